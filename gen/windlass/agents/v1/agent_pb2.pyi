@@ -1,0 +1,345 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from windlass.types.v1 import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Inventory(_message.Message):
+    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
+    GPU_DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    hostname: str
+    boot_id: str
+    agent_version: str
+    cpu_millis: int
+    memory_bytes: int
+    gpus: _containers.RepeatedCompositeFieldContainer[GpuDevice]
+    gpu_driver_version: str
+    isolation: _types_pb2.Isolation
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class GpuDevice(_message.Message):
+    __slots__ = ("uuid", "index", "model", "gpu_type", "memory_total_bytes", "power_limit_watts")
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    POWER_LIMIT_WATTS_FIELD_NUMBER: _ClassVar[int]
+    uuid: str
+    index: int
+    model: str
+    gpu_type: str
+    memory_total_bytes: int
+    power_limit_watts: float
+    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., power_limit_watts: _Optional[float] = ...) -> None: ...
+
+class AgentMessage(_message.Message):
+    __slots__ = ("hello", "run_report", "heartbeat")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    RUN_REPORT_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    run_report: RunReport
+    heartbeat: Heartbeat
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., run_report: _Optional[_Union[RunReport, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("protocol_version", "inventory", "runs")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: int
+    inventory: Inventory
+    runs: _containers.RepeatedCompositeFieldContainer[RunReport]
+    def __init__(self, protocol_version: _Optional[int] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RunReport(_message.Message):
+    __slots__ = ("run_id", "epoch", "state", "applied_generation", "isolation", "start_time", "exit")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[RunReport.State]
+        PREPARING: _ClassVar[RunReport.State]
+        RUNNING: _ClassVar[RunReport.State]
+        EXITED: _ClassVar[RunReport.State]
+    STATE_UNSPECIFIED: RunReport.State
+    PREPARING: RunReport.State
+    RUNNING: RunReport.State
+    EXITED: RunReport.State
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXIT_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    epoch: int
+    state: RunReport.State
+    applied_generation: int
+    isolation: _types_pb2.Isolation
+    start_time: _timestamp_pb2.Timestamp
+    exit: RunExit
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[_Union[RunReport.State, str]] = ..., applied_generation: _Optional[int] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[RunExit, _Mapping]] = ...) -> None: ...
+
+class RunExit(_message.Message):
+    __slots__ = ("cause", "exit_code", "exit_signal", "end_time", "log_end", "message")
+    class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CAUSE_UNSPECIFIED: _ClassVar[RunExit.Cause]
+        COMPLETED: _ClassVar[RunExit.Cause]
+        STOPPED: _ClassVar[RunExit.Cause]
+        TIME_LIMIT: _ClassVar[RunExit.Cause]
+        OUT_OF_MEMORY: _ClassVar[RunExit.Cause]
+        LAUNCH_FAILED: _ClassVar[RunExit.Cause]
+        BAD_COMMAND: _ClassVar[RunExit.Cause]
+        LOST: _ClassVar[RunExit.Cause]
+        NODE_SHUTDOWN: _ClassVar[RunExit.Cause]
+    CAUSE_UNSPECIFIED: RunExit.Cause
+    COMPLETED: RunExit.Cause
+    STOPPED: RunExit.Cause
+    TIME_LIMIT: RunExit.Cause
+    OUT_OF_MEMORY: RunExit.Cause
+    LAUNCH_FAILED: RunExit.Cause
+    BAD_COMMAND: RunExit.Cause
+    LOST: RunExit.Cause
+    NODE_SHUTDOWN: RunExit.Cause
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    EXIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOG_END_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    cause: RunExit.Cause
+    exit_code: int
+    exit_signal: int
+    end_time: _timestamp_pb2.Timestamp
+    log_end: int
+    message: str
+    def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+
+class ServerMessage(_message.Message):
+    __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    DIRECTIVE_FIELD_NUMBER: _ClassVar[int]
+    SYNC_END_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_REPLY_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    directive: RunDirective
+    sync_end: SyncEnd
+    heartbeat_reply: HeartbeatReply
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., directive: _Optional[_Union[RunDirective, _Mapping]] = ..., sync_end: _Optional[_Union[SyncEnd, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("node_id", "heartbeat_interval")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    heartbeat_interval: _duration_pb2.Duration
+    def __init__(self, node_id: _Optional[str] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class RunDirective(_message.Message):
+    __slots__ = ("run_id", "epoch", "generation", "want", "spec", "grace_period")
+    class Want(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        WANT_UNSPECIFIED: _ClassVar[RunDirective.Want]
+        RUNNING: _ClassVar[RunDirective.Want]
+        STOPPED: _ClassVar[RunDirective.Want]
+        FORGOTTEN: _ClassVar[RunDirective.Want]
+    WANT_UNSPECIFIED: RunDirective.Want
+    RUNNING: RunDirective.Want
+    STOPPED: RunDirective.Want
+    FORGOTTEN: RunDirective.Want
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    WANT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    epoch: int
+    generation: int
+    want: RunDirective.Want
+    spec: RunSpec
+    grace_period: _duration_pb2.Duration
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., want: _Optional[_Union[RunDirective.Want, str]] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SyncEnd(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class HeartbeatReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RunSpec(_message.Message):
+    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation")
+    class VariablesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    VARIABLES_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    GPU_UUIDS_FIELD_NUMBER: _ClassVar[int]
+    TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    MIN_ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    project: str
+    name: str
+    attempt: int
+    command: _containers.RepeatedScalarFieldContainer[str]
+    variables: _containers.ScalarMap[str, str]
+    working_directory: str
+    resources: _types_pb2.ResourceRequest
+    gpu_uuids: _containers.RepeatedScalarFieldContainer[str]
+    time_limit: _duration_pb2.Duration
+    grace_period: _duration_pb2.Duration
+    min_isolation: _types_pb2.Isolation.Level
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ...) -> None: ...
+
+class TelemetryMessage(_message.Message):
+    __slots__ = ("samples", "logs")
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
+    samples: SampleBatch
+    logs: LogBatch
+    def __init__(self, samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., logs: _Optional[_Union[LogBatch, _Mapping]] = ...) -> None: ...
+
+class TelemetryReply(_message.Message):
+    __slots__ = ("credit", "log_ack")
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    LOG_ACK_FIELD_NUMBER: _ClassVar[int]
+    credit: SampleCredit
+    log_ack: LogAck
+    def __init__(self, credit: _Optional[_Union[SampleCredit, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ...) -> None: ...
+
+class SampleCredit(_message.Message):
+    __slots__ = ("batches", "min_interval")
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    MIN_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    batches: int
+    min_interval: _duration_pb2.Duration
+    def __init__(self, batches: _Optional[int] = ..., min_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SampleBatch(_message.Message):
+    __slots__ = ("base_time_nanos", "time_deltas_nanos", "series", "gpu_processes")
+    BASE_TIME_NANOS_FIELD_NUMBER: _ClassVar[int]
+    TIME_DELTAS_NANOS_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    GPU_PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    base_time_nanos: int
+    time_deltas_nanos: _containers.RepeatedScalarFieldContainer[int]
+    series: _containers.RepeatedCompositeFieldContainer[Series]
+    gpu_processes: _containers.RepeatedCompositeFieldContainer[GpuProcessSample]
+    def __init__(self, base_time_nanos: _Optional[int] = ..., time_deltas_nanos: _Optional[_Iterable[int]] = ..., series: _Optional[_Iterable[_Union[Series, _Mapping]]] = ..., gpu_processes: _Optional[_Iterable[_Union[GpuProcessSample, _Mapping]]] = ...) -> None: ...
+
+class Series(_message.Message):
+    __slots__ = ("field", "subject", "values")
+    class Field(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        FIELD_UNSPECIFIED: _ClassVar[Series.Field]
+        CPU_USED_MILLIS: _ClassVar[Series.Field]
+        MEMORY_USED_BYTES: _ClassVar[Series.Field]
+        MEMORY_TOTAL_BYTES: _ClassVar[Series.Field]
+        LOAD_1M: _ClassVar[Series.Field]
+        GPU_TEMPERATURE_CELSIUS: _ClassVar[Series.Field]
+        GPU_POWER_WATTS: _ClassVar[Series.Field]
+        GPU_POWER_LIMIT_WATTS: _ClassVar[Series.Field]
+        GPU_UTILIZATION_PERCENT: _ClassVar[Series.Field]
+        GPU_MEMORY_USED_BYTES: _ClassVar[Series.Field]
+        GPU_MEMORY_TOTAL_BYTES: _ClassVar[Series.Field]
+        GPU_SM_CLOCK_MHZ: _ClassVar[Series.Field]
+        GPU_MEMORY_CLOCK_MHZ: _ClassVar[Series.Field]
+        GPU_HEALTHY: _ClassVar[Series.Field]
+    FIELD_UNSPECIFIED: Series.Field
+    CPU_USED_MILLIS: Series.Field
+    MEMORY_USED_BYTES: Series.Field
+    MEMORY_TOTAL_BYTES: Series.Field
+    LOAD_1M: Series.Field
+    GPU_TEMPERATURE_CELSIUS: Series.Field
+    GPU_POWER_WATTS: Series.Field
+    GPU_POWER_LIMIT_WATTS: Series.Field
+    GPU_UTILIZATION_PERCENT: Series.Field
+    GPU_MEMORY_USED_BYTES: Series.Field
+    GPU_MEMORY_TOTAL_BYTES: Series.Field
+    GPU_SM_CLOCK_MHZ: Series.Field
+    GPU_MEMORY_CLOCK_MHZ: Series.Field
+    GPU_HEALTHY: Series.Field
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    field: Series.Field
+    subject: str
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, field: _Optional[_Union[Series.Field, str]] = ..., subject: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class GpuProcessSample(_message.Message):
+    __slots__ = ("gpu_uuid", "pid", "memory_used_bytes", "run_id", "name")
+    GPU_UUID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    gpu_uuid: str
+    pid: int
+    memory_used_bytes: int
+    run_id: str
+    name: str
+    def __init__(self, gpu_uuid: _Optional[str] = ..., pid: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., run_id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class LogBatch(_message.Message):
+    __slots__ = ("run_id", "epoch", "position", "frames")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    epoch: int
+    position: int
+    frames: bytes
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., position: _Optional[int] = ..., frames: _Optional[bytes] = ...) -> None: ...
+
+class LogAck(_message.Message):
+    __slots__ = ("run_id", "position")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    position: int
+    def __init__(self, run_id: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
