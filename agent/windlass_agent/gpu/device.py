@@ -1,0 +1,90 @@
+"""What the agent asks of the node's GPUs, whether real or simulated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class GpuDevice:
+    """What does not change while the agent runs."""
+
+    uuid: str
+    index: int
+    model: str
+    gpu_type: str
+    memory_total_bytes: int
+    power_limit_watts: float
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSample:
+    """One reading of one GPU; NaN stands for what the card does not tell. Units are in the names."""
+
+    uuid: str
+    temperature_celsius: float
+    power_watts: float
+    power_limit_watts: float
+    utilization_percent: float
+    memory_used_bytes: float
+    memory_total_bytes: float
+    sm_clock_mhz: float
+    memory_clock_mhz: float
+    healthy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that holds memory of a GPU. `pid` is the one that the agent's own pid space shows."""
+
+    uuid: str
+    pid: int
+    memory_used_bytes: int
+    name: str
+
+
+class GpuProvider(Protocol):
+    """The GPUs of this node.
+
+    `sample` and `processes` may block for tens of milliseconds: they are called from one sampling
+    thread, never from the event loop.
+    """
+
+    @property
+    def driver_version(self) -> str:
+        """The driver's version; empty without GPUs, `simulated` when nothing here is real."""
+        ...
+
+    def devices(self) -> Sequence[GpuDevice]:
+        """Every GPU, in the order of its index."""
+        ...
+
+    def sample(self) -> Sequence[GpuSample]:
+        """One reading of every GPU, a lost one included (unhealthy, all NaN)."""
+        ...
+
+    def processes(self) -> Sequence[GpuProcess]:
+        """Who uses the GPUs now."""
+        ...
+
+    def close(self) -> None:
+        """Lets the driver go. Calling it twice is harmless."""
+        ...
+
+
+class NoGpus:
+    """A machine without GPUs."""
+
+    driver_version = ""
+
+    def devices(self) -> Sequence[GpuDevice]:
+        return ()
+
+    def sample(self) -> Sequence[GpuSample]:
+        return ()
+
+    def processes(self) -> Sequence[GpuProcess]:
+        return ()
+
+    def close(self) -> None:
+        return

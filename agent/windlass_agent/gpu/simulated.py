@@ -1,0 +1,179 @@
+"""GPUs that do not exist: for trying windlass, and for testing it, on a machine without any.
+
+They carry the names and numbers of real cards and heat up under work as those do, but never
+pretend: the driver's version is `simulated` and every UUID begins with `SIM-`.
+"""
+
+import math
+import threading
+import uuid as uuids
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuSample
+from windlass_agent.gpu.models import gpu_type_of
+from windlass_agent.gpu.nvml import program_of
+from windlass_agent.gpu.profiles import GpuProfile
+
+# Time constants of the first-order lag, in seconds: silicon follows load at once, a heat sink does
+# not.
+_POWER_LAG = 2.0
+_HEAT_LAG = 25.0
+_IDLE_MEMORY_MIB = 4  # what a driver keeps for itself
+_BUSY_MEMORY_SHARE = 0.72
+_HOT_CELSIUS = 94.0
+
+
+@dataclass(slots=True)
+class _Card:
+    device: GpuDevice
+    profile: GpuProfile
+    power: float
+    heat: float
+    moved_at: float
+    load: float = 0.0
+    run_id: str = ""
+    pid: int = 0
+    healthy: bool = True
+    hot: bool = False
+    lost: bool = False
+
+
+class SimulatedGpus:
+    """Simulated cards.
+
+    Args:
+        profiles: One for each card.
+        seed: Bytes that are this node's own and survive restarts, such as its public key: the same
+            seed gives the same UUIDs.
+        monotonic: The clock that cards warm up by, in seconds.
+        program: Name of a process's program.
+
+    Safe to call from the event loop and from the sampling thread at the same time.
+    """
+
+    driver_version = "simulated"
+
+    def __init__(
+        self,
+        profiles: Sequence[GpuProfile],
+        seed: bytes,
+        monotonic: Callable[[], float],
+        program: Callable[[int], str] = program_of,
+    ) -> None:
+        self._monotonic = monotonic
+        self._program = program
+        self._lock = threading.Lock()
+        cards = [_card(profile, seed, index, monotonic()) for index, profile in enumerate(profiles)]
+        self._cards = {card.device.uuid: card for card in cards}
+
+    def devices(self) -> Sequence[GpuDevice]:
+        return tuple(card.device for card in self._cards.values())
+
+    def sample(self) -> Sequence[GpuSample]:
+        with self._lock:
+            now = self._monotonic()
+            return tuple(_read(card, now) for card in self._cards.values())
+
+    def processes(self) -> Sequence[GpuProcess]:
+        with self._lock:
+            busy = [card for card in self._cards.values() if card.run_id and not card.lost]
+            return tuple(
+                GpuProcess(card.device.uuid, card.pid, _memory_used(card), self._program(card.pid))
+                for card in busy
+                if card.pid
+            )
+
+    def close(self) -> None:
+        return
+
+    def set_busy(self, uuid: str, run_id: str, pid: int, load: float = 1.0) -> None:
+        """A run uses the card from now on.
+
+        Args:
+            uuid: The card; KeyError when there is none such.
+            run_id: Who uses it; empty sets the card at rest.
+            pid: The process that shall be seen on it; 0 when it is not known.
+            load: How hard it works, 0 to 1.
+        """
+        with self._lock:
+            card = self._cards[uuid]
+            _advance(card, self._monotonic())
+            card.run_id, card.pid = run_id, pid if run_id else 0
+            card.load = load if run_id else 0.0
+
+    def set_idle(self, run_id: str) -> None:
+        """A run uses none of the cards any more."""
+        held = [card.device.uuid for card in self._cards.values() if card.run_id == run_id]
+        for uuid in held:
+            self.set_busy(uuid, "", 0)
+
+    def set_fault(
+        self, uuid: str, *, unhealthy: bool = False, hot: bool = False, lost: bool = False
+    ) -> None:
+        """Breaks a card, or heals it when all are False.
+
+        Args:
+            uuid: The card; KeyError when there is none such.
+            unhealthy: It must not be given to jobs.
+            hot: Its fan fails: it heats up past what a real card slows down at.
+            lost: It falls off the bus: unhealthy, and it tells nothing any more.
+        """
+        with self._lock:
+            card = self._cards[uuid]
+            _advance(card, self._monotonic())
+            card.healthy, card.hot, card.lost = not (unhealthy or lost), hot, lost
+
+
+def _card(profile: GpuProfile, seed: bytes, index: int, now: float) -> _Card:
+    name = uuids.uuid5(uuids.NAMESPACE_OID, f"{seed.hex()}/{index}")
+    device = GpuDevice(
+        uuid=f"SIM-{name}",
+        index=index,
+        model=profile.model,
+        gpu_type=gpu_type_of(profile.model),
+        memory_total_bytes=profile.memory_mib << 20,
+        power_limit_watts=float(profile.power_limit_watts),
+    )
+    # Cards of one machine do not sit at one temperature: those further down the air flow are warmer.
+    heat = profile.temperature_celsius[0] + index % 4
+    return _Card(device, profile, float(profile.power_watts[0]), float(heat), now)
+
+
+def _advance(card: _Card, now: float) -> None:
+    """Lets power and heat follow the load that lasted until now: x' = (target - x) / lag."""
+    elapsed, card.moved_at = max(0.0, now - card.moved_at), now
+    power = _between(card.profile.power_watts, card.load)
+    heat = _between(card.profile.temperature_celsius, card.load) + card.device.index % 4
+    heat = _HOT_CELSIUS if card.hot else heat
+    card.power = power + (card.power - power) * math.exp(-elapsed / _POWER_LAG)
+    card.heat = heat + (card.heat - heat) * math.exp(-elapsed / _HEAT_LAG)
+
+
+def _read(card: _Card, now: float) -> GpuSample:
+    _advance(card, now)
+    if card.lost:
+        return GpuSample(card.device.uuid, *[math.nan] * 8, healthy=False)
+    # A training step is not flat: a slow ripple, the same for the same card and time.
+    ripple = math.sin(now * 0.9 + card.device.index) * 0.04 * card.load
+    return GpuSample(
+        uuid=card.device.uuid,
+        temperature_celsius=round(card.heat),
+        power_watts=round(min(card.power * (1 + ripple), card.device.power_limit_watts), 2),
+        power_limit_watts=card.device.power_limit_watts,
+        utilization_percent=round(100 * min(1.0, card.load * 0.95 + ripple)),
+        memory_used_bytes=_memory_used(card),
+        memory_total_bytes=card.device.memory_total_bytes,
+        sm_clock_mhz=_between(card.profile.sm_clock_mhz, 1.0 if card.load else 0.0),
+        memory_clock_mhz=_between(card.profile.memory_clock_mhz, 1.0 if card.load else 0.0),
+        healthy=card.healthy,
+    )
+
+
+def _memory_used(card: _Card) -> int:
+    share = _BUSY_MEMORY_SHARE * card.load if card.run_id else 0.0
+    return int(card.profile.memory_mib * share + _IDLE_MEMORY_MIB) << 20
+
+
+def _between(ends: tuple[float, float], part: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * part
