@@ -1,0 +1,1 @@
+"""The windlass server: gateway, services and controllers in one process."""

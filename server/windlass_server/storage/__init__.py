@@ -1,0 +1,1 @@
+"""Where state lives: the only package that speaks SQL."""

@@ -1,0 +1,29 @@
+"""The database's tables. Their classes are also the shape of the rows that stores hand out."""
+
+from windlass_server.storage.tables.access import (
+    ApiKeyRow,
+    OrganisationRow,
+    PrincipalRow,
+    ProjectRow,
+    RoleBindingRow,
+)
+from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
+from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
+from windlass_server.storage.tables.nodes import GpuClaimRow, JoinTokenRow, NodeRow
+
+__all__ = [
+    "ApiKeyRow",
+    "EventRow",
+    "GpuClaimRow",
+    "JobLabelRow",
+    "JobRow",
+    "JoinTokenRow",
+    "NodeRow",
+    "OrganisationRow",
+    "OutboxRow",
+    "PrincipalRow",
+    "ProjectRow",
+    "RequestRow",
+    "RoleBindingRow",
+    "RunRow",
+]

@@ -1,0 +1,99 @@
+"""What can go wrong, as domain classes with a stable reason. `rpc/errors.py` maps them to codes."""
+
+from dataclasses import dataclass
+
+
+class WindlassError(Exception):
+    """An error that a caller may see.
+
+    Args:
+        message: a sentence for people.
+        reason: an UPPER_SNAKE word for programs; never changes its meaning.
+        metadata: what varies in the message, for programs.
+    """
+
+    def __init__(self, message: str, *, reason: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.metadata = metadata
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """What is wrong with one request field, named by its dotted path."""
+
+    field: str
+    description: str
+    reason: str = ""
+
+
+class InvalidInput(WindlassError):
+    """The request itself is wrong, whatever the state of the system."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "INVALID_INPUT",
+        violations: tuple[FieldViolation, ...] = (),
+        **metadata: str,
+    ) -> None:
+        super().__init__(message, reason=reason, **metadata)
+        self.violations = violations
+
+
+class Unauthenticated(WindlassError):
+    """There is no credential, or it is not good."""
+
+
+class Denied(WindlassError):
+    """The caller is known and may not do this."""
+
+
+class NotFound(WindlassError):
+    """The object does not exist, or the caller may not know that it does."""
+
+
+class AlreadyExists(WindlassError):
+    """An object of that name exists."""
+
+
+class WrongState(WindlassError):
+    """The object's state does not allow this."""
+
+
+class Conflict(WindlassError):
+    """Someone else changed the object first; read it again and decide anew."""
+
+
+class Exhausted(WindlassError):
+    """A limit is reached; `retry_seconds` says when to try again."""
+
+    def __init__(
+        self, message: str, *, reason: str, retry_seconds: float = 1.0, **metadata: str
+    ) -> None:
+        super().__init__(message, reason=reason, **metadata)
+        self.retry_seconds = retry_seconds
+
+
+class Unavailable(WindlassError):
+    """The server cannot answer now; `retry_seconds` says when to try again."""
+
+    def __init__(
+        self, message: str, *, reason: str, retry_seconds: float = 1.0, **metadata: str
+    ) -> None:
+        super().__init__(message, reason=reason, **metadata)
+        self.retry_seconds = retry_seconds
+
+
+class DeadlinePassed(WindlassError):
+    """The call took longer than its deadline."""
+
+
+class Unimplemented(WindlassError):
+    """There is no such method, or it is promised and not served yet."""
+
+
+class BadConfiguration(Exception):
+    """The process cannot start as configured; the text is the one line that the operator sees."""

@@ -1,0 +1,45 @@
+"""Identifiers: a kind and a lower-case ULID, such as `job-01jd8x0v5gq2m4t6w8y0a2c4e6`."""
+
+import os
+import threading
+
+from windlass_server.clock import Clock
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_RANDOM_BITS = 80
+_RANDOM_MASK = (1 << _RANDOM_BITS) - 1
+
+
+class IdSource:
+    """Makes ids that sort by the time of their making, also within one millisecond.
+
+    A ULID is 48 bits of milliseconds and 80 random bits (github.com/ulid/spec). Within the same
+    millisecond, and when the clock steps back, the last value is raised by a random step, so that
+    ids of one process never go backwards and still cannot be guessed.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def new(self, kind: str) -> str:
+        """A new id `<kind>-<ulid>`."""
+        fresh = (self._clock.now() // 1000 << _RANDOM_BITS) | int.from_bytes(os.urandom(10))
+        with self._lock:
+            if fresh <= self._last:
+                fresh = self._last + 1 + int.from_bytes(os.urandom(5))
+            self._last = fresh
+        return f"{kind}-{encode_ulid(fresh)}"
+
+
+def encode_ulid(value: int) -> str:
+    """The 26 characters of a 128-bit ULID, in Crockford's base 32, lower case."""
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def first_id_at(kind: str, micros: int) -> str:
+    """The smallest id that could have been made at or after the time; for range queries."""
+    millis = min(max(0, -(-micros // 1000)), (1 << 48) - 1)
+    return f"{kind}-{encode_ulid(millis << _RANDOM_BITS)}"

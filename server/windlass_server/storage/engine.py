@@ -1,0 +1,62 @@
+"""The database as the rest of the server sees it, whichever engine is behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from windlass_server.errors import BadConfiguration
+from windlass_server.storage.transaction import Transaction
+
+T = TypeVar("T")
+Work = Callable[[Transaction], T]
+
+
+class Database(Protocol):
+    """Runs transactions. Each is a function of a `Transaction` and refused without a decision."""
+
+    @property
+    def name(self) -> str:
+        """`sqlite` or `postgresql`."""
+        ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on one consistent snapshot."""
+        ...
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` atomically; returns when it is on disk. What it raises rolls it back."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and close."""
+        ...
+
+
+async def open_database(url: str) -> Database:
+    """Open and migrate the database behind a SQLAlchemy URL.
+
+    Raises:
+        BadConfiguration: the URL is none of ours, or the database cannot be opened.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        message = "database url is not a URL such as sqlite:///windlass.db or postgresql://…"
+        raise BadConfiguration(message) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        from windlass_server.storage.sqlite import SqliteDatabase
+
+        if not parsed.database or parsed.database == ":memory:":
+            message = "sqlite needs a file: sqlite:///path/to/windlass.db"
+            raise BadConfiguration(message)
+        return await SqliteDatabase.open(Path(parsed.database))
+    if backend == "postgresql":
+        from windlass_server.storage.postgresql import PostgresqlDatabase
+
+        return await PostgresqlDatabase.open(parsed)
+    message = f"database url names {backend!r}; windlass knows sqlite and postgresql"
+    raise BadConfiguration(message)

@@ -1,0 +1,105 @@
+"""PostgreSQL through psycopg's async driver; a transaction that loses a race is run again."""
+
+import asyncio
+from typing import TypeVar
+
+from sqlalchemy import URL, Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from windlass_server.errors import BadConfiguration, Unavailable
+from windlass_server.storage.engine import Work
+from windlass_server.storage.guard import require_decision
+from windlass_server.storage.migrations import migrate_connection
+from windlass_server.storage.transaction import Transaction
+
+T = TypeVar("T")
+
+# serialization_failure, deadlock_detected: the whole transaction may be run again.
+_RETRYABLE = {"40001", "40P01"}
+_OPEN_SECONDS = 10
+
+
+class PostgresqlDatabase:
+    """A `Database` on a PostgreSQL server, shared by any number of processes."""
+
+    name = "postgresql"
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    async def open(cls, url: URL) -> "PostgresqlDatabase":
+        """Connect and migrate; `BadConfiguration` when that cannot be."""
+        engine = create_async_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_size=16,
+            max_overflow=16,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": _OPEN_SECONDS,
+                "options": "-c statement_timeout=30000 -c lock_timeout=10000"
+                " -c idle_in_transaction_session_timeout=30000",
+            },
+        )
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(migrate_connection)
+        except OperationalError as error:
+            await engine.dispose()
+            reason = " ".join(str(error.orig).split())
+            where = url.render_as_string(hide_password=True)
+            message = f"cannot open the database {where}: {reason}"
+            raise BadConfiguration(message) from None
+        return cls(engine)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on one snapshot."""
+        require_decision()
+        async with self._engine.connect() as connection:
+            await connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            return await connection.run_sync(lambda sync: work(Transaction(sync)))
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction of its own, again when it loses a race."""
+        require_decision()
+        result, transaction = await self._attempts(work)
+        for hook in transaction.hooks:
+            hook()
+        return result
+
+    async def _attempts(self, work: Work[T]) -> tuple[T, Transaction]:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(_lost_a_race),
+            stop=stop_after_attempt(6),
+            wait=wait_random_exponential(multiplier=0.005, max=0.5),
+            reraise=True,
+        ):
+            with attempt:
+                return await self._once(work)
+        raise AssertionError
+
+    async def _once(self, work: Work[T]) -> tuple[T, Transaction]:
+        def run(sync: Connection) -> tuple[T, Transaction]:
+            transaction = Transaction(sync)
+            return work(transaction), transaction
+
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(run)
+        except OperationalError as error:
+            if error.connection_invalidated:
+                message = "the database cannot be reached"
+                raise Unavailable(message, reason="DATABASE_UNAVAILABLE") from error
+            raise
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await asyncio.shield(self._engine.dispose())
+
+
+def _lost_a_race(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") in _RETRYABLE

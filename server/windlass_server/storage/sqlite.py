@@ -1,0 +1,222 @@
+"""SQLite: one writer with group commit, reads on the event loop, no thread hop for either.
+
+Measured in docs/decisions/0001: an aiosqlite call costs about ten times the statement that it
+carries, most of it handing work to a thread and back. So statements run on the event loop, where
+they take microseconds, and only what can block goes to a thread: the commit with its fsync, and a
+read that has run for longer than `_LONG_READ_STEPS`.
+"""
+
+import asyncio
+import contextvars
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import StaticPool
+
+from windlass_server.errors import BadConfiguration
+from windlass_server.storage.engine import Work
+from windlass_server.storage.guard import require_decision
+from windlass_server.storage.migrations import migrate
+from windlass_server.storage.transaction import Transaction
+
+T = TypeVar("T")
+
+# Virtual machine steps after which a read leaves the event loop: about 5 ms.
+_LONG_READ_STEPS = 200_000
+_STEPS_BETWEEN_CHECKS = 10_000
+# Writes that share one commit at most, so that the first of them does not wait for ever.
+_MAX_GROUP = 256
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A write that waits for its turn, in the context of whoever asked for it."""
+
+    work: Callable[[Transaction], Any]
+    done: asyncio.Future[Any]
+    context: contextvars.Context
+
+
+class SqliteDatabase:
+    """A `Database` on one file, owned by this process."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = _connect(path, readonly=False)
+        self._reader = _connect(path, readonly=True)
+        self._pending: list[_Pending] = []
+        self._wake = asyncio.Event()
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sqlite")
+        self._steps = 0
+        _driver(self._reader).set_progress_handler(self._count_steps, _STEPS_BETWEEN_CHECKS)
+        self._task = asyncio.create_task(self._write_groups(), name="sqlite-writer")
+        self._closing = False
+
+    @classmethod
+    async def open(cls, path: Path) -> "SqliteDatabase":
+        """Open and migrate; `BadConfiguration` when the file cannot be used."""
+        try:
+            engine = _engine(path)
+            await asyncio.to_thread(migrate, engine)
+            engine.dispose()
+            return cls(path)
+        except (OperationalError, sqlite3.Error) as error:
+            reason = str(getattr(error, "orig", error))
+            message = f"cannot open the database {path}: {reason}"
+            raise BadConfiguration(message) from None
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on a snapshot: on the event loop while it is short, in a thread when not."""
+        require_decision()
+        self._steps = 0
+        try:
+            return _run(self._reader, work, "BEGIN")
+        except OperationalError as error:
+            if "interrupted" not in str(error.orig):
+                raise
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._long_read, work)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` with the group that is being gathered; returns after its commit."""
+        require_decision()
+        if self._closing:
+            message = "the database is closed"
+            raise RuntimeError(message)
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(work, done, contextvars.copy_context()))
+        self._wake.set()
+        return await done
+
+    async def close(self) -> None:
+        """Commit what waits, then close."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+        self._threads.shutdown()
+        self._reader.close()
+        self._writer.close()
+        self._reader.engine.dispose()
+        self._writer.engine.dispose()
+
+    def _count_steps(self) -> int:
+        self._steps += _STEPS_BETWEEN_CHECKS
+        return int(self._steps > _LONG_READ_STEPS)
+
+    def _long_read(self, work: Work[T]) -> T:
+        connection = _connect(self._path, readonly=True)
+        try:
+            return _run(connection, work, "BEGIN")
+        finally:
+            connection.close()
+            connection.engine.dispose()
+
+    async def _write_groups(self) -> None:
+        while self._pending or not self._closing:
+            if not self._pending:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            group, self._pending = self._pending[:_MAX_GROUP], self._pending[_MAX_GROUP:]
+            await self._write_group([one for one in group if not one.done.cancelled()])
+
+    async def _write_group(self, group: list[_Pending]) -> None:
+        """Run each write in a savepoint of one transaction, commit once, then tell everyone."""
+        driver = _driver(self._writer)
+        loop = asyncio.get_running_loop()
+        outcomes: list[tuple[_Pending, Transaction, Any, BaseException | None]] = []
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            for pending in group:
+                transaction = Transaction(self._writer)
+                result, error = pending.context.run(_attempt, driver, pending.work, transaction)
+                outcomes.append((pending, transaction, result, error))
+            await loop.run_in_executor(self._threads, driver.commit)
+        except Exception as error:
+            # Nothing of the group is durable (disk full, I/O error): everyone hears of it.
+            if driver.in_transaction:
+                driver.rollback()
+            for pending in group:
+                if not pending.done.done():
+                    pending.done.set_exception(error)
+            return
+        for pending, transaction, result, error in outcomes:
+            if error is None:
+                for hook in transaction.hooks:
+                    hook()
+            if pending.done.done():
+                continue
+            if error is None:
+                pending.done.set_result(result)
+            else:
+                pending.done.set_exception(error)
+
+
+def _attempt(
+    driver: sqlite3.Connection, work: Callable[[Transaction], Any], transaction: Transaction
+) -> tuple[Any, Exception | None]:
+    driver.execute("SAVEPOINT one")
+    try:
+        result = work(transaction)
+    except Exception as error:
+        driver.execute("ROLLBACK TO one")
+        driver.execute("RELEASE one")
+        return None, error
+    driver.execute("RELEASE one")
+    return result, None
+
+
+def _run(connection: Connection, work: Work[T], begin: str) -> T:
+    driver = _driver(connection)
+    driver.execute(begin)
+    try:
+        return work(Transaction(connection))
+    finally:
+        driver.rollback()
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
+
+
+def _connect(path: Path, *, readonly: bool) -> Connection:
+    connection = _engine(path).connect()
+    if readonly:
+        _driver(connection).execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _engine(path: Path) -> Engine:
+    """An engine with one connection whose transactions are begun and ended by us alone."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=StaticPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"check_same_thread": False, "timeout": 10},
+        # A row's values are what was bound, so nothing is gained by looking at each of them.
+        query_cache_size=1024,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(driver: sqlite3.Connection, _record: object) -> None:
+        driver.isolation_level = None
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "busy_timeout = 10000",
+            "trusted_schema = OFF",
+            "cache_size = -16384",
+            "temp_store = MEMORY",
+        ):
+            driver.execute(f"PRAGMA {pragma}")
+
+    return engine

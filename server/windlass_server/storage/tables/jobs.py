@@ -1,0 +1,108 @@
+"""Jobs and their runs. Times are microseconds since 1970 (UTC)."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Text, text
+from sqlmodel import Field, SQLModel
+
+
+class JobRow(SQLModel, table=True):
+    """A job: columns for what is queried, guarded or changed, and its immutable spec beside them."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("jobs_by_project", "project", "job_id"),
+        Index("jobs_by_status", "project", "status", "job_id"),
+        Index("jobs_by_user", "project", "user", "job_id"),
+        # The scheduler's queue: highest priority first, then the order of submission.
+        Index(
+            "jobs_waiting",
+            text("priority DESC"),
+            "job_id",
+            sqlite_where=text("status = 1"),
+            postgresql_where=text("status = 1"),
+        ),
+        CheckConstraint("status BETWEEN 1 AND 9", name="jobs_status_known"),
+    )
+
+    job_id: str = Field(primary_key=True)
+    project: str = Field(foreign_key="projects.project")
+    name: str
+    user: str
+    queue: str
+    priority: int
+    status: int
+    status_reason: str
+    status_message: str = Field(sa_type=Text)
+    version: int
+    spec: bytes
+    cpu_millis: int = Field(sa_type=BigInteger)
+    memory_bytes: int = Field(sa_type=BigInteger)
+    gpu_count: int
+    gpu_type: str
+    min_isolation: int
+    attempt: int
+    run_id: str
+    node_id: str
+    gpu_uuids: str = Field(sa_type=Text)
+    isolation: bytes
+    exit_code: int | None
+    exit_signal: int | None
+    created_at: int = Field(sa_type=BigInteger)
+    started_at: int | None = Field(sa_type=BigInteger)
+    ended_at: int | None = Field(sa_type=BigInteger)
+
+
+class JobLabelRow(SQLModel, table=True):
+    """A label of a job, for selecting."""
+
+    __tablename__ = "job_labels"
+    __table_args__ = (Index("job_labels_by_value", "key", "value", "job_id"),)
+
+    job_id: str = Field(
+        sa_column=Column(ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True)
+    )
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class RunRow(SQLModel, table=True):
+    """One attempt of a job on a node, and what the server wants of it."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        # One active run for each job, whatever the code above does.
+        Index(
+            "runs_one_active",
+            "job_id",
+            unique=True,
+            sqlite_where=text("active"),
+            postgresql_where=text("active"),
+        ),
+        Index("runs_by_job", "job_id", "attempt", unique=True),
+        Index(
+            "runs_by_node",
+            "node_id",
+            sqlite_where=text("NOT forgotten"),
+            postgresql_where=text("NOT forgotten"),
+        ),
+    )
+
+    run_id: str = Field(primary_key=True)
+    job_id: str = Field(foreign_key="jobs.job_id")
+    attempt: int
+    epoch: int = Field(sa_type=BigInteger)
+    node_id: str = Field(foreign_key="nodes.node_id")
+    # As RunDirective.Want and its generation.
+    want: int
+    generation: int = Field(sa_type=BigInteger)
+    # As RunReport.State; 0 while the node has not reported it.
+    state: int
+    # It holds its resources.
+    active: bool
+    # The node was told that it may drop it, and its log is complete.
+    forgotten: bool
+    cpu_millis: int = Field(sa_type=BigInteger)
+    memory_bytes: int = Field(sa_type=BigInteger)
+    gpu_uuids: str = Field(sa_type=Text)
+    log_end: int | None = Field(sa_type=BigInteger)
+    created_at: int = Field(sa_type=BigInteger)
+    ended_at: int | None = Field(sa_type=BigInteger)

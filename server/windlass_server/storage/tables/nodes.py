@@ -1,0 +1,58 @@
+"""Nodes and what of them is taken. Times are microseconds since 1970 (UTC)."""
+
+from sqlalchemy import BigInteger, CheckConstraint
+from sqlmodel import Field, SQLModel
+
+
+class NodeRow(SQLModel, table=True):
+    """A machine that joined, with the sums of what its active runs hold."""
+
+    __tablename__ = "nodes"
+    __table_args__ = (
+        # Capacity is a constraint too. A node that comes back smaller than what runs on it is
+        # marked, and takes nothing until enough of that has ended.
+        CheckConstraint(
+            "shrunk OR (cpu_held <= cpu_millis AND memory_held <= memory_bytes)",
+            name="nodes_capacity",
+        ),
+        CheckConstraint("cpu_held >= 0 AND memory_held >= 0", name="nodes_held_not_negative"),
+    )
+
+    node_id: str = Field(primary_key=True)
+    name: str
+    public_key: bytes = Field(unique=True)
+    status: int
+    status_reason: str
+    status_message: str
+    inventory: bytes
+    cpu_millis: int = Field(sa_type=BigInteger)
+    memory_bytes: int = Field(sa_type=BigInteger)
+    cpu_held: int = Field(sa_type=BigInteger)
+    memory_held: int = Field(sa_type=BigInteger)
+    shrunk: bool
+    created_at: int = Field(sa_type=BigInteger)
+    last_seen_at: int = Field(sa_type=BigInteger)
+
+
+class GpuClaimRow(SQLModel, table=True):
+    """A GPU held by a run. The primary key forbids a second holder."""
+
+    __tablename__ = "gpu_claims"
+
+    node_id: str = Field(primary_key=True, foreign_key="nodes.node_id")
+    gpu_uuid: str = Field(primary_key=True)
+    run_id: str = Field(index=True, foreign_key="runs.run_id")
+
+
+class JoinTokenRow(SQLModel, table=True):
+    """A token with which one node may join once."""
+
+    __tablename__ = "join_tokens"
+
+    token_id: str = Field(primary_key=True)
+    secret_digest: bytes
+    created_by: str
+    created_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+    # The node that used it up.
+    node_id: str | None

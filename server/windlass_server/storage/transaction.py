@@ -1,0 +1,49 @@
+"""What a transaction's work is given: a connection, and the stores that speak through it."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+from sqlalchemy import Connection
+
+from windlass_server.storage.access import AccessStore
+from windlass_server.storage.events import EventStore
+from windlass_server.storage.jobs import JobStore
+from windlass_server.storage.nodes import NodeStore
+from windlass_server.storage.runs import RunStore
+
+
+class Transaction:
+    """One transaction's view of the database.
+
+    A transaction's work is a plain function of this object. It may run more than once (a
+    serialisation failure, a read that turns out long), so it must do nothing but read, decide and
+    write here; what else shall follow is handed to `after_commit`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.hooks: list[Callable[[], None]] = []
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Call `hook` on the event loop when, and only when, the transaction is durable."""
+        self.hooks.append(hook)
+
+    @cached_property
+    def jobs(self) -> JobStore:
+        return JobStore(self.connection)
+
+    @cached_property
+    def runs(self) -> RunStore:
+        return RunStore(self.connection)
+
+    @cached_property
+    def nodes(self) -> NodeStore:
+        return NodeStore(self.connection)
+
+    @cached_property
+    def access(self) -> AccessStore:
+        return AccessStore(self.connection)
+
+    @cached_property
+    def events(self) -> EventStore:
+        return EventStore(self.connection)
