@@ -1,0 +1,104 @@
+"""What the scheduler sees: frozen inputs of its own, neither table rows nor messages.
+
+CPU is in thousandths of a core, memory in bytes, GPUs are whole devices. Whoever makes a snapshot
+guarantees that ids are unique within it; order of the tuples has no meaning.
+"""
+
+from dataclasses import dataclass
+
+ANY_GPU_TYPE = ""
+"""As a demand's `gpu_type`: every type will do, but all GPUs of one job are of one type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one waiting job asks of one node.
+
+    Attributes:
+        job_id: the job.
+        priority: higher is served first.
+        cpu_millis: CPU time in thousandths of a core.
+        memory_bytes: memory in bytes.
+        gpu_count: whole GPUs, all on one node; 0 for none.
+        gpu_type: short type such as `H100`, compared without case; `ANY_GPU_TYPE` for any.
+        min_isolation: the weakest isolation level that will do; higher is stronger, 0 for any.
+        order: sortable key of submission, such as the job's ULID; equal priorities go by it.
+    """
+
+    job_id: str
+    priority: int
+    cpu_millis: int
+    memory_bytes: int
+    gpu_count: int
+    gpu_type: str
+    min_isolation: int
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One device of a node.
+
+    Attributes:
+        uuid: the device's UUID; unique within its node.
+        gpu_type: short type such as `H100`.
+        healthy: it may be given to jobs.
+        held: a run holds it.
+    """
+
+    uuid: str
+    gpu_type: str
+    healthy: bool
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One registered node, reachable or not.
+
+    Attributes:
+        node_id: the node.
+        name: its host name, for people.
+        ready: its agent is connected, so that it can take work.
+        cpu_millis: CPU that it has for jobs, in thousandths of a core.
+        memory_bytes: memory that it has for jobs.
+        cpu_free: CPU that no run holds; below 0 when the node shrank under its runs.
+        memory_free: memory that no run holds; below 0 when the node shrank under its runs.
+        gpus: its devices, in any order.
+        isolation_level: the strongest isolation that it proved.
+    """
+
+    node_id: str
+    name: str
+    ready: bool
+    cpu_millis: int
+    memory_bytes: int
+    cpu_free: int
+    memory_free: int
+    gpus: tuple[Gpu, ...]
+    isolation_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Capacity that an operator declared: nodes of one shape, of which none may be there yet.
+
+    Attributes:
+        name: the pool's name, for people.
+        template: what each of its nodes has when it is empty; its id, name and free amounts are
+            not read.
+        count: how many such nodes it can have; a pool of 0 holds nothing.
+    """
+
+    name: str
+    template: NodeState
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole world at one moment, as one planning cycle sees it."""
+
+    queue: tuple[Demand, ...]
+    nodes: tuple[NodeState, ...]
+    pools: tuple[Pool, ...] = ()
