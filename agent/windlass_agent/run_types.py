@@ -1,0 +1,140 @@
+"""What the agent asks of a task on its node, and what it learns of it.
+
+These shapes know nothing of protobuf: the session translates. The numbers of the enums are those of
+`windlass.agents.v1` and `windlass.types.v1`, so that a translation is a plain cast.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+RUN_ID = re.compile(r"run-[0-9a-z]{26}")
+
+
+class Level(IntEnum):
+    """How strongly a task is kept apart; each level includes what the ones before it enforce."""
+
+    UNSPECIFIED = 0
+    RLIMITS = 1
+    NAMESPACES = 2
+    SANDBOX = 3
+
+
+class Phase(IntEnum):
+    """Where a run is on its node."""
+
+    PREPARING = 1
+    RUNNING = 2
+    EXITED = 3
+
+
+class Cause(IntEnum):
+    """What ended a run."""
+
+    COMPLETED = 1
+    STOPPED = 2
+    TIME_LIMIT = 3
+    OUT_OF_MEMORY = 4
+    LAUNCH_FAILED = 5
+    BAD_COMMAND = 6
+    LOST = 7
+    NODE_SHUTDOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What the node can enforce, or what one task really runs with."""
+
+    level: Level = Level.RLIMITS
+    cgroup_limits: tuple[str, ...] = ()
+    """Limits that a cgroup enforces, of `cpu`, `memory`, `pids`; sorted."""
+    cgroup_version: str = ""
+    """`v1`, `v2` or empty."""
+    degraded_reason: str = ""
+    """Why a stronger level or a limit is missing, in one sentence; empty when nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One task to run. Keyed by (run_id, epoch)."""
+
+    run_id: str
+    epoch: int
+    command: tuple[str, ...]
+    job_id: str = ""
+    project: str = ""
+    name: str = ""
+    attempt: int = 1
+    variables: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    """Absolute path; empty means a fresh private directory."""
+    cpu_millis: int = 1000
+    memory_bytes: int = 256 * 1024 * 1024
+    gpu_uuids: tuple[str, ...] = ()
+    device_paths: tuple[str, ...] = ()
+    """Device files of the granted GPUs, such as `/dev/nvidia0` and `/dev/nvidiactl`."""
+    time_limit_seconds: float | None = None
+    grace_seconds: float = 30.0
+    """Time between SIGTERM and SIGKILL when the time limit is over."""
+    min_isolation: Level = Level.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class RunExit:
+    """How a run ended."""
+
+    cause: Cause
+    end_time_ns: int
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    log_end: int = 0
+    """Length of the run's log in bytes."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What the node knows of a run; a later state replaces an earlier one."""
+
+    run_id: str
+    epoch: int
+    phase: Phase
+    isolation: Isolation | None = None
+    """What the task really runs with; set from RUNNING on."""
+    start_time_ns: int | None = None
+    """When the command started, since 1970; set from RUNNING on."""
+    exit: RunExit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunUsage:
+    """What a running task uses now."""
+
+    cpu_used_millis: float
+    """CPU time in thousandths of a core, over the time since the call before."""
+    memory_used_bytes: int
+    pids: int
+
+
+class RunNotFound(KeyError):
+    """The node knows no such run."""
+
+
+class RunNotEnded(RuntimeError):
+    """The run still has processes, so it cannot be forgotten."""
+
+
+class BadRunId(ValueError):
+    """The run id is not of the form that ids have; it must not become part of a path."""
+
+
+def checked_run_id(run_id: str) -> str:
+    """Return `run_id` if it may become part of a path.
+
+    Raises:
+        BadRunId: If it is not `run-` and a lower-case ULID.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise BadRunId(f"not a run id: {run_id!r}")
+    return run_id
