@@ -1,0 +1,73 @@
+"""Runs: the attempts of jobs on nodes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from windlass_server.storage.tables import JobRow, RunRow
+
+_RUNS = RunRow.__table__  # type: ignore[attr-defined]
+_JOBS = JobRow.__table__  # type: ignore[attr-defined]
+
+_INSERT = insert(_RUNS)
+_GET = select(_RUNS).where(_RUNS.c.run_id == bindparam("run_id"))
+_OF_JOB = (
+    select(_RUNS).where(_RUNS.c.job_id == bindparam("job_id")).order_by(_RUNS.c.attempt)
+)
+# What a node has to be told of: its runs that it may not drop yet, with what to run.
+_KNOWN_TO_NODE = (
+    select(
+        _RUNS,
+        _JOBS.c.project,
+        _JOBS.c.name,
+        _JOBS.c.spec,
+    )
+    .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
+    .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten)
+    .order_by(_RUNS.c.run_id)
+)
+
+
+class RunStore:
+    """Runs in the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, run_id: str) -> RunRow | None:
+        """The run, or None."""
+        return cast("RunRow | None", self._connection.execute(_GET, {"run_id": run_id}).first())
+
+    def of_job(self, job_id: str) -> Sequence[RunRow]:
+        """All runs of a job, the first attempt first."""
+        return cast("Sequence[RunRow]", self._connection.execute(_OF_JOB, {"job_id": job_id}).all())
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Add a run; IntegrityError when the job has an active one."""
+        self._connection.execute(_INSERT, values)
+
+    def change(self, run_id: str, **values: Any) -> None:
+        """Set columns of a run; the caller has read it in this transaction."""
+        self._connection.execute(
+            update(_RUNS).where(_RUNS.c.run_id == run_id).values(**values)
+        )
+
+    def known_to_node(self, node_id: str) -> Sequence[Any]:
+        """The runs that a node may not drop yet, with `project`, `name` and `spec` of their jobs."""
+        return self._connection.execute(_KNOWN_TO_NODE, {"node_id": node_id}).all()
+
+    def active_on(self, node_ids: Sequence[str]) -> Sequence[Any]:
+        """Runs that hold resources: rows of run_id, job_id, project, node_id and gpu_uuids."""
+        return self._connection.execute(
+            select(
+                _RUNS.c.run_id,
+                _RUNS.c.job_id,
+                _JOBS.c.project,
+                _RUNS.c.node_id,
+                _RUNS.c.gpu_uuids,
+            )
+            .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
+            .where(_RUNS.c.node_id.in_(node_ids), _RUNS.c.active)
+            .order_by(_RUNS.c.run_id)
+        ).all()
