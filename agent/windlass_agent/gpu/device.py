@@ -1,7 +1,9 @@
 """What the agent asks of the node's GPUs, whether real or simulated."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -31,6 +33,22 @@ class GpuSample:
     sm_clock_mhz: float
     memory_clock_mhz: float
     healthy: bool
+
+
+def unreadable(uuid: str) -> GpuSample:
+    """The reading of a card that does not answer."""
+    return GpuSample(
+        uuid=uuid,
+        temperature_celsius=math.nan,
+        power_watts=math.nan,
+        power_limit_watts=math.nan,
+        utilization_percent=math.nan,
+        memory_used_bytes=math.nan,
+        memory_total_bytes=math.nan,
+        sm_clock_mhz=math.nan,
+        memory_clock_mhz=math.nan,
+        healthy=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +106,11 @@ class NoGpus:
 
     def close(self) -> None:
         return
+
+
+def program_of(pid: int) -> str:
+    """Name of a process's program, at most 15 characters as the kernel keeps it; empty if gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -7,12 +7,19 @@ A field that a card does not support reads as NaN and takes nothing else with it
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import pynvml
 import structlog
 
-from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuProvider, GpuSample, NoGpus
+from windlass_agent.gpu.device import (
+    GpuDevice,
+    GpuProcess,
+    GpuProvider,
+    GpuSample,
+    NoGpus,
+    program_of,
+)
 from windlass_agent.gpu.models import gpu_type_of
 
 _log = structlog.get_logger(__name__)
@@ -135,10 +142,8 @@ class NvmlGpus:
         return math.nan if answer is None else float(answer) * scale
 
 
-def open_nvml(library: Any | None = None) -> GpuProvider:
+def open_nvml(library: Any = pynvml) -> GpuProvider:
     """The machine's real GPUs; none, quietly, on a machine without NVIDIA's driver."""
-    if library is None:
-        import pynvml as library  # noqa: PLC0415 - loaded only where it is asked for
     try:
         library.nvmlInit()
     except library.NVMLError as error:
@@ -150,14 +155,6 @@ def open_nvml(library: Any | None = None) -> GpuProvider:
         _log.warning("the NVIDIA driver does not answer; running without GPUs", reason=str(error))
         library.nvmlShutdown()
         return NoGpus()
-
-
-def program_of(pid: int) -> str:
-    """Name of a process's program, at most 15 characters as the kernel keeps it; empty if gone."""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def _text(value: str | bytes) -> str:

@@ -10,9 +10,8 @@ import uuid as uuids
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuSample
+from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuSample, program_of, unreadable
 from windlass_agent.gpu.models import gpu_type_of
-from windlass_agent.gpu.nvml import program_of
 from windlass_agent.gpu.profiles import GpuProfile
 
 # Time constants of the first-order lag, in seconds: silicon follows load at once, a heat sink does
@@ -153,7 +152,7 @@ def _advance(card: _Card, now: float) -> None:
 def _read(card: _Card, now: float) -> GpuSample:
     _advance(card, now)
     if card.lost:
-        return GpuSample(card.device.uuid, *[math.nan] * 8, healthy=False)
+        return unreadable(card.device.uuid)
     # A training step is not flat: a slow ripple, the same for the same card and time.
     ripple = math.sin(now * 0.9 + card.device.index) * 0.04 * card.load
     return GpuSample(

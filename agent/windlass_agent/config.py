@@ -1,0 +1,299 @@
+"""What an operator may set, from flags, environment and a TOML file, in that order of precedence.
+
+Each option has one name: `--data-dir` as a flag, `WINDLASS_AGENT_DATA_DIR` in the environment,
+`data_dir` in the file. Read once, at the edge; nothing else reads the environment.
+"""
+
+import argparse
+import enum
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from windlass_agent import quantities
+from windlass_agent.gpu.profiles import PROFILES, GpuProfile
+
+_PREFIX = "WINDLASS_AGENT_"
+_LABEL_KEY = re.compile(r"[a-z0-9A-Z](?:[a-z0-9A-Z._/-]{0,61}[a-z0-9A-Z])?")
+_LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)")
+_LEVELS = ("debug", "info", "warning", "error")
+_MAX_GPUS = 1024
+
+
+class ConfigError(Exception):
+    """What the operator asked for cannot be; the text is one line for them."""
+
+
+class OnExit(enum.Enum):
+    """What becomes of the tasks when the agent is told to end."""
+
+    KEEP = "keep"  # they live on under their shims; the next agent adopts them
+    STOP = "stop"  # they are stopped and reported first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """Everything that can be set. `None` for an amount means: what the machine has."""
+
+    server: str
+    data_dir: Path
+    join_token: str | None = None
+    labels: Mapping[str, str]
+    simulate_gpus: tuple[GpuProfile, ...] = ()
+    cpu_millis: int | None = None
+    memory_bytes: int | None = None
+    reserve_cpu_millis: int = 0
+    reserve_memory_bytes: int = 0
+    on_exit: OnExit = OnExit.KEEP
+    die_with_parent: bool = False
+    ca_file: Path | None = None
+    insecure: bool = False
+    log_level: str = "info"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the server is on this machine, where plain text is nobody else's to read."""
+        return _LOOPBACK.fullmatch(self.server.rpartition(":")[0]) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    parse: Callable[[Any], Any]  # from a flag's text or a TOML value; ValueError when it is bad
+    help: str
+    metavar: str = ""
+    switch: bool = False
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a text that is not empty")
+    return value
+
+
+def _address(value: Any) -> str:
+    host, _, port = _text(value).rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{value!r} is not HOST:PORT")
+    return str(value)
+
+
+def _path(value: Any) -> Path:
+    return Path(_text(value)).expanduser().absolute()
+
+
+def _flag(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in words:
+        raise ValueError(f"{value!r} is not true or false")
+    return words[value.lower()]
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part]
+    if isinstance(value, list):
+        value = dict(_label(str(part)) for part in value)
+    for key, label in value.items():
+        if not isinstance(label, str) or not _LABEL_KEY.fullmatch(key) or len(label) > 63:
+            raise ValueError(f"{key!r} = {label!r} is not a label (at most 63 letters each)")
+    return dict(value)
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def simulated_gpus(value: Any) -> tuple[GpuProfile, ...]:
+    """The cards that `8xH100` or `4xA100,2xL40S` stands for. ValueError when it is neither."""
+    cards: list[GpuProfile] = []
+    for part in _text(value).split(","):
+        found = re.fullmatch(r"\s*(?:(\d{1,4})x)?([A-Za-z0-9]+)\s*", part)
+        profile = PROFILES.get(found[2].upper()) if found else None
+        if found is None or profile is None:
+            raise ValueError(f"{part!r} is not COUNTxTYPE with a TYPE of {', '.join(PROFILES)}")
+        cards += [profile] * int(found[1] or 1)
+    if not 0 < len(cards) <= _MAX_GPUS:
+        raise ValueError(f"a node has 1 to {_MAX_GPUS} simulated GPUs")
+    return tuple(cards)
+
+
+def _cpu(value: Any) -> int:
+    return quantities.cpu_millis(str(value))
+
+
+def _memory(value: Any) -> int:
+    return quantities.memory_bytes(str(value))
+
+
+_OPTIONS: dict[str, _Option] = {
+    "server": _Option(_address, "gRPC address of the server", "HOST:PORT"),
+    "data_dir": _Option(_path, "the agent's own directory; one agent for each", "PATH"),
+    "join_token": _Option(_text, "token to join with; WINDLASS_JOIN_TOKEN hides it", "TOKEN"),
+    "join_token_file": _Option(_path, "file that holds the join token", "PATH"),
+    "labels": _Option(_labels, "labels of the node, separated by commas", "KEY=VALUE,..."),
+    "simulate_gpus": _Option(simulated_gpus, "pretend to have GPUs: 8xH100, 4xA100,2xL40S", "SPEC"),
+    "cpu": _Option(_cpu, "CPU for jobs instead of what the machine has", "CORES"),
+    "memory": _Option(_memory, "memory for jobs instead of what the machine has", "BYTES"),
+    "reserve_cpu": _Option(_cpu, "CPU kept from jobs", "CORES"),
+    "reserve_memory": _Option(_memory, "memory kept from jobs", "BYTES"),
+    "on_exit": _Option(_choice("keep", "stop"), "tasks at the agent's end (default keep)", "WHAT"),
+    "die_with_parent": _Option(_flag, "end, keeping tasks, when the parent ends", switch=True),
+    "ca_file": _Option(_path, "certificates that sign the server's, PEM", "PATH"),
+    "insecure": _Option(_flag, "no TLS though the server is on another machine", switch=True),
+    "log_level": _Option(_choice(*_LEVELS), "debug, info, warning or error", "LEVEL"),
+}
+
+_EXAMPLE = """\
+example:
+  WINDLASS_JOIN_TOKEN=... windlass agent --server 10.0.0.5:7443 --data-dir /var/lib/windlass-agent
+  windlass agent --server 127.0.0.1:7443 --simulate-gpus 8xH100 --labels zone=a,rack=r7
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="windlass agent",
+        description="Join this machine to a windlass server and run its jobs.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--config", metavar="PATH", help="TOML file with the same names")
+    for name, option in _OPTIONS.items():
+        flag = "--" + name.replace("_", "-")
+        if option.switch:
+            parser.add_argument(flag, dest=name, action="store_true", help=option.help)
+        else:
+            parser.add_argument(flag, dest=name, metavar=option.metavar, help=option.help)
+    return parser
+
+
+def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> AgentConfig:
+    """The agent's configuration.
+
+    Args:
+        argv: Arguments, without the program's name. `--help` prints and raises SystemExit(0).
+        environ: The environment.
+
+    Raises:
+        ConfigError: an unknown name, a bad value, a file that cannot be read.
+    """
+    flags = vars(_parser().parse_args(argv))
+    variables = _from_environment(environ)
+    file = flags.pop("config", None) or variables.pop("config", None)
+    merged: dict[str, Any] = {}
+    if file is not None:
+        merged |= _parsed(_read_toml(Path(file)), lambda name: f"{file}: {name}")
+    # A more direct source of the token hides both spellings of the less direct one.
+    for source, where in ((variables, _variable), (flags, _flag_name)):
+        if source.keys() & {"join_token", "join_token_file"}:
+            merged = {k: v for k, v in merged.items() if not k.startswith("join_token")}
+        merged |= _parsed(source, where)
+    return _build(merged, environ)
+
+
+def _variable(name: str) -> str:
+    return "WINDLASS_JOIN_TOKEN" if name == "join_token" else _PREFIX + name.upper()
+
+
+def _flag_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(_PREFIX) and value
+    }
+    if environ.get("WINDLASS_JOIN_TOKEN"):
+        found["join_token"] = environ["WINDLASS_JOIN_TOKEN"]
+    return found
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def _parsed(values: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
+    parsed = {}
+    for name, value in values.items():
+        if name not in _OPTIONS:
+            raise ConfigError(f"{where(name)}: there is no such option")
+        try:
+            parsed[name] = _OPTIONS[name].parse(value)
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(f"{where(name)}: {error}") from None
+    return parsed
+
+
+def _build(values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
+    if "server" not in values:
+        raise ConfigError("--server HOST:PORT is missing: where is the windlass server?")
+    config = AgentConfig(
+        server=values["server"],
+        data_dir=values.get("data_dir") or _default_data_dir(environ),
+        join_token=values.get("join_token") or _token_of_file(values.get("join_token_file")),
+        labels=values.get("labels", {}),
+        simulate_gpus=values.get("simulate_gpus", ()),
+        cpu_millis=values.get("cpu"),
+        memory_bytes=values.get("memory"),
+        reserve_cpu_millis=values.get("reserve_cpu", 0),
+        reserve_memory_bytes=values.get("reserve_memory", 0),
+        on_exit=OnExit(values.get("on_exit", "keep")),
+        die_with_parent=values.get("die_with_parent", False),
+        ca_file=values.get("ca_file"),
+        insecure=values.get("insecure", False),
+        log_level=values.get("log_level", "info"),
+    )
+    if config.insecure and config.ca_file is not None:
+        raise ConfigError("--insecure and --ca-file exclude each other")
+    return config
+
+
+def _default_data_dir(environ: Mapping[str, str]) -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/windlass-agent")
+    state = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "windlass-agent"
+
+
+def _token_of_file(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the join token from {path}: {error}") from None
+    if not token:
+        raise ConfigError(f"{path} holds no join token")
+    return token

@@ -1,0 +1,29 @@
+"""Amounts as operators write them."""
+
+import re
+from decimal import Decimal
+
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_BYTES = {"": 1, "B": 1} | {
+    prefix + suffix: base**power
+    for suffix, base in (("", 1000), ("B", 1000), ("i", 1024), ("iB", 1024))
+    for power, prefix in enumerate(("K", "M", "G", "T"), start=1)
+}
+_CORES = {"": 1000, "m": 1}
+
+
+def cpu_millis(text: str) -> int:
+    """Thousandths of a core from `1.5` (cores) or `500m`. ValueError when it is neither."""
+    return _amount(text, _CORES, "cores such as 1.5 or 500m")
+
+
+def memory_bytes(text: str) -> int:
+    """Bytes from `512MiB`, `16G`, `1000`. ValueError when it is none of these."""
+    return _amount(text, _BYTES, "an amount of memory such as 512MiB or 16GiB")
+
+
+def _amount(text: str, units: dict[str, int], wanted: str) -> int:
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None or found[2] not in units:
+        raise ValueError(f"{text!r} is not {wanted}")
+    return int(Decimal(found[1]) * units[found[2]])
