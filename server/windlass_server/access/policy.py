@@ -31,7 +31,7 @@ class Role(enum.IntEnum):
     ADMIN = 3
 
 
-class Kind(enum.Enum):
+class PrincipalKind(enum.Enum):
     """Kinds of principal."""
 
     USER = "user"
@@ -53,7 +53,7 @@ class Caller:
     """
 
     user: str
-    kind: Kind = Kind.USER
+    kind: PrincipalKind = PrincipalKind.USER
     node_id: str = ""
     default_project: str = ""
     roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
@@ -100,6 +100,11 @@ def may(caller: Caller, permission: str, project: str) -> bool:
         return True
     role = role_in(caller, project)
     return role is not None and permission in IN_PROJECT[role]
+
+
+def may_anywhere(caller: Caller, permission: str) -> bool:
+    """Whether the caller holds the permission in any place at all, for a first cheap refusal."""
+    return any(may(caller, permission, place) for place in (ORGANISATION, *caller.roles))
 
 
 def require(caller: Caller, permission: str, project: str) -> None:
