@@ -1,0 +1,253 @@
+"""Nodes and what of them is taken."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+
+from windlass_server.errors import Conflict
+from windlass_server.storage.tables import GpuClaimRow, NodeRow, RunRow
+
+_NODES = NodeRow.__table__  # type: ignore[attr-defined]
+_CLAIMS = GpuClaimRow.__table__  # type: ignore[attr-defined]
+_RUNS = RunRow.__table__  # type: ignore[attr-defined]
+
+_READY = 1
+_UNREACHABLE = 2
+
+_GET = select(_NODES).where(_NODES.c.node_id == bindparam("node_id"))
+_LOCK = _GET.with_for_update()
+_BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
+_ALL = select(_NODES).order_by(_NODES.c.node_id)
+_PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
+_PAGE_OF_STATUS = _PAGE.where(_NODES.c.status == bindparam("status"))
+_INSERT = insert(_NODES)
+# What is held is compared in the statement itself: it may have changed since the row was read.
+_HELLO = (
+    update(_NODES)
+    .where(_NODES.c.node_id == bindparam("key"))
+    .values(
+        name=bindparam("new_name"),
+        status=_READY,
+        status_reason=bindparam("reason"),
+        status_message=bindparam("message"),
+        inventory=bindparam("new_inventory"),
+        cpu_millis=bindparam("cpu"),
+        memory_bytes=bindparam("memory"),
+        shrunk=or_(
+            _NODES.c.cpu_held > bindparam("cpu"), _NODES.c.memory_held > bindparam("memory")
+        ),
+        last_seen_at=bindparam("at"),
+    )
+)
+_LOSE = (
+    update(_NODES)
+    .where(
+        _NODES.c.node_id == bindparam("key"),
+        _NODES.c.status == _READY,
+        _NODES.c.last_seen_at <= bindparam("seen"),
+    )
+    .values(
+        status=_UNREACHABLE, status_reason=bindparam("reason"), status_message=bindparam("message")
+    )
+)
+_READY_IDS = select(_NODES.c.node_id).where(_NODES.c.status == _READY).order_by(_NODES.c.node_id)
+_TOUCH = (
+    update(_NODES)
+    .where(_NODES.c.node_id == bindparam("key"), _NODES.c.last_seen_at < bindparam("at"))
+    .values(last_seen_at=bindparam("at"))
+)
+_HOLD = (
+    update(_NODES)
+    .where(
+        _NODES.c.node_id == bindparam("key"),
+        _NODES.c.status == _READY,
+        ~_NODES.c.shrunk,
+        _NODES.c.cpu_held + bindparam("cpu") <= _NODES.c.cpu_millis,
+        _NODES.c.memory_held + bindparam("memory") <= _NODES.c.memory_bytes,
+    )
+    .values(
+        cpu_held=_NODES.c.cpu_held + bindparam("cpu"),
+        memory_held=_NODES.c.memory_held + bindparam("memory"),
+    )
+)
+_SET_HELD = (
+    update(_NODES)
+    .where(_NODES.c.node_id == bindparam("key"))
+    .values(
+        cpu_held=bindparam("cpu"),
+        memory_held=bindparam("memory"),
+        shrunk=or_(
+            bindparam("cpu") > _NODES.c.cpu_millis, bindparam("memory") > _NODES.c.memory_bytes
+        ),
+    )
+)
+_HELD_BY_OTHERS = select(
+    func.coalesce(func.sum(_RUNS.c.cpu_millis), 0), func.coalesce(func.sum(_RUNS.c.memory_bytes), 0)
+).where(
+    _RUNS.c.node_id == bindparam("node_id"),
+    ~_RUNS.c.forgotten,
+    _RUNS.c.active,
+    _RUNS.c.run_id != bindparam("run_id"),
+)
+_CLAIM = insert(_CLAIMS)
+_UNCLAIM = delete(_CLAIMS).where(_CLAIMS.c.run_id == bindparam("key"))
+_CLAIMS_ON = select(_CLAIMS).where(_CLAIMS.c.node_id == bindparam("node_id"))
+_ALL_CLAIMS = select(_CLAIMS).order_by(_CLAIMS.c.node_id, _CLAIMS.c.gpu_uuid)
+
+
+class NodeStore:
+    """Nodes and GPU claims in the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, node_id: str) -> NodeRow | None:
+        """The node, or None."""
+        return cast("NodeRow | None", self._connection.execute(_GET, {"node_id": node_id}).first())
+
+    def by_public_key(self, public_key: bytes) -> NodeRow | None:
+        """The node that joined with this key, or None."""
+        row = self._connection.execute(_BY_KEY, {"public_key": public_key}).first()
+        return cast("NodeRow | None", row)
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Add a node; `values` has every column of NodeRow."""
+        self._connection.execute(_INSERT, values)
+
+    def page(self, *, after: str, size: int, status: int = 0) -> Sequence[NodeRow]:
+        """The oldest `size` nodes behind `after` (a node id; empty: from the first on).
+
+        Args:
+            after: the last node id of the page before.
+            size: how many nodes at most.
+            status: only nodes of this status; 0 for all.
+        """
+        values: dict[str, Any] = {"after": after, "size": size}
+        if status:
+            rows = self._connection.execute(_PAGE_OF_STATUS, values | {"status": status}).all()
+        else:
+            rows = self._connection.execute(_PAGE, values).all()
+        return cast("Sequence[NodeRow]", rows)
+
+    def all(self) -> Sequence[NodeRow]:
+        """Every node, oldest first."""
+        return cast("Sequence[NodeRow]", self._connection.execute(_ALL).all())
+
+    def hello(
+        self,
+        node_id: str,
+        *,
+        name: str,
+        inventory: bytes,
+        cpu_millis: int,
+        memory_bytes: int,
+        reason: str,
+        message: str,
+        at: int,
+    ) -> bool:
+        """Store what a connected node says it has, and that it is READY.
+
+        A node that comes back smaller than what its runs hold is marked `shrunk`: it keeps them and
+        takes nothing new until it fits again.
+
+        Returns:
+            False when there is no such node.
+        """
+        values = {
+            "key": node_id,
+            "new_name": name,
+            "new_inventory": inventory,
+            "cpu": cpu_millis,
+            "memory": memory_bytes,
+            "reason": reason,
+            "message": message,
+            "at": at,
+        }
+        return self._connection.execute(_HELLO, values).rowcount == 1
+
+    def mark_unreachable(self, node_id: str, *, seen_at: int, reason: str, message: str) -> bool:
+        """Move a READY node to UNREACHABLE. Its runs and what they hold stay as they are.
+
+        Args:
+            node_id: the node.
+            seen_at: when the caller last heard it; nothing is done when it was heard later, which
+                was then by somebody else.
+            reason: UPPER_SNAKE.
+            message: the same for people.
+
+        Returns:
+            Whether it was moved.
+        """
+        values = {"key": node_id, "seen": seen_at, "reason": reason, "message": message}
+        return self._connection.execute(_LOSE, values).rowcount == 1
+
+    def ready_ids(self) -> Sequence[str]:
+        """The ids of all nodes that are stored as READY."""
+        return self._connection.scalars(_READY_IDS).all()
+
+    def touch(self, node_id: str, at: int) -> None:
+        """Store that the node was heard. For liveness nobody reads this: every 10 s will do."""
+        self._connection.execute(_TOUCH, {"key": node_id, "at": at})
+
+    def hold(
+        self,
+        node_id: str,
+        run_id: str,
+        *,
+        cpu_millis: int,
+        memory_bytes: int,
+        gpu_uuids: Sequence[str],
+    ) -> None:
+        """Take a part of a node for a run, which is in the database already and active.
+
+        Raises:
+            Conflict: the node is not READY (`NODE_NOT_READY`), the amounts do not fit
+                (`NODE_FULL`), or another run holds one of the GPUs (`GPU_TAKEN`).
+        """
+        values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes}
+        if self._connection.execute(_HOLD, values).rowcount != 1:
+            raise self._refusal(node_id)
+        if not gpu_uuids:
+            return
+        taken = {claim.gpu_uuid for claim in self.claims_on(node_id)}.intersection(gpu_uuids)
+        if taken:
+            gpu = min(taken)
+            message = f"GPU {gpu} of node {node_id} is held by another run"
+            raise Conflict(message, reason="GPU_TAKEN", node_id=node_id, gpu_uuid=gpu)
+        self._connection.execute(
+            _CLAIM,
+            [{"node_id": node_id, "gpu_uuid": gpu, "run_id": run_id} for gpu in gpu_uuids],
+        )
+
+    def release(self, node_id: str, run_id: str) -> None:
+        """Give back what a run holds; once or more often, before or after `active` is cleared.
+
+        The sums are counted anew from the node's other active runs, under a lock on the node, so
+        that no order of events and no repeat can make them drift. The caller clears the run's
+        `active` in the same transaction.
+        """
+        self._connection.execute(_LOCK, {"node_id": node_id})
+        held = self._connection.execute(_HELD_BY_OTHERS, {"node_id": node_id, "run_id": run_id})
+        cpu, memory = held.one()
+        # PostgreSQL sums a BIGINT to a NUMERIC.
+        values = {"key": node_id, "cpu": int(cpu), "memory": int(memory)}
+        self._connection.execute(_SET_HELD, values)
+        self._connection.execute(_UNCLAIM, {"key": run_id})
+
+    def claims_on(self, node_id: str) -> Sequence[GpuClaimRow]:
+        """The GPUs of a node that runs hold."""
+        rows = self._connection.execute(_CLAIMS_ON, {"node_id": node_id}).all()
+        return cast("Sequence[GpuClaimRow]", rows)
+
+    def all_claims(self) -> Sequence[GpuClaimRow]:
+        """Every GPU that a run holds, node by node."""
+        return cast("Sequence[GpuClaimRow]", self._connection.execute(_ALL_CLAIMS).all())
+
+    def _refusal(self, node_id: str) -> Conflict:
+        node = self.get(node_id)
+        if node is None or node.status != _READY:
+            message = f"node {node_id} is not ready"
+            return Conflict(message, reason="NODE_NOT_READY", node_id=node_id)
+        message = f"node {node_id} has not so much left"
+        return Conflict(message, reason="NODE_FULL", node_id=node_id)
