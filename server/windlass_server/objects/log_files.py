@@ -1,0 +1,355 @@
+"""Logs of runs as files: one for each run. Blocking; `objects/logs.py` calls it in threads."""
+
+import os
+import re
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from windlass_server.errors import Conflict, InvalidInput
+from windlass_server.objects.frames import (
+    MAX_BATCH_BYTES,
+    BadFrames,
+    Frame,
+    Place,
+    boundaries,
+    frame_end,
+    parse,
+)
+
+_RUN_ID = re.compile(r"run-[0-9a-z]{26}")
+_MARK_BYTES = 1 << 20
+_MAX_OPEN_FILES = 256
+_MAX_KNOWN_LOGS = 16_384
+
+
+class LogRefused(Conflict):
+    """A batch was not taken; `end` is what the log holds, where the node goes on.
+
+    Reasons: `LOG_GAP` (it begins behind the end), `LOG_BAD_FRAMES` (it is not whole frames, or its
+    frames do not meet the end).
+    """
+
+    def __init__(self, message: str, *, reason: str, end: int) -> None:
+        super().__init__(message, reason=reason, end=str(end))
+        self.end = end
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Whole frames of a run's log, from `position` on."""
+
+    run_id: str
+    position: int
+    frames: bytes
+
+
+@dataclass(slots=True)
+class _Log:
+    """What is known of a log without reading it.
+
+    Attributes:
+        end: bytes that are on disk.
+        marks: boundaries between frames about `_MARK_BYTES` apart, to read backwards by.
+    """
+
+    end: int = 0
+    marks: "array[int]" = field(default_factory=lambda: array("q", [0]))
+
+    def grow(self, ends: Sequence[int]) -> None:
+        """Take in that further frames end at these positions."""
+        for end in ends:
+            if end - self.marks[-1] >= _MARK_BYTES:
+                self.marks.append(end)
+            self.end = end
+
+
+class LogFiles:
+    """The files. Appends come from one thread at a time, reads from any.
+
+    After a crash a file may be longer than what was synced: it is read through when it is first
+    used, and what follows its last whole frame is cut off before it grows. (A file system that
+    orders data before size, as ext4, xfs, btrfs and zfs do, leaves no hole in a whole frame.)
+
+    Args:
+        directory: where the logs lie, as `<shard>/<run_id>.log`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._logs: OrderedDict[str, _Log] = OrderedDict()
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def path(self, run_id: str) -> Path:
+        """The file of a run's log; InvalidInput when that is no run's id."""
+        if _RUN_ID.fullmatch(run_id) is None:
+            message = "a run id is `run-` and 26 lower-case letters and digits"
+            raise InvalidInput(message, reason="RUN_ID_INVALID")
+        return self._directory / run_id[-2:] / f"{run_id}.log"
+
+    def known_end(self, run_id: str) -> int | None:
+        """As `end`, without touching the disk; None when that would be needed."""
+        log = self._logs.get(run_id)
+        return None if log is None else log.end
+
+    def end(self, run_id: str) -> int:
+        """How many bytes of the log are on disk; 0 when there is none."""
+        return self._log(run_id).end
+
+    def append(self, group: Sequence[Batch]) -> list[int | Exception]:
+        """Write batches; for each what its log then holds on disk, or why it was refused.
+
+        The batches of one log are written and synced together.
+        """
+        by_run: dict[str, list[int]] = {}
+        for number, batch in enumerate(group):
+            by_run.setdefault(batch.run_id, []).append(number)
+        outcomes: dict[int, int | Exception] = {}
+        for run_id, numbers in by_run.items():
+            try:
+                results = self._append_run(run_id, [group[number] for number in numbers])
+            except (InvalidInput, OSError) as error:
+                results = [error] * len(numbers)
+            outcomes.update(zip(numbers, results, strict=True))
+        return [outcomes[number] for number in range(len(group))]
+
+    def read(self, run_id: str, position: int, max_bytes: int) -> list[Frame]:
+        """The frames from a boundary on: about `max_bytes` of them, at least one; none at the end.
+
+        Raises:
+            InvalidInput: `position` is no boundary of this log (`LOG_POSITION_INVALID`).
+        """
+        end = self.end(run_id)
+        if position == end:
+            return []
+        try:
+            if not 0 <= position < end:
+                message = "outside of the log"
+                raise BadFrames(message)
+            with self.path(run_id).open("rb", buffering=0) as file:
+                return _read_frames(file.fileno(), position, min(max_bytes, end - position))
+        except BadFrames:
+            message = f"position {position} is no boundary of the log of {run_id}"
+            raise InvalidInput(message, reason="LOG_POSITION_INVALID") from None
+
+    def tail(self, run_id: str, lines: int, stream: int = 0) -> Place:
+        """Where the last `lines` lines begin; the end for 0.
+
+        Args:
+            run_id: the run.
+            lines: how many; what follows the last line end counts as a line.
+            stream: count only this stream's lines; 0 counts those of both, as they came.
+        """
+        log = self._log(run_id)
+        end, marks = log.end, list(log.marks)
+        if not lines or not end:
+            return Place(end)
+        counter = _LinesBackwards(lines, stream)
+        with self.path(run_id).open("rb", buffering=0) as file:
+            for begin in reversed([mark for mark in marks if mark < end]):
+                block = os.pread(file.fileno(), end - begin, begin)
+                place = counter.take(parse(block, begin))
+                if place is not None:
+                    return place
+                end = begin
+        return Place(0)
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _append_run(self, run_id: str, batches: Sequence[Batch]) -> list[int | Exception]:
+        log = self._log(run_id)
+        end = log.end
+        fresh: list[bytes] = []
+        ends: list[int] = []
+        outcomes: list[int | Exception] = []
+        for batch in batches:
+            try:
+                piece, piece_ends = _fresh_part(batch, end)
+            except LogRefused as refusal:
+                outcomes.append(refusal)
+                continue
+            if piece:
+                fresh.append(piece)
+                ends += piece_ends
+                end = piece_ends[-1]
+            outcomes.append(end)
+        if fresh:
+            self._write(run_id, b"".join(fresh), log.end)
+            log.grow(ends)
+            # A reader may have looked at the file meanwhile; this is what is on disk.
+            self._remember(run_id, log)
+        return outcomes
+
+    def _write(self, run_id: str, data: bytes, position: int) -> None:
+        file = self._file(run_id, position)
+        try:
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(file, view, position)
+                position += written
+                view = view[written:]
+            os.fdatasync(file)
+        except OSError:
+            # What is on disk is not known now: the next use looks, and cuts off what is not whole.
+            with self._lock:
+                self._logs.pop(run_id, None)
+            os.close(self._open.pop(run_id))
+            raise
+
+    def _file(self, run_id: str, end: int) -> int:
+        """The open file of a log that is appended to; made when missing, cut off at its end."""
+        file = self._open.get(run_id)
+        if file is None:
+            path = self.path(run_id)
+            file = _create(path)
+            self._open[run_id] = file
+            os.ftruncate(file, end)
+            if len(self._open) > _MAX_OPEN_FILES:
+                os.close(self._open.popitem(last=False)[1])
+        self._open.move_to_end(run_id)
+        return file
+
+    def _log(self, run_id: str) -> _Log:
+        with self._lock:
+            log = self._logs.get(run_id)
+            if log is not None:
+                self._logs.move_to_end(run_id)
+                return log
+        # May take long, and changes nothing: others need not wait.
+        found = _examine(self.path(run_id))
+        with self._lock:
+            log = self._logs.get(run_id)
+        if log is None:
+            log = found
+            self._remember(run_id, log)
+        return log
+
+    def _remember(self, run_id: str, log: _Log) -> None:
+        with self._lock:
+            self._logs[run_id] = log
+            self._logs.move_to_end(run_id)
+            if len(self._logs) > _MAX_KNOWN_LOGS:
+                self._logs.popitem(last=False)
+
+
+class _LinesBackwards:
+    """Counts lines from the end of a log towards its beginning."""
+
+    def __init__(self, lines: int, stream: int) -> None:
+        self._missing = lines
+        self._stream = stream
+        self._at_end = True
+
+    def take(self, frames: Sequence[Frame]) -> Place | None:
+        """Look at the frames before those seen so far; the place once enough lines are found."""
+        for frame in reversed(frames):
+            if not frame.payload or self._stream not in (0, frame.stream):
+                continue
+            before = len(frame.payload)
+            if self._at_end:
+                # The line end of the last line begins no other.
+                before -= frame.payload.endswith(b"\n")
+                self._at_end = False
+            while (line_end := frame.payload.rfind(b"\n", 0, before)) >= 0:
+                self._missing -= 1
+                if not self._missing:
+                    return _behind(frame, line_end)
+                before = line_end
+        return None
+
+
+def _behind(frame: Frame, line_end: int) -> Place:
+    skip = line_end + 1
+    return Place(frame.end_position) if skip == len(frame.payload) else Place(frame.position, skip)
+
+
+def _fresh_part(batch: Batch, end: int) -> tuple[bytes, list[int]]:
+    """What of a batch a log that holds `end` bytes does not have, and the ends of its frames."""
+    if not batch.frames:
+        return b"", []
+    if batch.position > end:
+        message = f"the batch begins at {batch.position}, the log ends at {end}"
+        raise LogRefused(message, reason="LOG_GAP", end=end)
+    offset = end - batch.position
+    try:
+        ends = boundaries(batch.frames)
+    except BadFrames as error:
+        raise LogRefused(str(error), reason="LOG_BAD_FRAMES", end=end) from None
+    whole = ends[-1] if ends else 0
+    if batch.position < 0 or whole != len(batch.frames) or whole > MAX_BATCH_BYTES:
+        message = "a batch is whole frames, at most 1 MiB"
+        raise LogRefused(message, reason="LOG_BAD_FRAMES", end=end)
+    if offset >= whole:
+        return b"", []
+    if offset and offset not in ends:
+        message = f"no frame of the batch begins at {end}, where the log ends"
+        raise LogRefused(message, reason="LOG_BAD_FRAMES", end=end)
+    return batch.frames[offset:], [batch.position + one for one in ends if one > offset]
+
+
+def _read_frames(file: int, position: int, size: int) -> list[Frame]:
+    frames = parse(os.pread(file, size, position), position)
+    if not frames:
+        # The first frame is larger than was asked for.
+        frames = parse(os.pread(file, MAX_BATCH_BYTES, position), position)[:1]
+    if not frames:
+        message = "a frame reaches behind the log's end"
+        raise BadFrames(message)
+    return frames
+
+
+def _examine(path: Path) -> _Log:
+    """Read a log through, up to the end of its last whole frame."""
+    log = _Log()
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return log
+    try:
+        while block := os.pread(file, MAX_BATCH_BYTES, log.end):
+            ends = _whole_frames(block)
+            if not ends:
+                break
+            log.grow([log.end + end for end in ends])
+    finally:
+        os.close(file)
+    return log
+
+
+def _whole_frames(block: bytes) -> list[int]:
+    """As `boundaries`, up to the first byte that is no frame's."""
+    ends: list[int] = []
+    try:
+        end = frame_end(block, 0)
+        while end is not None:
+            ends.append(end)
+            end = frame_end(block, end)
+    except BadFrames:
+        pass
+    return ends
+
+
+def _create(path: Path) -> int:
+    """Open a log for writing; its name is on disk before its first byte can be."""
+    existed = path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not existed:
+        for directory in (path.parent, path.parent.parent):
+            _sync_directory(directory)
+    return file
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,145 @@
+"""Logs of runs: appended by their nodes' streams, read and followed by people."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from windlass_server.objects.frames import Chunk, Frame, Place, as_text, chunks
+from windlass_server.objects.log_files import Batch, LogFiles, LogRefused
+
+__all__ = ["Chunk", "Frame", "LogRefused", "LogStore", "Place", "as_text", "chunks"]
+
+T = TypeVar("T")
+
+# Batches that share one turn of the writer, so that the first of them does not wait for ever.
+_MAX_GROUP = 64
+_READ_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A batch that waits for the writer."""
+
+    batch: Batch
+    done: asyncio.Future[int]
+
+
+class LogStore:
+    """The logs of all runs, on this machine's disk. Nothing here blocks the event loop.
+
+    Args:
+        directory: where the logs lie; made when it is missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._files = LogFiles(directory)
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="logs-write")
+        self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="logs-read")
+        self._pending: list[_Pending] = []
+        self._flush: asyncio.Task[None] | None = None
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    async def append(self, run_id: str, position: int, frames: bytes) -> int:
+        """Add whole frames to a run's log; returns when they are on disk.
+
+        Args:
+            run_id: the run.
+            position: where the first byte belongs; what the log already has is skipped.
+            frames: whole frames, at most 1 MiB; none asks for the end.
+
+        Returns:
+            How many bytes the log holds.
+
+        Raises:
+            LogRefused: `position` is behind the end (`LOG_GAP`), or these are no whole frames
+                (`LOG_BAD_FRAMES`); its `end` says what the log holds. Nothing was changed.
+            InvalidInput: that is no run's id.
+            OSError: the disk refused, for example because it is full.
+        """
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(Batch(run_id, position, frames), done))
+        if self._flush is None:
+            self._flush = asyncio.create_task(self._write_groups(), name="log-writer")
+        return await done
+
+    async def end(self, run_id: str) -> int:
+        """How many bytes of a run's log are on disk; 0 when there is none."""
+        known = self._files.known_end(run_id)
+        return await self._read(lambda: self._files.end(run_id)) if known is None else known
+
+    async def read(
+        self, run_id: str, position: int = 0, max_bytes: int = _READ_BYTES
+    ) -> Sequence[Frame]:
+        """The frames from a boundary on, about `max_bytes` and at least one; none at the end.
+
+        Raises:
+            InvalidInput: `position` is no boundary of this log (`LOG_POSITION_INVALID`), or that is
+                no run's id.
+        """
+        return await self._read(lambda: self._files.read(run_id, position, max_bytes))
+
+    async def tail(self, run_id: str, lines: int, stream: int = 0) -> Place:
+        """Where the last `lines` lines of a log begin; `stream` as in `LogFiles.tail`."""
+        return await self._read(lambda: self._files.tail(run_id, lines, stream))
+
+    async def changed(self, run_id: str, position: int) -> None:
+        """Return when the log holds more than `position` bytes, or when somebody calls `wake`.
+
+        Followers put a timeout around it. Costs nothing while nothing happens.
+        """
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(run_id, set())
+        waiting.add(told)
+        try:
+            # Asked for only now: an append since the caller's last read is either in it or tells.
+            if await self.end(run_id) <= position:
+                await told
+        finally:
+            waiting.discard(told)
+            if not waiting and self._waiting.get(run_id) is waiting:
+                del self._waiting[run_id]
+
+    def wake(self, run_id: str) -> None:
+        """Make every follower of the log look again, as when its run has ended."""
+        for told in self._waiting.pop(run_id, ()):
+            if not told.done():
+                told.set_result(None)
+
+    async def close(self) -> None:
+        """Write what waits, then close."""
+        if self._flush is not None:
+            await self._flush
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._files.close()
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def _write_groups(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._pending:
+            group, self._pending = self._pending[:_MAX_GROUP], self._pending[_MAX_GROUP:]
+            batches = [pending.batch for pending in group]
+            outcomes: Sequence[int | Exception]
+            try:
+                outcomes = await loop.run_in_executor(self._writer, self._files.append, batches)
+            except Exception as error:
+                outcomes = [error] * len(group)
+            for pending, outcome in zip(group, outcomes, strict=True):
+                _tell(pending.done, outcome)
+            for run_id in {batch.run_id for batch in batches if batch.frames}:
+                self.wake(run_id)
+        self._flush = None
+
+
+def _tell(done: asyncio.Future[int], outcome: int | Exception) -> None:
+    if done.done():
+        return
+    if isinstance(outcome, Exception):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
