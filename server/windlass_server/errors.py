@@ -67,6 +67,10 @@ class Conflict(WindlassError):
     """Someone else changed the object first; read it again and decide anew."""
 
 
+class LostRace(Conflict):
+    """As Conflict, inside one transaction: running that again settles it."""
+
+
 class Exhausted(WindlassError):
     """A limit is reached; `retry_seconds` says when to try again."""
 

@@ -1,0 +1,1 @@
+"""Jobs: commands that run once to their end."""

@@ -1,22 +1,23 @@
 """Jobs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
-from windlass_server.errors import Conflict
+from windlass_server.errors import LostRace
 from windlass_server.storage.tables import JobLabelRow, JobRow
 
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 _LABELS = JobLabelRow.__table__  # type: ignore[attr-defined]
 
 _GET = select(_JOBS).where(_JOBS.c.job_id == bindparam("job_id"))
+_LOCK = _GET.with_for_update()
 _INSERT = insert(_JOBS)
 _INSERT_LABEL = insert(_LABELS)
 # What the scheduler reads: the queue in its order, without specs.
-_QUEUED = (
+_WAITING = (
     select(
         _JOBS.c.job_id,
         _JOBS.c.project,
@@ -33,8 +34,9 @@ _QUEUED = (
     )
     .where(_JOBS.c.status == 1)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)
-    .limit(bindparam("size"))
 )
+_QUEUED = _WAITING.limit(bindparam("size"))
+_QUEUED_OF = _WAITING.where(_JOBS.c.job_id.in_(bindparam("job_ids", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class JobFilter:
     queue: str = ""
     user: str = ""
     name: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[tuple[str, str], ...] = ()
     created_after: int | None = None
     created_before: int | None = None
 
@@ -60,6 +62,10 @@ class JobStore:
     def get(self, job_id: str) -> JobRow | None:
         """The job, or None."""
         return cast("JobRow | None", self._connection.execute(_GET, {"job_id": job_id}).first())
+
+    def lock(self, job_id: str) -> JobRow | None:
+        """The job, held against other writers until the transaction ends; or None."""
+        return cast("JobRow | None", self._connection.execute(_LOCK, {"job_id": job_id}).first())
 
     def add(self, values: Mapping[str, Any], labels: Mapping[str, str]) -> None:
         """Add a job with its labels; `values` has every column of JobRow."""
@@ -75,7 +81,7 @@ class JobStore:
         """Set columns of the job if it is still at `version`, and raise the version.
 
         Raises:
-            Conflict: somebody changed the job meanwhile.
+            LostRace: somebody changed the job meanwhile.
         """
         names = sorted(values)
         result = self._connection.execute(
@@ -85,7 +91,7 @@ class JobStore:
         )
         if result.rowcount != 1:
             message = f"job {job_id} was changed by somebody else"
-            raise Conflict(message, reason="JOB_CHANGED", job_id=job_id)
+            raise LostRace(message, reason="JOB_CHANGED", job_id=job_id)
 
     def page(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
         """The newest `size` jobs older than `before` (a job id; empty: the newest of all)."""
@@ -99,6 +105,11 @@ class JobStore:
     def queued(self, size: int) -> Sequence[JobRow]:
         """The first `size` jobs of the queue, in its order, with the columns it needs."""
         return cast("Sequence[JobRow]", self._connection.execute(_QUEUED, {"size": size}).all())
+
+    def queued_of(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
+        """Those of these jobs that wait, as `queued` gives them."""
+        rows = self._connection.execute(_QUEUED_OF, {"job_ids": job_ids}).all()
+        return cast("Sequence[JobRow]", rows)
 
     def explain(self, reasons: Sequence[tuple[str, str, str]]) -> None:
         """Say why jobs wait: `(job_id, reason, message)`; jobs that wait no longer are left alone.
@@ -149,7 +160,7 @@ def _narrow(query: Select[Any], wanted: JobFilter) -> Select[Any]:
         query = query.where(_JOBS.c.created_at >= wanted.created_after)
     if wanted.created_before is not None:
         query = query.where(_JOBS.c.created_at < wanted.created_before)
-    for key, value in wanted.labels.items():
+    for key, value in wanted.labels:
         query = query.where(
             select(1)
             .where(

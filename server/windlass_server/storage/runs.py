@@ -27,6 +27,12 @@ _KNOWN_TO_NODE = (
     .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten)
     .order_by(_RUNS.c.run_id)
 )
+# As RunDirective.STOPPED.
+_WANT_STOPPED = (
+    update(_RUNS)
+    .where(_RUNS.c.run_id == bindparam("key"), _RUNS.c.active)
+    .values(want=2, generation=_RUNS.c.generation + 1)
+)
 
 
 class RunStore:
@@ -71,3 +77,7 @@ class RunStore:
             .where(_RUNS.c.node_id.in_(node_ids), _RUNS.c.active)
             .order_by(_RUNS.c.run_id)
         ).all()
+
+    def want_stopped(self, run_id: str) -> None:
+        """Ask the run's node to stop it."""
+        self._connection.execute(_WANT_STOPPED, {"key": run_id})

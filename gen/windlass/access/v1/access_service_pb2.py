@@ -31,7 +31,7 @@ from windlass.access.v1 import access_pb2 as windlass_dot_access_dot_v1_dot_acce
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/access/v1/access_service.proto\x12\x12windlass.access.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/access/v1/access.proto\x1a!windlass/options/v1/options.proto\"u\n\x12\x43reateTokenRequest\x12\x1d\n\x07\x61pi_key\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x02\x12@\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x03\x08\x84\x07\x32\x02\x08\x01\"h\n\x0b\x41\x63\x63\x65ssToken\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"c\n\nCallerInfo\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_project\x18\x02 \x01(\t\x12.\n\x05roles\x18\x03 \x03(\x0b\x32\x1f.windlass.access.v1.RoleBinding\"F\n\x0bRoleBinding\x12\x0f\n\x07project\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.windlass.access.v1.Role\"S\n\x14\x43reateProjectRequest\x12;\n\x07project\x18\x01 \x01(\x0b\x32\x1e.windlass.access.v1.NewProjectB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x86\x01\n\nNewProject\x12?\n\x07project\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xbaH\'r%\x10\x01\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x12\x37\n\x0c\x64isplay_name\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"W\n\x13ListProjectsRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x08\"^\n\x14ListProjectsResponse\x12-\n\x08projects\x18\x01 \x03(\x0b\x32\x1b.windlass.access.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb4\x02\n\x13\x43reateApiKeyRequest\x12I\n\x04user\x18\x01 \x01(\tB;\xe2\x41\x01\x02\xbaH4r2\x10\x01\x18\x80\x01\x32+^[A-Za-z0-9]([A-Za-z0-9._@-]*[A-Za-z0-9])?$\x12\x1c\n\x07project\x18\x02 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\x12\x36\n\x04role\x18\x03 \x01(\x0e\x32\x18.windlass.access.v1.RoleB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x37\n\x0c\x64isplay_name\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x43\n\x08lifetime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xe2\x41\x01\x01\xbaH\x0f\xaa\x01\x0c\"\x06\x08\x80\x86\xb0\x96\x01\x32\x02\x08\x01\"S\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"V\n\x12ListApiKeysRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x08\"\\\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x13RevokeApiKeyRequest\x12\x1e\n\x06key_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x32\xc1\x07\n\rAccessService\x12w\n\x0b\x43reateToken\x12&.windlass.access.v1.CreateTokenRequest\x1a\x1f.windlass.access.v1.AccessToken\"\x1f\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/token:\x01*\x12p\n\tGetCaller\x12$.windlass.access.v1.GetCallerRequest\x1a\x1e.windlass.access.v1.CallerInfo\"\x1d\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/auth/caller\x12\x8c\x01\n\rCreateProject\x12(.windlass.access.v1.CreateProjectRequest\x1a\x1b.windlass.access.v1.Project\"4\x8a\xb5\x18\x13\x12\x0fprojects.create\x18\x03\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/projects:\x07project\x12}\n\x0cListProjects\x12\'.windlass.access.v1.ListProjectsRequest\x1a(.windlass.access.v1.ListProjectsResponse\"\x1a\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/projects\x12\x98\x01\n\x0c\x43reateApiKey\x12\'.windlass.access.v1.CreateApiKeyRequest\x1a(.windlass.access.v1.CreateApiKeyResponse\"5\x8a\xb5\x18\x1b\x12\x0e\x61pikeys.create\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/apiKeys:\x01*\x12\x87\x01\n\x0bListApiKeys\x12&.windlass.access.v1.ListApiKeysRequest\x1a\'.windlass.access.v1.ListApiKeysResponse\"\'\x8a\xb5\x18\x10\x12\x0c\x61pikeys.list\x18\x03\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x91\x01\n\x0cRevokeApiKey\x12\'.windlass.access.v1.RevokeApiKeyRequest\x1a\x1a.windlass.access.v1.ApiKey\"<\x8a\xb5\x18\x12\x12\x0e\x61pikeys.revoke\x18\x03\x82\xd3\xe4\x93\x02 \"\x1b/v1/apiKeys/{key_id}:revoke:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/access/v1/access_service.proto\x12\x12windlass.access.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/access/v1/access.proto\x1a!windlass/options/v1/options.proto\"\x81\x01\n\x12\x43reateTokenRequest\x12)\n\x07\x61pi_key\x18\x01 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$\x12@\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x03\x08\x84\x07\x32\x02\x08\x01\"h\n\x0b\x41\x63\x63\x65ssToken\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"c\n\nCallerInfo\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_project\x18\x02 \x01(\t\x12.\n\x05roles\x18\x03 \x03(\x0b\x32\x1f.windlass.access.v1.RoleBinding\"F\n\x0bRoleBinding\x12\x0f\n\x07project\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.windlass.access.v1.Role\"S\n\x14\x43reateProjectRequest\x12;\n\x07project\x18\x01 \x01(\x0b\x32\x1e.windlass.access.v1.NewProjectB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x86\x01\n\nNewProject\x12?\n\x07project\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xbaH\'r%\x10\x01\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x12\x37\n\x0c\x64isplay_name\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"c\n\x13ListProjectsRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"^\n\x14ListProjectsResponse\x12-\n\x08projects\x18\x01 \x03(\x0b\x32\x1b.windlass.access.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x13\x43reateApiKeyRequest\x12I\n\x04user\x18\x01 \x01(\tB;\xe2\x41\x01\x02\xbaH4r2\x10\x01\x18\x80\x01\x32+^[A-Za-z0-9]([A-Za-z0-9._@-]*[A-Za-z0-9])?$\x12(\n\x07project\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x36\n\x04role\x18\x03 \x01(\x0e\x32\x18.windlass.access.v1.RoleB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x37\n\x0c\x64isplay_name\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x43\n\x08lifetime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xe2\x41\x01\x01\xbaH\x0f\xaa\x01\x0c\"\x06\x08\x80\x86\xb0\x96\x01\x32\x02\x08\x01\"S\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"b\n\x12ListApiKeysRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"\\\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x13RevokeApiKeyRequest\x12*\n\x06key_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$2\xc1\x07\n\rAccessService\x12w\n\x0b\x43reateToken\x12&.windlass.access.v1.CreateTokenRequest\x1a\x1f.windlass.access.v1.AccessToken\"\x1f\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/token:\x01*\x12p\n\tGetCaller\x12$.windlass.access.v1.GetCallerRequest\x1a\x1e.windlass.access.v1.CallerInfo\"\x1d\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/auth/caller\x12\x8c\x01\n\rCreateProject\x12(.windlass.access.v1.CreateProjectRequest\x1a\x1b.windlass.access.v1.Project\"4\x8a\xb5\x18\x13\x12\x0fprojects.create\x18\x03\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/projects:\x07project\x12}\n\x0cListProjects\x12\'.windlass.access.v1.ListProjectsRequest\x1a(.windlass.access.v1.ListProjectsResponse\"\x1a\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/projects\x12\x98\x01\n\x0c\x43reateApiKey\x12\'.windlass.access.v1.CreateApiKeyRequest\x1a(.windlass.access.v1.CreateApiKeyResponse\"5\x8a\xb5\x18\x1b\x12\x0e\x61pikeys.create\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/apiKeys:\x01*\x12\x87\x01\n\x0bListApiKeys\x12&.windlass.access.v1.ListApiKeysRequest\x1a\'.windlass.access.v1.ListApiKeysResponse\"\'\x8a\xb5\x18\x10\x12\x0c\x61pikeys.list\x18\x03\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x91\x01\n\x0cRevokeApiKey\x12\'.windlass.access.v1.RevokeApiKeyRequest\x1a\x1a.windlass.access.v1.ApiKey\"<\x8a\xb5\x18\x12\x12\x0e\x61pikeys.revoke\x18\x03\x82\xd3\xe4\x93\x02 \"\x1b/v1/apiKeys/{key_id}:revoke:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'windlass.access.v1.access_s
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATETOKENREQUEST'].fields_by_name['api_key']._loaded_options = None
-  _globals['_CREATETOKENREQUEST'].fields_by_name['api_key']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\002'
+  _globals['_CREATETOKENREQUEST'].fields_by_name['api_key']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0022\n^[^\\x00]*$'
   _globals['_CREATETOKENREQUEST'].fields_by_name['lifetime']._loaded_options = None
   _globals['_CREATETOKENREQUEST'].fields_by_name['lifetime']._serialized_options = b'\342A\001\001\272H\014\252\001\t\"\003\010\204\0072\002\010\001'
   _globals['_CREATEPROJECTREQUEST'].fields_by_name['project']._loaded_options = None
@@ -51,11 +51,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\010'
+  _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['user']._loaded_options = None
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002\272H4r2\020\001\030\200\0012+^[A-Za-z0-9]([A-Za-z0-9._@-]*[A-Za-z0-9])?$'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['project']._loaded_options = None
-  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\004r\002\030?'
+  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['role']._loaded_options = None
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002\272H\007\202\001\004\020\001 \000'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['display_name']._loaded_options = None
@@ -65,9 +65,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\010'
+  _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
-  _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
+  _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_ACCESSSERVICE'].methods_by_name['CreateToken']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['CreateToken']._serialized_options = b'\212\265\030\002\010\001\202\323\344\223\002\023\"\016/v1/auth/token:\001*'
   _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._loaded_options = None
@@ -82,34 +82,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\212\265\030\020\022\014apikeys.list\030\003\202\323\344\223\002\r\022\013/v1/apiKeys'
   _globals['_ACCESSSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\212\265\030\022\022\016apikeys.revoke\030\003\202\323\344\223\002 \"\033/v1/apiKeys/{key_id}:revoke:\001*'
-  _globals['_CREATETOKENREQUEST']._serialized_start=288
-  _globals['_CREATETOKENREQUEST']._serialized_end=405
-  _globals['_ACCESSTOKEN']._serialized_start=407
-  _globals['_ACCESSTOKEN']._serialized_end=511
-  _globals['_GETCALLERREQUEST']._serialized_start=513
-  _globals['_GETCALLERREQUEST']._serialized_end=531
-  _globals['_CALLERINFO']._serialized_start=533
-  _globals['_CALLERINFO']._serialized_end=632
-  _globals['_ROLEBINDING']._serialized_start=634
-  _globals['_ROLEBINDING']._serialized_end=704
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=706
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=789
-  _globals['_NEWPROJECT']._serialized_start=792
-  _globals['_NEWPROJECT']._serialized_end=926
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=928
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=1015
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1017
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1111
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1114
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1422
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1424
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1507
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1509
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1595
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1597
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1689
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1691
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1744
-  _globals['_ACCESSSERVICE']._serialized_start=1747
-  _globals['_ACCESSSERVICE']._serialized_end=2708
+  _globals['_CREATETOKENREQUEST']._serialized_start=289
+  _globals['_CREATETOKENREQUEST']._serialized_end=418
+  _globals['_ACCESSTOKEN']._serialized_start=420
+  _globals['_ACCESSTOKEN']._serialized_end=524
+  _globals['_GETCALLERREQUEST']._serialized_start=526
+  _globals['_GETCALLERREQUEST']._serialized_end=544
+  _globals['_CALLERINFO']._serialized_start=546
+  _globals['_CALLERINFO']._serialized_end=645
+  _globals['_ROLEBINDING']._serialized_start=647
+  _globals['_ROLEBINDING']._serialized_end=717
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=719
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=802
+  _globals['_NEWPROJECT']._serialized_start=805
+  _globals['_NEWPROJECT']._serialized_end=939
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=941
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=1040
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1042
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1136
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1139
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1459
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1461
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1544
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1546
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1644
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1646
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1738
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1740
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1805
+  _globals['_ACCESSSERVICE']._serialized_start=1808
+  _globals['_ACCESSSERVICE']._serialized_end=2769
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#windlass/jobs/v1/jobs_service.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1awindlass/jobs/v1/job.proto\x1a!windlass/options/v1/options.proto\"\x91\x01\n\x10SubmitJobRequest\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x15.windlass.jobs.v1.JobB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x30\n\nrequest_id\x18\x02 \x01(\tB\x1c\xe2\x41\x01\x01\xbaH\x15r\x13\x18\x80\x01\x32\x0e^[\\x21-\\x7e]*$\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"/\n\rGetJobRequest\x12\x1e\n\x06job_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\xe1\x03\n\x0fListJobsRequest\x12\x1c\n\x07project\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\x12\x43\n\x06status\x18\x02 \x03(\x0e\x32\x1c.windlass.jobs.v1.Job.StatusB\x15\xe2\x41\x01\x01\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x05queue\x18\x03 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\x12\x1a\n\x04user\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x04name\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x01\x12\x62\n\x06labels\x18\x06 \x03(\tBR\xe2\x41\x01\x01\xbaHK\x92\x01H\x10\x10\"DrB\x18\xc0\x02\x32=^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?=[^\\x00-\\x1f\\x7f]*$\x12\x37\n\rcreated_after\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x38\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1e\n\tpage_size\x18\t \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\n \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x08\"P\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x15.windlass.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe1\x01\n\x16UpdateJobStatusRequest\x12\x1e\n\x06job_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12O\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32/.windlass.jobs.v1.UpdateJobStatusRequest.ActionB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x06reason\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\",\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41NCEL\x10\x01\"\\\n\x10\x43\x61ncelJobRequest\x12\x1e\n\x06job_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12(\n\x06reason\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"\xd8\x01\n\x14StreamJobLogsRequest\x12\x1e\n\x06job_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x14\n\x06\x66ollow\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\"\n\x04tail\x18\x03 \x01(\x05\x42\x0f\xe2\x41\x01\x01\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x00\x88\x01\x01\x12?\n\x06stream\x18\x04 \x01(\x0e\x32!.windlass.jobs.v1.LogChunk.StreamB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\x06\x63ursor\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x01\x42\x07\n\x05_tail\"x\n\x14ListJobEventsRequest\x12\x1e\n\x06job_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x08\"\\\n\x15ListJobEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1a.windlass.jobs.v1.JobEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x90\x08\n\x0bJobsService\x12}\n\tSubmitJob\x12\".windlass.jobs.v1.SubmitJobRequest\x1a\x15.windlass.jobs.v1.Job\"5\x8a\xb5\x18\x1c\x12\x0bjobs.submit\x18\x01\"\x0bjob.project\x82\xd3\xe4\x93\x02\x0f\"\x08/v1/jobs:\x03job\x12k\n\x06GetJob\x12\x1f.windlass.jobs.v1.GetJobRequest\x1a\x15.windlass.jobs.v1.Job\")\x8a\xb5\x18\x0c\x12\x08jobs.get\x18\x02\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/jobs/{job_id}\x12}\n\x08ListJobs\x12!.windlass.jobs.v1.ListJobsRequest\x1a\".windlass.jobs.v1.ListJobsResponse\"*\x8a\xb5\x18\x16\x12\tjobs.list\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\n\x12\x08/v1/jobs\x12\x8a\x01\n\x0fUpdateJobStatus\x12(.windlass.jobs.v1.UpdateJobStatusRequest\x1a\x15.windlass.jobs.v1.Job\"6\x8a\xb5\x18\x0f\x12\x0bjobs.cancel\x18\x02\x82\xd3\xe4\x93\x02\x1d\x32\x18/v1/jobs/{job_id}/status:\x01*\x12~\n\tCancelJob\x12\".windlass.jobs.v1.CancelJobRequest\x1a\x15.windlass.jobs.v1.Job\"6\x8a\xb5\x18\x0f\x12\x0bjobs.cancel\x18\x02\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/jobs/{job_id}:cancel:\x01*\x12\x8b\x01\n\rStreamJobLogs\x12&.windlass.jobs.v1.StreamJobLogsRequest\x1a\x1f.windlass.jobs.v1.JobLogMessage\"/\x8a\xb5\x18\r\x12\tjobs.logs\x18\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/jobs/{job_id}/logs0\x01\x12\x92\x01\n\rListJobEvents\x12&.windlass.jobs.v1.ListJobEventsRequest\x1a\'.windlass.jobs.v1.ListJobEventsResponse\"0\x8a\xb5\x18\x0c\x12\x08jobs.get\x18\x02\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/jobs/{job_id}/events\x1a\x66\x8a\xb5\x18,\n\rGetJobMetrics\x12\x1b\x12\x19/v1/jobs/{job_id}/metrics\x8a\xb5\x18\x32\n\x11UploadJobArtifact\x12\x1d\"\x1b/v1/jobs/{job_id}/artifactsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#windlass/jobs/v1/jobs_service.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1awindlass/jobs/v1/job.proto\x1a!windlass/options/v1/options.proto\"\x91\x01\n\x10SubmitJobRequest\x12.\n\x03job\x18\x01 \x01(\x0b\x32\x15.windlass.jobs.v1.JobB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x30\n\nrequest_id\x18\x02 \x01(\tB\x1c\xe2\x41\x01\x01\xbaH\x15r\x13\x18\x80\x01\x32\x0e^[\\x21-\\x7e]*$\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\";\n\rGetJobRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\x9d\x04\n\x0fListJobsRequest\x12(\n\x07project\x18\x01 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x43\n\x06status\x18\x02 \x03(\x0e\x32\x1c.windlass.jobs.v1.Job.StatusB\x15\xe2\x41\x01\x01\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07\x82\x01\x04\x10\x01 \x00\x12&\n\x05queue\x18\x03 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12&\n\x04user\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12&\n\x04name\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12\x62\n\x06labels\x18\x06 \x03(\tBR\xe2\x41\x01\x01\xbaHK\x92\x01H\x10\x10\"DrB\x18\xc0\x02\x32=^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?=[^\\x00-\\x1f\\x7f]*$\x12\x37\n\rcreated_after\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x38\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1e\n\tpage_size\x18\t \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\n \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"P\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x15.windlass.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xed\x01\n\x16UpdateJobStatusRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12O\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32/.windlass.jobs.v1.UpdateJobStatusRequest.ActionB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x06reason\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\",\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41NCEL\x10\x01\"h\n\x10\x43\x61ncelJobRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12(\n\x06reason\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"\xf0\x01\n\x14StreamJobLogsRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x14\n\x06\x66ollow\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\"\n\x04tail\x18\x03 \x01(\x05\x42\x0f\xe2\x41\x01\x01\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x00\x88\x01\x01\x12?\n\x06stream\x18\x04 \x01(\x0e\x32!.windlass.jobs.v1.LogChunk.StreamB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12(\n\x06\x63ursor\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$B\x07\n\x05_tail\"\x90\x01\n\x14ListJobEventsRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"\\\n\x15ListJobEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1a.windlass.jobs.v1.JobEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x90\x08\n\x0bJobsService\x12}\n\tSubmitJob\x12\".windlass.jobs.v1.SubmitJobRequest\x1a\x15.windlass.jobs.v1.Job\"5\x8a\xb5\x18\x1c\x12\x0bjobs.submit\x18\x01\"\x0bjob.project\x82\xd3\xe4\x93\x02\x0f\"\x08/v1/jobs:\x03job\x12k\n\x06GetJob\x12\x1f.windlass.jobs.v1.GetJobRequest\x1a\x15.windlass.jobs.v1.Job\")\x8a\xb5\x18\x0c\x12\x08jobs.get\x18\x02\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/jobs/{job_id}\x12}\n\x08ListJobs\x12!.windlass.jobs.v1.ListJobsRequest\x1a\".windlass.jobs.v1.ListJobsResponse\"*\x8a\xb5\x18\x16\x12\tjobs.list\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\n\x12\x08/v1/jobs\x12\x8a\x01\n\x0fUpdateJobStatus\x12(.windlass.jobs.v1.UpdateJobStatusRequest\x1a\x15.windlass.jobs.v1.Job\"6\x8a\xb5\x18\x0f\x12\x0bjobs.cancel\x18\x02\x82\xd3\xe4\x93\x02\x1d\x32\x18/v1/jobs/{job_id}/status:\x01*\x12~\n\tCancelJob\x12\".windlass.jobs.v1.CancelJobRequest\x1a\x15.windlass.jobs.v1.Job\"6\x8a\xb5\x18\x0f\x12\x0bjobs.cancel\x18\x02\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/jobs/{job_id}:cancel:\x01*\x12\x8b\x01\n\rStreamJobLogs\x12&.windlass.jobs.v1.StreamJobLogsRequest\x1a\x1f.windlass.jobs.v1.JobLogMessage\"/\x8a\xb5\x18\r\x12\tjobs.logs\x18\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/jobs/{job_id}/logs0\x01\x12\x92\x01\n\rListJobEvents\x12&.windlass.jobs.v1.ListJobEventsRequest\x1a\'.windlass.jobs.v1.ListJobEventsResponse\"0\x8a\xb5\x18\x0c\x12\x08jobs.get\x18\x02\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/jobs/{job_id}/events\x1a\x66\x8a\xb5\x18,\n\rGetJobMetrics\x12\x1b\x12\x19/v1/jobs/{job_id}/metrics\x8a\xb5\x18\x32\n\x11UploadJobArtifact\x12\x1d\"\x1b/v1/jobs/{job_id}/artifactsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,17 +44,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITJOBREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_SUBMITJOBREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_GETJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
-  _globals['_GETJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
+  _globals['_GETJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_LISTJOBSREQUEST'].fields_by_name['project']._loaded_options = None
-  _globals['_LISTJOBSREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\004r\002\030?'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_LISTJOBSREQUEST'].fields_by_name['status']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['status']._serialized_options = b'\342A\001\001\272H\016\222\001\013\020\020\"\007\202\001\004\020\001 \000'
   _globals['_LISTJOBSREQUEST'].fields_by_name['queue']._loaded_options = None
-  _globals['_LISTJOBSREQUEST'].fields_by_name['queue']._serialized_options = b'\342A\001\001\272H\004r\002\030?'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['queue']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_LISTJOBSREQUEST'].fields_by_name['user']._loaded_options = None
-  _globals['_LISTJOBSREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\001'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
   _globals['_LISTJOBSREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_LISTJOBSREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\001'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
   _globals['_LISTJOBSREQUEST'].fields_by_name['labels']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['labels']._serialized_options = b'\342A\001\001\272HK\222\001H\020\020\"DrB\030\300\0022=^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?=[^\\x00-\\x1f\\x7f]*$'
   _globals['_LISTJOBSREQUEST'].fields_by_name['created_after']._loaded_options = None
@@ -64,19 +64,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\010'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_UPDATEJOBSTATUSREQUEST'].fields_by_name['job_id']._loaded_options = None
-  _globals['_UPDATEJOBSTATUSREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
+  _globals['_UPDATEJOBSTATUSREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_UPDATEJOBSTATUSREQUEST'].fields_by_name['action']._loaded_options = None
   _globals['_UPDATEJOBSTATUSREQUEST'].fields_by_name['action']._serialized_options = b'\342A\001\002\272H\007\202\001\004\020\001 \000'
   _globals['_UPDATEJOBSTATUSREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_UPDATEJOBSTATUSREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_CANCELJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
-  _globals['_CANCELJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
+  _globals['_CANCELJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_CANCELJOBREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_CANCELJOBREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['job_id']._loaded_options = None
-  _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
+  _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['follow']._loaded_options = None
   _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['follow']._serialized_options = b'\342A\001\001'
   _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['tail']._loaded_options = None
@@ -84,13 +84,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['stream']._loaded_options = None
   _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['stream']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
   _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['cursor']._loaded_options = None
-  _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['cursor']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\001'
+  _globals['_STREAMJOBLOGSREQUEST'].fields_by_name['cursor']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
   _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['job_id']._loaded_options = None
-  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\010'
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_JOBSSERVICE']._loaded_options = None
   _globals['_JOBSSERVICE']._serialized_options = b'\212\265\030,\n\rGetJobMetrics\022\033\022\031/v1/jobs/{job_id}/metrics\212\265\0302\n\021UploadJobArtifact\022\035\"\033/v1/jobs/{job_id}/artifacts'
   _globals['_JOBSSERVICE'].methods_by_name['SubmitJob']._loaded_options = None
@@ -110,23 +110,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITJOBREQUEST']._serialized_start=246
   _globals['_SUBMITJOBREQUEST']._serialized_end=391
   _globals['_GETJOBREQUEST']._serialized_start=393
-  _globals['_GETJOBREQUEST']._serialized_end=440
-  _globals['_LISTJOBSREQUEST']._serialized_start=443
-  _globals['_LISTJOBSREQUEST']._serialized_end=924
-  _globals['_LISTJOBSRESPONSE']._serialized_start=926
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1006
-  _globals['_UPDATEJOBSTATUSREQUEST']._serialized_start=1009
-  _globals['_UPDATEJOBSTATUSREQUEST']._serialized_end=1234
-  _globals['_UPDATEJOBSTATUSREQUEST_ACTION']._serialized_start=1190
-  _globals['_UPDATEJOBSTATUSREQUEST_ACTION']._serialized_end=1234
-  _globals['_CANCELJOBREQUEST']._serialized_start=1236
-  _globals['_CANCELJOBREQUEST']._serialized_end=1328
-  _globals['_STREAMJOBLOGSREQUEST']._serialized_start=1331
-  _globals['_STREAMJOBLOGSREQUEST']._serialized_end=1547
-  _globals['_LISTJOBEVENTSREQUEST']._serialized_start=1549
-  _globals['_LISTJOBEVENTSREQUEST']._serialized_end=1669
-  _globals['_LISTJOBEVENTSRESPONSE']._serialized_start=1671
-  _globals['_LISTJOBEVENTSRESPONSE']._serialized_end=1763
-  _globals['_JOBSSERVICE']._serialized_start=1766
-  _globals['_JOBSSERVICE']._serialized_end=2806
+  _globals['_GETJOBREQUEST']._serialized_end=452
+  _globals['_LISTJOBSREQUEST']._serialized_start=455
+  _globals['_LISTJOBSREQUEST']._serialized_end=996
+  _globals['_LISTJOBSRESPONSE']._serialized_start=998
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1078
+  _globals['_UPDATEJOBSTATUSREQUEST']._serialized_start=1081
+  _globals['_UPDATEJOBSTATUSREQUEST']._serialized_end=1318
+  _globals['_UPDATEJOBSTATUSREQUEST_ACTION']._serialized_start=1274
+  _globals['_UPDATEJOBSTATUSREQUEST_ACTION']._serialized_end=1318
+  _globals['_CANCELJOBREQUEST']._serialized_start=1320
+  _globals['_CANCELJOBREQUEST']._serialized_end=1424
+  _globals['_STREAMJOBLOGSREQUEST']._serialized_start=1427
+  _globals['_STREAMJOBLOGSREQUEST']._serialized_end=1667
+  _globals['_LISTJOBEVENTSREQUEST']._serialized_start=1670
+  _globals['_LISTJOBEVENTSREQUEST']._serialized_end=1814
+  _globals['_LISTJOBEVENTSRESPONSE']._serialized_start=1816
+  _globals['_LISTJOBEVENTSRESPONSE']._serialized_end=1908
+  _globals['_JOBSSERVICE']._serialized_start=1911
+  _globals['_JOBSSERVICE']._serialized_end=2951
 # @@protoc_insertion_point(module_scope)

@@ -31,7 +31,7 @@ from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_o
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-windlass/resources/v1/resources_service.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\x1a windlass/resources/v1/node.proto\"\xb5\x01\n\x10ListNodesRequest\x12@\n\x06status\x18\x01 \x01(\x0e\x32\".windlass.resources.v1.Node.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\x08gpu_type\x18\x02 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\x12\x1e\n\tpage_size\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x08\"X\n\x11ListNodesResponse\x12*\n\x05nodes\x18\x01 \x03(\x0b\x32\x1b.windlass.resources.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x0eGetNodeRequest\x12\x1f\n\x07node_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\"[\n\x16\x43reateJoinTokenRequest\x12\x41\n\x08lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"K\n\tJoinToken\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xfe\x06\n\x10ResourcesService\x12\x8d\x01\n\tListNodes\x12\'.windlass.resources.v1.ListNodesRequest\x1a(.windlass.resources.v1.ListNodesResponse\"-\x8a\xb5\x18\x0e\x12\nnodes.list\x18\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/resources/nodes\x12\x85\x01\n\x07GetNode\x12%.windlass.resources.v1.GetNodeRequest\x1a\x1b.windlass.resources.v1.Node\"6\x8a\xb5\x18\r\x12\tnodes.get\x18\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/resources/nodes/{node_id}\x12\x99\x01\n\x0f\x43reateJoinToken\x12-.windlass.resources.v1.CreateJoinTokenRequest\x1a .windlass.resources.v1.JoinToken\"5\x8a\xb5\x18\x0e\x12\nnodes.join\x18\x03\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/resources/joinTokens:\x01*\x1a\xb5\x03\x8a\xb5\x18\"\n\tListPools\x12\x15\x12\x13/v1/resources/pools\x8a\xb5\x18*\n\x07GetPool\x12\x1f\x12\x1d/v1/resources/pools/{pool_id}\x8a\xb5\x18$\n\x08\x41llocate\x12\x18\"\x16/v1/resources/allocate\x8a\xb5\x18@\n\x11ReleaseAllocation\x12+*)/v1/resources/allocations/{allocation_id}\x8a\xb5\x18.\n\x0fListAllocations\x12\x1b\x12\x19/v1/resources/allocations\x8a\xb5\x18!\n\x08GetUsage\x12\x15\x12\x13/v1/resources/usage\x8a\xb5\x18,\n\x11\x43reateReservation\x12\x17\"\x15/v1/resources/reserve\x8a\xb5\x18\x32\n\tDrainNode\x12%\x1a#/v1/resources/nodes/{node_id}/drain\x8a\xb5\x18\x34\n\nCordonNode\x12&\x1a$/v1/resources/nodes/{node_id}/cordonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-windlass/resources/v1/resources_service.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\x1a windlass/resources/v1/node.proto\"\xcd\x01\n\x10ListNodesRequest\x12@\n\x06status\x18\x01 \x01(\x0e\x32\".windlass.resources.v1.Node.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x08gpu_type\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"X\n\x11ListNodesResponse\x12*\n\x05nodes\x18\x01 \x03(\x0b\x32\x1b.windlass.resources.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x0eGetNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"[\n\x16\x43reateJoinTokenRequest\x12\x41\n\x08lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"K\n\tJoinToken\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xfe\x06\n\x10ResourcesService\x12\x8d\x01\n\tListNodes\x12\'.windlass.resources.v1.ListNodesRequest\x1a(.windlass.resources.v1.ListNodesResponse\"-\x8a\xb5\x18\x0e\x12\nnodes.list\x18\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/resources/nodes\x12\x85\x01\n\x07GetNode\x12%.windlass.resources.v1.GetNodeRequest\x1a\x1b.windlass.resources.v1.Node\"6\x8a\xb5\x18\r\x12\tnodes.get\x18\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/resources/nodes/{node_id}\x12\x99\x01\n\x0f\x43reateJoinToken\x12-.windlass.resources.v1.CreateJoinTokenRequest\x1a .windlass.resources.v1.JoinToken\"5\x8a\xb5\x18\x0e\x12\nnodes.join\x18\x03\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/resources/joinTokens:\x01*\x1a\xb5\x03\x8a\xb5\x18\"\n\tListPools\x12\x15\x12\x13/v1/resources/pools\x8a\xb5\x18*\n\x07GetPool\x12\x1f\x12\x1d/v1/resources/pools/{pool_id}\x8a\xb5\x18$\n\x08\x41llocate\x12\x18\"\x16/v1/resources/allocate\x8a\xb5\x18@\n\x11ReleaseAllocation\x12+*)/v1/resources/allocations/{allocation_id}\x8a\xb5\x18.\n\x0fListAllocations\x12\x1b\x12\x19/v1/resources/allocations\x8a\xb5\x18!\n\x08GetUsage\x12\x15\x12\x13/v1/resources/usage\x8a\xb5\x18,\n\x11\x43reateReservation\x12\x17\"\x15/v1/resources/reserve\x8a\xb5\x18\x32\n\tDrainNode\x12%\x1a#/v1/resources/nodes/{node_id}/drain\x8a\xb5\x18\x34\n\nCordonNode\x12&\x1a$/v1/resources/nodes/{node_id}/cordonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,13 +41,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTNODESREQUEST'].fields_by_name['status']._loaded_options = None
   _globals['_LISTNODESREQUEST'].fields_by_name['status']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
   _globals['_LISTNODESREQUEST'].fields_by_name['gpu_type']._loaded_options = None
-  _globals['_LISTNODESREQUEST'].fields_by_name['gpu_type']._serialized_options = b'\342A\001\001\272H\004r\002\030?'
+  _globals['_LISTNODESREQUEST'].fields_by_name['gpu_type']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_LISTNODESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTNODESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTNODESREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTNODESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\010'
+  _globals['_LISTNODESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_GETNODEREQUEST'].fields_by_name['node_id']._loaded_options = None
-  _globals['_GETNODEREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
+  _globals['_GETNODEREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['lifetime']._loaded_options = None
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['lifetime']._serialized_options = b'\342A\001\001\272H\r\252\001\n\"\004\010\200\365$2\002\010\001'
   _globals['_RESOURCESSERVICE']._loaded_options = None
@@ -59,15 +59,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCESSERVICE'].methods_by_name['CreateJoinToken']._loaded_options = None
   _globals['_RESOURCESSERVICE'].methods_by_name['CreateJoinToken']._serialized_options = b'\212\265\030\016\022\nnodes.join\030\003\202\323\344\223\002\035\"\030/v1/resources/joinTokens:\001*'
   _globals['_LISTNODESREQUEST']._serialized_start=299
-  _globals['_LISTNODESREQUEST']._serialized_end=480
-  _globals['_LISTNODESRESPONSE']._serialized_start=482
-  _globals['_LISTNODESRESPONSE']._serialized_end=570
-  _globals['_GETNODEREQUEST']._serialized_start=572
-  _globals['_GETNODEREQUEST']._serialized_end=621
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=623
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=714
-  _globals['_JOINTOKEN']._serialized_start=716
-  _globals['_JOINTOKEN']._serialized_end=791
-  _globals['_RESOURCESSERVICE']._serialized_start=794
-  _globals['_RESOURCESSERVICE']._serialized_end=1688
+  _globals['_LISTNODESREQUEST']._serialized_end=504
+  _globals['_LISTNODESRESPONSE']._serialized_start=506
+  _globals['_LISTNODESRESPONSE']._serialized_end=594
+  _globals['_GETNODEREQUEST']._serialized_start=596
+  _globals['_GETNODEREQUEST']._serialized_end=657
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=659
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=750
+  _globals['_JOINTOKEN']._serialized_start=752
+  _globals['_JOINTOKEN']._serialized_end=827
+  _globals['_RESOURCESSERVICE']._serialized_start=830
+  _globals['_RESOURCESSERVICE']._serialized_end=1724
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,88 @@
+"""The one shape of background work: cycles that look at the truth and act on it.
+
+A cycle is level-triggered: it reads what is there, whatever woke it. Waking is a hint that it should
+not wait for its interval; a lost hint costs time, never correctness.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from windlass_server.storage.guard import acting_as
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Loop:
+    """Runs a cycle when woken and at least every `interval_seconds`.
+
+    Args:
+        name: the actor in whose name the cycle works.
+        cycle: one look at the truth; what it raises is logged, and it is tried again later.
+        rest: after a cycle that took t seconds, wait at least `rest` * t, so that a duty that has
+            become slow leaves the process to others.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cycle: Callable[[], Awaitable[None]],
+        *,
+        interval_seconds: float,
+        rest: float = 1.0,
+    ) -> None:
+        self._name = name
+        self._cycle = cycle
+        self._interval = interval_seconds
+        self._rest = rest
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look soon."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin, with a cycle at once."""
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def stop(self) -> None:
+        """Let the present cycle end, then stop."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            await self._wait(self._interval)
+            if self._stopping:
+                return
+            began = loop.time()
+            try:
+                with acting_as(self._name):
+                    await self._cycle()
+                failures = 0
+            except Exception:
+                _log.exception("%s failed", self._name)
+                failures += 1
+            pause = self._rest * (loop.time() - began)
+            if failures:
+                pause = min(_FIRST_PAUSE_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS)
+            if pause > 0 and not self._stopping:
+                await asyncio.sleep(pause)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()

@@ -1,0 +1,177 @@
+"""A job's output as one stream: all its runs, the first attempt first, resumable at any message."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, absent, require_object
+from windlass_server.errors import FieldViolation, InvalidInput, WindlassError
+from windlass_server.jobs.runs import RunsService
+from windlass_server.jobs.states import FINAL, Status
+from windlass_server.objects import frames
+from windlass_server.objects.logs import LogStore
+from windlass_server.storage.tables import JobRow, RunRow
+
+HEARTBEAT_SECONDS = 15.0
+# A follower looks again at least this often, also when nobody wakes it: another server's runs.
+_LOOK_SECONDS = 1.0
+_CURSOR = re.compile(r"(run-[0-9a-z]{26}):([0-9]{1,18}):([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class LogRequest:
+    """What a reader asks for.
+
+    Attributes:
+        follow: go on until the job has ended and its log is whole.
+        tail: start with the last so many lines; None for all.
+        stream: 1 stdout, 2 stderr, 0 both.
+        cursor: start behind this position; empty for the beginning.
+    """
+
+    follow: bool = False
+    tail: int | None = None
+    stream: int = 0
+    cursor: str = ""
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Where a reader stands."""
+
+    run_id: str
+    place: frames.Place
+
+    @property
+    def cursor(self) -> str:
+        return f"{self.run_id}:{self.place.position}:{self.place.skip}" if self.run_id else ""
+
+
+class JobLogs:
+    """Reads and follows the logs of jobs."""
+
+    def __init__(self, runs: RunsService, logs: LogStore) -> None:
+        self._runs = runs
+        self._logs = logs
+
+    async def stream(
+        self, who: Caller, job_id: str, wanted: LogRequest
+    ) -> AsyncIterator[job_pb2.JobLogMessage]:
+        """The messages of a job's log stream, the last of which is `end` or `error`.
+
+        Raises:
+            NotFound: no such job, or foreign.
+            InvalidInput: the cursor is none of this job's.
+        """
+        job, runs = await self._load(who, job_id)
+        reader = await self._start(runs, wanted)
+        try:
+            async for message in self._messages(job, reader, wanted):
+                yield message
+        except WindlassError as error:
+            broken = job_pb2.LogError(reason=error.reason, message=error.message)
+            yield job_pb2.JobLogMessage(cursor=reader.cursor, error=broken)
+
+    async def _load(self, who: Caller, job_id: str) -> tuple[JobRow, Sequence[RunRow]]:
+        job, runs = await self._runs.of_job(job_id)
+        if job is None:
+            raise absent("job", job_id)
+        require_object(who, "jobs.logs", job.project, kind="job", object_id=job_id)
+        return job, runs
+
+    async def _start(self, runs: Sequence[RunRow], wanted: LogRequest) -> _Reader:
+        if wanted.cursor and wanted.tail is not None:
+            text = "tail and cursor both say where to start"
+            violation = FieldViolation("tail", text, "CURSOR_AND_TAIL")
+            raise InvalidInput(text, reason="CURSOR_AND_TAIL", violations=(violation,))
+        if wanted.cursor:
+            found = _CURSOR.fullmatch(wanted.cursor)
+            if found is None or found[1] not in {run.run_id for run in runs}:
+                text = "cursor is not one that this job's log gave out"
+                violation = FieldViolation("cursor", text, "CURSOR_INVALID")
+                raise InvalidInput(text, reason="CURSOR_INVALID", violations=(violation,))
+            return _Reader(found[1], frames.Place(int(found[2]), int(found[3])))
+        if wanted.tail is not None and runs:
+            last = runs[-1].run_id
+            return _Reader(last, await self._logs.tail(last, wanted.tail, wanted.stream))
+        return _Reader("", frames.Place(0))
+
+    async def _messages(
+        self, job: JobRow, reader: _Reader, wanted: LogRequest
+    ) -> AsyncIterator[job_pb2.JobLogMessage]:
+        loop = asyncio.get_running_loop()
+        next_heartbeat = loop.time() + HEARTBEAT_SECONDS
+        while True:
+            # Looked at before the logs are read: what was written before it was so is read then.
+            found, runs = await self._runs.of_job(job.job_id)
+            assert found is not None
+            job = found
+            run_ids = [run.run_id for run in runs]
+            start = run_ids.index(reader.run_id) if reader.run_id else 0
+            for run_id in run_ids[start:]:
+                async for message in self._read_run(reader, run_id, wanted.stream):
+                    next_heartbeat = loop.time() + HEARTBEAT_SECONDS
+                    yield message
+            if not wanted.follow or await self._is_whole(job, runs):
+                yield _end(job, reader.cursor)
+                return
+            if loop.time() >= next_heartbeat:
+                next_heartbeat = loop.time() + HEARTBEAT_SECONDS
+                yield job_pb2.JobLogMessage(
+                    cursor=reader.cursor, heartbeat=job_pb2.LogHeartbeat()
+                )
+            await self._wait(reader)
+
+    async def _read_run(
+        self, reader: _Reader, run_id: str, stream: int
+    ) -> AsyncIterator[job_pb2.JobLogMessage]:
+        if run_id != reader.run_id:
+            reader.run_id, reader.place = run_id, frames.Place(0)
+        while batch := await self._logs.read(run_id, reader.place.position):
+            for frame in batch:
+                for chunk in frames.chunks(frame, reader.place.skip):
+                    reader.place = chunk.after
+                    if stream in (0, chunk.stream):
+                        yield _message(reader, chunk)
+                reader.place = frames.Place(frame.end_position)
+
+    async def _is_whole(self, job: JobRow, runs: Sequence[RunRow]) -> bool:
+        """Whether the job has ended and everything that its runs wrote has arrived."""
+        if Status(job.status) not in FINAL:
+            return False
+        for run in runs:
+            if run.log_end is None or await self._logs.end(run.run_id) < run.log_end:
+                return False
+        return True
+
+    async def _wait(self, reader: _Reader) -> None:
+        """Until there may be something new; nothing depends on when."""
+        if not reader.run_id:
+            await asyncio.sleep(_LOOK_SECONDS / 4)
+            return
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._logs.changed(reader.run_id, reader.place.position)
+        except TimeoutError:
+            pass
+
+
+def _message(reader: _Reader, chunk: frames.Chunk) -> job_pb2.JobLogMessage:
+    message = job_pb2.JobLogMessage(cursor=reader.cursor)
+    shown = message.chunk
+    shown.stream = job_pb2.LogChunk.Stream.ValueType(chunk.stream)
+    shown.time.seconds, shown.time.nanos = divmod(chunk.time_nanos, 1_000_000_000)
+    shown.run_id = reader.run_id
+    text = frames.as_text(chunk.payload)
+    if text is None:
+        shown.data = chunk.payload
+    else:
+        shown.text = text
+    return message
+
+
+def _end(job: JobRow, cursor: str) -> job_pb2.JobLogMessage:
+    end = job_pb2.LogEnd(status=job_pb2.Job.Status.Name(job.status), exit_code=job.exit_code)
+    return job_pb2.JobLogMessage(cursor=cursor, end=end)

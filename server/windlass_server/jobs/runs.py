@@ -1,0 +1,312 @@
+"""Runs, as their nodes report them and as the server wants them.
+
+The session of a node calls `report` for whatever its agent says of a run, and sends what
+`directives` says the server wants. Both are about states to be in, so that repeats, gaps and
+reordering between them do no harm.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from windlass.agents.v1 import agent_pb2
+from windlass.jobs.v1 import job_pb2
+from windlass.types.v1 import types_pb2
+from windlass_server.clock import Clock
+from windlass_server.errors import Conflict, InvalidInput
+from windlass_server.ids import IdSource
+from windlass_server.jobs import rules
+from windlass_server.jobs.moves import move
+from windlass_server.jobs.states import FINAL, Event, Status, after
+from windlass_server.objects.logs import LogStore
+from windlass_server.scheduler.plan import Placement
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import JobRow, RunRow
+from windlass_server.storage.transaction import Transaction
+from windlass_server.timestamps import from_proto
+
+_State = agent_pb2.RunReport
+_Want = agent_pb2.RunDirective
+
+
+class RunsService:
+    """Places runs, takes their nodes' reports, and says what the server wants of them.
+
+    Args:
+        capacity_freed: called when resources have become free.
+        runs_changed: called with the id of a node whose directives have changed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        logs: LogStore,
+        clock: Clock,
+        ids: IdSource,
+        *,
+        capacity_freed: Callable[[], None],
+        runs_changed: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._logs = logs
+        self._clock = clock
+        self._ids = ids
+        self._capacity_freed = capacity_freed
+        self._runs_changed = runs_changed
+        # Runs whose exit is known and whose log is not complete yet: how long it will be.
+        self._awaiting_log: dict[str, int] = {}
+
+    async def place(self, placement: Placement, *, attempt: int, version: int) -> bool:
+        """Give a waiting job its place; False when the world has changed since it was planned."""
+        run_id = self._ids.new("run")
+
+        def store(tx: Transaction) -> bool:
+            job = tx.jobs.lock(placement.job_id)
+            if job is None or job.version != version:
+                return False
+            self._add_run(tx, job, placement, run_id, attempt)
+            move(
+                tx,
+                job,
+                after(job.status, Event.PLACE),
+                reason="PLACED",
+                message=f"placed on node {placement.node_id}",
+                actor="scheduler",
+                at=self._clock.now(),
+                run_id=run_id,
+                node_id=placement.node_id,
+                gpu_uuids=",".join(placement.gpu_uuids),
+                attempt=attempt,
+                isolation=b"",
+                started_at=None,
+            )
+            tx.after_commit(lambda: self._runs_changed(placement.node_id))
+            return True
+
+        try:
+            return await self._database.write(store)
+        except Conflict:
+            return False
+
+    def _add_run(
+        self, tx: Transaction, job: JobRow, placement: Placement, run_id: str, attempt: int
+    ) -> None:
+        tx.runs.add(
+            {
+                "run_id": run_id,
+                "job_id": job.job_id,
+                "attempt": attempt,
+                # Rises with every placement, which is all that fencing needs of it.
+                "epoch": attempt,
+                "node_id": placement.node_id,
+                "want": _Want.RUNNING,
+                "generation": 1,
+                "state": 0,
+                "active": True,
+                "forgotten": False,
+                "cpu_millis": job.cpu_millis,
+                "memory_bytes": job.memory_bytes,
+                "gpu_uuids": ",".join(placement.gpu_uuids),
+                "log_end": None,
+                "created_at": self._clock.now(),
+                "ended_at": None,
+            }
+        )
+        tx.nodes.hold(
+            placement.node_id,
+            run_id,
+            cpu_millis=job.cpu_millis,
+            memory_bytes=job.memory_bytes,
+            gpu_uuids=placement.gpu_uuids,
+        )
+
+    async def report(
+        self, node_id: str, report: agent_pb2.RunReport
+    ) -> agent_pb2.RunDirective | None:
+        """Take a node's report of a run; answers the directive that follows from it, if any.
+
+        Reports of runs that are not this node's, of an older epoch, or older than what is known
+        change nothing.
+        """
+        if report.state == _State.EXITED:
+            return await self._exited(node_id, report)
+        if report.state == _State.RUNNING:
+            await self._database.write(lambda tx: self._started(tx, node_id, report))
+        return None
+
+    def _started(self, tx: Transaction, node_id: str, report: agent_pb2.RunReport) -> None:
+        run = tx.runs.get(report.run_id)
+        if not _is_news(run, node_id, report):
+            return
+        job = tx.jobs.lock(run.job_id)
+        assert job is not None
+        tx.runs.change(run.run_id, state=report.state)
+        move(
+            tx,
+            job,
+            after(job.status, Event.START),
+            reason="STARTED",
+            message=f"the command runs on node {node_id}",
+            actor=node_id,
+            at=self._clock.now(),
+            isolation=report.isolation.SerializeToString(),
+            started_at=_time(report.start_time, self._clock.now()),
+        )
+
+    async def _exited(
+        self, node_id: str, report: agent_pb2.RunReport
+    ) -> agent_pb2.RunDirective | None:
+        def store(tx: Transaction) -> RunRow | None:
+            run = tx.runs.get(report.run_id)
+            if run is None or run.node_id != node_id or run.epoch != report.epoch:
+                return None
+            if run.state != _State.EXITED:
+                self._end(tx, node_id, run, report)
+            return run
+
+        run = await self._database.write(store)
+        if run is None:
+            return None
+        self._awaiting_log[report.run_id] = report.exit.log_end
+        held = await self._logs.end(report.run_id)
+        directive = await self.log_complete(report.run_id, held)
+        self._logs.wake(report.run_id)
+        return directive
+
+    def _end(
+        self, tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport
+    ) -> None:
+        job = tx.jobs.lock(run.job_id)
+        assert job is not None
+        now = self._clock.now()
+        exited = report.exit
+        code = exited.exit_code if exited.HasField("exit_code") else None
+        signal = exited.exit_signal if exited.HasField("exit_signal") else None
+        ending = rules.ending(_cause(exited), code, signal, exited.message, run.attempt)
+        tx.runs.change(
+            run.run_id,
+            state=report.state,
+            active=False,
+            log_end=exited.log_end,
+            ended_at=_time(exited.end_time, now),
+        )
+        tx.nodes.release(node_id, run.run_id)
+        tx.after_commit(self._capacity_freed)
+        if job.run_id != run.run_id or Status(job.status) in FINAL:
+            return
+        status = after(job.status, ending.event)
+        values: dict[str, Any] = {"exit_code": code, "exit_signal": signal}
+        if status is Status.QUEUED:
+            values = {"started_at": None}
+        elif report.HasField("start_time") and job.started_at is None:
+            # The end overtook the start.
+            values |= {
+                "started_at": _time(report.start_time, now),
+                "isolation": report.isolation.SerializeToString(),
+            }
+        move(
+            tx,
+            job,
+            status,
+            reason=ending.reason,
+            message=ending.message,
+            actor=node_id,
+            at=now,
+            **values,
+        )
+
+    async def log_complete(self, run_id: str, position: int) -> agent_pb2.RunDirective | None:
+        """Note that the server holds a run's log up to `position`.
+
+        Answers the directive to forget the run when it has ended and its log is whole.
+        """
+        log_end = self._awaiting_log.get(run_id)
+        if log_end is None or position < log_end:
+            return None
+        del self._awaiting_log[run_id]
+
+        def store(tx: Transaction) -> RunRow | None:
+            tx.runs.change(run_id, forgotten=True)
+            return tx.runs.get(run_id)
+
+        run = await self._database.write(store)
+        self._logs.wake(run_id)
+        if run is None:
+            return None
+        return agent_pb2.RunDirective(
+            run_id=run_id,
+            epoch=run.epoch,
+            generation=run.generation + 1,
+            want=_Want.FORGOTTEN,
+        )
+
+    async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
+        """What the server wants of every run that this node may not drop yet."""
+        rows = await self._database.read(lambda tx: tx.runs.known_to_node(node_id))
+        return [_directive(row) for row in rows]
+
+    async def owns(self, node_id: str, run_id: str, epoch: int) -> bool:
+        """Whether a run of this epoch was placed on this node."""
+        run = await self._database.read(lambda tx: tx.runs.get(run_id))
+        return run is not None and run.node_id == node_id and run.epoch == epoch
+
+    async def of_job(self, job_id: str) -> tuple[JobRow | None, Sequence[RunRow]]:
+        """A job and its runs, the first attempt first, on one snapshot."""
+        return await self._database.read(
+            lambda tx: (tx.jobs.get(job_id), tx.runs.of_job(job_id))
+        )
+
+
+def _is_news(run: RunRow | None, node_id: str, report: agent_pb2.RunReport) -> bool:
+    return (
+        run is not None
+        and run.node_id == node_id
+        and run.epoch == report.epoch
+        and run.state < report.state
+    )
+
+
+def _time(stamp: Any, fallback: int) -> int:
+    """A node's timestamp in microseconds; `fallback` when it is none that can be shown."""
+    try:
+        return from_proto(stamp) if stamp.seconds > 0 else fallback
+    except InvalidInput:
+        return fallback
+
+
+def _cause(exited: agent_pb2.RunExit) -> str:
+    """The name of what ended a run; an agent that names nothing we know has lost it."""
+    if exited.cause in agent_pb2.RunExit.Cause.values() and exited.cause:
+        return agent_pb2.RunExit.Cause.Name(exited.cause)
+    return "LOST"
+
+
+def _directive(row: Any) -> agent_pb2.RunDirective:
+    spec = job_pb2.Job.FromString(row.spec)
+    directive = agent_pb2.RunDirective(
+        run_id=row.run_id, epoch=row.epoch, generation=row.generation, want=row.want
+    )
+    directive.grace_period.CopyFrom(spec.grace_period)
+    if row.want != _Want.RUNNING or row.state == _State.EXITED:
+        return directive
+    directive.spec.CopyFrom(
+        agent_pb2.RunSpec(
+            job_id=row.job_id,
+            project=row.project,
+            name=row.name,
+            attempt=row.attempt,
+            command=spec.command,
+            variables=spec.environment.variables,
+            working_directory=spec.environment.working_directory,
+            resources=types_pb2.ResourceRequest(
+                cpu_millis=row.cpu_millis,
+                memory_bytes=row.memory_bytes,
+                gpu_count=spec.resources.gpu_count,
+                gpu_type=spec.resources.gpu_type,
+            ),
+            gpu_uuids=row.gpu_uuids.split(",") if row.gpu_uuids else (),
+            time_limit=spec.time_limit if spec.HasField("time_limit") else None,
+            grace_period=spec.grace_period,
+            min_isolation=spec.min_isolation,
+        )
+    )
+    return directive

@@ -1,0 +1,270 @@
+"""Submits jobs and acts on them: authorise, load, decide, store."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, absent, require_object
+from windlass_server.clock import Clock
+from windlass_server.errors import Conflict, InvalidInput
+from windlass_server.ids import IdSource
+from windlass_server.jobs import rules
+from windlass_server.jobs.moves import move
+from windlass_server.jobs.states import Event, Status, after
+from windlass_server.paging import PageTokens, page_size
+from windlass_server.resources.cluster import Cluster
+from windlass_server.scheduler.snapshot import Demand
+from windlass_server.storage.engine import Database
+from windlass_server.storage.jobs import JobFilter
+from windlass_server.storage.rows import row as new_row
+from windlass_server.storage.tables import EventRow, JobRow
+from windlass_server.storage.transaction import Transaction
+
+_SUBMIT = "jobs.submit"
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Whom to wake when something changed; correctness never depends on it."""
+
+    job_queued: Callable[[str], None]
+    runs_changed: Callable[[str], None]
+
+
+class JobsService:
+    """The jobs of all projects.
+
+    Args:
+        database: where jobs live.
+        cluster: what nodes there are, to refuse jobs that can never run.
+        hints: whom to wake.
+        page_tokens: makes list tokens.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        cluster: Cluster,
+        clock: Clock,
+        ids: IdSource,
+        page_tokens: PageTokens,
+        hints: Hints,
+    ) -> None:
+        self._database = database
+        self._cluster = cluster
+        self._clock = clock
+        self._ids = ids
+        self._page_tokens = page_tokens
+        self._hints = hints
+
+    async def submit(
+        self, who: Caller, spec: job_pb2.Job, *, request_id: str = "", validate_only: bool = False
+    ) -> JobRow:
+        """Accept a job whose project the caller may submit to.
+
+        Args:
+            who: the caller; it has been authorised for the spec's project.
+            spec: the caller's fields of a job, valid by the rules in the protos; not changed.
+            request_id: makes the call idempotent.
+            validate_only: check everything, write nothing, answer the job as it would be.
+
+        Raises:
+            InvalidInput: too large, or UNSATISFIABLE_RESOURCES.
+            Conflict: `request_id` was used for another job.
+        """
+        violations = rules.size_violations(list(spec.command), dict(spec.environment.variables))
+        if violations:
+            message = "the job is too large"
+            raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
+        full = with_defaults(spec, who.default_project)
+        await self._cluster.require_satisfiable(_demand(full))
+        row = self._columns(who, full)
+        if validate_only:
+            return new_row(JobRow, row | {"job_id": ""})
+        fingerprint = hashlib.sha256(full.SerializeToString(deterministic=True)).digest()
+
+        def store(tx: Transaction) -> JobRow:
+            if request_id:
+                earlier = tx.events.earlier_answer(who.user, _SUBMIT, request_id)
+                if earlier is not None:
+                    return _same_answer(tx, earlier.object_id, earlier.fingerprint, fingerprint)
+                tx.events.remember_answer(
+                    who.user,
+                    _SUBMIT,
+                    request_id,
+                    fingerprint=fingerprint,
+                    object_id=row["job_id"],
+                    at=row["created_at"],
+                )
+            tx.jobs.add(row, full.labels)
+            tx.events.record(
+                project=row["project"],
+                object_id=row["job_id"],
+                at=row["created_at"],
+                actor=who.user,
+                status=Status.QUEUED,
+                reason="SUBMITTED",
+                message="the job was accepted",
+                run_id="",
+            )
+            tx.after_commit(lambda: self._hints.job_queued(row["job_id"]))
+            return new_row(JobRow, row)
+
+        return await self._database.write(store)
+
+    async def get(self, who: Caller, job_id: str) -> JobRow:
+        """A job that the caller may see; NotFound otherwise."""
+        job = await self._database.read(lambda tx: tx.jobs.get(job_id))
+        if job is None:
+            raise absent("job", job_id)
+        require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
+        return job
+
+    async def list(
+        self, wanted: JobFilter, *, size: int, token: str
+    ) -> tuple[Sequence[JobRow], str]:
+        """A page of a project's jobs, newest first, and the token of the next one."""
+        size = page_size(size)
+        query = f"jobs {wanted}"
+        before = self._page_tokens.read(query, token) if token else ""
+        found = await self._database.read(
+            lambda tx: tx.jobs.page(wanted, before=before, size=size + 1)
+        )
+        if len(found) <= size:
+            return found, ""
+        return found[:size], self._page_tokens.make(query, found[size - 1].job_id)
+
+    async def cancel(self, who: Caller, job_id: str, *, reason: str) -> JobRow:
+        """Stop a job; a job that is being stopped or was cancelled stays as it is.
+
+        Raises:
+            NotFound: no such job, or foreign.
+            WrongState: it has ended otherwise.
+        """
+
+        def decide(tx: Transaction) -> JobRow:
+            job = tx.jobs.lock(job_id)
+            if job is None:
+                raise absent("job", job_id)
+            require_object(who, "jobs.cancel", job.project, kind="job", object_id=job_id)
+            status = after(job.status, Event.CANCEL)
+            if status == job.status:
+                return job
+            message = f"cancelled by {who.user}" + (f": {reason}" if reason else "")
+            if status is Status.CANCELLING:
+                tx.runs.want_stopped(job.run_id)
+                tx.after_commit(lambda: self._hints.runs_changed(job.node_id))
+            return move(
+                tx,
+                job,
+                status,
+                reason="CANCEL_REQUESTED",
+                message=message,
+                actor=who.user,
+                at=self._clock.now(),
+            )
+
+        return await self._database.write(decide)
+
+    async def events(
+        self, who: Caller, job_id: str, *, size: int, token: str
+    ) -> tuple[Sequence[EventRow], str]:
+        """A page of what happened to a job, oldest first, and the token of the next one."""
+        size = page_size(size)
+        query = f"job events {job_id}"
+        after_sequence = int(self._page_tokens.read(query, token)) if token else 0
+
+        def load(tx: Transaction) -> Sequence[EventRow]:
+            job = tx.jobs.get(job_id)
+            if job is None:
+                raise absent("job", job_id)
+            require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
+            return tx.events.page(job_id, after=after_sequence, size=size + 1)
+
+        found = await self._database.read(load)
+        if len(found) <= size:
+            return found, ""
+        return found[:size], self._page_tokens.make(query, str(found[size - 1].sequence))
+
+    def _columns(self, who: Caller, full: job_pb2.Job) -> dict[str, Any]:
+        reason, message = self._cluster.first_reason()
+        resources = full.resources
+        return {
+            "job_id": self._ids.new("job"),
+            "project": full.project,
+            "name": full.name,
+            "user": who.user,
+            "queue": full.queue,
+            "priority": full.priority,
+            "status": int(Status.QUEUED),
+            "status_reason": reason,
+            "status_message": message,
+            "version": 1,
+            "spec": full.SerializeToString(),
+            "cpu_millis": resources.cpu_millis,
+            "memory_bytes": resources.memory_bytes,
+            "gpu_count": resources.gpu_count,
+            "gpu_type": resources.gpu_type,
+            "min_isolation": full.min_isolation,
+            "attempt": 0,
+            "run_id": "",
+            "node_id": "",
+            "gpu_uuids": "",
+            "isolation": b"",
+            "exit_code": None,
+            "exit_signal": None,
+            "created_at": self._clock.now(),
+            "started_at": None,
+            "ended_at": None,
+        }
+
+
+def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
+    """A copy with only the caller's fields, and with what the caller left out."""
+    full = job_pb2.Job(
+        project=spec.project or default_project,
+        name=spec.name or rules.default_name(spec.command[0]),
+        labels=spec.labels,
+        queue=spec.queue or rules.DEFAULT_QUEUE,
+        priority=spec.priority,
+        command=spec.command,
+        resources=spec.resources,
+        min_isolation=spec.min_isolation,
+    )
+    if spec.HasField("environment"):
+        full.environment.CopyFrom(spec.environment)
+    if spec.HasField("time_limit"):
+        full.time_limit.CopyFrom(spec.time_limit)
+    if spec.HasField("grace_period"):
+        full.grace_period.CopyFrom(spec.grace_period)
+    else:
+        full.grace_period.seconds = rules.DEFAULT_GRACE_SECONDS
+    full.resources.cpu_millis = full.resources.cpu_millis or rules.DEFAULT_CPU_MILLIS
+    full.resources.memory_bytes = full.resources.memory_bytes or rules.DEFAULT_MEMORY_BYTES
+    return full
+
+
+def _demand(full: job_pb2.Job) -> Demand:
+    return Demand(
+        job_id="",
+        priority=full.priority,
+        cpu_millis=full.resources.cpu_millis,
+        memory_bytes=full.resources.memory_bytes,
+        gpu_count=full.resources.gpu_count,
+        gpu_type=full.resources.gpu_type,
+        min_isolation=full.min_isolation,
+        order="",
+    )
+
+
+def _same_answer(
+    tx: Transaction, job_id: str, stored_fingerprint: bytes, fingerprint: bytes
+) -> JobRow:
+    if stored_fingerprint != fingerprint:
+        message = "this request_id was used for another job"
+        raise Conflict(message, reason="REQUEST_ID_REUSED", job_id=job_id)
+    job = tx.jobs.get(job_id)
+    assert job is not None
+    return job

@@ -1,0 +1,97 @@
+"""The life cycle of a job, as a table.
+
+```
+ QUEUED ──place──▶ SCHEDULED ──start──▶ RUNNING ──succeed──▶ SUCCEEDED
+   │ ▲                │  │                 │ ├──fail───────▶ FAILED
+   │ └───requeue──────┘  └──end────────────┤ ├──time out───▶ TIMED_OUT
+   │                                       │ └──no memory──▶ OUT_OF_MEMORY
+   └─cancel─▶ CANCELLED ◀──stopped── CANCELLING ◀──cancel── SCHEDULED, RUNNING
+```
+
+A run can end before its start was reported, so every end is possible from SCHEDULED too. What ended
+by itself while a cancel was under way keeps its own end: the cancel came too late.
+"""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from windlass_server.errors import WrongState
+
+
+class Status(enum.IntEnum):
+    """As `jobs.v1.Job.Status`."""
+
+    QUEUED = 1
+    SCHEDULED = 2
+    RUNNING = 3
+    CANCELLING = 4
+    SUCCEEDED = 5
+    FAILED = 6
+    CANCELLED = 7
+    TIMED_OUT = 8
+    OUT_OF_MEMORY = 9
+
+
+class Event(enum.Enum):
+    """What can happen to a job; the value completes the sentence "a … job cannot"."""
+
+    PLACE = "be placed"
+    START = "start"
+    CANCEL = "be cancelled"
+    REQUEUE = "be queued again"
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    RUN_OUT_OF_TIME = "run out of time"
+    RUN_OUT_OF_MEMORY = "run out of memory"
+    STOP = "be stopped"
+
+
+_ENDS = {
+    Event.SUCCEED: Status.SUCCEEDED,
+    Event.FAIL: Status.FAILED,
+    Event.RUN_OUT_OF_TIME: Status.TIMED_OUT,
+    Event.RUN_OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
+}
+
+TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
+    {
+        (Status.QUEUED, Event.PLACE): Status.SCHEDULED,
+        (Status.QUEUED, Event.CANCEL): Status.CANCELLED,
+        (Status.SCHEDULED, Event.START): Status.RUNNING,
+        (Status.SCHEDULED, Event.CANCEL): Status.CANCELLING,
+        (Status.SCHEDULED, Event.REQUEUE): Status.QUEUED,
+        (Status.RUNNING, Event.CANCEL): Status.CANCELLING,
+        (Status.RUNNING, Event.REQUEUE): Status.QUEUED,
+        (Status.CANCELLING, Event.CANCEL): Status.CANCELLING,
+        (Status.CANCELLING, Event.START): Status.CANCELLING,
+        (Status.CANCELLING, Event.STOP): Status.CANCELLED,
+        (Status.CANCELLING, Event.REQUEUE): Status.CANCELLED,
+        (Status.CANCELLED, Event.CANCEL): Status.CANCELLED,
+    }
+    | {
+        (status, event): end
+        for status in (Status.SCHEDULED, Status.RUNNING, Status.CANCELLING)
+        for event, end in _ENDS.items()
+    }
+)
+
+FINAL = frozenset(
+    {
+        Status.SUCCEEDED,
+        Status.FAILED,
+        Status.CANCELLED,
+        Status.TIMED_OUT,
+        Status.OUT_OF_MEMORY,
+    }
+)
+
+
+def after(status: int, event: Event) -> Status:
+    """The status after an event; WrongState when that cannot happen to a job in `status`."""
+    try:
+        return TRANSITIONS[Status(status), event]
+    except KeyError:
+        name = Status(status).name
+        message = f"a {name} job cannot {event.value}"
+        raise WrongState(message, reason="JOB_WRONG_STATE", status=name) from None

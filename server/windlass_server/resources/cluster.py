@@ -1,0 +1,67 @@
+"""What the cluster has, as the last look at it saw it: for deciding about submissions at once."""
+
+from collections.abc import Callable, Sequence
+
+from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.resources.capacity import node_states
+from windlass_server.scheduler.feasibility import could_ever_fit
+from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
+from windlass_server.storage.engine import Database
+from windlass_server.storage.transaction import Transaction
+
+
+class Cluster:
+    """The nodes, kept in memory between looks, and the pools that the operator declared.
+
+    Args:
+        is_healthy: whether a GPU, by UUID, can be given to jobs as far as telemetry says.
+    """
+
+    def __init__(
+        self, database: Database, pools: Sequence[Pool], is_healthy: Callable[[str], bool]
+    ) -> None:
+        self._database = database
+        self.pools = tuple(pools)
+        self._is_healthy = is_healthy
+        self._nodes: tuple[NodeState, ...] = ()
+
+    def load(self, tx: Transaction) -> tuple[NodeState, ...]:
+        """Look at the nodes within a transaction, and remember them."""
+        self._nodes = node_states(tx.nodes.all(), tx.nodes.all_claims(), self._is_healthy)
+        return self._nodes
+
+    def any_ready(self) -> bool:
+        """Whether some node could take work when last looked at."""
+        return any(node.ready for node in self._nodes)
+
+    def first_reason(self) -> tuple[str, str]:
+        """Why a job waits that no cycle has looked at yet: a reason and a sentence."""
+        if not self._nodes:
+            return "NO_NODES", "no node has joined the cluster yet"
+        if not self.any_ready():
+            count = len(self._nodes)
+            return "NODES_UNREACHABLE", f"none of the {count} node(s) of the cluster is connected"
+        return "PENDING_SCHEDULING", "waits for the scheduler to look at it"
+
+    async def require_satisfiable(self, demand: Demand) -> None:
+        """Refuse what no registered node, reachable or not, and no declared pool can ever hold.
+
+        Raises:
+            InvalidInput: UNSATISFIABLE_RESOURCES, naming the dimension.
+        """
+        if could_ever_fit(demand, self._nodes, self.pools) is None:
+            return
+        # The memory may be behind: a node may have joined through another server.
+        nodes = await self._database.read(self.load)
+        unsatisfiable = could_ever_fit(demand, nodes, self.pools)
+        if unsatisfiable is None:
+            return
+        dimension = unsatisfiable.dimension
+        field = "job.min_isolation" if dimension == "min_isolation" else f"job.resources.{dimension}"
+        reason = "UNSATISFIABLE_RESOURCES"
+        raise InvalidInput(
+            unsatisfiable.message,
+            reason=reason,
+            violations=(FieldViolation(field, unsatisfiable.message, reason),),
+            dimension=dimension,
+        )

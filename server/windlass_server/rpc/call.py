@@ -1,0 +1,75 @@
+"""What travels with one call through the interceptors to the servicer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from windlass.options.v1 import options_pb2
+from windlass_server.access.policy import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of the contract and what its options say.
+
+    Attributes:
+        path: full gRPC name, `/package.Service/Method`.
+        handler: the servicer's bound method.
+        max_request_bytes: largest serialized request message.
+        max_seconds: cap on the caller's deadline, and its default; None: no limit.
+    """
+
+    path: str
+    descriptor: MethodDescriptor
+    request_class: type[Message]
+    response_class: type[Message]
+    handler: Callable[..., Any]
+    authz: options_pb2.Authz
+    max_request_bytes: int
+    max_seconds: float | None
+
+    @property
+    def client_streaming(self) -> bool:
+        return self.descriptor.client_streaming
+
+    @property
+    def server_streaming(self) -> bool:
+        return self.descriptor.server_streaming
+
+
+@dataclass(slots=True)
+class Call:
+    """One call.
+
+    Attributes:
+        metadata: lower-case names and all the values that each came with.
+        peer: the caller's address; empty when unknown.
+        timeout: seconds until the caller gives up; None when it set no deadline.
+        response_metadata: sent back with the answer.
+        finalizers: run when the call has ended, however it ended.
+    """
+
+    method: Method
+    metadata: Mapping[str, Sequence[str]]
+    peer: str = ""
+    timeout: float | None = None
+    request_id: str = ""
+    authenticated: Caller | None = None
+    response_metadata: dict[str, str] = field(default_factory=dict)
+    finalizers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls; RuntimeError in a public method, which must not ask."""
+        if self.authenticated is None:
+            message = f"{self.method.path} is public and has no caller"
+            raise RuntimeError(message)
+        return self.authenticated
+
+    def first(self, name: str) -> str:
+        """The first value of a metadata name; empty when there is none."""
+        values = self.metadata.get(name)
+        return values[0] if values else ""

@@ -1,0 +1,127 @@
+"""The chain that every call takes, whichever front end it came through."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from google.protobuf.message import DecodeError, Message
+from google.rpc import status_pb2
+
+from windlass_server.errors import InvalidInput
+from windlass_server.rpc.call import Call, Method
+from windlass_server.rpc.errors import to_status
+from windlass_server.rpc.validation import Validation
+
+
+class Interceptor(Protocol):
+    """One thing that is done before a servicer runs; refuses a call by raising.
+
+    `request` is None for a client's stream, whose messages come later.
+    """
+
+    async def __call__(self, call: Call, request: Message | None) -> None: ...
+
+
+class CallFailed(Exception):
+    """A call ended with this status."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+
+class Pipeline:
+    """Runs calls: interceptors in reading order, the servicer, and errors turned into statuses.
+
+    Args:
+        methods: what is served, by gRPC path.
+        interceptors: run before the servicer, in this order.
+        validation: also run on each message of a client's stream.
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        interceptors: Sequence[Interceptor],
+        validation: Validation,
+    ) -> None:
+        self.methods = methods
+        self._interceptors = tuple(interceptors)
+        self._validation = validation
+
+    async def unary(self, call: Call, request: bytes) -> bytes:
+        """Answer a unary call; raises `CallFailed`."""
+        try:
+            message = parse(call.method, request)
+            for interceptor in self._interceptors:
+                await interceptor(call, message)
+            async with asyncio.timeout(call.timeout):
+                answer: Message = await call.method.handler(message, call)
+            return answer.SerializeToString()
+        except Exception as error:
+            raise CallFailed(to_status(error, call.request_id)) from None
+        finally:
+            for finalize in call.finalizers:
+                finalize()
+
+    async def server_stream(self, call: Call, request: bytes) -> AsyncIterator[bytes]:
+        """Answer a call with a stream; raises `CallFailed`."""
+        try:
+            message = parse(call.method, request)
+            for interceptor in self._interceptors:
+                await interceptor(call, message)
+            async with aclosing(call.method.handler(message, call)) as answers:
+                async for answer in answers:
+                    yield answer.SerializeToString()
+        except Exception as error:
+            raise CallFailed(to_status(error, call.request_id)) from None
+        finally:
+            for finalize in call.finalizers:
+                finalize()
+
+    async def bidi_stream(self, call: Call, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Answer a stream with a stream; raises `CallFailed`."""
+        try:
+            for interceptor in self._interceptors:
+                await interceptor(call, None)
+            messages = self._messages(call.method, requests)
+            async with aclosing(call.method.handler(messages, call)) as answers:
+                async for answer in answers:
+                    yield answer.SerializeToString()
+        except Exception as error:
+            raise CallFailed(to_status(error, call.request_id)) from None
+        finally:
+            for finalize in call.finalizers:
+                finalize()
+
+    async def authenticate(self, call: Call) -> None:
+        """Run the interceptors alone, for a path that no method serves; raises `CallFailed`."""
+        try:
+            for interceptor in self._interceptors:
+                await interceptor(call, None)
+        except Exception as error:
+            raise CallFailed(to_status(error, call.request_id)) from None
+        finally:
+            for finalize in call.finalizers:
+                finalize()
+
+    async def _messages(
+        self, method: Method, requests: AsyncIterator[bytes]
+    ) -> AsyncIterator[Message]:
+        async for request in requests:
+            message = parse(method, request)
+            self._validation.check(message)
+            yield message
+
+
+def parse(method: Method, request: bytes) -> Message:
+    """The request message; InvalidInput when the bytes are none, or too many."""
+    if len(request) > method.max_request_bytes:
+        text = f"the request has {len(request)} bytes; at most {method.max_request_bytes} are taken"
+        raise InvalidInput(text, reason="REQUEST_TOO_LARGE")
+    try:
+        return method.request_class.FromString(request)
+    except DecodeError:
+        text = f"the request is not a valid {method.descriptor.input_type.full_name}"
+        raise InvalidInput(text, reason="MALFORMED_MESSAGE") from None
