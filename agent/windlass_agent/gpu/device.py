@@ -85,6 +85,10 @@ class GpuProvider(Protocol):
         """Who uses the GPUs now."""
         ...
 
+    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
+        """Device files that a task needs to use these cards; none for cards that do not exist."""
+        ...
+
     def close(self) -> None:
         """Lets the driver go. Calling it twice is harmless."""
         ...
@@ -102,6 +106,9 @@ class NoGpus:
         return ()
 
     def processes(self) -> Sequence[GpuProcess]:
+        return ()
+
+    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
         return ()
 
     def close(self) -> None:

@@ -27,11 +27,15 @@ _log = structlog.get_logger(__name__)
 # NVML says "not available" for a process's memory by the largest unsigned number.
 _NOT_AVAILABLE = (None, 2**64 - 1)
 
+# What CUDA opens beside the card itself.
+_SHARED_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
+
 
 @dataclass(frozen=True, slots=True)
 class _Card:
     device: GpuDevice
     handle: Any
+    path: str
 
 
 class NvmlGpus:
@@ -58,6 +62,10 @@ class NvmlGpus:
     def processes(self) -> Sequence[GpuProcess]:
         return tuple(process for card in self._cards for process in self._processes(card))
 
+    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
+        granted = [card.path for card in self._cards if card.device.uuid in uuids]
+        return (*granted, *_SHARED_DEVICES) if granted else ()
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
@@ -77,7 +85,9 @@ class NvmlGpus:
             memory_total_bytes=0 if memory is None else int(memory.total),
             power_limit_watts=0.0 if math.isnan(limit) else limit,
         )
-        return _Card(device, handle)
+        # The index is NVML's own order; the device file is named by the driver's minor number.
+        minor = self._ask(nvml.nvmlDeviceGetMinorNumber, handle)
+        return _Card(device, handle, f"/dev/nvidia{index if minor is None else minor}")
 
     def _sample(self, card: _Card) -> GpuSample:
         nvml, handle = self._nvml, card.handle

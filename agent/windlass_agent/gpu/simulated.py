@@ -83,6 +83,9 @@ class SimulatedGpus:
                 if card.pid
             )
 
+    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+        return ()
+
     def close(self) -> None:
         return
 

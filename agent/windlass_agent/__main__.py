@@ -1,0 +1,53 @@
+"""`python -m windlass_agent`, and what the `windlass agent` command calls."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from windlass_agent.agent import run_agent
+from windlass_agent.config import ConfigError, load_config
+from windlass_agent.logs import configure_logs
+from windlass_agent.processes import PR_SET_PDEATHSIG, prctl
+
+USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the agent.
+
+    Args:
+        argv: Arguments without the program's name; those of this process by default.
+
+    Returns:
+        0 after SIGTERM or SIGINT, 2 when it cannot run as configured (one line on stderr says why).
+    """
+    try:
+        config = load_config(sys.argv[1:] if argv is None else argv, os.environ)
+        configure_logs(config.log_level)
+        if config.die_with_parent:
+            _end_with_parent()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run_agent(config))
+    except ConfigError as error:
+        sys.stderr.write(f"windlass agent: {error}\n")
+        return USAGE_ERROR
+
+
+def _end_with_parent() -> None:
+    """Has the kernel send SIGTERM when the parent ends.
+
+    The kernel watches the thread that started this process, not the process it is part of: a
+    supervisor starts the agent from its main thread.
+    """
+    parent = os.getppid()
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise ConfigError("--die-with-parent, but the parent has ended already")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""What this machine has for jobs."""
+
+import os
+import socket
+from pathlib import Path
+
+import psutil
+from windlass.agents.v1 import agent_pb2 as pb
+
+from windlass_agent.config import AgentConfig
+from windlass_agent.gpu.device import GpuDevice, GpuProvider
+from windlass_agent.run_types import Isolation
+from windlass_agent.wire import isolation_of
+
+_CGROUP = Path("/sys/fs/cgroup")
+# What a cgroup writes when there is no limit: `max` in v2, nearly 2^63 in v1.
+_NO_LIMIT = 1 << 60
+
+
+def inventory_of(
+    config: AgentConfig, gpus: GpuProvider, isolation: Isolation, agent_version: str
+) -> pb.Inventory:
+    """The node, for Join and for each Hello. Amounts are what is left for jobs, never negative."""
+    cpu = config.cpu_millis if config.cpu_millis is not None else available_cpu_millis()
+    memory = config.memory_bytes if config.memory_bytes is not None else available_memory_bytes()
+    return pb.Inventory(
+        hostname=socket.gethostname(),
+        boot_id=boot_id(),
+        agent_version=agent_version,
+        cpu_millis=max(0, cpu - config.reserve_cpu_millis),
+        memory_bytes=max(0, memory - config.reserve_memory_bytes),
+        gpus=[_gpu(device) for device in gpus.devices()],
+        gpu_driver_version=gpus.driver_version,
+        isolation=isolation_of(isolation),
+        labels=config.labels,
+    )
+
+
+def boot_id() -> str:
+    """Changes when the machine is booted."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def available_cpu_millis(cgroup: Path = _CGROUP) -> int:
+    """CPU time that this process may use: its affinity, or its container's quota if less."""
+    cores = len(os.sched_getaffinity(0)) * 1000
+    quota = _read(cgroup / "cpu.max").split()  # v2: "<quota|max> <period>", in microseconds
+    if len(quota) != 2:
+        quota = [_read(cgroup / "cpu/cpu.cfs_quota_us"), _read(cgroup / "cpu/cpu.cfs_period_us")]
+    if not all(part.isdigit() for part in quota) or int(quota[1]) == 0:
+        return cores  # no quota: v2 says `max`, v1 says -1
+    return min(cores, int(quota[0]) * 1000 // int(quota[1]))
+
+
+def available_memory_bytes(cgroup: Path = _CGROUP) -> int:
+    """Memory that this process may use: the machine's, or its container's limit if less."""
+    limits = [psutil.virtual_memory().total]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        text = _read(cgroup / name)
+        if text.isdigit() and int(text) < _NO_LIMIT:
+            limits.append(int(text))
+    return min(limits)
+
+
+def _gpu(device: GpuDevice) -> pb.GpuDevice:
+    return pb.GpuDevice(
+        uuid=device.uuid,
+        index=device.index,
+        model=device.model,
+        gpu_type=device.gpu_type,
+        memory_total_bytes=device.memory_total_bytes,
+        power_limit_watts=device.power_limit_watts,
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

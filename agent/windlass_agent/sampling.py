@@ -1,0 +1,122 @@
+"""Measures the machine, its GPUs and its runs, once per call, off the event loop where it blocks."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import psutil
+from windlass.agents.v1 import agent_pb2 as pb
+
+from windlass_agent.clock import Clock
+from windlass_agent.gpu.device import GpuProcess, GpuProvider, GpuSample
+from windlass_agent.run_types import Phase, RunState, RunUsage
+
+_GPU_FIELDS: tuple[tuple[pb.Series.Field, str], ...] = (
+    (pb.Series.GPU_TEMPERATURE_CELSIUS, "temperature_celsius"),
+    (pb.Series.GPU_POWER_WATTS, "power_watts"),
+    (pb.Series.GPU_POWER_LIMIT_WATTS, "power_limit_watts"),
+    (pb.Series.GPU_UTILIZATION_PERCENT, "utilization_percent"),
+    (pb.Series.GPU_MEMORY_USED_BYTES, "memory_used_bytes"),
+    (pb.Series.GPU_MEMORY_TOTAL_BYTES, "memory_total_bytes"),
+    (pb.Series.GPU_SM_CLOCK_MHZ, "sm_clock_mhz"),
+    (pb.Series.GPU_MEMORY_CLOCK_MHZ, "memory_clock_mhz"),
+    (pb.Series.GPU_HEALTHY, "healthy"),
+)
+
+
+class MeasuredRuns(Protocol):
+    """What this needs of the runner; called on the event loop."""
+
+    def states(self) -> list[RunState]: ...
+
+    def usage(self, run_id: str) -> RunUsage | None: ...
+
+    def run_of_pid(self, pid: int) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _MachineReading:
+    time_nanos: int
+    host: dict[pb.Series.Field, float]
+    gpus: Sequence[GpuSample]
+    processes: Sequence[GpuProcess]
+
+
+class Sampler:
+    """Takes samples.
+
+    One thread of its own reads the GPUs and the host, so that a driver that hangs delays samples
+    and nothing else.
+    """
+
+    def __init__(self, gpus: GpuProvider, runs: MeasuredRuns, clock: Clock) -> None:
+        self._gpus = gpus
+        self._runs = runs
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampling")
+        psutil.cpu_percent()  # the first call only sets the start of the interval
+
+    async def sample(self) -> pb.SampleBatch:
+        """Everything measured now, as a batch of one time."""
+        loop = asyncio.get_running_loop()
+        reading = await loop.run_in_executor(self._thread, self._read)
+        series = [*_host_series(reading), *_gpu_series(reading), *self._run_series()]
+        return pb.SampleBatch(
+            base_time_nanos=reading.time_nanos,
+            time_deltas_nanos=[0],
+            series=series,
+            gpu_processes=[self._attributed(process) for process in reading.processes],
+        )
+
+    def close(self) -> None:
+        """Ends the thread without waiting for a driver that hangs."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self) -> _MachineReading:
+        memory = psutil.virtual_memory()
+        cores = psutil.cpu_count() or 1
+        return _MachineReading(
+            time_nanos=self._clock.time_nanos(),
+            host={
+                pb.Series.CPU_USED_MILLIS: psutil.cpu_percent() * cores * 10,
+                pb.Series.MEMORY_USED_BYTES: float(memory.total - memory.available),
+                pb.Series.MEMORY_TOTAL_BYTES: float(memory.total),
+                pb.Series.LOAD_1M: os.getloadavg()[0],
+            },
+            gpus=self._gpus.sample(),
+            processes=self._gpus.processes(),
+        )
+
+    def _run_series(self) -> Iterator[pb.Series]:
+        for state in self._runs.states():
+            usage = self._runs.usage(state.run_id) if state.phase is Phase.RUNNING else None
+            if usage is not None:
+                yield _series(pb.Series.CPU_USED_MILLIS, state.run_id, usage.cpu_used_millis)
+                yield _series(pb.Series.MEMORY_USED_BYTES, state.run_id, usage.memory_used_bytes)
+
+    def _attributed(self, process: GpuProcess) -> pb.GpuProcessSample:
+        return pb.GpuProcessSample(
+            gpu_uuid=process.uuid,
+            pid=process.pid,
+            memory_used_bytes=process.memory_used_bytes,
+            run_id=self._runs.run_of_pid(process.pid),
+            name=process.name,
+        )
+
+
+def _host_series(reading: _MachineReading) -> Iterator[pb.Series]:
+    for measured, value in reading.host.items():
+        yield _series(measured, "", value)
+
+
+def _gpu_series(reading: _MachineReading) -> Iterator[pb.Series]:
+    for gpu in reading.gpus:
+        for measured, name in _GPU_FIELDS:
+            yield _series(measured, gpu.uuid, getattr(gpu, name))
+
+
+def _series(measured: pb.Series.Field, subject: str, value: float) -> pb.Series:
+    return pb.Series(field=measured, subject=subject, values=[float(value)])

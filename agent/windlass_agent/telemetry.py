@@ -1,0 +1,171 @@
+"""The telemetry stream: samples as far as the server lets us, logs without loss.
+
+On a connection of its own, so that neither ever delays control.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+from windlass.agents.v1 import agent_pb2 as pb
+from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
+
+from windlass_agent.clock import Clock
+from windlass_agent.identity import Identity
+from windlass_agent.log_shipper import LogShipper
+from windlass_agent.reconnect import Liveliness, StreamLostError, first_to_end, lost
+from windlass_agent.sampling import Sampler
+from windlass_agent.session import OpenChannel
+
+SAMPLE_SECONDS = 1.0
+# Timers may fire a little early; a sample that came too soon would be held back for a whole round.
+_SLACK_SECONDS = 0.002
+_QUEUED_LOG_BATCHES = 4
+
+Call = grpc.aio.StreamStreamCall[
+    agents_service_pb2.StreamTelemetryRequest, agents_service_pb2.StreamTelemetryResponse
+]
+
+
+class SampleGate:
+    """Holds the newest batch of samples until the server's credit lets it go."""
+
+    def __init__(self) -> None:
+        self._batches = 0
+        self.min_interval = 0.0
+        self._newest: tuple[float, pb.SampleBatch] | None = None
+        self._last_sent_at = float("-inf")
+
+    def grant(self, credit: pb.SampleCredit) -> None:
+        """Takes in a credit; it replaces what is left of the one before."""
+        self._batches = max(0, credit.batches)
+        self.min_interval = max(0.0, credit.min_interval.ToNanoseconds() / 1e9)
+
+    def offer(self, batch: pb.SampleBatch, measured_at: float) -> None:
+        """Replaces the batch that waits.
+
+        Args:
+            batch: All series, at one time.
+            measured_at: That time on the monotonic clock, in seconds.
+        """
+        self._newest = (measured_at, batch)
+
+    def take(self) -> pb.SampleBatch | None:
+        """The batch that may be sent now, or None. Taking it uses up credit."""
+        if self._newest is None or self._batches == 0:
+            return None
+        measured_at, batch = self._newest
+        if measured_at - self._last_sent_at < self.min_interval:
+            return None
+        self._newest = None
+        self._batches -= 1
+        self._last_sent_at = measured_at
+        return batch
+
+
+class _Outgoing:
+    """What waits to be written on one connection: few log batches, and whatever the gate lets go."""
+
+    def __init__(self) -> None:
+        self.gate = SampleGate()
+        self._logs: asyncio.Queue[pb.LogBatch] = asyncio.Queue(_QUEUED_LOG_BATCHES)
+        self._filled = asyncio.Event()
+
+    async def put_log(self, batch: pb.LogBatch) -> None:
+        await self._logs.put(batch)
+        self._filled.set()
+
+    def look(self) -> None:
+        """The gate may have something to let go."""
+        self._filled.set()
+
+    async def next(self) -> pb.TelemetryMessage:
+        """Samples first: they are small, one a second, and worthless when late."""
+        while True:
+            samples = self.gate.take()
+            if samples is not None:
+                return pb.TelemetryMessage(samples=samples)
+            if not self._logs.empty():
+                return pb.TelemetryMessage(logs=self._logs.get_nowait())
+            self._filled.clear()
+            await self._filled.wait()
+
+
+class TelemetryLink:
+    """Holds the telemetry stream: a connection at a time, for as long as `connect` is called again.
+
+    Args:
+        open_channel: Makes a connection that nothing else uses.
+        identity: Proves who this node is.
+        sampler: Measures.
+        shipper: Holds the logs and where they stand.
+        clock: Paces the samples.
+        sample_seconds: Time between samples; the server may ask for more, never for less.
+    """
+
+    def __init__(
+        self,
+        open_channel: OpenChannel,
+        identity: Identity,
+        sampler: Sampler,
+        shipper: LogShipper,
+        clock: Clock,
+        *,
+        sample_seconds: float = SAMPLE_SECONDS,
+    ) -> None:
+        self._open_channel = open_channel
+        self._identity = identity
+        self._sampler = sampler
+        self._shipper = shipper
+        self._clock = clock
+        self._sample_seconds = sample_seconds
+
+    async def connect(self, alive: Liveliness) -> None:
+        """Holds one connection, to its end.
+
+        Raises:
+            StreamLostError: it ended, for whatever reason.
+        """
+        outgoing = _Outgoing()
+        async with self._open_channel() as channel:
+            stub = agents_service_pb2_grpc.AgentsServiceStub(channel)
+            call = stub.StreamTelemetry(metadata=self._identity.metadata())
+            try:
+                await first_to_end(
+                    self._read(call, outgoing, alive),
+                    self._write(call, outgoing),
+                    self._sample(outgoing),
+                    self._shipper.ship(outgoing.put_log),
+                )
+            except grpc.aio.AioRpcError as error:
+                raise lost(error) from None
+            except asyncio.InvalidStateError:  # grpc's word for writing to a stream that has ended
+                raise StreamLostError(f"{await call.code()}: {await call.details()}") from None
+            finally:
+                call.cancel()
+
+    async def _read(self, call: Call, outgoing: _Outgoing, alive: Liveliness) -> None:
+        responses: AsyncIterator[agents_service_pb2.StreamTelemetryResponse] = aiter(call)
+        async for response in responses:
+            if alive.established_at is None:
+                alive.established_at = self._clock.monotonic()
+            kind = response.message.WhichOneof("content")
+            if kind == "credit":
+                outgoing.gate.grant(response.message.credit)
+                outgoing.look()
+            elif kind == "log_ack":
+                self._shipper.on_ack(response.message.log_ack)
+
+    async def _write(self, call: Call, outgoing: _Outgoing) -> None:
+        while True:
+            message = await outgoing.next()
+            await call.write(agents_service_pb2.StreamTelemetryRequest(message=message))
+
+    async def _sample(self, outgoing: _Outgoing) -> None:
+        while True:
+            measured_at = self._clock.monotonic()
+            outgoing.gate.offer(await self._sampler.sample(), measured_at)
+            outgoing.look()
+            pause = max(self._sample_seconds, outgoing.gate.min_interval) + _SLACK_SECONDS
+            await self._clock.sleep(pause)
