@@ -1,24 +1,96 @@
-"""Whether a demand could ever be met; asked when a job is submitted."""
+"""Whether a demand could ever be met; asked when a job is submitted, and by explanations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
+import numpy as np
+
+from windlass_server.scheduler import wording
+from windlass_server.scheduler.filters import Blocked, Dimension, Refusal, blocked, first_refusal
+from windlass_server.scheduler.rooms import Column, Room, full_room, in_columns
 from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
-
-Dimension = Literal["gpu_type", "gpu_count", "memory_bytes", "cpu_millis", "min_isolation"]
 
 
 @dataclass(frozen=True, slots=True)
 class Unsatisfiable:
-    """The field of the demand that nothing can meet, and a sentence with the best there is."""
+    """The field of the demand that nothing can meet, and a sentence with the best there is.
+
+    `refusal` is the same as a reason, as a waiting job carries it.
+    """
 
     dimension: Dimension
     message: str
+    refusal: Refusal
 
 
 def could_ever_fit(
     demand: Demand, nodes: Sequence[NodeState], pools: Sequence[Pool]
 ) -> Unsatisfiable | None:
-    """None when some registered node or declared pool holds the demand when it is empty."""
-    raise NotImplementedError
+    """None when some registered node or declared pool holds the demand when it is empty.
+
+    None also when there is no node and no pool: nothing is known yet, so the job may wait.
+    Unreachable nodes count, and so do unhealthy GPUs: both come back.
+    """
+    offers = [pool.template for pool in pools if pool.count > 0]
+    if not offers and not nodes:
+        return None
+    if any(first_refusal(demand, full_room(node)) is None for node in (*nodes, *offers)):
+        return None
+    capacity = Capacity.of(nodes, pools)
+    stuck = blocked(demand, capacity.full, np.ones(len(capacity.labels), np.bool_))
+    assert stuck is not None
+    return unsatisfiable(demand, stuck, capacity)
+
+
+class Capacity:
+    """What there is when nothing runs, with names for sentences.
+
+    Args:
+        nodes: registered nodes and templates of pools.
+        labels: how a sentence calls each of them.
+    """
+
+    def __init__(self, nodes: Sequence[NodeState], labels: Sequence[str]) -> None:
+        self.nodes = tuple(nodes)
+        self.labels = labels
+
+    @classmethod
+    def of(cls, nodes: Sequence[NodeState], pools: Sequence[Pool]) -> "Capacity":
+        """Nodes in the order of their ids, then pools in the order of their names."""
+        by_id = sorted(nodes, key=lambda node: node.node_id)
+        by_name = sorted((pool for pool in pools if pool.count > 0), key=lambda pool: pool.name)
+        return cls(
+            [*by_id, *(pool.template for pool in by_name)],
+            [*(node_label(node) for node in by_id), *(f"pool {pool.name}" for pool in by_name)],
+        )
+
+    @cached_property
+    def full(self) -> Room[Column]:
+        """What each has when it is empty."""
+        return in_columns([full_room(node) for node in self.nodes])
+
+    @cached_property
+    def gpu_types(self) -> str:
+        """The types that there are, as in `A100, L4`."""
+        types = sorted({gpu.gpu_type for node in self.nodes for gpu in node.gpus})
+        return ", ".join(types) or "none"
+
+
+def node_label(node: NodeState) -> str:
+    return f"node {node.name or node.node_id}"
+
+
+def unsatisfiable(demand: Demand, stuck: Blocked, capacity: Capacity) -> Unsatisfiable:
+    """Says what `blocked` found when it was asked of `capacity.full`."""
+    dimension = stuck.filter.dimension
+    assert dimension is not None, "an empty node is reachable"
+    need = wording.need_text(demand, dimension)
+    if dimension == "gpu_type":
+        best = f"no node has such GPUs (types there are: {capacity.gpu_types})"
+    else:
+        available, _ = stuck.filter.measure(demand, capacity.full)
+        most = wording.amount_text(int(available[stuck.nearest]), dimension)
+        having = wording.earlier_needs_text(demand, stuck)
+        best = f"the most on one node{having} is {most} ({capacity.labels[stuck.nearest]})"
+    return Unsatisfiable(dimension, f"needs {need}; {best}", stuck.filter.refusal)

@@ -1,8 +1,16 @@
 """Decides which waiting jobs run where: a pure function of a snapshot."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from windlass_server.scheduler.snapshot import Snapshot
+from windlass_server.scheduler.explain import Explainer, Explanation, Taken
+from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.snapshot import Demand, Snapshot
+
+_Shape: TypeAlias = tuple[int, int, int, str, int]
+_Skipped: TypeAlias = tuple[Demand, _Shape, int]
+"""A demand, its shape, and how many jobs were placed before that shape found no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +43,66 @@ class Plan:
 
 
 def plan(snapshot: Snapshot) -> Plan:
-    """Places what fits now and explains the rest; the same snapshot gives the same plan."""
-    raise NotImplementedError
+    """Places what fits now and explains the rest; the same snapshot gives the same plan.
+
+    Jobs are taken by priority, then by order of submission. A job that does not fit is skipped and
+    later ones may still start (backfill without reservations): nothing idles, but a stream of
+    small jobs can keep a big one waiting.
+    """
+    queue = sorted(snapshot.queue, key=_turn)  # 1. order
+    ledger = Ledger(snapshot.nodes)
+    placements, taken, skipped = _place(queue, ledger)  # 2.-4. filter, score, take
+    explainer = Explainer(ledger, snapshot.pools, taken)
+    return Plan(placements, _explain(skipped, explainer))  # 5. explain the rest
+
+
+def _turn(demand: Demand) -> tuple[int, str, str]:
+    return -demand.priority, demand.order, demand.job_id
+
+
+def _shape(demand: Demand) -> _Shape:
+    """What decides where a demand fits; demands of one shape need only be tried once."""
+    return (
+        demand.cpu_millis,
+        demand.memory_bytes,
+        demand.gpu_count,
+        demand.gpu_type,
+        demand.min_isolation,
+    )
+
+
+def _place(
+    queue: Sequence[Demand], ledger: Ledger
+) -> tuple[tuple[Placement, ...], list[Taken], list[_Skipped]]:
+    """Places one job after the other.
+
+    Room only shrinks while a plan is made. So once a shape has found no place, every later demand
+    of that shape is skipped unseen.
+    """
+    placements, taken, skipped = list[Placement](), list[Taken](), list[_Skipped]()
+    full_since: dict[_Shape, int] = {}
+    for demand in queue:
+        shape = _shape(demand)
+        ahead = full_since.get(shape)
+        index = ledger.choose(demand) if ahead is None else None
+        if index is None:
+            ahead = full_since.setdefault(shape, len(placements))
+            skipped.append((demand, shape, ahead))
+            continue
+        node_id = ledger.nodes[index].node_id
+        placements.append(Placement(demand.job_id, node_id, ledger.take(index, demand)))
+        taken.append(Taken(demand.priority, index))
+    return tuple(placements), taken, skipped
+
+
+def _explain(skipped: Sequence[_Skipped], explainer: Explainer) -> tuple[Waiting, ...]:
+    """Explains each job; jobs of one shape and priority share one explanation."""
+    known: dict[tuple[_Shape, int], Explanation] = {}
+    waiting = list[Waiting]()
+    for demand, shape, ahead in skipped:
+        key = shape, demand.priority
+        why = known.get(key)
+        if why is None:
+            why = known[key] = explainer.explain(demand, ahead)
+        waiting.append(Waiting(demand.job_id, why.reason, why.message))
+    return tuple(waiting)

@@ -1,0 +1,173 @@
+"""Why a job waits: one dominant reason and a sentence with the numbers behind it.
+
+The reasons in their order of precedence; the first that is true is given:
+
+1. `NO_NODES`: no node has joined.
+2. A refusal of the filters, in their order: no registered node could hold the job, even empty.
+   It waits for a node that has not joined yet.
+3. `NODES_UNREACHABLE`: nodes could hold it, but none of those is reachable.
+4. `BEHIND_HIGHER_PRIORITY`, `WAITING_BEHIND_EARLIER_JOBS`: it would start now, if the jobs that
+   this plan places first did not take the room.
+5. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
+   do now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from windlass_server.scheduler import wording
+from windlass_server.scheduler.feasibility import could_ever_fit, node_label, unsatisfiable
+from windlass_server.scheduler.filters import Blocked, Dimension, blocked, fits
+from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.rooms import Mask, gpu_key
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, NodeState, Pool
+
+
+class Reason(StrEnum):
+    """Why a job waits; the words of `Job.status_reason`."""
+
+    NO_NODES = "NO_NODES"
+    NODES_UNREACHABLE = "NODES_UNREACHABLE"
+    BEHIND_HIGHER_PRIORITY = "BEHIND_HIGHER_PRIORITY"
+    WAITING_BEHIND_EARLIER_JOBS = "WAITING_BEHIND_EARLIER_JOBS"
+    GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
+    INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
+    INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
+    INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
+    ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A place that this plan gave away: to a job of which priority, on which node."""
+
+    priority: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One dominant reason, and the same in a sentence for people."""
+
+    reason: Reason
+    message: str
+
+
+class Explainer:
+    """Explains the jobs of one cycle, after the plan has placed what fits.
+
+    Args:
+        ledger: the nodes, with the plan's placements taken.
+        pools: what operators declared.
+        taken: the places that the plan gave away, in order.
+    """
+
+    def __init__(self, ledger: Ledger, pools: Sequence[Pool], taken: Sequence[Taken]) -> None:
+        self._ledger = ledger
+        self._pools = pools
+        self._taken_priority = np.array([each.priority for each in taken], np.int64)
+        self._taken_index = np.array([each.index for each in taken], np.int64)
+
+    def explain(self, demand: Demand, ahead: int) -> Explanation:
+        """Why a demand waits that the plan found no place for.
+
+        Args:
+            demand: it; equal demands of equal priority get the same answer.
+            ahead: how many places the plan had given away when it came to the demand.
+        """
+        if not self._ledger.nodes:
+            message = f"no node has joined yet{self._pools_text(demand)}"
+            return Explanation(Reason.NO_NODES, message)
+        able = fits(demand, self._ledger.full)
+        if not able.any():
+            return self._never(demand)
+        candidates = able & (self._ledger.free.ready > 0)
+        if not candidates.any():
+            return Explanation(Reason.NODES_UNREACHABLE, _unreachable_text(_count(able)))
+        at_start = fits(demand, self._ledger.start)
+        if at_start.any():
+            return self._behind(demand, at_start, ahead)
+        return self._not_now(demand, able, candidates)
+
+    def _never(self, demand: Demand) -> Explanation:
+        capacity = self._ledger.capacity
+        stuck = blocked(demand, capacity.full, np.ones(len(capacity.nodes), np.bool_))
+        assert stuck is not None
+        lack = unsatisfiable(demand, stuck, capacity)
+        message = f"{lack.message}; no registered node could hold it{self._pools_text(demand)}"
+        return Explanation(Reason(lack.refusal), message)
+
+    def _behind(self, demand: Demand, at_start: Mask, ahead: int) -> Explanation:
+        blocking = self._taken_priority[:ahead][at_start[self._taken_index[:ahead]]]
+        higher = int((blocking > demand.priority).sum())
+        parts = [
+            wording.count_text(count, "job") + text
+            for count, text in (
+                (higher, " of higher priority"),
+                (len(blocking) - higher, " submitted earlier"),
+            )
+            if count
+        ]
+        message = f"would fit, but {' and '.join(parts)} took the room in this round"
+        reason = Reason.BEHIND_HIGHER_PRIORITY if higher else Reason.WAITING_BEHIND_EARLIER_JOBS
+        return Explanation(reason, message)
+
+    def _not_now(self, demand: Demand, able: Mask, candidates: Mask) -> Explanation:
+        stuck = blocked(demand, self._ledger.free, candidates)
+        assert stuck is not None
+        assert stuck.filter.dimension is not None, "candidates are reachable"
+        away = _count(able) - _count(candidates)
+        message = (
+            f"needs {wording.need_text(demand, stuck.filter.dimension)}; "
+            f"{self._most_free_text(demand, stuck, stuck.filter.dimension)}; "
+            f"{_when_empty_text(_count(able))}"
+            f"{f', {away} of them unreachable' if away else ''}"
+        )
+        return Explanation(Reason(stuck.filter.refusal), message)
+
+    def _most_free_text(self, demand: Demand, stuck: Blocked, dimension: Dimension) -> str:
+        free, _ = stuck.filter.measure(demand, self._ledger.free)
+        full, _ = stuck.filter.measure(demand, self._ledger.full)
+        node = self._ledger.nodes[stuck.nearest]
+        broken = _unhealthy(demand, node) if dimension == "gpu_count" else 0
+        return (
+            f"most free on one node{wording.earlier_needs_text(demand, stuck)} is "
+            f"{wording.amount_text(max(0, int(free[stuck.nearest])), dimension)} of "
+            f"{wording.amount_text(int(full[stuck.nearest]), dimension)} "
+            f"({node_label(node)}{f', {broken} unhealthy' if broken else ''})"
+        )
+
+    def _pools_text(self, demand: Demand) -> str:
+        """Which declared pools could hold it; their nodes have not joined."""
+        names = sorted(
+            pool.name
+            for pool in self._pools
+            if pool.count > 0 and could_ever_fit(demand, (), (pool,)) is None
+        )
+        if not names:
+            return ""
+        return f"; declared and awaited: {', '.join(f'pool {name}' for name in names)}"
+
+
+def _unhealthy(demand: Demand, node: NodeState) -> int:
+    key = gpu_key(demand.gpu_type)
+    return sum(
+        not gpu.healthy and key in (gpu_key(gpu.gpu_type), ANY_GPU_TYPE) for gpu in node.gpus
+    )
+
+
+def _count(mask: Mask) -> int:
+    return int(np.count_nonzero(mask))
+
+
+def _unreachable_text(count: int) -> str:
+    if count == 1:
+        return "the node that could hold it is unreachable"
+    return f"all {count} nodes that could hold it are unreachable"
+
+
+def _when_empty_text(count: int) -> str:
+    return "1 node fits it when empty" if count == 1 else f"{count} nodes fit it when empty"

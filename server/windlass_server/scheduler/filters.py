@@ -1,0 +1,151 @@
+"""The one answer to "does it fit here?", for the planner, the submit check and explanations.
+
+A filter measures one dimension: what there is of it, and how much the demand needs. It refuses
+where there is less. Asked of what is free now a refusal means "not now"; asked of what a node has
+when it is empty (`full_room`) it means "never on this node".
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import numpy as np
+
+from windlass_server.scheduler.rooms import Column, Mask, Room, T, gpu_key
+from windlass_server.scheduler.snapshot import Demand
+
+Dimension = Literal["gpu_type", "gpu_count", "memory_bytes", "cpu_millis", "min_isolation"]
+
+
+class Refusal(StrEnum):
+    """Why a node does not take a job."""
+
+    NODE_UNREACHABLE = "NODE_UNREACHABLE"
+    GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
+    INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
+    INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
+    INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
+    ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
+
+
+class Measure(Protocol):
+    """What there is of a dimension, and how much of it the demand needs."""
+
+    def __call__(self, demand: Demand, room: Room[T], /) -> tuple[T, int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One way in which a node can refuse.
+
+    Attributes:
+        refusal: what it means when there is less than needed.
+        dimension: the field of the demand that asks for it; None when no field does.
+        measure: what there is, and what is needed.
+    """
+
+    refusal: Refusal
+    dimension: Dimension | None
+    measure: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A node's refusal with its numbers, in the dimension's own unit."""
+
+    refusal: Refusal
+    needed: int
+    available: int
+
+
+def reachable(_: Demand, room: Room[T]) -> tuple[T, int]:
+    return room.ready, 1
+
+
+def gpu_type(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    there = room.installed.get(gpu_key(demand.gpu_type), room.none)
+    return there, min(demand.gpu_count, 1)
+
+
+def gpu_count(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    return room.gpus.get(gpu_key(demand.gpu_type), room.none), demand.gpu_count
+
+
+def memory(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    return room.memory_bytes, demand.memory_bytes
+
+
+def cpu(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    return room.cpu_millis, demand.cpu_millis
+
+
+def isolation(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    return room.isolation, demand.min_isolation
+
+
+FILTERS: tuple[Filter, ...] = (
+    Filter(Refusal.NODE_UNREACHABLE, None, reachable),
+    Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
+    Filter(Refusal.INSUFFICIENT_GPUS, "gpu_count", gpu_count),
+    Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),
+    Filter(Refusal.INSUFFICIENT_CPU, "cpu_millis", cpu),
+    Filter(Refusal.ISOLATION_UNAVAILABLE, "min_isolation", isolation),
+)
+"""In the order of precedence: scarce things first, because they are what people wait for."""
+
+
+def first_refusal(demand: Demand, room: Room[int]) -> Refused | None:
+    """None when one node's room holds the demand, else the first filter that says no."""
+    for each in FILTERS:
+        available, needed = each.measure(demand, room)
+        if available < needed:
+            return Refused(each.refusal, needed, available)
+    return None
+
+
+def fits(demand: Demand, room: Room[Column]) -> Mask:
+    """Which nodes' rooms hold the demand."""
+    mask: Mask | None = None
+    for each in FILTERS:
+        available, needed = each.measure(demand, room)
+        here = available >= needed
+        mask = here if mask is None else mask & here
+    assert mask is not None
+    return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The filter that refuses on the nodes that come nearest to holding a demand.
+
+    Attributes:
+        filter: it.
+        needed: how much the demand asks for.
+        nearest: index of the node that has most, among those that every earlier filter lets pass.
+        passed: the earlier filters that refused on some node.
+    """
+
+    filter: Filter
+    needed: int
+    nearest: int
+    passed: tuple[Filter, ...]
+
+
+def blocked(demand: Demand, room: Room[Column], among: Mask) -> Blocked | None:
+    """None when a node of `among` holds the demand, else where the last of them drop out.
+
+    The nodes go through the filters in order; the one that leaves none is the answer. So a lack of
+    GPUs is named only when no node has enough of them, and a lack of CPU only when the nodes that
+    have the GPUs lack it. `among` names at least one node.
+    """
+    left, passed = among, list[Filter]()
+    for each in FILTERS:
+        available, needed = each.measure(demand, room)
+        still = left & (available >= needed)
+        if not still.any():
+            nearest = int(np.where(left, available, np.iinfo(np.int64).min).argmax())
+            return Blocked(each, needed, nearest, tuple(passed))
+        if np.count_nonzero(still) < np.count_nonzero(left):
+            passed.append(each)
+        left = still
+    return None

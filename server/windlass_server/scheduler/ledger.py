@@ -1,0 +1,75 @@
+"""What is free while a plan is being made: the only thing in a cycle that changes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from windlass_server.scheduler.feasibility import Capacity
+from windlass_server.scheduler.filters import fits
+from windlass_server.scheduler.rooms import Column, Room, copied, free_room, gpu_key, in_columns
+from windlass_server.scheduler.scores import total
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, NodeState
+
+
+class Ledger:
+    """The nodes of a snapshot, by id, with what the plan has taken of them so far.
+
+    Attributes:
+        nodes: in the order of their ids; indexes everywhere in a cycle are of this tuple.
+        capacity: what they have when nothing runs, and their names.
+        start: what was free at the start of the cycle.
+        free: what is left.
+    """
+
+    def __init__(self, nodes: Sequence[NodeState]) -> None:
+        self.capacity = Capacity.of(nodes, ())
+        self.nodes = self.capacity.nodes
+        self.start: Room[Column] = in_columns([free_room(node) for node in self.nodes])
+        self.free = copied(self.start)
+        self._uuids: dict[int, dict[str, list[str]]] = {}
+
+    @property
+    def full(self) -> Room[Column]:
+        """What the nodes have when they are empty."""
+        return self.capacity.full
+
+    def choose(self, demand: Demand) -> int | None:
+        """Index of the node that takes the demand; None when none can.
+
+        Equals are decided by the node's id, because the nodes stand in that order.
+        """
+        able = fits(demand, self.free)
+        candidates = able.nonzero()[0]
+        if len(candidates) <= 1:
+            return int(candidates[0]) if len(candidates) else None
+        return int(np.where(able, total(demand, self.free, self.full), -1.0).argmax())
+
+    def take(self, index: int, demand: Demand) -> tuple[str, ...]:
+        """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
+        self.free.cpu_millis[index] -= demand.cpu_millis
+        self.free.memory_bytes[index] -= demand.memory_bytes
+        return self._take_gpus(index, demand) if demand.gpu_count else ()
+
+    def _take_gpus(self, index: int, demand: Demand) -> tuple[str, ...]:
+        by_type = self._uuids.get(index)
+        if by_type is None:
+            by_type = self._uuids[index] = _free_uuids(self.nodes[index])
+        key = gpu_key(demand.gpu_type) or _tightest_type(by_type, demand.gpu_count)
+        uuids = by_type[key]
+        taken, by_type[key] = uuids[: demand.gpu_count], uuids[demand.gpu_count :]
+        self.free.gpus[key][index] -= demand.gpu_count
+        self.free.gpus[ANY_GPU_TYPE][index] = max(map(len, by_type.values()))
+        return tuple(taken)
+
+
+def _free_uuids(node: NodeState) -> dict[str, list[str]]:
+    uuids: dict[str, list[str]] = {}
+    for gpu in sorted(node.gpus, key=lambda gpu: gpu.uuid):
+        if gpu.healthy and not gpu.held:
+            uuids.setdefault(gpu_key(gpu.gpu_type), []).append(gpu.uuid)
+    return uuids
+
+
+def _tightest_type(by_type: dict[str, list[str]], count: int) -> str:
+    """Of the types with enough GPUs the one with the fewest, then the first by name."""
+    return min((len(uuids), key) for key, uuids in by_type.items() if len(uuids) >= count)[1]

@@ -1,0 +1,121 @@
+"""What nodes have to give, as one number for a node or as one array for all of them.
+
+Filters and scores are written once, over `Room[T]`: with `T = int` they answer for one node (the
+submit check, the guard of a commit), with `T = Column` for every node in one numpy step (the
+planner, explanations). So the answers cannot differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Gpu, NodeState
+
+Column: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+T = TypeVar("T", int, Column)
+
+
+@dataclass(frozen=True, slots=True)
+class Room(Generic[T]):
+    """An amount of each dimension: what is free now, or what there is when nothing runs.
+
+    Attributes:
+        ready: 1 where work can be taken, else 0.
+        isolation: the strongest isolation level.
+        cpu_millis: thousandths of a core.
+        memory_bytes: bytes.
+        gpus: devices that can be given out, by `gpu_key` of their type. `ANY_GPU_TYPE` holds the
+            most that there are of one type, because one job's GPUs are of one type.
+        installed: devices that are there, healthy or not, held or not, by the same keys.
+        none: zero in the form of the others.
+    """
+
+    ready: T
+    isolation: T
+    cpu_millis: T
+    memory_bytes: T
+    gpus: dict[str, T]
+    installed: dict[str, T]
+    none: T
+
+
+def gpu_key(gpu_type: str) -> str:
+    """The spelling under which types are compared: case matters not."""
+    return gpu_type.casefold()
+
+
+def free_room(node: NodeState) -> Room[int]:
+    """What a node can give now."""
+    given = [gpu for gpu in node.gpus if gpu.healthy and not gpu.held]
+    return Room(
+        ready=int(node.ready),
+        isolation=node.isolation_level,
+        cpu_millis=node.cpu_free,
+        memory_bytes=node.memory_free,
+        gpus=_by_type(given),
+        installed=_by_type(node.gpus),
+        none=0,
+    )
+
+
+def full_room(node: NodeState) -> Room[int]:
+    """What a node can give once it is reachable, nothing runs on it and its GPUs are repaired.
+
+    Unhealthy GPUs count: health comes back, and a job is not refused for a fault of today.
+    """
+    installed = _by_type(node.gpus)
+    return Room(
+        ready=1,
+        isolation=node.isolation_level,
+        cpu_millis=node.cpu_millis,
+        memory_bytes=node.memory_bytes,
+        gpus=installed,
+        installed=installed,
+        none=0,
+    )
+
+
+def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
+    """The same rooms as arrays, in the same order."""
+    return Room(
+        ready=_column([room.ready for room in rooms]),
+        isolation=_column([room.isolation for room in rooms]),
+        cpu_millis=_column([room.cpu_millis for room in rooms]),
+        memory_bytes=_column([room.memory_bytes for room in rooms]),
+        gpus=_columns_by_type([room.gpus for room in rooms]),
+        installed=_columns_by_type([room.installed for room in rooms]),
+        none=np.zeros(len(rooms), np.int64),
+    )
+
+
+def copied(room: Room[Column]) -> Room[Column]:
+    """A room whose free amounts can be changed; what a plan cannot change is shared."""
+    return replace(
+        room,
+        cpu_millis=room.cpu_millis.copy(),
+        memory_bytes=room.memory_bytes.copy(),
+        gpus={key: column.copy() for key, column in room.gpus.items()},
+    )
+
+
+def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for gpu in gpus:
+        key = gpu.gpu_type.casefold()
+        counts[key] = counts.get(key, 0) + 1
+    counts[ANY_GPU_TYPE] = max(counts.values(), default=0)
+    return counts
+
+
+def _columns_by_type(counts: Sequence[dict[str, int]]) -> dict[str, Column]:
+    keys = {ANY_GPU_TYPE}.union(*counts)
+    return {key: _column([count.get(key, 0) for count in counts]) for key in sorted(keys)}
+
+
+def _column(values: list[int]) -> Column:
+    return np.array(values, np.int64)

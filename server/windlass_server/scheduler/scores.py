@@ -1,0 +1,70 @@
+"""Which of the nodes that fit is best. A score is in [0, 1] for each node; higher is better."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windlass_server.scheduler.rooms import Column, Room, gpu_key
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand
+
+Scores: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A preference and its weight.
+
+    `measure` gets the demand, what is free and what the nodes have when they are empty. Its value
+    means something only where the demand fits; there it is in [0, 1].
+    """
+
+    weight: float
+    measure: Callable[[Demand, Room[Column], Room[Column]], Scores]
+
+
+def gpu_packing(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
+    """1 where no free GPU is left over, 1/2 where one is, 1/9 where eight are.
+
+    Small jobs fill up what is already broken into, so that big nodes stay whole for big jobs. It
+    counts GPUs and not shares of a node: eight left over on one node are worth more than on two.
+    A job without GPUs also goes where it blocks the fewest of them.
+    """
+    key = gpu_key(demand.gpu_type) if demand.gpu_count else ANY_GPU_TYPE
+    left = free.gpus.get(key, free.none) - demand.gpu_count
+    packed: Scores = 1.0 / (left.clip(0) + 1.0)
+    return packed
+
+
+def gpu_nodes_for_gpu_jobs(demand: Demand, _: Room[Column], full: Room[Column]) -> Scores:
+    """For a job without GPUs: 1 where the node has none, so that it cannot strand any."""
+    if demand.gpu_count:
+        return np.ones(full.none.shape)
+    without: Scores = (full.installed[ANY_GPU_TYPE] == 0).astype(np.float64)
+    return without
+
+
+def tightest_fit(demand: Demand, free: Room[Column], full: Room[Column]) -> Scores:
+    """The mean share of CPU and memory in use afterwards (best fit)."""
+    cpu = (free.cpu_millis - demand.cpu_millis) / full.cpu_millis.clip(1)
+    memory = (free.memory_bytes - demand.memory_bytes) / full.memory_bytes.clip(1)
+    used: Scores = 1.0 - (cpu + memory) / 2.0
+    return used
+
+
+SCORES: tuple[Score, ...] = (
+    Score(100.0, gpu_nodes_for_gpu_jobs),
+    Score(100.0, gpu_packing),
+    Score(1.0, tightest_fit),
+)
+"""The weights make CPU and memory decide only between nodes that are equal for GPUs."""
+
+
+def total(demand: Demand, free: Room[Column], full: Room[Column]) -> Scores:
+    """The weighted sum of all scores, for each node."""
+    sums = np.zeros(free.none.shape)
+    for each in SCORES:
+        sums += each.weight * each.measure(demand, free, full)
+    return sums

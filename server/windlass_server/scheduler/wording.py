@@ -1,0 +1,72 @@
+"""Demands and amounts in the words of the sentences that people read."""
+
+from collections.abc import Callable, Sequence
+
+from windlass_server.scheduler.filters import Blocked, Dimension
+from windlass_server.scheduler.snapshot import Demand
+
+_GIB = 1 << 30
+_ISOLATION_NAMES = ("any", "RLIMITS", "NAMESPACES", "SANDBOX")
+
+
+def isolation_text(level: int) -> str:
+    """The name of `windlass.types.v1.Isolation.Level`, or the number of one that is newer."""
+    return _ISOLATION_NAMES[level] if 0 <= level < len(_ISOLATION_NAMES) else f"level {level}"
+
+
+def memory_text(amount: int) -> str:
+    """In GiB when that is exact to two places, else in bytes: "needs 4 GiB, has 4 GiB" must not be."""
+    gib = round(amount / _GIB, 2)
+    return f"{gib:g} GiB" if gib * _GIB == amount else f"{amount} bytes"
+
+
+def cpu_text(amount: int) -> str:
+    return "1 core" if amount == 1000 else f"{amount / 1000:.12g} cores"
+
+
+def gpus_text(count: int, gpu_type: str) -> str:
+    """As in `8 H100`, or `1 GPU` when the type does not matter."""
+    return f"{count} {gpu_type or ('GPU' if count == 1 else 'GPUs')}"
+
+
+def count_text(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+_NEEDS: dict[Dimension, Callable[[Demand], str]] = {
+    "gpu_type": lambda demand: gpus_text(demand.gpu_count, demand.gpu_type),
+    "gpu_count": lambda demand: gpus_text(demand.gpu_count, demand.gpu_type),
+    "memory_bytes": lambda demand: f"{memory_text(demand.memory_bytes)} of memory",
+    "cpu_millis": lambda demand: cpu_text(demand.cpu_millis),
+    "min_isolation": lambda demand: f"isolation {isolation_text(demand.min_isolation)}",
+}
+
+_AMOUNTS: dict[Dimension, Callable[[int], str]] = {
+    "gpu_type": str,
+    "gpu_count": str,
+    "memory_bytes": memory_text,
+    "cpu_millis": cpu_text,
+    "min_isolation": isolation_text,
+}
+
+
+def need_text(demand: Demand, dimension: Dimension) -> str:
+    """What the demand asks for in a dimension, as in `64 GiB of memory`."""
+    return _NEEDS[dimension](demand)
+
+
+def amount_text(amount: int, dimension: Dimension) -> str:
+    """An amount of a dimension, as in `32 GiB`."""
+    return _AMOUNTS[dimension](amount)
+
+
+def earlier_needs_text(demand: Demand, stuck: Blocked) -> str:
+    """What the nearest nodes do have, as in ` with 8 H100 and 64 GiB of memory`; often empty."""
+    dimensions = [each.dimension for each in stuck.passed if each.dimension]
+    if "gpu_count" in (*dimensions, stuck.filter.dimension) and "gpu_type" in dimensions:
+        dimensions.remove("gpu_type")  # said by the count
+    return _listed(" with ", [need_text(demand, dimension) for dimension in dimensions])
+
+
+def _listed(before: str, texts: Sequence[str]) -> str:
+    return before + " and ".join(texts) if texts else ""

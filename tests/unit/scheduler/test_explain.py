@@ -1,0 +1,182 @@
+"""Why a job waits, word for word."""
+
+import pytest
+from windlass.types.v1 import types_pb2
+from windlass_server.scheduler import wording
+from windlass_server.scheduler.explain import Reason
+from windlass_server.scheduler.filters import Refusal
+from windlass_server.scheduler.plan import plan
+from windlass_server.scheduler.snapshot import Snapshot
+
+from tests.unit.scheduler.worlds import GIB, a_job, a_node, a_pool
+
+H8 = a_job(gpus=8, gpu_type="H100")
+POOL = a_pool("big", template=a_node("shape", gpus=16))
+
+
+@pytest.mark.parametrize(
+    ("job", "cluster", "pools", "reason", "message"),
+    [
+        (H8, [], [], "NO_NODES", "no node has joined yet"),
+        (
+            H8,
+            [],
+            [POOL, a_pool("none", template=a_node(gpus=8), count=0)],
+            "NO_NODES",
+            "no node has joined yet; declared and awaited: pool big",
+        ),
+        (
+            H8,
+            [a_node(gpus=8, ready=False), a_node("n2")],
+            [],
+            "NODES_UNREACHABLE",
+            "the node that could hold it is unreachable",
+        ),
+        (
+            H8,
+            [a_node(gpus=8, ready=False), a_node("n2", gpus=8, ready=False)],
+            [],
+            "NODES_UNREACHABLE",
+            "all 2 nodes that could hold it are unreachable",
+        ),
+        (
+            H8,
+            [a_node("gpu-07", gpus=8, held=3), a_node("gpu-08", gpus=8, held=4)],
+            [],
+            "INSUFFICIENT_GPUS",
+            "needs 8 H100; most free on one node is 5 of 8 (node gpu-07); 2 nodes fit it when empty",
+        ),
+        (
+            H8,
+            [a_node("a", gpus=8, held=3, sick=2), a_node("b", gpus=8, ready=False)],
+            [],
+            "INSUFFICIENT_GPUS",
+            (
+                "needs 8 H100; most free on one node is 3 of 8 (node a, 2 unhealthy); "
+                "2 nodes fit it when empty, 1 of them unreachable"
+            ),
+        ),
+        (
+            a_job(gpus=1, memory=64 * GIB),
+            [
+                a_node("a", gpus=8, held=8),
+                a_node("b", gpus=8, memory_free=32 * GIB),
+                a_node("c", memory=999 * GIB),
+            ],
+            [],
+            "INSUFFICIENT_MEMORY",
+            (
+                "needs 64 GiB of memory; most free on one node with 1 GPU is 32 GiB of 256 GiB (node b); "
+                "2 nodes fit it when empty"
+            ),
+        ),
+        (
+            a_job(cpu=1500),
+            [a_node(cpu_free=-5)],
+            [],
+            "INSUFFICIENT_CPU",
+            (
+                "needs 1.5 cores; most free on one node is 0 cores of 32 cores (node n1); "
+                "1 node fits it when empty"
+            ),
+        ),
+        (
+            a_job(gpus=16),
+            [a_node(gpus=8)],
+            [POOL],
+            "INSUFFICIENT_GPUS",
+            (
+                "needs 16 GPUs; the most on one node is 8 (node n1); no registered node could hold it; "
+                "declared and awaited: pool big"
+            ),
+        ),
+        (
+            a_job(gpus=1, gpu_type="B200"),
+            [a_node(gpus=8), a_node("n2", gpus=1, gpu_type="L4")],
+            [],
+            "GPU_TYPE_UNAVAILABLE",
+            (
+                "needs 1 B200; no node has such GPUs (types there are: H100, L4); "
+                "no registered node could hold it"
+            ),
+        ),
+        (
+            a_job(isolation=3),
+            [a_node(isolation=1)],
+            [],
+            "ISOLATION_UNAVAILABLE",
+            (
+                "needs isolation SANDBOX; the most on one node is RLIMITS (node n1); "
+                "no registered node could hold it"
+            ),
+        ),
+    ],
+)
+def test_one_waiting_job(job, cluster, pools, reason, message):
+    result = plan(Snapshot((job,), tuple(cluster), tuple(pools)))
+    assert [(each.reason, each.message) for each in result.waiting] == [(reason, message)]
+
+
+@pytest.mark.parametrize(
+    ("priorities", "reason", "message"),
+    [
+        (
+            [5, 5, 0],
+            "BEHIND_HIGHER_PRIORITY",
+            "would fit, but 2 jobs of higher priority took the room in this round",
+        ),
+        (
+            [5, 0, 0],
+            "BEHIND_HIGHER_PRIORITY",
+            (
+                "would fit, but 1 job of higher priority and 1 job submitted earlier took the room "
+                "in this round"
+            ),
+        ),
+        (
+            [0, 0, 0],
+            "WAITING_BEHIND_EARLIER_JOBS",
+            "would fit, but 2 jobs submitted earlier took the room in this round",
+        ),
+    ],
+)
+def test_a_job_that_others_of_the_same_plan_kept_out(priorities, reason, message):
+    queue = tuple(
+        a_job(f"job-{index}", gpus=4, priority=priority)
+        for index, priority in enumerate(priorities)
+    )
+    result = plan(Snapshot(queue, (a_node(gpus=8),)))
+    assert [(each.job_id, each.reason, each.message) for each in result.waiting] == [
+        ("job-2", reason, message)
+    ]
+
+
+def test_a_smaller_job_that_was_placed_later_is_not_blamed():
+    """`a` takes 6 of 8; `b` (4) is skipped; `c` (2) fits behind it and did not keep `b` out."""
+    queue = (a_job("a", gpus=6), a_job("b", gpus=4), a_job("c", gpus=2))
+    result = plan(Snapshot(queue, (a_node(gpus=8),)))
+    assert "but 1 job submitted earlier took" in result.waiting[0].message
+
+
+def test_equal_jobs_share_one_explanation():
+    queue = tuple(a_job(f"job-{index}", gpus=9) for index in range(3))
+    messages = [each.message for each in plan(Snapshot(queue, (a_node(gpus=8),))).waiting]
+    assert messages[0] is messages[1] is messages[2]
+
+
+def test_every_refusal_that_a_ready_node_can_give_is_a_reason():
+    assert set(Refusal) - {Refusal.NODE_UNREACHABLE} <= set(map(str, Reason))
+
+
+def test_isolation_levels_are_called_as_in_the_contract():
+    for name, level in types_pb2.Isolation.Level.items():
+        assert level == 0 or wording.isolation_text(level) == name
+    assert wording.isolation_text(9) == "level 9"
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [(GIB, "1 GiB"), (GIB * 3 // 2, "1.5 GiB"), (GIB + 1, f"{GIB + 1} bytes"), (0, "0 GiB")],
+)
+def test_memory_is_never_rounded(amount, expected):
+    assert wording.memory_text(amount) == expected

@@ -1,0 +1,113 @@
+"""Where jobs go, as tables."""
+
+from dataclasses import replace
+
+import pytest
+from windlass_server.scheduler.plan import Placement, plan
+from windlass_server.scheduler.snapshot import Gpu, Snapshot
+
+from tests.unit.scheduler.worlds import GIB, a_job, a_node
+
+MIXED = [Gpu(f"m-{index}", "L4" if index < 3 else "A100", True, False) for index in range(5)]
+
+
+def placed_on(job, *cluster) -> str | None:
+    placements = plan(Snapshot((job,), cluster)).placements
+    return placements[0].node_id.removeprefix("node-") if placements else None
+
+
+@pytest.mark.parametrize(
+    ("_case", "job", "cluster", "expected"),
+    [
+        (
+            "a small job leaves the big node whole",
+            a_job(gpus=2),
+            [a_node("big", gpus=8), a_node("small", gpus=2)],
+            "small",
+        ),
+        (
+            "a broken-into node is filled up first",
+            a_job(gpus=2),
+            [a_node("a-whole", gpus=8), a_node("b-open", gpus=8, held=5)],
+            "b-open",
+        ),
+        (
+            "the tightest fit wins",
+            a_job(gpus=2),
+            [a_node("a", gpus=8, held=4), a_node("b", gpus=8, held=6), a_node("c", gpus=8)],
+            "b",
+        ),
+        (
+            "a job without GPUs keeps off GPU nodes, even when those are fuller",
+            a_job(cpu=1000),
+            [a_node("a-gpu", gpus=8, held=8, cpu=1000), a_node("b-cpu", cpu=64_000)],
+            "b-cpu",
+        ),
+        (
+            "a job without GPUs uses the GPU node that loses the fewest of them",
+            a_job(),
+            [a_node("a", gpus=8), a_node("b", gpus=8, held=6)],
+            "b",
+        ),
+        (
+            "CPU and memory decide between equals",
+            a_job(),
+            [a_node("a", cpu=64_000), a_node("b", cpu=2000)],
+            "b",
+        ),
+        (
+            "GPUs weigh more than CPU and memory",
+            a_job(gpus=1, cpu=2000),
+            [a_node("a", gpus=8, cpu=2000), a_node("b", gpus=7, cpu=500_000)],
+            "b",
+        ),
+        ("the id decides between twins", a_job(), [a_node("b"), a_node("a")], "a"),
+        ("types are compared without case", a_job(gpus=1, gpu_type="h100"), [a_node(gpus=1)], "n1"),
+        ("an exact fit fits", a_job(cpu=32_000, memory=256 * GIB), [a_node()], "n1"),
+        ("an unreachable node takes nothing", a_job(), [a_node(ready=False)], None),
+        ("one missing byte is too little", a_job(memory=256 * GIB + 1), [a_node()], None),
+        ("a weak sandbox is refused", a_job(isolation=3), [a_node(isolation=2)], None),
+        ("GPUs of two types do not add up", a_job(gpus=4), [a_node(gpus=MIXED)], None),
+        ("a shrunk node takes not even nothing", a_job(cpu=0), [a_node(cpu_free=-1)], None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_where_a_job_goes(_case, job, cluster, expected):
+    assert placed_on(job, *cluster) == expected
+
+
+def test_any_type_takes_the_type_that_fits_tightest():
+    result = plan(Snapshot((a_job(gpus=2),), (a_node(gpus=MIXED),)))
+    assert result.placements == (Placement("job-1", "node-n1", ("m-3", "m-4")),)
+
+
+def test_the_first_free_healthy_gpus_by_uuid_are_given():
+    node = a_node(gpus=8, held=2, sick=2)
+    node = replace(node, gpus=node.gpus[::-1])
+    result = plan(Snapshot((a_job(gpus=3),), (node,)))
+    assert result.placements[0].gpu_uuids == ("n1-2", "n1-3", "n1-4")
+
+
+def test_priority_goes_before_order_and_order_before_id():
+    queue = [a_job("a"), a_job("b", priority=9), replace(a_job("c"), order="0")]
+    result = plan(Snapshot(tuple(queue), (a_node(),)))
+    assert [each.job_id for each in result.placements] == ["b", "c", "a"]
+
+
+def test_a_later_job_may_start_when_the_one_before_it_does_not_fit():
+    queue = (a_job("a-big", gpus=8, priority=9), a_job("b-small", gpus=1))
+    result = plan(Snapshot(queue, (a_node(gpus=4),)))
+    assert [each.job_id for each in result.placements] == ["b-small"]
+    assert [each.job_id for each in result.waiting] == ["a-big"]
+
+
+def test_mixed_types_are_counted_down_for_a_job_that_takes_any():
+    """Takes L4s by name, then asks for any: what is the most of one type must have shrunk."""
+    queue = (a_job("a", gpus=3, gpu_type="L4"), a_job("b", gpus=3))
+    result = plan(Snapshot(queue, (a_node(gpus=MIXED),)))
+    assert [each.job_id for each in result.placements] == ["a"]
+
+
+def test_an_empty_world_gives_an_empty_plan():
+    result = plan(Snapshot((), ()))
+    assert (result.placements, result.waiting) == ((), ())

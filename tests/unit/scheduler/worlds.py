@@ -1,0 +1,148 @@
+"""Builders and an oracle for scheduler tests; the oracle shares no code with the scheduler."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import strategies as st
+from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState, Pool, Snapshot
+
+GIB = 1 << 30
+
+
+def a_job(
+    job_id: str = "job-1",
+    *,
+    gpus: int = 0,
+    gpu_type: str = "",
+    cpu: int = 1000,
+    memory: int = GIB,
+    priority: int = 0,
+    isolation: int = 0,
+) -> Demand:
+    return Demand(job_id, priority, cpu, memory, gpus, gpu_type, isolation, job_id)
+
+
+def a_node(
+    name: str = "n1",
+    *,
+    gpus: int | Sequence[Gpu] = 0,
+    gpu_type: str = "H100",
+    held: int = 0,
+    sick: int = 0,
+    cpu: int = 32_000,
+    memory: int = 256 * GIB,
+    cpu_free: int | None = None,
+    memory_free: int | None = None,
+    ready: bool = True,
+    isolation: int = 3,
+) -> NodeState:
+    """A node; its first `held` GPUs are held and its last `sick` ones unhealthy."""
+    if isinstance(gpus, int):
+        gpus = [
+            Gpu(f"{name}-{index}", gpu_type, index < gpus - sick, index < held)
+            for index in range(gpus)
+        ]
+    return NodeState(
+        node_id=f"node-{name}",
+        name=name,
+        ready=ready,
+        cpu_millis=cpu,
+        memory_bytes=memory,
+        cpu_free=cpu if cpu_free is None else cpu_free,
+        memory_free=memory if memory_free is None else memory_free,
+        gpus=tuple(gpus),
+        isolation_level=isolation,
+    )
+
+
+def a_pool(name: str = "big", *, template: NodeState, count: int = 1) -> Pool:
+    return Pool(name, template, count)
+
+
+def emptied(node: NodeState) -> NodeState:
+    """The node as it is when it is reachable, runs nothing and is repaired."""
+    return replace(
+        node,
+        ready=True,
+        cpu_free=node.cpu_millis,
+        memory_free=node.memory_bytes,
+        gpus=tuple(replace(gpu, healthy=True, held=False) for gpu in node.gpus),
+    )
+
+
+def holds(node: NodeState, job: Demand) -> bool:
+    """Whether a node can take a job now, written as plainly as it can be."""
+    usable = [gpu.gpu_type.lower() for gpu in node.gpus if gpu.healthy and not gpu.held]
+    wanted = {job.gpu_type.lower()} if job.gpu_type else set(usable)
+    return (
+        node.ready
+        and node.cpu_free >= job.cpu_millis
+        and node.memory_free >= job.memory_bytes
+        and node.isolation_level >= job.min_isolation
+        and (job.gpu_count == 0 or any(usable.count(each) >= job.gpu_count for each in wanted))
+    )
+
+
+def with_job(node: NodeState, job: Demand, gpu_uuids: Sequence[str]) -> NodeState:
+    """The node after a job was placed on it."""
+    return replace(
+        node,
+        cpu_free=node.cpu_free - job.cpu_millis,
+        memory_free=node.memory_free - job.memory_bytes,
+        gpus=tuple(replace(gpu, held=gpu.held or gpu.uuid in gpu_uuids) for gpu in node.gpus),
+    )
+
+
+# Few different values, so that equal demands, ties and exact fits are common.
+_TYPES = st.sampled_from(["H100", "h100", "L4"])
+
+
+@st.composite
+def demands(draw: st.DrawFn, job_id: str = "job-0") -> Demand:
+    return Demand(
+        job_id=job_id,
+        priority=draw(st.sampled_from([0, 0, 5])),
+        cpu_millis=draw(st.sampled_from([0, 1000, 4000])),
+        memory_bytes=draw(st.sampled_from([0, GIB, 3 * GIB])),
+        gpu_count=draw(st.sampled_from([0, 0, 1, 2, 4])),
+        gpu_type=draw(st.sampled_from(["", "H100", "h100", "L4"])),
+        min_isolation=draw(st.sampled_from([0, 0, 2])),
+        order=job_id,
+    )
+
+
+@st.composite
+def nodes(draw: st.DrawFn, name: str = "n0") -> NodeState:
+    cpu = draw(st.sampled_from([1000, 4000, 9000]))
+    memory = draw(st.sampled_from([GIB, 4 * GIB]))
+    types = draw(st.lists(_TYPES, max_size=5))
+    gpus = [
+        Gpu(f"{name}-{index}", gpu_type, draw(st.booleans()) or draw(st.booleans()), held)
+        for index, gpu_type in enumerate(types)
+        for held in [draw(st.booleans()) and draw(st.booleans())]
+    ]
+    return a_node(
+        name,
+        gpus=draw(st.permutations(gpus)),
+        cpu=cpu,
+        memory=memory,
+        cpu_free=cpu - draw(st.sampled_from([0, 0, 1000, 2000])),
+        memory_free=memory - draw(st.sampled_from([0, 0, GIB])),
+        ready=draw(st.sampled_from([True, True, True, False])),
+        isolation=draw(st.sampled_from([1, 3])),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn, *, max_jobs: int = 12, max_nodes: int = 4) -> Snapshot:
+    jobs = range(draw(st.integers(0, max_jobs)))
+    count = draw(st.integers(0, max_nodes))
+    pools = [
+        a_pool(f"p{index}", template=draw(nodes("t")), count=draw(st.integers(0, 1)))
+        for index in range(draw(st.integers(0, 1)))
+    ]
+    return Snapshot(
+        queue=tuple(draw(demands(f"job-{index:02}")) for index in jobs),
+        nodes=tuple(draw(nodes(f"n{index}")) for index in range(count)),
+        pools=tuple(pools),
+    )
