@@ -1,0 +1,226 @@
+"""A server and an agent on this machine, supervised as child processes: what `windlass up` runs."""
+
+import asyncio
+import http.client
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from windlass_client.cli.launch import python_module
+from windlass_client.cli.supervise import Backoff, Child, Launch, Refused, unless
+from windlass_client.errors import Unavailable
+from windlass_client.settings import Settings
+
+_READY_EVERY = 0.1
+
+# Credentials of the user or of the server that are none of the agent's business.
+_NOT_FOR_THE_AGENT = ("WINDLASS_TOKEN", "WINDLASS_TOKEN_FILE", "WINDLASS_DATABASE_URL")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Endpoint":
+        """Parse `host:port`. Raises ValueError."""
+        host, _, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"{text!r} is not HOST:PORT")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def near(self) -> "Endpoint":
+        """Where this machine reaches it: an address that means all of them is no destination."""
+        loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+        return Endpoint(loopback.get(self.host, self.host), self.port)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        data_dir: the server's directory; the agent's is `agent` within it.
+        http: where REST and the console are served.
+        grpc: where gRPC is served.
+        simulate_gpus: such as `8xH100`; empty takes the GPUs that the machine has.
+        agent: whether to run an agent at all.
+        keep_tasks: whether tasks live on when the agent is told to end.
+        database_url: PostgreSQL for the server's state; it travels in the environment, where `ps`
+            does not show the password within it.
+    """
+
+    data_dir: Path
+    http: Endpoint
+    grpc: Endpoint
+    simulate_gpus: str = ""
+    agent: bool = True
+    keep_tasks: bool = False
+    database_url: str = ""
+
+    @property
+    def token_file(self) -> Path:
+        """Where the server leaves the administrator's token."""
+        return self.data_dir / "admin.token"
+
+    @property
+    def node_file(self) -> Path:
+        """Where the agent keeps its identity once it has joined."""
+        return self.data_dir / "agent" / "node.json"
+
+    def server_argv(self) -> list[str]:
+        """The server's command line."""
+        return [
+            *python_module("server"),
+            *("--data-dir", str(self.data_dir), "--http", str(self.http), "--grpc", str(self.grpc)),
+            "--die-with-parent",
+        ]
+
+    def agent_argv(self) -> list[str]:
+        """The agent's command line."""
+        simulate = ("--simulate-gpus", self.simulate_gpus) if self.simulate_gpus else ()
+        return [
+            *python_module("agent"),
+            *("--server", str(self.grpc.near), "--data-dir", str(self.data_dir / "agent")),
+            *simulate,
+            *("--on-exit", "keep" if self.keep_tasks else "stop", "--die-with-parent"),
+        ]
+
+
+class Cluster:
+    """Runs a plan.
+
+    Args:
+        plan: what to run.
+        say: prints a line for people.
+        environ: the environment to hand on.
+        output: file descriptor for the children's output; ours by default.
+        backoff: pauses between restarts.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        say: Callable[[str], None],
+        *,
+        environ: Mapping[str, str] = os.environ,
+        output: int | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.plan = plan
+        self.ready = asyncio.Event()
+        self._say = say
+        self._environ = dict(environ)
+        self._server = Child(
+            "server", self._server_launch, say, output=output, patience=30, backoff=backoff
+        )
+        # The agent gives its tasks their grace periods first.
+        self._agent = Child(
+            "agent", self._agent_launch, say, output=output, patience=120, backoff=backoff
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop`; then end the agent, and the server behind it.
+
+        Raises:
+            Refused: a child refused its configuration; the other was ended.
+        """
+        keepers = [self._server.start()]
+        try:
+            if not await self._first(keepers, stop, self._server_is_ready()):
+                return
+            if self.plan.agent:
+                keepers.append(self._agent.start())
+            self.ready.set()
+            await self._first(keepers, stop, _for_ever())
+        finally:
+            await self._agent.stop()
+            await self._server.stop()
+
+    def kill(self) -> None:
+        """End both children at once."""
+        self._agent.kill()
+        self._server.kill()
+
+    async def _first(
+        self,
+        keepers: "list[asyncio.Task[None]]",
+        stop: asyncio.Event,
+        work: Coroutine[Any, Any, bool],
+    ) -> bool:
+        """Whether `work` was done before `stop`. Raises Refused as soon as a keeper does."""
+
+        async def watched() -> bool:
+            task = asyncio.ensure_future(work)
+            try:
+                done, _ = await asyncio.wait([task, *keepers], return_when=asyncio.FIRST_COMPLETED)
+                for keeper in done - {task}:
+                    keeper.result()
+                return task in done and task.result()
+            finally:
+                task.cancel()
+
+        return bool(await unless(stop, watched()))
+
+    async def _server_is_ready(self) -> bool:
+        # ASYNC110 asks for an event, but what changes is in another process.
+        while not await asyncio.to_thread(_answers, self.plan.http.near):  # noqa: ASYNC110
+            await asyncio.sleep(_READY_EVERY)
+        return True
+
+    async def _server_launch(self) -> Launch:
+        env = dict(self._environ)
+        if self.plan.database_url:
+            env["WINDLASS_DATABASE_URL"] = self.plan.database_url
+        return Launch(self.plan.server_argv(), env)
+
+    async def _agent_launch(self) -> Launch:
+        env = {k: v for k, v in self._environ.items() if k not in _NOT_FOR_THE_AGENT}
+        if not self.plan.node_file.exists():
+            env["WINDLASS_JOIN_TOKEN"] = await self._join_token()
+        return Launch(self.plan.agent_argv(), env)
+
+    async def _join_token(self) -> str:
+        from windlass_client import AsyncClient
+
+        async with AsyncClient(settings=self.settings()) as client:
+            return (await client.nodes.create_join_token(lifetime=600)).token
+
+    def settings(self) -> Settings:
+        """How a client reaches the cluster as its administrator. Raises Unavailable."""
+        try:
+            token = self.plan.token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            message = f"cannot read {self.plan.token_file}: {error.strerror}"
+            raise Unavailable(message, reason="NO_ADMIN_TOKEN") from error
+        return Settings(server=f"http://{self.plan.grpc.near}", token=token)
+
+
+async def _for_ever() -> bool:
+    await asyncio.Event().wait()
+    return True
+
+
+def _answers(endpoint: Endpoint) -> bool:
+    """Whether the server says that it is healthy; straight to it, past any proxy."""
+    connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+__all__ = ["Cluster", "Endpoint", "Plan", "Refused"]

@@ -1,0 +1,239 @@
+"""`windlass jobs …`."""
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from windlass_client.cli import logs
+from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
+from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command, group
+from windlass_client.cli.submit import pairs
+from windlass_client.quantities import format_bytes, format_cpu_millis, format_span, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from rich.table import Table
+    from windlass.jobs.v1 import job_pb2
+
+app = group("jobs", help="List, read, wait for and cancel jobs.")
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", show_default=False)]
+JobsArgument = Annotated[list[str], typer.Argument(metavar="JOB...", show_default=False)]
+
+_LIST_HELP = """List the jobs of a project, newest first.
+
+[bold]Examples:[/bold]
+
+    windlass jobs list --status RUNNING --status QUEUED
+
+    windlass jobs list --label team=vision --since 1d --limit 0 -o json"""
+
+
+@command(app, "list", help=_LIST_HELP)
+def list_jobs(
+    session: Session,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", "-s", help="Only this status; repeatable.")
+    ] = None,
+    queue: Annotated[str, typer.Option(help="Only this queue.")] = "",
+    user: Annotated[str, typer.Option(help="Only of this principal.")] = "",
+    name: Annotated[str, typer.Option("--name", "-n", help="Only of this name.")] = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "-l", metavar="KEY=VALUE", help="Only with it; repeatable."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only those accepted since then, such as 2h.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 lists all.")] = 50,
+) -> None:
+    """See `_LIST_HELP`."""
+    from windlass.jobs.v1 import jobs_service_pb2
+
+    from windlass_client.jobs import parse_status
+
+    found = session.client.jobs.list(
+        status=[parse_status(word) for word in status or []],
+        queue=queue,
+        user=user,
+        name=name,
+        labels=pairs(label or [], "--label"),
+        created_after=session.now() - parse_duration(since) if since else None,
+        page_size=min(limit + 1, 1000) if limit else 1000,
+    )
+    jobs = list(islice(found, limit + 1) if limit else found)
+    if limit and len(jobs) > limit:
+        jobs.pop()
+        say(f"the newest {limit} are shown; --limit 0 lists all")
+    page = jobs_service_pb2.ListJobsResponse(jobs=jobs)
+    session.answer(page, lambda: jobs_table(jobs, session.now()))
+
+
+@command(app, "get")
+def get(session: Session, job_id: JobArgument) -> None:
+    """Show a job: its status and why, where it runs, what it asked for, how it is isolated."""
+    job = session.client.jobs.get(job_id)
+    session.answer(job, lambda: job_table(job, session.now()))
+
+
+@command(app, "cancel")
+def cancel(
+    session: Session,
+    job_ids: JobsArgument,
+    reason: Annotated[str, typer.Option(help="Why, for the job's events.")] = "",
+) -> None:
+    """Stop jobs: SIGTERM, the grace period, SIGKILL for the whole process tree."""
+    from windlass.jobs.v1 import job_pb2
+
+    for job_id in job_ids:
+        job = session.client.jobs.cancel(job_id, reason=reason)
+        session.answer(job, lambda: f"{job.job_id} {job_pb2.Job.Status.Name(job.status)}")  # noqa: B023 - called at once
+
+
+@command(app, "events")
+def events(session: Session, job_id: JobArgument) -> None:
+    """List what happened to a job, oldest first."""
+    from windlass.jobs.v1 import jobs_service_pb2
+
+    found = list(session.client.jobs.events(job_id, page_size=1000))
+    page = jobs_service_pb2.ListJobEventsResponse(events=found)
+    session.answer(page, lambda: events_table(found))
+
+
+@command(app, "wait")
+def wait(
+    session: Session,
+    job_ids: JobsArgument,
+    timeout: Annotated[str | None, typer.Option(help="Give up after, such as 10m.")] = None,
+) -> None:
+    """Wait until jobs have ended; exit with the code of the first that failed."""
+    from windlass_client.jobs import exit_code
+
+    seconds = parse_duration(timeout).total_seconds() if timeout else None
+    worst = 0
+    try:
+        for job_id in job_ids:
+            job = session.client.jobs.wait(job_id, timeout=seconds)
+            session.answer(job, lambda: logs.verdict(job))  # noqa: B023 - called at once
+            worst = worst or exit_code(job)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    raise typer.Exit(worst)
+
+
+def jobs_table(jobs: "Sequence[job_pb2.Job]", now: "datetime") -> "Table":
+    """A line for each job."""
+    from windlass.jobs.v1 import job_pb2
+
+    made = table("JOB", "NAME", "STATUS", "GPUS", "USER", "AGE", "RAN", "WHY", right=["GPUS"])
+    for job in jobs:
+        made.add_row(
+            cell(job.job_id),
+            cell(job.name),
+            status_cell(job_pb2.Job.Status.Name(job.status)),
+            cell(_gpus(job)),
+            cell(job.user),
+            cell(ago(job.create_time, now)),
+            cell(_ran(job, now)),
+            cell(job.status_reason, "dim"),
+        )
+    return made
+
+
+def job_table(job: "job_pb2.Job", now: "datetime") -> "Table":
+    """Everything about a job, a line for each thing that is known."""
+    from windlass.jobs.v1 import job_pb2
+
+    made = table("", "")
+    made.show_header = False
+    made.add_row(cell("job", "bold"), cell(job.job_id))
+    made.add_row(cell("status", "bold"), status_cell(job_pb2.Job.Status.Name(job.status)))
+    for heading, value in _facts(job, now):
+        if value:
+            made.add_row(cell(heading, "bold"), cell(value))
+    return made
+
+
+def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
+    import shlex
+
+    ask = job.resources
+    return [
+        ("why", " ".join(filter(None, (job.status_reason, job.status_message)))),
+        ("exit code", str(job.exit_code) if job.HasField("exit_code") else ""),
+        ("signal", str(job.exit_signal) if job.HasField("exit_signal") else ""),
+        ("name", job.name),
+        ("project", job.project),
+        ("user", job.user),
+        ("queue", f"{job.queue}, priority {job.priority}"),
+        ("labels", ", ".join(f"{k}={v}" for k, v in sorted(job.labels.items()))),
+        ("command", shlex.join(job.command)),
+        ("workdir", job.environment.working_directory),
+        ("gpus", _gpus(job)),
+        ("cpus", format_cpu_millis(ask.cpu_millis)),
+        ("memory", format_bytes(ask.memory_bytes)),
+        ("time limit", _duration(job)),
+        ("accepted", moment(job.create_time) if job.HasField("create_time") else ""),
+        ("started", moment(job.start_time) if job.HasField("start_time") else ""),
+        ("ended", moment(job.end_time) if job.HasField("end_time") else ""),
+        ("ran", _ran(job, now)),
+        ("attempt", str(job.attempt or "")),
+        ("run", job.placement.run_id),
+        ("node", job.placement.node_id),
+        ("gpu uuids", ", ".join(job.placement.gpu_uuids)),
+        ("isolation", isolation_words(job)),
+    ]
+
+
+def isolation_words(job: "job_pb2.Job") -> str:
+    """What a job really ran with: level, cgroup limits, and why not more."""
+    from windlass.types.v1 import types_pb2
+
+    if not job.HasField("isolation"):
+        return ""
+    isolation = job.isolation
+    words = [types_pb2.Isolation.Level.Name(isolation.level)]
+    if isolation.cgroup_limits:
+        words.append(f"cgroup {isolation.cgroup_version}: {', '.join(isolation.cgroup_limits)}")
+    if isolation.degraded_reason:
+        words.append(f"degraded: {isolation.degraded_reason}")
+    return "; ".join(words)
+
+
+def events_table(events: "Sequence[job_pb2.JobEvent]") -> "Table":
+    """A line for each event."""
+    from windlass.jobs.v1 import job_pb2
+
+    made = table("TIME", "STATUS", "REASON", "ACTOR", "MESSAGE")
+    for event in events:
+        made.add_row(
+            cell(moment(event.time)),
+            status_cell(job_pb2.Job.Status.Name(event.status)),
+            cell(event.reason),
+            cell(event.actor),
+            cell(event.message),
+        )
+    return made
+
+
+def _gpus(job: "job_pb2.Job") -> str:
+    ask = job.resources
+    return f"{ask.gpu_count} {ask.gpu_type}".strip() if ask.gpu_count else ""
+
+
+def _duration(job: "job_pb2.Job") -> str:
+    if not job.HasField("time_limit"):
+        return ""
+    return format_span(job.time_limit.ToTimedelta().total_seconds())
+
+
+def _ran(job: "job_pb2.Job", now: "datetime") -> str:
+    if not job.HasField("start_time"):
+        return ""
+    from datetime import UTC
+
+    end = job.end_time.ToDatetime(tzinfo=UTC) if job.HasField("end_time") else now
+    return ago(job.start_time, end)

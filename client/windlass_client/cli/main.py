@@ -1,0 +1,108 @@
+"""The `windlass` command."""
+
+import json
+from typing import Annotated
+
+import typer
+
+import windlass_client
+from windlass_client import WindlassError
+from windlass_client.cli import access, demo, jobs, launch, logs, nodes, submit, top, up
+from windlass_client.cli.output import printable, to_json
+from windlass_client.cli.session import (
+    OutputOption,
+    ProjectOption,
+    ServerOption,
+    Session,
+    Shared,
+    TokenOption,
+    command,
+)
+
+app = typer.Typer(
+    name="windlass",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="""Run AI/ML work on GPU machines.
+
+[bold]Try it:[/bold]
+
+    windlass demo                        a cluster and a job; cleans up behind it
+
+    windlass up --simulate-gpus 8xH100   a server and an agent on this machine
+
+    windlass submit --gpus 1 --follow -- python train.py --epochs 3
+
+    windlass jobs list --status RUNNING -o json
+
+    windlass top                         every GPU, live
+
+[bold]Exit codes:[/bold] 0 ok, 1 failed, 2 usage or configuration,
+3 server unreachable, 4 not found, 5 not permitted;
+with --wait or --follow that of the job.""",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"windlass {windlass_client.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    project: ProjectOption = None,
+    output: OutputOption = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Keep the shared options for the command that follows."""
+    del version
+    ctx.obj = Shared(server, token, project, output)
+
+
+@command(app, "version")
+def version(session: Session) -> None:
+    """Print the version of this client and, when it can be reached, of the server."""
+    server = session.settings().server
+    versions: dict[str, object] = {"client": windlass_client.__version__, "server": None}
+    try:
+        info = session.client.with_timeout(2).system.info()
+        about = f"server {info.version} ({info.database}) at {server}"
+        versions["server"] = json.loads(to_json(info))
+    except WindlassError as error:
+        about = f"server at {server}: {error.message}"
+    if session.json:
+        typer.echo(json.dumps(versions, indent=2))
+    else:
+        typer.echo(printable(f"windlass {windlass_client.__version__}\n{about}"))
+
+
+submit.register(app)
+app.add_typer(jobs.app)
+logs.register(app)
+app.add_typer(nodes.app)
+top.register(app)
+nodes.register_join_token(app)
+access.register(app)
+up.register(app)
+demo.register(app)
+launch.register(app)
+
+
+def run() -> None:
+    """Entry point of the `windlass` script."""
+    app(prog_name="windlass")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,243 @@
+"""What every command that talks to the server shares: its options, its client, how it fails.
+
+A command is a function of a `Session` and its own options; `command` gives it the shared options, so
+that they may stand before the command, behind it, or between a group and its command.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from windlass_client.cli.output import Output, console, printable, read_clock, to_json
+from windlass_client.errors import WindlassError
+from windlass_client.settings import Settings
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from rich.table import Table
+
+    from windlass_client import Client
+
+P = ParamSpec("P")
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_NOT_FOUND = 4
+EXIT_DENIED = 5
+EXIT_INTERRUPTED = 130
+
+EXIT_CODES = {
+    "INVALID_ARGUMENT": EXIT_USAGE,
+    "OUT_OF_RANGE": EXIT_USAGE,
+    "UNAVAILABLE": EXIT_UNREACHABLE,
+    "DEADLINE_EXCEEDED": EXIT_UNREACHABLE,
+    "NOT_FOUND": EXIT_NOT_FOUND,
+    "PERMISSION_DENIED": EXIT_DENIED,
+    "UNAUTHENTICATED": EXIT_DENIED,
+}
+
+# Where `windlass up` leaves the administrator's token; looked at when nothing else names one and the
+# server is on this machine.
+LOCAL_TOKEN = Path("windlass-data/admin.token")
+
+_PANEL = "Connection and output"
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="HOST:PORT",
+        help="The server; https:// or http:// may precede it (env: WINDLASS_SERVER).",
+        rich_help_panel=_PANEL,
+    ),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        help="API key or access token; the environment keeps it out of `ps` "
+        "(env: WINDLASS_TOKEN or WINDLASS_TOKEN_FILE).",
+        rich_help_panel=_PANEL,
+    ),
+]
+ProjectOption = Annotated[
+    str | None,
+    typer.Option(
+        "--project",
+        "-p",
+        metavar="NAME",
+        help="The project (env: WINDLASS_PROJECT).",
+        rich_help_panel=_PANEL,
+    ),
+]
+OutputOption = Annotated[
+    Output | None,
+    typer.Option(
+        "--output", "-o", help="How to print the answer; default table.", rich_help_panel=_PANEL
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The shared options as given at one level of the command line."""
+
+    server: str | None = None
+    token: str | None = None
+    project: str | None = None
+    output: Output | None = None
+
+    def over(self, outer: "Shared") -> "Shared":
+        """These options, and the outer level's where these are unset."""
+        names = [f.name for f in fields(self)]
+        return Shared(**{n: getattr(self, n) or getattr(outer, n) for n in names})
+
+
+class Session:
+    """One invocation: settings, the client once it is needed, and where answers go."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self.now = read_clock
+        self._client: Client | None = None
+
+    @property
+    def json(self) -> bool:
+        """Whether the answer is printed as JSON."""
+        return self.shared.output is Output.JSON
+
+    def settings(self) -> Settings:
+        """Options over environment. Raises InvalidArgument."""
+        return Settings.load(
+            server=self.shared.server,
+            token=self.shared.token,
+            project=self.shared.project,
+            token_files=(LOCAL_TOKEN,),
+        )
+
+    @property
+    def client(self) -> "Client":
+        """The client, opened at its first use: only then is grpc imported."""
+        if self._client is None:
+            from windlass_client import Client
+
+            self._client = Client(settings=self.settings())
+        return self._client
+
+    def answer(self, message: "Message", view: "Callable[[], Table | str]") -> None:
+        """Print an answer: `message` as JSON, or what `view` makes for people."""
+        if self.json:
+            typer.echo(to_json(message))
+            return
+        shown = view()
+        if isinstance(shown, str):
+            typer.echo(printable(shown))
+        else:
+            console(sys.stdout).print(shown)
+
+    def close(self) -> None:
+        """Close the client if it was opened."""
+        if self._client is not None:
+            self._client.close()
+
+
+def command(
+    app: typer.Typer, name: str, **settings: Any
+) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
+    """Register a function of a session as a command with the shared options."""
+
+    def register(
+        run: Callable[Concatenate[Session, P], None],
+    ) -> Callable[Concatenate[Session, P], None]:
+        app.command(name, **settings)(_with_shared_options(run))
+        return run
+
+    return register
+
+
+def group(
+    name: str, default: Callable[[Session], None] | None = None, **settings: Any
+) -> typer.Typer:
+    """A group of commands that takes the shared options; without a command it runs `default`."""
+    app = typer.Typer(name=name, no_args_is_help=default is None, **settings)
+
+    def run(
+        ctx: typer.Context,
+        server: ServerOption = None,
+        token: TokenOption = None,
+        project: ProjectOption = None,
+        output: OutputOption = None,
+    ) -> None:
+        ctx.obj = Shared(server, token, project, output).over(_outer(ctx))
+        if ctx.invoked_subcommand is None and default is not None:
+            _run(default, Session(ctx.obj), {})
+
+    app.callback(invoke_without_command=default is not None)(run)
+    return app
+
+
+def _outer(ctx: typer.Context) -> Shared:
+    return ctx.obj if isinstance(ctx.obj, Shared) else Shared()
+
+
+def _with_shared_options(run: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
+    """The function that typer sees: its own options, then the shared ones."""
+
+    def invoke(ctx: typer.Context, **values: Any) -> None:
+        own = Shared(**{f.name: values.pop(f.name) for f in fields(Shared)})
+        _run(run, Session(own.over(_outer(ctx))), values)
+
+    own_parameters = list(inspect.signature(run).parameters.values())[1:]
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [
+        context,
+        *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own_parameters),
+        *_SHARED_PARAMETERS,
+    ]
+    invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    invoke.__annotations__ = {p.name: p.annotation for p in parameters}
+    invoke.__doc__ = run.__doc__
+    return invoke
+
+
+_SHARED_PARAMETERS = [
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    for name, annotation in (
+        ("server", ServerOption),
+        ("token", TokenOption),
+        ("project", ProjectOption),
+        ("output", OutputOption),
+    )
+]
+
+
+def _run(run: Callable[..., None], session: Session, values: dict[str, Any]) -> None:
+    try:
+        run(session, **values)
+    except WindlassError as error:
+        typer.echo(render_error(error), err=True)
+        raise typer.Exit(EXIT_CODES.get(error.code, EXIT_FAILED)) from None
+    finally:
+        session.close()
+
+
+def render_error(error: WindlassError) -> str:
+    """One line, then one for each field violation; and what to do about it where that is known."""
+    lines = [f"error: {_one_line(error.message)}" + (f" ({error.reason})" if error.reason else "")]
+    lines += [f"  {v.field}: {_one_line(v.description)}" for v in error.field_violations]
+    if error.code == "UNAUTHENTICATED":
+        lines.append("hint: set WINDLASS_TOKEN or WINDLASS_TOKEN_FILE")
+    if error.code == "UNAVAILABLE" and not error.reason:
+        lines.append("hint: start a server with `windlass up`, or name one with --server")
+    return printable("\n".join(lines))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

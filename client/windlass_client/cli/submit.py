@@ -1,0 +1,125 @@
+"""`windlass submit`."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from windlass_client.cli import logs
+from windlass_client.cli.output import say
+from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
+from windlass_client.errors import InvalidArgument
+
+_HELP = """Submit a command as a job and print its id.
+
+No shell reads the command; write `bash -c '…'` where you need one.
+Everything behind the first word that is no option is the command's.
+
+[bold]Examples:[/bold]
+
+    windlass submit -- python train.py --epochs 3
+
+    windlass submit --gpus 8 --memory 512GiB --time-limit 12h -- torchrun train.py
+
+    windlass submit --follow -e LR=0.1 -l team=vision -- python train.py
+
+    JOB=$(windlass submit -- python train.py); windlass logs $JOB -f"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    settings = {"allow_interspersed_args": False}
+    command(app, "submit", help=_HELP, context_settings=settings)(submit)
+
+
+def pairs(words: Sequence[str], option: str) -> dict[str, str]:
+    """The mapping of `KEY=VALUE` words. Raises InvalidArgument."""
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise InvalidArgument(f"{option} {word!r} is not KEY=VALUE", reason="BAD_PAIR")
+        found[key] = value
+    return found
+
+
+def submit(
+    session: Session,
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", show_default=False)],
+    name: Annotated[str, typer.Option("--name", "-n", help="A name for people.")] = "",
+    gpus: Annotated[int, typer.Option("--gpus", "-g", min=0, help="Whole GPUs.")] = 0,
+    gpu_type: Annotated[str, typer.Option(help="Such as H100; any by default.")] = "",
+    cpus: Annotated[
+        str, typer.Option(help="Cores, such as 4 or 0.5; default 1.", show_default=False)
+    ] = "0",
+    memory: Annotated[
+        str, typer.Option(help="Such as 4GiB; default 256MiB.", show_default=False)
+    ] = "0",
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeatable."),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "-l", metavar="KEY=VALUE", help="Label; repeatable."),
+    ] = None,
+    queue: Annotated[str, typer.Option(help="The queue that orders the job.")] = "",
+    priority: Annotated[int, typer.Option(help="-1000 to 1000; higher runs first.")] = 0,
+    time_limit: Annotated[str | None, typer.Option(help="Such as 1h30m; default none.")] = None,
+    grace_period: Annotated[
+        str | None, typer.Option(help="From SIGTERM to SIGKILL; default 10s.")
+    ] = None,
+    workdir: Annotated[
+        str, typer.Option(metavar="PATH", help="Absolute; default a fresh private directory.")
+    ] = "",
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Check everything, submit nothing.")
+    ] = False,
+    request_id: Annotated[
+        str | None, typer.Option(help="Submitting again with the same id answers the same job.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait for the end; exit with the job's code.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print its log, then as --wait.")
+    ] = False,
+) -> None:
+    """See `_HELP`."""
+    job = session.client.jobs.submit(
+        command,
+        name=name,
+        labels=pairs(label or [], "--label"),
+        env=pairs(env or [], "--env"),
+        working_directory=workdir,
+        gpus=gpus,
+        gpu_type=gpu_type,
+        cpus=cpus,
+        memory=memory,
+        queue=queue,
+        priority=priority,
+        time_limit=time_limit,
+        grace_period=grace_period,
+        validate_only=validate_only,
+        request_id=request_id,
+    )
+    if validate_only:
+        session.answer(job, lambda: "the job is valid; nothing was submitted")
+    elif follow:
+        say(f"submitted {job.job_id}")
+        logs.follow_to_end(session, job.job_id)
+    elif wait:
+        _wait(session, job.job_id)
+    else:
+        session.answer(job, lambda: job.job_id)
+
+
+def _wait(session: Session, job_id: str) -> None:
+    say(f"submitted {job_id}")
+    try:
+        final = session.client.jobs.wait(job_id)
+    except KeyboardInterrupt:
+        say(f"\n{job_id} goes on; wait for it again with: windlass jobs wait {job_id}")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    session.answer(final, lambda: job_id)
+    logs.exit_as(final)

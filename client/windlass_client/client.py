@@ -1,0 +1,126 @@
+"""`Client` and `AsyncClient`: one channel, and the groups of calls over it."""
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from windlass_client.access import Access, AsyncAccess
+from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
+from windlass_client.jobs import AsyncJobs, Jobs
+from windlass_client.nodes import AsyncNodes, Nodes
+from windlass_client.retries import RetryPolicy
+from windlass_client.settings import Settings
+from windlass_client.system import AsyncSystem, System
+
+
+class Client:
+    """A blocking client; may be used from several threads. Close it, or use it in `with`.
+
+    Args:
+        server: `host:port`, `https://…`, `http://…` or `unix:/path`; see `settings`.
+        token: API key or access token.
+        project: the project of requests that name none.
+        timeout: seconds that a unary call may take, all its tries together.
+        retries: when idempotent calls are tried again.
+        settings: instead of the first three and the environment.
+
+    Raises:
+        InvalidArgument: an address that is none, or a token file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        token: str | None = None,
+        *,
+        project: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        retries: RetryPolicy | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings.load(server=server, token=token, project=project)
+        manner = Manner(timeout=timeout, retries=retries or RetryPolicy())
+        self._use(BlockingTransport.open(self.settings, manner))
+
+    def _use(self, transport: BlockingTransport) -> None:
+        project = self.settings.project
+        self._transport = transport
+        self.jobs = Jobs(transport, project)
+        self.nodes = Nodes(transport, project)
+        self.access = Access(transport, project)
+        self.system = System(transport, project)
+
+    def with_timeout(self, seconds: float) -> "Client":
+        """A view of this client, on the same channel, with another deadline."""
+        view = object.__new__(Client)
+        view.settings = self.settings
+        manner = replace(self._transport.manner, timeout=seconds)
+        view._use(self._transport.with_manner(manner))
+        return view
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """The client for asyncio, of one event loop. Close it, or use it in `async with`.
+
+    The arguments are those of `Client`.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        token: str | None = None,
+        *,
+        project: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        retries: RetryPolicy | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings.load(server=server, token=token, project=project)
+        manner = Manner(timeout=timeout, retries=retries or RetryPolicy())
+        self._use(AioTransport.open(self.settings, manner))
+
+    def _use(self, transport: AioTransport) -> None:
+        project = self.settings.project
+        self._transport = transport
+        self.jobs = AsyncJobs(transport, project)
+        self.nodes = AsyncNodes(transport, project)
+        self.access = AsyncAccess(transport, project)
+        self.system = AsyncSystem(transport, project)
+
+    def with_timeout(self, seconds: float) -> "AsyncClient":
+        """A view of this client, on the same channel, with another deadline."""
+        view = object.__new__(AsyncClient)
+        view.settings = self.settings
+        manner = replace(self._transport.manner, timeout=seconds)
+        view._use(self._transport.with_manner(manner))
+        return view
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

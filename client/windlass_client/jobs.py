@@ -1,0 +1,345 @@
+"""Submitting jobs and following them to their end."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import cast
+
+from google.protobuf.duration_pb2 import Duration
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.types.v1 import types_pb2
+
+from windlass_client import logs
+from windlass_client.calls import (
+    AsyncGroup,
+    Call,
+    Group,
+    Pages,
+    SyncGroup,
+    listing,
+    operation,
+    unary,
+)
+from windlass_client.connect import AioTransport, BlockingTransport
+from windlass_client.errors import DeadlineExceeded, InvalidArgument
+from windlass_client.quantities import parse_bytes, parse_cpu_millis, parse_duration
+from windlass_client.retries import Deadline
+
+Job = job_pb2.Job
+Status = job_pb2.Job.Status
+
+FINAL = frozenset({Job.SUCCEEDED, Job.FAILED, Job.CANCELLED, Job.TIMED_OUT, Job.OUT_OF_MEMORY})
+
+_Stub = jobs_service_pb2_grpc.JobsServiceStub
+# Submit always carries a request_id; the contract makes a repeated cancel change nothing.
+SUBMIT = unary(_Stub, lambda stub: stub.SubmitJob, idempotent=True)
+GET = unary(_Stub, lambda stub: stub.GetJob, idempotent=True)
+LIST = unary(_Stub, lambda stub: stub.ListJobs, idempotent=True)
+CANCEL = unary(_Stub, lambda stub: stub.CancelJob, idempotent=True)
+EVENTS = unary(_Stub, lambda stub: stub.ListJobEvents, idempotent=True)
+
+
+def is_final(job: job_pb2.Job) -> bool:
+    """Whether the job has reached a status that never changes."""
+    return job.status in FINAL
+
+
+def exit_code(job: job_pb2.Job) -> int:
+    """What a shell would have said of the job: its own code, 128 + signal, else 0 or 1."""
+    if job.HasField("exit_code"):
+        failed_without_code = job.exit_code == 0 and job.status != Job.SUCCEEDED
+        return 1 if failed_without_code else job.exit_code
+    if job.HasField("exit_signal"):
+        return 128 + job.exit_signal
+    return 0 if job.status == Job.SUCCEEDED else 1
+
+
+def parse_status(name: str) -> Status:
+    """The status of a name in any case. Raises InvalidArgument."""
+    known = [value.name for value in Status.DESCRIPTOR.values if value.number]
+    if name.upper() not in known:
+        raise InvalidArgument(
+            f"{name!r} is not a status; there are {', '.join(known)}", reason="BAD_STATUS"
+        )
+    return cast("Status", Status.Value(name.upper()))
+
+
+class JobCalls(Group):
+    """Requests of the jobs API."""
+
+    @operation
+    def submit(
+        self,
+        command: Sequence[str],
+        *,
+        name: str = "",
+        project: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        working_directory: str = "",
+        gpus: int = 0,
+        gpu_type: str = "",
+        cpus: float | str = 0,
+        memory: int | str = 0,
+        queue: str = "",
+        priority: int = 0,
+        time_limit: timedelta | float | str | None = None,
+        grace_period: timedelta | float | str | None = None,
+        min_isolation: "types_pb2.Isolation.Level | None" = None,
+        validate_only: bool = False,
+        request_id: str | None = None,
+    ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
+        """Submit a command; answered when the job is on disk.
+
+        Args:
+            command: program and arguments; no shell reads them.
+            name: for people; the command's last path segment by default.
+            project: the project; the client's by default.
+            labels: to select by.
+            env: environment variables of the command.
+            working_directory: absolute path; a fresh private directory by default.
+            gpus: whole GPUs.
+            gpu_type: such as `H100`; any by default.
+            cpus: cores, such as 0.5 or "250m"; one by default.
+            memory: bytes or such as "4GiB"; 256 MiB by default.
+            queue: the queue that orders the job.
+            priority: -1000 to 1000, higher runs first.
+            time_limit: seconds, a timedelta or such as "1h30m"; none by default.
+            grace_period: time between SIGTERM and SIGKILL; 10 s by default.
+            min_isolation: the weakest isolation that the job may run with.
+            validate_only: check everything and write nothing.
+            request_id: makes the call idempotent; a fresh one by default.
+
+        Raises:
+            InvalidArgument: with every field violation, or when no node could ever hold the job.
+            Aborted: `request_id` was used for another job.
+        """
+        resources = types_pb2.ResourceRequest(
+            cpu_millis=parse_cpu_millis(cpus),
+            memory_bytes=parse_bytes(memory),
+            gpu_count=gpus,
+            gpu_type=gpu_type,
+        )
+        job = job_pb2.Job(
+            project=self.project if project is None else project,
+            name=name,
+            labels=labels or {},
+            queue=queue,
+            priority=priority,
+            command=command,
+            environment=job_pb2.Environment(
+                variables=env or {}, working_directory=working_directory
+            ),
+            resources=resources,
+            time_limit=_duration(time_limit),
+            grace_period=_duration(grace_period),
+            min_isolation=min_isolation,
+        )
+        return Call(
+            SUBMIT,
+            jobs_service_pb2.SubmitJobRequest(
+                job=job, request_id=request_id or uuid.uuid4().hex, validate_only=validate_only
+            ),
+        )
+
+    @operation
+    def get(self, job_id: str) -> Call[jobs_service_pb2.GetJobRequest, job_pb2.Job]:
+        """Read a job. Raises NotFound."""
+        return Call(GET, jobs_service_pb2.GetJobRequest(job_id=job_id))
+
+    @operation
+    def cancel(
+        self, job_id: str, *, reason: str = ""
+    ) -> Call[jobs_service_pb2.CancelJobRequest, job_pb2.Job]:
+        """Stop a job; cancelling it again changes nothing.
+
+        Raises:
+            NotFound: there is no such job.
+            FailedPrecondition: it has ended already.
+        """
+        return Call(CANCEL, jobs_service_pb2.CancelJobRequest(job_id=job_id, reason=reason))
+
+    @listing
+    def list(
+        self,
+        *,
+        project: str | None = None,
+        status: Sequence[Status] = (),
+        queue: str = "",
+        user: str = "",
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        page_size: int = 0,
+    ) -> Pages[jobs_service_pb2.ListJobsRequest, jobs_service_pb2.ListJobsResponse, job_pb2.Job]:
+        """Iterate over the jobs of a project, newest first."""
+        request = jobs_service_pb2.ListJobsRequest(
+            project=self.project if project is None else project,
+            status=status,
+            queue=queue,
+            user=user,
+            name=name,
+            labels=[f"{key}={value}" for key, value in (labels or {}).items()],
+            created_after=created_after,
+            created_before=created_before,
+            page_size=page_size,
+        )
+        return Pages(LIST, request, lambda page: page.jobs)
+
+    @listing
+    def events(
+        self, job_id: str, *, page_size: int = 0
+    ) -> Pages[
+        jobs_service_pb2.ListJobEventsRequest,
+        jobs_service_pb2.ListJobEventsResponse,
+        job_pb2.JobEvent,
+    ]:
+        """Iterate over what happened to a job, oldest first."""
+        request = jobs_service_pb2.ListJobEventsRequest(job_id=job_id, page_size=page_size)
+        return Pages(EVENTS, request, lambda page: page.events)
+
+
+class Jobs(JobCalls, SyncGroup):
+    """The jobs API, blocking."""
+
+    def __init__(self, transport: BlockingTransport, project: str) -> None:
+        super().__init__(transport, project)
+        self._wire = transport
+
+    def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        stream: "job_pb2.LogChunk.Stream | None" = None,
+        cursor: str = "",
+        on_break: logs.OnBreak | None = None,
+    ) -> Iterator[job_pb2.JobLogMessage]:
+        """Iterate over a job's output: messages with a `chunk`, then one with an `end`.
+
+        A broken stream is opened again behind the last message, so that no line is lost or doubled.
+
+        Args:
+            job_id: the job.
+            follow: go on until the job has ended and its log is complete.
+            tail: start with the last so many lines; not together with `cursor`.
+            stream: only this stream of the command.
+            cursor: start behind this position, the `cursor` of an earlier message.
+            on_break: told when the stream broke and in how many seconds it is opened again.
+
+        Raises:
+            NotFound: there is no such job.
+            Unavailable: the server stayed away for longer than `RetryPolicy.resume_for`.
+        """
+        request = _log_request(job_id, follow, tail, stream, cursor)
+        reader = logs.LogReader(request, self._wire.manner, on_break)
+        return logs.read(self._wire, reader)
+
+    def wait(
+        self, job_id: str, *, timeout: float | None = None, on_change: "OnChange | None" = None
+    ) -> job_pb2.Job:
+        """Block until the job has reached a final status.
+
+        Args:
+            job_id: the job.
+            timeout: seconds to wait at most; for ever by default.
+            on_change: called with the job at first and whenever its etag has changed.
+
+        Raises:
+            NotFound: there is no such job.
+            DeadlineExceeded: it had not ended within `timeout`; it goes on all the same.
+        """
+        watch = _Watch(job_id, timeout, self._wire.manner.clock, on_change)
+        while (delay := watch.see(self.get(job_id))) is not None:
+            time.sleep(delay)
+        return watch.job
+
+
+class AsyncJobs(JobCalls, AsyncGroup):
+    """The jobs API for asyncio."""
+
+    def __init__(self, transport: AioTransport, project: str) -> None:
+        super().__init__(transport, project)
+        self._wire = transport
+
+    def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        stream: "job_pb2.LogChunk.Stream | None" = None,
+        cursor: str = "",
+        on_break: logs.OnBreak | None = None,
+    ) -> AsyncIterator[job_pb2.JobLogMessage]:
+        """Iterate over a job's output; see `Jobs.logs`."""
+        request = _log_request(job_id, follow, tail, stream, cursor)
+        reader = logs.LogReader(request, self._wire.manner, on_break)
+        return logs.read_async(self._wire, reader)
+
+    async def wait(
+        self, job_id: str, *, timeout: float | None = None, on_change: "OnChange | None" = None
+    ) -> job_pb2.Job:
+        """Wait until the job has reached a final status; see `Jobs.wait`."""
+        watch = _Watch(job_id, timeout, self._wire.manner.clock, on_change)
+        # ASYNC110 asks for an event, but what changes is on the server.
+        while (delay := watch.see(await self.get(job_id))) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(delay)
+        return watch.job
+
+
+OnChange = Callable[[job_pb2.Job], None]
+
+
+class _Watch:
+    """Polls ever more slowly, from 50 ms to 1 s: short jobs are seen at once, long ones cost little."""
+
+    def __init__(
+        self,
+        job_id: str,
+        timeout: float | None,
+        clock: Callable[[], float],
+        on_change: OnChange | None,
+    ) -> None:
+        self.job = job_pb2.Job(job_id=job_id)
+        self._deadline = None if timeout is None else Deadline.after(timeout, clock)
+        self._on_change = on_change
+        self._delay = 0.05
+
+    def see(self, job: job_pb2.Job) -> float | None:
+        """Note the job; seconds until the next look, or None when it has ended."""
+        if self._on_change and (job.etag, job.status) != (self.job.etag, self.job.status):
+            self._on_change(job)
+        self.job = job
+        if is_final(job):
+            return None
+        left = self._deadline.left() if self._deadline else self._delay
+        if left <= 0:
+            status = Status.Name(job.status)
+            raise DeadlineExceeded(f"{job.job_id} is still {status}", reason="JOB_NOT_ENDED")
+        delay, self._delay = min(self._delay, left), min(self._delay * 1.5, 1.0)
+        return delay
+
+
+def _log_request(
+    job_id: str,
+    follow: bool,
+    tail: int | None,
+    stream: "job_pb2.LogChunk.Stream | None",
+    cursor: str,
+) -> jobs_service_pb2.StreamJobLogsRequest:
+    return jobs_service_pb2.StreamJobLogsRequest(
+        job_id=job_id, follow=follow, tail=tail, stream=stream, cursor=cursor
+    )
+
+
+def _duration(value: timedelta | float | str | None) -> Duration | None:
+    if value is None:
+        return None
+    duration = Duration()
+    duration.FromTimedelta(parse_duration(value))
+    return duration

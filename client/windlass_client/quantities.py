@@ -1,0 +1,115 @@
+"""Amounts as people write them: `4GiB`, `1h30m`, `2.5` cores; and the way back.
+
+Every parser raises InvalidArgument with a sentence that shows what would have been right.
+"""
+
+import math
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+from windlass_client.errors import InvalidArgument
+
+_BYTE_UNITS = {
+    "": 1,
+    "b": 1,
+    **{unit: 1000**power for power, unit in enumerate(("k", "m", "g", "t", "p"), 1)},
+    **{f"{unit}b": 1000**power for power, unit in enumerate(("k", "m", "g", "t", "p"), 1)},
+    **{f"{unit}i": 1024**power for power, unit in enumerate(("k", "m", "g", "t", "p"), 1)},
+    **{f"{unit}ib": 1024**power for power, unit in enumerate(("k", "m", "g", "t", "p"), 1)},
+}
+_SECONDS = {
+    unit: Decimal(seconds)
+    for unit, seconds in (
+        ("ms", "0.001"),
+        ("s", "1"),
+        ("m", "60"),
+        ("h", "3600"),
+        ("d", "86400"),
+        ("w", "604800"),
+    )
+}
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+_BYTES = re.compile(rf"({_NUMBER})\s*([a-z]*)", re.ASCII)
+_DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d|w)", re.ASCII)
+_DURATION = re.compile(rf"(?:(?:{_NUMBER})(?:ms|s|m|h|d|w))+", re.ASCII)
+_SECONDS_ONLY = re.compile(_NUMBER, re.ASCII)
+_CPUS = re.compile(rf"({_NUMBER})(m?)", re.ASCII)
+
+
+def parse_bytes(text: str | int) -> int:
+    """Bytes of a size: `4GiB` and `4Gi` count in 1024s, `4GB` and `4G` in 1000s, `4096` is bytes."""
+    if isinstance(text, int):
+        return text
+    match = _BYTES.fullmatch(text.strip().lower())
+    factor = _BYTE_UNITS.get(match[2]) if match else None
+    if match is None or factor is None:
+        raise InvalidArgument(
+            f"{text!r} is not a size; write a number of bytes or such as 512MiB, 4GiB, 1.5TB",
+            reason="BAD_SIZE",
+        )
+    return int(Decimal(match[1]) * factor)
+
+
+def parse_duration(text: str | float | timedelta) -> timedelta:
+    """A span of time: `1h30m`, `90m`, `2.5h`, `500ms`, `1d`; a bare number is seconds."""
+    if isinstance(text, timedelta):
+        return text
+    if isinstance(text, int | float):
+        return timedelta(seconds=text)
+    word = text.strip().lower()
+    if _SECONDS_ONLY.fullmatch(word):
+        return _span(Decimal(word), text)
+    if not _DURATION.fullmatch(word):
+        raise _not_a_duration(text)
+    parts = _DURATION_PART.findall(word)
+    return _span(sum((Decimal(n) * _SECONDS[unit] for n, unit in parts), Decimal(0)), text)
+
+
+def _span(seconds: Decimal, text: str) -> timedelta:
+    try:
+        return timedelta(microseconds=int(seconds * 1_000_000))
+    except OverflowError:
+        raise _not_a_duration(text) from None
+
+
+def _not_a_duration(text: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{text!r} is not a duration; write such as 90s, 30m, 1h30m, 2d", reason="BAD_DURATION"
+    )
+
+
+def parse_cpu_millis(text: str | float) -> int:
+    """Thousandths of a core: `2`, `0.5` and `1.5` are cores, `250m` is thousandths already."""
+    match = _CPUS.fullmatch(str(text).strip().lower())
+    if match is None:
+        raise InvalidArgument(
+            f"{text!r} is not a number of CPUs; write such as 4, 0.5 or 250m", reason="BAD_CPUS"
+        )
+    return int(Decimal(match[1]) * (1 if match[2] else 1000))
+
+
+def format_bytes(amount: float) -> str:
+    """At most four significant digits in the largest binary unit that leaves at least 1."""
+    if amount < 1024:
+        return f"{amount:.0f} B"
+    power = min(int(math.log2(amount) // 10), 5)
+    return f"{amount / 1024**power:.4g} {('', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi')[power]}B"
+
+
+def format_cpu_millis(millis: float) -> str:
+    """Cores without needless zeros."""
+    return f"{millis / 1000:g}"
+
+
+def format_span(seconds: float) -> str:
+    """The two largest units: `45s`, `3m20s`, `2h5m`, `4d1h`; `0s` for a negative span."""
+    whole = max(int(seconds), 0)
+    sizes = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    first = next((i for i, (_, size) in enumerate(sizes) if whole >= size), 3)
+    parts: list[str] = []
+    for unit, size in sizes[first : first + 2]:
+        count, whole = divmod(whole, size)
+        if count or not parts:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
