@@ -158,6 +158,22 @@ def test_a_smaller_job_that_was_placed_later_is_not_blamed():
     assert "but 1 job submitted earlier took" in result.waiting[0].message
 
 
+def test_a_job_on_a_node_that_could_not_help_is_not_blamed():
+    queue = (a_job("a", priority=9), a_job("b", gpus=8), a_job("c", gpus=8))
+    result = plan(Snapshot(queue, (a_node("gpu", gpus=8), a_node("cpu"))))
+    assert [each.reason for each in result.waiting] == ["WAITING_BEHIND_EARLIER_JOBS"]
+    assert "but 1 job submitted earlier took" in result.waiting[0].message
+
+
+def test_equal_demands_of_different_priority_get_their_own_reasons():
+    queue = (a_job("a", gpus=8, priority=5), a_job("b", gpus=8, priority=5), a_job("c", gpus=8))
+    result = plan(Snapshot(queue, (a_node(gpus=8),)))
+    assert [(each.job_id, each.reason) for each in result.waiting] == [
+        ("b", "WAITING_BEHIND_EARLIER_JOBS"),
+        ("c", "BEHIND_HIGHER_PRIORITY"),
+    ]
+
+
 def test_equal_jobs_share_one_explanation():
     queue = tuple(a_job(f"job-{index}", gpus=9) for index in range(3))
     messages = [each.message for each in plan(Snapshot(queue, (a_node(gpus=8),))).waiting]

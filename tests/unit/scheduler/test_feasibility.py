@@ -77,6 +77,17 @@ def test_a_pool_can_be_the_nearest():
     assert answer.message == "needs 32 GPUs; the most on one node is 16 (pool big)"
 
 
+def test_equally_near_pools_are_decided_by_name():
+    pools = [a_pool(name, template=a_node(gpus=4)) for name in ("b", "a")]
+    answer = could_ever_fit(a_job(gpus=32), [], pools)
+    assert answer is not None
+    assert answer.message == "needs 32 GPUs; the most on one node is 4 (pool a)"
+
+
+def test_a_pool_of_no_nodes_holds_nothing():
+    assert could_ever_fit(a_job(gpus=8), [CPU_NODE], [a_pool(template=GPU_NODE, count=0)])
+
+
 @pytest.mark.parametrize(
     ("job", "node", "now", "when_empty"),
     [

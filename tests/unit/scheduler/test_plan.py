@@ -108,6 +108,12 @@ def test_mixed_types_are_counted_down_for_a_job_that_takes_any():
     assert [each.job_id for each in result.placements] == ["a"]
 
 
+def test_a_type_that_is_used_up_does_not_keep_another_type_waiting():
+    queue = (a_job("a", gpus=4, gpu_type="L4"), a_job("b", gpus=2, gpu_type="A100"))
+    result = plan(Snapshot(queue, (a_node(gpus=MIXED),)))
+    assert [each.job_id for each in result.placements] == ["b"]
+
+
 def test_an_empty_world_gives_an_empty_plan():
     result = plan(Snapshot((), ()))
     assert (result.placements, result.waiting) == ((), ())
