@@ -1,0 +1,113 @@
+"""The second look at JSON that the native parser refused: what may be meant, and what is wrong."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from protobuf import DescEnum, DescMessage
+
+from windlass_server.gateway.errors import Violation
+from windlass_server.gateway.schema import FieldInfo, Schema, Shape
+from windlass_server.gateway.values import INTEGER, expected
+
+_FIELD_MASK = "google.protobuf.FieldMask"
+
+
+def normalise(schema: Schema, message: DescMessage, value: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which enum names have their declared case and field masks have JSON names."""
+    names = schema.fields(message)
+    return {
+        key: _each(names[key], item, lambda info, each: _normal(schema, info, each))
+        if key in names
+        else item
+        for key, item in value.items()
+    }
+
+
+def _each(info: FieldInfo, item: Any, change: Callable[[FieldInfo, Any], Any]) -> Any:
+    """The value of a field with each of its elements changed."""
+    if info.shape is Shape.LIST:
+        return [change(info, each) for each in item] if isinstance(item, list) else item
+    if info.shape is Shape.MAP:
+        return {k: change(info, each) for k, each in item.items()} if _is_object(item) else item
+    return change(info, item)
+
+
+def _normal(schema: Schema, info: FieldInfo, item: Any) -> Any:
+    if info.object is not None:
+        return normalise(schema, info.object, item) if _is_object(item) else item
+    if not isinstance(item, str):
+        return item
+    if isinstance(info.value, DescEnum):
+        if INTEGER.fullmatch(item):
+            return int(item)
+        number = schema.enum_value(info.value, item)
+        return item if number is None else number
+    if isinstance(info.value, DescMessage) and info.value.type_name == _FIELD_MASK:
+        return ",".join(map(_camel, item.split(",")))
+    return item
+
+
+def _camel(path: str) -> str:
+    """A field path in JSON names."""
+    head, *rest = path.split("_")
+    return head + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def locate(schema: Schema, message: DescMessage, value: dict[str, Any]) -> list[Violation]:
+    """Which fields the native parser refuses; the whole when it is none of them by itself."""
+    found = list(_wrong(schema, message, value, ""))
+    return found or [Violation("", "the body does not fit the message")]
+
+
+def _wrong(
+    schema: Schema, message: DescMessage, value: dict[str, Any], prefix: str
+) -> Iterator[Violation]:
+    names = schema.fields(message)
+    for key, item in value.items():
+        if key not in names or _parses(schema, message, {key: item}):
+            continue
+        inner = list(_wrong_elements(schema, message, names[key], key, item, prefix))
+        description = f"must be {_expected(names[key])}"
+        yield from inner or [Violation(prefix + key, description)]
+
+
+def _wrong_elements(
+    schema: Schema, message: DescMessage, info: FieldInfo, key: str, item: Any, prefix: str
+) -> Iterator[Violation]:
+    """The parts of a refused value that are refused by themselves."""
+    for name, each, alone in _elements(info, key, item):
+        if info.object is not None and isinstance(each, dict):
+            yield from _wrong(schema, info.object, each, f"{prefix}{name}.")
+        elif info.shape is not Shape.ONE and not _parses(schema, message, {key: alone}):
+            yield Violation(prefix + name, f"must be {expected(info.value)}")
+
+
+def _elements(info: FieldInfo, key: str, item: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Each element with its path and the value that holds it alone."""
+    if info.shape is Shape.ONE:
+        yield key, item, item
+    elif info.shape is Shape.LIST and isinstance(item, list):
+        yield from ((f"{key}[{index}]", each, [each]) for index, each in enumerate(item))
+    elif info.shape is Shape.MAP and isinstance(item, dict):
+        yield from ((f"{key}.{name}", each, {name: each}) for name, each in item.items())
+
+
+def _parses(schema: Schema, message: DescMessage, value: dict[str, Any]) -> bool:
+    try:
+        message.type.from_json(json.dumps(value), registry=schema.registry).to_binary()
+    except Exception:
+        return False
+    return True
+
+
+def _expected(info: FieldInfo) -> str:
+    if info.shape is Shape.LIST:
+        return f"a list, each element {expected(info.value)}"
+    if info.shape is Shape.MAP:
+        return f"an object, each value {expected(info.value)}"
+    return expected(info.value)
+
+
+def _is_object(item: Any) -> bool:
+    return isinstance(item, dict)

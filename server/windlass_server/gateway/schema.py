@@ -1,0 +1,124 @@
+"""What the gateway looks up in message descriptors, prepared once per type."""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from protobuf import (
+    DescEnum,
+    DescField,
+    DescFieldValueEnum,
+    DescFieldValueList,
+    DescFieldValueMap,
+    DescFieldValueMessage,
+    DescMessage,
+    Registry,
+    ScalarType,
+)
+
+INTEGERS = frozenset(
+    {
+        ScalarType.INT32,
+        ScalarType.INT64,
+        ScalarType.UINT32,
+        ScalarType.UINT64,
+        ScalarType.SINT32,
+        ScalarType.SINT64,
+        ScalarType.FIXED32,
+        ScalarType.FIXED64,
+        ScalarType.SFIXED32,
+        ScalarType.SFIXED64,
+    }
+)
+# Messages whose JSON is not an object of their fields.
+WRAPPERS = frozenset(
+    f"google.protobuf.{name}Value"
+    for name in (
+        "Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64",
+    )
+)  # fmt: skip
+INTEGER_WRAPPERS = frozenset(name for name in WRAPPERS if "Int" in name)
+TEXTS = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask"))
+FREE_FORM = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
+SPECIAL = WRAPPERS | TEXTS | FREE_FORM
+
+
+class Shape(Enum):
+    """How many values a field has."""
+
+    ONE = "one"
+    LIST = "list"
+    MAP = "map"
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """A field: its shape and the type of its value, of its elements or of its map's values."""
+
+    field: DescField
+    shape: Shape
+    value: ScalarType | DescEnum | DescMessage
+    oneof: str | None
+
+    @cached_property
+    def integer(self) -> bool:
+        """Whether its values are integers."""
+        if isinstance(self.value, DescMessage):
+            return self.value.type_name in INTEGER_WRAPPERS
+        return self.value in INTEGERS
+
+    @cached_property
+    def object(self) -> DescMessage | None:
+        """The message whose fields make up the value's JSON object; None for other values."""
+        if isinstance(self.value, DescMessage) and self.value.type_name not in SPECIAL:
+            return self.value
+        return None
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether its JSON needs no look beyond what the parser does."""
+        return self.object is None and not self.integer
+
+
+class Schema:
+    """Fields and enum values by the names that callers may use; one per registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._fields: dict[str, dict[str, FieldInfo]] = {}
+        self._enums: dict[str, dict[str, int]] = {}
+
+    def fields(self, message: DescMessage) -> dict[str, FieldInfo]:
+        """The message's fields, each by its proto name and by its JSON name."""
+        names = self._fields.get(message.type_name)
+        if names is None:
+            infos = [_info(field) for field in message.fields]
+            names = {info.field.json_name: info for info in infos}
+            names.update({info.field.name: info for info in infos})
+            self._fields[message.type_name] = names
+        return names
+
+    def enum_value(self, enum: DescEnum, name: str) -> int | None:
+        """The number of an enum value named in any case; None when there is none."""
+        numbers = self._enums.get(enum.type_name)
+        if numbers is None:
+            numbers = {value.name.upper(): value.number for value in reversed(enum.values)}
+            numbers.update({value.name: value.number for value in enum.values})
+            self._enums[enum.type_name] = numbers
+        exact = numbers.get(name)
+        return numbers.get(name.upper()) if exact is None else exact
+
+
+def _info(field: DescField) -> FieldInfo:
+    match field.value:
+        case DescFieldValueList(element=element):
+            return FieldInfo(field, Shape.LIST, element, None)
+        case DescFieldValueMap(value=value):
+            return FieldInfo(field, Shape.MAP, value, None)
+        case DescFieldValueMessage(message=message, oneof=oneof):
+            return FieldInfo(field, Shape.ONE, message, oneof.name if oneof else None)
+        case DescFieldValueEnum(enum=enum, oneof=oneof):
+            return FieldInfo(field, Shape.ONE, enum, oneof.name if oneof else None)
+        case scalar:
+            oneof = scalar.oneof
+            return FieldInfo(field, Shape.ONE, scalar.scalar, oneof.name if oneof else None)
