@@ -1,0 +1,230 @@
+"""The gateway: an ASGI 3 application that serves a gRPC contract as HTTP and JSON.
+
+A request is routed, read as its request message, handed to the dispatcher as bytes and answered
+with its response message as JSON. What the gateway refuses by itself and what the dispatcher
+refuses look alike: `google.rpc.Status` as JSON.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from windlass_server.gateway.body import ClientGone, Receive, read_body
+from windlass_server.gateway.dispatch import Dispatcher, OutgoingCall, RpcFailure
+from windlass_server.gateway.errors import (
+    INTERNAL,
+    NOT_FOUND,
+    UNIMPLEMENTED,
+    ErrorAnswer,
+    ErrorRenderer,
+    Refusal,
+    bad_request,
+)
+from windlass_server.gateway.exchange import Exchange
+from windlass_server.gateway.headers import RequestHeaders, read_headers, timeout
+from windlass_server.gateway.percent import MalformedEscape
+from windlass_server.gateway.routes import Match, Miss, allow_header
+from windlass_server.gateway.streams import Pump, ServerSentEvents, Sink, choose_format
+from windlass_server.gateway.table import build_table
+from windlass_server.gateway.transcoder import Binding, Transcoder
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Authenticate = Callable[[OutgoingCall], Awaitable[None]]
+
+DEFAULT_MAX_BODY_BYTES = 4 << 20
+DEFAULT_HEARTBEAT_S = 15.0
+
+logger = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Serves the HTTP rules of a contract.
+
+    Args:
+        descriptor_set: a serialized `FileDescriptorSet` with all imports, with `google.rpc.Status`
+            and the error details.
+        services: full names of the services that are served.
+        dispatcher: answers the calls.
+        planned_extension: full name of the service option that lists planned routes; they answer
+            501 by the name of their RPC.
+        domain: domain of the `ErrorInfo` in the gateway's own errors.
+        authenticate_unrouted: called before a request that leads to no served method is answered,
+            so that a caller without credentials learns nothing from the answer; refuses by
+            `RpcFailure`.
+        max_body_bytes: largest request body, as sent and as inflated.
+        heartbeat_s: seconds of silence after which a stream gives a sign of life.
+        new_id: makes correlation ids for errors whose text must not leave the process.
+
+    Raises:
+        RuleError: the contract cannot be served: a bad template, an ambiguous route.
+        LookupError: the descriptor set lacks a message of the error model.
+    """
+
+    def __init__(
+        self,
+        *,
+        descriptor_set: bytes,
+        services: Sequence[str],
+        dispatcher: Dispatcher,
+        planned_extension: str | None = None,
+        domain: str = "windlass",
+        authenticate_unrouted: Authenticate | None = None,
+        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        heartbeat_s: float = DEFAULT_HEARTBEAT_S,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        transcoder = Transcoder(descriptor_set)
+        table = build_table(transcoder, services, planned_extension)
+        self._router = table.router
+        self._errors = ErrorRenderer(transcoder.registry, domain)
+        self._dispatcher = dispatcher
+        self._authenticate_unrouted = authenticate_unrouted
+        self._max_body_bytes = max_body_bytes
+        self._heartbeat_s = heartbeat_s
+        self._new_id = new_id
+        self._stopping = asyncio.Event()
+        self.routes = table.lines
+
+    def drain(self) -> None:
+        """End the open streams, as part of a graceful stop; their clients reconnect elsewhere."""
+        self._stopping.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's entry."""
+        if scope["type"] == "http":
+            await self._http(Exchange(scope, receive, send))
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})
+
+    async def _http(self, exchange: Exchange) -> None:
+        """Serve one request; whatever happens, it is answered once."""
+        try:
+            await self._serve(exchange)
+        except ClientGone:
+            return
+        except Exception as error:
+            answer = self._failed(error)
+            if not exchange.started:
+                await exchange.answer(answer.status, answer.headers, answer.body)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        headers = read_headers(exchange.scope["headers"])
+        call = exchange.call
+        call.metadata = headers.metadata
+        routed = await self._route(exchange)
+        if routed is None:
+            return
+        binding, values = routed
+        call.method = binding.grpc_method
+        call.timeout = timeout(headers)
+        body = await read_body(
+            exchange.receive, headers, exchange.scope["http_version"], self._max_body_bytes
+        )
+        query = exchange.scope["query_string"].decode("latin-1")
+        if binding.streaming:
+            await self._stream(exchange, headers, binding, values, query, body)
+            return
+        request = binding.request(values, query, body)
+        reply = await self._dispatcher.unary(call, request)
+        await exchange.answer(200, (), binding.response(reply).encode())
+
+    async def _route(self, exchange: Exchange) -> tuple[Binding, list[str]] | None:
+        """The binding and the values of its path's variables; None when that was only asked for.
+
+        Raises:
+            Refusal: there is no served method.
+        """
+        method = exchange.scope["method"]
+        try:
+            found = self._router.match("GET" if exchange.is_head else method, exchange.path)
+        except (MalformedEscape, UnicodeDecodeError) as error:
+            await self._authenticate(exchange)
+            raise bad_request("MALFORMED_PATH", f"the path cannot be read: {error}") from None
+        if isinstance(found, Match) and isinstance(found.target, Binding):
+            return found.target, found.values
+        await self._authenticate(exchange)
+        if isinstance(found, Match):
+            raise _planned(found.target.rpc)
+        if method == "OPTIONS" and found.allowed:
+            await exchange.answer_options(allow_header(found.allowed))
+            return None
+        raise _missed(method, found)
+
+    async def _authenticate(self, exchange: Exchange) -> None:
+        if self._authenticate_unrouted is not None:
+            await self._authenticate_unrouted(exchange.call)
+
+    async def _stream(
+        self,
+        exchange: Exchange,
+        headers: RequestHeaders,
+        binding: Binding,
+        values: list[str],
+        query: str,
+        body: bytes,
+    ) -> None:
+        form = choose_format(headers.others.get("accept", ""))
+        last_id = headers.others.get("last_event_id", "")
+        resume_after = last_id if isinstance(form, ServerSentEvents) else ""
+        request = binding.request(values, query, body, resume_after=resume_after)
+        pump = Pump(
+            self._dispatcher.stream(exchange.call, request),
+            binding.item,
+            form,
+            lambda error: self._failed(error).body,
+            heartbeat_s=self._heartbeat_s,
+            stopping=self._stopping,
+        )
+
+        async def start() -> None:
+            await exchange.start_stream(form.content_type)
+
+        await pump.run(
+            Sink(start, exchange.send_chunk, exchange.receive), body=not exchange.is_head
+        )
+        await exchange.end_stream()
+
+    def _failed(self, error: Exception) -> ErrorAnswer:
+        """The answer for an error. The text of an unexpected one is logged and stays here."""
+        if isinstance(error, RpcFailure):
+            return self._errors.failure(error)
+        if isinstance(error, Refusal):
+            return self._errors.refusal(error)
+        correlation = self._new_id()
+        logger.error("unexpected error %s in the gateway", correlation, exc_info=error)
+        message = f"internal error; the server's log has it as {correlation}"
+        metadata = {"correlation_id": correlation}
+        return self._errors.refusal(Refusal(INTERNAL, "INTERNAL", message, metadata=metadata))
+
+
+def _planned(rpc: str) -> Refusal:
+    message = f"{rpc} is planned and not served by this version"
+    return Refusal(UNIMPLEMENTED, "METHOD_NOT_SERVED", message, metadata={"rpc": rpc})
+
+
+def _missed(method: str, miss: Miss) -> Refusal:
+    if not miss.allowed:
+        return Refusal(NOT_FOUND, "ROUTE_NOT_FOUND", "there is nothing at this path")
+    allow = allow_header(miss.allowed)
+    return Refusal(
+        UNIMPLEMENTED,
+        "METHOD_NOT_ALLOWED",
+        f"this path takes {allow}, not {method}",
+        http_status=405,
+        headers=((b"allow", allow.encode("ascii")),),
+        metadata={"allow": allow},
+    )
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing is to be started or stopped here: who builds the gateway owns its parts."""
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return

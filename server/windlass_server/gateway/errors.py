@@ -1,0 +1,228 @@
+"""Errors as HTTP answers: codes to statuses, and `google.rpc.Status` to JSON.
+
+Two kinds reach a caller: an `RpcFailure` of the dispatcher, whose serialized status is shown as it
+is, and a `Refusal`, which is the gateway's own. Both have the same JSON:
+`{"code": 5, "message": "...", "details": [{"@type": "...", ...}]}`.
+"""
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Any
+
+from protobuf import Message, Registry
+
+from windlass_server.gateway.dispatch import RpcFailure
+
+CANCELLED = 1
+UNKNOWN = 2
+INVALID_ARGUMENT = 3
+NOT_FOUND = 5
+RESOURCE_EXHAUSTED = 8
+UNIMPLEMENTED = 12
+INTERNAL = 13
+UNAVAILABLE = 14
+UNAUTHENTICATED = 16
+
+HTTP_STATUSES = {
+    1: 499,  # CANCELLED
+    2: 500,  # UNKNOWN
+    3: 400,  # INVALID_ARGUMENT
+    4: 504,  # DEADLINE_EXCEEDED
+    5: 404,  # NOT_FOUND
+    6: 409,  # ALREADY_EXISTS
+    7: 403,  # PERMISSION_DENIED
+    8: 429,  # RESOURCE_EXHAUSTED
+    9: 400,  # FAILED_PRECONDITION
+    10: 409,  # ABORTED
+    11: 400,  # OUT_OF_RANGE
+    12: 501,  # UNIMPLEMENTED
+    13: 500,  # INTERNAL
+    14: 503,  # UNAVAILABLE
+    15: 500,  # DATA_LOSS
+    16: 401,  # UNAUTHENTICATED
+}
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong with one field or parameter; `field` is its dotted path as the caller sees it."""
+
+    field: str
+    description: str
+
+
+class Refusal(Exception):
+    """A request that the gateway refuses by itself.
+
+    Attributes:
+        code: gRPC code.
+        reason: UPPER_SNAKE word for programs.
+        http_status: status to answer with; by default the code's.
+        violations: what is wrong with which field.
+        headers: headers that the answer carries besides the usual ones.
+        metadata: what varies in the message, for programs.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        http_status: int | None = None,
+        violations: tuple[Violation, ...] = (),
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.http_status = http_status
+        self.violations = violations
+        self.headers = headers
+        self.metadata = metadata or {}
+
+
+def bad_request(reason: str, message: str) -> Refusal:
+    """A refusal of the request as a whole."""
+    return Refusal(INVALID_ARGUMENT, reason, message)
+
+
+def bad_fields(reason: str, violations: list[Violation]) -> Refusal:
+    """A refusal of some fields or parameters; the message names the first."""
+    first = violations[0]
+    message = f"{first.field}: {first.description}" if first.field else first.description
+    if len(violations) > 1:
+        message += f" (and {len(violations) - 1} more)"
+    return Refusal(INVALID_ARGUMENT, reason, message, violations=tuple(violations))
+
+
+def bad_field(reason: str, name: str, description: str) -> Refusal:
+    """A refusal of one field or parameter."""
+    return bad_fields(reason, [Violation(name, description)])
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """An error as HTTP: the body is one line of JSON."""
+
+    status: int
+    body: bytes
+    headers: Headers = field(default_factory=list)
+
+
+class ErrorRenderer:
+    """Makes HTTP answers of errors. Its methods never raise.
+
+    Args:
+        registry: knows `google.rpc.Status` and the types of the details; a detail of another type
+            is shown as `{"@type": ..., "value": <base64>}`.
+        domain: who the gateway's own errors are from, the domain of their `ErrorInfo`.
+
+    Raises:
+        LookupError: the registry lacks `google.rpc.Status` or its standard details.
+    """
+
+    def __init__(self, registry: Registry, domain: str) -> None:
+        self._registry = registry
+        self._domain = domain
+        self._status = _message_type(registry, "google.rpc.Status")
+        self._retry_info = _message_type(registry, "google.rpc.RetryInfo")
+        _message_type(registry, "google.rpc.ErrorInfo")
+        _message_type(registry, "google.rpc.BadRequest")
+
+    def failure(self, failure: RpcFailure) -> ErrorAnswer:
+        """The answer for what the dispatcher raised."""
+        try:
+            status: Any = self._status.from_binary(failure.status)
+        except Exception:  # whatever the bytes are, the caller gets the code and the message
+            status = self._status()
+        if not status.code:
+            status.code, status.message = failure.code, failure.message
+        return ErrorAnswer(
+            HTTP_STATUSES.get(failure.code, 500),
+            self._json(status),
+            [*_headers_for(failure.code), *self._retry_after(status)],
+        )
+
+    def refusal(self, refusal: Refusal) -> ErrorAnswer:
+        """The answer for what the gateway itself refuses."""
+        status = self._status.from_json(json.dumps(self._own(refusal)), registry=self._registry)
+        return ErrorAnswer(
+            refusal.http_status or HTTP_STATUSES.get(refusal.code, 500),
+            self._json(status),
+            [*_headers_for(refusal.code), *refusal.headers],
+        )
+
+    def _own(self, refusal: Refusal) -> dict[str, Any]:
+        """A refusal as the JSON of its `google.rpc.Status`."""
+        info = {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": refusal.reason,
+            "domain": self._domain,
+            "metadata": {key: _printable(value) for key, value in refusal.metadata.items()},
+        }
+        violations = [
+            {"field": _printable(violation.field), "description": _printable(violation.description)}
+            for violation in refusal.violations
+        ]
+        bad = {
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "field_violations": violations,
+        }
+        return {
+            "code": refusal.code,
+            "message": _printable(refusal.message),
+            "details": [info, bad] if violations else [info],
+        }
+
+    def _json(self, status: Any) -> bytes:
+        try:
+            return _to_json(status, self._registry).encode()
+        except Exception:  # a detail of unknown type or with broken bytes: show each by itself
+            details = [self._detail(detail) for detail in status.details]
+            shown = {"code": status.code, "message": status.message, "details": details}
+            return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _detail(self, detail: Any) -> Any:
+        try:
+            return json.loads(_to_json(detail, self._registry))
+        except Exception:
+            return {"@type": detail.type_url, "value": b64encode(detail.value).decode()}
+
+    def _retry_after(self, status: Any) -> Headers:
+        """`Retry-After`, in whole seconds rounded up, when a detail says when to try again."""
+        for detail in status.details:
+            if detail.type_url.rpartition("/")[2] != "google.rpc.RetryInfo":
+                continue
+            try:
+                delay: Any = self._retry_info.from_binary(detail.value)
+                seconds = delay.retry_delay.seconds + (delay.retry_delay.nanos > 0)
+            except Exception:
+                return []
+            return [(b"retry-after", b"%d" % max(seconds, 0))]
+        return []
+
+
+def _to_json(message: Message, registry: Registry) -> str:
+    return message.to_json(registry=registry, always_emit_implicit=True, use_proto_field_name=True)
+
+
+def _message_type(registry: Registry, name: str) -> type[Message]:
+    descriptor = registry.message(name)
+    if descriptor is None:
+        raise LookupError(f"the descriptor set lacks {name}")
+    return descriptor.type
+
+
+def _headers_for(code: int) -> Headers:
+    return [(b"www-authenticate", b"Bearer")] if code == UNAUTHENTICATED else []
+
+
+def _printable(text: str) -> str:
+    """The text with what UTF-8 cannot hold (lone surrogates) replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")

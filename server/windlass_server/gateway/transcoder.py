@@ -1,0 +1,198 @@
+"""HTTP requests to request messages and response messages to JSON.
+
+Every HTTP rule is compiled once, at the start, into an immutable `Binding` whose methods do only
+what depends on the request. Messages are dynamic types of the descriptor set; both ends of the
+gateway are bytes.
+
+JSON out has proto names, fields without presence always, enum names, 64-bit integers as strings and
+RFC 3339 times. JSON in takes both names of a field and enum names in any case.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protobuf import DescMessage, DescMethod, Message, Registry, message_to_json_value
+from protobuf.wkt import FileDescriptorSet
+
+from windlass_server.gateway.errors import bad_field, bad_request
+from windlass_server.gateway.fields import UnknownField, resolve
+from windlass_server.gateway.http_rules import HttpRule, RuleError
+from windlass_server.gateway.json_body import PARSE_ERRORS, JsonReader
+from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
+from windlass_server.gateway.schema import FieldInfo, Schema, Shape
+from windlass_server.gateway.template import Template
+
+WHOLE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamItem:
+    """One message of a stream: its JSON on one line, and the position behind it, if it has one."""
+
+    json: str
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One HTTP binding of one RPC, compiled.
+
+    Attributes:
+        rpc: `package.Service/Method`.
+        grpc_method: the name that the dispatcher takes, `/package.Service/Method`.
+        streaming: whether the server streams its answer.
+        takes_body: whether the rule has a body.
+    """
+
+    rpc: str
+    grpc_method: str
+    streaming: bool
+    takes_body: bool
+    _registry: Registry
+    _request: DescMessage
+    _response: type[Message]
+    _path: PathParameters
+    _query: QueryParameters
+    _body: FieldInfo | None
+    _json: JsonReader
+    _narrow: str
+    _cursor_in: FieldInfo | None
+    _cursor_out: FieldInfo | None
+
+    def request(
+        self, values: Sequence[str], query: str, body: bytes, *, resume_after: str = ""
+    ) -> bytes:
+        """Make the request message.
+
+        Args:
+            values: decoded values of the path's variables.
+            query: the raw query string.
+            body: the body; empty when there is none, which means `{}`.
+            resume_after: position of a broken stream to go on behind; wins over the query.
+
+        Raises:
+            Refusal: INVALID_ARGUMENT naming what is wrong.
+        """
+        message = self._read(body) if body else self._empty()
+        if query:
+            self._query.bind(message, query)
+        if resume_after and self._cursor_in is not None:
+            message[self._cursor_in.field] = resume_after
+        if values:
+            self._path.bind(message, values)
+        try:
+            return message.to_binary()
+        except PARSE_ERRORS as error:
+            raise bad_request("INVALID_FIELD_VALUE", f"a value is out of range: {error}") from None
+
+    def response(self, message: bytes) -> str:
+        """The JSON of a response message; raises ValueError when it is none."""
+        decoded = self._response.from_binary(message)
+        return self._narrowed(decoded) if self._narrow else self._to_json(decoded)
+
+    def item(self, message: bytes) -> StreamItem:
+        """The JSON of one message of a stream; raises ValueError when it is none."""
+        decoded = self._response.from_binary(message)
+        text = self._narrowed(decoded) if self._narrow else self._to_json(decoded)
+        return StreamItem(text, decoded[self._cursor_out.field] if self._cursor_out else "")
+
+    def _read(self, body: bytes) -> Message:
+        if not self.takes_body:
+            raise bad_request("BODY_NOT_ALLOWED", "this method takes no body")
+        if self._body is None:
+            return self._json.read(self._request, body)
+        message = self._json.read(self._request, body, self._body.field.name)
+        if self._needs_object and message[self._body.field] is None:
+            raise bad_field("INVALID_FIELD_VALUE", self._body.field.name, "must be an object")
+        return message
+
+    def _empty(self) -> Message:
+        """The request without a body, which is as if it were `{}`."""
+        message = self._request.type()
+        if self._body is not None and self._needs_object and self._body.object is not None:
+            message[self._body.field] = self._body.object.type()
+        return message
+
+    @property
+    def _needs_object(self) -> bool:
+        """Whether the body is the object of one message."""
+        body = self._body
+        return body is not None and body.shape is Shape.ONE and body.object is not None
+
+    def _to_json(self, message: Message) -> str:
+        return message.to_json(
+            registry=self._registry, always_emit_implicit=True, use_proto_field_name=True
+        )
+
+    def _narrowed(self, message: Message) -> str:
+        """The JSON of the one field that is the answer; null when it is not set."""
+        value: Any = message_to_json_value(
+            message,
+            registry=self._registry,
+            always_emit_implicit=True,
+            use_proto_field_name=True,
+        )
+        return json.dumps(value.get(self._narrow), ensure_ascii=False, separators=(",", ":"))
+
+
+class Transcoder:
+    """Compiles HTTP rules over a descriptor set.
+
+    Args:
+        descriptor_set: a serialized `google.protobuf.FileDescriptorSet` with all imports.
+    """
+
+    def __init__(self, descriptor_set: bytes) -> None:
+        self.registry = FileDescriptorSet.from_binary(descriptor_set).to_registry()
+        self._schema = Schema(self.registry)
+        self._json = JsonReader(self._schema)
+
+    def compile(self, rule: HttpRule, method: DescMethod, template: Template) -> Binding:
+        """Compile a rule of a method that is served.
+
+        Raises:
+            RuleError: the template or a body names a field that cannot hold it.
+        """
+        request, response = method.input, method.output
+        body = self._field(rule, request, rule.body) if rule.body not in ("", WHOLE) else None
+        narrow = self._field(rule, response, rule.response_body) if rule.response_body else None
+        names = [variable.field for variable in template.variables]
+        try:
+            path = PathParameters(self._schema, request, names)
+        except ParameterError as error:
+            raise RuleError(f"{rule.rpc}: {rule.path}: {error}") from error
+        taken = path.names | ({body.field.name} if body else set())
+        return Binding(
+            rpc=rule.rpc,
+            grpc_method=f"/{rule.rpc}",
+            streaming=method.method_kind == "server_streaming",
+            takes_body=rule.body != "",
+            _registry=self.registry,
+            _request=request,
+            _response=response.type,
+            _path=path,
+            _query=QueryParameters(self._schema, request, taken, closed=rule.body == WHOLE),
+            _body=body,
+            _json=self._json,
+            _narrow=narrow.field.name if narrow else "",
+            _cursor_in=self._text_field(request, "cursor"),
+            _cursor_out=self._text_field(response, "cursor"),
+        )
+
+    def _field(self, rule: HttpRule, message: DescMessage, name: str) -> FieldInfo:
+        """The top-level field that holds a body."""
+        try:
+            path = resolve(self._schema, message, name)
+        except UnknownField:
+            raise RuleError(f"{rule.rpc}: {message.type_name} has no field {name}") from None
+        if path.parents:
+            raise RuleError(f"{rule.rpc}: the body {name} is not a top-level field")
+        return path.leaf
+
+    def _text_field(self, message: DescMessage, name: str) -> FieldInfo | None:
+        info = self._schema.fields(message).get(name)
+        if info is None or info.shape is not Shape.ONE or info.oneof is not None:
+            return None
+        return info if str(getattr(info.value, "name", "")) == "STRING" else None
