@@ -1,0 +1,98 @@
+"""Serves an ASGI application through granian, embedded in the running event loop.
+
+granian's embedding calls itself experimental and has no hook for a socket of ours, so the one
+private method that opens its socket is overridden here, and nowhere else. `uvicorn_server` takes
+this module's place by configuration.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from granian import net
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from windlass_server.gateway.serving import Address, address_of, listen
+
+App = Callable[..., Awaitable[None]]
+
+
+class _Embedded(Server):
+    """granian's embedded server on a socket that is already open."""
+
+    def __init__(self, target: Any, listener: socket.socket, backlog: int) -> None:
+        super().__init__(
+            target,
+            interface=Interfaces.ASGI,
+            http=HTTPModes.auto,
+            websockets=False,
+            backlog=backlog,
+            log_enabled=False,
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # granian's stubs lack the holder's constructor. The holder owns the descriptor from here
+        # on and closes it.
+        holder: Any = net.SocketHolder  # type: ignore[attr-defined]
+        self._ssp = None
+        self._shd = holder(self._listener.detach(), False, self.backlog)
+
+
+class GranianServer:
+    """An HTTP/1.1 and HTTP/2 (without TLS) server.
+
+    Args:
+        app: the ASGI application.
+        address: where to listen.
+        backlog: connections that may wait to be accepted.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+
+    def __init__(self, app: App, address: Address, *, backlog: int = 1024) -> None:
+        self._app = app
+        self._backlog = backlog
+        self._listener = listen(address, backlog)
+        self.address = address_of(self._listener)
+        self._server: _Embedded | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start serving; returns when the application is ready."""
+        self._server = _Embedded(self._with_ready, self._listener, self._backlog)
+        self._serving = asyncio.create_task(self._server.serve())
+        ready = asyncio.create_task(self._ready.wait())
+        await asyncio.wait({self._serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._ready.is_set():
+            ready.cancel()
+            raise RuntimeError("the HTTP server ended before it was ready")
+
+    async def stop(self, grace_s: float) -> None:
+        """Let requests end for `grace_s` seconds, then cut them off; harmless before `start`."""
+        if self._server is None or self._serving is None:
+            self._listener.close()
+            return
+        self._server.stop()  # type: ignore[no-untyped-call]
+        await asyncio.wait({self._serving}, timeout=grace_s)
+        self._serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._serving
+
+    async def _with_ready(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """The application, watched for the end of its start."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                self._ready.set()
+
+        await self._app(scope, receive, watched)

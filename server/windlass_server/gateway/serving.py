@@ -1,0 +1,59 @@
+"""What both HTTP servers have in common: their interface, and the listening socket."""
+
+import socket
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+
+class HttpServer(Protocol):
+    """An HTTP server in the running event loop, for one ASGI application."""
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the real port; known before `start`."""
+        ...
+
+    async def start(self) -> None:
+        """Start serving; returns when the application is ready. Raises RuntimeError if it fails."""
+        ...
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no new connections, let requests end for `grace_s` seconds, then cut them off."""
+        ...
+
+
+def listen(address: Address, backlog: int) -> socket.socket:
+    """Open the listening socket, before anything else is started.
+
+    Without SO_REUSEPORT, so that a port in use is an error and not a second listener that gets half
+    of the connections.
+
+    Raises:
+        OSError: the address cannot be had; the message names it.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        where = f"{address.host} port {address.port}"
+        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def address_of(listener: socket.socket) -> Address:
+    """Where a listening socket listens."""
+    host, port = listener.getsockname()[:2]
+    return Address(host, port)

@@ -1,0 +1,67 @@
+"""Serves an ASGI application through uvicorn, embedded in the running event loop: HTTP/1.1 only."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from windlass_server.gateway.serving import Address, address_of, listen
+
+App = Callable[..., Awaitable[None]]
+
+
+class _Embedded(uvicorn.Server):
+    """uvicorn's server that leaves signals to the process and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class UvicornServer:
+    """An HTTP/1.1 server with the interface of `GranianServer`.
+
+    Args:
+        app: the ASGI application.
+        address: where to listen.
+        backlog: connections that may wait to be accepted.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+
+    def __init__(self, app: App, address: Address, *, backlog: int = 1024) -> None:
+        self._listener = listen(address, backlog)
+        self.address = address_of(self._listener)
+        config = uvicorn.Config(
+            app, lifespan="on", log_config=None, access_log=False, backlog=backlog
+        )
+        self._server = _Embedded(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start serving; returns when the application is ready."""
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        ready = asyncio.create_task(self._server.ready.wait())
+        await asyncio.wait({self._serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if self._serving.done() or self._server.should_exit:
+            ready.cancel()
+            raise RuntimeError("the HTTP server ended before it was ready")
+
+    async def stop(self, grace_s: float) -> None:
+        """Let requests end for `grace_s` seconds, then cut them off; harmless before `start`."""
+        if self._serving is not None:
+            self._server.should_exit = True
+            await asyncio.wait({self._serving}, timeout=grace_s)
+            self._server.force_exit = True
+            await self._serving
+        self._listener.close()
