@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from windlass.jobs.v1 import job_pb2
+
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.errors import FieldViolation, InvalidInput, WindlassError
+from windlass_server.hub import EventHub
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.states import FINAL, Status
 from windlass_server.objects import frames
@@ -52,9 +54,10 @@ class _Reader:
 class JobLogs:
     """Reads and follows the logs of jobs."""
 
-    def __init__(self, runs: RunsService, logs: LogStore) -> None:
+    def __init__(self, runs: RunsService, logs: LogStore, hub: EventHub) -> None:
         self._runs = runs
         self._logs = logs
+        self._hub = hub
 
     async def stream(
         self, who: Caller, job_id: str, wanted: LogRequest
@@ -119,10 +122,8 @@ class JobLogs:
                 return
             if loop.time() >= next_heartbeat:
                 next_heartbeat = loop.time() + HEARTBEAT_SECONDS
-                yield job_pb2.JobLogMessage(
-                    cursor=reader.cursor, heartbeat=job_pb2.LogHeartbeat()
-                )
-            await self._wait(reader)
+                yield job_pb2.JobLogMessage(cursor=reader.cursor, heartbeat=job_pb2.LogHeartbeat())
+            await self._wait(job.job_id, reader)
 
     async def _read_run(
         self, reader: _Reader, run_id: str, stream: int
@@ -146,14 +147,16 @@ class JobLogs:
                 return False
         return True
 
-    async def _wait(self, reader: _Reader) -> None:
+    async def _wait(self, job_id: str, reader: _Reader) -> None:
         """Until there may be something new; nothing depends on when."""
-        if not reader.run_id:
-            await asyncio.sleep(_LOOK_SECONDS / 4)
-            return
+        news = (
+            self._logs.changed(reader.run_id, reader.place.position)
+            if reader.run_id
+            else self._hub.changed(job_id)
+        )
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                await self._logs.changed(reader.run_id, reader.place.position)
+                await news
         except TimeoutError:
             pass
 
@@ -161,7 +164,7 @@ class JobLogs:
 def _message(reader: _Reader, chunk: frames.Chunk) -> job_pb2.JobLogMessage:
     message = job_pb2.JobLogMessage(cursor=reader.cursor)
     shown = message.chunk
-    shown.stream = job_pb2.LogChunk.Stream.ValueType(chunk.stream)
+    shown.stream = chunk.stream  # type: ignore[assignment]
     shown.time.seconds, shown.time.nanos = divmod(chunk.time_nanos, 1_000_000_000)
     shown.run_id = reader.run_id
     text = frames.as_text(chunk.payload)

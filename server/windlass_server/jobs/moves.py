@@ -39,4 +39,3 @@ def move(
         run_id=values.get("run_id", job.run_id),
     )
     return changed(job, **values, version=job.version + 1)
-

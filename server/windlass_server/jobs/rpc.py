@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
+
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.service import JobsService
 from windlass_server.rpc.call import Call
@@ -38,9 +39,7 @@ class JobsRpc:
         )
         return pb.ListJobsResponse(jobs=[to_proto(job) for job in jobs], next_page_token=token)
 
-    async def UpdateJobStatus(
-        self, request: pb.UpdateJobStatusRequest, call: Call
-    ) -> job_pb2.Job:
+    async def UpdateJobStatus(self, request: pb.UpdateJobStatusRequest, call: Call) -> job_pb2.Job:
         # Validation lets no other action pass than CANCEL.
         job = await self._jobs.cancel(call.caller, request.job_id, reason=request.reason)
         return to_proto(job)

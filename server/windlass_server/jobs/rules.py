@@ -18,9 +18,7 @@ MAX_ENVIRONMENT_BYTES = 1024 * 1024
 MAX_ATTEMPTS = 5
 
 
-def size_violations(
-    command: list[str], variables: dict[str, str]
-) -> tuple[FieldViolation, ...]:
+def size_violations(command: list[str], variables: dict[str, str]) -> tuple[FieldViolation, ...]:
     """What is too large as a whole; the rules in the protos have looked at each part alone."""
     found = []
     command_bytes = sum(len(argument.encode()) + 1 for argument in command)

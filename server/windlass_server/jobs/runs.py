@@ -11,6 +11,7 @@ from typing import Any
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass.types.v1 import types_pb2
+
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput
 from windlass_server.ids import IdSource
@@ -135,7 +136,7 @@ class RunsService:
 
     def _started(self, tx: Transaction, node_id: str, report: agent_pb2.RunReport) -> None:
         run = tx.runs.get(report.run_id)
-        if not _is_news(run, node_id, report):
+        if run is None or not _is_news(run, node_id, report):
             return
         job = tx.jobs.lock(run.job_id)
         assert job is not None
@@ -172,9 +173,7 @@ class RunsService:
         self._logs.wake(report.run_id)
         return directive
 
-    def _end(
-        self, tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport
-    ) -> None:
+    def _end(self, tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport) -> None:
         job = tx.jobs.lock(run.job_id)
         assert job is not None
         now = self._clock.now()
@@ -251,15 +250,12 @@ class RunsService:
 
     async def of_job(self, job_id: str) -> tuple[JobRow | None, Sequence[RunRow]]:
         """A job and its runs, the first attempt first, on one snapshot."""
-        return await self._database.read(
-            lambda tx: (tx.jobs.get(job_id), tx.runs.of_job(job_id))
-        )
+        return await self._database.read(lambda tx: (tx.jobs.get(job_id), tx.runs.of_job(job_id)))
 
 
-def _is_news(run: RunRow | None, node_id: str, report: agent_pb2.RunReport) -> bool:
+def _is_news(run: RunRow, node_id: str, report: agent_pb2.RunReport) -> bool:
     return (
-        run is not None
-        and run.node_id == node_id
+        run.node_id == node_id
         and run.epoch == report.epoch
         and run.state < report.state
     )

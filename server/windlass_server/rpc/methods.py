@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from windlass.options.v1 import options_pb2
+
 from windlass_server.rpc.call import Method
 
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024 * 1024
@@ -40,9 +40,9 @@ def _method(service: ServiceDescriptor, descriptor: MethodDescriptor, servicer: 
         message = f"{path} has no handler in {type(servicer).__name__}"
         raise BadContract(message)
     options = descriptor.GetOptions()
-    authz = options.Extensions[options_pb2.authz]
+    authz: options_pb2.Authz = options.Extensions[options_pb2.authz]  # type: ignore[index]
     _check_authz(path, descriptor, authz)
-    limits = options.Extensions[options_pb2.limits]
+    limits: options_pb2.Limits = options.Extensions[options_pb2.limits]  # type: ignore[index]
     streams = descriptor.client_streaming or descriptor.server_streaming
     seconds = limits.max_duration.ToTimedelta().total_seconds()
     return Method(
@@ -71,7 +71,7 @@ def _check_authz(path: str, descriptor: MethodDescriptor, authz: options_pb2.Aut
 
 
 def _check_field(path: str, descriptor: MethodDescriptor, field_path: str) -> None:
-    message_type = descriptor.input_type
+    message_type: Descriptor | None = descriptor.input_type
     for name in field_path.split("."):
         field = message_type.fields_by_name.get(name) if message_type else None
         if field is None:

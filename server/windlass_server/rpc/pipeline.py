@@ -1,7 +1,7 @@
 """The chain that every call takes, whichever front end it came through."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from windlass_server.rpc.validation import Validation
 class Interceptor(Protocol):
     """One thing that is done before a servicer runs; refuses a call by raising.
 
-    `request` is None for a client's stream, whose messages come later.
+    `request` is None before the request is parsed, and for a client's stream.
     """
 
     async def __call__(self, call: Call, request: Message | None) -> None: ...
@@ -36,26 +36,28 @@ class Pipeline:
 
     Args:
         methods: what is served, by gRPC path.
-        interceptors: run before the servicer, in this order.
+        before_parsing: run first, in this order: nothing of an anonymous caller's is parsed.
+        after_parsing: run on the parsed request, in this order.
         validation: also run on each message of a client's stream.
     """
 
     def __init__(
         self,
         methods: Mapping[str, Method],
-        interceptors: Sequence[Interceptor],
+        *,
+        before_parsing: Sequence[Interceptor],
+        after_parsing: Sequence[Interceptor],
         validation: Validation,
     ) -> None:
         self.methods = methods
-        self._interceptors = tuple(interceptors)
+        self._before_parsing = tuple(before_parsing)
+        self._after_parsing = tuple(after_parsing)
         self._validation = validation
 
     async def unary(self, call: Call, request: bytes) -> bytes:
         """Answer a unary call; raises `CallFailed`."""
         try:
-            message = parse(call.method, request)
-            for interceptor in self._interceptors:
-                await interceptor(call, message)
+            message = await self._admit(call, request)
             async with asyncio.timeout(call.timeout):
                 answer: Message = await call.method.handler(message, call)
             return answer.SerializeToString()
@@ -65,12 +67,10 @@ class Pipeline:
             for finalize in call.finalizers:
                 finalize()
 
-    async def server_stream(self, call: Call, request: bytes) -> AsyncIterator[bytes]:
+    async def server_stream(self, call: Call, request: bytes) -> AsyncGenerator[bytes]:
         """Answer a call with a stream; raises `CallFailed`."""
         try:
-            message = parse(call.method, request)
-            for interceptor in self._interceptors:
-                await interceptor(call, message)
+            message = await self._admit(call, request)
             async with aclosing(call.method.handler(message, call)) as answers:
                 async for answer in answers:
                     yield answer.SerializeToString()
@@ -80,10 +80,12 @@ class Pipeline:
             for finalize in call.finalizers:
                 finalize()
 
-    async def bidi_stream(self, call: Call, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def bidi_stream(
+        self, call: Call, requests: AsyncIterator[bytes]
+    ) -> AsyncGenerator[bytes]:
         """Answer a stream with a stream; raises `CallFailed`."""
         try:
-            for interceptor in self._interceptors:
+            for interceptor in (*self._before_parsing, *self._after_parsing):
                 await interceptor(call, None)
             messages = self._messages(call.method, requests)
             async with aclosing(call.method.handler(messages, call)) as answers:
@@ -96,15 +98,23 @@ class Pipeline:
                 finalize()
 
     async def authenticate(self, call: Call) -> None:
-        """Run the interceptors alone, for a path that no method serves; raises `CallFailed`."""
+        """Find out who calls what no method serves; raises `CallFailed` for an anonymous caller."""
         try:
-            for interceptor in self._interceptors:
+            for interceptor in self._before_parsing:
                 await interceptor(call, None)
         except Exception as error:
             raise CallFailed(to_status(error, call.request_id)) from None
         finally:
             for finalize in call.finalizers:
                 finalize()
+
+    async def _admit(self, call: Call, request: bytes) -> Message:
+        for interceptor in self._before_parsing:
+            await interceptor(call, None)
+        message = parse(call.method, request)
+        for interceptor in self._after_parsing:
+            await interceptor(call, message)
+        return message
 
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]

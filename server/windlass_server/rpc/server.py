@@ -1,13 +1,15 @@
 """The gRPC front end: hands each call to the pipeline as bytes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
 from grpc import aio
 
-from windlass_server.errors import BadConfiguration
+from windlass_server.errors import BadConfiguration, Unimplemented
 from windlass_server.rpc.call import Call, Method
+from windlass_server.rpc.errors import to_status
 from windlass_server.rpc.pipeline import CallFailed, Pipeline
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -30,7 +32,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def __init__(self, pipeline: Pipeline, unrouted: Method) -> None:
         self._handlers = {path: _handler(pipeline, m) for path, m in pipeline.methods.items()}
-        self._unknown = _handler(pipeline, unrouted)
+        self._unknown = _unknown_handler(pipeline, unrouted)
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         return self._handlers.get(details.method, self._unknown)
@@ -40,8 +42,8 @@ class GrpcServer:
     """A grpc.aio server in front of a pipeline.
 
     Args:
-        unrouted: stands for every method that there is not; its handler refuses.
-        extra_handlers: of services that are not ours (health, reflection).
+        unrouted: any method that needs a credential; stands for every method that there is not.
+        add_others: adds services that anyone may call and that are not ours (health).
     """
 
     def __init__(
@@ -50,12 +52,11 @@ class GrpcServer:
         address: str,
         *,
         unrouted: Method,
-        extra_handlers: Sequence[grpc.GenericRpcHandler] = (),
+        add_others: Callable[[aio.Server], None],
     ) -> None:
         self._server = aio.server(options=_OPTIONS)
-        self._server.add_generic_rpc_handlers(
-            (*extra_handlers, _Handlers(pipeline, unrouted)),
-        )
+        add_others(self._server)
+        self._server.add_generic_rpc_handlers((_Handlers(pipeline, unrouted),))
         try:
             self.port = self._server.add_insecure_port(address)
         except RuntimeError:
@@ -74,7 +75,15 @@ class GrpcServer:
 
 
 def _handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
-    async def unary(request: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+    if method.client_streaming:
+        return _bidi_handler(pipeline, method)
+    if method.server_streaming:
+        return _server_stream_handler(pipeline, method)
+    return _unary_handler(pipeline, method)
+
+
+def _unary_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+    async def answer(request: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
         call = _call(method, context)
         try:
             answer = await pipeline.unary(call, request)
@@ -83,31 +92,50 @@ def _handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, A
         context.set_trailing_metadata(tuple(call.response_metadata.items()))
         return answer
 
-    async def server_stream(
+    return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def _server_stream_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+    async def answer(
         request: bytes, context: aio.ServicerContext[bytes, bytes]
     ) -> AsyncIterator[bytes]:
         call = _call(method, context)
         try:
-            async for answer in pipeline.server_stream(call, request):
-                yield answer
+            async with aclosing(pipeline.server_stream(call, request)) as answers:
+                async for one in answers:
+                    yield one
         except CallFailed as failure:
             await _abort(context, call, failure)
 
-    async def bidi_stream(
+    return grpc.unary_stream_rpc_method_handler(answer)
+
+
+def _bidi_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+    async def answer(
         requests: AsyncIterator[bytes], context: aio.ServicerContext[bytes, bytes]
     ) -> AsyncIterator[bytes]:
         call = _call(method, context)
         try:
-            async for answer in pipeline.bidi_stream(call, requests):
-                yield answer
+            async with aclosing(pipeline.bidi_stream(call, requests)) as answers:
+                async for one in answers:
+                    yield one
         except CallFailed as failure:
             await _abort(context, call, failure)
 
-    if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(bidi_stream)  # type: ignore[arg-type]
-    if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(server_stream)  # type: ignore[arg-type]
-    return grpc.unary_unary_rpc_method_handler(unary)  # type: ignore[arg-type]
+    return grpc.stream_stream_rpc_method_handler(answer)
+
+
+def _unknown_handler(pipeline: Pipeline, unrouted: Method) -> grpc.RpcMethodHandler[Any, Any]:
+    async def refuse(_request: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        call = _call(unrouted, context)
+        try:
+            await pipeline.authenticate(call)
+        except CallFailed as failure:
+            await _abort(context, call, failure)
+        missing = Unimplemented("there is no such method", reason="METHOD_NOT_FOUND")
+        await _abort(context, call, CallFailed(to_status(missing, call.request_id)))
+
+    return grpc.unary_unary_rpc_method_handler(refuse)
 
 
 def _call(method: Method, context: aio.ServicerContext[bytes, bytes]) -> Call:

@@ -1,0 +1,140 @@
+"""`windlass server`: parse the configuration, build the server, run it until told to stop."""
+
+import os
+
+# Before grpc is imported by anyone: with uvloop its fork handlers abort child processes.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+import argparse
+import asyncio
+import ctypes
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from windlass_server import __version__, config, logs
+from windlass_server.errors import BadConfiguration, WindlassError
+
+EXIT_BAD_CONFIGURATION = 2
+_PR_SET_PDEATHSIG = 1
+
+_EPILOG = """\
+examples:
+  windlass server --data-dir ./data
+  windlass server --config windlass.toml --http 0.0.0.0:8080
+  WINDLASS_DATABASE_URL=postgresql://user@host/windlass windlass server
+  windlass server --config windlass.toml --check-config
+
+Every key of the configuration file can also be given as an environment variable, such as
+WINDLASS_DATA_DIR. Flags win over the environment, the environment over the file.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 2 for a bad configuration."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = config.load(options.config, os.environ, _flags(options))
+    except BadConfiguration as error:
+        return _refuse(error)
+    if options.check_config:
+        sys.stdout.write(f"the configuration is good\n{settings.model_dump_json(indent=2)}\n")
+        return 0
+    logs.configure(settings.log_level, settings.log_format)
+    if options.die_with_parent:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    work = _new_admin_key if options.new_admin_key else _serve
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work(settings))
+    except BadConfiguration as error:
+        return _refuse(error)
+
+
+async def _serve(settings: config.ServerConfig) -> int:
+    from windlass_server.app import App
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    app = await App.build(settings)
+    try:
+        await app.start()
+        await stop.wait()
+    finally:
+        await app.stop()
+    return 0
+
+
+async def _new_admin_key(settings: config.ServerConfig) -> int:
+    from windlass_server.access import bootstrap
+    from windlass_server.access.secrets import load_secrets
+    from windlass_server.clock import SystemClock
+    from windlass_server.storage.engine import open_database
+
+    database = await open_database(settings.effective_database_url)
+    try:
+        pepper = load_secrets(settings.data_dir, settings.secret_key).api_key_pepper
+        made = await bootstrap.rotate_admin_key(database, SystemClock(), pepper, settings.data_dir)
+    except WindlassError as error:
+        raise BadConfiguration(error.message) from None
+    finally:
+        await database.close()
+    sys.stdout.write(f"the administrator's new key is in {made.path}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="windlass server",
+        description="Run the windlass control plane: gateway, services and scheduler.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"windlass {__version__}")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file (TOML)")
+    parser.add_argument("--data-dir", metavar="DIR", help="where everything is kept")
+    parser.add_argument("--http", metavar="HOST:PORT", help="where to listen for HTTP")
+    parser.add_argument("--grpc", metavar="HOST:PORT", help="where to listen for gRPC")
+    parser.add_argument("--database-url", metavar="URL", help="sqlite:///… or postgresql://…")
+    parser.add_argument("--http-server", choices=["granian", "uvicorn"], help="ASGI server")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--log-format", choices=["json", "text"])
+    parser.add_argument(
+        "--check-config", action="store_true", help="read the configuration, print it and stop"
+    )
+    parser.add_argument(
+        "--new-admin-key",
+        action="store_true",
+        help="replace the administrator's key, write the new one to DATA_DIR/admin.token and stop",
+    )
+    parser.add_argument(
+        "--die-with-parent", action="store_true", help="stop when the parent process ends"
+    )
+    return parser
+
+
+def _flags(options: argparse.Namespace) -> dict[str, object]:
+    names = (
+        "data_dir",
+        "http",
+        "grpc",
+        "database_url",
+        "http_server",
+        "log_level",
+        "log_format",
+    )
+    return {name: getattr(options, name) for name in names}
+
+
+def _refuse(error: BadConfiguration) -> int:
+    sys.stderr.write(f"windlass server: {' '.join(str(error).split())}\n")
+    return EXIT_BAD_CONFIGURATION
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""How everything is wired, and the only place where it is: read it top to bottom as the tour."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import windlass
+from grpc import aio
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+from windlass_server import __version__
+from windlass_server.access import bootstrap
+from windlass_server.access.authenticator import Authenticator
+from windlass_server.access.join_tokens import JoinTokens
+from windlass_server.access.rpc import AccessRpc
+from windlass_server.access.secrets import load_secrets
+from windlass_server.access.service import AccessService
+from windlass_server.access.tokens import UserTokens
+from windlass_server.clock import SystemClock
+from windlass_server.config import ServerConfig
+from windlass_server.controllers.loop import Loop
+from windlass_server.controllers.outbox import OutboxDispatcher
+from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.data_dir import DataDir
+from windlass_server.errors import BadConfiguration
+from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.granian_server import GranianServer
+from windlass_server.gateway.serving import Address, HttpServer
+from windlass_server.hub import EventHub
+from windlass_server.ids import IdSource
+from windlass_server.jobs.logs import JobLogs
+from windlass_server.jobs.rpc import JobsRpc
+from windlass_server.jobs.runs import RunsService
+from windlass_server.jobs.service import Hints, JobsService
+from windlass_server.nodes.registry import NodeRegistry
+from windlass_server.nodes.rpc import AgentsRpc
+from windlass_server.objects.logs import LogStore
+from windlass_server.paging import PageTokens
+from windlass_server.resources.capacity import declared_pools
+from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.rpc import ResourcesRpc
+from windlass_server.resources.service import ResourcesService
+from windlass_server.rpc.authentication import Authentication
+from windlass_server.rpc.authorisation import Authorisation
+from windlass_server.rpc.dispatcher import InProcessDispatcher
+from windlass_server.rpc.limits import Limits
+from windlass_server.rpc.methods import served_methods
+from windlass_server.rpc.pipeline import Pipeline
+from windlass_server.rpc.reflection import reflection_method
+from windlass_server.rpc.request_id import RequestId
+from windlass_server.rpc.server import GrpcServer
+from windlass_server.rpc.validation import Validation
+from windlass_server.storage.engine import Database, open_database
+from windlass_server.storage.guard import acting_as
+from windlass_server.system.rpc import SystemRpc
+from windlass_server.telemetry.latest import LatestTelemetry
+
+_log = logging.getLogger(__name__)
+
+PUBLIC_SERVICES = (
+    "windlass.access.v1.AccessService",
+    "windlass.jobs.v1.JobsService",
+    "windlass.resources.v1.ResourcesService",
+    "windlass.system.v1.SystemService",
+)
+# Promised paths that answer 501 by name.
+PLANNED_SERVICES = (
+    "windlass.deployments.v1.DeploymentsService",
+    "windlass.experiments.v1.ExperimentsService",
+    "windlass.pipelines.v1.PipelinesService",
+)
+AGENTS_SERVICE = "windlass.agents.v1.AgentsService"
+_SCHEDULING_SECONDS = 5.0
+_OUTBOX_SECONDS = 5.0
+
+
+class App:
+    """A whole server: built by `App.build`, then `start`, and at the end `stop`."""
+
+    def __init__(
+        self,
+        *,
+        config: ServerConfig,
+        data_dir: DataDir,
+        database: Database,
+        logs: LogStore,
+        resources: ResourcesService,
+        registry: NodeRegistry,
+        loops: list[Loop],
+        health: HealthServicer,
+        grpc: GrpcServer,
+        gateway: Gateway,
+        http: HttpServer,
+    ) -> None:
+        self._config = config
+        self._data_dir = data_dir
+        self._database = database
+        self._logs = logs
+        self._resources = resources
+        self._registry = registry
+        self._loops = loops
+        self._health = health
+        self._grpc = grpc
+        self._gateway = gateway
+        self._http = http
+
+    @classmethod
+    async def build(cls, config: ServerConfig) -> "App":
+        """Wire a server; raises BadConfiguration when it cannot run as configured."""
+        data_dir = DataDir(config.data_dir)
+        database = await open_database(config.effective_database_url)
+        try:
+            return await cls._wire(config, data_dir, database)
+        except BaseException:
+            await database.close()
+            data_dir.close()
+            raise
+
+    @classmethod
+    async def _wire(cls, config: ServerConfig, data_dir: DataDir, database: Database) -> "App":
+        # Ground: time, names, secrets, state, objects.
+        clock = SystemClock()
+        ids = IdSource(clock)
+        secrets = load_secrets(config.data_dir, config.secret_key)
+        page_tokens = PageTokens(secrets.page_token_key)
+        logs = LogStore(config.data_dir / "logs")
+        admin_key = await bootstrap.bootstrap(
+            database, clock, secrets.api_key_pepper, config.data_dir
+        )
+        if admin_key.problem:
+            _log.warning("%s", admin_key.problem)
+
+        # Who may do what.
+        user_tokens = UserTokens(secrets.signing_key)
+        authenticator = Authenticator(database, clock, secrets.api_key_pepper, user_tokens)
+        join_tokens = JoinTokens(secrets.join_token_pepper)
+        access = AccessService(
+            database,
+            clock,
+            authenticator,
+            user_tokens,
+            join_tokens,
+            secrets.api_key_pepper,
+            page_tokens,
+        )
+
+        # What there is to run on.
+        telemetry = LatestTelemetry()
+        pools = declared_pools(config.pools)
+        cluster = Cluster(database, pools, telemetry.is_healthy)
+        registry = NodeRegistry()
+
+        # Jobs, their runs and their logs.
+        scheduling_loop: Loop
+        scheduling: Scheduling
+
+        def job_queued(job_id: str) -> None:
+            scheduling.job_queued(job_id)
+            scheduling_loop.wake()
+            outbox_loop.wake()
+
+        def world_changed() -> None:
+            scheduling.world_changed()
+            scheduling_loop.wake()
+
+        def runs_changed(node_id: str) -> None:
+            registry.wake(node_id)
+            outbox_loop.wake()
+
+        runs = RunsService(
+            database,
+            logs,
+            clock,
+            ids,
+            capacity_freed=world_changed,
+            runs_changed=runs_changed,
+        )
+        jobs = JobsService(
+            database, cluster, clock, ids, page_tokens, Hints(job_queued, runs_changed)
+        )
+        hub = EventHub()
+        job_logs = JobLogs(runs, logs, hub)
+        resources = ResourcesService(
+            database, clock, telemetry, access, page_tokens, nodes_changed=world_changed
+        )
+
+        # Background duties.
+        scheduling = Scheduling(database, cluster, runs)
+        scheduling_loop = Loop(
+            "scheduler", scheduling.cycle, interval_seconds=_SCHEDULING_SECONDS, rest=1.0
+        )
+        outbox = OutboxDispatcher(database, hub.tell)
+        outbox_loop = Loop("outbox", outbox.cycle, interval_seconds=_OUTBOX_SECONDS, rest=1.0)
+
+        # The contract, and the chain that every call takes.
+        servicers: dict[str, object] = {
+            "windlass.access.v1.AccessService": AccessRpc(access),
+            "windlass.jobs.v1.JobsService": JobsRpc(jobs, job_logs),
+            "windlass.resources.v1.ResourcesService": ResourcesRpc(resources),
+            "windlass.system.v1.SystemService": SystemRpc(
+                database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
+            ),
+            AGENTS_SERVICE: AgentsRpc(),
+        }
+        methods = served_methods(servicers)
+        if config.reflection:
+            reflection = reflection_method([*PUBLIC_SERVICES, AGENTS_SERVICE])
+            methods[reflection.path] = reflection
+        validation = Validation()
+        pipeline = Pipeline(
+            methods,
+            before_parsing=[
+                RequestId(ids),
+                Limits(config.max_in_flight),
+                Authentication(authenticator),
+            ],
+            after_parsing=[Authorisation(), validation],
+            validation=validation,
+        )
+        needs_credential = methods["/windlass.access.v1.AccessService/GetCaller"]
+
+        # The two front ends.
+        health = HealthServicer()
+        grpc = GrpcServer(
+            pipeline,
+            config.grpc,
+            unrouted=needs_credential,
+            add_others=lambda server: _add_health(health, server),
+        )
+        dispatcher = InProcessDispatcher(pipeline, needs_credential)
+        gateway = Gateway(
+            descriptor_set=descriptor_set(),
+            services=[*PUBLIC_SERVICES, *PLANNED_SERVICES],
+            planned_extension="windlass.options.v1.planned",
+            dispatcher=dispatcher,
+            authenticate_unrouted=dispatcher.authenticate,
+        )
+        http = _http_server(config, gateway)
+        return cls(
+            config=config,
+            data_dir=data_dir,
+            database=database,
+            logs=logs,
+            resources=resources,
+            registry=registry,
+            loops=[scheduling_loop, outbox_loop],
+            health=health,
+            grpc=grpc,
+            gateway=gateway,
+            http=http,
+        )
+
+    @property
+    def http_address(self) -> str:
+        """Where HTTP is answered, `host:port` with the real port."""
+        return f"{self._http.address.host}:{self._http.address.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Where gRPC is answered, `host:port` with the real port."""
+        return f"{self._config.grpc.rpartition(':')[0]}:{self._grpc.port}"
+
+    async def start(self) -> None:
+        """Begin to answer; returns when both front ends do."""
+        with acting_as("start"):
+            await self._resources.server_started()
+        for loop in self._loops:
+            loop.start()
+        await self._grpc.start()
+        await self._http.start()
+        _log.info(
+            "windlass %s serves http://%s and grpc://%s, data in %s",
+            __version__,
+            self.http_address,
+            self.grpc_address,
+            self._config.data_dir,
+        )
+
+    async def stop(self) -> None:
+        """Take no new calls, let those in flight end, finish what was begun, close everything."""
+        await self._health.enter_graceful_shutdown()
+        self._gateway.drain()
+        self._registry.close()
+        grace = self._config.shutdown_seconds
+        await asyncio.gather(self._grpc.stop(grace), self._http.stop(grace))
+        for loop in self._loops:
+            await loop.stop()
+        await self._logs.close()
+        await self._database.close()
+        self._data_dir.close()
+        _log.info("windlass has stopped")
+
+
+def _add_health(health: HealthServicer, server: aio.Server) -> None:
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+
+
+def _http_server(config: ServerConfig, gateway: Gateway) -> HttpServer:
+    host, _, port = config.http.rpartition(":")
+    address = Address(host, int(port))
+    try:
+        if config.http_server == "uvicorn":
+            from windlass_server.gateway.uvicorn_server import UvicornServer
+
+            return UvicornServer(gateway, address)
+        return GranianServer(gateway, address)
+    except OSError as error:
+        message = f"cannot listen for HTTP on {config.http}: {error.strerror or error}"
+        raise BadConfiguration(message) from None
+
+
+def descriptor_set() -> bytes:
+    """The contract's descriptor set, which lies beside the generated package."""
+    return (Path(next(iter(windlass.__path__))).parent / "windlass.binpb").read_bytes()

@@ -1,0 +1,127 @@
+"""The server's configuration: one frozen object, parsed once at the edge.
+
+Later sources win: defaults, the TOML file, `WINDLASS_*` environment variables, flags.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from windlass_server.errors import BadConfiguration
+
+ENVIRONMENT_PREFIX = "WINDLASS_"
+# Variables of the command line client, which a server may find in its environment too.
+_NOT_OURS = {"SERVER", "TOKEN", "TOKEN_FILE", "PROJECT", "CONFIG", "JOIN_TOKEN", "OUTPUT"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PoolConfig(_Section):
+    """Nodes of one shape that the operator says there can be; none of them need be there yet."""
+
+    name: str = Field(min_length=1, max_length=63)
+    count: int = Field(ge=1)
+    cpu_millis: int = Field(ge=1)
+    memory_bytes: int = Field(ge=1)
+    gpu_type: str = ""
+    gpu_count: int = Field(default=0, ge=0)
+
+
+class ServerConfig(_Section):
+    """Everything that can be configured.
+
+    Attributes:
+        data_dir: directory of the database, logs and secrets; made when it is missing.
+        http: where to listen for HTTP, `host:port`; port 0 takes a free one.
+        grpc: where to listen for gRPC, `host:port`; port 0 takes a free one.
+        database_url: SQLAlchemy URL; empty means SQLite in `data_dir`.
+        http_server: which ASGI server answers HTTP.
+        log_level: least severe level that is logged.
+        log_format: `json`, or `text` for people.
+        max_in_flight: unary calls that are answered at the same time.
+        heartbeat_seconds: how often an agent must be heard; silent for three times that, its node
+            is unreachable.
+        shutdown_seconds: how long calls in flight may take when the server stops.
+        secret_key: master secret as 64 hexadecimal digits, for several servers that share a
+            database; empty: `secret.key` in `data_dir`, made on first start.
+        reflection: whether to serve gRPC reflection, for administrators.
+        pools: declared capacity.
+    """
+
+    data_dir: Path = Path("windlass-data")
+    http: str = "127.0.0.1:8080"
+    grpc: str = "127.0.0.1:50051"
+    database_url: str = ""
+    http_server: Literal["granian", "uvicorn"] = "granian"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "text"
+    max_in_flight: int = Field(default=1000, ge=1)
+    heartbeat_seconds: float = Field(default=10.0, gt=0, le=3600)
+    shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
+    secret_key: str = Field(default="", repr=False)
+    reflection: bool = True
+    pools: tuple[PoolConfig, ...] = ()
+
+    @field_validator("http", "grpc")
+    @classmethod
+    def _has_host_and_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isdigit() and int(port) < 65536):
+            message = f"{value!r} is not host:port"
+            raise ValueError(message)
+        return value
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database's URL, by default a SQLite file in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'windlass.db'}"
+
+
+def load(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]
+) -> ServerConfig:
+    """The configuration of file, environment and flags together.
+
+    Raises:
+        BadConfiguration: an unknown key or a value that is not acceptable, named in one line.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values |= _read(file)
+    values |= _from_environment(environment)
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return ServerConfig.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_sentence(problem) for problem in error.errors())
+        message = f"bad configuration: {problems}"
+        raise BadConfiguration(message) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
+        message = f"cannot read the configuration file {file}: {error}"
+        raise BadConfiguration(message) from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and name.removeprefix(ENVIRONMENT_PREFIX) not in _NOT_OURS
+    }
+
+
+def _sentence(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ').lower()}"

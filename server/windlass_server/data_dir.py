@@ -1,0 +1,34 @@
+"""The server's own directory: private, and one server's at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from windlass_server.errors import BadConfiguration
+
+
+class DataDir:
+    """The data directory, locked for as long as this object lives.
+
+    Raises:
+        BadConfiguration: it cannot be made or written, or another server holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(path / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"cannot use the data directory {path}: {error.strerror}"
+            raise BadConfiguration(message) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            message = f"another windlass server runs on the data directory {path}"
+            raise BadConfiguration(message) from None
+
+    def close(self) -> None:
+        """Let another server have it."""
+        os.close(self._lock)
