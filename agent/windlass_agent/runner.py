@@ -1,70 +1,242 @@
-"""Runs tasks on this node, each under its own shim, and knows their state across restarts."""
+"""Runs tasks on this node, each under its own shim, and knows their state across restarts.
 
-from collections.abc import AsyncIterator
+The agent's process only writes intents, asks for shims and reads what they write. Whether a run
+was started, runs or has ended is told by its folder (`rundir`); inotify and the shims' pidfds only
+say when to look.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from windlass_agent import adoption, attribution, cgroups, remains, rundir, sandbox, tracked
+from windlass_agent.changes import Changes
+from windlass_agent.inotify import IN_MOVED_TO, Inotify
+from windlass_agent.log_reader import LogReader
 from windlass_agent.run_types import (
     Cause,
     Isolation,
+    Phase,
+    RunNotEnded,
+    RunNotFound,
     RunRequest,
     RunState,
     RunUsage,
+    checked_run_id,
 )
+from windlass_agent.rundir import Intent, NodeSetup, StopRequest
+from windlass_agent.spawn_client import SpawnClient, SpawnFailed
+from windlass_agent.tracked import Tracked
 
-
-class LogReader:
-    """Reads a run's log in whole frames. See `LogBatch` in agent.proto for the format."""
-
-    def read(self, position: int, max_bytes: int = 1 << 20) -> bytes:
-        """Whole frames from `position` (a frame's first byte), at most `max_bytes`; b"" if none.
-
-        A single frame has at most 64 KiB + 13 bytes; `max_bytes` must not be less.
-        """
-        raise NotImplementedError
-
-    async def wait(self, position: int) -> bool:
-        """Wait until the log is longer than `position` (True), or complete and not (False)."""
-        raise NotImplementedError
+_LOOK_AGAIN_SECONDS = 0.05
 
 
 class Runner:
     """Starts, stops, adopts and forgets tasks. All methods belong to one event loop.
 
     Args:
-        data_dir: The agent's own folder; run folders are made in `data_dir/runs`.
-        isolation: What `canary.detect()` proved.
+        data_dir: The agent's own folder, which no other agent may use; run folders are made in
+            `data_dir/runs`.
+        isolation: What `canary.detect()` proved; each task gets all of it.
         hidden_paths: Folders that no task may see, beside `data_dir` (such as the server's).
+        shared_paths: Folders that sandboxed tasks may write to, such as a mounted file server.
+        pids_limit: Processes and threads that one task may have.
     """
 
     def __init__(
-        self, data_dir: Path, isolation: Isolation, *, hidden_paths: tuple[Path, ...] = ()
+        self,
+        data_dir: Path,
+        isolation: Isolation,
+        *,
+        hidden_paths: tuple[Path, ...] = (),
+        shared_paths: tuple[Path, ...] = (),
+        pids_limit: int = 4096,
     ) -> None:
-        raise NotImplementedError
+        data_dir = data_dir.resolve()
+        self._folder = data_dir / "runs"
+        hidden = (data_dir, *(path.resolve() for path in hidden_paths))
+        self._setup = NodeSetup(
+            isolation=isolation,
+            cgroup_bases=cgroups.find(data_dir).only(isolation.cgroup_limits),
+            hidden_paths=(*map(str, hidden), *sandbox.secret_paths(Path.home())),
+            shared_paths=tuple(str(path.resolve()) for path in shared_paths),
+            pids_limit=pids_limit,
+        )
+        self._runs: dict[str, Tracked] = {}
+        self._changes = Changes()
+        self._spawner = SpawnClient()
+        self._inotify: Inotify | None = None
+        self._duties: set[asyncio.Task[None]] = set()
 
     async def start_up(self) -> list[RunState]:
         """Adopt what earlier agents started, mark as LOST what has neither shim nor result."""
-        raise NotImplementedError
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            self._inotify = Inotify()
+        await self._spawner.start()
+        found = await asyncio.to_thread(adoption.scan, self._folder, self._setup.cgroup_bases)
+        for run in found:
+            known = self._runs.get(run.run_id)
+            if known and known.state.epoch > run.state.epoch:
+                continue
+            self._runs[run.run_id] = run
+            if run.state.phase is not Phase.EXITED:
+                claimed = rundir.read_claim(run.folder)
+                self._follow(run, claimed.open() if claimed else None)
+        return self.states()
 
     async def run(self, request: RunRequest) -> None:
-        """Start a task; returns when the intent is on disk. Idempotent per (run_id, epoch).
+        """Start a task; returns when the intent is on disk and its shim is on its way.
 
-        A higher epoch than the known one replaces the run once that has ended (it is stopped at
-        once if it has not); a lower one is ignored.
+        Idempotent per (run_id, epoch). A higher epoch than the known one replaces the run, which
+        is killed first if it has not ended; a lower one is ignored.
 
         Raises:
             BadRunId: If the run id is malformed.
         """
-        raise NotImplementedError
+        checked_run_id(request.run_id)
+        known = self._runs.get(request.run_id)
+        if known and known.state.epoch >= request.epoch:
+            return
+        run = self._admit(request)
+        if known:
+            await self._replace(known)
+        if request.min_isolation > self._setup.isolation.level:
+            await self._refuse(run, self._too_weak(request))
+            return
+        await asyncio.to_thread(rundir.write_intent, run.folder, run.intent)
+        await self._start(run)
+
+    def _admit(self, request: RunRequest) -> Tracked:
+        folder = self._folder / f"{request.run_id}.{request.epoch}"
+        run = tracked.new(folder, Intent(request, self._setup))
+        self._runs[request.run_id] = run
+        self._changes.publish(run.state)
+        return run
+
+    def _too_weak(self, request: RunRequest) -> str:
+        have = self._setup.isolation
+        return (
+            f"The task asks for isolation {request.min_isolation.name}, this node enforces "
+            f"{have.level.name}: {have.degraded_reason}"
+        )
+
+    async def _replace(self, old: Tracked) -> None:
+        old.replaced = True
+        await self._request_stop(old, StopRequest(0, Cause.STOPPED))
+        await old.ended.wait()
+        await self._drop(old)
+
+    async def _start(self, run: Tracked) -> None:
+        if run.replaced:
+            await self._refuse(run, "A newer placement of the run came first.", Cause.STOPPED)
+            return
+        self._watch(run)
+        try:
+            pidfd = await self._spawner.spawn(run.folder)
+        except SpawnFailed as error:
+            await self._refuse(run, f"No process could be started: {error}.")
+            return
+        self._follow(run, pidfd)
+
+    async def _refuse(self, run: Tracked, message: str, cause: Cause = Cause.LAUNCH_FAILED) -> None:
+        """End a run that has no shim."""
+
+        def write() -> None:
+            if rundir.read_intent(run.folder) is None:
+                rundir.write_intent(run.folder, run.intent)
+            remains.write_end(run.folder, cause, message)
+
+        await asyncio.to_thread(write)
+        self._look(run)
+
+    def _watch(self, run: Tracked) -> None:
+        if self._inotify and run.watch is None:
+            with contextlib.suppress(OSError):
+                run.watch = self._inotify.watch(run.folder, IN_MOVED_TO, lambda _: self._look(run))
+        if run.watch is None:
+            self._duty(self._look_again_and_again(run))
+
+    async def _look_again_and_again(self, run: Tracked) -> None:
+        while not run.ended.is_set():
+            self._look(run)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _follow(self, run: Tracked, pidfd: int | None) -> None:
+        """Learn of everything that happens to a run whose shim was started."""
+        self._watch(run)
+        self._look(run)
+        if run.ended.is_set():
+            if pidfd is not None:
+                os.close(pidfd)
+        elif pidfd is None:
+            self._duty(self._after_shim(run))
+        else:
+            run.pidfd = pidfd
+            loop = asyncio.get_running_loop()
+            loop.add_reader(pidfd, lambda: self._shim_ended(run))
+
+    def _look(self, run: Tracked) -> None:
+        if run.look() and not run.replaced:
+            self._changes.publish(run.state)
+        if run.ended.is_set() and run.watch is not None and self._inotify:
+            self._inotify.forget(run.watch)
+            run.watch = None
+
+    def _shim_ended(self, run: Tracked) -> None:
+        run.drop_pidfd()
+        self._look(run)
+        if not run.ended.is_set():
+            self._duty(self._after_shim(run))
+
+    async def _after_shim(self, run: Tracked) -> None:
+        await asyncio.to_thread(adoption.mark_lost, run.folder, run.intent)
+        self._look(run)
+        if not run.ended.is_set():  # it was forked late and lives after all
+            claimed = rundir.read_claim(run.folder)
+            self._follow(run, claimed.open() if claimed else None)
+
+    def _duty(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._duties.add(task)
+        task.add_done_callback(self._duties.discard)
 
     async def stop(
         self, run_id: str, grace_seconds: float, *, epoch: int = 0, cause: Cause = Cause.STOPPED
     ) -> None:
         """Ask a task to end: SIGTERM now, SIGKILL after `grace_seconds`. Returns at once.
 
-        Idempotent; a repeat with a shorter grace shortens it. With an `epoch`, a run that the node
-        does not know becomes EXITED with STOPPED, so that a start which comes late is refused.
+        Idempotent; a repeat with a shorter grace shortens it. With an `epoch`, only that one or
+        an older is stopped, and a run that the node does not know becomes EXITED with STOPPED, so
+        that a start which comes late is refused.
+
+        Raises:
+            BadRunId: If the run id is malformed.
         """
-        raise NotImplementedError
+        checked_run_id(run_id)
+        run = self._runs.get(run_id)
+        if run is None:
+            if epoch:
+                unknown = self._admit(RunRequest(run_id, epoch, command=("",)))
+                await self._refuse(unknown, "Stopped before it was known here.", cause)
+            return
+        if epoch and run.state.epoch > epoch:
+            return
+        await self._request_stop(run, StopRequest(grace_seconds, cause))
+
+    async def _request_stop(self, run: Tracked, request: StopRequest) -> None:
+        if run.ended.is_set():
+            return
+        await asyncio.to_thread(run.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        rundir.write_whole(run.folder / rundir.STOP, asdict(request), durable=False)
+        _poke(run.folder)
 
     async def forget(self, run_id: str) -> None:
         """Remove everything about an ended run; an unknown one is fine.
@@ -72,15 +244,27 @@ class Runner:
         Raises:
             RunNotEnded: If it still has processes.
         """
-        raise NotImplementedError
+        run = self._runs.get(run_id)
+        if run is None:
+            return
+        if not run.ended.is_set():
+            raise RunNotEnded(f"{run_id} has not ended")
+        del self._runs[run_id]
+        await self._drop(run)
+
+    async def _drop(self, run: Tracked) -> None:
+        run.drop_pidfd()
+        for reader in run.readers:
+            reader.close()
+        await asyncio.to_thread(_remove, run.folder, run.intent)
 
     def states(self) -> list[RunState]:
         """Every run that the node knows, in no particular order."""
-        raise NotImplementedError
+        return [run.state for run in self._runs.values()]
 
     def changes(self) -> AsyncIterator[RunState]:
         """New states as they come, from the call on; only the newest of each run is kept."""
-        raise NotImplementedError
+        return self._changes.subscribe()
 
     def log(self, run_id: str) -> LogReader:
         """The log of a run.
@@ -88,16 +272,62 @@ class Runner:
         Raises:
             RunNotFound: If the node knows no such run.
         """
-        raise NotImplementedError
+        run = self._runs.get(run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        reader = LogReader(run.folder / rundir.LOG, self._inotify, run.log_end)
+        run.readers.append(reader)
+        return reader
 
     def usage(self, run_id: str) -> RunUsage | None:
         """What a running task uses; None if it does not run."""
-        raise NotImplementedError
+        run = self._runs.get(run_id)
+        if run is None or run.state.phase is not Phase.RUNNING:
+            return None
+        return attribution.usage(run, time.monotonic())
 
     def run_of_pid(self, pid: int) -> str:
         """The run that a process of this machine belongs to; empty when none."""
-        raise NotImplementedError
+        return attribution.run_of_pid(pid, self._runs)
 
     async def close(self, *, stop_tasks: bool) -> None:
         """Let go of the tasks, or with `stop_tasks` stop them (NODE_SHUTDOWN) and wait."""
-        raise NotImplementedError
+        if stop_tasks:
+            for run in self._runs.values():
+                grace = run.intent.request.grace_seconds
+                await self._request_stop(run, StopRequest(grace, Cause.NODE_SHUTDOWN))
+            await asyncio.gather(*(run.ended.wait() for run in self._runs.values()))
+        for duty in self._duties:
+            duty.cancel()
+        for run in self._runs.values():
+            run.drop_pidfd()
+            for reader in run.readers:
+                reader.close()
+        if self._inotify:
+            self._inotify.close()
+            self._inotify = None
+        self._spawner.close()
+
+
+def _poke(folder: Path) -> None:
+    """Have the shim look at the newest request to stop; without a shim nothing happens.
+
+    The way through /proc keeps the socket's address below its 107 bytes however long the path is.
+    """
+    with contextlib.suppress(OSError):
+        held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as poker:
+                poker.setblocking(False)
+                poker.sendto(b"!", f"/proc/self/fd/{held}/{rundir.CONTROL}")
+        finally:
+            os.close(held)
+
+
+def _remove(folder: Path, intent: Intent) -> None:
+    remains.group_of(folder, intent).remove(patience_seconds=0)
+    # Renamed first: a run folder that is removed by halves would be read as another story.
+    trash = folder.with_name(f"{adoption.TRASH}{folder.name}")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""Namespaces without bubblewrap: own processes, ipc, host name, /proc and /tmp.
+
+This is the level below the sandbox: the machine's files stay as they are, apart from the folders
+that are hidden. It keeps tasks from seeing and signalling each other, not from reading files.
+"""
+
+import ctypes
+import os
+
+from windlass_agent import processes
+from windlass_agent.rundir import Intent
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_REMOUNT = 32
+MS_BIND = 4096
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, doing: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{doing}: {os.strerror(number)}")
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    encoded = os.fsencode(kind) if kind else None
+    result = _libc.mount(
+        os.fsencode(source),
+        os.fsencode(target),
+        encoded,
+        ctypes.c_ulong(flags),
+        os.fsencode(data),
+    )
+    _check(result, f"mount {target}")
+
+
+def unshare() -> None:
+    """Leave the machine's namespaces; the next child is pid 1 of the new one.
+
+    Raises:
+        OSError: If the kernel refuses.
+    """
+    flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID
+    user, group = os.geteuid(), os.getegid()
+    if user != 0:
+        _check(_libc.unshare(CLONE_NEWUSER), "unshare user")
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{user} {user} 1")
+        _write("/proc/self/gid_map", f"{group} {group} 1")
+    _check(_libc.unshare(flags), "unshare")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:  # noqa: PTH123
+        file.write(text)
+
+
+def arrange(intent: Intent, work: str) -> None:
+    """Make the task's own /proc and /tmp, as pid 1 of the new namespaces.
+
+    Raises:
+        OSError: If the kernel refuses.
+    """
+    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    held = os.open(work, os.O_PATH | os.O_DIRECTORY)
+    _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
+    _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108
+    for path in sorted(set(intent.setup.hidden_paths)):
+        if os.path.isdir(path):  # noqa: PTH112
+            _mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
+    os.makedirs(work, exist_ok=True)  # noqa: PTH103
+    _mount(f"/proc/self/fd/{held}", work, None, MS_BIND)
+    os.close(held)
+
+
+def enter(intent: Intent, work: str) -> None:
+    """Continue as pid 1 of new namespaces; the caller waits outside and ends as this one does.
+
+    Raises:
+        OSError: If the kernel refuses.
+    """
+    unshare()
+    alive, closed = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(alive)
+        _, raw = os.waitpid(child, 0)
+        os._exit(os.waitstatus_to_exitcode(raw) & 0xFF)
+    os.close(closed)
+    # getppid() is 0 in here, so a death of the parent before the prctl shows as a closed pipe.
+    processes.prctl(processes.PR_SET_PDEATHSIG, 9)
+    os.set_blocking(alive, False)
+    try:
+        if not os.read(alive, 1):
+            os._exit(1)
+    except BlockingIOError:
+        os.close(alive)
+    arrange(intent, work)

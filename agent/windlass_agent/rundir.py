@@ -1,0 +1,220 @@
+"""The folder of one run on the node: the truth that outlives the agent.
+
+```
+runs/<run id>.<epoch>/
+  intent.json    what to run and how; on disk before anything is started
+  shim.json      which process supervises the run; made once, and locked as long as that one lives
+  started.json   when the command started and what it really runs with
+  stop.json      the newest request to stop
+  control        a socket: one byte makes the shim read stop.json again
+  output.log     frames of output
+  result.json    how it ended; appears once, when every process of the run is gone
+  work/          the task's private directory
+```
+
+Each JSON file appears whole, by a rename or a link.
+"""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from windlass_agent.processes import Identity
+from windlass_agent.run_types import Cause, Isolation, Level, RunExit, RunRequest
+
+INTENT = "intent.json"
+SHIM = "shim.json"
+STARTED = "started.json"
+STOP = "stop.json"
+RESULT = "result.json"
+CONTROL = "control"
+LOG = "output.log"
+WORK = "work"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSetup:
+    """What the agent decides about every task of the node."""
+
+    isolation: Isolation
+    cgroup_bases: dict[str, str]
+    """Folder for the tasks' groups by controller; v2 has the one key `unified`."""
+    hidden_paths: tuple[str, ...] = ()
+    shared_paths: tuple[str, ...] = ()
+    """Folders that tasks may write to, such as a mounted file server."""
+    pids_limit: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a shim needs to know."""
+
+    request: RunRequest
+    setup: NodeSetup
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What became of an intent."""
+
+    start_time_ns: int
+    isolation: Isolation
+    task: Identity
+    """The topmost process of the task."""
+    cgroups: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """The newest request to stop."""
+
+    grace_seconds: float
+    cause: Cause
+
+
+def write_whole(path: str | Path, content: dict[str, Any], *, durable: bool) -> None:
+    """Replace a JSON file in one step; with `durable` it survives a power cut after return."""
+    target = os.fspath(path)
+    temporary = f"{target}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(fd, json.dumps(content).encode())
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(temporary, target)  # noqa: PTH104
+    if durable:
+        sync_folder(os.path.dirname(target) or ".")  # noqa: PTH120
+
+
+def sync_folder(path: str | Path) -> None:
+    """Bring the names in a folder to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read_json(path: str | Path) -> dict[str, Any] | None:
+    """The content of a JSON file; None if it is absent or cut by a power failure."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            content = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_intent(folder: Path, intent: Intent) -> None:
+    """Make a run's folder and its intent, both on the disk when this returns."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / WORK).mkdir(mode=0o700, exist_ok=True)
+    write_whole(folder / INTENT, asdict(intent), durable=True)
+    sync_folder(folder.parent)
+
+
+def read_intent(folder: str | Path) -> Intent | None:
+    """The intent of a run; None if there is none: then nothing was started."""
+    content = read_json(os.path.join(folder, INTENT))  # noqa: PTH118
+    if content is None:
+        return None
+    request, setup = content["request"], content["setup"]
+    for name in ("command", "gpu_uuids", "device_paths"):
+        request[name] = tuple(request[name])
+    request["min_isolation"] = Level(request["min_isolation"])
+    return Intent(
+        RunRequest(**request),
+        NodeSetup(
+            isolation=_isolation(setup["isolation"]),
+            cgroup_bases=setup["cgroup_bases"],
+            hidden_paths=tuple(setup["hidden_paths"]),
+            shared_paths=tuple(setup["shared_paths"]),
+            pids_limit=setup["pids_limit"],
+        ),
+    )
+
+
+def _isolation(content: dict[str, Any]) -> Isolation:
+    return Isolation(
+        level=Level(content["level"]),
+        cgroup_limits=tuple(content["cgroup_limits"]),
+        cgroup_version=content["cgroup_version"],
+        degraded_reason=content["degraded_reason"],
+    )
+
+
+def claim(folder: str | Path) -> int | None:
+    """Become the one supervisor that this run will ever have.
+
+    Returns:
+        A descriptor that holds the claim's lock; None if another process claimed the run.
+    """
+    target = os.path.join(folder, SHIM)  # noqa: PTH118
+    temporary = f"{target}.{os.getpid()}"
+    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    # Locked and filled before it gets its name: nobody ever sees a claim without its lock.
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.write(fd, json.dumps(asdict(Identity.of(os.getpid()))).encode())
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        os.close(fd)
+        return None
+    finally:
+        os.unlink(temporary)  # noqa: PTH108
+    return fd
+
+
+def read_claim(folder: Path) -> Identity | None:
+    """The process that claimed the run; None if none did."""
+    content = read_json(folder / SHIM)
+    return Identity(**content) if content else None
+
+
+def claim_is_held(folder: Path) -> bool:
+    """Whether the process that claimed the run still lives."""
+    try:
+        fd = os.open(folder / SHIM, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def read_started(folder: Path) -> Started | None:
+    """What the task runs with; None before its command runs."""
+    content = read_json(folder / STARTED)
+    if content is None:
+        return None
+    return Started(
+        content["start_time_ns"],
+        _isolation(content["isolation"]),
+        Identity(**content["task"]),
+        content["cgroups"],
+    )
+
+
+def read_stop(folder: str | Path) -> StopRequest | None:
+    """The newest request to stop."""
+    content = read_json(os.path.join(folder, STOP))  # noqa: PTH118
+    return StopRequest(content["grace_seconds"], Cause(content["cause"])) if content else None
+
+
+def read_result(folder: Path) -> RunExit | None:
+    """How the run ended; None if it has not."""
+    content = read_json(folder / RESULT)
+    if content is None:
+        return None
+    content["cause"] = Cause(content["cause"])
+    return RunExit(**content)
