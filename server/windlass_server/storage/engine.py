@@ -1,5 +1,6 @@
 """The database as the rest of the server sees it, whichever engine is behind."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -60,3 +61,18 @@ async def open_database(url: str) -> Database:
         return await PostgresqlDatabase.open(parsed)
     message = f"database url names {backend!r}; windlass knows sqlite and postgresql"
     raise BadConfiguration(message)
+
+
+def run_hooks(transaction: Transaction) -> None:
+    """Run what shall follow a commit.
+
+    A hook that fails is reported to the event loop and to nobody else: the write is durable, and
+    whoever asked for it must hear so.
+    """
+    for hook in transaction.hooks:
+        try:
+            hook()
+        except Exception as error:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a hook failed after its transaction was committed", "exception": error}
+            )

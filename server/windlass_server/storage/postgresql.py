@@ -1,15 +1,19 @@
 """PostgreSQL through psycopg's async driver; a transaction that loses a race is run again."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
+import psycopg
 from sqlalchemy import URL, Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from windlass_server.errors import BadConfiguration, Unavailable
-from windlass_server.storage.engine import Work
+from windlass_server.errors import BadConfiguration, LostRace, Unavailable
+from windlass_server.storage.engine import Work, run_hooks
 from windlass_server.storage.guard import require_decision
 from windlass_server.storage.migrations import migrate_connection
 from windlass_server.storage.transaction import Transaction
@@ -18,6 +22,8 @@ T = TypeVar("T")
 
 # serialization_failure, deadlock_detected: the whole transaction may be run again.
 _RETRYABLE = {"40001", "40P01"}
+# connection_exception, insufficient_resources, the server's shutting down.
+_GONE = ("08", "53", "57P")
 _OPEN_SECONDS = 10
 
 
@@ -46,8 +52,10 @@ class PostgresqlDatabase:
         try:
             async with engine.begin() as connection:
                 await connection.run_sync(migrate_connection)
-        except OperationalError as error:
+        except BaseException as error:
             await engine.dispose()
+            if not isinstance(error, DBAPIError):
+                raise
             reason = " ".join(str(error.orig).split())
             where = url.render_as_string(hide_password=True)
             message = f"cannot open the database {where}: {reason}"
@@ -57,18 +65,18 @@ class PostgresqlDatabase:
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one snapshot."""
         require_decision()
-        async with self._engine.connect() as connection:
-            await connection.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-            return await connection.run_sync(lambda sync: work(Transaction(sync)))
+        with _reached():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                return await connection.run_sync(lambda sync: work(Transaction(sync)))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction of its own, again when it loses a race."""
         require_decision()
         result, transaction = await self._attempts(work)
-        for hook in transaction.hooks:
-            hook()
+        run_hooks(transaction)
         return result
 
     async def _attempts(self, work: Work[T]) -> tuple[T, Transaction]:
@@ -87,19 +95,34 @@ class PostgresqlDatabase:
             transaction = Transaction(sync)
             return work(transaction), transaction
 
-        try:
+        with _reached():
             async with self._engine.begin() as connection:
                 return await connection.run_sync(run)
-        except OperationalError as error:
-            if error.connection_invalidated:
-                message = "the database cannot be reached"
-                raise Unavailable(message, reason="DATABASE_UNAVAILABLE") from error
-            raise
 
     async def close(self) -> None:
         """Give the connections back."""
         await asyncio.shield(self._engine.dispose())
 
 
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Raise Unavailable for a server that is not there, goes away, or has no connection left."""
+    try:
+        yield
+    except PoolTimeout as error:
+        message = "the database is too busy"
+        raise Unavailable(message, reason="DATABASE_UNAVAILABLE") from error
+    except DBAPIError as error:
+        # What the server refuses has a state; what never reached it has none.
+        state = getattr(error.orig, "sqlstate", None) or ""
+        lost = not state and isinstance(error.orig, psycopg.OperationalError)
+        if lost or state.startswith(_GONE):
+            message = "the database cannot be reached"
+            raise Unavailable(message, reason="DATABASE_UNAVAILABLE") from error
+        raise
+
+
 def _lost_a_race(error: BaseException) -> bool:
+    if isinstance(error, LostRace):
+        return True
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") in _RETRYABLE

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from windlass_server.errors import BadConfiguration
-from windlass_server.storage.engine import Work
+from windlass_server.storage.engine import Work, run_hooks
 from windlass_server.storage.guard import require_decision
-from windlass_server.storage.migrations import migrate
+from windlass_server.storage.migrations import HEAD, current_revision, migrate_connection
 from windlass_server.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -54,7 +54,9 @@ class SqliteDatabase:
         self._reader = _connect(path, readonly=True)
         self._pending: list[_Pending] = []
         self._wake = asyncio.Event()
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sqlite")
+        # Apart, so that no commit waits for long reads.
+        self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-commit")
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sqlite-read")
         self._steps = 0
         _driver(self._reader).set_progress_handler(self._count_steps, _STEPS_BETWEEN_CHECKS)
         self._task = asyncio.create_task(self._write_groups(), name="sqlite-writer")
@@ -64,11 +66,9 @@ class SqliteDatabase:
     async def open(cls, path: Path) -> "SqliteDatabase":
         """Open and migrate; `BadConfiguration` when the file cannot be used."""
         try:
-            engine = _engine(path)
-            await asyncio.to_thread(migrate, engine)
-            engine.dispose()
+            await asyncio.to_thread(_migrate, path)
             return cls(path)
-        except (OperationalError, sqlite3.Error) as error:
+        except (DBAPIError, sqlite3.Error) as error:
             reason = str(getattr(error, "orig", error))
             message = f"cannot open the database {path}: {reason}"
             raise BadConfiguration(message) from None
@@ -83,7 +83,8 @@ class SqliteDatabase:
             if "interrupted" not in str(error.orig):
                 raise
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._long_read, work)
+        context = contextvars.copy_context()
+        return await loop.run_in_executor(self._threads, context.run, self._long_read, work)
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` with the group that is being gathered; returns after its commit."""
@@ -101,6 +102,7 @@ class SqliteDatabase:
         self._closing = True
         self._wake.set()
         await self._task
+        self._committer.shutdown()
         self._threads.shutdown()
         self._reader.close()
         self._writer.close()
@@ -126,52 +128,60 @@ class SqliteDatabase:
                 await self._wake.wait()
                 continue
             group, self._pending = self._pending[:_MAX_GROUP], self._pending[_MAX_GROUP:]
-            await self._write_group([one for one in group if not one.done.cancelled()])
+            if group := [one for one in group if not one.done.cancelled()]:
+                await self._write_group(group)
 
     async def _write_group(self, group: list[_Pending]) -> None:
         """Run each write in a savepoint of one transaction, commit once, then tell everyone."""
         driver = _driver(self._writer)
         loop = asyncio.get_running_loop()
-        outcomes: list[tuple[_Pending, Transaction, Any, BaseException | None]] = []
         try:
             driver.execute("BEGIN IMMEDIATE")
-            for pending in group:
-                transaction = Transaction(self._writer)
-                result, error = pending.context.run(_attempt, driver, pending.work, transaction)
-                outcomes.append((pending, transaction, result, error))
-            await loop.run_in_executor(self._threads, driver.commit)
+            outcomes = [one.context.run(_attempt, self._writer, one) for one in group]
+            await loop.run_in_executor(self._committer, driver.commit)
         except Exception as error:
             # Nothing of the group is durable (disk full, I/O error): everyone hears of it.
+            outcomes = [_Outcome(one, None, None, error) for one in group]
             if driver.in_transaction:
                 driver.rollback()
-            for pending in group:
-                if not pending.done.done():
-                    pending.done.set_exception(error)
+        for outcome in outcomes:
+            outcome.tell()
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of a write; its transaction where there is something to follow the commit."""
+
+    pending: _Pending
+    transaction: Transaction | None
+    result: Any
+    error: Exception | None
+
+    def tell(self) -> None:
+        if self.transaction is not None:
+            run_hooks(self.transaction)
+        done = self.pending.done
+        # Whoever asked may have gone; what was written is written all the same.
+        if done.done():
             return
-        for pending, transaction, result, error in outcomes:
-            if error is None:
-                for hook in transaction.hooks:
-                    hook()
-            if pending.done.done():
-                continue
-            if error is None:
-                pending.done.set_result(result)
-            else:
-                pending.done.set_exception(error)
+        if self.error is not None:
+            done.set_exception(self.error)
+        else:
+            done.set_result(self.result)
 
 
-def _attempt(
-    driver: sqlite3.Connection, work: Callable[[Transaction], Any], transaction: Transaction
-) -> tuple[Any, Exception | None]:
+def _attempt(connection: Connection, pending: _Pending) -> _Outcome:
+    driver = _driver(connection)
+    transaction = Transaction(connection)
     driver.execute("SAVEPOINT one")
     try:
-        result = work(transaction)
+        result = pending.work(transaction)
     except Exception as error:
         driver.execute("ROLLBACK TO one")
         driver.execute("RELEASE one")
-        return None, error
+        return _Outcome(pending, None, None, error)
     driver.execute("RELEASE one")
-    return result, None
+    return _Outcome(pending, transaction, result, None)
 
 
 def _run(connection: Connection, work: Work[T], begin: str) -> T:
@@ -181,6 +191,31 @@ def _run(connection: Connection, work: Work[T], begin: str) -> T:
         return work(Transaction(connection))
     finally:
         driver.rollback()
+
+
+def _migrate(path: Path) -> None:
+    """Bring the file to HEAD in one transaction; another process that does so is waited for."""
+    engine = _engine(path)
+    try:
+        with engine.connect() as connection:
+            if current_revision(connection) == HEAD:
+                return
+            driver = _driver(connection)
+            # A table is changed by copying it, which its references would forbid.
+            driver.execute("PRAGMA foreign_keys = OFF")
+            driver.execute("BEGIN IMMEDIATE")
+            try:
+                migrate_connection(connection)
+                broken = driver.execute("PRAGMA foreign_key_check").fetchone()
+                if broken is not None:
+                    message = f"{path} has rows of {broken[0]} that refer to nothing"
+                    raise BadConfiguration(message)
+                driver.commit()
+            finally:
+                if driver.in_transaction:
+                    driver.rollback()
+    finally:
+        engine.dispose()
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -2,31 +2,34 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, inspect, text
+
+from windlass_server.errors import BadConfiguration
 
 # Raised with each new file in versions/; a test compares the two.
 HEAD = "0001"
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the database behind `engine` to HEAD."""
-    with engine.connect() as connection:
-        migrate_connection(connection)
-
-
 def migrate_connection(connection: Connection) -> None:
-    """Bring the database to HEAD, inside the caller's transaction where there is one.
+    """Bring the database to HEAD, inside the transaction that the caller began.
 
     Alembic takes longer to import than the whole check takes, so it is imported only when there is
     something to do.
+
+    Raises:
+        BadConfiguration: a newer windlass has used the database.
     """
-    if current_revision(connection) == HEAD:
+    revision = current_revision(connection)
+    if revision == HEAD:
         return
+    if revision is not None and revision > HEAD:
+        message = f"the database is at revision {revision}; this windlass knows {HEAD} at most"
+        raise BadConfiguration(message)
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

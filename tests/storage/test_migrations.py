@@ -1,0 +1,64 @@
+"""The migrations lead both engines from nothing to what the tables' classes say."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from windlass_server.errors import BadConfiguration
+from windlass_server.storage import migrations
+from windlass_server.storage.engine import open_database
+from windlass_server.storage.migrations import HEAD, current_revision, migrate_connection
+from windlass_server.storage.migrations.draft import differences
+
+from tests.support.databases import ENGINES, Engines
+
+VERSIONS = Path(migrations.__file__).parent / "versions"
+
+
+def test_head_is_the_newest_file() -> None:
+    assert max(path.name[:4] for path in VERSIONS.glob("[0-9]*.py")) == HEAD
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_from_nothing_to_head_and_as_the_classes_say(engines: Engines, name: str) -> None:
+    engine = create_engine(engines.by_name(name).new(migrated=False))
+    with engine.begin() as connection:
+        assert current_revision(connection) is None
+        migrate_connection(connection)
+        assert current_revision(connection) == HEAD
+        assert differences(connection) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+async def test_opening_migrates_once(engines: Engines, name: str) -> None:
+    url = engines.by_name(name).new(migrated=False)
+    for _ in range(2):
+        await (await open_database(url)).close()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert current_revision(connection) == HEAD
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+async def test_a_database_of_a_newer_windlass_is_refused(engines: Engines, name: str) -> None:
+    url = engines.by_name(name).new(migrated=True)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(BadConfiguration, match="revision 9999"):
+        await open_database(url)
+
+
+def test_the_queue_is_read_by_its_index(engines: Engines) -> None:
+    """SQLite cannot compare this index with the classes, so its use is looked at instead."""
+    engine = create_engine(engines.by_name("sqlite").new(migrated=True))
+    with engine.connect() as connection:
+        query = "SELECT job_id FROM jobs WHERE status = 1 ORDER BY priority DESC, job_id"
+        steps = connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all()
+    engine.dispose()
+    plan = " ".join(step[-1] for step in steps)
+    assert "jobs_waiting" in plan
+    assert "TEMP B-TREE" not in plan

