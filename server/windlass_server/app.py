@@ -37,7 +37,7 @@ from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
-from windlass_server.resources.capacity import declared_pools
+from windlass_server.resources.capacity import pools
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
@@ -147,8 +147,7 @@ class App:
 
         # What there is to run on.
         telemetry = LatestTelemetry()
-        pools = declared_pools(config.pools)
-        cluster = Cluster(database, pools, telemetry.is_healthy)
+        cluster = Cluster(database, pools(config.pools), telemetry.is_healthy)
         registry = NodeRegistry()
 
         # Jobs, their runs and their logs.

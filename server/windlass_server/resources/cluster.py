@@ -1,9 +1,9 @@
 """What the cluster has, as the last look at it saw it: for deciding about submissions at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from windlass_server.errors import FieldViolation, InvalidInput
-from windlass_server.resources.capacity import node_states
+from windlass_server.resources.capacity import IsHealthy, node_states
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
 from windlass_server.storage.engine import Database
@@ -14,12 +14,10 @@ class Cluster:
     """The nodes, kept in memory between looks, and the pools that the operator declared.
 
     Args:
-        is_healthy: whether a GPU, by UUID, can be given to jobs as far as telemetry says.
+        is_healthy: whether a GPU can be given to jobs, as far as its node has said.
     """
 
-    def __init__(
-        self, database: Database, pools: Sequence[Pool], is_healthy: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, database: Database, pools: Sequence[Pool], is_healthy: IsHealthy) -> None:
         self._database = database
         self.pools = tuple(pools)
         self._is_healthy = is_healthy
@@ -57,7 +55,9 @@ class Cluster:
         if unsatisfiable is None:
             return
         dimension = unsatisfiable.dimension
-        field = "job.min_isolation" if dimension == "min_isolation" else f"job.resources.{dimension}"
+        field = (
+            "job.min_isolation" if dimension == "min_isolation" else f"job.resources.{dimension}"
+        )
         reason = "UNSATISFIABLE_RESOURCES"
         raise InvalidInput(
             unsatisfiable.message,

@@ -20,8 +20,9 @@ from windlass_server.storage.transaction import Transaction
 
 T = TypeVar("T")
 
-# serialization_failure, deadlock_detected: the whole transaction may be run again.
-_RETRYABLE = {"40001", "40P01"}
+# serialization_failure, deadlock_detected, and unique_violation: keys are chosen by reading, so that
+# whoever runs again finds what the other one stored.
+_RETRYABLE = {"40001", "40P01", "23505"}
 # connection_exception, insufficient_resources, the server's shutting down.
 _GONE = ("08", "53", "57P")
 _OPEN_SECONDS = 10

@@ -1,0 +1,56 @@
+"""Builders of jobs, so that tests say only what matters to them."""
+
+from typing import Any
+
+from windlass_server.ids import IdSource
+from windlass_server.jobs.states import Status
+from windlass_server.storage.transaction import Transaction
+
+from tests.support.fake_clock import START, FakeClock
+
+_ids = IdSource(FakeClock())
+
+
+def job_columns(**values: Any) -> dict[str, Any]:
+    """Every column of a queued job of project `default`, with these values instead."""
+    return {
+        "job_id": _ids.new("job"),
+        "project": "default",
+        "name": "train",
+        "user": "ada",
+        "queue": "default",
+        "priority": 0,
+        "status": int(Status.QUEUED),
+        "status_reason": "NO_NODES",
+        "status_message": "no node has joined the cluster yet",
+        "version": 1,
+        "spec": b"",
+        "cpu_millis": 1000,
+        "memory_bytes": 1 << 28,
+        "gpu_count": 0,
+        "gpu_type": "",
+        "min_isolation": 0,
+        "attempt": 0,
+        "run_id": "",
+        "node_id": "",
+        "gpu_uuids": "",
+        "isolation": b"",
+        "exit_code": None,
+        "exit_signal": None,
+        "created_at": START,
+        "started_at": None,
+        "ended_at": None,
+    } | values
+
+
+def add_projects(tx: Transaction, *projects: str) -> None:
+    """The organisation and its projects, which jobs point to."""
+    tx.access.found_organisation("windlass", "windlass", START)
+    for project in projects:
+        tx.access.add_project(project, "windlass", "", START)
+
+
+def add_jobs(tx: Transaction, *jobs: dict[str, Any], labels: dict[str, str] | None = None) -> None:
+    """Store jobs, each with the same labels."""
+    for job in jobs:
+        tx.jobs.add(job, labels or {})
