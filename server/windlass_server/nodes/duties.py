@@ -1,0 +1,52 @@
+"""What a node's streams ask of the rest of the server."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from windlass.agents.v1 import agent_pb2
+
+
+class Members(Protocol):
+    """Keeps what is known of nodes."""
+
+    async def hello(self, node_id: str, inventory: agent_pb2.Inventory) -> int:
+        """Store what a node has, and that it is connected; returns when it was seen (µs).
+
+        Raises:
+            InvalidInput: the inventory cannot be one.
+            NotFound: there is no such node.
+        """
+        ...
+
+    async def touch(self, node_id: str) -> int:
+        """Store that a node was heard; returns when (µs)."""
+        ...
+
+    async def lost(self, node_id: str, *, seen_at: int) -> None:
+        """Store that a node is not connected, unless it was heard after `seen_at` (µs)."""
+        ...
+
+
+class Runs(Protocol):
+    """Takes the nodes' word on runs, and says what the server wants of them."""
+
+    async def report(
+        self, node_id: str, report: agent_pb2.RunReport
+    ) -> agent_pb2.RunDirective | None:
+        """Take a node's report; answers the directive that follows from it, if any."""
+        ...
+
+    async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
+        """What the server wants of every run that this node may not drop yet."""
+        ...
+
+    async def owns(self, node_id: str, run_id: str, epoch: int) -> bool:
+        """Whether a run of this epoch was placed on this node."""
+        ...
+
+    async def log_complete(self, run_id: str, position: int) -> agent_pb2.RunDirective | None:
+        """Note that the server holds a run's log up to `position`.
+
+        Answers the directive to forget the run when it has ended and its log is whole.
+        """
+        ...

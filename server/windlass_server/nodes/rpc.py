@@ -1,0 +1,80 @@
+"""The agents' private API: connects streams with their sessions."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from windlass.agents.v1 import agent_pb2, agents_service_pb2
+
+from windlass_server.clock import Clock
+from windlass_server.nodes.duties import Runs
+from windlass_server.nodes.registry import NodeRegistry
+from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
+from windlass_server.objects.logs import LogStore
+from windlass_server.resources.membership import Membership
+from windlass_server.rpc.call import Call
+from windlass_server.telemetry.latest import LatestTelemetry
+
+
+class AgentsRpc:
+    """Servicer of `windlass.agents.v1.AgentsService`."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        registry: NodeRegistry,
+        runs: Runs,
+        logs: LogStore,
+        latest: LatestTelemetry,
+        clock: Clock,
+    ) -> None:
+        self._membership = membership
+        self._registry = registry
+        self._runs = runs
+        self._logs = logs
+        self._latest = latest
+        self._clock = clock
+
+    async def Join(
+        self, request: agents_service_pb2.JoinRequest, _call: Call
+    ) -> agents_service_pb2.JoinResponse:
+        node_id = await self._membership.join(
+            request.join_token, request.public_key, request.inventory
+        )
+        return agents_service_pb2.JoinResponse(node_id=node_id)
+
+    async def OpenSession(
+        self, requests: AsyncIterator[agents_service_pb2.OpenSessionRequest], call: Call
+    ) -> AsyncIterator[agents_service_pb2.OpenSessionResponse]:
+        session = self._registry.control(call.caller.node_id, _control_messages(requests))
+        async with aclosing(session) as answers:
+            async for message in answers:
+                yield agents_service_pb2.OpenSessionResponse(message=message)
+
+    async def StreamTelemetry(
+        self, requests: AsyncIterator[agents_service_pb2.StreamTelemetryRequest], call: Call
+    ) -> AsyncIterator[agents_service_pb2.StreamTelemetryResponse]:
+        session = TelemetrySession(
+            call.caller.node_id,
+            self._logs,
+            self._latest,
+            self._runs,
+            self._clock,
+            self._registry.tell,
+        )
+        async with aclosing(telemetry(session, _telemetry_messages(requests))) as replies:
+            async for message in replies:
+                yield agents_service_pb2.StreamTelemetryResponse(message=message)
+
+
+async def _control_messages(
+    requests: AsyncIterator[agents_service_pb2.OpenSessionRequest],
+) -> AsyncIterator[agent_pb2.AgentMessage]:
+    async for request in requests:
+        yield request.message
+
+
+async def _telemetry_messages(
+    requests: AsyncIterator[agents_service_pb2.StreamTelemetryRequest],
+) -> AsyncIterator[agent_pb2.TelemetryMessage]:
+    async for request in requests:
+        yield request.message

@@ -1,0 +1,165 @@
+"""The telemetry stream of one node: samples under credit, logs without loss.
+
+Apart from control, so that bulk never delays that.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+from google.protobuf.duration_pb2 import Duration
+from windlass.agents.v1 import agent_pb2
+
+from windlass_server.clock import Clock
+from windlass_server.errors import Unavailable
+from windlass_server.nodes.duties import Runs
+from windlass_server.nodes.exchange import exchange
+from windlass_server.nodes.outbox import Outbox
+from windlass_server.objects.logs import LogRefused, LogStore
+from windlass_server.telemetry.latest import LatestTelemetry
+
+_log = logging.getLogger(__name__)
+
+CREDIT_BATCHES = 10
+MIN_INTERVAL_SECONDS = 1.0
+# Batches of logs that are on their way to the disk at the same time.
+_APPENDS_AT_ONCE = 16
+_REMEMBERED_RUNS = 4096
+
+Tell = Callable[[str, agent_pb2.RunDirective], None]
+
+
+class TelemetrySession:
+    """One stream. Give it what comes by `on`; send what is in `outbox` until that is closed.
+
+    Args:
+        node_id: the node, as its credential proved.
+        logs: where output goes.
+        latest: where samples go.
+        runs: knows whose run is whose.
+        tell: sends a directive on the node's control session.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        logs: LogStore,
+        latest: LatestTelemetry,
+        runs: Runs,
+        clock: Clock,
+        tell: Tell,
+    ) -> None:
+        self.outbox: Outbox[agent_pb2.TelemetryReply] = Outbox()
+        self._node_id = node_id
+        self._logs = logs
+        self._latest = latest
+        self._runs = runs
+        self._clock = clock
+        self._tell = tell
+        self._owned: OrderedDict[tuple[str, int], bool] = OrderedDict()
+        self._credit = 0
+        self._last_sample = float("-inf")
+        self._appends: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(_APPENDS_AT_ONCE)
+        self._grant()
+
+    async def on(self, message: agent_pb2.TelemetryMessage) -> None:
+        """Take in a message of the agent, in the order in which they come."""
+        kind = message.WhichOneof("content")
+        if kind == "samples":
+            self._on_samples(message.samples)
+        elif kind == "logs":
+            await self._on_logs(message.logs)
+
+    async def read(self, messages: AsyncIterator[agent_pb2.TelemetryMessage]) -> None:
+        """Take in all messages, and wait until what they brought is on disk."""
+        try:
+            async for message in messages:
+                await self.on(message)
+            await asyncio.gather(*self._appends)
+        finally:
+            for append in self._appends:
+                append.cancel()
+
+    def _on_samples(self, batch: agent_pb2.SampleBatch) -> None:
+        """Keep a batch, unless it came without credit or much too soon after the last."""
+        if self._credit <= 0:
+            return
+        self._credit -= 1
+        now = self._clock.monotonic()
+        if now - self._last_sample >= MIN_INTERVAL_SECONDS / 2:
+            self._last_sample = now
+            self._latest.take(self._node_id, batch)
+        if self._credit <= CREDIT_BATCHES // 2:
+            self._grant()
+
+    def _grant(self) -> None:
+        # Added to what is left here: the agent may have sent that before it hears of this.
+        self._credit += CREDIT_BATCHES
+        interval = Duration()
+        interval.FromNanoseconds(int(MIN_INTERVAL_SECONDS * 1e9))
+        credit = agent_pb2.SampleCredit(batches=CREDIT_BATCHES, min_interval=interval)
+        self.outbox.put("credit", agent_pb2.TelemetryReply(credit=credit))
+
+    async def _on_logs(self, batch: agent_pb2.LogBatch) -> None:
+        """Begin to store a batch. Batches of a run are begun in order, which is kept from there."""
+        if not await self._owns(batch.run_id, batch.epoch):
+            return
+        await self._room.acquire()
+        append = asyncio.create_task(self._append(batch))
+        self._appends.add(append)
+        append.add_done_callback(self._appended)
+
+    def _appended(self, append: asyncio.Task[None]) -> None:
+        self._room.release()
+        self._appends.discard(append)
+        if not append.cancelled() and (error := append.exception()) is not None:
+            assert isinstance(error, Exception)
+            self.outbox.close(error)
+
+    async def _append(self, batch: agent_pb2.LogBatch) -> None:
+        try:
+            end = await self._logs.append(batch.run_id, batch.position, batch.frames)
+        except LogRefused as refusal:
+            if refusal.reason == "LOG_GAP":
+                # The agent has to ask anew from where to go on, which it does on a new stream.
+                raise
+            _log.warning("node %s, log of %s: %s", self._node_id, batch.run_id, refusal.message)
+            self._ack(batch.run_id, refusal.end)
+            return
+        except OSError as error:
+            _log.exception("the log of %s cannot be written", batch.run_id)
+            text = "logs cannot be written now"
+            raise Unavailable(text, reason="LOG_NOT_WRITABLE", retry_seconds=5.0) from error
+        self._ack(batch.run_id, end)
+        directive = await self._runs.log_complete(batch.run_id, end)
+        if directive is not None:
+            self._tell(self._node_id, directive)
+
+    def _ack(self, run_id: str, position: int) -> None:
+        ack = agent_pb2.LogAck(run_id=run_id, position=position)
+        self.outbox.put(("ack", run_id), agent_pb2.TelemetryReply(log_ack=ack))
+
+    async def _owns(self, run_id: str, epoch: int) -> bool:
+        """Whether the node may write this log; asked once, and logged once when not."""
+        key = (run_id, epoch)
+        owns = self._owned.get(key)
+        if owns is None:
+            owns = await self._runs.owns(self._node_id, run_id, epoch)
+            if not owns:
+                _log.warning("node %s sends the log of %s, not its run", self._node_id, run_id[:64])
+            self._owned[key] = owns
+            if len(self._owned) > _REMEMBERED_RUNS:
+                self._owned.popitem(last=False)
+        return owns
+
+
+async def telemetry(
+    session: TelemetrySession, messages: AsyncIterator[agent_pb2.TelemetryMessage]
+) -> AsyncGenerator[agent_pb2.TelemetryReply]:
+    """One stream: takes in the agent's messages and yields what to send, until either ends."""
+    async with aclosing(exchange(session.outbox, session.read(messages))) as replies:
+        async for reply in replies:
+            yield reply

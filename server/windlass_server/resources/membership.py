@@ -1,0 +1,216 @@
+"""Nodes come and go: joining, saying hello, being lost. Their runs are not touched by any of it."""
+
+from collections.abc import Callable
+
+from windlass.agents.v1 import agent_pb2
+
+from windlass_server.access.policy import ORGANISATION, absent
+from windlass_server.access.service import AccessService
+from windlass_server.clock import Clock
+from windlass_server.errors import InvalidInput, Unauthenticated
+from windlass_server.ids import IdSource
+from windlass_server.resources.rules import GpuShape, NodeShape, shape_violations
+from windlass_server.resources.states import Event, Status, after
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import NodeRow
+from windlass_server.storage.transaction import Transaction
+from windlass_server.telemetry.latest import LatestTelemetry
+
+_CONNECTED = ("AGENT_CONNECTED", "its agent is connected")
+_JOINED = ("AGENT_NEVER_CONNECTED", "it has joined; its agent has not connected yet")
+_DISCONNECTED = ("AGENT_DISCONNECTED", "its agent is not connected; its runs are held, not failed")
+_RESTARTED = ("SERVER_RESTARTED", "the server was restarted; its agent has not connected yet")
+
+
+class Membership:
+    """Keeps which nodes there are, what they have, and whether they are connected.
+
+    Args:
+        access: uses join tokens up.
+        latest: forgets the GPUs that a node does not have any more.
+        capacity_changed: called when a node joined, came, went, or has something else to give.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        access: AccessService,
+        latest: LatestTelemetry,
+        clock: Clock,
+        ids: IdSource,
+        capacity_changed: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._latest = latest
+        self._clock = clock
+        self._ids = ids
+        self._capacity_changed = capacity_changed
+
+    async def join(self, token: str, public_key: bytes, inventory: agent_pb2.Inventory) -> str:
+        """Trade a join token for a node's id, at once for good.
+
+        The same key gets the same node, so that an agent whose answer was lost can ask again: with
+        the token that it used, or with a fresh one, which is used up then.
+
+        Args:
+            token: the join token.
+            public_key: the node's raw Ed25519 key.
+            inventory: what the node has.
+
+        Raises:
+            Unauthenticated: the token is not known, has expired, or another node has used it.
+            InvalidInput: the inventory cannot be one.
+        """
+        _check(inventory)
+
+        def store(tx: Transaction) -> str:
+            known = tx.nodes.by_public_key(public_key)
+            if known is not None and self._access.joined_node(tx, token) == known.node_id:
+                return known.node_id
+            node_id = known.node_id if known is not None else self._ids.new("node")
+            now = self._clock.now()
+            try:
+                self._access.consume_join_token(tx, token, node_id, now)
+            except Unauthenticated:
+                # The same node may have asked twice at once, and the other one was first.
+                known = tx.nodes.by_public_key(public_key)
+                if known is None or self._access.joined_node(tx, token) != known.node_id:
+                    raise
+                return known.node_id
+            if known is None:
+                self._add(tx, node_id, public_key, inventory, now)
+            return node_id
+
+        return await self._database.write(store)
+
+    async def hello(self, node_id: str, inventory: agent_pb2.Inventory) -> int:
+        """Store what a node has, and that it is connected; returns when (µs).
+
+        Raises:
+            InvalidInput: the inventory cannot be one.
+            NotFound: there is no such node.
+        """
+        _check(inventory)
+        now = self._clock.now()
+
+        def store(tx: Transaction) -> None:
+            node = tx.nodes.get(node_id)
+            if node is None:
+                raise absent("node", node_id)
+            reason, message = _CONNECTED
+            tx.nodes.hello(
+                node_id,
+                name=inventory.hostname,
+                inventory=inventory.SerializeToString(),
+                cpu_millis=inventory.cpu_millis,
+                memory_bytes=inventory.memory_bytes,
+                reason=reason,
+                message=message,
+                at=now,
+            )
+            status = after(node.status, Event.HELLO)
+            if status != node.status:
+                _record(tx, node_id, status, _CONNECTED, node_id, now)
+            tx.after_commit(self._capacity_changed)
+
+        await self._database.write(store)
+        self._latest.keep_gpus(node_id, [gpu.uuid for gpu in inventory.gpus])
+        return now
+
+    async def touch(self, node_id: str) -> int:
+        """Store that a node was heard; returns when (µs)."""
+        now = self._clock.now()
+        await self._database.write(lambda tx: tx.nodes.touch(node_id, now))
+        return now
+
+    async def lost(self, node_id: str, *, seen_at: int) -> None:
+        """Store that a node is not connected, unless it was heard after `seen_at` (µs).
+
+        What runs on it is held, not failed: it may well go on.
+        """
+        await self._database.write(
+            lambda tx: self._lose(tx, node_id, seen_at, _DISCONNECTED, "nodes")
+        )
+
+    async def server_started(self) -> None:
+        """Store that no node is connected, until they say hello."""
+
+        def store(tx: Transaction) -> None:
+            for node in tx.nodes.all():
+                self._lose(tx, node.node_id, node.last_seen_at, _RESTARTED, "server")
+
+        await self._database.write(store)
+
+    def _lose(
+        self, tx: Transaction, node_id: str, seen_at: int, why: tuple[str, str], actor: str
+    ) -> None:
+        reason, message = why
+        if tx.nodes.mark_unreachable(node_id, seen_at=seen_at, reason=reason, message=message):
+            status = after(Status.READY, Event.LOSE)
+            _record(tx, node_id, status, why, actor, self._clock.now())
+            tx.after_commit(self._capacity_changed)
+
+    def _add(
+        self,
+        tx: Transaction,
+        node_id: str,
+        public_key: bytes,
+        inventory: agent_pb2.Inventory,
+        now: int,
+    ) -> None:
+        reason, message = _JOINED
+        row = NodeRow(
+            node_id=node_id,
+            name=inventory.hostname,
+            public_key=public_key,
+            status=Status.UNREACHABLE,
+            status_reason=reason,
+            status_message=message,
+            inventory=inventory.SerializeToString(),
+            cpu_millis=inventory.cpu_millis,
+            memory_bytes=inventory.memory_bytes,
+            cpu_held=0,
+            memory_held=0,
+            shrunk=False,
+            created_at=now,
+            last_seen_at=now,
+        )
+        tx.nodes.add(row.model_dump())
+        _record(tx, node_id, Status.UNREACHABLE, ("JOINED", message), node_id, now)
+        tx.after_commit(self._capacity_changed)
+
+
+def _record(
+    tx: Transaction, node_id: str, status: Status, why: tuple[str, str], actor: str, at: int
+) -> None:
+    reason, message = why
+    tx.events.record(
+        project=ORGANISATION,
+        object_id=node_id,
+        at=at,
+        actor=actor,
+        status=int(status),
+        reason=reason,
+        message=message,
+        run_id="",
+    )
+
+
+def _check(inventory: agent_pb2.Inventory) -> None:
+    shape = NodeShape(
+        cpu_millis=inventory.cpu_millis,
+        memory_bytes=inventory.memory_bytes,
+        gpus=tuple(GpuShape(gpu.uuid, gpu.gpu_type) for gpu in inventory.gpus),
+        texts={
+            "hostname": inventory.hostname,
+            "boot_id": inventory.boot_id,
+            "agent_version": inventory.agent_version,
+            "gpu_driver_version": inventory.gpu_driver_version,
+        },
+        labels=inventory.labels,
+    )
+    violations = shape_violations(shape)
+    if violations:
+        text = "the node's inventory cannot be one"
+        raise InvalidInput(text, reason="INVALID_INVENTORY", violations=violations)

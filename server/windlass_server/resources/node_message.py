@@ -1,0 +1,111 @@
+"""A node as the API shows it: its row, what it says of itself, and its newest values."""
+
+from windlass.agents.v1 import agent_pb2
+from windlass.agents.v1.agent_pb2 import Series
+from windlass.resources.v1 import node_pb2
+
+from windlass_server.resources.rules import free
+from windlass_server.resources.service import NodeView
+from windlass_server.telemetry.latest import LatestTelemetry, Values
+from windlass_server.timestamps import to_proto
+
+_UNHEALTHY = "its node reports that it must not be given to jobs"
+
+
+def node_message(view: NodeView, latest: LatestTelemetry) -> node_pb2.Node:
+    """The message; what nobody measured yet is left out."""
+    row, inventory = view.row, view.inventory
+    message = node_pb2.Node(
+        node_id=row.node_id,
+        name=row.name,
+        status=node_pb2.Node.Status.Name(row.status),
+        status_reason=row.status_reason,
+        status_message=row.status_message,
+        labels=inventory.labels,
+        capacity=node_pb2.Capacity(
+            cpu_millis=row.cpu_millis,
+            memory_bytes=row.memory_bytes,
+            gpu_count=len(inventory.gpus),
+        ),
+        gpus=[_gpu(view, gpu, latest) for gpu in inventory.gpus],
+        host=_host(latest.host(row.node_id)),
+        isolation=inventory.isolation,
+        agent_version=inventory.agent_version,
+        boot_id=inventory.boot_id,
+        create_time=to_proto(row.created_at),
+        last_seen_time=to_proto(row.last_seen_at),
+        runs=[
+            node_pb2.NodeRun(run_id=run.run_id, job_id=run.job_id, gpu_uuids=run.gpu_uuids)
+            for run in view.runs
+        ],
+        gpu_driver_version=inventory.gpu_driver_version,
+    )
+    message.available.CopyFrom(_available(view, message))
+    return message
+
+
+def _available(view: NodeView, message: node_pb2.Node) -> node_pb2.Capacity:
+    """What no run holds; a GPU that must not be given to jobs is not available either."""
+    idle = [gpu for gpu in message.gpus if not gpu.run_id and gpu.health == node_pb2.Gpu.HEALTHY]
+    return node_pb2.Capacity(
+        cpu_millis=free(view.row.cpu_millis, view.row.cpu_held),
+        memory_bytes=free(view.row.memory_bytes, view.row.memory_held),
+        gpu_count=len(idle),
+    )
+
+
+def _gpu(view: NodeView, gpu: agent_pb2.GpuDevice, latest: LatestTelemetry) -> node_pb2.Gpu:
+    node_id = view.row.node_id
+    healthy = latest.is_healthy(node_id, gpu.uuid)
+    message = node_pb2.Gpu(
+        uuid=gpu.uuid,
+        index=gpu.index,
+        model=gpu.model,
+        gpu_type=gpu.gpu_type,
+        memory_total_bytes=gpu.memory_total_bytes,
+        power_limit_watts=gpu.power_limit_watts,
+        health=node_pb2.Gpu.HEALTHY if healthy else node_pb2.Gpu.UNHEALTHY,
+        health_message="" if healthy else _UNHEALTHY,
+        run_id=view.holders.get(gpu.uuid, ""),
+    )
+    values = latest.gpu(node_id, gpu.uuid)
+    if values is not None:
+        _measured(message, values)
+    message.processes.extend(
+        node_pb2.GpuProcess(
+            pid=process.pid,
+            memory_used_bytes=process.memory_used_bytes,
+            run_id=process.run_id,
+            name=process.name,
+        )
+        for process in latest.processes(node_id, gpu.uuid)
+    )
+    return message
+
+
+def _measured(message: node_pb2.Gpu, values: Values) -> None:
+    """Fill in what was measured of a GPU."""
+    message.temperature_celsius = values.number(Series.GPU_TEMPERATURE_CELSIUS)
+    message.power_watts = values.number(Series.GPU_POWER_WATTS)
+    message.utilization_percent = values.number(Series.GPU_UTILIZATION_PERCENT)
+    message.sm_clock_mhz = values.number(Series.GPU_SM_CLOCK_MHZ)
+    message.memory_clock_mhz = values.number(Series.GPU_MEMORY_CLOCK_MHZ)
+    if values.has(Series.GPU_POWER_LIMIT_WATTS):
+        message.power_limit_watts = values.number(Series.GPU_POWER_LIMIT_WATTS)
+    if values.has(Series.GPU_MEMORY_TOTAL_BYTES):
+        message.memory_total_bytes = values.whole(Series.GPU_MEMORY_TOTAL_BYTES)
+    message.memory_used_bytes = values.whole(Series.GPU_MEMORY_USED_BYTES)
+    message.memory_free_bytes = free(message.memory_total_bytes, message.memory_used_bytes)
+    message.sample_time.CopyFrom(to_proto(values.sampled_at))
+
+
+def _host(values: Values | None) -> node_pb2.HostMetrics | None:
+    if values is None:
+        return None
+    return node_pb2.HostMetrics(
+        cpu_used_millis=values.number(Series.CPU_USED_MILLIS),
+        memory_used_bytes=values.whole(Series.MEMORY_USED_BYTES),
+        memory_total_bytes=values.whole(Series.MEMORY_TOTAL_BYTES),
+        load_1m=values.number(Series.LOAD_1M),
+        sample_time=to_proto(values.sampled_at),
+    )
