@@ -15,8 +15,12 @@ from windlass_client.settings import Settings
 
 _READY_EVERY = 0.1
 
-# Credentials of the user or of the server that are none of the agent's business.
-_NOT_FOR_THE_AGENT = ("WINDLASS_TOKEN", "WINDLASS_TOKEN_FILE", "WINDLASS_DATABASE_URL")
+# What configures the client is neither child's business: least of all the user's credential.
+_OF_THE_CLIENT = frozenset(
+    f"WINDLASS_{name}"
+    for name in ("SERVER", "TOKEN", "TOKEN_FILE", "PROJECT", "CA_FILE", "JOIN_TOKEN")
+)
+_OF_THE_AGENT = "WINDLASS_AGENT_"
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class Cluster:
         self.plan = plan
         self.ready = asyncio.Event()
         self._say = say
-        self._environ = dict(environ)
+        self._environ = {k: v for k, v in environ.items() if k not in _OF_THE_CLIENT}
         self._server = Child(
             "server", self._server_launch, say, output=output, patience=30, backoff=backoff
         )
@@ -179,13 +183,13 @@ class Cluster:
         return True
 
     async def _server_launch(self) -> Launch:
-        env = dict(self._environ)
+        env = {k: v for k, v in self._environ.items() if not k.startswith(_OF_THE_AGENT)}
         if self.plan.database_url:
             env["WINDLASS_DATABASE_URL"] = self.plan.database_url
         return Launch(self.plan.server_argv(), env)
 
     async def _agent_launch(self) -> Launch:
-        env = {k: v for k, v in self._environ.items() if k not in _NOT_FOR_THE_AGENT}
+        env = {k: v for k, v in self._environ.items() if k != "WINDLASS_DATABASE_URL"}
         if not self.plan.node_file.exists():
             env["WINDLASS_JOIN_TOKEN"] = await self._join_token()
         return Launch(self.plan.agent_argv(), env)

@@ -1,0 +1,334 @@
+import json
+import subprocess
+import sys
+
+import grpc
+import pytest
+from windlass.jobs.v1 import job_pb2
+from windlass_client.cli.output import bar, printable
+
+from tests.support.fake_api import Failure, a_node
+
+Job = job_pb2.Job
+
+
+def rows(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+def test_submit_prints_the_id_alone(windlass, plane):
+    done = windlass("submit", "--gpus", "1", "--", "python", "train.py", "--epochs", "3")
+    assert (done.exit_code, done.stdout) == (0, "job-1\n")
+    assert list(plane.state.jobs["job-1"].command) == ["python", "train.py", "--epochs", "3"]
+
+
+def test_submit_needs_no_dashes_before_the_command(windlass, plane):
+    assert windlass("submit", "-n", "x", "python", "-c", "--gpus", "9").exit_code == 0
+    job = plane.state.jobs["job-1"]
+    assert list(job.command) == ["python", "-c", "--gpus", "9"]
+    assert (job.name, job.resources.gpu_count) == ("x", 0)
+
+
+def test_submit_passes_every_option(windlass, plane):
+    done = windlass(
+        "submit", "--name", "n", "--gpus", "2", "--gpu-type", "H100", "--cpus", "1.5",
+        "--memory", "4GiB", "--env", "A=1", "--env", "B=x=y", "--label", "team=v", "--queue", "q",
+        "--priority", "-5", "--time-limit", "1h30m", "--workdir", "/w", "--project", "p",
+        "--", "true",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    job = plane.state.requests["SubmitJob"][0].job
+    assert dict(job.environment.variables) == {"A": "1", "B": "x=y"}
+    assert dict(job.labels) == {"team": "v"}
+    assert job.resources.memory_bytes == 4 * 2**30
+    assert job.resources.cpu_millis == 1500
+    assert (job.queue, job.priority, job.project) == ("q", -5, "p")
+    assert job.time_limit.seconds == 5400
+    assert job.environment.working_directory == "/w"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--memory", "lots"], "error: 'lots' is not a size"),
+        (["--cpus", "many"], "error: 'many' is not a number of CPUs"),
+        (["--time-limit", "soon"], "error: 'soon' is not a duration"),
+        (["--env", "novalue"], "error: --env 'novalue' is not KEY=VALUE"),
+        (["--server", "a:b"], "error: 'a:b' is not a server address"),
+    ],
+)
+def test_a_value_that_is_none_is_told_in_one_line_and_nothing_is_sent(
+    windlass, plane, arguments, words
+):
+    done = windlass("submit", *arguments, "--", "true")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(words)
+    assert done.stderr.count("\n") == 1
+    assert plane.state.calls == []
+
+
+def test_submit_without_a_command_is_a_usage_error(windlass):
+    assert windlass("submit").exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--wait", "--follow"])
+@pytest.mark.parametrize(("command", "code"), [(["true"], 0), (["exit", "7"], 7)])
+def test_waiting_and_following_exit_as_the_job_did(windlass, option, command, code):
+    assert windlass("submit", option, "--", *command).exit_code == code
+
+
+def test_following_prints_the_jobs_streams_where_they_belong(windlass):
+    done = windlass("submit", "--follow", "--", "true")
+    assert done.stdout == "line 1\nline 2\nline 3\nline 5\n"
+    assert done.stderr == "submitted job-1\nline 4\njob-1 SUCCEEDED\n"
+
+
+def test_following_survives_a_stream_that_breaks(windlass, plane):
+    plane.state.breaks = [(1, "abort"), (2, "silent")]
+    done = windlass("submit", "--follow", "--", "true")
+    assert done.stdout == "line 1\nline 2\nline 3\nline 5\n"
+
+
+def test_validate_only_submits_nothing(windlass, plane):
+    done = windlass("submit", "--validate-only", "--", "true")
+    assert "valid" in done.stdout
+    assert plane.state.jobs == {}
+
+
+def test_logs_can_start_near_the_end_and_behind_a_cursor(windlass):
+    windlass("submit", "--", "true")
+    assert windlass("logs", "job-1", "--tail", "1").stdout == "line 5\n"
+    assert windlass("logs", "job-1", "--cursor", "2").stdout == "line 3\nline 5\n"
+
+
+def test_logs_as_json_are_a_message_a_line_with_cursors(windlass):
+    windlass("submit", "--", "true")
+    messages = [
+        json.loads(line) for line in windlass("logs", "job-1", "-o", "json").stdout.splitlines()
+    ]
+    assert [m["cursor"] for m in messages] == ["1", "2", "3", "4", "5", "5"]
+    assert messages[3]["chunk"]["stream"] == "STDERR"
+    assert messages[5]["end"]["status"] == "SUCCEEDED"
+
+
+def test_jobs_list_shows_the_newest_first(windlass):
+    windlass("submit", "-n", "one", "--", "true")
+    windlass("submit", "-n", "two", "--gpus", "2", "--gpu-type", "H100", "--", "exit", "1")
+    done = windlass("jobs", "list")
+    heading, first, second = rows(done.stdout)
+    assert heading == ["JOB", "NAME", "STATUS", "GPUS", "USER", "AGE", "RAN", "WHY"]
+    assert first[:5] == ["job-2", "two", "FAILED", "2", "H100"]
+    assert second[:3] == ["job-1", "one", "SUCCEEDED"]
+    assert "\x1b" not in done.stdout
+
+
+def test_jobs_list_filters_by_status_and_says_when_it_cuts(windlass):
+    for command in (["true"], ["exit", "1"], ["true"]):
+        windlass("submit", "--", *command)
+    failed = json.loads(windlass("jobs", "list", "-s", "failed", "-o", "json").stdout)
+    assert [job["job_id"] for job in failed["jobs"]] == ["job-2"]
+    assert failed["next_page_token"] == ""
+    cut = windlass("jobs", "list", "--limit", "2")
+    assert len(rows(cut.stdout)) == 3
+    assert "--limit 0" in cut.stderr
+    assert len(rows(windlass("jobs", "list", "--limit", "0").stdout)) == 4
+
+
+def test_json_is_what_the_rest_api_prints(windlass):
+    windlass("submit", "--memory", "1GiB", "--", "true")
+    job = json.loads(windlass("jobs", "get", "job-1", "-o", "json").stdout)
+    assert job["job_id"] == "job-1"
+    assert job["status"] == "SUCCEEDED"
+    assert job["resources"] == {
+        "cpu_millis": "0", "memory_bytes": "1073741824", "gpu_count": 0, "gpu_type": "",
+    }  # fmt: skip
+    assert job["labels"] == {}
+    assert job["create_time"] == "2026-01-02T03:04:05Z"
+    assert "time_limit" not in job
+
+
+def test_jobs_get_shows_what_the_job_ran_with(windlass):
+    windlass("submit", "--", "sh", "-c", "echo $HOME")
+    shown = windlass("jobs", "get", "job-1").stdout
+    assert ["isolation", "SANDBOX"] in rows(shown)
+    assert "sh -c 'echo $HOME'" in shown
+
+
+def test_jobs_cancel_wait_and_events(windlass):
+    windlass("submit", "--", "forever")
+    assert windlass("jobs", "wait", "job-1", "--timeout", "10ms").exit_code == 3
+    assert windlass("jobs", "cancel", "job-1", "--reason", "enough").stdout == "job-1 CANCELLED\n"
+    assert windlass("jobs", "wait", "job-1").exit_code == 1
+    events = rows(windlass("jobs", "events", "job-1").stdout)
+    assert [row[3] for row in events[1:]] == ["SUBMITTED", "DONE"]
+
+
+def test_waiting_for_several_jobs_exits_as_the_first_that_failed(windlass):
+    for command in (["true"], ["exit", "5"], ["exit", "6"]):
+        windlass("submit", "--", *command)
+    assert windlass("jobs", "wait", "job-1", "job-2", "job-3").exit_code == 5
+
+
+@pytest.mark.parametrize("arguments", [["nodes"], ["nodes", "list"]])
+def test_nodes_are_listed_with_what_is_free(windlass, plane, arguments):
+    plane.state.nodes = [a_node()]
+    row = rows(windlass(*arguments).stdout)[1]
+    assert row[:6] == ["node-gpu-1", "gpu-1", "READY", "H100", "1/2", "7.5/8"]
+
+
+def test_nodes_get_shows_the_gpus(windlass, plane):
+    plane.state.nodes = [a_node()]
+    shown = windlass("nodes", "get", "node-gpu-1").stdout
+    assert "1 of 2 free" in shown
+    assert "93%" in shown
+
+
+def test_top_once_names_the_owning_job(windlass, plane):
+    plane.state.nodes = [a_node()]
+    done = windlass("top", "--once")
+    busy, free = rows(done.stdout)[1:]
+    assert "93%" in busy
+    assert "71°C" in busy
+    assert "640/700W" in busy
+    assert busy[-1] == "job-1"
+    assert free[-1] == "HEALTHY"
+    page = json.loads(windlass("top", "--once", "-o", "json").stdout)
+    assert page["nodes"][0]["gpus"][0]["run_id"] == "run-1"
+
+
+def test_credentials_are_made_listed_and_revoked(windlass):
+    assert windlass("token").stdout == "jwt\n"
+    made = windlass("api-keys", "create", "ci@example.com", "--role", "viewer", "--project", "v")
+    assert made.stdout == "wl_secret\n"
+    assert "key-1" in made.stderr
+    listed = windlass("api-keys", "list").stdout
+    assert "VIEWER" in listed
+    assert "wl_secret" not in listed
+    assert windlass("api-keys", "revoke", "key-1").stdout == "key-1 revoked\n"
+    assert "revoked" in windlass("api-keys", "list").stdout
+    assert windlass("node-token").stdout == "join-me\n"
+    assert windlass("api-keys", "create", "x", "--role", "king").exit_code == 2
+
+
+def test_projects_are_made_and_listed(windlass):
+    assert windlass("projects", "create", "vision").stdout == "vision\n"
+    taken = windlass("projects", "create", "vision")
+    assert (taken.exit_code, taken.stderr) == (1, "error: vision is taken (PROJECT_EXISTS)\n")
+    assert [row[0] for row in rows(windlass("projects").stdout)] == ["PROJECT", "default", "vision"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-o", "json", "jobs", "list"],
+        ["jobs", "-o", "json", "list"],
+        ["jobs", "list", "-o", "json"],
+        ["-o", "table", "jobs", "list", "--output", "json"],
+    ],
+)
+def test_shared_options_stand_anywhere_and_the_last_level_wins(windlass, arguments):
+    assert json.loads(windlass(*arguments).stdout) == {"jobs": [], "next_page_token": ""}
+
+
+def test_options_win_over_the_environment(windlass, plane):
+    address = plane.address
+    done = windlass("--server", address, "jobs", "list", WINDLASS_SERVER="127.0.0.1:1")
+    assert done.exit_code == 0
+    assert windlass("jobs", "--token", "wrong", "list").exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, 2),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 3),
+        (grpc.StatusCode.NOT_FOUND, 4),
+        (grpc.StatusCode.PERMISSION_DENIED, 5),
+        (grpc.StatusCode.UNAUTHENTICATED, 5),
+        (grpc.StatusCode.FAILED_PRECONDITION, 1),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 1),
+        (grpc.StatusCode.INTERNAL, 1),
+    ],
+)
+def test_each_kind_of_failure_has_its_exit_code(windlass, plane, code, exit_code):
+    plane.state.failures["GetJob"] = [Failure(code, "the why", "THE_REASON")]
+    done = windlass("jobs", "get", "job-1")
+    assert done.exit_code == exit_code
+    assert done.stderr.startswith("error: the why (THE_REASON)\n")
+    assert done.stdout == ""
+
+
+def test_every_field_violation_is_listed(windlass, plane):
+    violations = [("job.command", "is empty"), ("job.name", "has a\nbreak and \x1b[31m")]
+    plane.state.failures["SubmitJob"] = [
+        Failure(grpc.StatusCode.INVALID_ARGUMENT, "2 fields are wrong", "INVALID", violations)
+    ]
+    done = windlass("submit", "--", "true")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "error: 2 fields are wrong (INVALID)\n"
+        "  job.command: is empty\n"
+        "  job.name: has a break and \\x1b[31m\n"
+    )
+
+
+def test_a_server_that_is_not_there_is_named(windlass):
+    done = windlass("jobs", "list", WINDLASS_SERVER="127.0.0.1:1")
+    assert done.exit_code == 3
+    assert done.stderr.startswith("error: cannot reach the server at 127.0.0.1:1: ")
+    assert "windlass up" in done.stderr
+
+
+def test_a_token_file_is_used_and_never_shown(windlass, plane, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("wl_other\n")
+    plane.state.token = "wl_other"
+    done = windlass("jobs", "list", WINDLASS_TOKEN=None, WINDLASS_TOKEN_FILE=str(file))
+    assert done.exit_code == 0
+    assert "wl_other" not in done.output
+
+
+def test_the_token_that_up_left_here_is_found(windlass, plane, tmp_path):
+    (tmp_path / "windlass-data").mkdir()
+    (tmp_path / "windlass-data" / "admin.token").write_text("wl_admin")
+    plane.state.token = "wl_admin"
+    assert windlass("jobs", "list", WINDLASS_TOKEN=None).exit_code == 0
+
+
+def test_version_tells_both_sides_and_does_without_a_server(windlass):
+    assert "server 9.9.9 (sqlite)" in windlass("version").stdout
+    alone = windlass("version", "-o", "json", WINDLASS_SERVER="127.0.0.1:1")
+    assert alone.exit_code == 0
+    assert json.loads(alone.stdout)["server"] is None
+    assert windlass("--version").stdout.startswith("windlass ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["submit", "--help"], ["jobs", "list", "-h"], ["up", "--help"], ["top", "--help"]],
+)
+def test_help_has_examples_and_needs_no_grpc(arguments):
+    probe = (
+        "import sys; from windlass_client.cli.main import app\n"
+        f"try: app({arguments!r})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'grpc', 'google', 'windlass.jobs'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "windlass" in done.stdout
+
+
+def test_control_characters_are_spelt_out():
+    assert printable("a\x1b[31mb\u202ec\n") == "a\\x1b[31mb\\u202ec\n"
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(-1, "····"), (0, "····"), (0.5, "██··"), (0.6, "██▍·"), (1, "████"), (9, "████")],
+)
+def test_a_bar_stays_within_its_width(share, shown):
+    assert bar(share, width=4).plain == shown

@@ -1,0 +1,400 @@
+"""A small control plane in memory, served over real gRPC on loopback, that a test can make fail.
+
+Jobs run in no time: `["exit", "3"]` ends with 3, `["forever"]` runs until it is cancelled, anything
+else succeeds; each prints `line 1` to `line 5`, the fourth on standard error.
+"""
+
+# ruff: noqa: N802 - gRPC methods are CamelCase
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
+from windlass.system.v1 import system_service_pb2, system_service_pb2_grpc
+from windlass.types.v1 import types_pb2
+
+Job = job_pb2.Job
+TOKEN = "wl_test"
+T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@dataclass
+class Failure:
+    """What the next call of a method fails with."""
+
+    code: grpc.StatusCode
+    message: str = "no"
+    reason: str = "TEST"
+    violations: Sequence[tuple[str, str]] = ()
+    retry_after: float | None = None
+
+    def status(self) -> status_pb2.Status:
+        """The `google.rpc.Status` on the wire."""
+        status = status_pb2.Status(code=code_pb2.Code.Value(self.code.name), message=self.message)
+        details: list[Any] = [
+            error_details_pb2.ErrorInfo(
+                reason=self.reason, domain="windlass", metadata={"why": "scripted"}
+            )
+        ]
+        if self.violations:
+            bad = error_details_pb2.BadRequest()
+            for name, description in self.violations:
+                bad.field_violations.add(field=name, description=description)
+            details.append(bad)
+        if self.retry_after is not None:
+            delay = Duration()
+            delay.FromMilliseconds(int(self.retry_after * 1000))
+            details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+        for detail in details:
+            status.details.add().Pack(detail)
+        return status
+
+
+@dataclass
+class FakeState:
+    """What the fake knows, and what a test tells it to do wrong.
+
+    Attributes:
+        failures: for each RPC, what its next calls fail with, in order.
+        breaks: for each coming log stream, after how many messages it breaks and how: `abort`,
+            `silent` (ends as if all were well) or `error` (says so in the stream).
+        silent: RPCs that are never answered.
+        calls: names of the RPCs that were called, in order.
+        requests: the requests by RPC.
+    """
+
+    token: str | None = TOKEN
+    jobs: dict[str, job_pb2.Job] = field(default_factory=dict)
+    request_ids: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, list[job_pb2.LogChunk]] = field(default_factory=dict)
+    failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
+    breaks: list[tuple[int, str]] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    nodes: list[node_pb2.Node] = field(default_factory=list)
+    keys: list[access_pb2.ApiKey] = field(default_factory=list)
+    projects: list[str] = field(default_factory=lambda: ["default"])
+
+
+async def _refuse(context: Any, failure: Failure) -> NoReturn:
+    await context.abort_with_status(rpc_status.to_status(failure.status()))
+    raise AssertionError("abort raises")
+
+
+class _Service:
+    def __init__(self, state: FakeState) -> None:
+        self.state = state
+
+    async def enter(self, name: str, request: Any, context: Any, *, public: bool = False) -> None:
+        """Note the call, fail if a test asked for it, check the credential."""
+        self.state.calls.append(name)
+        self.state.requests[name].append(request)
+        if name in self.state.silent:
+            await asyncio.Event().wait()
+        if self.state.failures[name]:
+            await _refuse(context, self.state.failures[name].pop(0))
+        sent = dict(context.invocation_metadata()).get("authorization")
+        if self.state.token and not public and sent != f"Bearer {self.state.token}":
+            await _refuse(
+                context,
+                Failure(grpc.StatusCode.UNAUTHENTICATED, "a credential is needed", "NO_CREDENTIAL"),
+            )
+
+    async def job(self, job_id: str, context: Any) -> job_pb2.Job:
+        if job_id not in self.state.jobs:
+            await _refuse(
+                context, Failure(grpc.StatusCode.NOT_FOUND, f"no job {job_id}", "JOB_NOT_FOUND")
+            )
+        return self.state.jobs[job_id]
+
+
+class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
+    """Jobs that end at once."""
+
+    async def SubmitJob(self, request: Any, context: Any) -> job_pb2.Job:
+        await self.enter("SubmitJob", request, context)
+        if request.request_id in self.state.request_ids:
+            return self.state.jobs[self.state.request_ids[request.request_id]]
+        job = job_pb2.Job()
+        job.CopyFrom(request.job)
+        if request.validate_only:
+            return job
+        job.job_id = f"job-{len(self.state.jobs) + 1}"
+        job.user, job.etag, job.attempt = "ada", "1", 1
+        job.project = job.project or "default"
+        job.create_time.FromDatetime(T0)
+        job.start_time.FromDatetime(T0)
+        job.isolation.level = types_pb2.Isolation.SANDBOX
+        run_to_its_end(job)
+        self.state.jobs[job.job_id] = job
+        self.state.request_ids[request.request_id] = job.job_id
+        self.state.logs[job.job_id] = [
+            job_pb2.LogChunk(
+                stream=job_pb2.LogChunk.STDERR if n == 4 else job_pb2.LogChunk.STDOUT,
+                text=f"line {n}\n",
+            )
+            for n in range(1, 6)
+        ]
+        return job
+
+    async def GetJob(self, request: Any, context: Any) -> job_pb2.Job:
+        await self.enter("GetJob", request, context)
+        return await self.job(request.job_id, context)
+
+    async def ListJobs(self, request: Any, context: Any) -> jobs_service_pb2.ListJobsResponse:
+        await self.enter("ListJobs", request, context)
+        jobs = [
+            job
+            for job in reversed(self.state.jobs.values())
+            if (not request.status or job.status in request.status)
+            and (not request.project or job.project == request.project)
+        ]
+        start, size = int(request.page_token or 0), request.page_size or 50
+        rest = start + size < len(jobs)
+        return jobs_service_pb2.ListJobsResponse(
+            jobs=jobs[start : start + size], next_page_token=str(start + size) if rest else ""
+        )
+
+    async def CancelJob(self, request: Any, context: Any) -> job_pb2.Job:
+        await self.enter("CancelJob", request, context)
+        job = await self.job(request.job_id, context)
+        if job.status in (Job.SUCCEEDED, Job.FAILED):
+            message = f"{job.job_id} has ended"
+            await _refuse(
+                context, Failure(grpc.StatusCode.FAILED_PRECONDITION, message, "JOB_ENDED")
+            )
+        job.status, job.etag = Job.CANCELLED, "2"
+        return job
+
+    async def UpdateJobStatus(self, request: Any, context: Any) -> job_pb2.Job:
+        return await self.CancelJob(request, context)
+
+    async def ListJobEvents(
+        self, request: Any, context: Any
+    ) -> jobs_service_pb2.ListJobEventsResponse:
+        await self.enter("ListJobEvents", request, context)
+        job = await self.job(request.job_id, context)
+        events = [
+            job_pb2.JobEvent(sequence=n, job_id=job.job_id, actor=actor, status=status, reason=why)
+            for n, (actor, status, why) in enumerate(
+                [("ada", Job.QUEUED, "SUBMITTED"), ("scheduler", job.status, "DONE")], 1
+            )
+        ]
+        return jobs_service_pb2.ListJobEventsResponse(events=events)
+
+    async def StreamJobLogs(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[job_pb2.JobLogMessage]:
+        await self.enter("StreamJobLogs", request, context)
+        job = await self.job(request.job_id, context)
+        chunks = self.state.logs[job.job_id]
+        start = int(request.cursor or 0)
+        if request.HasField("tail"):
+            start = len(chunks) - request.tail
+        rest = list(enumerate(chunks, 1))[start:]
+        after, how = self.state.breaks.pop(0) if self.state.breaks else (len(rest), "")
+        for position, chunk in rest[:after]:
+            yield job_pb2.JobLogMessage(cursor=str(position), chunk=chunk)
+        if how == "":
+            while request.follow and job.status == Job.RUNNING:
+                heartbeat = job_pb2.LogHeartbeat()
+                yield job_pb2.JobLogMessage(cursor=str(len(chunks)), heartbeat=heartbeat)
+                await asyncio.sleep(0.01)
+            end = job_pb2.LogEnd(status=job.status)
+            yield job_pb2.JobLogMessage(cursor=str(len(chunks)), end=end)
+        if how == "abort":
+            await _refuse(context, Failure(grpc.StatusCode.UNAVAILABLE, "going away", "SHUTDOWN"))
+        if how == "error":
+            error = job_pb2.LogError(reason="LOG_LOST", message="lost")
+            yield job_pb2.JobLogMessage(error=error)
+
+
+class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServicer):
+    """Nodes that a test puts there."""
+
+    async def ListNodes(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListNodesResponse:
+        await self.enter("ListNodes", request, context)
+        return resources_service_pb2.ListNodesResponse(nodes=self.state.nodes)
+
+    async def GetNode(self, request: Any, context: Any) -> node_pb2.Node:
+        await self.enter("GetNode", request, context)
+        for node in self.state.nodes:
+            if node.node_id == request.node_id:
+                return node
+        return await _refuse(
+            context,
+            Failure(grpc.StatusCode.NOT_FOUND, f"no node {request.node_id}", "NODE_NOT_FOUND"),
+        )
+
+    async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
+        await self.enter("CreateJoinToken", request, context)
+        token = resources_service_pb2.JoinToken(token="join-me")
+        token.expire_time.FromDatetime(T0)
+        return token
+
+
+class AccessService(_Service, access_service_pb2_grpc.AccessServiceServicer):
+    """Keys and projects as lists."""
+
+    async def CreateToken(self, request: Any, context: Any) -> access_service_pb2.AccessToken:
+        await self.enter("CreateToken", request, context)
+        token = access_service_pb2.AccessToken(access_token="jwt", token_type="Bearer")
+        token.expire_time.FromDatetime(T0)
+        return token
+
+    async def GetCaller(self, request: Any, context: Any) -> access_service_pb2.CallerInfo:
+        await self.enter("GetCaller", request, context)
+        return access_service_pb2.CallerInfo(user="ada", default_project="default")
+
+    async def ListProjects(
+        self, request: Any, context: Any
+    ) -> access_service_pb2.ListProjectsResponse:
+        await self.enter("ListProjects", request, context)
+        projects = [access_pb2.Project(project=name) for name in sorted(self.state.projects)]
+        return access_service_pb2.ListProjectsResponse(projects=projects)
+
+    async def CreateProject(self, request: Any, context: Any) -> access_pb2.Project:
+        await self.enter("CreateProject", request, context)
+        name = request.project.project
+        if name in self.state.projects:
+            failure = Failure(grpc.StatusCode.ALREADY_EXISTS, f"{name} is taken", "PROJECT_EXISTS")
+            await _refuse(context, failure)
+        self.state.projects.append(name)
+        return access_pb2.Project(project=name, display_name=request.project.display_name)
+
+    async def CreateApiKey(
+        self, request: Any, context: Any
+    ) -> access_service_pb2.CreateApiKeyResponse:
+        await self.enter("CreateApiKey", request, context)
+        key = access_pb2.ApiKey(
+            key_id=f"key-{len(self.state.keys) + 1}",
+            user=request.user,
+            role=request.role,
+            project=request.project,
+        )
+        key.create_time.FromDatetime(T0)
+        self.state.keys.append(key)
+        return access_service_pb2.CreateApiKeyResponse(api_key=key, secret="wl_secret")
+
+    async def ListApiKeys(
+        self, request: Any, context: Any
+    ) -> access_service_pb2.ListApiKeysResponse:
+        await self.enter("ListApiKeys", request, context)
+        return access_service_pb2.ListApiKeysResponse(api_keys=self.state.keys[::-1])
+
+    async def RevokeApiKey(self, request: Any, context: Any) -> access_pb2.ApiKey:
+        await self.enter("RevokeApiKey", request, context)
+        for key in self.state.keys:
+            if key.key_id == request.key_id:
+                key.revoke_time.FromDatetime(T0)
+                return key
+        failure = Failure(grpc.StatusCode.NOT_FOUND, f"no key {request.key_id}", "KEY_NOT_FOUND")
+        return await _refuse(context, failure)
+
+
+class SystemService(_Service, system_service_pb2_grpc.SystemServiceServicer):
+    """A version."""
+
+    async def GetHealth(self, request: Any, context: Any) -> system_service_pb2.Health:
+        await self.enter("GetHealth", request, context, public=True)
+        return system_service_pb2.Health(status="ok")
+
+    async def GetSystemInfo(self, request: Any, context: Any) -> system_service_pb2.SystemInfo:
+        await self.enter("GetSystemInfo", request, context)
+        return system_service_pb2.SystemInfo(version="9.9.9", database="sqlite")
+
+
+def run_to_its_end(job: job_pb2.Job) -> None:
+    """Give the job the status that its command stands for."""
+    program, *arguments = job.command
+    if program == "forever":
+        job.status = Job.RUNNING
+        return
+    job.exit_code = int(arguments[0]) if program == "exit" else 0
+    job.status = Job.FAILED if job.exit_code else Job.SUCCEEDED
+    job.end_time.FromDatetime(T0)
+
+
+def a_node(name: str = "gpu-1") -> node_pb2.Node:
+    """A ready node with two GPUs, the first of which a run of job-1 holds."""
+    node = node_pb2.Node(
+        node_id=f"node-{name}",
+        name=name,
+        status=node_pb2.Node.READY,
+        capacity=node_pb2.Capacity(cpu_millis=8000, memory_bytes=2**34, gpu_count=2),
+        available=node_pb2.Capacity(cpu_millis=7500, memory_bytes=2**33, gpu_count=1),
+        runs=[node_pb2.NodeRun(run_id="run-1", job_id="job-1", gpu_uuids=["GPU-0"])],
+    )
+    node.last_seen_time.FromDatetime(T0)
+    node.create_time.FromDatetime(T0)
+    for index in range(2):
+        gpu = node.gpus.add(
+            uuid=f"GPU-{index}",
+            index=index,
+            gpu_type="H100",
+            health=node_pb2.Gpu.HEALTHY,
+            memory_total_bytes=80 * 2**30,
+        )
+        gpu.sample_time.FromDatetime(T0)
+    busy = node.gpus[0]
+    busy.run_id, busy.utilization_percent, busy.memory_used_bytes = "run-1", 93, 40 * 2**30
+    busy.temperature_celsius, busy.power_watts, busy.power_limit_watts = 71, 640, 700
+    return node
+
+
+class FakeControlPlane:
+    """Serves a `FakeState` from a thread of its own, so that blocking clients can be tested too."""
+
+    def __init__(self) -> None:
+        self.state = FakeState()
+        self.address = ""
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="fake control plane")
+
+    def __enter__(self) -> "FakeControlPlane":
+        self._thread.start()
+        self._started.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = grpc.aio.server()
+        jobs_service_pb2_grpc.add_JobsServiceServicer_to_server(JobsService(self.state), server)
+        resources_service_pb2_grpc.add_ResourcesServiceServicer_to_server(
+            ResourcesService(self.state), server
+        )
+        access_service_pb2_grpc.add_AccessServiceServicer_to_server(
+            AccessService(self.state), server
+        )
+        system_service_pb2_grpc.add_SystemServiceServicer_to_server(
+            SystemService(self.state), server
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        self.address = f"127.0.0.1:{port}"
+        self._started.set()
+        await self._stop.wait()
+        await server.stop(grace=None)

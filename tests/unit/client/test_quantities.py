@@ -1,0 +1,99 @@
+from datetime import timedelta
+
+import pytest
+from windlass_client import InvalidArgument
+from windlass_client.quantities import (
+    format_bytes,
+    format_span,
+    parse_bytes,
+    parse_cpu_millis,
+    parse_duration,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (4096, 4096),
+        ("4096", 4096),
+        ("0", 0),
+        ("512MiB", 512 * 2**20),
+        ("4GiB", 4 * 2**30),
+        ("4Gi", 4 * 2**30),
+        ("4gib", 4 * 2**30),
+        (" 4 GiB ", 4 * 2**30),
+        ("4GB", 4 * 10**9),
+        ("4G", 4 * 10**9),
+        ("1.5TB", 1_500_000_000_000),
+        (".5KiB", 512),
+        ("1PiB", 2**50),
+        ("10b", 10),
+    ],
+)
+def test_a_size_is_read_in_binary_and_decimal_units(text, expected):
+    assert parse_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "-1", "4 potatoes", "1e9", "4GiB4", "٤GiB", "1..5G"])
+def test_what_is_no_size_is_refused_with_an_example(text):
+    with pytest.raises(InvalidArgument, match="4GiB") as refused:
+        parse_bytes(text)
+    assert refused.value.reason == "BAD_SIZE"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("1h30m", 5400),
+        ("1H30M", 5400),
+        ("2.5h", 9000),
+        ("500ms", 0.5),
+        ("1d", 86400),
+        ("1w2d", 777600),
+        ("0.25", 0.25),
+        (12, 12),
+        (1.5, 1.5),
+        (timedelta(minutes=2), 120),
+    ],
+)
+def test_a_duration_is_read(text, seconds):
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "h", "1h 30m", "-5m", "1y", "5 minutes", "9" * 40 + "w"])
+def test_what_is_no_duration_is_refused_with_an_example(text):
+    with pytest.raises(InvalidArgument, match="1h30m") as refused:
+        parse_duration(text)
+    assert refused.value.reason == "BAD_DURATION"
+
+
+@pytest.mark.parametrize(
+    ("text", "millis"), [("4", 4000), ("0.5", 500), ("250m", 250), (2, 2000), (1.5, 1500), (0, 0)]
+)
+def test_cpus_are_read_as_cores_or_thousandths(text, millis):
+    assert parse_cpu_millis(text) == millis
+
+
+@pytest.mark.parametrize("text", ["", "four", "-1", "1.5.2", "nan"])
+def test_what_is_no_number_of_cpus_is_refused(text):
+    with pytest.raises(InvalidArgument, match="250m"):
+        parse_cpu_millis(text)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (80 * 2**30, "80 GiB")],
+)
+def test_a_size_is_shown_in_its_largest_unit(amount, text):
+    assert format_bytes(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0s"), (0, "0s"), (45, "45s"), (200, "3m20s"), (3600, "1h"), (7500, "2h5m"),
+     (86400 + 30, "1d"), (4 * 86400 + 3600, "4d1h")],
+)  # fmt: skip
+def test_a_span_is_shown_in_its_two_largest_units(seconds, text):
+    assert format_span(seconds) == text
