@@ -39,6 +39,7 @@ from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.capacity import pools
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.membership import Membership
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
 from windlass_server.rpc.authentication import Authentication
@@ -85,7 +86,7 @@ class App:
         data_dir: DataDir,
         database: Database,
         logs: LogStore,
-        resources: ResourcesService,
+        membership: Membership,
         registry: NodeRegistry,
         loops: list[Loop],
         health: HealthServicer,
@@ -97,7 +98,7 @@ class App:
         self._data_dir = data_dir
         self._database = database
         self._logs = logs
-        self._resources = resources
+        self._membership = membership
         self._registry = registry
         self._loops = loops
         self._health = health
@@ -146,9 +147,8 @@ class App:
         )
 
         # What there is to run on.
-        telemetry = LatestTelemetry()
+        telemetry = LatestTelemetry(health_changed=lambda _node_id: world_changed())
         cluster = Cluster(database, pools(config.pools), telemetry.is_healthy)
-        registry = NodeRegistry()
 
         # Jobs, their runs and their logs.
         scheduling_loop: Loop
@@ -180,9 +180,9 @@ class App:
         )
         hub = EventHub()
         job_logs = JobLogs(runs, logs, hub)
-        resources = ResourcesService(
-            database, clock, telemetry, access, page_tokens, nodes_changed=world_changed
-        )
+        resources = ResourcesService(database, access, page_tokens)
+        membership = Membership(database, access, telemetry, clock, ids, world_changed)
+        registry = NodeRegistry(membership, runs, clock, heartbeat_seconds=config.heartbeat_seconds)
 
         # Background duties.
         scheduling = Scheduling(database, cluster, runs)
@@ -196,11 +196,11 @@ class App:
         servicers: dict[str, object] = {
             "windlass.access.v1.AccessService": AccessRpc(access),
             "windlass.jobs.v1.JobsService": JobsRpc(jobs, job_logs),
-            "windlass.resources.v1.ResourcesService": ResourcesRpc(resources),
+            "windlass.resources.v1.ResourcesService": ResourcesRpc(resources, telemetry),
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
             ),
-            AGENTS_SERVICE: AgentsRpc(),
+            AGENTS_SERVICE: AgentsRpc(membership, registry, runs, logs, telemetry, clock),
         }
         methods = served_methods(servicers)
         if config.reflection:
@@ -241,7 +241,7 @@ class App:
             data_dir=data_dir,
             database=database,
             logs=logs,
-            resources=resources,
+            membership=membership,
             registry=registry,
             loops=[scheduling_loop, outbox_loop],
             health=health,
@@ -263,7 +263,7 @@ class App:
     async def start(self) -> None:
         """Begin to answer; returns when both front ends do."""
         with acting_as("start"):
-            await self._resources.server_started()
+            await self._membership.server_started()
         for loop in self._loops:
             loop.start()
         await self._grpc.start()
@@ -280,7 +280,7 @@ class App:
         """Take no new calls, let those in flight end, finish what was begun, close everything."""
         await self._health.enter_graceful_shutdown()
         self._gateway.drain()
-        self._registry.close()
+        await self._registry.close()
         grace = self._config.shutdown_seconds
         await asyncio.gather(self._grpc.stop(grace), self._http.stop(grace))
         for loop in self._loops:

@@ -38,6 +38,8 @@ def configure(level: str, style: Literal["json", "text"]) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
+            # They tell of their own plumbing at every start.
+            "loggers": {"alembic": {"level": "WARNING"}},
         }
     )
 

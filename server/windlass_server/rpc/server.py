@@ -1,5 +1,8 @@
 """The gRPC front end: hands each call to the pipeline as bytes."""
 
+# grpc's classes are generic for the type checker alone.
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, NoReturn
