@@ -8,7 +8,7 @@ from pathlib import Path
 from windlass_agent import remains, rundir, tracked
 from windlass_agent.cgroups import Group
 from windlass_agent.processes import boot_id
-from windlass_agent.run_types import RUN_ID, Cause, Phase
+from windlass_agent.run_types import RUN_ID, Cause
 from windlass_agent.rundir import Intent
 from windlass_agent.tracked import Tracked
 
@@ -31,7 +31,8 @@ def scan(runs: Path, cgroup_bases: dict[str, str]) -> list[Tracked]:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
                 found.append(_adopt(folder, intent))
-    alive = {run.folder.name for run in found if run.state.phase is not Phase.EXITED}
+    claims = [rundir.read_claim(run.folder) for run in found if not run.ended.is_set()]
+    alive = {claimed.group for claimed in claims if claimed}
     _remove_stale_groups(cgroup_bases, alive)
     return found
 
@@ -52,7 +53,7 @@ def mark_lost(folder: Path, intent: Intent) -> None:
     claimed = rundir.read_claim(folder)
     if claimed is None:
         message = "The agent ended before the task was started."
-    elif claimed.boot_id != boot_id():
+    elif claimed.shim.boot_id != boot_id():
         message = "The machine was booted; the exit status is unknown."
     else:
         message = "The task's supervisor was killed; the exit status is unknown."

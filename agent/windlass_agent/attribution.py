@@ -45,10 +45,15 @@ def _of_tree(root: int) -> GroupUsage:
 
 def run_of_pid(pid: int, runs: Mapping[str, Tracked]) -> str:
     """The run that a process belongs to, by its cgroup or else by its ancestors; "" when none."""
-    folders = {run.folder.name: run_id for run_id, run in runs.items()}
-    for part in _cgroup_names(pid):
-        if part in folders:
-            return folders[part]
+    groups = {
+        os.path.basename(path): run_id  # noqa: PTH119
+        for run_id, run in runs.items()
+        if run.started
+        for path in run.started.cgroups.values()
+    }
+    for name in _cgroup_names(pid):
+        if name in groups:
+            return groups[name]
     roots = {run.started.task.pid: run_id for run_id, run in runs.items() if run.started}
     while pid > 1:
         if pid in roots:

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from windlass_agent import cgroups, launch
+from windlass_agent import cgroups
 from windlass_agent.cgroups import Group, Limits
+from windlass_agent.launch import Launcher
 from windlass_agent.run_types import Isolation, Level, RunRequest
 from windlass_agent.rundir import Intent, NodeSetup
 
@@ -103,7 +104,8 @@ def _contained(level: Level, scratch: Path) -> str:
     setup = NodeSetup(Isolation(level), {}, hidden_paths=(str(hidden),))
     intent = Intent(RunRequest("", 0, command), setup)
     try:
-        task = launch.launch(intent, str(work), Group())
+        task = Launcher(Group())
+        task.start(intent, str(work))
     except OSError as error:
         return str(error)
     output = [_drain(fd) for fd in (task.stdout, task.stderr, task.status)]
@@ -146,7 +148,8 @@ def _holds(hierarchy: cgroups.Hierarchy, limit: str, trial: Callable[[], bool]) 
         return False
     limits = Limits(cpu_millis=500, memory_bytes=32 * _MIB, pids=2)
     try:
-        group = Group.make(bases, f"canary-{os.getpid()}", limits)
+        group = Group.make(bases, f"canary-{os.getpid()}")
+        group.limit(limits)
     except OSError:
         return False
     child = os.fork()

@@ -83,23 +83,27 @@ class Group:
     folders: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, bases: dict[str, str], name: str, limits: Limits) -> "Group":
-        """Make the group with its limits; no process is in it yet.
+    def make(cls, bases: dict[str, str], name: str) -> "Group":
+        """Make a group without limits; no process is in it yet.
 
         Raises:
-            OSError: If a controller refuses; nothing is left behind.
+            OSError: If the kernel refuses; nothing is left behind.
         """
         group = cls({controller: f"{base}/{name}" for controller, base in bases.items()})
         try:
             for folder in group.folders.values():
                 os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-            group._limit(limits)
         except OSError:
             group.remove()
             raise
         return group
 
-    def _limit(self, limits: Limits) -> None:
+    def limit(self, limits: Limits) -> None:
+        """Set what the group's processes may use together.
+
+        Raises:
+            OSError: If a controller refuses.
+        """
         quota = max(1000, limits.cpu_millis * PERIOD_MICROS // 1000)
         for controller, folder in self.folders.items():
             if controller == "memory":

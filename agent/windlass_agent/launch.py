@@ -1,10 +1,11 @@
 """Starts a task's processes: pipes, environment, cgroup, and the way into its isolation."""
 
 import fcntl
+import json
 import os
 import resource
 import signal
-from dataclasses import dataclass
+from typing import Any
 
 from windlass_agent import namespaces, processes, sandbox, task_init
 from windlass_agent.cgroups import Group
@@ -14,17 +15,7 @@ from windlass_agent.rundir import Intent
 # Where the first process of a task finds its descriptors, after stdin, stdout and stderr.
 WHAT = 3
 STATUS = 4
-_FIRST_FREE = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """A task's topmost process and our ends of its pipes."""
-
-    pid: int
-    stdout: int
-    stderr: int
-    status: int
+_ORDER = 5
 
 
 def environment(request: RunRequest, home: str) -> dict[str, str]:
@@ -58,73 +49,97 @@ def _high(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
-def launch(intent: Intent, work: str, group: Group) -> Launched:
-    """Start the task's first process; what becomes of it is told on `status`.
+class Launcher:
+    """The process that becomes a task's topmost one; it exists and is in its cgroup beforehand.
+
+    To move a process to another cgroup takes the kernel several milliseconds when it has not done
+    so lately (it waits for an RCU grace period), so that is done before there is a task.
 
     Args:
-        intent: The task.
-        work: Absolute path of its private directory.
-        group: Its cgroup, which the process joins before anything else.
+        group: The cgroup that the process joins before anything else.
 
     Raises:
         OSError: If this machine has no more processes, files or memory to give.
     """
-    directory = intent.request.working_directory or work
-    what = os.memfd_create("task")
-    content = task_init.pack(directory, intent.request.command, environment(intent.request, work))
-    os.write(what, content)
-    os.lseek(what, 0, os.SEEK_SET)
-    stdout, out = _pipe()
-    stderr, err = _pipe()
-    status, report = _pipe()
-    shim = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _become_task(intent, work, group, shim, (out, err, what, report))
-        finally:
-            os._exit(70)
-    for fd in (what, out, err, report):
-        os.close(fd)
-    return Launched(pid, stdout, stderr, status)
+
+    def __init__(self, group: Group) -> None:
+        self._what = os.memfd_create("task")
+        self.stdout, out = _pipe()
+        self.stderr, err = _pipe()
+        self.status, report = _pipe()
+        order, self._order = os.pipe()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _become_task(group, parent, (out, err, self._what, report, order))
+            finally:
+                os._exit(70)
+        for fd in (out, err, report, order):
+            os.close(fd)
+
+    def start(self, intent: Intent, work: str) -> None:
+        """Start the task; what becomes of it is told on `status`.
+
+        Args:
+            intent: The task.
+            work: Absolute path of its private directory.
+
+        Raises:
+            OSError: If the launcher is dead.
+        """
+        request, level = intent.request, intent.setup.isolation.level
+        variables = environment(request, work)
+        content = task_init.pack(request.working_directory or work, request.command, variables)
+        # By offset: the init reads the same open file from its start.
+        os.pwrite(self._what, content, 0)
+        os.close(self._what)
+        order = {
+            "level": level,
+            "work": work,
+            "hidden": intent.setup.hidden_paths,
+            "sandbox": sandbox.arguments(intent, work, what=WHAT, status=STATUS)
+            if level >= Level.SANDBOX
+            else [],
+            # Not RLIMIT_AS: CUDA reserves far more addresses than memory.
+            "data_limit": 0
+            if "memory" in intent.setup.isolation.cgroup_limits
+            else request.memory_bytes,
+        }
+        with open(self._order, "wb") as file:  # noqa: PTH123
+            file.write(json.dumps(order).encode())
 
 
-def _become_task(
-    intent: Intent, work: str, group: Group, shim: int, fds: tuple[int, int, int, int]
-) -> None:
-    processes.die_with_parent(shim)
+def _become_task(group: Group, parent: int, fds: tuple[int, ...]) -> None:
+    processes.die_with_parent(parent)
     null = os.open("/dev/null", os.O_RDONLY)
     for number, fd in enumerate([_high(fd) for fd in (null, *fds)]):
-        os.dup2(fd, number)
-    os.closerange(_FIRST_FREE, 1 << 20)
+        os.dup2(fd, number, inheritable=number < _ORDER)
+    os.closerange(_ORDER + 1, 1 << 20)
     try:
         group.join()
-        _set_limits(intent)
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _reset_signals()
-        _enter(intent, work)
+        with open(_ORDER, "rb") as file:
+            order = file.read()
+        if order:
+            _enter(json.loads(order))
     except OSError as error:
         os.write(STATUS, f"failed isolation {error.errno or 0} {error}\n".encode())
 
 
-def _enter(intent: Intent, work: str) -> None:
-    level = intent.setup.isolation.level
-    if level >= Level.SANDBOX:
-        command = sandbox.arguments(intent, work, what=WHAT, status=STATUS)
+def _enter(order: dict[str, Any]) -> None:
+    if order["data_limit"]:
+        resource.setrlimit(resource.RLIMIT_DATA, (order["data_limit"], order["data_limit"]))
+    command = order["sandbox"]
+    if command:
         # The task's own variables reach bubblewrap as data only: LD_PRELOAD would act outside.
         os.execve(command[0], command, {"PATH": "/usr/bin:/bin"})  # noqa: S606
-    os.setsid()
-    if level == Level.NAMESPACES:
-        namespaces.enter(intent, work)
+    if order["level"] == Level.NAMESPACES:
+        namespaces.enter(order["hidden"], order["work"])
     task_init.supervise(WHAT, STATUS)
     os._exit(0)
-
-
-def _set_limits(intent: Intent) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if "memory" not in intent.setup.isolation.cgroup_limits:
-        # Not RLIMIT_AS: CUDA reserves far more addresses than memory.
-        limit = intent.request.memory_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _reset_signals() -> None:

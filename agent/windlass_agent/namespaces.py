@@ -6,9 +6,9 @@ that are hidden. It keeps tasks from seeing and signalling each other, not from 
 
 import ctypes
 import os
+from collections.abc import Sequence
 
 from windlass_agent import processes
-from windlass_agent.rundir import Intent
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -65,7 +65,7 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def arrange(intent: Intent, work: str) -> None:
+def arrange(hidden: Sequence[str], work: str) -> None:
     """Make the task's own /proc and /tmp, as pid 1 of the new namespaces.
 
     Raises:
@@ -75,7 +75,7 @@ def arrange(intent: Intent, work: str) -> None:
     held = os.open(work, os.O_PATH | os.O_DIRECTORY)
     _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
     _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108
-    for path in sorted(set(intent.setup.hidden_paths)):
+    for path in sorted(set(hidden)):
         if os.path.isdir(path):  # noqa: PTH112
             _mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
     os.makedirs(work, exist_ok=True)  # noqa: PTH103
@@ -83,8 +83,12 @@ def arrange(intent: Intent, work: str) -> None:
     os.close(held)
 
 
-def enter(intent: Intent, work: str) -> None:
+def enter(hidden: Sequence[str], work: str) -> None:
     """Continue as pid 1 of new namespaces; the caller waits outside and ends as this one does.
+
+    Args:
+        hidden: Folders that the task shall not see.
+        work: Its private directory, which it sees even inside of those.
 
     Raises:
         OSError: If the kernel refuses.
@@ -105,4 +109,4 @@ def enter(intent: Intent, work: str) -> None:
             os._exit(1)
     except BlockingIOError:
         os.close(alive)
-    arrange(intent, work)
+    arrange(hidden, work)

@@ -133,7 +133,7 @@ def signal_all(listing: Callable[[], set[int]], number: int) -> None:
 
 
 def prctl(option: int, argument: int | bytes) -> None:
-    """Set an attribute of this process with prctl(2).
+    """Set an attribute of this process; see prctl in section 2 of the manual.
 
     Raises:
         OSError: If the kernel refuses.

@@ -16,9 +16,12 @@ _PATIENCE_SECONDS = 10.0
 
 
 def group_of(folder: Path, intent: Intent) -> Group:
-    """The cgroup that a run has, or would have."""
+    """The cgroup that a run has or had."""
+    claimed = rundir.read_claim(folder)
+    if claimed is None or not claimed.group:
+        return Group()
     bases = intent.setup.cgroup_bases
-    return Group({controller: f"{base}/{folder.name}" for controller, base in bases.items()})
+    return Group({controller: f"{base}/{claimed.group}" for controller, base in bases.items()})
 
 
 def strays(run_id: str) -> set[int]:

@@ -148,8 +148,21 @@ def _isolation(content: dict[str, Any]) -> Isolation:
     )
 
 
-def claim(folder: str | Path) -> int | None:
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who supervises a run."""
+
+    shim: Identity
+    group: str
+    """Name of the run's cgroup; empty when it has none."""
+
+
+def claim(folder: str | Path, group: str = "") -> int | None:
     """Become the one supervisor that this run will ever have.
+
+    Args:
+        folder: The run's folder.
+        group: Name of the cgroup that its task will be in.
 
     Returns:
         A descriptor that holds the claim's lock; None if another process claimed the run.
@@ -159,7 +172,7 @@ def claim(folder: str | Path) -> int | None:
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     # Locked and filled before it gets its name: nobody ever sees a claim without its lock.
     fcntl.flock(fd, fcntl.LOCK_EX)
-    os.write(fd, json.dumps(asdict(Identity.of(os.getpid()))).encode())
+    os.write(fd, json.dumps(asdict(Claim(Identity.of(os.getpid()), group))).encode())
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -170,10 +183,10 @@ def claim(folder: str | Path) -> int | None:
     return fd
 
 
-def read_claim(folder: Path) -> Identity | None:
-    """The process that claimed the run; None if none did."""
+def read_claim(folder: Path) -> Claim | None:
+    """Who claimed the run; None if nobody did."""
     content = read_json(folder / SHIM)
-    return Identity(**content) if content else None
+    return Claim(Identity(**content["shim"]), content["group"]) if content else None
 
 
 def claim_is_held(folder: Path) -> bool:

@@ -71,7 +71,7 @@ class Runner:
         )
         self._runs: dict[str, Tracked] = {}
         self._changes = Changes()
-        self._spawner = SpawnClient()
+        self._spawner = SpawnClient(self._setup.cgroup_bases)
         self._inotify: Inotify | None = None
         self._duties: set[asyncio.Task[None]] = set()
 
@@ -80,8 +80,9 @@ class Runner:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(OSError):
             self._inotify = Inotify()
-        await self._spawner.start()
+        # Before there is a spawner: its standby shims have cgroups that belong to no run.
         found = await asyncio.to_thread(adoption.scan, self._folder, self._setup.cgroup_bases)
+        await self._spawner.start()
         for run in found:
             known = self._runs.get(run.run_id)
             if known and known.state.epoch > run.state.epoch:
@@ -89,7 +90,7 @@ class Runner:
             self._runs[run.run_id] = run
             if run.state.phase is not Phase.EXITED:
                 claimed = rundir.read_claim(run.folder)
-                self._follow(run, claimed.open() if claimed else None)
+                self._follow(run, claimed.shim.open() if claimed else None)
         return self.states()
 
     async def run(self, request: RunRequest) -> None:
@@ -201,7 +202,7 @@ class Runner:
         self._look(run)
         if not run.ended.is_set():  # it was forked late and lives after all
             claimed = rundir.read_claim(run.folder)
-            self._follow(run, claimed.open() if claimed else None)
+            self._follow(run, claimed.shim.open() if claimed else None)
 
     def _duty(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

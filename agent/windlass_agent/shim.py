@@ -1,6 +1,7 @@
 """The supervisor of one task. It outlives the agent, holds the task's pipes and writes its result.
 
-A shim is a fork of the spawner: everything that it needs is imported before it exists.
+A shim is a fork of the spawner: everything that it needs is imported before it exists, and what
+can be made without a task is made before there is one.
 """
 
 import contextlib
@@ -14,50 +15,86 @@ from typing import NoReturn
 from windlass_agent import processes, rundir
 from windlass_agent.cgroups import Group, Limits
 from windlass_agent.frames import FrameWriter
-from windlass_agent.launch import launch
-from windlass_agent.run_types import Isolation, RunExit
+from windlass_agent.launch import Launcher
+from windlass_agent.run_types import RunExit
 from windlass_agent.rundir import Intent, Started
 from windlass_agent.verdict import verdict
 from windlass_agent.watch import Ending, Watch
 
-# The init of a sandbox and bubblewrap count as processes of the task.
-_OWN_PIDS = 4
+# Bubblewrap and the init of a sandbox count as processes of the group.
+_OWN_PIDS = 2
 
 
-def main(folder: str) -> NoReturn:
-    """Supervise the run whose folder this is, from a fresh fork to the end of the process."""
+def main(assignment: int, cgroup_bases: dict[str, str]) -> NoReturn:
+    """Get ready, wait for a run and supervise it, from a fresh fork to the end of the process.
+
+    Args:
+        assignment: A pipe that the run's folder will come from; its end alone means: go.
+        cgroup_bases: Folder for the tasks' groups by controller.
+    """
     code = 1
     try:
-        os.chdir(folder)  # names in it stay short: a socket's may have 107 bytes
-        held = rundir.claim(".")
-        intent = rundir.read_intent(".")
-        if held is not None and intent is not None:
-            _Shim(folder, intent).run()
-            code = 0
+        _prepare_process()
+        standby = _Standby(cgroup_bases)
+        with open(assignment, "rb") as pipe:
+            folder = os.fsdecode(pipe.read())
+        if folder:
+            os.chdir(folder)  # names in it stay short: a socket's may have 107 bytes
+            held = rundir.claim(".", standby.name if standby.group.folders else "")
+            intent = rundir.read_intent(".")
+            if held is not None and intent is not None:
+                _Shim(folder, intent, standby).run()
+        standby.end()
+        code = 0
     finally:
         os._exit(code)
 
 
+def _prepare_process() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # tasks are stopped by the agent or the kernel
+    processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
+    processes.prctl(processes.PR_SET_NAME, b"windlass-shim")
+
+
+class _Standby:
+    """What can be made before there is a task: its cgroup and the process that will become it."""
+
+    def __init__(self, cgroup_bases: dict[str, str]) -> None:
+        self.name = f"{os.getpid()}-{processes.start_time(os.getpid())}"
+        self.trouble = ""
+        try:
+            self.group = Group.make(cgroup_bases, self.name)
+        except OSError as error:
+            self.group = Group()
+            self.trouble = f"The cgroup could not be made: {error}."
+        self.launcher = Launcher(self.group)
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.launcher.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.launcher.pid, 0)
+        self.group.remove()
+
+
 class _Shim:
-    def __init__(self, folder: str, intent: Intent) -> None:
+    def __init__(self, folder: str, intent: Intent, standby: _Standby) -> None:
         self._folder = folder
         self._intent = intent
-        self._group = Group()
-        self._isolation = Isolation()
+        self._standby = standby
+        self._group = standby.group
         fd = os.open(rundir.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._log = FrameWriter(fd)
 
     def run(self) -> None:
-        processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
-        processes.prctl(processes.PR_SET_NAME, b"windlass-shim")
+        """Supervise the task and write its result."""
         try:
             ending = self._supervise()
         except OSError as error:
             ending = Ending(failure=f"supervise {error.errno or 0} {error}")
-        oom_kills = self._group.oom_kills()
-        exit_ = verdict(ending, self._intent, oom_kills=oom_kills)
-        self._finish(exit_)
-        self._group.remove()
+        self._finish(verdict(ending, self._intent, oom_kills=self._group.oom_kills()))
 
     def _supervise(self) -> Ending:
         request = self._intent.request
@@ -66,47 +103,42 @@ class _Shim:
             stop = rundir.read_stop(".")
             if stop:
                 return Ending(stopped_for=stop.cause)
-            self._make_group()
+            self._limit()
             work = os.path.join(self._folder, rundir.WORK)  # noqa: PTH118
-            task = launch(self._intent, work, self._group)
+            launcher = self._standby.launcher
+            launcher.start(self._intent, work)
             watch = Watch(
-                task,
+                launcher,
                 self._group,
                 self._log,
                 control,
                 lambda: rundir.read_stop("."),
-                lambda: self._note_start(task.pid),
+                lambda: self._note_start(launcher.pid),
                 time_limit=request.time_limit_seconds,
                 grace=request.grace_seconds,
             )
             return watch.run()
 
-    def _make_group(self) -> None:
-        """Give the task its cgroup; without one it runs, and its isolation says so."""
+    def _limit(self) -> None:
+        """Set the task's limits; where that fails it runs without, and its isolation says so."""
         request, setup = self._intent.request, self._intent.setup
-        name = os.path.basename(self._folder)  # noqa: PTH119
         limits = Limits(request.cpu_millis, request.memory_bytes, setup.pids_limit + _OWN_PIDS)
-        self._isolation = setup.isolation
-        if not setup.cgroup_bases:
-            return
+        trouble = self._standby.trouble
         try:
-            self._group = Group.make(setup.cgroup_bases, name, limits)
+            self._group.limit(limits)
         except OSError as error:
-            self._isolation = replace(
-                setup.isolation,
-                cgroup_limits=(),
-                cgroup_version="",
-                degraded_reason=f"The cgroup could not be made: {error}.",
+            trouble = f"The limits could not be set: {error}."
+        if trouble:
+            isolation = replace(
+                setup.isolation, cgroup_limits=(), cgroup_version="", degraded_reason=trouble
             )
             # The rlimits that stand in for it are chosen from what the task is said to have.
-            self._intent = replace(
-                self._intent, setup=replace(setup, isolation=self._isolation, cgroup_bases={})
-            )
+            self._intent = replace(self._intent, setup=replace(setup, isolation=isolation))
 
     def _note_start(self, pid: int) -> None:
         started = Started(
             start_time_ns=time.clock_gettime_ns(time.CLOCK_REALTIME),
-            isolation=self._isolation,
+            isolation=self._intent.setup.isolation,
             task=processes.Identity.of(pid),
             cgroups=self._group.folders,
         )
@@ -125,10 +157,3 @@ class _Shim:
         with contextlib.suppress(OSError):
             os.unlink(rundir.CONTROL)  # noqa: PTH108
         rundir.write_whole(rundir.RESULT, asdict(final), durable=True)
-
-
-def reset_signals() -> None:
-    """Undo what the spawner did to signals, in a fresh fork of it."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -19,9 +19,14 @@ class SpawnFailed(RuntimeError):
 
 
 class SpawnClient:
-    """Starts shims through a spawner, which it starts anew whenever that has died."""
+    """Starts shims through a spawner, which it starts anew whenever that has died.
 
-    def __init__(self) -> None:
+    Args:
+        cgroup_bases: Folder for the tasks' groups by controller.
+    """
+
+    def __init__(self, cgroup_bases: dict[str, str]) -> None:
+        self._bases = json.dumps(cgroup_bases)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._waiting: dict[int, tuple[str, asyncio.Future[int]]] = {}
@@ -71,9 +76,10 @@ class SpawnClient:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         package_root = str(Path(__file__).parents[1])
+        command = (sys.executable, "-P", "-m", "windlass_agent.spawner")
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "windlass_agent.spawner", str(theirs.fileno())],
+                [*command, str(theirs.fileno()), self._bases],
                 pass_fds=[theirs.fileno()],
                 env={"PYTHONPATH": package_root, "PATH": "/usr/bin:/bin"},
                 stdin=subprocess.DEVNULL,

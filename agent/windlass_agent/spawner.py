@@ -1,8 +1,9 @@
 """Forks shims for the agent: a small process that has loaded what a shim needs and nothing else.
 
 The agent itself must not fork: grpc and uvloop do not survive it. A fork of this process needs no
-exec and no import, so a shim is at work within a millisecond. When the agent dies, this process
-sees the end of its socket and goes; shims live on as children of init.
+exec and no import, and one shim always stands by with everything done that needs no task. When the
+agent dies, this process sees the end of its socket and goes, and the shim on standby with it;
+shims with a task live on as children of init.
 
 Protocol, on a SOCK_SEQPACKET pair: one JSON object per message. Request `{"id", "folder"}`, reply
 `{"id", "pid"}` or `{"id", "error"}`.
@@ -15,37 +16,74 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 
 from windlass_agent import processes, sandbox, shim
 
 MAX_MESSAGE = 64 * 1024
 
 
-def serve(channel: socket.socket) -> None:
+@dataclass(frozen=True, slots=True)
+class _Standby:
+    """A shim without a task."""
+
+    pid: int
+    assignment: int
+    """A pipe: the folder of the run, then its end. An end alone sends the shim away."""
+
+
+def serve(channel: socket.socket, cgroup_bases: dict[str, str]) -> None:
     """Answer requests until the agent is gone."""
+    standby: _Standby | None = _fork(channel, cgroup_bases)
+    channel.send(b'{"ready": true}')
     while message := channel.recv(MAX_MESSAGE):
         request = json.loads(message)
         try:
-            pid = os.fork()
+            standby = standby or _fork(channel, cgroup_bases)
         except OSError as error:
             channel.send(json.dumps({"id": request["id"], "error": str(error)}).encode())
             continue
-        if pid == 0:
-            _become_shim(channel, request["folder"])
-        channel.send(json.dumps({"id": request["id"], "pid": pid}).encode())
+        # The reply comes first: it names a process that cannot have ended yet.
+        channel.send(json.dumps({"id": request["id"], "pid": standby.pid}).encode())
+        _assign(standby, request["folder"])
+        standby = None
+        with contextlib.suppress(OSError):
+            standby = _fork(channel, cgroup_bases)
 
 
-def _become_shim(channel: socket.socket, folder: str) -> None:
+def _assign(standby: _Standby, folder: str) -> None:
+    with (
+        contextlib.suppress(BrokenPipeError),
+        open(standby.assignment, "wb") as pipe,  # noqa: PTH123
+    ):
+        pipe.write(os.fsencode(folder))
+
+
+def _fork(channel: socket.socket, cgroup_bases: dict[str, str]) -> _Standby:
+    assignment, ours = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _become_shim(channel, ours, assignment, cgroup_bases)
+    os.close(assignment)
+    return _Standby(pid, ours)
+
+
+def _become_shim(
+    channel: socket.socket, ours: int, assignment: int, cgroup_bases: dict[str, str]
+) -> None:
     try:
         channel.close()
+        os.close(ours)
         os.setsid()
-        shim.reset_signals()
     finally:
-        shim.main(folder)
+        shim.main(assignment, cgroup_bases)
 
 
 def main() -> None:
-    """Run until the agent closes its end of the socket, whose number is the first argument."""
+    """Run until the agent closes its end of the socket.
+
+    Arguments: the socket's number, and the folders for cgroups by controller as JSON.
+    """
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps shims
@@ -57,9 +95,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    channel.send(b'{"ready": true}')
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        serve(channel)
+        serve(channel, json.loads(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from windlass_agent import processes
 from windlass_agent.cgroups import Group
 from windlass_agent.frames import MAX_PAYLOAD, STDERR, STDOUT, FrameWriter
-from windlass_agent.launch import Launched
+from windlass_agent.launch import Launcher
 from windlass_agent.run_types import Cause
 from windlass_agent.rundir import StopRequest
 
@@ -60,7 +60,7 @@ class Watch:
 
     def __init__(
         self,
-        task: Launched,
+        task: Launcher,
         group: Group,
         log: FrameWriter,
         control: socket.socket,
