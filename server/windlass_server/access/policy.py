@@ -64,6 +64,9 @@ class Caller:
 _VIEWER = frozenset({"jobs.get", "jobs.list", "jobs.logs"})
 _DEVELOPER = _VIEWER | {"jobs.submit", "jobs.cancel"}
 _ADMIN = _DEVELOPER | {"apikeys.create"}
+_ORGANISATION_ADMIN = frozenset(
+    {"apikeys.list", "apikeys.revoke", "nodes.join", "projects.create", "system.reflect"}
+)
 
 IN_PROJECT: Mapping[Role, frozenset[str]] = MappingProxyType(
     {Role.VIEWER: _VIEWER, Role.DEVELOPER: _DEVELOPER, Role.ADMIN: _ADMIN}
@@ -72,7 +75,7 @@ IN_ORGANISATION: Mapping[Role, frozenset[str]] = MappingProxyType(
     {
         Role.VIEWER: frozenset(),
         Role.DEVELOPER: frozenset(),
-        Role.ADMIN: frozenset({"apikeys.list", "apikeys.revoke", "nodes.join", "projects.create"}),
+        Role.ADMIN: _ORGANISATION_ADMIN,
     }
 )
 ANYWHERE = frozenset({"nodes.get", "nodes.list"})

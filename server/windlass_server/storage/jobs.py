@@ -137,9 +137,7 @@ def _changing(names: tuple[str, ...]) -> Any:
         _changes[names] = (
             update(_JOBS)
             .where(_JOBS.c.job_id == bindparam("key"), _JOBS.c.version == bindparam("seen"))
-            .values(
-                version=bindparam("next"), **{name: bindparam(f"new_{name}") for name in names}
-            )
+            .values(version=bindparam("next"), **{name: bindparam(f"new_{name}") for name in names})
         )
     return _changes[names]
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 
-def row(shape: type[T], values: Mapping[str, Any]) -> T:
+def row(shape: type[T], values: Mapping[str, Any]) -> T:  # noqa: ARG001 - names the type
     """A row of the table class `shape` with these values, as a read would give it."""
     return cast("T", SimpleNamespace(**values))
 

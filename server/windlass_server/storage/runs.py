@@ -12,9 +12,7 @@ _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
 _INSERT = insert(_RUNS)
 _GET = select(_RUNS).where(_RUNS.c.run_id == bindparam("run_id"))
-_OF_JOB = (
-    select(_RUNS).where(_RUNS.c.job_id == bindparam("job_id")).order_by(_RUNS.c.attempt)
-)
+_OF_JOB = select(_RUNS).where(_RUNS.c.job_id == bindparam("job_id")).order_by(_RUNS.c.attempt)
 # What a node has to be told of: its runs that it may not drop yet, with what to run.
 _KNOWN_TO_NODE = (
     select(
@@ -55,9 +53,7 @@ class RunStore:
 
     def change(self, run_id: str, **values: Any) -> None:
         """Set columns of a run; the caller has read it in this transaction."""
-        self._connection.execute(
-            update(_RUNS).where(_RUNS.c.run_id == run_id).values(**values)
-        )
+        self._connection.execute(update(_RUNS).where(_RUNS.c.run_id == run_id).values(**values))
 
     def known_to_node(self, node_id: str) -> Sequence[Any]:
         """The runs that a node may not drop yet, with `project`, `name` and `spec` of their jobs."""
