@@ -34,6 +34,10 @@ class Engine(Protocol):
         """The URL of a fresh database: empty, or with all tables."""
         ...
 
+    def drop(self, url: str) -> None:
+        """Remove a database that everybody has closed, to save the disk."""
+        ...
+
 
 class SqliteEngine:
     """Files in a folder."""
@@ -49,6 +53,9 @@ class SqliteEngine:
         if migrated:
             shutil.copy(self._template, path)
         return f"sqlite:///{path}"
+
+    def drop(self, url: str) -> None:
+        Path(make_url(url).database or "").unlink(missing_ok=True)
 
 
 class PostgresqlEngine:
@@ -69,6 +76,9 @@ class PostgresqlEngine:
         template = _TEMPLATE if migrated else "template0"
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self._url(name)
+
+    def drop(self, url: str) -> None:
+        self._admin.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
     def close(self) -> None:
         self._admin.close()
@@ -108,9 +118,12 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
 
 
 @pytest.fixture(params=ENGINES)
-def database_url(request: pytest.FixtureRequest, engines: Engines) -> str:
+def database_url(request: pytest.FixtureRequest, engines: Engines) -> Iterator[str]:
     """The URL of a migrated, empty database, on each engine in turn."""
-    return engines.by_name(request.param).new(migrated=True)
+    engine = engines.by_name(request.param)
+    url = engine.new(migrated=True)
+    yield url
+    engine.drop(url)
 
 
 @pytest.fixture

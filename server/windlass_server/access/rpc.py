@@ -32,7 +32,7 @@ class AccessRpc:
 
     async def GetCaller(
         self,
-        request: access_service_pb2.GetCallerRequest,  # noqa: ARG002 - the form of every method
+        request: access_service_pb2.GetCallerRequest,
         call: Call,
     ) -> access_service_pb2.CallerInfo:
         return caller_to_proto(call.caller)

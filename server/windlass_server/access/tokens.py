@@ -128,7 +128,11 @@ def verify_node(token: str, public_key: bytes, *, now: int) -> NodeClaims:
         Unauthenticated: CREDENTIAL_INVALID or CREDENTIAL_EXPIRED.
     """
     read_header(token, NODE_TOKEN)
-    claims = _verified_claims(token, Ed25519PublicKey.from_public_bytes(public_key))
+    try:
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+    except ValueError:
+        _refuse("the node has no usable key")
+    claims = _verified_claims(token, key)
     expires_at = _check_times(claims, now, MAX_NODE_SECONDS)
     return NodeClaims(_text(claims, "sub"), expires_at)
 

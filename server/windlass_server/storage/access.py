@@ -233,5 +233,5 @@ class AccessStore:
     def _insert_new(self, table: Table, values: dict[str, Any]) -> bool:
         """Insert unless there is a row of that key, without spoiling the transaction."""
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(table).on_conflict_do_nothing()
-        return self._connection.execute(statement, values).rowcount == 1
+        statement = dialect.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+        return self._connection.execute(statement, values).first() is not None
