@@ -4,8 +4,6 @@ Prints the time of one cycle for 10,000 queued jobs on 1,000 nodes of 8 GPUs in 
 and the time of one job on one node, which is what the scheduler adds between submit and start.
 """
 
-# ruff: noqa: T201 - a script: it prints
-
 import time
 from collections.abc import Callable
 

@@ -1,0 +1,101 @@
+"""REST: get, list and submit under wrk, windlass beside FastAPI."""
+
+import json
+import os
+import random
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.benchmarks import settings as aims
+from tests.benchmarks.job import JOB
+from tests.benchmarks.results import Comparison, Load
+from tests.benchmarks.rounds import Measure, compare
+from tests.benchmarks.seed import seed
+from tests.benchmarks.settings import Settings
+from tests.benchmarks.targets import Target, peer_rest, windlass_server
+from tests.benchmarks.tools import tool
+
+SCRIPT = Path(__file__).with_name("load.lua")
+MARK = "RESULT "
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kind of call: a name, the method, what `load.lua` reads, the aim."""
+
+    name: str
+    method: str
+    content: str
+    at_least: float
+
+
+def calls(ids: list[str]) -> list[Call]:
+    """The three calls; each get asks for another job."""
+    some = random.Random(7).sample(ids, min(1000, len(ids)))
+    paths = "\n".join(f"/v1/jobs/{job_id}" for job_id in some) + "\n"
+    page = "/v1/jobs?project=default&page_size=50\n"
+    submit = f"/v1/jobs\n{json.dumps(JOB, separators=(',', ':'))}"
+    return [
+        Call("REST get", "GET", paths, aims.REST_GET),
+        Call("REST list of 50", "GET", page, aims.REST_LIST),
+        Call("REST submit", "POST", submit, aims.REST_SUBMIT),
+    ]
+
+
+def wrk(target: Target, call: Call, file: Path, connections: int, seconds: int) -> Load:
+    """Run wrk for so long with one thread."""
+    command = [
+        *(tool("wrk", "wrk"), "-t1", f"-c{connections}", f"-d{seconds}s"),
+        *("-s", str(SCRIPT), target.http, "--", call.method, str(file)),
+    ]
+    env = {**os.environ, "BENCH_TOKEN": target.token}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    if done.returncode or not lines:
+        raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
+    found = json.loads(lines[0].removeprefix(MARK))
+    return Load(
+        found["requests"] / found["seconds"], found["p50_ms"], found["p99_ms"], found["errors"]
+    )
+
+
+def measure_of(
+    target: Target, call: Call, settings: Settings, connections: int, directory: Path
+) -> Measure:
+    """How to measure a call on a target, with its warm-up."""
+    file = directory / f"{target.name}-{call.name.replace(' ', '-')}.txt"
+    file.write_text(call.content, encoding="ascii")
+
+    def measure() -> Load:
+        wrk(target, call, file, connections, settings.warm_up_seconds)
+        return wrk(target, call, file, connections, settings.seconds)
+
+    return measure
+
+
+def run(console: Console, settings: Settings) -> Iterator[Comparison]:
+    """Yield a comparison for each call and number of connections."""
+    tool("wrk", "wrk")
+    with tempfile.TemporaryDirectory(prefix="windlass-bench-") as name:
+        directory = Path(name)
+        with windlass_server(directory / "windlass") as ours, peer_rest(directory) as peer:
+            sides = [(target, calls(filled(console, target, settings))) for target in (ours, peer)]
+            for index, call in enumerate(sides[0][1]):
+                for connections in settings.connections:
+                    measures = [
+                        measure_of(target, each[index], settings, connections, directory)
+                        for target, each in sides
+                    ]
+                    pair = (measures[0], measures[1])
+                    yield compare(console, settings, call.name, connections, pair, call.at_least)
+
+
+def filled(console: Console, target: Target, settings: Settings) -> list[str]:
+    """Seed a target; the ids of its jobs."""
+    with console.status(f"{target.name}: submitting {settings.jobs} jobs"):
+        return seed(target, settings.jobs)

@@ -1,0 +1,52 @@
+"""How much is measured, and what is aimed at."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured.
+
+    Attributes:
+        jobs: jobs that are there before anything is measured.
+        connections: how many calls are in flight, one measurement each.
+        rounds: how often each side is measured; the sides take turns.
+        seconds: how long one measurement takes.
+        warm_up_seconds: how long the load runs before that.
+        starts: how often the server is started.
+        launches: how many jobs are launched one after the other.
+        trivial_jobs: how many jobs are launched together.
+    """
+
+    jobs: int = 10_000
+    connections: tuple[int, ...] = (16, 64)
+    rounds: int = 3
+    seconds: int = 5
+    warm_up_seconds: int = 1
+    starts: int = 5
+    launches: int = 100
+    trivial_jobs: int = 500
+
+
+QUICK = Settings(
+    jobs=2_000,
+    rounds=1,
+    seconds=2,
+    warm_up_seconds=1,
+    starts=3,
+    launches=20,
+    trivial_jobs=100,
+)
+
+# Our rate over the peer's, at least.
+REST_GET, REST_LIST, REST_SUBMIT = 5.0, 6.0, 4.0
+GRPC_GET, GRPC_LIST = 1.2, 1.2
+
+START_SECONDS = 2.0
+IDLE_MIB = 160.0
+LAUNCH_P50_MS = 40.0
+JOBS_PER_SECOND = 60.0
+
+# Slurm 23.11 on a machine of this size: not measured here.
+SLURM_SRUN_TRUE = "Slurm srun true: 46 ms"
+SLURM_JOBS_PER_SECOND = "Slurm: 43 jobs/s"
