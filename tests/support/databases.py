@@ -19,6 +19,7 @@ from typing import Protocol
 import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url
+from sqlmodel import SQLModel
 from windlass_server.storage.engine import Database, open_database
 from windlass_server.storage.guard import acting_as
 from windlass_server.storage.migrations import migrate_connection
@@ -31,11 +32,11 @@ class Engine(Protocol):
     """Where databases come from; each `new` one is used by one test."""
 
     def new(self, *, migrated: bool) -> str:
-        """The URL of a fresh database: empty, or with all tables."""
+        """The URL of a fresh database: with nothing in it, or with all tables, empty."""
         ...
 
-    def drop(self, url: str) -> None:
-        """Remove a database that everybody has closed, to save the disk."""
+    def give_back(self, url: str) -> None:
+        """Take a migrated database back that nobody uses any more, whatever is in it."""
         ...
 
 
@@ -54,7 +55,7 @@ class SqliteEngine:
             shutil.copy(self._template, path)
         return f"sqlite:///{path}"
 
-    def drop(self, url: str) -> None:
+    def give_back(self, url: str) -> None:
         Path(make_url(url).database or "").unlink(missing_ok=True)
 
 
@@ -70,15 +71,23 @@ class PostgresqlEngine:
         self._admin.execute("SELECT pg_reload_conf()")
         self._admin.execute(f"CREATE DATABASE {_TEMPLATE}")
         _migrate(self._url(_TEMPLATE))
+        self._tables = [f'"{name}"' for name in SQLModel.metadata.tables]
+        self._emptied: list[str] = []
 
     def new(self, *, migrated: bool) -> str:
+        if migrated and self._emptied:
+            return self._emptied.pop()
         name = f"test_{next(self._numbers)}"
         template = _TEMPLATE if migrated else "template0"
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self._url(name)
 
-    def drop(self, url: str) -> None:
-        self._admin.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+    def give_back(self, url: str) -> None:
+        # Emptying one takes a tenth of the time of making another.
+        address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(address, autocommit=True, options="-c lock_timeout=5s") as connection:
+            connection.execute(f"TRUNCATE {', '.join(self._tables)} RESTART IDENTITY CASCADE")
+        self._emptied.append(url)
 
     def close(self) -> None:
         self._admin.close()
@@ -123,7 +132,7 @@ def database_url(request: pytest.FixtureRequest, engines: Engines) -> Iterator[s
     engine = engines.by_name(request.param)
     url = engine.new(migrated=True)
     yield url
-    engine.drop(url)
+    engine.give_back(url)
 
 
 @pytest.fixture
