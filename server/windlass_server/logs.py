@@ -19,7 +19,12 @@ def configure(level: str, style: Literal["json", "text"]) -> None:
         _add_request_id,
         structlog.stdlib.ExtraAdder(),
     ]
-    renderer: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
+    renderer: list[structlog.typing.Processor] = [
+        # Without the values of variables, which may be secrets.
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
     if style == "json":
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     logging.config.dictConfig(

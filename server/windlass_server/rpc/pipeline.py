@@ -11,7 +11,9 @@ from google.rpc import status_pb2
 from windlass_server.errors import InvalidInput
 from windlass_server.rpc.call import Call, Method
 from windlass_server.rpc.errors import to_status
+from windlass_server.rpc.request_id import current_request_id
 from windlass_server.rpc.validation import Validation
+from windlass_server.storage import guard
 
 
 class Interceptor(Protocol):
@@ -71,9 +73,9 @@ class Pipeline:
         """Answer a call with a stream; raises `CallFailed`."""
         try:
             message = await self._admit(call, request)
-            async with aclosing(call.method.handler(message, call)) as answers:
+            async with aclosing(self._answers(call, message)) as answers:
                 async for answer in answers:
-                    yield answer.SerializeToString()
+                    yield answer
         except Exception as error:
             raise CallFailed(to_status(error, call.request_id)) from None
         finally:
@@ -88,9 +90,9 @@ class Pipeline:
             for interceptor in (*self._before_parsing, *self._after_parsing):
                 await interceptor(call, None)
             messages = self._messages(call.method, requests)
-            async with aclosing(call.method.handler(messages, call)) as answers:
+            async with aclosing(self._answers(call, messages)) as answers:
                 async for answer in answers:
-                    yield answer.SerializeToString()
+                    yield answer
         except Exception as error:
             raise CallFailed(to_status(error, call.request_id)) from None
         finally:
@@ -115,6 +117,15 @@ class Pipeline:
         for interceptor in self._after_parsing:
             await interceptor(call, message)
         return message
+
+    async def _answers(self, call: Call, request: object) -> AsyncGenerator[bytes]:
+        decision = guard.require_decision()
+        async with aclosing(call.method.handler(request, call)) as answers:
+            async for answer in answers:
+                yield answer.SerializeToString()
+                # Whoever asks for the next one may be another task.
+                guard.resume(decision)
+                current_request_id.set(call.request_id)
 
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]

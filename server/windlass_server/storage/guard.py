@@ -21,6 +21,15 @@ def decide(actor: str) -> None:
     _decision.set(Decision(actor))
 
 
+def resume(decision: Decision) -> None:
+    """Go on under a decision that was made in another task.
+
+    A generator runs in the context of whichever task asks it for its next item, so a stream that
+    outlives a task must carry its decision along.
+    """
+    _decision.set(decision)
+
+
 @contextmanager
 def acting_as(actor: str) -> Iterator[None]:
     """Work of the server's own parts, such as `scheduler`."""

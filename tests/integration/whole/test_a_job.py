@@ -1,0 +1,154 @@
+"""A job goes through the whole house: REST or gRPC in, a real process on a node, its output back."""
+
+import json
+
+import grpc
+import pytest
+from grpc import aio
+
+from tests.support.cluster import Cluster
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2
+from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
+
+PRINT_GPUS = ("python3", "-c", 'import os;print(os.environ["CUDA_VISIBLE_DEVICES"])')
+
+
+async def test_a_job_submitted_over_rest_runs_on_the_gpus_that_it_asked_for(any_cluster: Cluster):
+    async with any_cluster.rest() as rest:
+        answer = await rest.post(
+            "/v1/jobs",
+            json={
+                "project": "default",
+                "name": "hello",
+                "command": PRINT_GPUS,
+                "resources": {
+                    "cpu_millis": 500,
+                    "memory_bytes": "268435456",
+                    "gpu_count": 2,
+                    "gpu_type": "H100",
+                },
+            },
+        )
+        assert answer.status_code == 200, answer.text
+        submitted = answer.json()
+        assert submitted["status"] == "QUEUED"
+
+        # The log over SSE, to its end.
+        output, end, lines = "", None, []
+        headers = {"accept": "text/event-stream"}
+        async with rest.stream(
+            "GET", f"/v1/jobs/{submitted['job_id']}/logs?follow=true", headers=headers
+        ) as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data: {"):
+                    message = json.loads(line.removeprefix("data: "))
+                    output += message.get("chunk", {}).get("text", "")
+                    end = message.get("end", end)
+        assert end == {"status": "SUCCEEDED", "exit_code": 0}, lines
+
+        job = (await rest.get(f"/v1/jobs/{submitted['job_id']}")).json()
+        assert job["status"] == "SUCCEEDED"
+        assert job["exit_code"] == 0
+        assert sorted(output.strip().split(",")) == sorted(job["placement"]["gpu_uuids"])
+        assert len(job["placement"]["gpu_uuids"]) == 2
+        assert job["isolation"]["level"] in {"SANDBOX", "NAMESPACES", "RLIMITS"}
+
+        listed = await rest.get("/v1/jobs?project=default&status=SUCCEEDED&page_size=10")
+        assert listed.json() == {"jobs": [job], "next_page_token": ""}
+
+        events = (await rest.get(f"/v1/jobs/{submitted['job_id']}/events")).json()["events"]
+        statuses = [event["status"] for event in events]
+        assert statuses[0] == "QUEUED"
+        assert statuses[-1] == "SUCCEEDED"
+        assert statuses == sorted(
+            statuses, key=["QUEUED", "SCHEDULED", "RUNNING", "SUCCEEDED"].index
+        )
+        assert events[0]["actor"] == "admin"
+
+
+async def test_a_client_of_the_generated_stubs_alone_does_the_same(cluster: Cluster):
+    job = await cluster.submit("sh", "-c", "echo out; echo err >&2; exit 3")
+    text, end = await cluster.follow(job.job_id)
+    assert sorted(text.split()) == ["err", "out"]
+    assert (end.status, end.exit_code) == (job_pb2.Job.FAILED, 3)
+    ended = await cluster.get(job.job_id)
+    assert (ended.status_reason, ended.exit_code) == ("NONZERO_EXIT", 3)
+
+    one = jobs_service_pb2.StreamJobLogsRequest(job_id=job.job_id, stream=job_pb2.LogChunk.STDERR)
+    stderr = [m async for m in cluster.jobs.StreamJobLogs(one, metadata=cluster.metadata)]
+    assert "".join(message.chunk.text for message in stderr) == "err\n"
+
+
+async def test_a_running_job_is_cancelled_with_its_whole_process_tree(cluster: Cluster):
+    script = "trap '' TERM; (setsid sleep 600 &) ; echo up; while :; do sleep 1; done"
+    job = await cluster.submit("sh", "-c", script, grace_period={"nanos": 200_000_000})
+    await cluster.wait_for_output(job.job_id, "up")
+    async with cluster.rest() as rest:
+        url = f"/v1/jobs/{job.job_id}/status"
+        answer = await rest.patch(url, json={"action": "CANCEL", "reason": "typo"})
+        assert answer.json()["status"] == "CANCELLING"
+        assert "typo" in answer.json()["status_message"]
+    _, end = await cluster.follow(job.job_id)
+    assert end.status == job_pb2.Job.CANCELLED
+    again = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
+    same = await cluster.jobs.CancelJob(again, metadata=cluster.metadata)
+    assert same.status == job_pb2.Job.CANCELLED
+
+
+async def test_a_job_over_its_time_limit_is_timed_out(cluster: Cluster):
+    job = await cluster.submit("sleep", "600", time_limit={"nanos": 300_000_000})
+    _, end = await cluster.follow(job.job_id)
+    assert end.status == job_pb2.Job.TIMED_OUT
+
+
+async def test_a_job_whose_program_does_not_exist_says_so(cluster: Cluster):
+    job = await cluster.submit("no-such-program")
+    _, end = await cluster.follow(job.job_id)
+    ended = await cluster.get(job.job_id)
+    assert (ended.status, ended.status_reason) == (job_pb2.Job.FAILED, "BAD_COMMAND")
+    assert "no-such-program" in ended.status_message
+    with pytest.raises(aio.AioRpcError) as refused:
+        request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
+        await cluster.jobs.CancelJob(request, metadata=cluster.metadata)
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_jobs_queue_for_gpus_and_each_device_has_one_holder(cluster: Cluster):
+    jobs = [
+        await cluster.submit(*PRINT_GPUS, resources={"gpu_count": 4, "cpu_millis": 100})
+        for _ in range(4)
+    ]
+    for job in jobs:
+        text, end = await cluster.follow(job.job_id)
+        assert end.status == job_pb2.Job.SUCCEEDED
+        assert len(set(text.strip().split(","))) == 4
+
+
+async def test_a_node_shows_its_gpus_live_and_who_holds_them(cluster: Cluster):
+    job = await cluster.submit("sh", "-c", "echo up; sleep 600", resources={"gpu_count": 2})
+    await cluster.wait_for_output(job.job_id, "up")
+    node = await _node_with_samples(cluster, job.job_id)
+    held = [gpu for gpu in node.gpus if gpu.run_id]
+    assert len(node.gpus) == 8
+    assert {gpu.uuid for gpu in held} == set((await cluster.get(job.job_id)).placement.gpu_uuids)
+    for gpu in node.gpus:
+        assert gpu.gpu_type == "H100"
+        assert 10 < gpu.temperature_celsius < 100
+        assert 0 < gpu.power_watts <= gpu.power_limit_watts
+        assert gpu.memory_used_bytes + gpu.memory_free_bytes == gpu.memory_total_bytes
+    assert {process.run_id for gpu in held for process in gpu.processes} == {held[0].run_id}
+    assert [run.job_id for run in node.runs] == [job.job_id]
+    assert node.available.gpu_count == 6
+    request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
+    await cluster.jobs.CancelJob(request, metadata=cluster.metadata)
+
+
+async def _node_with_samples(cluster: Cluster, job_id: str):
+    """The node once telemetry shows the job's processes on its GPUs."""
+    stub = resources_service_pb2_grpc.ResourcesServiceStub(cluster.channel)
+    job = await cluster.get(job_id)
+    request = resources_service_pb2.GetNodeRequest(node_id=job.placement.node_id)
+    while True:
+        node = await stub.GetNode(request, metadata=cluster.metadata, timeout=10)
+        if sum(len(gpu.processes) for gpu in node.gpus) >= 2 and node.HasField("host"):
+            return node
