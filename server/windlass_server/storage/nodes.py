@@ -51,7 +51,6 @@ _LOSE = (
         status=_UNREACHABLE, status_reason=bindparam("reason"), status_message=bindparam("message")
     )
 )
-_READY_IDS = select(_NODES.c.node_id).where(_NODES.c.status == _READY).order_by(_NODES.c.node_id)
 _TOUCH = (
     update(_NODES)
     .where(_NODES.c.node_id == bindparam("key"), _NODES.c.last_seen_at < bindparam("at"))
@@ -181,10 +180,6 @@ class NodeStore:
         """
         values = {"key": node_id, "seen": seen_at, "reason": reason, "message": message}
         return self._connection.execute(_LOSE, values).rowcount == 1
-
-    def ready_ids(self) -> Sequence[str]:
-        """The ids of all nodes that are stored as READY."""
-        return self._connection.scalars(_READY_IDS).all()
 
     def touch(self, node_id: str, at: int) -> None:
         """Store that the node was heard. For liveness nobody reads this: every 10 s will do."""

@@ -1,0 +1,226 @@
+"""The telemetry streams of nodes, without a wire; logs on a real disk."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from windlass.agents.v1 import agent_pb2
+from windlass_server.errors import WindlassError
+from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
+from windlass_server.objects import log_files
+from windlass_server.objects.frames import encode
+from windlass_server.objects.logs import LogStore
+from windlass_server.telemetry.latest import LatestTelemetry
+
+from tests.support.fake_agent import FakeStream, log_batch, samples, series
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_duties import FakeRuns, directive
+from tests.support.fake_sleep import settle
+
+RUN = "run-" + "0" * 26
+OTHER = "run-" + "1" * 26
+FRAME = encode(1, 7, b"hello\n")
+
+Agent = FakeStream[agent_pb2.TelemetryMessage, agent_pb2.TelemetryReply]
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.logs = LogStore(folder)
+        self.latest = LatestTelemetry()
+        self.runs = FakeRuns()
+        self.told: list[tuple[str, agent_pb2.RunDirective]] = []
+        session = TelemetrySession(
+            "node-1",
+            self.logs,
+            self.latest,
+            self.runs,
+            self.clock,
+            lambda node_id, told: self.told.append((node_id, told)),
+        )
+        self.agent: Agent = FakeStream(lambda messages: telemetry(session, messages))
+
+    async def acknowledged(self) -> tuple[str, int]:
+        while True:
+            reply = await self.agent.receive()
+            if reply.WhichOneof("content") == "log_ack":
+                return reply.log_ack.run_id, reply.log_ack.position
+
+    async def ended(self) -> None:
+        """Return when the stream has ended without an error."""
+        try:
+            while True:
+                await self.agent.receive()
+        except EOFError:
+            return
+
+    async def end(self) -> WindlassError:
+        try:
+            while True:
+                await self.agent.receive()
+        except WindlassError as error:
+            return error
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
+    made.runs.owned = {("node-1", RUN, 1), ("node-1", OTHER, 1)}
+    yield made
+    await made.agent.break_off()
+    await made.logs.close()
+
+
+async def test_output_is_acknowledged_when_it_is_on_disk(world: World) -> None:
+    world.agent.send(log_batch(RUN, 0, FRAME))
+    assert await world.acknowledged() == (RUN, len(FRAME))
+    assert [frame.payload for frame in await world.logs.read(RUN, 0)] == [b"hello\n"]
+
+
+async def test_an_empty_batch_asks_what_the_server_has(world: World) -> None:
+    await world.logs.append(RUN, 0, FRAME * 3)
+    world.agent.send(log_batch(RUN, 0, b""))
+    assert await world.acknowledged() == (RUN, 3 * len(FRAME))
+
+
+async def test_batches_of_a_run_are_stored_in_the_order_in_which_they_came(world: World) -> None:
+    for number in range(100):
+        world.agent.send(log_batch(RUN, number * len(FRAME), FRAME))
+    while await world.acknowledged() != (RUN, 100 * len(FRAME)):
+        pass
+
+
+async def test_output_that_comes_twice_is_stored_once(world: World) -> None:
+    world.agent.send(log_batch(RUN, 0, FRAME), log_batch(RUN, 0, FRAME * 2))
+    while await world.acknowledged() != (RUN, 2 * len(FRAME)):
+        pass
+    assert len(await world.logs.read(RUN, 0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("run_id", "epoch"),
+    [("run-" + "9" * 26, 1), (RUN, 2), (RUN, 0), ("../../../etc/cron.d/x", 1), ("", 1)],
+)
+async def test_output_for_a_run_that_is_not_the_nodes_is_left_out(
+    world: World, run_id: str, epoch: int
+) -> None:
+    world.agent.send(*[log_batch(run_id, 0, FRAME, epoch)] * 3, log_batch(OTHER, 0, FRAME))
+    assert await world.acknowledged() == (OTHER, len(FRAME))
+    assert await world.logs.end(RUN) == 0
+    # Nor is the database asked for every batch that is sent.
+    assert world.runs.asked_for_owner == 2
+
+
+async def test_who_owns_a_run_is_asked_once(world: World) -> None:
+    for number in range(5):
+        world.agent.send(log_batch(RUN, number * len(FRAME), FRAME))
+    while await world.acknowledged() != (RUN, 5 * len(FRAME)):
+        pass
+    assert world.runs.asked_for_owner == 1
+
+
+async def test_frames_that_are_none_are_left_out_and_spoil_nothing(world: World) -> None:
+    world.agent.send(log_batch(RUN, 0, FRAME))
+    assert await world.acknowledged() == (RUN, len(FRAME))
+    world.agent.send(log_batch(RUN, len(FRAME), b"no frames at all"))
+    assert await world.acknowledged() == (RUN, len(FRAME))
+    world.agent.send(log_batch(RUN, len(FRAME), FRAME))
+    assert await world.acknowledged() == (RUN, 2 * len(FRAME))
+
+
+async def test_a_gap_ends_the_stream_so_that_the_agent_asks_anew(world: World) -> None:
+    world.agent.send(log_batch(RUN, 1000, FRAME))
+    error = await world.end()
+    assert (error.reason, error.metadata) == ("LOG_GAP", {"end": "0"})
+
+
+async def test_a_disk_that_takes_nothing_ends_the_stream(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log_files.os, "pwrite", full)
+    world.agent.send(log_batch(RUN, 0, FRAME))
+    assert (await world.end()).reason == "LOG_NOT_WRITABLE"
+    monkeypatch.undo()
+    assert await world.logs.end(RUN) == 0
+
+
+async def test_a_run_whose_log_has_become_whole_is_forgotten_on_the_control_stream(
+    world: World,
+) -> None:
+    world.runs.at_log_end[RUN, len(FRAME)] = directive(RUN, generation=2, want="FORGOTTEN")
+    world.agent.send(log_batch(RUN, 0, FRAME))
+    await world.acknowledged()
+    await settle()
+    assert world.runs.log_ends == [(RUN, len(FRAME))]
+    assert world.told == [("node-1", directive(RUN, generation=2, want="FORGOTTEN"))]
+
+
+async def test_what_was_sent_before_a_half_close_is_still_stored(world: World) -> None:
+    for number in range(40):
+        world.agent.send(log_batch(RUN, number * len(FRAME), FRAME))
+    world.agent.half_close()
+    await world.ended()
+    assert await world.logs.end(RUN) == 40 * len(FRAME)
+
+
+def temperature(value: float) -> agent_pb2.Series:
+    return series("GPU_TEMPERATURE_CELSIUS", "GPU-0", value)
+
+
+def shown(world: World) -> float | None:
+    values = world.latest.gpu("node-1", "GPU-0")
+    return None if values is None else values.number(agent_pb2.Series.GPU_TEMPERATURE_CELSIUS)
+
+
+async def test_a_stream_begins_with_credit_and_gets_more_as_it_is_used(world: World) -> None:
+    first = await world.agent.receive()
+    assert (first.credit.batches, first.credit.min_interval.seconds) == (10, 1)
+    for number in range(5):
+        world.agent.send(samples(temperature(number)))
+        await settle()
+        assert shown(world) == number
+        world.clock.advance(1)
+    more = await world.agent.receive()
+    assert more.credit.batches == 10
+    assert world.agent.received() == []
+
+
+async def test_an_agent_that_waits_for_credit_never_runs_dry(world: World) -> None:
+    credit = 0
+    for number in range(100):
+        for reply in world.agent.received():
+            credit = reply.credit.batches
+        if not credit:
+            credit = (await world.agent.receive()).credit.batches
+        credit -= 1
+        world.agent.send(samples(temperature(number)))
+        await settle()
+        assert shown(world) == number
+        world.clock.advance(1)
+
+
+async def test_samples_that_come_much_too_fast_are_left_out(world: World) -> None:
+    world.agent.send(samples(temperature(1)))
+    await settle()
+    world.clock.advance(0.1)
+    world.agent.send(samples(temperature(2)))
+    await settle()
+    assert shown(world) == 1
+    world.clock.advance(0.9)
+    world.agent.send(samples(temperature(3)))
+    await settle()
+    assert shown(world) == 3
+
+
+async def test_a_flood_of_samples_delays_no_output(world: World) -> None:
+    world.agent.send(*[samples(temperature(1))] * 5000, log_batch(RUN, 0, FRAME))
+    assert await world.acknowledged() == (RUN, len(FRAME))
+
+
+async def test_a_message_that_says_nothing_is_no_harm(world: World) -> None:
+    world.agent.send(agent_pb2.TelemetryMessage(), log_batch(RUN, 0, FRAME))
+    assert await world.acknowledged() == (RUN, len(FRAME))
