@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
 
     # 2. What it has, and what earlier agents left running.
     gpus = _open_gpus(config, key, clock)
-    isolation = await asyncio.to_thread(canary.detect)
+    isolation = await asyncio.to_thread(canary.detect, config.data_dir)
     runner = Runner(config.data_dir, isolation)
     inventory = inventory_of(config, gpus, isolation, importlib.metadata.version("windlass"))
     try:
@@ -133,6 +133,7 @@ class Agent:
         if isinstance(gpus, SimulatedGpus):
             runs_dir = Path(config.data_dir) / "runs"
             self._listeners.append(SimulatedLoad(gpus, runs_dir).on_change)
+        self._ended: set[str] = set()
         self._changed = asyncio.Event()
 
     async def run(self, stop: StopSignals) -> None:
@@ -178,6 +179,10 @@ class Agent:
     def _tell(self, state: RunState) -> None:
         for listener in self._listeners:
             listener(state)
+        if state.phase is Phase.EXITED:
+            self._ended.add(state.run_id)
+        else:
+            self._ended.discard(state.run_id)
         self._changed.set()
 
     def _stops_tasks(self) -> bool:
@@ -188,22 +193,20 @@ class Agent:
     async def _stop_tasks(self) -> None:
         """Stops every task, and tells the server while there is one to hear it."""
         self._desired.accept_no_more()
-        for state in self._active():
-            await self._runner.stop(state.run_id, STOP_GRACE_SECONDS, cause=Cause.NODE_SHUTDOWN)
+        active = [s.run_id for s in self._runner.states() if s.phase is not Phase.EXITED]
+        for run_id in active:
+            await self._runner.stop(run_id, STOP_GRACE_SECONDS, cause=Cause.NODE_SHUTDOWN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_SECONDS + 1):
-                await self._all_ended()
+                await self._heard_the_end_of(active)
         if self._control.welcomed:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await self._control.flushed()
                     await self._shipper.settled()
 
-    def _active(self) -> list[RunState]:
-        return [state for state in self._runner.states() if state.phase is not Phase.EXITED]
-
-    async def _all_ended(self) -> None:
-        while self._active():
+    async def _heard_the_end_of(self, run_ids: Sequence[str]) -> None:
+        while not self._ended.issuperset(run_ids):
             self._changed.clear()
             await self._changed.wait()
 

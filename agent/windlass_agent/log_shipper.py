@@ -34,6 +34,8 @@ class Log(Protocol):
 
     async def wait(self, position: int) -> bool: ...
 
+    def wake(self) -> None: ...
+
 
 @dataclass(slots=True)
 class _Shipment:
@@ -76,6 +78,7 @@ class LogShipper:
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._send: Send | None = None
         self._moved = asyncio.Event()
+        self._turn = asyncio.Lock()  # hands the window round in order of arrival
 
     @property
     def unacknowledged_bytes(self) -> int:
@@ -87,8 +90,12 @@ class LogShipper:
         known = self._shipments.get(state.run_id)
         if known is None or known.epoch != state.epoch:
             known = self._begin(state)
-        if known is not None and state.exit is not None:
+        if known is None:
+            return
+        known.log.wake()  # who waits since before the file was there looks again
+        if state.exit is not None:
             known.end = state.exit.log_end
+            self._notify()
 
     def drop(self, run_id: str) -> None:
         """Ships nothing more of this run."""
@@ -159,7 +166,6 @@ class LogShipper:
             else:
                 shipment.answered.set()
             while await shipment.log.wait(shipment.sent):
-                await self._room()
                 await self._send_next(shipment, send)
         except OSError:
             _log.exception("cannot read a run's log", run_id=shipment.run_id)
@@ -179,14 +185,16 @@ class LogShipper:
             shipment.answered.set()
 
     async def _send_next(self, shipment: _Shipment, send: Send) -> None:
-        most = min(BATCH_BYTES, self._window_bytes - self.unacknowledged_bytes)
-        frames = shipment.log.read(shipment.sent, most)
-        if not frames:  # the frame is still being written
+        async with self._turn:
+            await self._room()
+            most = min(BATCH_BYTES, self._window_bytes - self.unacknowledged_bytes)
+            frames = shipment.log.read(shipment.sent, most)
+            batch = _batch(shipment, frames)
+            shipment.sent += len(frames)
+        if frames:
+            await send(batch)
+        else:  # the frame is still being written
             await self._clock.sleep(_TORN_FRAME_SECONDS)
-            return
-        batch = _batch(shipment, frames)
-        shipment.sent += len(frames)
-        await send(batch)
 
     async def _room(self) -> None:
         while self._window_bytes - self.unacknowledged_bytes < _LARGEST_FRAME:

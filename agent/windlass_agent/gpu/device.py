@@ -108,7 +108,7 @@ class NoGpus:
     def processes(self) -> Sequence[GpuProcess]:
         return ()
 
-    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
         return ()
 
     def close(self) -> None:

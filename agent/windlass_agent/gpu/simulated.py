@@ -83,7 +83,7 @@ class SimulatedGpus:
                 if card.pid
             )
 
-    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+    def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
         return ()
 
     def close(self) -> None:
