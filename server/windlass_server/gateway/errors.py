@@ -13,6 +13,7 @@ from typing import Any
 from protobuf import Message, Registry
 
 from windlass_server.gateway.dispatch import RpcFailure
+from windlass_server.gateway.json_print import print_message
 
 CANCELLED = 1
 UNKNOWN = 2
@@ -42,6 +43,8 @@ HTTP_STATUSES = {
     15: 500,  # DATA_LOSS
     16: 401,  # UNAUTHENTICATED
 }
+
+MAX_VIOLATIONS = 100
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -93,12 +96,15 @@ def bad_request(reason: str, message: str) -> Refusal:
 
 
 def bad_fields(reason: str, violations: list[Violation]) -> Refusal:
-    """A refusal of some fields or parameters; the message names the first."""
+    """A refusal of some fields or parameters; the message names the first.
+
+    At most `MAX_VIOLATIONS` of them are shown.
+    """
     first = violations[0]
     message = f"{first.field}: {first.description}" if first.field else first.description
     if len(violations) > 1:
         message += f" (and {len(violations) - 1} more)"
-    return Refusal(INVALID_ARGUMENT, reason, message, violations=tuple(violations))
+    return Refusal(INVALID_ARGUMENT, reason, message, violations=tuple(violations[:MAX_VIOLATIONS]))
 
 
 def bad_field(reason: str, name: str, description: str) -> Refusal:
@@ -182,7 +188,7 @@ class ErrorRenderer:
 
     def _json(self, status: Any) -> bytes:
         try:
-            return _to_json(status, self._registry).encode()
+            return print_message(status, self._registry).encode()
         except Exception:  # a detail of unknown type or with broken bytes: show each by itself
             details = [self._detail(detail) for detail in status.details]
             shown = {"code": status.code, "message": status.message, "details": details}
@@ -190,7 +196,7 @@ class ErrorRenderer:
 
     def _detail(self, detail: Any) -> Any:
         try:
-            return json.loads(_to_json(detail, self._registry))
+            return json.loads(print_message(detail, self._registry))
         except Exception:
             return {"@type": detail.type_url, "value": b64encode(detail.value).decode()}
 
@@ -206,10 +212,6 @@ class ErrorRenderer:
                 return []
             return [(b"retry-after", b"%d" % max(seconds, 0))]
         return []
-
-
-def _to_json(message: Message, registry: Registry) -> str:
-    return message.to_json(registry=registry, always_emit_implicit=True, use_proto_field_name=True)
 
 
 def _message_type(registry: Registry, name: str) -> type[Message]:

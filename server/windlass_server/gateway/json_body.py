@@ -8,14 +8,18 @@ searched for, so that it names its field.
 """
 
 import json
+import math
 from typing import Any, NoReturn
 
 from protobuf import DescMessage, Message
 
-from windlass_server.gateway.errors import bad_fields, bad_request
-from windlass_server.gateway.json_check import Checker, too_deep
+from windlass_server.gateway.errors import Refusal, Violation, bad_fields, bad_request
+from windlass_server.gateway.json_check import Checker, Found, too_deep
 from windlass_server.gateway.json_repair import locate, normalise
 from windlass_server.gateway.schema import Schema
+
+# Characters of JSON up to which wrong fields are searched for: each probe parses a part again.
+LOCATE_LIMIT = 65536
 
 PARSE_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
 
@@ -37,7 +41,16 @@ def _no_constant(text: str) -> NoReturn:
     raise _Refused("MALFORMED_JSON", f"{text} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _Refused("MALFORMED_JSON", "the body has a number that no double can hold")
+    return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+)
 
 
 class JsonReader:
@@ -58,19 +71,34 @@ class JsonReader:
             text, value = f'{{"{field}":{text}}}', {field: value}
         elif not isinstance(value, dict):
             raise bad_request("MALFORMED_JSON", "the body must be a JSON object")
-        self._checker.check(message, value)
+        found = self._checker.check(message, value)
+        if found:
+            raise self._refusal(message, value, text, found)
         try:
             return message.type.from_json(text, registry=self._schema.registry)
         except PARSE_ERRORS:
-            return self._read_normalised(message, value)
+            return self._read_normalised(message, value, text)
 
-    def _read_normalised(self, message: DescMessage, value: dict[str, Any]) -> Message:
+    def _read_normalised(self, message: DescMessage, value: dict[str, Any], text: str) -> Message:
         normal = normalise(self._schema, message, value)
         try:
             return message.type.from_json(json.dumps(normal), registry=self._schema.registry)
         except PARSE_ERRORS:
-            wrong = locate(self._schema, message, normal)
-            raise bad_fields("INVALID_FIELD_VALUE", wrong) from None
+            raise self._refusal(message, normal, text, []) from None
+
+    def _refusal(
+        self, message: DescMessage, value: dict[str, Any], text: str, found: Found
+    ) -> Refusal:
+        """The refusal that names every wrong field; of a large body only what was found so far."""
+        reason = found[0][0] if found else "INVALID_FIELD_VALUE"
+        violations = {violation.field: violation for _, violation in found}
+        if len(text) <= LOCATE_LIMIT:
+            for violation in locate(self._schema, message, normalise(self._schema, message, value)):
+                below = (violation.field + ".", violation.field + "[")
+                if not any(name.startswith(below) for name in violations):
+                    violations.setdefault(violation.field, violation)
+        whole = Violation("", "the body does not fit the message")
+        return bad_fields(reason, list(violations.values()) or [whole])
 
 
 def _parse(body: bytes) -> tuple[str, Any]:

@@ -3,11 +3,12 @@
 import re
 from typing import Any
 
-from protobuf import DescMessage
+from protobuf import DescEnum, DescMessage
 
-from windlass_server.gateway.errors import Refusal, Violation, bad_fields, bad_request
+from windlass_server.gateway.errors import Refusal, Violation, bad_request
 from windlass_server.gateway.fields import DEPTH_LIMIT
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
+from windlass_server.gateway.values import expected
 
 # The text of an integer: JSON's own grammar, so neither `1_000` nor `+1` nor other digits.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -21,13 +22,18 @@ class Checker:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
 
-    def check(self, message: DescMessage, value: dict[str, Any]) -> None:
-        """Raise Refusal for unknown fields, fields given twice, two members of one oneof, integers
-        that are not JSON's and nesting beyond the limit."""  # noqa: D205, D209
+    def check(self, message: DescMessage, value: dict[str, Any]) -> Found:
+        """Find what is forbidden, each with its reason for programs.
+
+        That is: unknown fields, fields given twice, two members of one oneof, integers that are not
+        JSON's and enum numbers beyond 32 bits.
+
+        Raises:
+            Refusal: the nesting exceeds the limit.
+        """
         found: Found = []
         self._object(message, value, "", 1, found)
-        if found:
-            raise bad_fields(found[0][0], [violation for _, violation in found])
+        return found
 
     def _object(
         self, message: DescMessage, value: dict[str, Any], prefix: str, depth: int, found: Found
@@ -74,8 +80,16 @@ class Checker:
         if info.object is not None:
             if isinstance(item, dict):
                 self._object(info.object, item, path + ".", depth + 1, found)
-        elif isinstance(item, str) and not _NUMBER.fullmatch(item):
-            found.append(("INVALID_FIELD_VALUE", Violation(path, "must be an integer")))
+        elif not _readable(info, item):
+            violation = Violation(path, f"must be {expected(info.value)}")
+            found.append(("INVALID_FIELD_VALUE", violation))
+
+
+def _readable(info: FieldInfo, item: Any) -> bool:
+    """Whether an integer or enum value is not one that only the native parser would take."""
+    if isinstance(info.value, DescEnum):
+        return not isinstance(item, int) or -(2**31) <= item < 2**31
+    return not isinstance(item, str) or _NUMBER.fullmatch(item) is not None
 
 
 def too_deep() -> Refusal:

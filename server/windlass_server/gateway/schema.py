@@ -77,7 +77,7 @@ class FieldInfo:
     @cached_property
     def plain(self) -> bool:
         """Whether its JSON needs no look beyond what the parser does."""
-        return self.object is None and not self.integer
+        return self.object is None and not self.integer and not isinstance(self.value, DescEnum)
 
 
 class Schema:

@@ -8,18 +8,17 @@ JSON out has proto names, fields without presence always, enum names, 64-bit int
 RFC 3339 times. JSON in takes both names of a field and enum names in any case.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from protobuf import DescMessage, DescMethod, Message, Registry, message_to_json_value
+from protobuf import DescMessage, DescMethod, Message, Registry
 from protobuf.wkt import FileDescriptorSet
 
 from windlass_server.gateway.errors import bad_field, bad_request
 from windlass_server.gateway.fields import UnknownField, resolve
 from windlass_server.gateway.http_rules import HttpRule, RuleError
 from windlass_server.gateway.json_body import PARSE_ERRORS, JsonReader
+from windlass_server.gateway.json_print import print_field, print_message
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
 from windlass_server.gateway.template import Template
@@ -89,14 +88,19 @@ class Binding:
 
     def response(self, message: bytes) -> str:
         """The JSON of a response message; raises ValueError when it is none."""
-        decoded = self._response.from_binary(message)
-        return self._narrowed(decoded) if self._narrow else self._to_json(decoded)
+        return self._print(self._response.from_binary(message))
 
     def item(self, message: bytes) -> StreamItem:
         """The JSON of one message of a stream; raises ValueError when it is none."""
         decoded = self._response.from_binary(message)
-        text = self._narrowed(decoded) if self._narrow else self._to_json(decoded)
-        return StreamItem(text, decoded[self._cursor_out.field] if self._cursor_out else "")
+        return StreamItem(
+            self._print(decoded), decoded[self._cursor_out.field] if self._cursor_out else ""
+        )
+
+    def _print(self, message: Message) -> str:
+        if self._narrow:
+            return print_field(message, self._narrow, self._registry)
+        return print_message(message, self._registry)
 
     def _read(self, body: bytes) -> Message:
         if not self.takes_body:
@@ -120,21 +124,6 @@ class Binding:
         """Whether the body is the object of one message."""
         body = self._body
         return body is not None and body.shape is Shape.ONE and body.object is not None
-
-    def _to_json(self, message: Message) -> str:
-        return message.to_json(
-            registry=self._registry, always_emit_implicit=True, use_proto_field_name=True
-        )
-
-    def _narrowed(self, message: Message) -> str:
-        """The JSON of the one field that is the answer; null when it is not set."""
-        value: Any = message_to_json_value(
-            message,
-            registry=self._registry,
-            always_emit_implicit=True,
-            use_proto_field_name=True,
-        )
-        return json.dumps(value.get(self._narrow), ensure_ascii=False, separators=(",", ":"))
 
 
 class Transcoder:

@@ -19,7 +19,10 @@ class _Embedded(uvicorn.Server):
         self.ready = asyncio.Event()
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
+        try:
+            await super().startup(sockets)  # type: ignore[arg-type]
+        except SystemExit as error:  # which would end the whole process, through the loop
+            raise RuntimeError("the application did not start") from error
         self.ready.set()
 
     @contextmanager
@@ -53,9 +56,12 @@ class UvicornServer:
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         ready = asyncio.create_task(self._server.ready.wait())
         await asyncio.wait({self._serving, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if self._serving.done() or self._server.should_exit:
+        if not self._server.ready.is_set():
             ready.cancel()
-            raise RuntimeError("the HTTP server ended before it was ready")
+            self._listener.close()
+            raise RuntimeError("the HTTP server ended before it was ready") from (
+                self._serving.exception()
+            )
 
     async def stop(self, grace_s: float) -> None:
         """Let requests end for `grace_s` seconds, then cut them off; harmless before `start`."""
