@@ -1,0 +1,121 @@
+"""The transcoder's JSON against that of google.protobuf, on random messages of every served type."""
+
+import json
+import random
+
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from windlass_server.gateway.json_body import JsonReader
+from windlass_server.gateway.json_print import print_message
+from windlass_server.gateway.schema import Schema
+from windlass_server.gateway.transcoder import Transcoder
+
+from tests.support.gateway import WINDLASS_SERVICES, windlass_descriptors
+from tests.support.random_messages import fill
+
+SEEDS = range(12)
+
+
+def pool_of(descriptors):
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors).file:
+        pool.Add(file)
+    return pool
+
+
+def types_of(pool, services):
+    """The names of all message types that the services' methods reach."""
+    found = set()
+    pending = []
+    for name in services:
+        for method in pool.FindServiceByName(name).methods:
+            pending += [method.input_type, method.output_type]
+    while pending:
+        descriptor = pending.pop()
+        if descriptor.full_name not in found and not descriptor.GetOptions().map_entry:
+            found.add(descriptor.full_name)
+            pending += [field.message_type for field in descriptor.fields if field.message_type]
+    return sorted(found)
+
+
+class Peers:
+    def __init__(self, descriptors):
+        self.pool = pool_of(descriptors)
+        self.registry = Transcoder(descriptors).registry
+        self.reader = JsonReader(Schema(self.registry))
+
+    def message(self, name, seed):
+        made = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(name))()
+        fill(made, random.Random(f"{name} {seed}"))
+        return made
+
+    def theirs(self, message):
+        return json_format.MessageToDict(
+            message,
+            always_print_fields_with_no_presence=True,
+            preserving_proto_field_name=True,
+            descriptor_pool=self.pool,
+        )
+
+    def ours(self, message):
+        descriptor = self.registry.message(message.DESCRIPTOR.full_name)
+        decoded = descriptor.type.from_binary(message.SerializeToString())
+        return json.loads(print_message(decoded, self.registry))
+
+    def read(self, message, text):
+        """Our reading of a JSON text, as the peer's message."""
+        descriptor = self.registry.message(message.DESCRIPTOR.full_name)
+        return type(message).FromString(self.reader.read(descriptor, text.encode()).to_binary())
+
+
+WINDLASS = Peers(windlass_descriptors())
+SERVED = [
+    name
+    for name in types_of(WINDLASS.pool, WINDLASS_SERVICES)
+    if name.startswith("windlass.") or name == "google.rpc.Status"
+]
+
+
+def same(message):
+    """A message as text that shows all of it: NaN is equal to itself there."""
+    return message.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_json_of_a_served_type_is_what_google_protobuf_prints(name):
+    for seed in SEEDS:
+        message = WINDLASS.message(name, seed)
+        assert WINDLASS.ours(message) == WINDLASS.theirs(message)
+
+
+@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("proto_names", [True, False])
+def test_json_of_a_served_type_is_read_as_the_same_message(name, proto_names):
+    for seed in SEEDS:
+        message = WINDLASS.message(name, seed)
+        text = json_format.MessageToJson(message, preserving_proto_field_name=proto_names)
+        assert same(WINDLASS.read(message, text)) == same(message)
+
+
+@pytest.fixture(scope="module")
+def sample(sample_set):
+    return Peers(sample_set)
+
+
+def test_every_kind_of_field_is_printed_as_google_protobuf_prints_it(sample):
+    for seed in range(60):
+        message = sample.message("sample.v1.Thing", seed)
+        assert sample.ours(message) == sample.theirs(message)
+
+
+def test_every_kind_of_field_is_read_as_the_same_message(sample):
+    for seed in range(60):
+        message = sample.message("sample.v1.Thing", seed)
+        text = json_format.MessageToJson(message, descriptor_pool=sample.pool)
+        assert same(sample.read(message, text)) == same(message)
+
+
+def test_the_served_types_are_all_of_the_contract():
+    assert "windlass.jobs.v1.Job" in SERVED
+    assert "windlass.resources.v1.Gpu" in SERVED
+    assert len(SERVED) > 40
