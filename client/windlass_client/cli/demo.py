@@ -107,8 +107,7 @@ async def _show(cluster: Cluster) -> int:
     from windlass_client.cli.output import read_clock
     from windlass_client.jobs import exit_code
 
-    async with asyncio.timeout(_START_LIMIT):
-        await cluster.ready.wait()
+    await _ready(cluster)
     async with AsyncClient(settings=cluster.settings()) as client:
         await _node(client)
         source = resources.files("windlass_client.cli").joinpath("demo_training.py").read_text()
@@ -138,6 +137,14 @@ async def _show(cluster: Cluster) -> int:
             out.print(cell(heading, "bold underline"))
             out.print(shown)
     return EXIT_FAILED if exit_code(final) or exit_code(other) else 0
+
+
+async def _ready(cluster: Cluster) -> None:
+    try:
+        async with asyncio.timeout(_START_LIMIT):
+            await cluster.ready.wait()
+    except TimeoutError:
+        raise Unavailable("the server did not start in time", reason="NO_SERVER") from None
 
 
 async def _node(client: "AsyncClient") -> "node_pb2.Node":

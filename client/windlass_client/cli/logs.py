@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windlass_client.cli.interrupts import Interrupts
 from windlass_client.cli.output import say, to_json
 from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
 
@@ -91,9 +92,11 @@ def _copy(
         on_break=_tell_break,
     )
     try:
-        for message in messages:
-            _write(message, as_json=session.json)
-            position = message.cursor or position
+        with Interrupts() as interrupts:
+            for message in messages:
+                with interrupts.held():
+                    _write(message, as_json=session.json)
+                    position = message.cursor or position
     except KeyboardInterrupt:
         behind = f" --cursor {position}" if position else ""
         say(f"\n{job_id} goes on; follow it again with: windlass logs {job_id} -f{behind}")
