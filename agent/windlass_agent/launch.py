@@ -118,6 +118,7 @@ def _become_task(group: Group, parent: int, fds: tuple[int, ...]) -> None:
     os.closerange(_ORDER + 1, 1 << 20)
     try:
         group.join()
+        processes.set_oom_score(0)
         os.setsid()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _reset_signals()

@@ -144,6 +144,16 @@ def prctl(option: int, argument: int | bytes) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def set_oom_score(adjustment: int) -> None:
+    """Say how gladly the kernel shall kill this process when the machine has no memory left.
+
+    Raises:
+        OSError: If a value below the present one is not permitted.
+    """
+    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write(str(adjustment))
+
+
 def die_with_parent(expected_parent: int) -> None:
     """Have the kernel kill this process when its parent ends; also if that has happened already."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -24,6 +24,7 @@ from windlass_agent.run_types import (
     Cause,
     Isolation,
     Phase,
+    RunExit,
     RunNotEnded,
     RunNotFound,
     RunRequest,
@@ -112,7 +113,11 @@ class Runner:
         if request.min_isolation > self._setup.isolation.level:
             await self._refuse(run, self._too_weak(request))
             return
-        await asyncio.to_thread(rundir.write_intent, run.folder, run.intent)
+        try:
+            await asyncio.to_thread(rundir.write_intent, run.folder, run.intent)
+        except OSError as error:
+            await self._refuse(run, f"The run could not be written to the node's disk: {error}.")
+            return
         await self._start(run)
 
     def _admit(self, request: RunRequest) -> Tracked:
@@ -155,8 +160,16 @@ class Runner:
                 rundir.write_intent(run.folder, run.intent)
             remains.write_end(run.folder, cause, message)
 
-        await asyncio.to_thread(write)
-        self._look(run)
+        try:
+            await asyncio.to_thread(write)
+            self._look(run)
+        except OSError:  # a full disk: at least the server learns of it
+            self._end_in_memory(run, cause, message)
+
+    def _end_in_memory(self, run: Tracked, cause: Cause, message: str) -> None:
+        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        run.end(RunExit(cause, now, message=message))
+        self._changes.publish(run.state)
 
     def _watch(self, run: Tracked) -> None:
         if self._inotify and run.watch is None:
@@ -198,7 +211,11 @@ class Runner:
             self._duty(self._after_shim(run))
 
     async def _after_shim(self, run: Tracked) -> None:
-        await asyncio.to_thread(adoption.mark_lost, run.folder, run.intent)
+        try:
+            await asyncio.to_thread(adoption.mark_lost, run.folder, run.intent)
+        except OSError as error:
+            self._end_in_memory(run, Cause.LOST, f"The result could not be written: {error}.")
+            return
         self._look(run)
         if not run.ended.is_set():  # it was forked late and lives after all
             claimed = rundir.read_claim(run.folder)
@@ -308,6 +325,9 @@ class Runner:
             self._inotify.close()
             self._inotify = None
         self._spawner.close()
+        for base in self._setup.cgroup_bases.values():
+            with contextlib.suppress(OSError):  # others still have groups in it
+                os.rmdir(base)  # noqa: PTH106
 
 
 def _poke(folder: Path) -> None:

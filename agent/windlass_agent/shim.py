@@ -55,6 +55,8 @@ def _prepare_process() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # tasks are stopped by the agent or the kernel
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     processes.prctl(processes.PR_SET_NAME, b"windlass-shim")
+    with contextlib.suppress(OSError):  # needs a capability; a machine short of memory spares us
+        processes.set_oom_score(-900)
 
 
 class _Standby:

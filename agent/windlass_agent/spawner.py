@@ -13,6 +13,7 @@ import contextlib
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -21,6 +22,8 @@ from dataclasses import dataclass
 from windlass_agent import processes, sandbox, shim
 
 MAX_MESSAGE = 64 * 1024
+# The next shim is made when the last task has had the processor for its own start.
+_PAUSE_SECONDS = 0.008
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,13 @@ def serve(channel: socket.socket, cgroup_bases: dict[str, str]) -> None:
     """Answer requests until the agent is gone."""
     standby: _Standby | None = _fork(channel, cgroup_bases)
     channel.send(b'{"ready": true}')
-    while message := channel.recv(MAX_MESSAGE):
+    while True:
+        if standby is None and not select.select([channel], [], [], _PAUSE_SECONDS)[0]:
+            with contextlib.suppress(OSError):
+                standby = _fork(channel, cgroup_bases)
+        message = channel.recv(MAX_MESSAGE)
+        if not message:
+            return
         request = json.loads(message)
         try:
             standby = standby or _fork(channel, cgroup_bases)
@@ -47,8 +56,6 @@ def serve(channel: socket.socket, cgroup_bases: dict[str, str]) -> None:
         channel.send(json.dumps({"id": request["id"], "pid": standby.pid}).encode())
         _assign(standby, request["folder"])
         standby = None
-        with contextlib.suppress(OSError):
-            standby = _fork(channel, cgroup_bases)
 
 
 def _assign(standby: _Standby, folder: str) -> None:

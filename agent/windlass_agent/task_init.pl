@@ -16,7 +16,7 @@ if (!$child) {
     if (chdir $directory) {
         $step = 'exec';
         %ENV = map { split /=/, $_, 2 } @pairs;
-        { no warnings; exec { $fields[0] } @fields; }
+        exec { $fields[0] } @fields;
     }
     syswrite $failed, "failed $step " . ($! + 0) . "\n";
     exit 127;

@@ -3,7 +3,7 @@
 Measures, with real shims and the strongest isolation of this machine:
 
 - latency: from the call of `Runner.run` to the first instruction of the user's program, which is
-  `date +%s%N`: its own start-up is part of the number;
+  `date +%s%N`: its own start-up is part of the number; one at a time, 50 ms apart;
 - rate: `true` tasks from their submission to their result on disk, eight at a time;
 - the peer: the same programs started by `subprocess` alone, without any of it.
 """
@@ -67,6 +67,7 @@ async def _latency(runner: Runner, ends: _Ends, count: int) -> list[float]:
         output = b"".join(frame.payload for frame in frames(runner.log(run_id).read(0)))
         measured.append((int(output) - submitted) / 1e9)
         await runner.forget(run_id)
+        await asyncio.sleep(0.05)
     return measured
 
 
