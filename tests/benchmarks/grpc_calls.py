@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -22,7 +23,7 @@ from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 from tests.benchmarks import settings as aims
 from tests.benchmarks.results import Comparison, Load
-from tests.benchmarks.rounds import Measure, compare
+from tests.benchmarks.rounds import Measure, compare, with_processor_time
 from tests.benchmarks.seed import metadata, seed
 from tests.benchmarks.settings import Settings
 from tests.benchmarks.targets import Target, peer_grpc, windlass_server
@@ -82,7 +83,7 @@ def h2load(target: Target, call: Call, directory: Path, connections: int, second
     latencies = [int(line.split("\t")[2]) / 1e3 for line in log.read_text().splitlines()]
     cuts = quantiles(latencies, n=100)
     errors = wrong_answers(done.stdout, answer_size(target, call))
-    return Load(len(latencies) / seconds, cuts[49], cuts[98], errors)
+    return Load(len(latencies), len(latencies) / seconds, cuts[49], cuts[98], errors)
 
 
 def wrong_answers(output: str, size: int) -> int:
@@ -125,6 +126,7 @@ def measure_of(
 
     def measure() -> Load:
         h2load(target, call, directory, connections, settings.warm_up_seconds)
-        return h2load(target, call, directory, connections, settings.seconds)
+        load = partial(h2load, target, call, directory, connections, settings.seconds)
+        return with_processor_time(target.pid, load)
 
     return measure

@@ -35,7 +35,9 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """Windlass beside its peers."""
     table = Table(title="windlass and its peer, by turns on this machine", title_justify="left")
     table.add_column("call")
-    for name in ("conn.", "windlass/s", "peer/s", "ratio", "aim", "p99 ms", "peer p99", "errors"):
+    for name in ("conn.", "windlass/s", "peer/s", "ratio", "aim", "p99 ms", "peer p99"):
+        table.add_column(name, justify="right")
+    for name in ("cpu us", "peer cpu", "errors"):
         table.add_column(name, justify="right")
     table.add_column("met")
     for one in comparisons:
@@ -48,6 +50,8 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             f">= {one.at_least:g}",
             f"{one.ours.p99_ms:.1f}",
             f"{one.peer.p99_ms:.1f}",
+            f"{one.ours.cpu_us:.0f}",
+            f"{one.peer.cpu_us:.0f}",
             f"{one.ours.errors} / {one.peer.errors}",
             verdict(one.met),
         )

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.console import Console
 from tests.benchmarks import settings as aims
 from tests.benchmarks.job import JOB
 from tests.benchmarks.results import Comparison, Load
-from tests.benchmarks.rounds import Measure, compare
+from tests.benchmarks.rounds import Measure, compare, with_processor_time
 from tests.benchmarks.seed import seed
 from tests.benchmarks.settings import Settings
 from tests.benchmarks.targets import Target, peer_rest, windlass_server
@@ -60,7 +61,11 @@ def wrk(target: Target, call: Call, file: Path, connections: int, seconds: int) 
         raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
     found = json.loads(lines[0].removeprefix(MARK))
     return Load(
-        found["requests"] / found["seconds"], found["p50_ms"], found["p99_ms"], found["errors"]
+        answers=found["requests"],
+        rate=found["requests"] / found["seconds"],
+        p50_ms=found["p50_ms"],
+        p99_ms=found["p99_ms"],
+        errors=found["errors"],
     )
 
 
@@ -73,7 +78,8 @@ def measure_of(
 
     def measure() -> Load:
         wrk(target, call, file, connections, settings.warm_up_seconds)
-        return wrk(target, call, file, connections, settings.seconds)
+        load = partial(wrk, target, call, file, connections, settings.seconds)
+        return with_processor_time(target.pid, load)
 
     return measure
 

@@ -10,25 +10,32 @@ class Load:
     """How a server did under load.
 
     Attributes:
+        answers: how many answers were counted.
         rate: answers per second.
         p50_ms: median latency.
         p99_ms: latency that one in a hundred exceeded.
         errors: answers that were no success, and broken connections.
+        cpu_us: processor time of the server for one answer, in microseconds; unlike the rate it
+            depends little on what else runs on the machine.
     """
 
+    answers: int
     rate: float
     p50_ms: float
     p99_ms: float
     errors: int
+    cpu_us: float = 0
 
 
 def median_load(rounds: Sequence[Load]) -> Load:
     """The median of each number over the rounds; errors are added up."""
     return Load(
+        answers=sum(one.answers for one in rounds),
         rate=median(one.rate for one in rounds),
         p50_ms=median(one.p50_ms for one in rounds),
         p99_ms=median(one.p99_ms for one in rounds),
         errors=sum(one.errors for one in rounds),
+        cpu_us=median(one.cpu_us for one in rounds),
     )
 
 

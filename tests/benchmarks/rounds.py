@@ -1,13 +1,23 @@
 """Measures two sides in turns, so that what disturbs the machine disturbs both."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rich.console import Console
 
+from tests.benchmarks.processes import cpu_seconds
 from tests.benchmarks.results import Comparison, Load, median_load
 from tests.benchmarks.settings import Settings
 
 Measure = Callable[[], Load]
+
+
+def with_processor_time(pid: int, load: Callable[[], Load]) -> Load:
+    """Run a load and add what its server needed for it."""
+    before = cpu_seconds(pid)
+    measured = load()
+    used = cpu_seconds(pid) - before
+    return replace(measured, cpu_us=used * 1e6 / max(1, measured.answers))
 
 
 def compare(
@@ -29,7 +39,7 @@ def compare(
             last = loads[-1]
             console.print(
                 f"  {turn}: {side:8} {last.rate:8.0f}/s  p50 {last.p50_ms:7.2f} ms"
-                f"  p99 {last.p99_ms:7.2f} ms  {last.errors} errors",
+                f"  p99 {last.p99_ms:7.2f} ms  cpu {last.cpu_us:5.0f} us  {last.errors} errors",
                 style="dim",
                 highlight=False,
             )
