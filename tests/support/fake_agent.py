@@ -119,6 +119,4 @@ def samples(
 
 
 def series(measured: str, subject: str, *values: float) -> agent_pb2.Series:
-    return agent_pb2.Series(
-        field=agent_pb2.Series.Field.Value(measured), subject=subject, values=values
-    )
+    return agent_pb2.Series(field=measured, subject=subject, values=values)

@@ -76,11 +76,9 @@ def directive(
         run_id=run_id,
         epoch=epoch,
         generation=generation,
-        want=agent_pb2.RunDirective.Want.Value(want),
+        want=want,
     )
 
 
 def report(run_id: str, *, epoch: int = 1, state: str = "RUNNING") -> agent_pb2.RunReport:
-    return agent_pb2.RunReport(
-        run_id=run_id, epoch=epoch, state=agent_pb2.RunReport.State.Value(state)
-    )
+    return agent_pb2.RunReport(run_id=run_id, epoch=epoch, state=state)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from windlass.agents.v1 import agent_pb2
 
 from windlass_server.clock import Clock
-from windlass_server.errors import Unavailable
+from windlass_server.errors import Unavailable, WindlassError
 from windlass_server.nodes.duties import Members, Runs
 from windlass_server.nodes.exchange import exchange
 from windlass_server.nodes.session import HEARTBEAT_SECONDS, NodeSession, Sleep, replaced, silent
@@ -46,6 +46,7 @@ class NodeRegistry:
         self._sleep = sleep
         self._sessions: dict[str, NodeSession] = {}
         self._endings: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
 
     def connected(self, node_id: str) -> bool:
         """Whether this process holds a session of the node."""
@@ -67,6 +68,8 @@ class NodeRegistry:
         self, node_id: str, messages: AsyncIterator[agent_pb2.AgentMessage]
     ) -> AsyncGenerator[agent_pb2.ServerMessage]:
         """One session: takes in the agent's messages and yields what to send, until either ends."""
+        if self._closing:
+            raise _stopping()
         session = NodeSession(
             node_id,
             self._members,
@@ -86,9 +89,9 @@ class NodeRegistry:
 
     async def close(self) -> None:
         """End all sessions, as the server stops, and store that their nodes are not connected."""
+        self._closing = True
         for session in list(self._sessions.values()):
-            stopping = Unavailable("the server stops", reason="SERVER_STOPPING")
-            session.outbox.close(stopping)
+            session.outbox.close(_stopping())
             self._leave(session)
         await self.settled()
 
@@ -98,6 +101,8 @@ class NodeRegistry:
 
     async def _enter(self, session: NodeSession) -> None:
         """Make the session its node's own; the one before ends without a trace."""
+        if self._closing:
+            raise _stopping()
         node_id = session.node_id
         before = self._sessions.get(node_id)
         self._sessions[node_id] = session
@@ -145,3 +150,7 @@ async def _read(session: NodeSession, messages: AsyncIterator[agent_pb2.AgentMes
 async def _watch(session: NodeSession) -> None:
     await session.watch()
     raise silent(session.node_id)
+
+
+def _stopping() -> WindlassError:
+    return Unavailable("the server stops", reason="SERVER_STOPPING")

@@ -369,3 +369,13 @@ async def test_a_server_that_stops_ends_all_sessions_and_stores_it(world: World)
     assert world.members.calls[-2:] == [("lost", "node-1"), ("lost", "node-2")]
     for agent in agents:
         assert (await end_of(agent)).reason == "SERVER_STOPPING"
+
+
+async def test_a_server_that_stops_takes_no_new_sessions(world: World) -> None:
+    begun = world.agent()
+    await settle()
+    await world.registry.close()
+    for agent in (begun, world.agent()):
+        agent.send(hello())
+        assert (await end_of(agent)).reason == "SERVER_STOPPING"
+    assert world.members.calls == []

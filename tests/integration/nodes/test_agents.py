@@ -1,0 +1,313 @@
+"""A scripted agent against a whole server, over real gRPC."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.rpc import error_details_pb2
+from grpc import aio
+from grpc_status import rpc_status
+from windlass.agents.v1 import agent_pb2, agents_service_pb2, agents_service_pb2_grpc
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
+from windlass_server.app import App
+from windlass_server.config import ServerConfig
+from windlass_server.objects.frames import encode
+
+from tests.support.fake_agent import (
+    FakeStream,
+    heartbeat,
+    hello,
+    log_batch,
+    reports,
+    samples,
+    series,
+)
+from tests.support.nodes import an_inventory
+
+Control = FakeStream[agent_pb2.AgentMessage, agent_pb2.ServerMessage]
+Telemetry = FakeStream[agent_pb2.TelemetryMessage, agent_pb2.TelemetryReply]
+INVENTORY = an_inventory(gpus=2)
+
+
+class Server:
+    """A server in this process, and a client of it."""
+
+    def __init__(self, app: App, folder: Path) -> None:
+        self.channel = aio.insecure_channel(app.grpc_address)
+        token = (folder / "admin.token").read_text().strip()
+        self.admin = (("authorization", f"Bearer {token}"),)
+        self.agents = agents_service_pb2_grpc.AgentsServiceStub(self.channel)
+        self.nodes = resources_service_pb2_grpc.ResourcesServiceStub(self.channel)
+        self.jobs = jobs_service_pb2_grpc.JobsServiceStub(self.channel)
+
+    async def join_token(self) -> str:
+        request = resources_service_pb2.CreateJoinTokenRequest()
+        return (await self.nodes.CreateJoinToken(request, metadata=self.admin)).token
+
+    async def node(self, node_id: str) -> node_pb2.Node:
+        request = resources_service_pb2.GetNodeRequest(node_id=node_id)
+        return await self.nodes.GetNode(request, metadata=self.admin)
+
+    async def node_once(self, node_id: str, status: node_pb2.Node.Status) -> node_pb2.Node:
+        """The node, when it has come to that status."""
+        while (node := await self.node(node_id)).status != status:
+            pass
+        return node
+
+    async def submit(self, **job: Any) -> job_pb2.Job:
+        request = jobs_service_pb2.SubmitJobRequest(job=job_pb2.Job(**job))
+        return await self.jobs.SubmitJob(request, metadata=self.admin)
+
+    async def job_once(self, job_id: str, status: job_pb2.Job.Status) -> job_pb2.Job:
+        """The job, when it has come to that status."""
+        request = jobs_service_pb2.GetJobRequest(job_id=job_id)
+        while (job := await self.jobs.GetJob(request, metadata=self.admin)).status != status:
+            pass
+        return job
+
+
+class Agent:
+    """A node that has joined."""
+
+    def __init__(self, server: Server, key: Ed25519PrivateKey, node_id: str) -> None:
+        self._server = server
+        self._key = key
+        self.node_id = node_id
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        now = int(time.time())  # noqa: TID251 - the server's clock is the real one
+        claims = {
+            "sub": self.node_id,
+            "aud": "windlass",
+            "iat": now,
+            "exp": now + 300,
+            "jti": secrets.token_urlsafe(8),
+        }
+        token = jwt.encode(claims, self._key, algorithm="EdDSA", headers={"typ": "node+jwt"})
+        return (("authorization", f"Bearer {token}"),)
+
+    def control(self) -> Control:
+        async def connect(
+            messages: AsyncIterator[agent_pb2.AgentMessage],
+        ) -> AsyncIterator[agent_pb2.ServerMessage]:
+            async def requests() -> AsyncIterator[agents_service_pb2.OpenSessionRequest]:
+                async for message in messages:
+                    yield agents_service_pb2.OpenSessionRequest(message=message)
+
+            call = self._server.agents.OpenSession(requests(), metadata=self.metadata())
+            try:
+                async for response in call:
+                    yield response.message
+            finally:
+                call.cancel()
+
+        return FakeStream(connect)
+
+    def telemetry(self) -> Telemetry:
+        async def connect(
+            messages: AsyncIterator[agent_pb2.TelemetryMessage],
+        ) -> AsyncIterator[agent_pb2.TelemetryReply]:
+            async def requests() -> AsyncIterator[agents_service_pb2.StreamTelemetryRequest]:
+                async for message in messages:
+                    yield agents_service_pb2.StreamTelemetryRequest(message=message)
+
+            call = self._server.agents.StreamTelemetry(requests(), metadata=self.metadata())
+            try:
+                async for response in call:
+                    yield response.message
+            finally:
+                call.cancel()
+
+        return FakeStream(connect)
+
+    async def connected(self) -> Control:
+        control = self.control()
+        control.send(hello(inventory=INVENTORY))
+        await next_of(control, "sync_end")
+        return control
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    app = await App.build(
+        ServerConfig(data_dir=tmp_path, http="127.0.0.1:0", grpc="127.0.0.1:0", shutdown_seconds=0)
+    )
+    await app.start()
+    made = Server(app, tmp_path)
+    yield made
+    await made.channel.close()
+    await app.stop()
+
+
+@pytest.fixture
+async def agent(server: Server) -> Agent:
+    return await joined(server)
+
+
+async def joined(server: Server) -> Agent:
+    key = Ed25519PrivateKey.generate()
+    request = agents_service_pb2.JoinRequest(
+        join_token=await server.join_token(),
+        public_key=key.public_key().public_bytes_raw(),
+        inventory=INVENTORY,
+    )
+    answer = await server.agents.Join(request)
+    assert (await server.agents.Join(request)).node_id == answer.node_id
+    return Agent(server, key, answer.node_id)
+
+
+async def next_of(stream: Any, kind: str) -> Any:
+    """The next message of that kind; those before it are dropped."""
+    while True:
+        message = await stream.receive()
+        if message.WhichOneof("content") == kind:
+            return getattr(message, kind)
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    return info.reason
+
+
+def a_report(told: agent_pb2.RunDirective, state: str, **values: Any) -> agent_pb2.AgentMessage:
+    return reports(agent_pb2.RunReport(run_id=told.run_id, epoch=told.epoch, state=state, **values))
+
+
+async def test_a_node_joins_is_ready_while_connected_and_unreachable_after(
+    server: Server, agent: Agent
+) -> None:
+    assert (await server.node(agent.node_id)).status == node_pb2.Node.UNREACHABLE
+    control = await agent.connected()
+    node = await server.node(agent.node_id)
+    assert (node.status, node.available.gpu_count) == (node_pb2.Node.READY, 2)
+    control.send(heartbeat())
+    await next_of(control, "heartbeat_reply")
+
+    await control.break_off()
+
+    node = await server.node_once(agent.node_id, node_pb2.Node.UNREACHABLE)
+    assert node.status_reason == "AGENT_DISCONNECTED"
+
+
+async def test_a_job_runs_on_a_node_from_its_directive_to_its_being_forgotten(
+    server: Server, agent: Agent
+) -> None:
+    control, telemetry = await agent.connected(), agent.telemetry()
+    job = await server.submit(command=["train"], resources={"gpu_count": 1, "gpu_type": "h100"})
+
+    told = await next_of(control, "directive")
+    assert (told.want, list(told.spec.command)) == (agent_pb2.RunDirective.RUNNING, ["train"])
+    control.send(a_report(told, "RUNNING"))
+    await server.job_once(job.job_id, job_pb2.Job.RUNNING)
+    node = await server.node(agent.node_id)
+    assert [(run.run_id, run.job_id) for run in node.runs] == [(told.run_id, job.job_id)]
+    assert node.available.gpu_count == 1
+
+    output = encode(1, 7, b"epoch 1\n") + encode(2, 8, b"warning\n")
+    ended = agent_pb2.RunExit(cause="COMPLETED", exit_code=0, log_end=len(output))
+    control.send(a_report(told, "EXITED", exit=ended))
+    await server.job_once(job.job_id, job_pb2.Job.SUCCEEDED)
+    telemetry.send(log_batch(told.run_id, 0, output, told.epoch))
+
+    assert (await next_of(telemetry, "log_ack")).position == len(output)
+    forgotten = await next_of(control, "directive")
+    assert (forgotten.run_id, forgotten.want) == (told.run_id, agent_pb2.RunDirective.FORGOTTEN)
+    node = await server.node(agent.node_id)
+    assert (len(node.runs), node.available.gpu_count) == (0, 2)
+    await control.break_off()
+    await telemetry.break_off()
+
+
+async def test_a_lost_node_keeps_its_run_and_is_told_of_it_again(
+    server: Server, agent: Agent
+) -> None:
+    control = await agent.connected()
+    job = await server.submit(command=["train"])
+    told = await next_of(control, "directive")
+    control.send(a_report(told, "RUNNING"))
+    await server.job_once(job.job_id, job_pb2.Job.RUNNING)
+    await control.break_off()
+    await server.node_once(agent.node_id, node_pb2.Node.UNREACHABLE)
+    await server.job_once(job.job_id, job_pb2.Job.RUNNING)
+
+    again = agent.control()
+    again.send(hello(inventory=INVENTORY))
+
+    assert (await next_of(again, "directive")).run_id == told.run_id
+    await again.break_off()
+
+
+async def test_samples_are_shown_with_the_node(server: Server, agent: Agent) -> None:
+    telemetry = agent.telemetry()
+    credit = await next_of(telemetry, "credit")
+    assert credit.batches == 10
+    telemetry.send(samples(series("GPU_TEMPERATURE_CELSIUS", "GPU-0", 61)))
+    # A question whose answer comes behind the samples.
+    while not (node := await server.node(agent.node_id)).gpus[0].HasField("sample_time"):
+        pass
+    assert node.gpus[0].temperature_celsius == 61
+    await telemetry.break_off()
+
+
+async def test_a_second_session_ends_the_first_one(server: Server, agent: Agent) -> None:
+    first = await agent.connected()
+    second = await agent.connected()
+    with pytest.raises(aio.AioRpcError) as ended:
+        await first.receive()
+    assert (ended.value.code(), reason(ended.value)) == (
+        grpc.StatusCode.ABORTED,
+        "SESSION_REPLACED",
+    )
+    assert (await server.node(agent.node_id)).status == node_pb2.Node.READY
+    await second.break_off()
+
+
+async def test_another_protocol_version_is_a_failed_precondition(
+    server: Server, agent: Agent
+) -> None:
+    control = agent.control()
+    control.send(hello(version=2, inventory=INVENTORY))
+    with pytest.raises(aio.AioRpcError) as refused:
+        await control.receive()
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert reason(refused.value) == "PROTOCOL_VERSION_UNSUPPORTED"
+    assert (await server.node(agent.node_id)).status_reason == "AGENT_NEVER_CONNECTED"
+
+
+async def test_a_node_cannot_write_another_nodes_log(server: Server, agent: Agent) -> None:
+    control = await agent.connected()
+    await server.submit(command=["train"])
+    told = await next_of(control, "directive")
+    thief = (await joined(server)).telemetry()
+    thief.send(log_batch(told.run_id, 0, encode(1, 7, b"forged\n"), told.epoch))
+    owner = agent.telemetry()
+    owner.send(log_batch(told.run_id, 0, b"", told.epoch))
+    assert (await next_of(owner, "log_ack")).position == 0
+    thief.half_close()
+    with pytest.raises(EOFError):
+        await next_of(thief, "log_ack")
+    owner.send(log_batch(told.run_id, 0, b"", told.epoch))
+    assert (await next_of(owner, "log_ack")).position == 0
+    for stream in (control, owner):
+        await stream.break_off()  # type: ignore[attr-defined]
+
+
+async def test_only_a_node_opens_a_session(server: Server) -> None:
+    for metadata, code in (
+        ((), grpc.StatusCode.UNAUTHENTICATED),
+        (server.admin, grpc.StatusCode.PERMISSION_DENIED),
+    ):
+        call = server.agents.OpenSession(metadata=metadata)
+        with pytest.raises(aio.AioRpcError) as refused:
+            await call.read()
+        assert refused.value.code() == code
