@@ -57,7 +57,8 @@ class Sampler:
         self._runs = runs
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampling")
-        psutil.cpu_percent()  # the first call only sets the start of the interval
+        # The first call only sets the start of the interval, for the thread that makes it.
+        self._thread.submit(psutil.cpu_percent)
 
     async def sample(self) -> pb.SampleBatch:
         """Everything measured now, as a batch of one time."""

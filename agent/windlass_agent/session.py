@@ -227,8 +227,9 @@ class ControlLink:
             call = stub.OpenSession(metadata=self._identity.metadata())
             session = ControlSession(self._desired)
             try:
-                await call.write(_request(session.hello(self._inventory())))
+                # From here on changes go to the outbox: none falls between Hello and the session.
                 self._session = session
+                await call.write(_request(session.hello(self._inventory())))
                 await first_to_end(
                     self._read(call, session, alive),
                     self._write(call, session),

@@ -4,6 +4,7 @@ import grpc
 import pytest
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.types.v1 import types_pb2
+from windlass_agent.reconnect import Liveliness
 from windlass_agent.run_types import Cause, Phase, RunExit, RunState
 
 from tests.integration.agent_session.conftest import Node
@@ -177,6 +178,7 @@ async def test_told_to_end_and_to_stop_its_tasks_it_reports_their_end_and_logs_f
     plane, runner, tmp_path
 ):
     runner.obeys_stop = True
+    plane.acknowledge = False
     log = runner.adopt(RunState(RUN, 1, Phase.RUNNING))
     log.append(b"last words")
     node = Node(plane, runner, tmp_path / "agent", "--on-exit", "stop")
@@ -187,6 +189,10 @@ async def test_told_to_end_and_to_stop_its_tasks_it_reports_their_end_and_logs_f
         node.stop.ask()
         report = await session.next_report(state=pb.RunReport.EXITED)
         assert report.exit.cause == pb.RunExit.NODE_SHUTDOWN
+        await plane.until_log(RUN, len(log.content))
+        await asyncio.wait([task], timeout=0.1)
+        assert not task.done(), "the log is not on the server's disk yet"
+        plane.acknowledge_all()
         await task
     assert runner.stops == [(RUN, 5.0, Cause.NODE_SHUTDOWN)]
     assert bytes(plane.logs[RUN]) == bytes(log.content)
@@ -218,3 +224,19 @@ async def test_reports_are_sent_at_once_though_telemetry_is_stuck(plane, runner)
     runner.begin(RUN)
     async with asyncio.timeout(5):
         await session.next_report(state=pb.RunReport.RUNNING)
+
+
+async def test_what_changes_while_hello_is_on_its_way_is_told_after_it(plane, runner, tmp_path):
+    runner.adopt(RunState(RUN, 1, Phase.RUNNING))
+    node = Node(plane, runner, tmp_path / "agent")
+    link = node.agent._control
+    connecting = asyncio.ensure_future(link.connect(Liveliness()))
+    await asyncio.sleep(0)  # Hello has been made up; the connection is still being opened
+    runner.end(RUN)
+    node.agent._tell(runner.states()[0])
+    session = await plane.next_session()
+    assert [run.state for run in session.hello.runs] == [pb.RunReport.RUNNING]
+    async with asyncio.timeout(2):
+        assert (await session.next_report()).state == pb.RunReport.EXITED
+    connecting.cancel()
+    await asyncio.gather(connecting, return_exceptions=True)

@@ -32,10 +32,10 @@ class RealAgent:
         return await self.process.wait(), self.log.read_text()
 
 
-async def start(plane, data_dir, *flags, token="join-me"):
+async def start(plane, data_dir, *flags, token="join-me", under=()):
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
     environ |= {"WINDLASS_JOIN_TOKEN": token} if token else {}
-    command = [sys.executable, "-m", "windlass_agent", "--server", plane.address]
+    command = [*under, sys.executable, "-m", "windlass_agent", "--server", plane.address]
     log = data_dir.parent / f"agent-{len(list(data_dir.parent.iterdir()))}.log"
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
@@ -185,3 +185,25 @@ async def test_a_node_that_may_not_join_ends_with_code_2(plane, data_dir, token,
     assert code == 2
     assert complaint in errors.splitlines()[-1]
     assert "Traceback" not in errors
+
+
+async def test_when_its_supervisor_is_killed_the_agent_ends_and_its_tasks_live_on(plane, data_dir):
+    supervisor = "import subprocess, sys; subprocess.run(sys.argv[1:], check=False)"
+    flags = ("--on-exit", "stop", "--die-with-parent")
+    async with started(plane, data_dir, *flags, under=[sys.executable, "-c", supervisor]) as parent:
+        session = await welcomed(plane)
+        session.direct(directive(pb.RunDirective.RUNNING, 1, "/bin/sleep", "60"))
+        await session.next_report(state=pb.RunReport.RUNNING)
+        await parent.end(signal.SIGKILL)
+        await session.ended.wait()
+    # The directory is free only when the first agent is gone: the second may have to try again.
+    while True:
+        async with started(plane, data_dir, token=None) as agent:
+            coming = asyncio.ensure_future(plane.next_session())
+            ending = asyncio.ensure_future(agent.process.wait())
+            await asyncio.wait([coming, ending], return_when=asyncio.FIRST_COMPLETED)
+            ending.cancel()
+            if coming.done():
+                assert [r.state for r in coming.result().hello.runs] == [pb.RunReport.RUNNING]
+                return
+            coming.cancel()
