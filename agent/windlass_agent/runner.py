@@ -325,9 +325,9 @@ class Runner:
             self._inotify.close()
             self._inotify = None
         self._spawner.close()
-        for base in self._setup.cgroup_bases.values():
-            with contextlib.suppress(OSError):  # others still have groups in it
-                os.rmdir(base)  # noqa: PTH106
+        if stop_tasks:
+            bases = cgroups.Group(self._setup.cgroup_bases)
+            await asyncio.to_thread(bases.remove, patience_seconds=0.5)
 
 
 def _poke(folder: Path) -> None:
