@@ -21,7 +21,6 @@ WINDOW_BYTES = 4 << 20
 # Less than the contract's 1 MiB: one busy run gives way to the others more often.
 BATCH_BYTES = 256 << 10
 _LARGEST_FRAME = 64 * 1024 + 13
-_ANSWER_SECONDS = 5.0
 _TORN_FRAME_SECONDS = 0.005
 
 Send = Callable[[pb.LogBatch], Awaitable[None]]
@@ -173,23 +172,24 @@ class LogShipper:
     async def _ask(self, shipment: _Shipment, send: Send) -> None:
         """Learns what the server has, by a batch without frames, instead of sending it all again.
 
-        A server that does not answer gets everything from the last position it acknowledged.
+        Nothing is sent before the answer: a server that never answers does not want this log, and
+        it shall not take up the window. Position 0 can be no gap, whatever the server lost.
         """
         shipment.answered.clear()
-        await send(_batch(shipment, b""))
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await shipment.answered.wait()
-        except TimeoutError:
-            _log.warning("the server does not say what it has of a log", run_id=shipment.run_id)
-            shipment.answered.set()
+        await send(pb.LogBatch(run_id=shipment.run_id, epoch=shipment.epoch))
+        await shipment.answered.wait()
 
     async def _send_next(self, shipment: _Shipment, send: Send) -> None:
         async with self._turn:
             await self._room()
             most = min(BATCH_BYTES, self._window_bytes - self.unacknowledged_bytes)
             frames = shipment.log.read(shipment.sent, most)
-            batch = _batch(shipment, frames)
+            batch = pb.LogBatch(
+                run_id=shipment.run_id,
+                epoch=shipment.epoch,
+                position=shipment.sent,
+                frames=frames,
+            )
             shipment.sent += len(frames)
         if frames:
             await send(batch)
@@ -207,9 +207,3 @@ class LogShipper:
         """Wakes, in the order they came, all that wait for an acknowledgement."""
         self._moved.set()
         self._moved = asyncio.Event()
-
-
-def _batch(shipment: _Shipment, frames: bytes) -> pb.LogBatch:
-    return pb.LogBatch(
-        run_id=shipment.run_id, epoch=shipment.epoch, position=shipment.sent, frames=frames
-    )

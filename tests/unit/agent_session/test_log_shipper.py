@@ -83,10 +83,20 @@ async def test_a_new_connection_goes_back_to_what_the_server_has_on_disk():
     async with shipping.connected():
         shipping.ack(0)  # the server was restored from a backup
         await shipping.clock.advance(0)
-        assert shipping.frames_sent() == [
-            (len(frame(b"one")), 0),
-            (0, len(shipping.logs[RUN].content)),
-        ]
+        assert shipping.frames_sent() == [(0, 0), (0, len(shipping.logs[RUN].content))]
+
+
+async def test_a_log_that_the_server_does_not_want_takes_nothing_from_the_others():
+    shipping = Shipping(window_bytes=128 << 10)
+    shipping.logs[RUN].append(b"x" * (60 << 10))
+    shipping.shipper.track(RunState(RUN, 1, Phase.RUNNING))
+    async with shipping.connected():
+        await shipping.clock.advance(3600)
+        assert shipping.frames_sent() == [(0, 0)]
+        shipping.shipper.track(preparing(OTHER))
+        shipping.logs[OTHER].append(b"y" * (60 << 10))
+        await shipping.clock.advance(0)
+        assert len(shipping.frames_sent(OTHER)) == 1
 
 
 async def test_no_more_than_the_window_is_on_its_way_of_all_runs_together():
