@@ -90,9 +90,14 @@ class FakeSession:
 
 
 class FakeControlPlane(service_grpc.AgentsServiceServicer):
-    """The server. Use it as an async context manager."""
+    """The server. Use it as an async context manager.
 
-    def __init__(self) -> None:
+    Args:
+        credentials: Certificate and key to serve TLS with; plain text without.
+    """
+
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+        self._credentials = credentials
         self.join_tokens: set[str] = {"join-me"}
         self.join_failures: list[grpc.StatusCode] = []
         self.joins: list[service_pb.JoinRequest] = []
@@ -120,7 +125,10 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
 
     async def __aenter__(self) -> Self:
         service_grpc.add_AgentsServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        if self._credentials is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            self.port = self._server.add_secure_port("127.0.0.1:0", self._credentials)
         await self._server.start()
         return self
 

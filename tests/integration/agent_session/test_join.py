@@ -1,7 +1,13 @@
 import asyncio
+import datetime
+import ipaddress
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.channel import channel_to
 from windlass_agent.clock import SystemClock
@@ -9,11 +15,11 @@ from windlass_agent.config import ConfigError, load_config
 from windlass_agent.identity import NodeKey, join, join_request
 from windlass_agent.reconnect import Backoff
 
-from tests.support.fake_control_plane import NODE_ID
+from tests.support.fake_control_plane import NODE_ID, FakeControlPlane
 
 
-async def joined(plane, tmp_path, token):
-    config = load_config(["--server", plane.address, "--data-dir", str(tmp_path)], {})
+async def joined(plane, tmp_path, token, *flags):
+    config = load_config(["--server", plane.address, "--data-dir", str(tmp_path), *flags], {})
     key = NodeKey.load_or_create(tmp_path / "node.key")
     request = join_request(token, key, pb.Inventory(hostname="here"))
     return await join(
@@ -59,3 +65,40 @@ async def test_waiting_for_the_server_can_be_given_up(plane, tmp_path):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def self_signed():
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test's server")])
+    begin = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=36500))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private, certificate.public_bytes(pem)
+
+
+async def test_a_server_with_a_trusted_certificate_is_joined_over_tls_and_no_other(tmp_path):
+    trusted, strange = self_signed(), self_signed()
+    (tmp_path / "trusted.pem").write_bytes(trusted[1])
+    (tmp_path / "strange.pem").write_bytes(strange[1])
+    async with FakeControlPlane(grpc.ssl_server_credentials([trusted])) as plane:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await joined(plane, tmp_path, "join-me", "--ca-file", str(tmp_path / "strange.pem"))
+        assert plane.joins == []
+        known = ("--ca-file", str(tmp_path / "trusted.pem"))
+        assert await joined(plane, tmp_path, "join-me", *known) == NODE_ID
