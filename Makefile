@@ -1,0 +1,84 @@
+# Needs Python 3.11 or newer and make; every target sets up what it uses. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+IMAGE := gen/windlass.binpb
+# Arguments for the command of a target, such as ARGS="--only rest" for bench.
+ARGS ?=
+
+.PHONY: help up demo test test-quick check static format-check lint types layers protos-check bench \
+	protos format constraints packages bench-packages clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+up: $(INSTALLED) packages ## a server and an agent on this machine, until Ctrl-C
+	$(BIN)/windlass up $(ARGS)
+
+demo: $(INSTALLED) packages ## a real job on a simulated GPU node; cleans up behind itself
+	$(BIN)/windlass demo $(ARGS)
+
+test: $(INSTALLED) packages ## all tests, on SQLite and PostgreSQL
+	$(BIN)/pytest $(ARGS)
+
+test-quick: $(INSTALLED) ## the tests that take no time
+	$(BIN)/pytest -q tests/unit $(ARGS)
+
+check: static test ## everything that a change must pass
+
+static: format-check lint types layers protos-check ## check without the tests
+
+format-check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+layers: $(INSTALLED)
+	$(BIN)/lint-imports
+
+protos-check: $(INSTALLED)
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/buf lint $(IMAGE)
+	$(BIN)/python protos/breaking.py
+
+bench: $(INSTALLED) packages bench-packages ## measure beside the peers; takes about 15 minutes
+	$(BIN)/python -m tests.benchmarks --output build/bench.json $(ARGS)
+
+protos: $(INSTALLED) ## generate gen/ from protos/
+	$(BIN)/python protos/generate.py
+
+format: $(INSTALLED) ## format the code and the protos
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/buf format --write protos
+
+constraints: ## pin the newest versions that pyproject.toml allows in constraints.txt
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/pip install --quiet --editable '.[server,agent,data,dev]'
+	build/constraints/bin/pip freeze --exclude-editable > constraints.txt
+
+packages:
+	@.ci/packages bwrap=bubblewrap
+
+bench-packages:
+	@.ci/packages wrk=wrk h2load=nghttp2-client
+
+clean: ## remove what was built; data and the virtual environment stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@.ci/venv "$(PYTHON)" $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[server,agent,data,dev]'
+	@touch $@
