@@ -96,6 +96,8 @@ async def test_nobody_gives_more_than_it_has(access: Access) -> None:
         with pytest.raises(Denied) as caught:
             await key_for(access, caller, project=project, user=user, role=Role.VIEWER)
         assert caught.value.reason == reason
+    with pytest.raises(Denied):
+        await key_for(access, ORG_ADMIN, role=Role.ADMIN + 1)
     await key_for(access, ORG_ADMIN, user="admin", role=Role.VIEWER)
 
 

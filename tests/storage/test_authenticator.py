@@ -170,6 +170,15 @@ async def test_a_token_stands_for_the_key_that_bought_it(
     assert by_token == by_key
 
 
+async def test_a_token_for_another_than_the_keys_principal_is_refused(
+    checks: Authenticator, access: Access
+) -> None:
+    now = access.clock.now()
+    key = key_id(await a_key(access))
+    forged, _ = access.tokens.issue("admin", key, now=now, until=now + 60 * SECOND)
+    assert await reason_of(checks, f"Bearer {forged}") == "CREDENTIAL_INVALID"
+
+
 async def test_a_node_proves_itself_with_its_own_key(
     checks: Authenticator, access: Access, database: Database
 ) -> None:

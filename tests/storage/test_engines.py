@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from windlass_server.errors import BadConfiguration, Conflict, LostRace, Unavailable
 from windlass_server.storage.engine import Database, open_database
 from windlass_server.storage.guard import acting_as
@@ -183,6 +183,25 @@ async def test_a_lost_connection_is_unavailable(engines: Engines) -> None:
 
 
 @acting
+async def test_a_server_that_lets_nobody_in_is_unavailable(engines: Engines) -> None:
+    url = make_url(engines.by_name("postgresql").new(migrated=True))
+    database = await open_database(url.render_as_string(hide_password=False))
+    other = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false"))
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": url.database},
+        )
+    other.dispose()
+    with pytest.raises(Unavailable):
+        await database.read(count)
+    with pytest.raises(Unavailable):
+        await database.write(count)
+    await database.close()
+
+
+@acting
 async def test_a_long_read_leaves_the_loop_and_is_right(engines: Engines) -> None:
     """While it runs, the loop serves others; and it commits, which uses a thread too."""
     database = await open_database(engines.by_name("sqlite").new(migrated=True))
@@ -199,6 +218,21 @@ async def test_a_long_read_leaves_the_loop_and_is_right(engines: Engines) -> Non
     assert await asyncio.gather(*reading) == [400_000] * 4
     assert len(entered) == 8, "each was tried on the loop, given up and run in a thread"
     assert await database.read(count) == 1
+    await database.close()
+
+
+@acting
+async def test_short_reads_stay_on_the_loop_however_many(engines: Engines) -> None:
+    database = await open_database(engines.by_name("sqlite").new(migrated=True))
+    entered: list[int] = []
+
+    def short(tx: Transaction) -> int:
+        entered.append(1)
+        return tx.connection.scalar(text(burn(5_000))) or 0
+
+    for _ in range(20):
+        assert await database.read(short) == 5_000
+    assert len(entered) == 20
     await database.close()
 
 

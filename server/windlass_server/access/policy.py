@@ -84,9 +84,10 @@ PERMISSIONS = _ADMIN | IN_ORGANISATION[Role.ADMIN] | ANYWHERE
 
 
 def role_in(caller: Caller, project: str) -> Role | None:
-    """The caller's role in a project, also by its role in the organisation; None without one."""
-    if project == ORGANISATION:
-        return caller.organisation_role
+    """The caller's role in a project (empty: in the organisation); None without one.
+
+    A role in the organisation is one in each of its projects.
+    """
     here = caller.roles.get(project)
     everywhere = caller.organisation_role
     if here is None or everywhere is None:
