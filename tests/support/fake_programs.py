@@ -12,6 +12,7 @@ import ctypes, os, signal, sys, threading
 
 NAME = {name!r}
 MODE = os.environ.get("FAKE_" + NAME.upper(), "")
+PARENT = os.getppid()
 ARGS = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 
 
@@ -24,6 +25,8 @@ def on_term(*_):
     if MODE == "stubborn":
         tell("does not want to end")
         return
+    if os.getppid() != PARENT:
+        tell("orphaned")
     tell("stopped")
     os._exit(0)
 

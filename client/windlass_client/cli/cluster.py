@@ -1,8 +1,14 @@
-"""A server and an agent on this machine, supervised as child processes: what `windlass up` runs."""
+"""A server and an agent on this machine, supervised as child processes: what `windlass up` runs.
+
+The supervisor stays on one thread, and so without grpc. The kernel tells children of a parent's
+death when the thread ends that started them; while other threads of the parent are still ending, the
+parent looks alive, and the agent would take the signal for an order of ours to stop its tasks.
+"""
 
 import asyncio
-import http.client
 import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +20,7 @@ from windlass_client.errors import Unavailable
 from windlass_client.settings import Settings
 
 _READY_EVERY = 0.1
+_ANSWER_LIMIT = 2.0
 
 # What configures the client is neither child's business: least of all the user's credential.
 _OF_THE_CLIENT = frozenset(
@@ -178,7 +185,7 @@ class Cluster:
 
     async def _server_is_ready(self) -> bool:
         # ASYNC110 asks for an event, but what changes is in another process.
-        while not await asyncio.to_thread(_answers, self.plan.http.near):  # noqa: ASYNC110
+        while not await _answers(self.plan.http.near):  # noqa: ASYNC110
             await asyncio.sleep(_READY_EVERY)
         return True
 
@@ -195,10 +202,25 @@ class Cluster:
         return Launch(self.plan.agent_argv(), env)
 
     async def _join_token(self) -> str:
-        from windlass_client import AsyncClient
-
-        async with AsyncClient(settings=self.settings()) as client:
-            return (await client.nodes.create_join_token(lifetime=600)).token
+        """A join token, asked for by a process of its own: see the module's docstring."""
+        settings = self.settings()
+        env = self._environ | {
+            "WINDLASS_SERVER": settings.server,
+            "WINDLASS_TOKEN": settings.token or "",
+        }
+        command = [sys.executable, "-P", "-m", "windlass_client.cli.main", "node-token"]
+        asking = await asyncio.create_subprocess_exec(
+            *command, "--lifetime", "10m", stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env
+        )
+        try:
+            token, said = await asking.communicate()
+        finally:
+            if asking.returncode is None:
+                asking.kill()
+                await asking.wait()
+        if asking.returncode != 0:
+            raise Unavailable(" ".join(said.decode(errors="replace").split()))
+        return token.decode().strip()
 
     def settings(self) -> Settings:
         """How a client reaches the cluster as its administrator. Raises Unavailable."""
@@ -215,16 +237,19 @@ async def _for_ever() -> bool:
     return True
 
 
-def _answers(endpoint: Endpoint) -> bool:
+async def _answers(endpoint: Endpoint) -> bool:
     """Whether the server says that it is healthy; straight to it, past any proxy."""
-    connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=2)
+    request = f"GET /healthz HTTP/1.1\r\nHost: {endpoint}\r\nConnection: close\r\n\r\n"
     try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
+        async with asyncio.timeout(_ANSWER_LIMIT):
+            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+            try:
+                writer.write(request.encode())
+                return (await reader.readline()).split()[1:2] == [b"200"]
+            finally:
+                writer.close()
+    except (OSError, ValueError):
         return False
-    finally:
-        connection.close()
 
 
 __all__ = ["Cluster", "Endpoint", "Plan", "Refused"]

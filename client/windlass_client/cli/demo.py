@@ -34,6 +34,7 @@ _GPUS = "8xH100"
 _START_LIMIT = 60.0
 _REST_COMMAND = ["sh", "-c", 'echo "hello from REST on $(uname -s), GPUs: $CUDA_VISIBLE_DEVICES"']
 _LOG_LINES = 14
+_WIDE = 160
 
 
 def register(app: typer.Typer) -> None:
@@ -216,7 +217,8 @@ async def _watch_live(client: "AsyncClient", job_id: str, lines: deque[str]) -> 
     try:
         with Live(console=console(sys.stdout), auto_refresh=False) as live:
             while not reading.done():
-                live.update(_screen(job_id, lines, await _gpus(client)), refresh=True)
+                shown = _screen(job_id, lines, await _gpus(client), live.console.width)
+                live.update(shown, refresh=True)
                 await asyncio.wait([reading], timeout=0.25)
     finally:
         reading.cancel()
@@ -224,16 +226,22 @@ async def _watch_live(client: "AsyncClient", job_id: str, lines: deque[str]) -> 
             await reading
 
 
-def _screen(job_id: str, lines: deque[str], gpus: "RenderableType") -> "RenderableType":
-    from rich.layout import Layout
+def _screen(job_id: str, lines: deque[str], gpus: "RenderableType", width: int) -> "RenderableType":
+    """Log and GPUs side by side, or one above the other where the terminal is narrow."""
+    from rich.console import Group
     from rich.panel import Panel
+    from rich.table import Table
 
-    layout = Layout()
-    layout.split_row(
-        Layout(Panel(cell_lines(lines), title=f"windlass logs {job_id} -f"), ratio=2),
-        Layout(Panel(gpus, title="windlass top"), ratio=3),
-    )
-    return layout
+    height = _LOG_LINES + 2
+    log = Panel(cell_lines(lines), title=f"windlass logs {job_id} -f", height=height)
+    top = Panel(gpus, title="windlass top", height=height)
+    if width < _WIDE:
+        return Group(log, top)
+    side_by_side = Table.grid(expand=True)
+    side_by_side.add_column(ratio=2)
+    side_by_side.add_column(ratio=3)
+    side_by_side.add_row(log, top)
+    return side_by_side
 
 
 def cell_lines(lines: "deque[str]") -> "RenderableType":

@@ -9,7 +9,6 @@ import typer
 from windlass_client.cli.output import bar, cell, console, status_cell, table
 from windlass_client.cli.session import Session, command
 from windlass_client.errors import WindlassError
-from windlass_client.quantities import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,12 +108,17 @@ def _gpu_cells(gpu: "node_pb2.Gpu", jobs: dict[str, str]) -> "list[Text]":
         bar(gpu.utilization_percent / 100),
         cell(f"{gpu.utilization_percent:.0f}%"),
         bar(used),
-        cell(f"{format_bytes(gpu.memory_used_bytes)}/{format_bytes(gpu.memory_total_bytes)}"),
+        cell(_of_memory(gpu)),
         cell(f"{gpu.temperature_celsius:.0f}°C", _heat(gpu.temperature_celsius)),
         cell(f"{gpu.power_watts:.0f}/{gpu.power_limit_watts:.0f}W"),
         health,
         job,
     ]
+
+
+def _of_memory(gpu: "node_pb2.Gpu") -> str:
+    """Used of total in whole GiB, as short as a table for eight of them needs it."""
+    return f"{gpu.memory_used_bytes / 2**30:.0f}/{gpu.memory_total_bytes / 2**30:.0f}GiB"
 
 
 def _heat(celsius: float) -> str:

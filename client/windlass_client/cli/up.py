@@ -12,6 +12,7 @@ from windlass_client.cli.cluster import Cluster, Endpoint, Plan, Refused
 from windlass_client.cli.launch import missing
 from windlass_client.cli.output import say
 from windlass_client.cli.session import EXIT_USAGE, LOCAL_TOKEN
+from windlass_client.cli.supervise import watch_without_threads
 from windlass_client.settings import DEFAULT_SERVER
 
 _HELP = """Run a server and an agent on this machine until Ctrl-C.
@@ -83,6 +84,7 @@ def up(
         keep_tasks=keep_tasks,
         database_url=database_url,
     )
+    watch_without_threads()
     raise typer.Exit(asyncio.run(_run(plan)))
 
 

@@ -190,6 +190,7 @@ def test_top_once_names_the_owning_job(windlass, plane):
     assert "93%" in busy
     assert "71°C" in busy
     assert "640/700W" in busy
+    assert "40/80GiB" in busy
     assert busy[-1] == "job-1"
     assert free[-1] == "HEALTHY"
     page = json.loads(windlass("top", "--once", "-o", "json").stdout)

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from windlass_client.cli.demo import free_ports
 
 from tests.support import fake_programs
-from tests.support.fake_api import FakeControlPlane
+from tests.support.fake_api import Failure, FakeControlPlane
 
 WINDLASS = [sys.executable, "-m", "windlass_client.cli.main"]
 
@@ -39,6 +40,10 @@ class Program:
             if words in line:
                 return line
         pytest.fail(f"no line with {words!r} in:\n" + "\n".join(self.lines))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
@@ -166,6 +171,27 @@ def test_children_end_when_up_is_killed(start: Start) -> None:
     up.kill()
     assert up.end() == -signal.SIGKILL
     assert {"agent stopped", "server stopped"} <= set(up.lines)
+    assert "agent orphaned" in up.lines, "the agent cannot tell this from an order to stop"
+
+
+def test_the_supervisor_stays_on_one_thread(start: Start) -> None:
+    up = start()
+    up.until("agent joined")
+    assert len(list(Path(f"/proc/{up.pid}/task").iterdir())) == 1
+    up.interrupt()
+    assert up.end() == 0
+
+
+def test_an_agent_waits_for_a_server_that_gives_no_join_token(
+    start: Start, plane: FakeControlPlane
+) -> None:
+    refusal = Failure(grpc.StatusCode.PERMISSION_DENIED, "not for you", "DENIED")
+    plane.state.failures["CreateJoinToken"] = [refusal]
+    up = start()
+    up.until("the agent cannot be started yet (error: not for you (DENIED)); trying again")
+    up.until("agent joined")
+    up.interrupt()
+    assert up.end() == 0
 
 
 def test_interrupting_before_the_server_is_ready_ends_it(start: Start) -> None:

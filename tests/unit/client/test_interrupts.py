@@ -2,7 +2,6 @@ import signal
 import threading
 
 import pytest
-
 from windlass_client.cli.interrupts import Interrupts
 
 
