@@ -200,7 +200,7 @@ class App:
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
             ),
-            AGENTS_SERVICE: AgentsRpc(membership, registry, runs, logs, telemetry, clock),
+            AGENTS_SERVICE: AgentsRpc(membership, registry, runs, logs, telemetry),
         }
         methods = served_methods(servicers)
         if config.reflection:

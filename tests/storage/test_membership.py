@@ -134,7 +134,9 @@ async def test_a_node_that_asks_several_times_at_once_is_one_node(world: World) 
 
 async def test_a_known_key_without_a_good_token_gets_nothing(world: World) -> None:
     await world.joined()
-    for token in ("", "wl_join_nonsense", await world.token() + "x"):
+    used = await world.token()
+    await world.membership.join(used, b"x" * 32, an_inventory())
+    for token in ("", "wl_join_nonsense", await world.token() + "x", used):
         with pytest.raises(Unauthenticated):
             await world.membership.join(token, KEY, an_inventory())
 

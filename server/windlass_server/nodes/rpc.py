@@ -5,7 +5,6 @@ from contextlib import aclosing
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2
 
-from windlass_server.clock import Clock
 from windlass_server.nodes.duties import Runs
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
@@ -25,14 +24,12 @@ class AgentsRpc:
         runs: Runs,
         logs: LogStore,
         latest: LatestTelemetry,
-        clock: Clock,
     ) -> None:
         self._membership = membership
         self._registry = registry
         self._runs = runs
         self._logs = logs
         self._latest = latest
-        self._clock = clock
 
     async def Join(
         self, request: agents_service_pb2.JoinRequest, _call: Call
@@ -58,7 +55,6 @@ class AgentsRpc:
             self._logs,
             self._latest,
             self._runs,
-            self._clock,
             self._registry.tell,
         )
         async with aclosing(telemetry(session, _telemetry_messages(requests))) as replies:

@@ -12,11 +12,11 @@ from contextlib import aclosing
 from google.protobuf.duration_pb2 import Duration
 from windlass.agents.v1 import agent_pb2
 
-from windlass_server.clock import Clock
 from windlass_server.errors import Unavailable
 from windlass_server.nodes.duties import Runs
 from windlass_server.nodes.exchange import exchange
 from windlass_server.nodes.outbox import Outbox
+from windlass_server.nodes.session import Sleep
 from windlass_server.objects.logs import LogRefused, LogStore
 from windlass_server.telemetry.latest import LatestTelemetry
 
@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 CREDIT_BATCHES = 10
 MIN_INTERVAL_SECONDS = 1.0
+# An agent that keeps to the interval uses half of its credit until it gets more; none gets it
+# sooner, so twice that rate is the most that a node can make the server take in.
+_GRANT_SECONDS = CREDIT_BATCHES / 2 * MIN_INTERVAL_SECONDS
 # Batches of logs that are on their way to the disk at the same time.
 _APPENDS_AT_ONCE = 16
 _REMEMBERED_RUNS = 4096
@@ -40,6 +43,7 @@ class TelemetrySession:
         latest: where samples go.
         runs: knows whose run is whose.
         tell: sends a directive on the node's control session.
+        sleep: waits for some seconds; a test's own for a clock of its own.
     """
 
     def __init__(
@@ -48,19 +52,19 @@ class TelemetrySession:
         logs: LogStore,
         latest: LatestTelemetry,
         runs: Runs,
-        clock: Clock,
         tell: Tell,
+        *,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.outbox: Outbox[agent_pb2.TelemetryReply] = Outbox()
         self._node_id = node_id
         self._logs = logs
         self._latest = latest
         self._runs = runs
-        self._clock = clock
         self._tell = tell
+        self._sleep = sleep
         self._owned: OrderedDict[tuple[str, int], bool] = OrderedDict()
         self._credit = 0
-        self._last_sample = float("-inf")
         self._appends: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_APPENDS_AT_ONCE)
         self._grant()
@@ -83,17 +87,18 @@ class TelemetrySession:
             for append in self._appends:
                 append.cancel()
 
+    async def replenish(self) -> None:
+        """Grant more credit as it is used, until cancelled."""
+        while True:
+            await self._sleep(_GRANT_SECONDS)
+            if self._credit <= CREDIT_BATCHES // 2:
+                self._grant()
+
     def _on_samples(self, batch: agent_pb2.SampleBatch) -> None:
-        """Keep a batch, unless it came without credit or much too soon after the last."""
-        if self._credit <= 0:
-            return
-        self._credit -= 1
-        now = self._clock.monotonic()
-        if now - self._last_sample >= MIN_INTERVAL_SECONDS / 2:
-            self._last_sample = now
+        """Keep a batch, unless it came without credit."""
+        if self._credit > 0:
+            self._credit -= 1
             self._latest.take(self._node_id, batch)
-        if self._credit <= CREDIT_BATCHES // 2:
-            self._grant()
 
     def _grant(self) -> None:
         # Added to what is left here: the agent may have sent that before it hears of this.
@@ -160,6 +165,7 @@ async def telemetry(
     session: TelemetrySession, messages: AsyncIterator[agent_pb2.TelemetryMessage]
 ) -> AsyncGenerator[agent_pb2.TelemetryReply]:
     """One stream: takes in the agent's messages and yields what to send, until either ends."""
-    async with aclosing(exchange(session.outbox, session.read(messages))) as replies:
+    works = (session.read(messages), session.replenish())
+    async with aclosing(exchange(session.outbox, *works)) as replies:
         async for reply in replies:
             yield reply

@@ -197,9 +197,8 @@ class LogFiles:
                 view = view[written:]
             os.fdatasync(file)
         except OSError:
-            # What is on disk is not known now: the next use looks, and cuts off what is not whole.
-            with self._lock:
-                self._logs.pop(run_id, None)
+            # What of it is on disk is not known. The log has not grown, and is cut off at its end
+            # when it is opened again.
             os.close(self._open.pop(run_id))
             raise
 

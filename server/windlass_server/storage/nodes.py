@@ -56,12 +56,12 @@ _TOUCH = (
     .where(_NODES.c.node_id == bindparam("key"), _NODES.c.last_seen_at < bindparam("at"))
     .values(last_seen_at=bindparam("at"))
 )
+# A node that shrank below what it holds is refused by these too, whatever is asked.
 _HOLD = (
     update(_NODES)
     .where(
         _NODES.c.node_id == bindparam("key"),
         _NODES.c.status == _READY,
-        ~_NODES.c.shrunk,
         _NODES.c.cpu_held + bindparam("cpu") <= _NODES.c.cpu_millis,
         _NODES.c.memory_held + bindparam("memory") <= _NODES.c.memory_bytes,
     )

@@ -15,7 +15,7 @@ from windlass_server.telemetry.latest import LatestTelemetry
 from tests.support.fake_agent import FakeStream, log_batch, samples, series
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_duties import FakeRuns, directive
-from tests.support.fake_sleep import settle
+from tests.support.fake_sleep import FakeSleep, settle
 
 RUN = "run-" + "0" * 26
 OTHER = "run-" + "1" * 26
@@ -26,7 +26,7 @@ Agent = FakeStream[agent_pb2.TelemetryMessage, agent_pb2.TelemetryReply]
 
 class World:
     def __init__(self, folder: Path) -> None:
-        self.clock = FakeClock()
+        self.sleep = FakeSleep(FakeClock())
         self.logs = LogStore(folder)
         self.latest = LatestTelemetry()
         self.runs = FakeRuns()
@@ -36,8 +36,8 @@ class World:
             self.logs,
             self.latest,
             self.runs,
-            self.clock,
             lambda node_id, told: self.told.append((node_id, told)),
+            sleep=self.sleep,
         )
         self.agent: Agent = FakeStream(lambda messages: telemetry(session, messages))
 
@@ -176,44 +176,52 @@ def shown(world: World) -> float | None:
     return None if values is None else values.number(agent_pb2.Series.GPU_TEMPERATURE_CELSIUS)
 
 
-async def test_a_stream_begins_with_credit_and_gets_more_as_it_is_used(world: World) -> None:
+async def test_an_agent_that_keeps_to_the_interval_never_runs_dry(world: World) -> None:
     first = await world.agent.receive()
     assert (first.credit.batches, first.credit.min_interval.seconds) == (10, 1)
-    for number in range(5):
-        world.agent.send(samples(temperature(number)))
-        await settle()
-        assert shown(world) == number
-        world.clock.advance(1)
-    more = await world.agent.receive()
-    assert more.credit.batches == 10
-    assert world.agent.received() == []
-
-
-async def test_an_agent_that_waits_for_credit_never_runs_dry(world: World) -> None:
-    credit = 0
+    credit = first.credit.batches
     for number in range(100):
+        await world.sleep.pass_time(1)
         for reply in world.agent.received():
             credit = reply.credit.batches
-        if not credit:
-            credit = (await world.agent.receive()).credit.batches
+        assert credit > 0
         credit -= 1
         world.agent.send(samples(temperature(number)))
         await settle()
         assert shown(world) == number
-        world.clock.advance(1)
 
 
-async def test_samples_that_come_much_too_fast_are_left_out(world: World) -> None:
-    world.agent.send(samples(temperature(1)))
+async def test_an_agent_that_uses_its_credit_at_once_gets_more_later(world: World) -> None:
+    for _ in range(5):
+        await settle()
+        (reply,) = world.agent.received()
+        world.agent.send(*(samples(temperature(n)) for n in range(reply.credit.batches)))
+        await settle()
+        assert shown(world) == reply.credit.batches - 1
+        world.agent.send(samples(temperature(-1)))
+        await world.sleep.pass_time(5)
+        assert shown(world) == reply.credit.batches - 1
+
+
+async def test_an_agent_that_sends_nothing_is_granted_nothing_more(world: World) -> None:
     await settle()
-    world.clock.advance(0.1)
-    world.agent.send(samples(temperature(2)))
+    assert len(world.agent.received()) == 1
+    for _ in range(5):
+        await world.sleep.pass_time(5)
+    assert world.agent.received() == []
+
+
+async def test_what_was_sent_before_the_next_grant_was_heard_of_is_not_held_against_an_agent(
+    world: World,
+) -> None:
+    world.agent.send(*(samples(temperature(n)) for n in range(5)))
     await settle()
-    assert shown(world) == 1
-    world.clock.advance(0.9)
-    world.agent.send(samples(temperature(3)))
+    await world.sleep.pass_time(5)
+    assert len(world.agent.received()) == 2
+    # Five of the first credit and ten of the second.
+    world.agent.send(*(samples(temperature(n)) for n in range(15)))
     await settle()
-    assert shown(world) == 3
+    assert shown(world) == 14
 
 
 async def test_a_flood_of_samples_delays_no_output(world: World) -> None:

@@ -119,6 +119,11 @@ async def test_frames_that_do_not_meet_the_end_are_refused(logs: LogStore) -> No
     assert await text_of(logs) == "abc"
 
 
+async def test_a_batch_that_begins_before_the_log_is_refused(logs: LogStore) -> None:
+    before = lines("before")
+    assert await refusal(logs, -len(before), before + lines("a")) == ("LOG_BAD_FRAMES", 0)
+
+
 async def test_a_refused_batch_spoils_none_that_came_with_it(logs: LogStore) -> None:
     first = lines("a")
     results = await asyncio.gather(
@@ -220,6 +225,25 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(
     assert await logs.end(RUN) == end
     await logs.append(RUN, end, lines("c"))
     assert await text_of(logs) == "ac"
+
+
+async def test_what_a_disk_did_not_confirm_is_not_held(
+    logs: LogStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = await logs.append(RUN, 0, lines("a"))
+
+    def failing(_file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(log_files.os, "fdatasync", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        await logs.append(RUN, end, lines("lost"))
+    monkeypatch.undo()
+
+    # It can be read from the system's memory, which says nothing of the disk.
+    assert await logs.append(RUN, 0, b"") == end
+    await logs.append(RUN, end, lines("b"))
+    assert (tmp_path / "ab" / f"{RUN}.log").read_bytes() == lines("a", "b")
 
 
 async def test_a_reader_gets_at_least_one_frame_and_about_as_much_as_it_asks(
