@@ -19,6 +19,9 @@ from windlass_server.gateway.serving import Address, address_of, listen
 
 App = Callable[..., Awaitable[None]]
 
+# Seconds for cancelled requests to unwind.
+_CUT_OFF_S = 1.0
+
 
 class _Embedded(Server):
     """granian's embedded server on a socket that is already open."""
@@ -62,10 +65,11 @@ class GranianServer:
         self._server: _Embedded | None = None
         self._serving: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._requests: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Start serving; returns when the application is ready."""
-        self._server = _Embedded(self._with_ready, self._listener, self._backlog)
+        self._server = _Embedded(self._watched, self._listener, self._backlog)
         self._serving = asyncio.create_task(self._server.serve())
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({self._serving, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,19 +84,31 @@ class GranianServer:
             return
         self._server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({self._serving}, timeout=grace_s)
+        # granian itself would wait for its connections for ever.
+        for request in self._requests:
+            request.cancel()
+        await asyncio.wait({self._serving}, timeout=_CUT_OFF_S)
         self._serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._serving
 
-    async def _with_ready(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        """The application, watched for the end of its start."""
-        if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
+    async def _watched(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """The application, watched for the end of its start and for requests that do not end."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._noticing_ready(send))
             return
+        request = asyncio.current_task()
+        assert request is not None, "granian runs requests as tasks"
+        self._requests.add(request)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests.discard(request)
 
-        async def watched(message: MutableMapping[str, Any]) -> None:
+    def _noticing_ready(self, send: Any) -> Any:
+        async def sent(message: MutableMapping[str, Any]) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 self._ready.set()
 
-        await self._app(scope, receive, watched)
+        return sent

@@ -66,8 +66,8 @@ class UvicornServer:
     async def stop(self, grace_s: float) -> None:
         """Let requests end for `grace_s` seconds, then cut them off; harmless before `start`."""
         if self._serving is not None:
+            # Read when the stop begins; a float serves, though the annotation says int.
+            self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]
             self._server.should_exit = True
-            await asyncio.wait({self._serving}, timeout=grace_s)
-            self._server.force_exit = True
             await self._serving
         self._listener.close()

@@ -111,7 +111,8 @@ async def test_a_client_that_hangs_up_closes_the_dispatchers_stream(
     dispatcher.stream_script = [one, asyncio.Event()]
     headers = {"accept": "text/event-stream"}
     async with http.stream("GET", f"{base}/v1/watch/t", headers=headers) as answer:
-        assert await anext(answer.aiter_lines()) == "retry: 2000"
+        lines = answer.aiter_lines()  # collecting it would close the connection
+        assert await anext(lines) == "retry: 2000"
         assert not dispatcher.closed.is_set()
     async with asyncio.timeout(5):
         await dispatcher.closed.wait()
@@ -157,10 +158,11 @@ async def test_a_stop_ends_after_its_grace_whatever_goes_on(
     await server.start()
     url = f"http://127.0.0.1:{server.address.port}/v1/watch/t"
     async with http.stream("GET", url, headers={"accept": "text/event-stream"}) as answer:
-        assert await anext(answer.aiter_lines()) == "retry: 2000"
+        lines = answer.aiter_lines()  # collecting it would close the connection
+        assert await anext(lines) == "retry: 2000"
         async with asyncio.timeout(5):
             await server.stop(0.05)
-    gateway.drain()
+            await dispatcher.closed.wait()
 
 
 async def test_an_application_that_does_not_start_is_an_error(server_class):
