@@ -82,6 +82,7 @@ class FakeDispatcher:
         response_metadata: what it fills into each call.
         calls: the calls and their requests.
         closed: set when a stream was closed, however it ended.
+        streams: the streams that were handed out; kept, so that none is closed by being collected.
     """
 
     reply: bytes | Exception | None = None
@@ -89,6 +90,7 @@ class FakeDispatcher:
     response_metadata: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[OutgoingCall, bytes]] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    streams: list[AsyncIterator[bytes]] = field(default_factory=list)
 
     async def unary(self, call: OutgoingCall, request: bytes) -> bytes:
         self.calls.append((call, request))
@@ -97,9 +99,13 @@ class FakeDispatcher:
             raise self.reply
         return request if self.reply is None else self.reply
 
-    async def stream(self, call: OutgoingCall, request: bytes) -> AsyncIterator[bytes]:
+    def stream(self, call: OutgoingCall, request: bytes) -> AsyncIterator[bytes]:
         self.calls.append((call, request))
         call.response_metadata.update(self.response_metadata)
+        self.streams.append(self._play())
+        return self.streams[-1]
+
+    async def _play(self) -> AsyncIterator[bytes]:
         try:
             for step in self.stream_script:
                 if isinstance(step, asyncio.Event):

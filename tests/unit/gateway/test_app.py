@@ -1,6 +1,7 @@
 import gzip
 import json
 import logging
+import tracemalloc
 import zlib
 
 import pytest
@@ -289,6 +290,19 @@ async def test_a_gzip_body_is_read(client, dispatcher, thing, body):
 async def test_a_bad_gzip_body_is_refused(client, body, status, reason):
     answer = await client.request("PUT", "/v1/things/a", body, {"content-encoding": "gzip"})
     assert (answer.status, answer.reason) == (status, reason)
+
+
+async def test_a_gzip_bomb_is_never_inflated_whole(client):
+    bomb = gzip.compress(b" " * 3_000_000)
+    assert len(bomb) < 4096
+    tracemalloc.start()
+    try:
+        answer = await client.request("PUT", "/v1/things/a", bomb, {"content-encoding": "gzip"})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status == 413
+    assert peak < 1_000_000
 
 
 def padded(size):
