@@ -7,7 +7,6 @@ one machine never touch each other's groups.
 
 import contextlib
 import errno
-import hashlib
 import os
 import signal
 import time
@@ -225,6 +224,9 @@ class Hierarchy:
 
 def find(data_dir: Path, *, proc: Path = Path("/proc/self")) -> Hierarchy:
     """The hierarchy below the groups that this process is in; without bases if there is none."""
+    # Loaded here only: it maps OpenSSL, which would make every fork of the spawner dearer.
+    import hashlib
+
     agent = "windlass-" + hashlib.blake2b(os.fsencode(data_dir), digest_size=6).hexdigest()
     mounts = _mounts(proc)
     own = _own_groups(proc)
