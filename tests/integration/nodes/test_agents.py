@@ -311,3 +311,23 @@ async def test_only_a_node_opens_a_session(server: Server) -> None:
         with pytest.raises(aio.AioRpcError) as refused:
             await call.read()
         assert refused.value.code() == code
+
+
+async def test_a_gpu_that_has_recovered_gets_the_job_that_waits_for_it(
+    server: Server, agent: Agent
+) -> None:
+    control, telemetry = await agent.connected(), agent.telemetry()
+    sick = [series("GPU_HEALTHY", f"GPU-{number}", 0) for number in range(2)]
+    telemetry.send(samples(*sick))
+    while (node := await server.node(agent.node_id)).available.gpu_count:
+        pass
+    assert {gpu.health for gpu in node.gpus} == {node_pb2.Gpu.UNHEALTHY}
+    job = await server.submit(command=["train"], resources={"gpu_count": 1})
+
+    telemetry.send(samples(series("GPU_HEALTHY", "GPU-1", 1)))
+
+    told = await next_of(control, "directive")
+    assert list(told.spec.gpu_uuids) == ["GPU-1"]
+    assert told.spec.job_id == job.job_id
+    await control.break_off()
+    await telemetry.break_off()
