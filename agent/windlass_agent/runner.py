@@ -72,7 +72,7 @@ class Runner:
         )
         self._runs: dict[str, Tracked] = {}
         self._changes = Changes()
-        self._spawner = SpawnClient(self._setup.cgroup_bases)
+        self._spawner = SpawnClient(self._setup.cgroup_bases, data_dir / "spawner.log")
         self._inotify: Inotify | None = None
         self._duties: set[asyncio.Task[None]] = set()
 

@@ -23,10 +23,13 @@ class SpawnClient:
 
     Args:
         cgroup_bases: Folder for the tasks' groups by controller.
+        log: File for what the spawner and its shims say when they break. They outlive the agent,
+            so they must not hold its stderr: whoever reads that would wait for them.
     """
 
-    def __init__(self, cgroup_bases: dict[str, str]) -> None:
+    def __init__(self, cgroup_bases: dict[str, str], log: Path) -> None:
         self._bases = json.dumps(cgroup_bases)
+        self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._waiting: dict[int, tuple[str, asyncio.Future[int]]] = {}
@@ -77,12 +80,14 @@ class SpawnClient:
         ours.setblocking(False)
         package_root = str(Path(__file__).parents[1])
         command = (sys.executable, "-P", "-m", "windlass_agent.spawner")
-        with theirs:
+        with theirs, self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [*command, str(theirs.fileno()), self._bases],
                 pass_fds=[theirs.fileno()],
                 env={"PYTHONPATH": package_root, "PATH": "/usr/bin:/bin"},
                 stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
         self._channel = ours

@@ -16,9 +16,10 @@ from pathlib import Path
 import grpc
 import httpx
 from grpc import aio
-
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
+from windlass_agent import rundir
+from windlass_agent.processes import Identity
 
 _SERVES = re.compile(r"serves http://(\S+) and grpc://(\S+),")
 _START_SECONDS = 30
@@ -34,7 +35,7 @@ class Process:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, *arguments: str, **environment: str) -> "Process":
+    async def start(cls, *arguments: str, **environment: str) -> Process:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -185,7 +186,8 @@ class Cluster:
                         if message.HasField("end"):
                             return text, message.end
                 except aio.AioRpcError as error:
-                    assert error.code() is grpc.StatusCode.UNAVAILABLE, error
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        raise
 
     async def wait_for_output(self, job_id: str, text: str) -> None:
         """Return when the job has printed `text`."""
@@ -205,8 +207,8 @@ class Cluster:
         for process in (self.agent, self.server):
             if process is not None:
                 await process.kill(signal.SIGTERM)
-        for left in processes_below(self.directory):
-            os.kill(left, signal.SIGKILL)
+        for shim in living_shims(self.directory / "agent"):
+            os.kill(shim, signal.SIGKILL)
 
 
 @asynccontextmanager
@@ -224,17 +226,8 @@ async def running_cluster(
         await cluster.stop()
 
 
-def processes_below(directory: Path) -> list[int]:
-    """The processes that name the directory on their command line or work inside it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes()
-            place = os.readlink(entry / "cwd")
-        except OSError:
-            continue
-        if str(directory).encode() in words or place.startswith(str(directory)):
-            found.append(int(entry.name))
-    return found
+def living_shims(directory: Path) -> list[int]:
+    """The processes that watch over the tasks of an agent's directory; tasks end with them."""
+    claims = [rundir.read_claim(folder) for folder in directory.glob("runs/*")]
+    shims = [claim.shim for claim in claims if claim is not None]
+    return [shim.pid for shim in shims if shim == Identity.of(shim.pid)]

@@ -5,10 +5,10 @@ import json
 import grpc
 import pytest
 from grpc import aio
-
-from tests.support.cluster import Cluster
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
+
+from tests.support.cluster import Cluster
 
 PRINT_GPUS = ("python3", "-c", 'import os;print(os.environ["CUDA_VISIBLE_DEVICES"])')
 
@@ -103,12 +103,12 @@ async def test_a_job_over_its_time_limit_is_timed_out(cluster: Cluster):
 
 async def test_a_job_whose_program_does_not_exist_says_so(cluster: Cluster):
     job = await cluster.submit("no-such-program")
-    _, end = await cluster.follow(job.job_id)
+    await cluster.follow(job.job_id)
     ended = await cluster.get(job.job_id)
     assert (ended.status, ended.status_reason) == (job_pb2.Job.FAILED, "BAD_COMMAND")
     assert "no-such-program" in ended.status_message
+    request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
     with pytest.raises(aio.AioRpcError) as refused:
-        request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
         await cluster.jobs.CancelJob(request, metadata=cluster.metadata)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
