@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc.aio
 import structlog
-from windlass.agents.v1 import agent_pb2 as pb
 
+from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent import canary
 from windlass_agent.channel import channel_to
 from windlass_agent.clock import Clock, SystemClock

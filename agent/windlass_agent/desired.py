@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
-from windlass.agents.v1 import agent_pb2 as pb
 
+from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.clock import Clock
 from windlass_agent.run_types import (
     BadRunId,

@@ -14,8 +14,8 @@ import structlog
 import tenacity
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from windlass.agents.v1 import agent_pb2, agents_service_pb2, agents_service_pb2_grpc
 
+from windlass.agents.v1 import agent_pb2, agents_service_pb2, agents_service_pb2_grpc
 from windlass_agent.clock import Clock
 from windlass_agent.config import ConfigError
 from windlass_agent.data_dir import write_atomically, write_json

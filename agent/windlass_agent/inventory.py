@@ -5,8 +5,8 @@ import socket
 from pathlib import Path
 
 import psutil
-from windlass.agents.v1 import agent_pb2 as pb
 
+from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.config import AgentConfig
 from windlass_agent.gpu.device import GpuDevice, GpuProvider
 from windlass_agent.run_types import Isolation

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
-from windlass.agents.v1 import agent_pb2 as pb
 
+from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.clock import Clock
 from windlass_agent.run_types import Phase, RunNotFound, RunState
 

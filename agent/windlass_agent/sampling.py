@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import psutil
-from windlass.agents.v1 import agent_pb2 as pb
 
+from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.clock import Clock
 from windlass_agent.gpu.device import GpuProcess, GpuProvider, GpuSample
 from windlass_agent.run_types import Phase, RunState, RunUsage

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable
 import grpc
 import grpc.aio
 import structlog
+
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
-
 from windlass_agent.clock import Clock
 from windlass_agent.desired import DesiredRuns
 from windlass_agent.identity import Identity

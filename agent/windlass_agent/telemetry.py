@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
+
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
-
 from windlass_agent.clock import Clock
 from windlass_agent.identity import Identity
 from windlass_agent.log_shipper import LogShipper

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from google.protobuf import duration_pb2, timestamp_pb2
+
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.types.v1 import types_pb2
-
 from windlass_agent.run_types import Isolation, Level, RunExit, RunRequest, RunState
 
 _DEFAULT_CPU_MILLIS = 1000

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import cast
 
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
-
 from windlass_client.calls import (
     AsyncGroup,
     Call,

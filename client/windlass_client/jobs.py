@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
+
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.types.v1 import types_pb2
-
 from windlass_client import logs
 from windlass_client.calls import (
     AsyncGroup,

@@ -10,9 +10,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import grpc
+
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
 from windlass.jobs.v1 import jobs_service_pb2 as pb
-
 from windlass_client.connect import AioTransport, BlockingTransport, Manner
 from windlass_client.errors import Unavailable, WindlassError
 from windlass_client.retries import Deadline, is_resumable

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from google.protobuf.duration_pb2 import Duration
-from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
 
+from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
 from windlass_client.calls import (
     AsyncGroup,
     Call,

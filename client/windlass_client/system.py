@@ -1,7 +1,6 @@
 """What the server says about itself."""
 
 from windlass.system.v1 import system_service_pb2, system_service_pb2_grpc
-
 from windlass_client.calls import AsyncGroup, Call, Group, SyncGroup, operation, unary
 
 _Stub = system_service_pb2_grpc.SystemServiceStub

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from pathlib import Path
 
-import windlass
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
+import windlass
 from windlass_server import __version__
 from windlass_server.access import bootstrap
 from windlass_server.access.authenticator import Authenticator
@@ -233,7 +233,7 @@ class App:
             services=[*PUBLIC_SERVICES, *PLANNED_SERVICES],
             planned_extension="windlass.options.v1.planned",
             dispatcher=dispatcher,
-            authenticate_unrouted=dispatcher.authenticate,
+            authenticate=dispatcher.authenticate,
         )
         http = _http_server(config, gateway)
         return cls(

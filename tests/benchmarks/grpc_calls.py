@@ -19,7 +19,6 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 from rich.console import Console
-from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 from tests.benchmarks import settings as aims
 from tests.benchmarks.results import Comparison, Load
@@ -28,6 +27,7 @@ from tests.benchmarks.seed import metadata, seed
 from tests.benchmarks.settings import Settings
 from tests.benchmarks.targets import Target, peer_grpc, windlass_server
 from tests.benchmarks.tools import tool
+from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 SERVICE = "/windlass.jobs.v1.JobsService/"
 _COUNTS = re.compile(r"(\d+) done, (\d+) succeeded")

@@ -14,14 +14,14 @@ from statistics import median, quantiles
 
 from grpc import aio
 from rich.console import Console
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
-from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 from tests.benchmarks import settings as aims
 from tests.benchmarks.results import Figure, at_least, at_most
 from tests.benchmarks.seed import by_grpc, job_message, metadata
 from tests.benchmarks.settings import Settings
 from tests.benchmarks.targets import Target, windlass_up
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 SMALL = {"cpu_millis": 100, "memory_bytes": "67108864"}
 WARM_UP = 3

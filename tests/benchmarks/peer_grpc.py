@@ -14,10 +14,10 @@ import grpc
 import uvloop
 from google.protobuf import json_format
 from grpc import aio
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
-from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 from tests.benchmarks.job import JOB
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import grpc
 from google.protobuf import json_format
 from grpc import aio
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
-from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 from tests.benchmarks.job import JOB
 from tests.benchmarks.targets import Target
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 CONCURRENCY = 64
 REST_CONNECTIONS = 8

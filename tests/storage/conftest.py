@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from windlass_server.storage.engine import Database
 
 from tests.support.access import Access, start_access
 from tests.support.databases import acting, database, database_url, engines
+from windlass_server.storage.engine import Database
 
 __all__ = ["acting", "database", "database_url", "engines"]
 

@@ -2,6 +2,8 @@
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+
+from tests.support.access import ORG_ADMIN, Access
 from windlass.access.v1 import access_pb2
 from windlass.access.v1 import access_service_pb2 as pb
 from windlass_server.access.policy import Caller, Role, absent
@@ -11,8 +13,6 @@ from windlass_server.rpc.call import Call
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import ApiKeyRow
 from windlass_server.timestamps import from_proto
-
-from tests.support.access import ORG_ADMIN, Access
 
 pytestmark = pytest.mark.usefixtures("acting")
 

@@ -1,6 +1,7 @@
 """The access store on both engines."""
 
 import pytest
+
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import ApiKeyRow, JoinTokenRow
 from windlass_server.storage.transaction import Transaction

@@ -6,6 +6,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert
+
+from tests.support.access import ORG_ADMIN, Access
 from windlass_server.access import authenticator as module
 from windlass_server.access.api_keys import API_KEY, JOIN_TOKEN, make
 from windlass_server.access.authenticator import Authenticator
@@ -14,8 +16,6 @@ from windlass_server.errors import Unauthenticated
 from windlass_server.storage.engine import Database, T, Work
 from windlass_server.storage.guard import acting_as
 from windlass_server.storage.tables import NodeRow
-
-from tests.support.access import ORG_ADMIN, Access
 
 SECOND = 1_000_000
 NODE_KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)

@@ -5,14 +5,14 @@ import stat
 from pathlib import Path
 
 import pytest
+
+from tests.support.access import Access
+from tests.support.fake_clock import FakeClock
 from windlass_server.access import bootstrap
 from windlass_server.access.bootstrap import AdminKey, rotate_admin_key
 from windlass_server.access.policy import Role
 from windlass_server.errors import BadConfiguration, Unauthenticated, WrongState
 from windlass_server.storage.engine import Database, open_database
-
-from tests.support.access import Access
-from tests.support.fake_clock import FakeClock
 
 PEPPER = b"pepper"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+
+from tests.support.databases import Engines
 from windlass_server.errors import BadConfiguration, Conflict, LostRace, Unavailable
 from windlass_server.storage.engine import Database, open_database
 from windlass_server.storage.guard import acting_as
 from windlass_server.storage.sqlite import SqliteDatabase
 from windlass_server.storage.transaction import Transaction
-
-from tests.support.databases import Engines
 
 acting = pytest.mark.usefixtures("acting")
 

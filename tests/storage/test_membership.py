@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.support.fake_agent import samples, series
+from tests.support.fake_clock import FakeClock
+from tests.support.jobs import add_projects
+from tests.support.nodes import GIB, add_run, an_inventory, hold_all
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
@@ -22,11 +27,6 @@ from windlass_server.resources.service import NodeFilter, ResourcesService
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.latest import LatestTelemetry
-
-from tests.support.fake_agent import samples, series
-from tests.support.fake_clock import FakeClock
-from tests.support.jobs import add_projects
-from tests.support.nodes import GIB, add_run, an_inventory, hold_all
 
 pytestmark = pytest.mark.usefixtures("acting")
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+
+from tests.support.databases import ENGINES, Engines
 from windlass_server.errors import BadConfiguration
 from windlass_server.storage import migrations
 from windlass_server.storage.engine import open_database
 from windlass_server.storage.migrations import HEAD, current_revision, migrate_connection
 from windlass_server.storage.migrations.draft import differences
-
-from tests.support.databases import ENGINES, Engines
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
 

@@ -6,14 +6,14 @@ from typing import TypeVar
 
 import pytest
 from sqlalchemy.exc import IntegrityError
-from windlass_server.errors import Conflict
-from windlass_server.storage.engine import Database
-from windlass_server.storage.tables import NodeRow
-from windlass_server.storage.transaction import Transaction
 
 from tests.support.fake_clock import START
 from tests.support.jobs import add_projects
 from tests.support.nodes import GIB, add_node, add_run, hold_all
+from windlass_server.errors import Conflict
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import NodeRow
+from windlass_server.storage.transaction import Transaction
 
 pytestmark = pytest.mark.usefixtures("acting")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.fake_clock import FakeClock
 from windlass_server.access import bootstrap
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
@@ -12,8 +13,6 @@ from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
 from windlass_server.paging import PageTokens
 from windlass_server.storage.engine import Database
-
-from tests.support.fake_clock import FakeClock
 
 ORG_ADMIN = Caller("admin", default_project="default", organisation_role=Role.ADMIN)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc
 import httpx
 from grpc import aio
+
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
 from windlass_agent import rundir

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url
 from sqlmodel import SQLModel
+
 from windlass_server.storage.engine import Database, open_database
 from windlass_server.storage.guard import acting_as
 from windlass_server.storage.migrations import migrate_connection

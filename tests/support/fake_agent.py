@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Generic, TypeVar
 
-from windlass.agents.v1 import agent_pb2
-
 from tests.support.nodes import an_inventory
+from windlass.agents.v1 import agent_pb2
 
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")

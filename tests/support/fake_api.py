@@ -18,6 +18,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc

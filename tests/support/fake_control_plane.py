@@ -14,6 +14,7 @@ import grpc.aio
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf import duration_pb2
+
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2 as service_pb
 from windlass.agents.v1 import agents_service_pb2_grpc as service_grpc

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from windlass.agents.v1 import agent_pb2
-
 from tests.support.fake_clock import FakeClock
+from windlass.agents.v1 import agent_pb2
 
 
 class FakeMembers:

@@ -12,6 +12,7 @@ from google.api import annotations_pb2
 from google.protobuf import any_pb2
 from google.rpc import status_pb2
 from grpc_tools import protoc
+
 from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.dispatch import OutgoingCall, RpcFailure
 

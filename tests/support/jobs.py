@@ -2,11 +2,10 @@
 
 from typing import Any
 
+from tests.support.fake_clock import START, FakeClock
 from windlass_server.ids import IdSource
 from windlass_server.jobs.states import Status
 from windlass_server.storage.transaction import Transaction
-
-from tests.support.fake_clock import START, FakeClock
 
 _ids = IdSource(FakeClock())
 

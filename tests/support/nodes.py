@@ -2,13 +2,12 @@
 
 from typing import Any
 
+from tests.support.fake_clock import START, FakeClock
+from tests.support.jobs import job_columns
 from windlass.agents.v1 import agent_pb2
 from windlass_server.ids import IdSource
 from windlass_server.resources.states import Status
 from windlass_server.storage.transaction import Transaction
-
-from tests.support.fake_clock import START, FakeClock
-from tests.support.jobs import job_columns
 
 GIB = 1 << 30
 _ids = IdSource(FakeClock())

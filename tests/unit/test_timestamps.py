@@ -3,6 +3,7 @@
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from windlass_server.errors import InvalidInput
 from windlass_server.timestamps import duration_from_proto, duration_to_proto, from_proto, to_proto
 

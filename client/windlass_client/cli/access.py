@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
+
     from windlass.access.v1 import access_pb2
 
 

@@ -25,9 +25,9 @@ from windlass_client.errors import Unavailable, WindlassError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
     from windlass.jobs.v1 import job_pb2
     from windlass.resources.v1 import node_pb2
-
     from windlass_client import AsyncClient
 
 _GPUS = "8xH100"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.table import Table
+
     from windlass.jobs.v1 import job_pb2
 
 app = group("jobs", help="List, read, wait for and cancel jobs.")
@@ -52,7 +53,6 @@ def list_jobs(
 ) -> None:
     """See `_LIST_HELP`."""
     from windlass.jobs.v1 import jobs_service_pb2
-
     from windlass_client.jobs import parse_status
 
     found = session.client.jobs.list(

@@ -11,7 +11,6 @@ from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
 
 if TYPE_CHECKING:
     from windlass.jobs.v1 import job_pb2
-
     from windlass_client.errors import WindlassError
 
 _HELP = """Print a job's output: its standard output on ours, its standard error on ours.

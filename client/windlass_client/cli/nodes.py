@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.table import Table
+
     from windlass.resources.v1 import node_pb2
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
     from rich.text import Text
+
     from windlass.resources.v1 import node_pb2
 
 _HOT_CELSIUS = 85.0

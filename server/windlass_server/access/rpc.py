@@ -3,7 +3,6 @@
 from typing import cast
 
 from windlass.access.v1 import access_pb2, access_service_pb2
-
 from windlass_server.access.authenticator import bearer
 from windlass_server.access.policy import ORGANISATION, Caller
 from windlass_server.access.service import AccessService

@@ -51,9 +51,9 @@ class Gateway:
         planned_extension: full name of the service option that lists planned routes; they answer
             501 by the name of their RPC.
         domain: domain of the `ErrorInfo` in the gateway's own errors.
-        authenticate_unrouted: called before a request that leads to no served method is answered,
-            so that a caller without credentials learns nothing from the answer; refuses by
-            `RpcFailure`.
+        authenticate: called for every request as soon as its method is known, or known to be none,
+            so that nothing of a caller without credentials is read, and it learns nothing of what
+            there is; refuses by `RpcFailure`.
         max_body_bytes: largest request body, as sent and as inflated.
         heartbeat_s: seconds of silence after which a stream gives a sign of life.
         new_id: makes correlation ids for errors whose text must not leave the process.
@@ -71,7 +71,7 @@ class Gateway:
         dispatcher: Dispatcher,
         planned_extension: str | None = None,
         domain: str = "windlass",
-        authenticate_unrouted: Authenticate | None = None,
+        authenticate: Authenticate | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -81,7 +81,7 @@ class Gateway:
         self._router = table.router
         self._errors = ErrorRenderer(transcoder.registry, domain)
         self._dispatcher = dispatcher
-        self._authenticate_unrouted = authenticate_unrouted
+        self._authenticate_caller = authenticate
         self._max_body_bytes = max_body_bytes
         self._heartbeat_s = heartbeat_s
         self._new_id = new_id
@@ -121,6 +121,8 @@ class Gateway:
             return
         binding, values = routed
         call.method = binding.grpc_method
+        # Before the body is read: nothing of an anonymous caller's is held or parsed.
+        await self._authenticate(exchange)
         call.timeout = timeout(headers)
         body = await read_body(
             exchange.receive, headers, exchange.scope["http_version"], self._max_body_bytes
@@ -156,8 +158,8 @@ class Gateway:
         raise _missed(method, found)
 
     async def _authenticate(self, exchange: Exchange) -> None:
-        if self._authenticate_unrouted is not None:
-            await self._authenticate_unrouted(exchange.call)
+        if self._authenticate_caller is not None:
+            await self._authenticate_caller(exchange.call)
 
     async def _stream(
         self,

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from windlass.jobs.v1 import job_pb2
-
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.errors import FieldViolation, InvalidInput, WindlassError
 from windlass_server.hub import EventHub
@@ -28,7 +27,7 @@ class LogRequest:
 
     Attributes:
         follow: go on until the job has ended and its log is whole.
-        tail: start with the last so many lines; None for all.
+        tail: start with the last so many lines; None for all. A cursor wins over it.
         stream: 1 stdout, 2 stderr, 0 both.
         cursor: start behind this position; empty for the beginning.
     """
@@ -85,10 +84,6 @@ class JobLogs:
         return job, runs
 
     async def _start(self, runs: Sequence[RunRow], wanted: LogRequest) -> _Reader:
-        if wanted.cursor and wanted.tail is not None:
-            text = "tail and cursor both say where to start"
-            violation = FieldViolation("tail", text, "CURSOR_AND_TAIL")
-            raise InvalidInput(text, reason="CURSOR_AND_TAIL", violations=(violation,))
         if wanted.cursor:
             found = _CURSOR.fullmatch(wanted.cursor)
             if found is None or found[1] not in {run.run_id for run in runs}:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
-
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.service import JobsService
 from windlass_server.rpc.call import Call

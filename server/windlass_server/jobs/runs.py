@@ -11,7 +11,6 @@ from typing import Any
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass.types.v1 import types_pb2
-
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput
 from windlass_server.ids import IdSource
@@ -254,11 +253,7 @@ class RunsService:
 
 
 def _is_news(run: RunRow, node_id: str, report: agent_pb2.RunReport) -> bool:
-    return (
-        run.node_id == node_id
-        and run.epoch == report.epoch
-        and run.state < report.state
-    )
+    return run.node_id == node_id and run.epoch == report.epoch and run.state < report.state
 
 
 def _time(stamp: Any, fallback: int) -> int:

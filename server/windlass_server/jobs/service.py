@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from windlass.jobs.v1 import job_pb2
-
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from windlass.agents.v1 import agent_pb2
-
 from windlass_server.clock import Clock
 from windlass_server.errors import Unavailable, WindlassError
 from windlass_server.nodes.duties import Members, Runs

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2
-
 from windlass_server.nodes.duties import Runs
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from google.protobuf.duration_pb2 import Duration
-from windlass.agents.v1 import agent_pb2
 
+from windlass.agents.v1 import agent_pb2
 from windlass_server.clock import Clock
 from windlass_server.errors import (
     Conflict,

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from google.protobuf.duration_pb2 import Duration
-from windlass.agents.v1 import agent_pb2
 
+from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import Unavailable
 from windlass_server.nodes.duties import Runs
 from windlass_server.nodes.exchange import exchange

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Protocol
 
 from windlass.agents.v1 import agent_pb2
-
 from windlass_server.resources.states import Status
 from windlass_server.scheduler.snapshot import Gpu, NodeState, Pool
 from windlass_server.storage.tables import GpuClaimRow, NodeRow

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from windlass.agents.v1 import agent_pb2
-
 from windlass_server.access.policy import ORGANISATION, absent
 from windlass_server.access.service import AccessService
 from windlass_server.clock import Clock

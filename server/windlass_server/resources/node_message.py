@@ -3,7 +3,6 @@
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
-
 from windlass_server.resources.rules import free
 from windlass_server.resources.service import NodeView
 from windlass_server.telemetry.latest import LatestTelemetry, Values

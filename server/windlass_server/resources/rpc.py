@@ -1,7 +1,6 @@
 """The resources API: messages to calls and back."""
 
 from windlass.resources.v1 import node_pb2, resources_service_pb2
-
 from windlass_server.resources.node_message import node_message
 from windlass_server.resources.service import NodeFilter, ResourcesService
 from windlass_server.rpc.call import Call

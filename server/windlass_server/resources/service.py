@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from windlass.agents.v1 import agent_pb2
-
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require, role_in
 from windlass_server.access.service import AccessService, IssuedSecret
 from windlass_server.paging import PageTokens, page_size

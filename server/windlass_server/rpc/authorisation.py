@@ -1,8 +1,8 @@
 """Decides by the method's authz option whether the caller may call, and lets storage run."""
 
 from google.protobuf.message import Message
-from windlass.options.v1.options_pb2 import Authz
 
+from windlass.options.v1.options_pb2 import Authz
 from windlass_server.access.policy import ORGANISATION, Caller, PrincipalKind, may, require
 from windlass_server.errors import Denied
 from windlass_server.rpc.call import Call

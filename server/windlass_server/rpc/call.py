@@ -6,8 +6,8 @@ from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from windlass.options.v1 import options_pb2
 
+from windlass.options.v1 import options_pb2
 from windlass_server.access.policy import Caller
 
 

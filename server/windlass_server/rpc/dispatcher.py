@@ -36,8 +36,8 @@ class InProcessDispatcher:
             raise _failure(failure) from None
 
     async def authenticate(self, call: OutgoingCall) -> None:
-        """Refuse an anonymous caller of a path that is not served; raises `RpcFailure`."""
-        ours = _call(self._unrouted, call)
+        """Find out who calls, also where no method is; raises `RpcFailure` for a stranger."""
+        ours = _call(self._pipeline.methods.get(call.method, self._unrouted), call)
         try:
             await self._pipeline.authenticate(ours)
         except CallFailed as failure:

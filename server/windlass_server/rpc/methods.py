@@ -5,8 +5,8 @@ from typing import Any
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
-from windlass.options.v1 import options_pb2
 
+from windlass.options.v1 import options_pb2
 from windlass_server.rpc.call import Method
 
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024 * 1024

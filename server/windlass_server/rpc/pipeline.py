@@ -100,7 +100,7 @@ class Pipeline:
                 finalize()
 
     async def authenticate(self, call: Call) -> None:
-        """Find out who calls what no method serves; raises `CallFailed` for an anonymous caller."""
+        """Do what comes before parsing, and nothing else; raises `CallFailed`."""
         try:
             for interceptor in self._before_parsing:
                 await interceptor(call, None)

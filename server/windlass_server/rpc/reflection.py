@@ -6,8 +6,8 @@ from typing import Any
 from google.protobuf import descriptor_pool, message_factory
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
-from windlass.options.v1.options_pb2 import Authz
 
+from windlass.options.v1.options_pb2 import Authz
 from windlass_server.rpc.call import Call, Method
 from windlass_server.rpc.methods import DEFAULT_MAX_REQUEST_BYTES
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from windlass.system.v1 import system_service_pb2 as pb
-
 from windlass_server import __version__
 from windlass_server.errors import Unavailable
 from windlass_server.rpc.call import Call

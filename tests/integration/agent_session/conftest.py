@@ -2,6 +2,9 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+
+from tests.support.fake_control_plane import NODE_ID, FakeControlPlane
+from tests.support.fake_runner import FakeRunner
 from windlass_agent.agent import Agent
 from windlass_agent.clock import SystemClock
 from windlass_agent.config import load_config
@@ -12,9 +15,6 @@ from windlass_agent.inventory import inventory_of
 from windlass_agent.reconnect import Backoff
 from windlass_agent.run_types import Isolation
 from windlass_agent.stop_signals import StopSignals
-
-from tests.support.fake_control_plane import NODE_ID, FakeControlPlane
-from tests.support.fake_runner import FakeRunner
 
 # Short enough not to be waited for, and the same in kind.
 QUICK = Backoff(initial=0.01, cap=0.02, refused=0.05)

@@ -2,12 +2,12 @@ import asyncio
 
 import grpc
 import pytest
+
+from tests.integration.agent_session.conftest import Node
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.types.v1 import types_pb2
 from windlass_agent.reconnect import Liveliness
 from windlass_agent.run_types import Cause, Phase, RunExit, RunState
-
-from tests.integration.agent_session.conftest import Node
 
 RUN = "run-01jh0000000000000000000001"
 OTHER = "run-01jh0000000000000000000002"

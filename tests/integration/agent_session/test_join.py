@@ -8,14 +8,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.support.fake_control_plane import NODE_ID, FakeControlPlane
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.channel import channel_to
 from windlass_agent.clock import SystemClock
 from windlass_agent.config import ConfigError, load_config
 from windlass_agent.identity import NodeKey, join, join_request
 from windlass_agent.reconnect import Backoff
-
-from tests.support.fake_control_plane import NODE_ID, FakeControlPlane
 
 
 async def joined(plane, tmp_path, token, *flags):

@@ -7,11 +7,11 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+
+from tests.support.fake_control_plane import NODE_ID
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent import rundir
 from windlass_agent.frames import frames
-
-from tests.support.fake_control_plane import NODE_ID
 
 RUN = "run-01jh0000000000000000000001"
 

@@ -2,11 +2,11 @@ import itertools
 import random
 
 import pytest
-from windlass.agents.v1 import agent_pb2 as pb
-from windlass_agent.run_types import Phase, RunState
 
 from tests.integration.agent_session.conftest import Node
 from tests.support.fake_control_plane import seconds
+from windlass.agents.v1 import agent_pb2 as pb
+from windlass_agent.run_types import Phase, RunState
 
 RUN = "run-01jh0000000000000000000001"
 OTHER = "run-01jh0000000000000000000002"

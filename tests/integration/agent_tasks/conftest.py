@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from windlass_agent import canary
-from windlass_agent.run_types import Isolation, Level
 
 from tests.support.tasks import Bench, a_bench
+from windlass_agent import canary
+from windlass_agent.run_types import Isolation, Level
 
 
 @pytest.fixture(scope="session")

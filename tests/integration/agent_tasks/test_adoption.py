@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from windlass_agent import adoption, rundir
-from windlass_agent.run_types import Cause, Isolation, Level, Phase, RunRequest
 
 from tests.support.tasks import PATIENCE_SECONDS, a_bench, a_run, a_script, processes_with
+from windlass_agent import adoption, rundir
+from windlass_agent.run_types import Cause, Isolation, Level, Phase, RunRequest
 
 AGENT = """
 import asyncio, json, sys

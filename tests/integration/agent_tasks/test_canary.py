@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 import windlass_agent
 from windlass_agent import canary, sandbox
 from windlass_agent.run_types import Isolation, Level

@@ -1,9 +1,9 @@
 import signal
 
 import pytest
-from windlass_agent.run_types import Cause, Level, Phase
 
 from tests.support.tasks import Bench, a_run, a_script, processes_with
+from windlass_agent.run_types import Cause, Level, Phase
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
-from windlass_agent.run_types import Cause, Phase
 
 from tests.support.tasks import Bench, a_bench, a_run, a_script, processes_with
+from windlass_agent.run_types import Cause, Phase
 
 pytestmark = pytest.mark.usefixtures("all_limits")
 

@@ -1,6 +1,5 @@
-from windlass_agent.frames import MAX_PAYLOAD, STDERR, STDOUT
-
 from tests.support.tasks import Bench, a_run, a_script
+from windlass_agent.frames import MAX_PAYLOAD, STDERR, STDOUT
 
 
 async def test_both_streams_are_kept_in_the_order_of_arrival(bench: Bench):

@@ -1,9 +1,9 @@
 import signal
 
 import pytest
-from windlass_agent.run_types import BadRunId, Cause, RunNotEnded
 
 from tests.support.tasks import Bench, a_run, a_script, processes_with
+from windlass_agent.run_types import BadRunId, Cause, RunNotEnded
 
 STUBBORN = """
 trap '' TERM

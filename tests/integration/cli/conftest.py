@@ -2,10 +2,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from typer.testing import CliRunner, Result
-from windlass_client import Client, RetryPolicy
-from windlass_client.cli.main import app
 
 from tests.support.fake_api import TOKEN, FakeControlPlane
+from windlass_client import Client, RetryPolicy
+from windlass_client.cli.main import app
 
 # Restarts are waited for in milliseconds: what is tested is what happens, not how long it takes.
 FAST = RetryPolicy(first_delay=0.001, max_delay=0.002)

@@ -2,6 +2,9 @@ from datetime import timedelta
 
 import grpc
 import pytest
+
+from tests.integration.cli.conftest import FAST
+from tests.support.fake_api import TOKEN, Failure, FakeControlPlane, a_node
 from windlass.jobs.v1 import job_pb2
 from windlass_client import (
     AsyncClient,
@@ -17,9 +20,6 @@ from windlass_client import (
     Unauthenticated,
     Unavailable,
 )
-
-from tests.integration.cli.conftest import FAST
-from tests.support.fake_api import TOKEN, Failure, FakeControlPlane, a_node
 
 Job = job_pb2.Job
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE

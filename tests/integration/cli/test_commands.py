@@ -4,10 +4,10 @@ import sys
 
 import grpc
 import pytest
-from windlass.jobs.v1 import job_pb2
-from windlass_client.cli.output import bar, printable
 
 from tests.support.fake_api import Failure, a_node
+from windlass.jobs.v1 import job_pb2
+from windlass_client.cli.output import bar, printable
 
 Job = job_pb2.Job
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import grpc
 import pytest
-from windlass_client.cli.demo import free_ports
 
 from tests.support import fake_programs
 from tests.support.fake_api import Failure, FakeControlPlane
+from windlass_client.cli.demo import free_ports
 
 WINDLASS = [sys.executable, "-m", "windlass_client.cli.main"]
 

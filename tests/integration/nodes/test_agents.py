@@ -13,12 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc import error_details_pb2
 from grpc import aio
 from grpc_status import rpc_status
-from windlass.agents.v1 import agent_pb2, agents_service_pb2, agents_service_pb2_grpc
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
-from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
-from windlass_server.app import App
-from windlass_server.config import ServerConfig
-from windlass_server.objects.frames import encode
 
 from tests.support.fake_agent import (
     FakeStream,
@@ -30,6 +24,12 @@ from tests.support.fake_agent import (
     series,
 )
 from tests.support.nodes import an_inventory
+from windlass.agents.v1 import agent_pb2, agents_service_pb2, agents_service_pb2_grpc
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
+from windlass_server.app import App
+from windlass_server.config import ServerConfig
+from windlass_server.objects.frames import encode
 
 Control = FakeStream[agent_pb2.AgentMessage, agent_pb2.ServerMessage]
 Telemetry = FakeStream[agent_pb2.TelemetryMessage, agent_pb2.TelemetryReply]

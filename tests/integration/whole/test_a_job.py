@@ -5,10 +5,10 @@ import json
 import grpc
 import pytest
 from grpc import aio
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2
-from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
 
 from tests.support.cluster import Cluster
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2
+from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
 
 PRINT_GPUS = ("python3", "-c", 'import os;print(os.environ["CUDA_VISIBLE_DEVICES"])')
 

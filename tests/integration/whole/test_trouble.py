@@ -3,9 +3,8 @@
 import signal
 from pathlib import Path
 
-from windlass.jobs.v1 import job_pb2
-
 from tests.support.cluster import Cluster, running_cluster
+from windlass.jobs.v1 import job_pb2
 
 LINES = 60
 # Prints a numbered line every 50 ms. A second start would show in its output.

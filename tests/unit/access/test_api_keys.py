@@ -1,6 +1,7 @@
 """API keys as text."""
 
 import pytest
+
 from windlass_server.access.api_keys import (
     API_KEY,
     JOIN_TOKEN,

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from windlass.access.v1 import access_pb2
 from windlass.options.v1 import options_pb2
 from windlass_server.access import policy

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+
 from windlass_server.access import private_files
 from windlass_server.access.secrets import Secrets, derive, load_secrets
 from windlass_server.errors import BadConfiguration

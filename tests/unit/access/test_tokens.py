@@ -8,10 +8,10 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from windlass_server.access.tokens import UserTokens, claimed_node, token_type, verify_node
-from windlass_server.errors import Unauthenticated
 
 from tests.support.fake_clock import START
+from windlass_server.access.tokens import UserTokens, claimed_node, token_type, verify_node
+from windlass_server.errors import Unauthenticated
 
 SECOND = 1_000_000
 NOW = START // SECOND

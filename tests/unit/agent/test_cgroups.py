@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from windlass_agent.cgroups import UNIFIED, Group, Limits, find
 
 V1_MOUNTS = """\

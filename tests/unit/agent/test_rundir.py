@@ -1,10 +1,9 @@
 import os
 
+from tests.support.tasks import a_run
 from windlass_agent import rundir
 from windlass_agent.run_types import Isolation, Level
 from windlass_agent.rundir import Intent, NodeSetup
-
-from tests.support.tasks import a_run
 
 
 def an_intent() -> Intent:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from windlass_agent import sandbox, task_init
 
 SOURCE = Path(task_init.__file__)

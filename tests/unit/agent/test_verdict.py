@@ -1,12 +1,12 @@
 import errno
 
 import pytest
+
+from tests.support.tasks import a_run
 from windlass_agent.run_types import Cause, Isolation
 from windlass_agent.rundir import Intent, NodeSetup
 from windlass_agent.verdict import verdict
 from windlass_agent.watch import Ending
-
-from tests.support.tasks import a_run
 
 KILLED = 9
 CODE_3 = 3 << 8

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from windlass_agent.config import ConfigError, OnExit, load_config
 from windlass_agent.data_dir import DataDir
 

@@ -1,13 +1,13 @@
 import asyncio
 
 import pytest
+
+from tests.support.fake_agent_clock import FakeAgentClock
+from tests.support.fake_runner import FakeRunner
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.desired import DesiredRuns
 from windlass_agent.run_types import Phase, RunState
 from windlass_agent.session import ControlSession
-
-from tests.support.fake_agent_clock import FakeAgentClock
-from tests.support.fake_runner import FakeRunner
 
 RUN = "run-01jh0000000000000000000001"
 OTHER = "run-01jh0000000000000000000002"

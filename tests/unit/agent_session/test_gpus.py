@@ -2,12 +2,12 @@ import math
 from types import SimpleNamespace
 
 import pytest
+
+from tests.support.fake_agent_clock import FakeAgentClock
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.nvml import open_nvml
 from windlass_agent.gpu.profiles import PROFILES
 from windlass_agent.gpu.simulated import SimulatedGpus
-
-from tests.support.fake_agent_clock import FakeAgentClock
 
 
 @pytest.mark.parametrize(

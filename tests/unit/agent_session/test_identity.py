@@ -1,11 +1,11 @@
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tests.support.fake_agent_clock import FakeAgentClock
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.config import ConfigError
 from windlass_agent.identity import Identity, NodeKey, join_request, remember, stored_node_id
-
-from tests.support.fake_agent_clock import FakeAgentClock
 
 NODE = "node-01jh0000000000000000000000"
 

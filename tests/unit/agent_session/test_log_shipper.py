@@ -1,12 +1,11 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+from tests.support.fake_agent_clock import FakeAgentClock
+from tests.support.fake_runner import FakeLog, frame
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.log_shipper import BATCH_BYTES, LogShipper
 from windlass_agent.run_types import Cause, Phase, RunExit, RunNotFound, RunState
-
-from tests.support.fake_agent_clock import FakeAgentClock
-from tests.support.fake_runner import FakeLog, frame
 
 RUN, OTHER = "run-01jh0000000000000000000001", "run-01jh0000000000000000000002"
 

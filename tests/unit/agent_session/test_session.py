@@ -1,12 +1,12 @@
 import asyncio
 
 import pytest
+
+from tests.support.fake_agent_clock import FakeAgentClock
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.reconnect import Backoff, Liveliness, StreamLostError, keep_connected
 from windlass_agent.session import Outbox, Pulse
 from windlass_agent.telemetry import SampleGate
-
-from tests.support.fake_agent_clock import FakeAgentClock
 
 
 def report(run_id, state=pb.RunReport.RUNNING):

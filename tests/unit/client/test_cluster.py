@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from windlass_client.cli.cluster import Endpoint, Plan
 from windlass_client.cli.launch import missing
 from windlass_client.cli.up import banner

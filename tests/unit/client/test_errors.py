@@ -1,11 +1,11 @@
 import grpc
 import pytest
 from google.rpc import code_pb2
+
+from tests.support.fake_api import Failure
 from windlass_client import errors
 from windlass_client.errors import BY_CODE, FieldViolation, WindlassError
 from windlass_client.rpc_errors import from_rpc_error
-
-from tests.support.fake_api import Failure
 
 
 class FailedCall:

@@ -2,6 +2,7 @@ import signal
 import threading
 
 import pytest
+
 from windlass_client.cli.interrupts import Interrupts
 
 

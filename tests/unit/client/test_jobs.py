@@ -1,4 +1,5 @@
 import pytest
+
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 from windlass_client import DeadlineExceeded, InvalidArgument, Unavailable
 from windlass_client.connect import Manner

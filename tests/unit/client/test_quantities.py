@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+
 from windlass_client import InvalidArgument
 from windlass_client.quantities import (
     format_bytes,

@@ -1,4 +1,5 @@
 import pytest
+
 from windlass_client import errors
 from windlass_client.retries import Deadline, RetryPolicy, is_resumable, is_transient
 

@@ -1,4 +1,5 @@
 import pytest
+
 from windlass_client import InvalidArgument, Settings
 from windlass_client.settings import Target, parse_server
 

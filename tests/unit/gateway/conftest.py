@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from windlass_server.gateway.transcoder import Transcoder
 
 from tests.support.gateway import (
     SAMPLE,
@@ -12,6 +11,7 @@ from tests.support.gateway import (
     compile_protos,
     sample_gateway,
 )
+from windlass_server.gateway.transcoder import Transcoder
 
 
 @pytest.fixture(scope="session")

@@ -208,7 +208,7 @@ async def test_without_credentials_all_that_is_not_served_looks_alike(sample_set
         asked.append(call)
         raise failure(16, "who are you?")
 
-    gateway = sample_gateway(sample_set, FakeDispatcher(), authenticate_unrouted=refuse)
+    gateway = sample_gateway(sample_set, FakeDispatcher(), authenticate=refuse)
     headers = {"authorization": "Bearer x"}
     answer = await AsgiClient(gateway).request(*line.split(" "), headers=headers)
     assert (answer.status, answer.json["message"]) == (401, "who are you?")
@@ -222,7 +222,7 @@ async def test_with_credentials_the_hook_lets_the_answer_through(sample_set):
     async def accept(call):
         call.response_metadata["x-request-id"] = "r-9"
 
-    gateway = sample_gateway(sample_set, FakeDispatcher(), authenticate_unrouted=accept)
+    gateway = sample_gateway(sample_set, FakeDispatcher(), authenticate=accept)
     answer = await AsgiClient(gateway).request("GET", "/nope")
     assert answer.status == 404
     assert answer.header("x-request-id") == "r-9"

@@ -5,13 +5,13 @@ import random
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+
+from tests.support.gateway import WINDLASS_SERVICES, windlass_descriptors
+from tests.support.random_messages import fill
 from windlass_server.gateway.json_body import JsonReader
 from windlass_server.gateway.json_print import print_message
 from windlass_server.gateway.schema import Schema
 from windlass_server.gateway.transcoder import Transcoder
-
-from tests.support.gateway import WINDLASS_SERVICES, windlass_descriptors
-from tests.support.random_messages import fill
 
 SEEDS = range(12)
 

@@ -5,11 +5,11 @@ import pytest
 from google.protobuf import any_pb2, descriptor_pb2, duration_pb2, json_format
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
+
+from tests.support.gateway import compile_protos, failure
 from windlass_server.gateway.dispatch import RpcFailure
 from windlass_server.gateway.errors import ErrorRenderer, Refusal
 from windlass_server.gateway.transcoder import Transcoder
-
-from tests.support.gateway import compile_protos, failure
 
 STATUSES = {
     "CANCELLED": (1, 499),

@@ -1,10 +1,10 @@
 import pytest
 from google.protobuf import json_format
+
+from tests.support.gateway import compile_protos
 from windlass_server.gateway.http_rules import RuleError
 from windlass_server.gateway.table import build_table
 from windlass_server.gateway.transcoder import Transcoder
-
-from tests.support.gateway import compile_protos
 
 
 @pytest.fixture

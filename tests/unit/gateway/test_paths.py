@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from windlass_server.gateway.table import build_table
-from windlass_server.gateway.transcoder import Transcoder
 
 from tests.support.gateway import PLANNED, ROOT, WINDLASS_SERVICES, windlass_descriptors
+from windlass_server.gateway.table import build_table
+from windlass_server.gateway.transcoder import Transcoder
 
 GOLDEN = ROOT / "tests/golden/paths.txt"
 

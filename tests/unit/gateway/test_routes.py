@@ -1,6 +1,7 @@
 import itertools
 
 import pytest
+
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import AmbiguousRoute, Match, Miss, Router, allow_header
 from windlass_server.gateway.template import parse

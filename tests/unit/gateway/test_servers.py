@@ -5,11 +5,11 @@ import json
 
 import httpx
 import pytest
+
+from tests.support.gateway import failure, sample_gateway
 from windlass_server.gateway.granian_server import GranianServer
 from windlass_server.gateway.serving import Address
 from windlass_server.gateway.uvicorn_server import UvicornServer
-
-from tests.support.gateway import failure, sample_gateway
 
 LOOPBACK = Address("127.0.0.1", 0)
 

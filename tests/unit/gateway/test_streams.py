@@ -2,9 +2,9 @@ import asyncio
 import json
 
 import pytest
-from windlass_server.gateway.streams import Array, Lines, ServerSentEvents, choose_format
 
 from tests.support.gateway import AsgiClient, failure, sample_gateway
+from windlass_server.gateway.streams import Array, Lines, ServerSentEvents, choose_format
 
 SSE = {"accept": "text/event-stream"}
 LINES = {"accept": "application/x-ndjson"}

@@ -1,4 +1,5 @@
 import pytest
+
 from windlass_server.gateway.template import Literal, TemplateError, Variable, parse
 
 

@@ -4,6 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
+from tests.support.fake_agent import FakeStream, heartbeat, hello, reports
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_duties import FakeMembers, FakeRuns, directive, report
+from tests.support.fake_sleep import FakeSleep, settle
 from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import (
     Conflict,
@@ -13,11 +18,6 @@ from windlass_server.errors import (
     WrongState,
 )
 from windlass_server.nodes.registry import NodeRegistry
-
-from tests.support.fake_agent import FakeStream, heartbeat, hello, reports
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_duties import FakeMembers, FakeRuns, directive, report
-from tests.support.fake_sleep import FakeSleep, settle
 
 Agent = FakeStream[agent_pb2.AgentMessage, agent_pb2.ServerMessage]
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from windlass_server.errors import Exhausted, Unavailable
 from windlass_server.nodes.outbox import Outbox
 

@@ -4,6 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.fake_agent import FakeStream, log_batch, samples, series
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_duties import FakeRuns, directive
+from tests.support.fake_sleep import FakeSleep, settle
 from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import WindlassError
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
@@ -11,11 +16,6 @@ from windlass_server.objects import log_files
 from windlass_server.objects.frames import encode
 from windlass_server.objects.logs import LogStore
 from windlass_server.telemetry.latest import LatestTelemetry
-
-from tests.support.fake_agent import FakeStream, log_batch, samples, series
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_duties import FakeRuns, directive
-from tests.support.fake_sleep import FakeSleep, settle
 
 RUN = "run-" + "0" * 26
 OTHER = "run-" + "1" * 26

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from windlass_server.objects.frames import (
     HEADER,
     MAX_BATCH_BYTES,

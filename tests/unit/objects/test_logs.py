@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from windlass_server.errors import InvalidInput
 from windlass_server.objects import log_files
 from windlass_server.objects.frames import MAX_BATCH_BYTES, Place, encode

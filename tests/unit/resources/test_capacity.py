@@ -3,13 +3,12 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+from tests.support.nodes import GIB, an_inventory, node_columns
 from windlass.types.v1 import types_pb2
 from windlass_server.config import PoolConfig
 from windlass_server.resources.capacity import node_states, pools
 from windlass_server.scheduler.snapshot import Gpu
 from windlass_server.storage.tables import GpuClaimRow, NodeRow
-
-from tests.support.nodes import GIB, an_inventory, node_columns
 
 
 def a_row(**values: Any) -> NodeRow:

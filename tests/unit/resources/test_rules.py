@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from windlass_server.resources.rules import GpuShape, NodeShape, free, shape_violations
 
 GOOD = NodeShape(

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from windlass.resources.v1 import node_pb2
 from windlass_server.errors import WrongState
 from windlass_server.resources.states import TRANSITIONS, Event, Status, after

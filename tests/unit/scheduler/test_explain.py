@@ -1,14 +1,14 @@
 """Why a job waits, word for word."""
 
 import pytest
+
+from tests.unit.scheduler.worlds import GIB, a_job, a_node, a_pool
 from windlass.types.v1 import types_pb2
 from windlass_server.scheduler import wording
 from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.filters import Refusal
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.snapshot import Snapshot
-
-from tests.unit.scheduler.worlds import GIB, a_job, a_node, a_pool
 
 H8 = a_job(gpus=8, gpu_type="H100")
 POOL = a_pool("big", template=a_node("shape", gpus=16))

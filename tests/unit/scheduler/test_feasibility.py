@@ -1,11 +1,11 @@
 """What the submit check refuses, and which field it names."""
 
 import pytest
+
+from tests.unit.scheduler.worlds import GIB, a_job, a_node, a_pool
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import Refusal, Refused, first_refusal
 from windlass_server.scheduler.rooms import free_room, full_room
-
-from tests.unit.scheduler.worlds import GIB, a_job, a_node, a_pool
 
 CPU_NODE = a_node("cpu", cpu=96_000, memory=1024 * GIB)
 GPU_NODE = a_node("gpu", gpus=8, cpu=32_000, memory=256 * GIB)

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from windlass_server.scheduler.plan import Placement, plan
-from windlass_server.scheduler.snapshot import Gpu, Snapshot
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node
+from windlass_server.scheduler.plan import Placement, plan
+from windlass_server.scheduler.snapshot import Gpu, Snapshot
 
 MIXED = [Gpu(f"m-{index}", "L4" if index < 3 else "A100", True, False) for index in range(5)]
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.unit.scheduler.worlds import demands, emptied, holds, nodes, snapshots, with_job
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import first_refusal, fits
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.rooms import free_room, full_room, in_columns
 from windlass_server.scheduler.snapshot import Demand, NodeState, Snapshot
-
-from tests.unit.scheduler.worlds import demands, emptied, holds, nodes, snapshots, with_job
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import strategies as st
+
 from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState, Pool, Snapshot
 
 GIB = 1 << 30

@@ -5,12 +5,12 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.support.fake_agent import samples, series
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass_server.telemetry import latest as module
 from windlass_server.telemetry.latest import LatestTelemetry
-
-from tests.support.fake_agent import samples, series
 
 RUN = "run-" + "0" * 26
 NANOS = 1_800_000_000_000_000_000

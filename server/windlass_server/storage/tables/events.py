@@ -13,7 +13,7 @@ class EventRow(SQLModel, table=True):
     __tablename__ = "events"
     __table_args__ = (Index("events_by_object", "object_id", "sequence"),)
 
-    sequence: int | None = Field(default=None, primary_key=True, sa_type=_SEQUENCE)  # type: ignore[call-overload]
+    sequence: int | None = Field(default=None, primary_key=True, sa_type=_SEQUENCE)
     project: str
     object_id: str
     at: int = Field(sa_type=BigInteger)
