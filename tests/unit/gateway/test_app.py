@@ -269,6 +269,7 @@ async def test_other_content_encodings_are_refused(client, encoding):
         gzip.compress(b'{"text":"x"}'),
         gzip.compress(b'{"text"') + gzip.compress(b':"x"}'),
     ],
+    ids=["in one piece", "in two"],
 )
 async def test_a_gzip_body_is_read(client, dispatcher, thing, body):
     answer = await client.request("PUT", "/v1/things/a", body, {"content-encoding": "gzip"})
@@ -286,6 +287,7 @@ async def test_a_gzip_body_is_read(client, dispatcher, thing, body):
         (gzip.compress(b" " * 10_000_000)[:4096], 413, "BODY_TOO_LARGE"),
         (gzip.compress(b" " * 4000) + gzip.compress(b" " * 4000), 413, "BODY_TOO_LARGE"),
     ],
+    ids=[f"case {number}" for number in range(6)],
 )
 async def test_a_bad_gzip_body_is_refused(client, body, status, reason):
     answer = await client.request("PUT", "/v1/things/a", body, {"content-encoding": "gzip"})
