@@ -65,7 +65,12 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
     # 2. What it has, and what earlier agents left running.
     gpus = _open_gpus(config, key, clock)
     isolation = await asyncio.to_thread(canary.detect, config.data_dir)
-    runner = Runner(config.data_dir, isolation)
+    runner = Runner(
+        config.data_dir,
+        isolation,
+        hidden_paths=config.hide_paths,
+        shared_paths=config.share_paths,
+    )
     inventory = inventory_of(config, gpus, isolation, importlib.metadata.version("windlass"))
     try:
         adopted = await runner.start_up()

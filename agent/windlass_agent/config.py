@@ -52,6 +52,8 @@ class AgentConfig:
     die_with_parent: bool = False
     ca_file: Path | None = None
     insecure: bool = False
+    hide_paths: tuple[Path, ...] = ()
+    share_paths: tuple[Path, ...] = ()
     log_level: str = "info"
 
     @property
@@ -83,6 +85,11 @@ def _address(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     return Path(_text(value)).expanduser().absolute()
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    parts = value if isinstance(value, list) else _text(value).split(",")
+    return tuple(_path(part) for part in parts if part)
 
 
 def _flag(value: Any) -> bool:
@@ -156,6 +163,8 @@ _OPTIONS: dict[str, _Option] = {
     "reserve_memory": _Option(_memory, "memory kept from jobs", "BYTES"),
     "on_exit": _Option(_choice("keep", "stop"), "tasks at the agent's end (default keep)", "WHAT"),
     "die_with_parent": _Option(_flag, "end, keeping tasks, when the parent ends", switch=True),
+    "hide_paths": _Option(_paths, "folders that no task may see, such as a server's", "PATH,..."),
+    "share_paths": _Option(_paths, "folders that tasks may write to", "PATH,..."),
     "ca_file": _Option(_path, "certificates that sign the server's, PEM", "PATH"),
     "insecure": _Option(_flag, "no TLS though the server is on another machine", switch=True),
     "log_level": _Option(_choice(*_LEVELS), "debug, info, warning or error", "LEVEL"),
@@ -273,6 +282,8 @@ def _build(values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
         die_with_parent=values.get("die_with_parent", False),
         ca_file=values.get("ca_file"),
         insecure=values.get("insecure", False),
+        hide_paths=values.get("hide_paths", ()),
+        share_paths=values.get("share_paths", ()),
         log_level=values.get("log_level", "info"),
     )
     if config.insecure and config.ca_file is not None:

@@ -130,6 +130,8 @@ class Cluster:
             str(self.directory / "agent"),
             "--simulate-gpus",
             self.gpus,
+            "--hide-paths",
+            str(self.directory / "data"),
             WINDLASS_JOIN_TOKEN=join_token,
         )
         await self.agent.says("connected")

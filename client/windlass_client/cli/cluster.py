@@ -103,6 +103,8 @@ class Plan:
         return [
             *python_module("agent"),
             *("--server", str(self.grpc.near), "--data-dir", str(self.data_dir / "agent")),
+            # The server's keys and database are on the same machine as the tasks.
+            *("--hide-paths", str(self.data_dir)),
             *simulate,
             *("--on-exit", "keep" if self.keep_tasks else "stop", "--die-with-parent"),
         ]

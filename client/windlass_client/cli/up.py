@@ -44,7 +44,7 @@ def up(
         Path, typer.Option(metavar="DIR", help="Everything that is kept lies here.")
     ] = LOCAL_TOKEN.parent,
     http: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="REST API and console.")
+        str, typer.Option(metavar="HOST:PORT", help="REST API.")
     ] = "127.0.0.1:8080",
     grpc: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="gRPC, for clients and agents.")
@@ -132,7 +132,7 @@ def banner(plan: Plan) -> str:
     token = shlex.quote(str(plan.token_file))
     lines = [
         "windlass is up",
-        f"  REST, console  http://{plan.http.near}",
+        f"  REST           http://{plan.http.near}",
         f"  gRPC           {plan.grpc.near}",
         f"  admin token    {plan.token_file}",
         "try, in another terminal:",

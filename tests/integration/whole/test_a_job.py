@@ -113,6 +113,20 @@ async def test_a_job_whose_program_does_not_exist_says_so(cluster: Cluster):
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
+async def test_a_job_cannot_read_the_secrets_of_server_and_agent(cluster: Cluster):
+    secrets = [
+        cluster.directory / "data" / "admin.token",
+        cluster.directory / "data" / "secret.key",
+        cluster.directory / "agent" / "node.key",
+    ]
+    assert all(secret.exists() for secret in secrets)
+    job = await cluster.submit(
+        "sh", "-c", 'cat "$@" 2>/dev/null; echo end', "sh", *map(str, secrets)
+    )
+    text, _ = await cluster.follow(job.job_id)
+    assert text == "end\n"
+
+
 async def test_jobs_queue_for_gpus_and_each_device_has_one_holder(cluster: Cluster):
     jobs = [
         await cluster.submit(*PRINT_GPUS, resources={"gpu_count": 4, "cpu_millis": 100})
