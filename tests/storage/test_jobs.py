@@ -33,7 +33,7 @@ async def jobs(database):
 
 async def test_a_job_is_read_as_it_was_stored(database, jobs):
     row = await database.read(lambda tx: tx.jobs.get(jobs[0]["job_id"]))
-    assert dict(row._mapping) == jobs[0]
+    assert row._asdict() == jobs[0]
 
 
 async def test_an_unknown_job_is_none(database, jobs):
@@ -101,4 +101,4 @@ async def test_an_explanation_does_not_touch_a_job_that_waits_no_longer(database
     await database.write(lambda tx: tx.jobs.explain(news))
     rows = await database.read(lambda tx: [tx.jobs.get(job["job_id"]) for job in jobs])
     assert [row.status_reason for row in rows] == ["WHY", "WHY", "NO_NODES"]
-    assert [row.version for row in rows] == [1, 1, 1]
+    assert [row.version for row in rows] == [2, 2, 1]

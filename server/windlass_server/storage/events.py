@@ -5,14 +5,20 @@ from typing import cast
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import EventRow, OutboxRow, RequestRow
 
 _EVENTS = EventRow.__table__  # type: ignore[attr-defined]
 _OUTBOX = OutboxRow.__table__  # type: ignore[attr-defined]
 _REQUESTS = RequestRow.__table__  # type: ignore[attr-defined]
 
-_INSERT_EVENT = insert(_EVENTS).returning(_EVENTS.c.sequence)
-_INSERT_OUTBOX = insert(_OUTBOX)
+_NUMBERED = [column for column in _EVENTS.c if column.name != "sequence"]
+_INSERT_EVENT = Hot(
+    insert(_EVENTS)
+    .values({column.name: bindparam(column.name) for column in _NUMBERED})
+    .returning(_EVENTS.c.sequence)
+)
+_INSERT_OUTBOX = Hot(insert(_OUTBOX))
 _PAGE = (
     select(_EVENTS)
     .where(_EVENTS.c.object_id == bindparam("object_id"), _EVENTS.c.sequence > bindparam("after"))
@@ -55,8 +61,10 @@ class EventStore:
             "message": message,
             "run_id": run_id,
         }
-        sequence = cast("int", self._connection.scalar(_INSERT_EVENT, values))
-        self._connection.execute(_INSERT_OUTBOX, {"sequence": sequence, "topic": object_id})
+        inserted = _INSERT_EVENT.first(self._connection, values)
+        assert inserted is not None
+        sequence: int = inserted[0]
+        _INSERT_OUTBOX.run(self._connection, {"sequence": sequence, "topic": object_id})
         return sequence
 
     def page(self, object_id: str, *, after: int, size: int) -> Sequence[EventRow]:

@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
 
 from windlass_server.errors import LostRace
+from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import JobLabelRow, JobRow
 
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 _LABELS = JobLabelRow.__table__  # type: ignore[attr-defined]
 
-_GET = select(_JOBS).where(_JOBS.c.job_id == bindparam("job_id"))
-_LOCK = _GET.with_for_update()
-_INSERT = insert(_JOBS)
-_INSERT_LABEL = insert(_LABELS)
+_BY_ID = _JOBS.c.job_id == bindparam("job_id")
+_GET = Hot(select(_JOBS).where(_BY_ID))
+_HEAD = Hot(select(_JOBS.c.job_id, _JOBS.c.project, _JOBS.c.version).where(_BY_ID))
+_LOCK = Hot(select(_JOBS).where(_BY_ID).with_for_update())
+_INSERT = Hot(insert(_JOBS))
+_INSERT_LABEL = Hot(insert(_LABELS))
 # What the scheduler reads: the queue in its order, without specs.
 _WAITING = (
     select(
@@ -52,6 +56,45 @@ class JobFilter:
     created_after: int | None = None
     created_before: int | None = None
 
+    @property
+    def shape(self) -> "FilterShape":
+        """What is asked for, without the values."""
+        return FilterShape(
+            statuses=len(self.statuses),
+            columns=tuple(name for name in ("queue", "user", "name") if getattr(self, name)),
+            labels=len(self.labels),
+            created_after=self.created_after is not None,
+            created_before=self.created_before is not None,
+        )
+
+    def values(self) -> dict[str, Any]:
+        """The values, by the names of the statement's parameters."""
+        values: dict[str, Any] = {
+            "project": self.project,
+            "queue": self.queue,
+            "user": self.user,
+            "name": self.name,
+            "created_after": self.created_after,
+            "created_before": self.created_before,
+        }
+        for number, status in enumerate(self.statuses):
+            values[f"status_{number}"] = status
+        for number, (key, value) in enumerate(self.labels):
+            values[f"label_key_{number}"] = key
+            values[f"label_value_{number}"] = value
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class FilterShape:
+    """Which parts of a filter are set: filters of one shape share a statement."""
+
+    statuses: int
+    columns: tuple[str, ...]
+    labels: int
+    created_after: bool
+    created_before: bool
+
 
 class JobStore:
     """Jobs in the database."""
@@ -61,19 +104,23 @@ class JobStore:
 
     def get(self, job_id: str) -> JobRow | None:
         """The job, or None."""
-        return cast("JobRow | None", self._connection.execute(_GET, {"job_id": job_id}).first())
+        return cast("JobRow | None", _GET.first(self._connection, {"job_id": job_id}))
+
+    def head(self, job_id: str) -> JobRow | None:
+        """Only `job_id`, `project` and `version` of the job, or None."""
+        return cast("JobRow | None", _HEAD.first(self._connection, {"job_id": job_id}))
 
     def lock(self, job_id: str) -> JobRow | None:
         """The job, held against other writers until the transaction ends; or None."""
-        return cast("JobRow | None", self._connection.execute(_LOCK, {"job_id": job_id}).first())
+        return cast("JobRow | None", _LOCK.first(self._connection, {"job_id": job_id}))
 
     def add(self, values: Mapping[str, Any], labels: Mapping[str, str]) -> None:
         """Add a job with its labels; `values` has every column of JobRow."""
-        self._connection.execute(_INSERT, values)
+        _INSERT.run(self._connection, values)
         if labels:
             job_id = values["job_id"]
-            self._connection.execute(
-                _INSERT_LABEL,
+            _INSERT_LABEL.run_many(
+                self._connection,
                 [{"job_id": job_id, "key": key, "value": labels[key]} for key in labels],
             )
 
@@ -83,24 +130,22 @@ class JobStore:
         Raises:
             LostRace: somebody changed the job meanwhile.
         """
-        names = sorted(values)
-        result = self._connection.execute(
-            _changing(tuple(names)),
-            {"key": job_id, "seen": version, "next": version + 1}
-            | {f"new_{name}": values[name] for name in names},
-        )
-        if result.rowcount != 1:
+        guarded = values | {"key": job_id, "seen": version, "next": version + 1}
+        if _changing(tuple(sorted(values))).run(self._connection, guarded) != 1:
             message = f"job {job_id} was changed by somebody else"
             raise LostRace(message, reason="JOB_CHANGED", job_id=job_id)
 
     def page(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
         """The newest `size` jobs older than `before` (a job id; empty: the newest of all)."""
-        query = select(_JOBS).where(_JOBS.c.project == wanted.project)
-        query = _narrow(query, wanted)
-        if before:
-            query = query.where(_JOBS.c.job_id < before)
-        rows = self._connection.execute(query.order_by(_JOBS.c.job_id.desc()).limit(size)).all()
-        return cast("Sequence[JobRow]", rows)
+        return cast("Sequence[JobRow]", self._page(wanted, before, size, heads=False))
+
+    def page_of_heads(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
+        """As `page`, but only `job_id`, `project` and `version` of each job."""
+        return cast("Sequence[JobRow]", self._page(wanted, before, size, heads=True))
+
+    def _page(self, wanted: JobFilter, before: str, size: int, *, heads: bool) -> Sequence[Any]:
+        statement = _page_statement(wanted.shape, after_another=bool(before), heads=heads)
+        return statement.all(self._connection, wanted.values() | {"before": before, "size": size})
 
     def queued(self, size: int) -> Sequence[JobRow]:
         """The first `size` jobs of the queue, in its order, with the columns it needs."""
@@ -114,7 +159,7 @@ class JobStore:
     def explain(self, reasons: Sequence[tuple[str, str, str]]) -> None:
         """Say why jobs wait: `(job_id, reason, message)`; jobs that wait no longer are left alone.
 
-        No event, no version: the words may change with every cycle and nothing depends on them.
+        No event: the words may change with every cycle and nothing depends on them.
         """
         if reasons:
             self._connection.execute(
@@ -126,46 +171,53 @@ class JobStore:
 _EXPLAIN = (
     update(_JOBS)
     .where(_JOBS.c.job_id == bindparam("key"), _JOBS.c.status == 1)
-    .values(status_reason=bindparam("why"), status_message=bindparam("words"))
+    .values(
+        status_reason=bindparam("why"),
+        status_message=bindparam("words"),
+        version=_JOBS.c.version + 1,
+    )
 )
-_changes: dict[tuple[str, ...], Any] = {}
 
 
-def _changing(names: tuple[str, ...]) -> Any:
-    """The guarded UPDATE of these columns, built once."""
-    if names not in _changes:
-        _changes[names] = (
-            update(_JOBS)
-            .where(_JOBS.c.job_id == bindparam("key"), _JOBS.c.version == bindparam("seen"))
-            .values(version=bindparam("next"), **{name: bindparam(f"new_{name}") for name in names})
+@cache
+def _changing(names: tuple[str, ...]) -> Hot:
+    """The guarded UPDATE of these columns."""
+    return Hot(
+        update(_JOBS)
+        .where(_JOBS.c.job_id == bindparam("key"), _JOBS.c.version == bindparam("seen"))
+        .values(version=bindparam("next"), **{name: bindparam(name) for name in names})
+    )
+
+
+@cache
+def _page_statement(shape: FilterShape, *, after_another: bool, heads: bool) -> Hot:
+    """The SELECT of a page for every filter of this shape."""
+    jobs = _JOBS.c
+    query = select(jobs.job_id, jobs.project, jobs.version) if heads else select(_JOBS)
+    query = query.where(jobs.project == bindparam("project"))
+    if shape.statuses:
+        statuses: list[Any] = [bindparam(f"status_{number}") for number in range(shape.statuses)]
+        query = query.where(jobs.status.in_(statuses))
+    for name in shape.columns:
+        query = query.where(jobs[name] == bindparam(name))
+    if shape.created_after:
+        query = query.where(jobs.created_at >= bindparam("created_after"))
+    if shape.created_before:
+        query = query.where(jobs.created_at < bindparam("created_before"))
+    for number in range(shape.labels):
+        query = query.where(_has_label(number))
+    if after_another:
+        query = query.where(jobs.job_id < bindparam("before"))
+    return Hot(query.order_by(jobs.job_id.desc()).limit(bindparam("size")))
+
+
+def _has_label(number: int) -> ColumnElement[bool]:
+    return (
+        select(1)
+        .where(
+            _LABELS.c.job_id == _JOBS.c.job_id,
+            _LABELS.c.key == bindparam(f"label_key_{number}"),
+            _LABELS.c.value == bindparam(f"label_value_{number}"),
         )
-    return _changes[names]
-
-
-def _narrow(query: Select[Any], wanted: JobFilter) -> Select[Any]:
-    if len(wanted.statuses) == 1:
-        query = query.where(_JOBS.c.status == wanted.statuses[0])
-    elif wanted.statuses:
-        query = query.where(_JOBS.c.status.in_(wanted.statuses))
-    for column, value in (
-        (_JOBS.c.queue, wanted.queue),
-        (_JOBS.c.user, wanted.user),
-        (_JOBS.c.name, wanted.name),
-    ):
-        if value:
-            query = query.where(column == value)
-    if wanted.created_after is not None:
-        query = query.where(_JOBS.c.created_at >= wanted.created_after)
-    if wanted.created_before is not None:
-        query = query.where(_JOBS.c.created_at < wanted.created_before)
-    for key, value in wanted.labels:
-        query = query.where(
-            select(1)
-            .where(
-                _LABELS.c.job_id == _JOBS.c.job_id,
-                _LABELS.c.key == key,
-                _LABELS.c.value == value,
-            )
-            .exists()
-        )
-    return query
+        .exists()
+    )

@@ -14,5 +14,5 @@ def row(shape: type[T], values: Mapping[str, Any]) -> T:  # noqa: ARG001 - names
 
 def changed(old: T, **values: Any) -> T:
     """The row as it is after an update; rows themselves are never changed."""
-    before: Mapping[str, Any] = getattr(old, "_mapping", None) or vars(old)
-    return cast("T", SimpleNamespace(**(dict(before) | values)))
+    before: dict[str, Any] = cast("Any", old)._asdict() if hasattr(old, "_asdict") else vars(old)
+    return cast("T", SimpleNamespace(**(before | values)))

@@ -79,8 +79,8 @@ class SqliteDatabase:
         self._steps = 0
         try:
             return _run(self._reader, work, "BEGIN")
-        except OperationalError as error:
-            if "interrupted" not in str(error.orig):
+        except (OperationalError, sqlite3.OperationalError) as error:
+            if "interrupted" not in str(error):
                 raise
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
