@@ -30,6 +30,7 @@ from windlass_server.gateway.serving import Address, HttpServer
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs
+from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import Hints, JobsService
@@ -195,7 +196,9 @@ class App:
         # The contract, and the chain that every call takes.
         servicers: dict[str, object] = {
             "windlass.access.v1.AccessService": AccessRpc(access),
-            "windlass.jobs.v1.JobsService": JobsRpc(jobs, job_logs),
+            "windlass.jobs.v1.JobsService": JobsRpc(
+                jobs, JobReader(database, page_tokens), job_logs
+            ),
             "windlass.resources.v1.ResourcesService": ResourcesRpc(resources, telemetry),
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
@@ -210,7 +213,7 @@ class App:
         pipeline = Pipeline(
             methods,
             before_parsing=[
-                RequestId(ids),
+                RequestId(),
                 Limits(config.max_in_flight),
                 Authentication(authenticator),
             ],

@@ -5,18 +5,20 @@ from collections.abc import AsyncIterator
 from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.jobs.logs import JobLogs, LogRequest
+from windlass_server.jobs.messages import event_to_proto, to_proto
+from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.service import JobsService
 from windlass_server.rpc.call import Call
 from windlass_server.storage.jobs import JobFilter
-from windlass_server.storage.tables import EventRow, JobRow
 from windlass_server.timestamps import from_proto
 
 
 class JobsRpc:
     """Serves `windlass.jobs.v1.JobsService`."""
 
-    def __init__(self, jobs: JobsService, logs: JobLogs) -> None:
+    def __init__(self, jobs: JobsService, reader: JobReader, logs: JobLogs) -> None:
         self._jobs = jobs
+        self._reader = reader
         self._logs = logs
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> job_pb2.Job:
@@ -28,15 +30,12 @@ class JobsRpc:
         )
         return to_proto(job)
 
-    async def GetJob(self, request: pb.GetJobRequest, call: Call) -> job_pb2.Job:
-        return to_proto(await self._jobs.get(call.caller, request.job_id))
+    async def GetJob(self, request: pb.GetJobRequest, call: Call) -> bytes:
+        return await self._reader.get(call.caller, request.job_id)
 
-    async def ListJobs(self, request: pb.ListJobsRequest, call: Call) -> pb.ListJobsResponse:
+    async def ListJobs(self, request: pb.ListJobsRequest, call: Call) -> bytes:
         wanted = _filter(request, request.project or call.caller.default_project)
-        jobs, token = await self._jobs.list(
-            wanted, size=request.page_size, token=request.page_token
-        )
-        return pb.ListJobsResponse(jobs=[to_proto(job) for job in jobs], next_page_token=token)
+        return await self._reader.page(wanted, size=request.page_size, token=request.page_token)
 
     async def UpdateJobStatus(self, request: pb.UpdateJobStatusRequest, call: Call) -> job_pb2.Job:
         # Validation lets no other action pass than CANCEL.
@@ -66,58 +65,8 @@ class JobsRpc:
             call.caller, request.job_id, size=request.page_size, token=request.page_token
         )
         return pb.ListJobEventsResponse(
-            events=[_event_to_proto(event) for event in events], next_page_token=token
+            events=[event_to_proto(event) for event in events], next_page_token=token
         )
-
-
-def to_proto(row: JobRow) -> job_pb2.Job:
-    """A job on the wire: its stored spec, and the columns that changed since."""
-    job = job_pb2.Job.FromString(row.spec)
-    job.job_id = row.job_id
-    job.status = row.status  # type: ignore[assignment]
-    job.status_reason = row.status_reason
-    job.status_message = row.status_message
-    job.user = row.user
-    job.attempt = row.attempt
-    job.etag = f"{row.version:x}"
-    created = job.create_time
-    created.seconds, created.nanos = _split(row.created_at)
-    if row.exit_code is not None:
-        job.exit_code = row.exit_code
-    if row.exit_signal is not None:
-        job.exit_signal = row.exit_signal
-    if row.run_id:
-        placement = job.placement
-        placement.run_id = row.run_id
-        placement.node_id = row.node_id
-        if row.gpu_uuids:
-            placement.gpu_uuids.extend(row.gpu_uuids.split(","))
-    if row.started_at is not None:
-        job.start_time.seconds, job.start_time.nanos = _split(row.started_at)
-        job.isolation.MergeFromString(row.isolation)
-    if row.ended_at is not None:
-        job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
-    return job
-
-
-def _split(micros: int) -> tuple[int, int]:
-    """Seconds and nanoseconds. Rows hold only times that a Timestamp can say."""
-    seconds, rest = divmod(micros, 1_000_000)
-    return seconds, rest * 1000
-
-
-def _event_to_proto(row: EventRow) -> job_pb2.JobEvent:
-    event = job_pb2.JobEvent(
-        sequence=row.sequence,
-        job_id=row.object_id,
-        actor=row.actor,
-        status=row.status,  # type: ignore[arg-type]
-        reason=row.reason,
-        message=row.message,
-        run_id=row.run_id,
-    )
-    event.time.seconds, event.time.nanos = _split(row.at)
-    return event
 
 
 def _pair(label: str) -> tuple[str, str]:

@@ -17,7 +17,6 @@ from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
 from windlass_server.scheduler.snapshot import Demand
 from windlass_server.storage.engine import Database
-from windlass_server.storage.jobs import JobFilter
 from windlass_server.storage.rows import row as new_row
 from windlass_server.storage.tables import EventRow, JobRow
 from windlass_server.storage.transaction import Transaction
@@ -121,20 +120,6 @@ class JobsService:
             raise absent("job", job_id)
         require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
         return job
-
-    async def list(
-        self, wanted: JobFilter, *, size: int, token: str
-    ) -> tuple[Sequence[JobRow], str]:
-        """A page of a project's jobs, newest first, and the token of the next one."""
-        size = page_size(size)
-        query = f"jobs {wanted}"
-        before = self._page_tokens.read(query, token) if token else ""
-        found = await self._database.read(
-            lambda tx: tx.jobs.page(wanted, before=before, size=size + 1)
-        )
-        if len(found) <= size:
-            return found, ""
-        return found[:size], self._page_tokens.make(query, found[size - 1].job_id)
 
     async def cancel(self, who: Caller, job_id: str, *, reason: str) -> JobRow:
         """Stop a job; a job that is being stopped or was cancelled stays as it is.

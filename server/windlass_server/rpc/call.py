@@ -17,7 +17,7 @@ class Method:
 
     Attributes:
         path: full gRPC name, `/package.Service/Method`.
-        handler: the servicer's bound method.
+        handler: the servicer's bound method. It may answer a message or its serialized form.
         max_request_bytes: largest serialized request message.
         max_seconds: cap on the caller's deadline, and its default; None: no limit.
     """

@@ -61,8 +61,8 @@ class Pipeline:
         try:
             message = await self._admit(call, request)
             async with asyncio.timeout(call.timeout):
-                answer: Message = await call.method.handler(message, call)
-            return answer.SerializeToString()
+                answer: Message | bytes = await call.method.handler(message, call)
+            return answer if isinstance(answer, bytes) else answer.SerializeToString()
         except Exception as error:
             raise CallFailed(to_status(error, call.request_id)) from None
         finally:

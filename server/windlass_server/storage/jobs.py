@@ -16,7 +16,6 @@ _LABELS = JobLabelRow.__table__  # type: ignore[attr-defined]
 
 _BY_ID = _JOBS.c.job_id == bindparam("job_id")
 _GET = Hot(select(_JOBS).where(_BY_ID))
-_HEAD = Hot(select(_JOBS.c.job_id, _JOBS.c.project, _JOBS.c.version).where(_BY_ID))
 _LOCK = Hot(select(_JOBS).where(_BY_ID).with_for_update())
 _INSERT = Hot(insert(_JOBS))
 _INSERT_LABEL = Hot(insert(_LABELS))
@@ -106,10 +105,6 @@ class JobStore:
         """The job, or None."""
         return cast("JobRow | None", _GET.first(self._connection, {"job_id": job_id}))
 
-    def head(self, job_id: str) -> JobRow | None:
-        """Only `job_id`, `project` and `version` of the job, or None."""
-        return cast("JobRow | None", _HEAD.first(self._connection, {"job_id": job_id}))
-
     def lock(self, job_id: str) -> JobRow | None:
         """The job, held against other writers until the transaction ends; or None."""
         return cast("JobRow | None", _LOCK.first(self._connection, {"job_id": job_id}))
@@ -140,8 +135,13 @@ class JobStore:
         return cast("Sequence[JobRow]", self._page(wanted, before, size, heads=False))
 
     def page_of_heads(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
-        """As `page`, but only `job_id`, `project` and `version` of each job."""
+        """As `page`, but only `job_id` and `version` of each job."""
         return cast("Sequence[JobRow]", self._page(wanted, before, size, heads=True))
+
+    def of_ids(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
+        """Those of these jobs that there are, in no order."""
+        query = select(_JOBS).where(_JOBS.c.job_id.in_(job_ids))
+        return cast("Sequence[JobRow]", self._connection.execute(query).all())
 
     def _page(self, wanted: JobFilter, before: str, size: int, *, heads: bool) -> Sequence[Any]:
         statement = _page_statement(wanted.shape, after_another=bool(before), heads=heads)
@@ -193,7 +193,7 @@ def _changing(names: tuple[str, ...]) -> Hot:
 def _page_statement(shape: FilterShape, *, after_another: bool, heads: bool) -> Hot:
     """The SELECT of a page for every filter of this shape."""
     jobs = _JOBS.c
-    query = select(jobs.job_id, jobs.project, jobs.version) if heads else select(_JOBS)
+    query = select(jobs.job_id, jobs.version) if heads else select(_JOBS)
     query = query.where(jobs.project == bindparam("project"))
     if shape.statuses:
         statuses: list[Any] = [bindparam(f"status_{number}") for number in range(shape.statuses)]

@@ -1,0 +1,54 @@
+"""Jobs from rows to messages."""
+
+from windlass.jobs.v1 import job_pb2
+from windlass_server.storage.tables import EventRow, JobRow
+
+
+def to_proto(row: JobRow) -> job_pb2.Job:
+    """A job on the wire: its stored spec, and the columns that changed since."""
+    job = job_pb2.Job.FromString(row.spec)
+    job.job_id = row.job_id
+    job.status = row.status  # type: ignore[assignment]
+    job.status_reason = row.status_reason
+    job.status_message = row.status_message
+    job.user = row.user
+    job.attempt = row.attempt
+    job.etag = f"{row.version:x}"
+    created = job.create_time
+    created.seconds, created.nanos = _split(row.created_at)
+    if row.exit_code is not None:
+        job.exit_code = row.exit_code
+    if row.exit_signal is not None:
+        job.exit_signal = row.exit_signal
+    if row.run_id:
+        placement = job.placement
+        placement.run_id = row.run_id
+        placement.node_id = row.node_id
+        if row.gpu_uuids:
+            placement.gpu_uuids.extend(row.gpu_uuids.split(","))
+    if row.started_at is not None:
+        job.start_time.seconds, job.start_time.nanos = _split(row.started_at)
+        job.isolation.MergeFromString(row.isolation)
+    if row.ended_at is not None:
+        job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
+    return job
+
+
+def _split(micros: int) -> tuple[int, int]:
+    """Seconds and nanoseconds. Rows hold only times that a Timestamp can say."""
+    seconds, rest = divmod(micros, 1_000_000)
+    return seconds, rest * 1000
+
+
+def event_to_proto(row: EventRow) -> job_pb2.JobEvent:
+    event = job_pb2.JobEvent(
+        sequence=row.sequence,
+        job_id=row.object_id,
+        actor=row.actor,
+        status=row.status,  # type: ignore[arg-type]
+        reason=row.reason,
+        message=row.message,
+        run_id=row.run_id,
+    )
+    event.time.seconds, event.time.nanos = _split(row.at)
+    return event
