@@ -30,6 +30,10 @@ T = TypeVar("T")
 # Virtual machine steps after which a read leaves the event loop: about 5 ms.
 _LONG_READ_STEPS = 200_000
 _STEPS_BETWEEN_CHECKS = 10_000
+# How long reads share a snapshot. This process is the only writer and ends it with each commit of its
+# own; the bound is for an operator's command that writes beside it. Taking and leaving a snapshot
+# costs more than most reads, because SQLite locks the file for it.
+_SNAPSHOT_SECONDS = 0.05
 # Writes that share one commit at most, so that the first of them does not wait for ever.
 _MAX_GROUP = 256
 
@@ -57,6 +61,9 @@ class SqliteDatabase:
         # Apart, so that no commit waits for long reads.
         self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-commit")
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sqlite-read")
+        self._reading = Transaction(self._reader)
+        # Set while the reader holds a snapshot: ends it when it has become old.
+        self._snapshot: asyncio.TimerHandle | None = None
         self._steps = 0
         _driver(self._reader).set_progress_handler(self._count_steps, _STEPS_BETWEEN_CHECKS)
         self._task = asyncio.create_task(self._write_groups(), name="sqlite-writer")
@@ -77,12 +84,16 @@ class SqliteDatabase:
         """Run `work` on a snapshot: on the event loop while it is short, in a thread when not."""
         require_decision()
         self._steps = 0
+        loop = asyncio.get_running_loop()
+        if self._snapshot is None:
+            _driver(self._reader).execute("BEGIN")
+            self._snapshot = loop.call_later(_SNAPSHOT_SECONDS, self._end_snapshot)
         try:
-            return _run(self._reader, work, "BEGIN")
+            return work(self._reading)
         except (OperationalError, sqlite3.OperationalError) as error:
+            self._end_snapshot()
             if "interrupted" not in str(error):
                 raise
-        loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         return await loop.run_in_executor(self._threads, context.run, self._long_read, work)
 
@@ -104,10 +115,18 @@ class SqliteDatabase:
         await self._task
         self._committer.shutdown()
         self._threads.shutdown()
+        self._end_snapshot()
         self._reader.close()
         self._writer.close()
         self._reader.engine.dispose()
         self._writer.engine.dispose()
+
+    def _end_snapshot(self) -> None:
+        """Let the next read see what has been committed since the present snapshot was taken."""
+        if self._snapshot is not None:
+            self._snapshot.cancel()
+            self._snapshot = None
+            _driver(self._reader).rollback()
 
     def _count_steps(self) -> int:
         self._steps += _STEPS_BETWEEN_CHECKS
@@ -138,7 +157,11 @@ class SqliteDatabase:
         try:
             driver.execute("BEGIN IMMEDIATE")
             outcomes = [one.context.run(_attempt, self._writer, one) for one in group]
+            # Before the commit, whose checkpoint a snapshot would hold up; and after it, because a read
+            # may have come meanwhile.
+            self._end_snapshot()
             await loop.run_in_executor(self._committer, driver.commit)
+            self._end_snapshot()
         except Exception as error:
             # Nothing of the group is durable (disk full, I/O error): everyone hears of it.
             outcomes = [_Outcome(one, None, None, error) for one in group]
