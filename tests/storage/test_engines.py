@@ -140,7 +140,7 @@ async def test_a_read_sees_one_snapshot(database: Database, database_url: str) -
     assert await database.read(counts) == (0, 0)
     # SQLite's reads may share a snapshot for a moment.
     async with asyncio.timeout(10):
-        while await database.read(count) != 1:
+        while await database.read(count) != 1:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
     other.dispose()
 

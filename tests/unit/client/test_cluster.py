@@ -41,7 +41,7 @@ def test_the_children_are_told_what_they_need():
     ]  # fmt: skip
     assert plan.agent_argv() == [
         sys.executable, "-P", "-m", "windlass_agent",
-        "--server", "127.0.0.1:50051", "--data-dir", "/data/agent",
+        "--server", "127.0.0.1:50051", "--data-dir", "/data/agent", "--hide-paths", "/data",
         "--simulate-gpus", "8xH100", "--on-exit", "stop", "--die-with-parent",
     ]  # fmt: skip
     assert a_plan(keep_tasks=True).agent_argv()[-3:] == ["--on-exit", "keep", "--die-with-parent"]
