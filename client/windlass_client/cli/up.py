@@ -43,9 +43,7 @@ def up(
     data_dir: Annotated[
         Path, typer.Option(metavar="DIR", help="Everything that is kept lies here.")
     ] = LOCAL_TOKEN.parent,
-    http: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="REST API.")
-    ] = "127.0.0.1:8080",
+    http: Annotated[str, typer.Option(metavar="HOST:PORT", help="REST API.")] = "127.0.0.1:8080",
     grpc: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="gRPC, for clients and agents.")
     ] = DEFAULT_SERVER,
