@@ -71,6 +71,7 @@ class JobsService:
 
         Raises:
             InvalidInput: too large, or UNSATISFIABLE_RESOURCES.
+            NotFound: there is no such project.
             Conflict: `request_id` was used for another job.
         """
         violations = rules.size_violations(list(spec.command), dict(spec.environment.variables))
@@ -78,48 +79,37 @@ class JobsService:
             message = "the job is too large"
             raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
         full = with_defaults(spec, who.default_project)
+        if not await self._database.read(lambda tx: tx.access.has_project(full.project)):
+            raise absent("project", full.project)
         await self._cluster.require_satisfiable(_demand(full))
-        row = self._columns(who, full)
+        columns = self._columns(who, full)
         if validate_only:
-            return new_row(JobRow, row | {"job_id": ""})
+            return new_row(JobRow, columns | {"job_id": ""})
         fingerprint = hashlib.sha256(full.SerializeToString(deterministic=True)).digest()
 
         def store(tx: Transaction) -> JobRow:
             if request_id:
-                earlier = tx.events.earlier_answer(who.user, _SUBMIT, request_id)
+                earlier = _earlier_answer(tx, columns, request_id, fingerprint)
                 if earlier is not None:
-                    return _same_answer(tx, earlier.object_id, earlier.fingerprint, fingerprint)
-                tx.events.remember_answer(
-                    who.user,
-                    _SUBMIT,
-                    request_id,
-                    fingerprint=fingerprint,
-                    object_id=row["job_id"],
-                    at=row["created_at"],
-                )
-            tx.jobs.add(row, full.labels)
-            tx.events.record(
-                project=row["project"],
-                object_id=row["job_id"],
-                at=row["created_at"],
-                actor=who.user,
-                status=Status.QUEUED,
-                reason="SUBMITTED",
-                message="the job was accepted",
-                run_id="",
-            )
-            tx.after_commit(lambda: self._hints.job_queued(row["job_id"]))
-            return new_row(JobRow, row)
+                    return earlier
+            self._add(tx, columns, full)
+            return new_row(JobRow, columns)
 
         return await self._database.write(store)
 
-    async def get(self, who: Caller, job_id: str) -> JobRow:
-        """A job that the caller may see; NotFound otherwise."""
-        job = await self._database.read(lambda tx: tx.jobs.get(job_id))
-        if job is None:
-            raise absent("job", job_id)
-        require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
-        return job
+    def _add(self, tx: Transaction, columns: dict[str, Any], full: job_pb2.Job) -> None:
+        tx.jobs.add(columns, full.labels)
+        tx.events.record(
+            project=columns["project"],
+            object_id=columns["job_id"],
+            at=columns["created_at"],
+            actor=columns["user"],
+            status=Status.QUEUED,
+            reason="SUBMITTED",
+            message="the job was accepted",
+            run_id="",
+        )
+        tx.after_commit(lambda: self._hints.job_queued(columns["job_id"]))
 
     async def cancel(self, who: Caller, job_id: str, *, reason: str) -> JobRow:
         """Stop a job; a job that is being stopped or was cancelled stays as it is.
@@ -244,12 +234,25 @@ def _demand(full: job_pb2.Job) -> Demand:
     )
 
 
-def _same_answer(
-    tx: Transaction, job_id: str, stored_fingerprint: bytes, fingerprint: bytes
-) -> JobRow:
-    if stored_fingerprint != fingerprint:
+def _earlier_answer(
+    tx: Transaction, columns: dict[str, Any], request_id: str, fingerprint: bytes
+) -> JobRow | None:
+    """The job that this request_id has made already; else None, and it is taken from now on."""
+    user = columns["user"]
+    earlier = tx.events.earlier_answer(user, _SUBMIT, request_id)
+    if earlier is None:
+        tx.events.remember_answer(
+            user,
+            _SUBMIT,
+            request_id,
+            fingerprint=fingerprint,
+            object_id=columns["job_id"],
+            at=columns["created_at"],
+        )
+        return None
+    if earlier.fingerprint != fingerprint:
         message = "this request_id was used for another job"
-        raise Conflict(message, reason="REQUEST_ID_REUSED", job_id=job_id)
-    job = tx.jobs.get(job_id)
+        raise Conflict(message, reason="REQUEST_ID_REUSED", job_id=earlier.object_id)
+    job = tx.jobs.get(earlier.object_id)
     assert job is not None
     return job

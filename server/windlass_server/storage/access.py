@@ -6,6 +6,7 @@ from typing import Any, Protocol, cast
 from sqlalchemy import Connection, Table, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import (
     ApiKeyRow,
     JoinTokenRow,
@@ -119,6 +120,9 @@ class Credential(Protocol):
     organisation_role: int
 
 
+_HAS_PROJECT = Hot(select(_PROJECTS.c.project).where(_PROJECTS.c.project == bindparam("project")))
+
+
 class AccessStore:
     """The organisation, its projects, principals and their credentials."""
 
@@ -147,6 +151,10 @@ class AccessStore:
             "created_at": at,
         }
         return self._insert_new(_PROJECTS, values)
+
+    def has_project(self, project: str) -> bool:
+        """Whether there is a project of that name."""
+        return _HAS_PROJECT.first(self._connection, {"project": project}) is not None
 
     def project(self, project: str) -> ProjectRow | None:
         """A project by its name."""

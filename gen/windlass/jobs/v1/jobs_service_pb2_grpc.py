@@ -82,7 +82,7 @@ class JobsServiceServicer:
 
         INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
         and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-        used for another job.
+        used for another job; NOT_FOUND when there is no such project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

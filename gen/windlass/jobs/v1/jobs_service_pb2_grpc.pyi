@@ -39,7 +39,7 @@ class JobsServiceStub:
 
     INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
     and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-    used for another job.
+    used for another job; NOT_FOUND when there is no such project.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -71,7 +71,7 @@ class JobsServiceAsyncStub(JobsServiceStub):
 
     INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
     and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-    used for another job.
+    used for another job; NOT_FOUND when there is no such project.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -106,7 +106,7 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
         and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-        used for another job.
+        used for another job; NOT_FOUND when there is no such project.
         """
 
     @_abc_1.abstractmethod
