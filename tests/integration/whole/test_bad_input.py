@@ -1,0 +1,339 @@
+"""Whatever is sent, the answer is a clear 4xx, over REST and over gRPC, and nothing breaks."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+import pytest_asyncio
+from google.rpc import error_details_pb2
+from grpc import aio
+from grpc_status import rpc_status
+
+from tests.support.cluster import Cluster, running_cluster
+from windlass.access.v1 import access_service_pb2, access_service_pb2_grpc
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "paths.txt"
+JSON = {"content-type": "application/json"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """One server without an agent for the whole module."""
+    directory = tmp_path_factory.mktemp("bad-input")
+    async with running_cluster(directory, agent=False) as running:
+        yield running
+
+
+def spec(**fields: Any) -> str:
+    return json.dumps({"command": ["true"]} | fields)
+
+
+BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
+    "no command": ("{}", 400, {"job.command"}),
+    "an empty program": (spec(command=[""]), 400, {"job.command"}),
+    "a command that is text": (spec(command="true"), 400, {"job.command"}),
+    "every wrong field at once": (
+        spec(project="A B", name="a\n", command=[""], priority=5000, resources={"gpu_count": -1}),
+        400,
+        {"job.project", "job.name", "job.command", "job.priority", "job.resources.gpu_count"},
+    ),
+    "NaN": ('{"command":["true"],"priority":NaN}', 400, set()),
+    "1e400": ('{"command":["true"],"priority":1e400}', 400, set()),
+    "2^63 as text": (
+        spec(resources={"memory_bytes": "9223372036854775808"}),
+        400,
+        {"job.resources.memory_bytes"},
+    ),
+    "2^63 as a number": (
+        spec(resources={"cpu_millis": 9223372036854775808}),
+        400,
+        {"job.resources.cpu_millis"},
+    ),
+    "NUL in the command": (spec(command=["a\0b"]), 400, {"job.command[0]"}),
+    "NUL in the name": (spec(name="a\0"), 400, {"job.name"}),
+    "NUL in a label": (spec(labels={"a": "\0"}), 400, {"job.labels[a]"}),
+    "NUL in a variable": (
+        spec(environment={"variables": {"A": "b\0"}}),
+        400,
+        {"job.environment.variables[A]"},
+    ),
+    "a variable of ours": (
+        spec(environment={"variables": {"WINDLASS_X": "y"}}),
+        400,
+        {"job.environment.variables[WINDLASS_X]"},
+    ),
+    "a lone surrogate": ('{"command":["\\ud800"]}', 400, {"job.command[0]"}),
+    "invalid UTF-8": (b'{"command":["\xff"]}', 400, set()),
+    "a key twice": ('{"command":["a"],"command":["b"]}', 400, set()),
+    "nesting without end": ('{"command":' + "[" * 5000 + "]" * 5000 + "}", 400, set()),
+    "an unknown field": (spec(bogus=1), 400, {"job.bogus"}),
+    "an unknown enum": (spec(min_isolation="NOPE"), 400, {"job.min_isolation"}),
+    "a negative duration": (spec(time_limit="-1s"), 400, {"job.time_limit"}),
+    "a duration in hours": (spec(time_limit="1h"), 400, {"job.time_limit"}),
+    "a list": ("[]", 400, {"job"}),
+    "null": ("null", 400, {"job"}),
+    "a command of 240 kB": (spec(command=["x" * 60_000] * 4), 400, {"job.command"}),
+    "a command of 10 MB": (spec(command=["x" * 10_000_000]), 413, set()),
+    "a project that there is not": (spec(project="nope"), 404, set()),
+}
+
+
+@pytest.mark.parametrize("case", BODIES)
+async def test_a_bad_job_is_refused_and_every_wrong_field_is_named(server: Cluster, case: str):
+    body, status, fields = BODIES[case]
+    async with server.rest() as rest:
+        answer = await rest.post("/v1/jobs", content=body, headers=JSON)
+    assert answer.status_code == status, answer.text
+    assert_well_formed(answer)
+    assert violated(answer) == fields
+
+
+PATHS = [
+    ("/v1/jobs/nope", 404),
+    ("/v1/jobs/nope/logs", 404),
+    ("/v1/jobs/nope/events", 404),
+    ("/v1/jobs/%00", 400),
+    ("/v1/jobs/%FF", 400),
+    ("/v1/jobs/%zz", 400),
+    ("/v1/jobs/a%2Fb", 404),
+    ("/v1/jobs/" + "x" * 500, 400),
+    ("/v1/jobs/", 404),
+    ("/v1//jobs", 404),
+    ("/v1/nothing", 404),
+    ("/v1/jobs?page_size=-1", 400),
+    ("/v1/jobs?page_size=99999999999", 400),
+    ("/v1/jobs?page_token=abc", 400),
+    ("/v1/jobs?page_token=%00", 400),
+    ("/v1/jobs?bogus=1", 400),
+    ("/v1/jobs?status=NOPE", 400),
+    ("/v1/jobs?status=0", 400),
+    ("/v1/jobs?user=%00", 400),
+    ("/v1/jobs?name=%FF", 400),
+    ("/v1/jobs?labels=x", 400),
+    ("/v1/jobs?labels=a%3D%00", 400),
+    ("/v1/jobs?created_after=yesterday", 400),
+    ("/v1/jobs?project=a&project=b", 400),
+    ("/v1/jobs/nope/logs?cursor=%00", 400),
+    ("/v1/jobs/nope/logs?tail=-1", 400),
+    ("/v1/resources/nodes/nope", 404),
+    ("/v1/resources/nodes?gpu_type=%00", 400),
+    ("/v1/apiKeys?page_token=x", 400),
+    ("/v1/projects?page_size=-1", 400),
+]
+
+
+@pytest.mark.parametrize(("path", "status"), PATHS)
+async def test_a_bad_path_or_parameter_is_refused(server: Cluster, path: str, status: int):
+    async with server.rest() as rest:
+        answer = await rest.get(path)
+    assert answer.status_code == status, answer.text
+    assert_well_formed(answer)
+
+
+async def test_what_is_large_but_can_be_said_is_answered(server: Cluster):
+    async with server.rest() as rest:
+        for path in ("/v1/jobs?page_size=100000", "/v1/jobs?created_after=9999-12-31T23:59:59Z"):
+            assert (await rest.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "status"),
+    [
+        ("POST", "application/x-www-form-urlencoded", 415),
+        ("POST", "text/plain", 415),
+        ("PUT", "application/json", 405),
+        ("DELETE", "application/json", 405),
+    ],
+)
+async def test_other_content_types_and_methods_are_refused(
+    server: Cluster, method: str, content_type: str, status: int
+):
+    async with server.rest() as rest:
+        headers = {"content-type": content_type}
+        answer = await rest.request(method, "/v1/jobs", content=spec(), headers=headers)
+    assert answer.status_code == status
+    assert_well_formed(answer)
+    assert status != 405 or "POST" in answer.headers["allow"]
+
+
+def golden_routes() -> list[tuple[str, str, str]]:
+    """Method, path with its variables filled in, and what serves it."""
+    routes = []
+    for line in GOLDEN.read_text().splitlines():
+        method, path, _, kind = line.split()[:4]
+        words = ["x" if part.startswith("{") else part for part in path.split("/")]
+        routes.append((method, "/".join(words).replace("{", "").replace("}", ""), kind))
+    return routes
+
+
+async def test_without_a_credential_only_health_and_the_trade_for_a_token_answer(server: Cluster):
+    open_to_all = {"/v1/system/health", "/healthz", "/v1/auth/token"}
+    async with server.rest(token="") as rest:
+        for method, path, _ in golden_routes():
+            answer = await rest.request(method, path, headers=JSON)
+            assert answer.status_code == 401 or path in open_to_all, (method, path, answer.text)
+        traded = await rest.post("/v1/auth/token", json={})
+        assert traded.status_code == 401
+        assert (await rest.get("/v1/no/such/path")).status_code == 401
+
+
+async def test_planned_paths_answer_501_by_name(server: Cluster):
+    planned = [route for route in golden_routes() if route[2] == "planned"]
+    assert len(planned) > 30
+    async with server.rest() as rest:
+        for method, path, _ in planned:
+            answer = await rest.request(method, path)
+            assert answer.status_code == 501, (method, path, answer.text)
+            assert "windlass." in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("authorization", "Bearer x")],
+        [("authorization", "Basic eDp5")],
+        [("authorization", "Bearer " + "x" * 9000)],
+        [("authorization", "Bearer eyJhbGciOiJub25lIn0.e30.")],
+        [("authorization", "Bearer a"), ("authorization", "Bearer b")],
+    ],
+    ids=["nonsense", "basic", "huge", "alg none", "two"],
+)
+async def test_a_bad_credential_is_refused(server: Cluster, headers: list[tuple[str, str]]):
+    async with server.rest(token="") as rest:
+        answer = await rest.get("/v1/jobs", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "/windlass.jobs.v1.JobsService/GetJob",
+        "/windlass.jobs.v1.JobsService/NoSuchMethod",
+        "/no.such.Service/Method",
+        "/windlass.agents.v1.AgentsService/OpenSession",
+    ],
+)
+async def test_grpc_without_a_credential_is_refused_whatever_the_method(
+    server: Cluster, method: str
+):
+    with pytest.raises(aio.AioRpcError) as refused:
+        await server.channel.unary_unary(method)(b"\xff\xff")
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_grpc_message_that_is_none_is_refused(server: Cluster):
+    method = server.channel.unary_unary("/windlass.jobs.v1.JobsService/GetJob")
+    with pytest.raises(aio.AioRpcError) as refused:
+        await method(b"\xff\xff", metadata=server.metadata)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_grpc_names_every_wrong_field_too(server: Cluster):
+    with pytest.raises(aio.AioRpcError) as refused:
+        await server.submit("", priority=5000, project="A B")
+    status = rpc_status.from_call(refused.value)
+    bad = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad) for detail in status.details)
+    fields = {violation.field for violation in bad.field_violations}
+    assert fields == {"job.command", "job.priority", "job.project"}
+
+
+async def test_reflection_is_for_administrators(server: Cluster):
+    outsider = await key_for(server, "reflector", "mine", "DEVELOPER")
+    path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    listing = b"\x3a\x01*"  # list_services
+
+    async def ask(token: str) -> bytes:
+        metadata = (("authorization", f"Bearer {token}"),)
+        call = server.channel.stream_stream(path)(iter([listing]), metadata=metadata)
+        return bytes(await call.read())
+
+    assert b"windlass.jobs.v1.JobsService" in await ask(server.token)
+    with pytest.raises(aio.AioRpcError) as refused:
+        await ask(outsider)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_foreign_job_is_the_same_as_none(server: Cluster):
+    job = await server.submit("true")
+    outsider = await key_for(server, "eve", "theirs", "ADMIN")
+    absent = "job-" + "0" * 26
+    requests: list[tuple[str, str, Any]] = [
+        ("GET", "", None),
+        ("GET", "/events", None),
+        ("GET", "/logs", None),
+        ("PATCH", "/status", {"action": "CANCEL"}),
+    ]
+    async with server.rest(outsider) as rest:
+        for method, suffix, body in requests:
+            foreign = await rest.request(method, f"/v1/jobs/{job.job_id}{suffix}", json=body)
+            missing = await rest.request(method, f"/v1/jobs/{absent}{suffix}", json=body)
+            assert foreign.status_code == missing.status_code == 404, (suffix, foreign.text)
+            assert foreign.text.replace(job.job_id, absent) == missing.text
+        assert (await rest.get("/v1/jobs?project=default")).status_code == 403
+        assert (await rest.get("/v1/jobs")).json()["jobs"] == []
+    metadata = (("authorization", f"Bearer {outsider}"),)
+    for call, request in (
+        (server.jobs.GetJob, jobs_service_pb2.GetJobRequest(job_id=job.job_id)),
+        (server.jobs.CancelJob, jobs_service_pb2.CancelJobRequest(job_id=job.job_id)),
+        (server.jobs.ListJobEvents, jobs_service_pb2.ListJobEventsRequest(job_id=job.job_id)),
+    ):
+        with pytest.raises(aio.AioRpcError) as refused:
+            await call(request, metadata=metadata)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    assert (await server.get(job.job_id)).status == job_pb2.Job.QUEUED
+
+
+async def test_a_viewer_reads_and_does_not_submit(server: Cluster):
+    viewer = await key_for(server, "vera", "watched", "VIEWER")
+    async with server.rest(viewer) as rest:
+        assert (await rest.get("/v1/jobs")).status_code == 200
+        answer = await rest.post("/v1/jobs", json={"command": ["true"]})
+    assert answer.status_code == 403
+    assert answer.json()["details"][0]["reason"] == "PERMISSION_DENIED"
+
+
+async def test_a_page_token_is_good_for_its_own_list_alone(server: Cluster):
+    for _ in range(3):
+        await server.submit("true", name="paged")
+    async with server.rest() as rest:
+        first = (await rest.get("/v1/jobs?name=paged&page_size=2")).json()
+        token = first["next_page_token"]
+        second = (await rest.get("/v1/jobs", params={"name": "paged", "page_token": token})).json()
+        assert len(first["jobs"]) == 2
+        assert len(second["jobs"]) >= 1
+        assert second["next_page_token"] == ""
+        for params in ({"page_token": token}, {"name": "paged", "page_token": token[:-4] + "AAAA"}):
+            assert (await rest.get("/v1/jobs", params=params)).status_code == 400
+
+
+async def key_for(server: Cluster, user: str, project: str, role: str) -> str:
+    """An API key of a principal in a project of its own."""
+    async with server.rest() as rest:
+        await rest.post("/v1/projects", json={"project": project})
+    stub = access_service_pb2_grpc.AccessServiceStub(server.channel)
+    request = access_service_pb2.CreateApiKeyRequest(user=user, project=project, role=role)  # type: ignore[arg-type]
+    return str((await stub.CreateApiKey(request, metadata=server.metadata)).secret)
+
+
+def violated(answer: httpx.Response) -> set[str]:
+    details = answer.json()["details"]
+    return {one["field"] for detail in details for one in detail.get("field_violations", ())}
+
+
+def assert_well_formed(answer: httpx.Response) -> None:
+    """A refusal is a google.rpc.Status with exactly one ErrorInfo of ours."""
+    body = answer.json()
+    infos = [one for one in body["details"] if one["@type"].endswith("google.rpc.ErrorInfo")]
+    assert body["message"]
+    assert len(infos) == 1
+    assert infos[0]["domain"] == "windlass"
+    assert infos[0]["reason"].isupper()
