@@ -10,6 +10,9 @@ from windlass_server.gateway.headers import RequestHeaders, check_content_type
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _GZIP = 16 + zlib.MAX_WBITS
+# A body that is too large is read to its end and dropped, up to here: a client that is still sending
+# when the connection closes sees that and not the answer.
+_DROPPED_BYTES = 64 << 20
 
 
 class ClientGone(Exception):
@@ -35,7 +38,7 @@ async def read_body(
     length = others.get("content_length")
     if length is None and http_version < "2" and "transfer_encoding" not in others:
         return b""
-    if length is not None and length.isdecimal() and int(length) > limit:
+    if length is not None and length.isdecimal() and int(length) > _DROPPED_BYTES:
         raise too_large(limit)
     body = await _receive_all(receive, limit)
     if not body:
@@ -62,10 +65,13 @@ async def _receive_all(receive: Receive, limit: int) -> bytes:
             raise ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > limit:
-            raise too_large(limit)
-        chunks.append(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        elif size > _DROPPED_BYTES:
+            break
         more = message.get("more_body", False)
+    if size > limit:
+        raise too_large(limit)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
