@@ -6,7 +6,6 @@ from pathlib import Path
 
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
 import windlass
 from windlass_server import __version__
@@ -46,6 +45,8 @@ from windlass_server.resources.service import ResourcesService
 from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.dispatcher import InProcessDispatcher
+from windlass_server.rpc.draining import Draining
+from windlass_server.rpc.health import Health
 from windlass_server.rpc.limits import Limits
 from windlass_server.rpc.methods import served_methods
 from windlass_server.rpc.pipeline import Pipeline
@@ -90,7 +91,9 @@ class App:
         membership: Membership,
         registry: NodeRegistry,
         loops: list[Loop],
-        health: HealthServicer,
+        health: Health,
+        draining: Draining,
+        pipeline: Pipeline,
         grpc: GrpcServer,
         gateway: Gateway,
         http: HttpServer,
@@ -103,6 +106,8 @@ class App:
         self._registry = registry
         self._loops = loops
         self._health = health
+        self._draining = draining
+        self._pipeline = pipeline
         self._grpc = grpc
         self._gateway = gateway
         self._http = http
@@ -210,6 +215,7 @@ class App:
             reflection = reflection_method([*PUBLIC_SERVICES, AGENTS_SERVICE])
             methods[reflection.path] = reflection
         validation = Validation()
+        draining = Draining()
         pipeline = Pipeline(
             methods,
             before_parsing=[
@@ -219,11 +225,12 @@ class App:
             ],
             after_parsing=[Authorisation(), validation],
             validation=validation,
+            draining=draining,
         )
         needs_credential = methods["/windlass.access.v1.AccessService/GetCaller"]
 
         # The two front ends.
-        health = HealthServicer()
+        health = Health(draining)
         grpc = GrpcServer(
             pipeline,
             config.grpc,
@@ -248,6 +255,8 @@ class App:
             registry=registry,
             loops=[scheduling_loop, outbox_loop],
             health=health,
+            draining=draining,
+            pipeline=pipeline,
             grpc=grpc,
             gateway=gateway,
             http=http,
@@ -283,7 +292,9 @@ class App:
         """Take no new calls, let those in flight end, finish what was begun, close everything."""
         await self._health.enter_graceful_shutdown()
         self._gateway.drain()
+        # The nodes' sessions first: they end by themselves, with their nodes stored as not connected.
         await self._registry.close()
+        self._pipeline.drain()
         grace = self._config.shutdown_seconds
         await asyncio.gather(self._grpc.stop(grace), self._http.stop(grace))
         for loop in self._loops:
@@ -294,7 +305,7 @@ class App:
         _log.info("windlass has stopped")
 
 
-def _add_health(health: HealthServicer, server: aio.Server) -> None:
+def _add_health(health: Health, server: aio.Server) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
 
 

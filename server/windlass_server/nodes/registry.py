@@ -121,11 +121,14 @@ class NodeRegistry:
         self._endings[session.node_id] = task
 
     async def _lost(self, session: NodeSession) -> None:
-        """Store that the node is not connected, however long the database cannot be reached."""
+        """Store that the node is not connected, however long the database cannot be reached.
+
+        A server that stops tries once more and leaves it to the next start, or to other servers.
+        """
         node_id = session.node_id
         try:
             with acting_as("nodes"):
-                while not await self._stored_lost(session):
+                while not await self._stored_lost(session) and not self._closing:
                     await self._sleep(_RETRY_SECONDS)
         except Exception:
             _log.exception("node %s: not stored that it is not connected", node_id)

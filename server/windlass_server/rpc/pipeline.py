@@ -8,8 +8,9 @@ from typing import Protocol
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
-from windlass_server.errors import InvalidInput
+from windlass_server.errors import InvalidInput, Unavailable
 from windlass_server.rpc.call import Call, Method
+from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.errors import to_status
 from windlass_server.rpc.request_id import current_request_id
 from windlass_server.rpc.validation import Validation
@@ -41,6 +42,7 @@ class Pipeline:
         before_parsing: run first, in this order: nothing of an anonymous caller's is parsed.
         after_parsing: run on the parsed request, in this order.
         validation: also run on each message of a client's stream.
+        draining: ends streams when the server stops.
     """
 
     def __init__(
@@ -50,11 +52,24 @@ class Pipeline:
         before_parsing: Sequence[Interceptor],
         after_parsing: Sequence[Interceptor],
         validation: Validation,
+        draining: Draining,
     ) -> None:
         self.methods = methods
         self._before_parsing = tuple(before_parsing)
         self._after_parsing = tuple(after_parsing)
         self._validation = validation
+        self._stopping = False
+        self._waiting: set[asyncio.Timeout] = set()
+
+    def drain(self) -> None:
+        """End the open streams, as part of a graceful stop, and begin no more.
+
+        Their clients are told UNAVAILABLE, and go on elsewhere or later where they were.
+        """
+        self._stopping = True
+        now = asyncio.get_running_loop().time()
+        for waiting in self._waiting:
+            waiting.reschedule(now)
 
     async def unary(self, call: Call, request: bytes) -> bytes:
         """Answer a unary call; raises `CallFailed`."""
@@ -121,11 +136,28 @@ class Pipeline:
     async def _answers(self, call: Call, request: object) -> AsyncGenerator[bytes]:
         decision = guard.require_decision()
         async with aclosing(call.method.handler(request, call)) as answers:
-            async for answer in answers:
+            while (answer := await self._next(answers)) is not None:
                 yield answer.SerializeToString()
                 # Whoever asks for the next one may be another task.
                 guard.resume(decision)
                 current_request_id.set(call.request_id)
+
+    async def _next(self, answers: AsyncIterator[Message]) -> Message | None:
+        """The next answer, or None at the end; Unavailable when `drain` comes first."""
+        if self._stopping:
+            raise _stopped()
+        # Around one answer and not the whole stream: the next may be asked for by another task.
+        waiting = asyncio.timeout(None)
+        try:
+            async with waiting:
+                self._waiting.add(waiting)
+                return await anext(answers, None)
+        except TimeoutError:
+            if waiting.expired():
+                raise _stopped() from None
+            raise
+        finally:
+            self._waiting.discard(waiting)
 
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]
@@ -134,6 +166,10 @@ class Pipeline:
             message = parse(method, request)
             self._validation.check(message)
             yield message
+
+
+async def _next_or_none(answers: AsyncGenerator[Message]) -> Message | None:
+    return await anext(answers, None)
 
 
 def parse(method: Method, request: bytes) -> Message:
@@ -146,3 +182,7 @@ def parse(method: Method, request: bytes) -> Message:
     except DecodeError:
         text = f"the request is not a valid {method.descriptor.input_type.full_name}"
         raise InvalidInput(text, reason="MALFORMED_MESSAGE") from None
+
+
+def _stopped() -> Unavailable:
+    return Unavailable("the server is stopping; reconnect", reason="SERVER_STOPPING")
