@@ -4,6 +4,8 @@ import os
 
 # Before grpc is imported by anyone: with uvloop its fork handlers abort child processes.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+# What goes wrong within grpc is told by us, once; it writes to stderr past our logs.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import argparse
 import asyncio
