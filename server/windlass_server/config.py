@@ -13,8 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from windlass_server.errors import BadConfiguration
 
 ENVIRONMENT_PREFIX = "WINDLASS_"
-# Variables of the command line client, which a server may find in its environment too.
-_NOT_OURS = {"SERVER", "TOKEN", "TOKEN_FILE", "PROJECT", "CONFIG", "JOIN_TOKEN", "OUTPUT"}
+# Variables of the command line client, of agents and of tasks; a server may find them in its
+# environment too.
+_NOT_OURS = {
+    "ATTEMPT",
+    "CA_FILE",
+    "CONFIG",
+    "JOB_ID",
+    "JOB_NAME",
+    "JOIN_TOKEN",
+    "OUTPUT",
+    "PROJECT",
+    "RUN_ID",
+    "SERVER",
+    "TOKEN",
+    "TOKEN_FILE",
+}
+_OF_AGENTS = "AGENT_"
 
 
 class _Section(BaseModel):
@@ -112,11 +127,15 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+    keys = {
+        name.removeprefix(ENVIRONMENT_PREFIX): value
         for name, value in environment.items()
         if name.startswith(ENVIRONMENT_PREFIX)
-        and name.removeprefix(ENVIRONMENT_PREFIX) not in _NOT_OURS
+    }
+    return {
+        key.lower(): value
+        for key, value in keys.items()
+        if key not in _NOT_OURS and not key.startswith(_OF_AGENTS)
     }
 
 

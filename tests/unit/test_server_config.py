@@ -1,0 +1,43 @@
+"""What the server takes from its environment."""
+
+import pytest
+
+from windlass_server.config import load
+from windlass_server.errors import BadConfiguration
+
+OF_OTHERS = (
+    "WINDLASS_SERVER",
+    "WINDLASS_TOKEN",
+    "WINDLASS_TOKEN_FILE",
+    "WINDLASS_PROJECT",
+    "WINDLASS_CA_FILE",
+    "WINDLASS_JOIN_TOKEN",
+    "WINDLASS_AGENT_SERVER",
+    "WINDLASS_AGENT_DATA_DIR",
+    "WINDLASS_AGENT_ANYTHING",
+    "WINDLASS_JOB_ID",
+    "WINDLASS_JOB_NAME",
+    "WINDLASS_RUN_ID",
+    "WINDLASS_ATTEMPT",
+    "HOME",
+)
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_variables_of_clients_agents_and_tasks_are_left_alone(name: str):
+    assert load(None, {name: "nonsense"}, {}) == load(None, {}, {})
+
+
+@pytest.mark.parametrize("name", ["WINDLASS_NONSENSE", "WINDLASS_AGENTS", "WINDLASS_"])
+def test_unknown_variables_are_refused_by_name(name: str):
+    key = name.removeprefix("WINDLASS_").lower()
+    with pytest.raises(BadConfiguration, match=f"unknown key '{key}'"):
+        load(None, {name: "1"}, {})
+
+
+def test_the_environment_wins_over_the_file_and_flags_over_both(tmp_path):
+    file = tmp_path / "windlass.toml"
+    file.write_text('http = "file:1"\ngrpc = "file:2"\nlog_level = "debug"\n')
+    environment = {"WINDLASS_GRPC": "environment:2", "WINDLASS_HTTP": "environment:1"}
+    config = load(file, environment, {"http": "flag:1", "grpc": None})
+    assert (config.http, config.grpc, config.log_level) == ("flag:1", "environment:2", "debug")
