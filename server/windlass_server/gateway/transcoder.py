@@ -19,6 +19,7 @@ from windlass_server.gateway.fields import UnknownField, resolve
 from windlass_server.gateway.http_rules import HttpRule, RuleError
 from windlass_server.gateway.json_body import PARSE_ERRORS, JsonReader
 from windlass_server.gateway.json_print import print_field, print_message
+from windlass_server.gateway.page_print import PagePrinter, page_printer
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
 from windlass_server.gateway.template import Template
@@ -57,6 +58,7 @@ class Binding:
     _body: FieldInfo | None
     _json: JsonReader
     _narrow: str
+    _pages: PagePrinter | None
     _cursor_in: FieldInfo | None
     _cursor_out: FieldInfo | None
 
@@ -88,6 +90,8 @@ class Binding:
 
     def response(self, message: bytes) -> str:
         """The JSON of a response message; raises ValueError when it is none."""
+        if self._pages is not None:
+            return self._pages.print(message)
         return self._print(self._response.from_binary(message))
 
     def item(self, message: bytes) -> StreamItem:
@@ -166,6 +170,7 @@ class Transcoder:
             _body=body,
             _json=self._json,
             _narrow=narrow.field.name if narrow else "",
+            _pages=None if narrow else page_printer(response, self._schema),
             _cursor_in=self._text_field(request, "cursor"),
             _cursor_out=self._text_field(response, "cursor"),
         )
