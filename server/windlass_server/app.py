@@ -93,7 +93,6 @@ class App:
         loops: list[Loop],
         health: Health,
         draining: Draining,
-        pipeline: Pipeline,
         grpc: GrpcServer,
         gateway: Gateway,
         http: HttpServer,
@@ -107,7 +106,6 @@ class App:
         self._loops = loops
         self._health = health
         self._draining = draining
-        self._pipeline = pipeline
         self._grpc = grpc
         self._gateway = gateway
         self._http = http
@@ -256,7 +254,6 @@ class App:
             loops=[scheduling_loop, outbox_loop],
             health=health,
             draining=draining,
-            pipeline=pipeline,
             grpc=grpc,
             gateway=gateway,
             http=http,
@@ -294,7 +291,7 @@ class App:
         self._gateway.drain()
         # The nodes' sessions first: they end by themselves, with their nodes stored as not connected.
         await self._registry.close()
-        self._pipeline.drain()
+        self._draining.begin()
         grace = self._config.shutdown_seconds
         await asyncio.gather(self._grpc.stop(grace), self._http.stop(grace))
         for loop in self._loops:

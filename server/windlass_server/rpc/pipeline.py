@@ -8,7 +8,7 @@ from typing import Protocol
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
-from windlass_server.errors import InvalidInput, Unavailable
+from windlass_server.errors import InvalidInput
 from windlass_server.rpc.call import Call, Method
 from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.errors import to_status
@@ -58,18 +58,7 @@ class Pipeline:
         self._before_parsing = tuple(before_parsing)
         self._after_parsing = tuple(after_parsing)
         self._validation = validation
-        self._stopping = False
-        self._waiting: set[asyncio.Timeout] = set()
-
-    def drain(self) -> None:
-        """End the open streams, as part of a graceful stop, and begin no more.
-
-        Their clients are told UNAVAILABLE, and go on elsewhere or later where they were.
-        """
-        self._stopping = True
-        now = asyncio.get_running_loop().time()
-        for waiting in self._waiting:
-            waiting.reschedule(now)
+        self._draining = draining
 
     async def unary(self, call: Call, request: bytes) -> bytes:
         """Answer a unary call; raises `CallFailed`."""
@@ -136,28 +125,11 @@ class Pipeline:
     async def _answers(self, call: Call, request: object) -> AsyncGenerator[bytes]:
         decision = guard.require_decision()
         async with aclosing(call.method.handler(request, call)) as answers:
-            while (answer := await self._next(answers)) is not None:
+            # Around each answer: the next one may be asked for by another task.
+            while (answer := await self._draining.unless_begun(_next_or_none(answers))) is not None:
                 yield answer.SerializeToString()
-                # Whoever asks for the next one may be another task.
                 guard.resume(decision)
                 current_request_id.set(call.request_id)
-
-    async def _next(self, answers: AsyncIterator[Message]) -> Message | None:
-        """The next answer, or None at the end; Unavailable when `drain` comes first."""
-        if self._stopping:
-            raise _stopped()
-        # Around one answer and not the whole stream: the next may be asked for by another task.
-        waiting = asyncio.timeout(None)
-        try:
-            async with waiting:
-                self._waiting.add(waiting)
-                return await anext(answers, None)
-        except TimeoutError:
-            if waiting.expired():
-                raise _stopped() from None
-            raise
-        finally:
-            self._waiting.discard(waiting)
 
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]
@@ -182,7 +154,3 @@ def parse(method: Method, request: bytes) -> Message:
     except DecodeError:
         text = f"the request is not a valid {method.descriptor.input_type.full_name}"
         raise InvalidInput(text, reason="MALFORMED_MESSAGE") from None
-
-
-def _stopped() -> Unavailable:
-    return Unavailable("the server is stopping; reconnect", reason="SERVER_STOPPING")

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.cluster import Cluster, running_cluster
 from windlass.jobs.v1 import jobs_service_pb2
@@ -100,6 +101,18 @@ async def test_open_logs_do_not_hold_a_server_that_is_told_to_stop(cluster: Clus
     assert any("SERVER_STOPPING" in line for line in seen)
     assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
     assert reason_of(ended.value) == "SERVER_STOPPING"
+
+
+async def test_who_watches_its_health_does_not_hold_a_server_that_is_told_to_stop(tmp_path: Path):
+    async with running_cluster(tmp_path, agent=False) as cluster:
+        watching = health_pb2_grpc.HealthStub(cluster.channel).Watch(
+            health_pb2.HealthCheckRequest()
+        )
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+        async with asyncio.timeout(STOP_SECONDS):
+            assert await cluster.server.kill(signal.SIGTERM) == 0
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert await watching.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def until(lines, word: str):
