@@ -19,6 +19,7 @@ from windlass_server.access.tokens import UserTokens
 from windlass_server.clock import SystemClock
 from windlass_server.config import ServerConfig
 from windlass_server.controllers.loop import Loop
+from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.data_dir import DataDir
@@ -35,6 +36,7 @@ from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import Hints, JobsService
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.rpc import AgentsRpc
+from windlass_server.nodes.session import SILENT_HEARTBEATS
 from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.capacity import pools
@@ -195,6 +197,8 @@ class App:
         )
         outbox = OutboxDispatcher(database, hub.tell)
         outbox_loop = Loop("outbox", outbox.cycle, interval_seconds=_OUTBOX_SECONDS, rest=1.0)
+        liveness = NodeLiveness(membership, SILENT_HEARTBEATS * config.heartbeat_seconds)
+        liveness_loop = Loop("nodes", liveness.cycle, interval_seconds=config.heartbeat_seconds)
 
         # The contract, and the chain that every call takes.
         servicers: dict[str, object] = {
@@ -251,7 +255,7 @@ class App:
             logs=logs,
             membership=membership,
             registry=registry,
-            loops=[scheduling_loop, outbox_loop],
+            loops=[scheduling_loop, outbox_loop, liveness_loop],
             health=health,
             draining=draining,
             grpc=grpc,
@@ -271,8 +275,10 @@ class App:
 
     async def start(self) -> None:
         """Begin to answer; returns when both front ends do."""
-        with acting_as("start"):
-            await self._membership.server_started()
+        # SQLite has one server; on PostgreSQL nodes may be connected to others.
+        if self._database.name == "sqlite":
+            with acting_as("start"):
+                await self._membership.server_started()
         for loop in self._loops:
             loop.start()
         await self._grpc.start()

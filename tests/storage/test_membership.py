@@ -18,7 +18,8 @@ from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.policy import Caller, Role
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
-from windlass_server.errors import Denied, InvalidInput, NotFound, Unauthenticated
+from windlass_server.controllers.node_liveness import NodeLiveness
+from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, Unauthenticated
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens
 from windlass_server.resources.membership import Membership
@@ -192,6 +193,41 @@ async def test_a_server_that_starts_knows_no_node_to_be_connected(world: World) 
     assert (node.status, node.status_reason) == (node_pb2.Node.UNREACHABLE, "SERVER_RESTARTED")
     assert [run.run_id for run in node.runs] == [run_id]
     assert (await world.node(away)).status_reason == "AGENT_NEVER_CONNECTED"
+
+
+async def test_nodes_that_no_server_hears_are_given_up_and_the_others_are_not(world: World) -> None:
+    silent, heard, away = [await world.joined(key * 32) for key in (b"1", b"2", b"3")]
+    for node_id in (silent, heard):
+        await world.membership.hello(node_id, an_inventory())
+    world.clock.advance(20)
+    await world.membership.touch(heard)
+    await NodeLiveness(world.membership, 30).cycle()
+    assert (await world.node(silent)).status == node_pb2.Node.READY
+    world.clock.advance(11)
+    changes = world.changes
+
+    # Two servers look at the same time.
+    await asyncio.gather(*(NodeLiveness(world.membership, 30).cycle() for _ in range(2)))
+
+    node = await world.node(silent)
+    assert (node.status, node.status_reason) == (node_pb2.Node.UNREACHABLE, "AGENT_SILENT")
+    assert (await world.node(heard)).status == node_pb2.Node.READY
+    assert (await world.node(away)).status_reason == "AGENT_NEVER_CONNECTED"
+    assert [reason for reason, _ in await world.events(silent)].count("AGENT_SILENT") == 1
+    assert world.changes == changes + 1
+
+
+async def test_a_node_that_was_given_up_must_say_hello_again(world: World) -> None:
+    node_id = await world.joined()
+    await world.membership.hello(node_id, an_inventory())
+    world.clock.advance(31)
+    await world.membership.give_up_silent(30)
+    with pytest.raises(Conflict) as refused:
+        await world.membership.touch(node_id)
+    assert refused.value.reason == "NODE_GIVEN_UP"
+    await world.membership.hello(node_id, an_inventory())
+    await world.membership.touch(node_id)
+    assert (await world.node(node_id)).status == node_pb2.Node.READY
 
 
 async def test_a_node_is_shown_with_what_runs_on_it_and_what_was_measured(world: World) -> None:

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 PROTOCOL_VERSION = 1
 HEARTBEAT_SECONDS = 10.0
 SILENT_HEARTBEATS = 3
-# How often it is stored that a node was heard.
+# How often it is stored that a node was heard; more often where heartbeats are.
 _TOUCH_SECONDS = 10.0
 # Reports of one Hello that are handled at the same time.
 _REPORTS_AT_ONCE = 128
@@ -206,7 +206,7 @@ class NodeSession:
             del self._sent[run_id]
 
     async def _touch(self) -> None:
-        if self._heard - self._touched < _TOUCH_SECONDS:
+        if self._heard - self._touched < min(_TOUCH_SECONDS, self._heartbeat_seconds):
             return
         self._touched = self._heard
         try:

@@ -6,7 +6,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass_server.access.policy import ORGANISATION, absent
 from windlass_server.access.service import AccessService
 from windlass_server.clock import Clock
-from windlass_server.errors import InvalidInput, Unauthenticated
+from windlass_server.errors import Conflict, InvalidInput, Unauthenticated
 from windlass_server.ids import IdSource
 from windlass_server.resources.rules import GpuShape, NodeShape, shape_violations
 from windlass_server.resources.states import Event, Status, after
@@ -19,6 +19,7 @@ _CONNECTED = ("AGENT_CONNECTED", "its agent is connected")
 _JOINED = ("AGENT_NEVER_CONNECTED", "it has joined; its agent has not connected yet")
 _DISCONNECTED = ("AGENT_DISCONNECTED", "its agent is not connected; its runs are held, not failed")
 _RESTARTED = ("SERVER_RESTARTED", "the server was restarted; its agent has not connected yet")
+_SILENT = ("AGENT_SILENT", "no server hears its agent any more; its runs are held, not failed")
 
 
 class Membership:
@@ -118,9 +119,21 @@ class Membership:
         return now
 
     async def touch(self, node_id: str) -> int:
-        """Store that a node was heard; returns when (µs)."""
+        """Store that a node was heard; returns when (µs).
+
+        Raises:
+            Conflict: the node was given up; it must say hello again.
+        """
         now = self._clock.now()
-        await self._database.write(lambda tx: tx.nodes.touch(node_id, now))
+
+        def store(tx: Transaction) -> None:
+            node = tx.nodes.get(node_id)
+            if node is None or node.status != Status.READY:
+                text = f"node {node_id} was silent for too long and must connect again"
+                raise Conflict(text, reason="NODE_GIVEN_UP")
+            tx.nodes.touch(node_id, now)
+
+        await self._database.write(store)
         return now
 
     async def lost(self, node_id: str, *, seen_at: int) -> None:
@@ -133,13 +146,35 @@ class Membership:
         )
 
     async def server_started(self) -> None:
-        """Store that no node is connected, until they say hello."""
+        """Store that no node is connected, until they say hello: for the only server there is."""
 
         def store(tx: Transaction) -> None:
             for node in tx.nodes.all():
                 self._lose(tx, node.node_id, node.last_seen_at, _RESTARTED, "server")
 
         await self._database.write(store)
+
+    async def give_up_silent(self, seconds: float) -> None:
+        """Store of all nodes that were silent for longer that they are not connected.
+
+        Each server touches the nodes that it hears, so this holds for any number of servers.
+        """
+        heard_since = self._clock.now() - int(seconds * 1e6)
+
+        def silent(tx: Transaction) -> list[str]:
+            return [
+                node.node_id
+                for node in tx.nodes.all()
+                if node.status == Status.READY and node.last_seen_at < heard_since
+            ]
+
+        def store(tx: Transaction) -> None:
+            for node_id in silent(tx):
+                self._lose(tx, node_id, heard_since, _SILENT, "nodes")
+
+        # Nearly always there is nothing to write.
+        if await self._database.read(silent):
+            await self._database.write(store)
 
     def _lose(
         self, tx: Transaction, node_id: str, seen_at: int, why: tuple[str, str], actor: str
