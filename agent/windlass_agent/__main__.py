@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from windlass_agent.agent import run_agent
 from windlass_agent.config import ConfigError, load_config
 from windlass_agent.logs import configure_logs
 from windlass_agent.processes import PR_SET_PDEATHSIG, prctl
+from windlass_agent.stop_signals import PARENT_ENDED
 
 USAGE_ERROR = 2
 
@@ -38,13 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end_with_parent() -> None:
-    """Has the kernel send SIGTERM when the parent ends.
+    """Has the kernel tell when the parent ends.
 
     The kernel watches the thread that started this process, not the process it is part of: a
     supervisor starts the agent from its main thread.
     """
     parent = os.getppid()
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    prctl(PR_SET_PDEATHSIG, PARENT_ENDED)
     if os.getppid() != parent:
         raise ConfigError("--die-with-parent, but the parent has ended already")
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import importlib.metadata
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,7 +118,6 @@ class Agent:
         self._runner = runner
         self._clock = clock
         self._backoff = backoff or Backoff()
-        self._parent = os.getppid()
         self._shipper = LogShipper(runner.log, clock)
         self._desired = DesiredRuns(
             runner,
@@ -156,7 +154,7 @@ class Agent:
             done, _ = await asyncio.wait([asked, *parts], return_when=asyncio.FIRST_COMPLETED)
             if asked not in done:
                 done.pop().result()  # a part of the agent failed: let its error out
-            if self._stops_tasks():
+            if self._stops_tasks(stop):
                 await stop.unless_hurried(self._stop_tasks())
         finally:
             for task in (asked, *parts):
@@ -190,10 +188,9 @@ class Agent:
             self._ended.discard(state.run_id)
         self._changed.set()
 
-    def _stops_tasks(self) -> bool:
+    def _stops_tasks(self, stop: StopSignals) -> bool:
         """A supervisor that was killed did not decide anything: its tasks live on."""
-        orphaned = self._config.die_with_parent and os.getppid() != self._parent
-        return self._config.on_exit is OnExit.STOP and not orphaned
+        return self._config.on_exit is OnExit.STOP and not stop.orphaned
 
     async def _stop_tasks(self) -> None:
         """Stops every task, and tells the server while there is one to hear it."""

@@ -8,12 +8,20 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
+# Sent by the kernel when the parent ends. A signal of its own: whether the parent lives cannot be
+# asked reliably while its other threads are still ending.
+PARENT_ENDED = signal.SIGUSR1
+
 
 class StopSignals:
-    """SIGTERM and SIGINT: the first asks to end, the second not to wait for anything."""
+    """SIGTERM and SIGINT: the first asks to end, the second not to wait for anything.
+
+    So does the parent's end, for an agent that ends with its parent.
+    """
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
+        self.orphaned = False
         self._hurried = asyncio.Event()
 
     @contextlib.contextmanager
@@ -23,15 +31,21 @@ class StopSignals:
         numbers = (signal.SIGTERM, signal.SIGINT)
         for number in numbers:
             loop.add_signal_handler(number, self.ask)
+        loop.add_signal_handler(PARENT_ENDED, self.parent_ended)
         try:
             yield
         finally:
-            for number in numbers:
+            for number in (*numbers, PARENT_ENDED):
                 loop.remove_signal_handler(number)
 
     def ask(self) -> None:
         """One more signal."""
         (self._hurried if self.asked.is_set() else self.asked).set()
+
+    def parent_ended(self) -> None:
+        """Nobody asked, but there is nobody left to run for."""
+        self.orphaned = True
+        self.ask()
 
     async def unless_asked(self, work: Coroutine[Any, Any, _T]) -> _T | None:
         """What the work returns, or None when the agent is asked to end before that."""

@@ -1,8 +1,7 @@
 """A server and an agent on this machine, supervised as child processes: what `windlass up` runs.
 
 The supervisor stays on one thread, and so without grpc. The kernel tells children of a parent's
-death when the thread ends that started them; while other threads of the parent are still ending, the
-parent looks alive, and the agent would take the signal for an order of ours to stop its tasks.
+death when the thread ends that started them: with one thread that is the supervisor's own end.
 """
 
 import asyncio
