@@ -89,13 +89,14 @@ class Process:
 
 @dataclass
 class Cluster:
-    """One server and one agent, with a REST and a gRPC client."""
+    """One server and one agent, with a REST and a gRPC client; `environment` is for both."""
 
     directory: Path
     database_url: str = ""
     gpus: str = "8xH100"
     http: str = "127.0.0.1:0"
     grpc: str = "127.0.0.1:0"
+    environment: dict[str, str] = field(default_factory=dict)
     server: Process | None = None
     agent: Process | None = None
     token: str = ""
@@ -113,6 +114,7 @@ class Cluster:
             "--grpc",
             self.grpc,
             **({"WINDLASS_DATABASE_URL": self.database_url} if self.database_url else {}),
+            **self.environment,
         )
         found = await self.server.says(_SERVES)
         self.http, self.grpc = found[1], found[2]
@@ -133,6 +135,7 @@ class Cluster:
             "--hide-paths",
             str(self.directory / "data"),
             WINDLASS_JOIN_TOKEN=join_token,
+            **self.environment,
         )
         await self.agent.says("connected")
 
