@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import uvloop
 
@@ -80,8 +81,10 @@ async def _new_admin_key(settings: config.ServerConfig) -> int:
 
     database = await open_database(settings.effective_database_url)
     try:
-        pepper = load_secrets(settings.data_dir, settings.secret_key).api_key_pepper
-        made = await bootstrap.rotate_admin_key(database, SystemClock(), pepper, settings.data_dir)
+        secrets = load_secrets(settings.data_dir, settings.secret_key.get_secret_value())
+        made = await bootstrap.rotate_admin_key(
+            database, SystemClock(), secrets.api_key_pepper, settings.data_dir
+        )
     except WindlassError as error:
         raise BadConfiguration(error.message) from None
     finally:
@@ -90,8 +93,15 @@ async def _new_admin_key(settings: config.ServerConfig) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses what it does not know in one line, like everything else that is refused here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_CONFIGURATION, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="windlass server",
         description="Run the windlass control plane: gateway, services and scheduler.",
         epilog=_EPILOG,

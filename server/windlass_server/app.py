@@ -129,7 +129,7 @@ class App:
         # Ground: time, names, secrets, state, objects.
         clock = SystemClock()
         ids = IdSource(clock)
-        secrets = load_secrets(config.data_dir, config.secret_key)
+        secrets = load_secrets(config.data_dir, config.secret_key.get_secret_value())
         page_tokens = PageTokens(secrets.page_token_key)
         logs = LogStore(config.data_dir / "logs")
         admin_key = await bootstrap.bootstrap(

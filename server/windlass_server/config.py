@@ -3,12 +3,22 @@
 Later sources win: defaults, the TOML file, `WINDLASS_*` environment variables, flags.
 """
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
 
 from windlass_server.errors import BadConfiguration
 
@@ -30,6 +40,7 @@ _NOT_OURS = {
     "TOKEN_FILE",
 }
 _OF_AGENTS = "AGENT_"
+_PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^@]*@")
 
 
 class _Section(BaseModel):
@@ -78,7 +89,7 @@ class ServerConfig(_Section):
     max_in_flight: int = Field(default=1000, ge=1)
     heartbeat_seconds: float = Field(default=10.0, gt=0, le=3600)
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
-    secret_key: str = Field(default="", repr=False)
+    secret_key: SecretStr = SecretStr("")
     reflection: bool = True
     pools: tuple[PoolConfig, ...] = ()
 
@@ -90,6 +101,16 @@ class ServerConfig(_Section):
             message = f"{value!r} is not host:port"
             raise ValueError(message)
         return value
+
+    @field_validator("pools", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        # As JSON, in the environment.
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_serializer("database_url")
+    def _without_password(self, value: str) -> str:
+        return _PASSWORD.sub(r"\1:***@", value)
 
     @property
     def effective_database_url(self) -> str:

@@ -41,3 +41,29 @@ def test_the_environment_wins_over_the_file_and_flags_over_both(tmp_path):
     environment = {"WINDLASS_GRPC": "environment:2", "WINDLASS_HTTP": "environment:1"}
     config = load(file, environment, {"http": "flag:1", "grpc": None})
     assert (config.http, config.grpc, config.log_level) == ("flag:1", "environment:2", "debug")
+
+
+def test_pools_can_be_given_by_a_variable():
+    pool = '{"name": "h100", "count": 2, "cpu_millis": 1, "memory_bytes": 1}'
+    (made,) = load(None, {"WINDLASS_POOLS": f"[{pool}]"}, {}).pools
+    assert (made.name, made.count) == ("h100", 2)
+    for bad in ("h100", pool, '[{"name": "h100"}]'):
+        with pytest.raises(BadConfiguration, match="pools"):
+            load(None, {"WINDLASS_POOLS": bad}, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ada:hush@host:5432/db", "postgresql://ada:***@host:5432/db"),
+        ("postgresql+psycopg://:hush@/db?host=/tmp", "postgresql+psycopg://:***@/db?host=/tmp"),
+        ("postgresql://ada@host/db", "postgresql://ada@host/db"),
+        ("sqlite:////var/lib/windlass.db", "sqlite:////var/lib/windlass.db"),
+    ],
+)
+def test_secrets_are_used_and_not_shown(url: str, shown: str):
+    config = load(None, {"WINDLASS_SECRET_KEY": "hush" * 16, "WINDLASS_DATABASE_URL": url}, {})
+    assert config.secret_key.get_secret_value() == "hush" * 16
+    assert config.effective_database_url == url
+    assert shown in config.model_dump_json()
+    assert "hush" not in config.model_dump_json()

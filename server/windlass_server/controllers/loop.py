@@ -5,6 +5,7 @@ not wait for its interval; a lost hint costs time, never correctness.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -40,7 +41,7 @@ class Loop:
         self._rest = rest
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     def wake(self) -> None:
         """Look soon."""
@@ -53,7 +54,7 @@ class Loop:
 
     async def stop(self) -> None:
         """Let the present cycle end, then stop."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._task is not None:
             await self._task
@@ -62,8 +63,9 @@ class Loop:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            await self._wait(self._interval)
-            if self._stopping:
+            await _within(self._interval, self._wake)
+            self._wake.clear()
+            if self._stopping.is_set():
                 return
             began = loop.time()
             try:
@@ -76,13 +78,12 @@ class Loop:
             pause = self._rest * (loop.time() - began)
             if failures:
                 pause = min(_FIRST_PAUSE_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS)
-            if pause > 0 and not self._stopping:
-                await asyncio.sleep(pause)
+            if pause > 0:
+                await _within(pause, self._stopping)
 
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Return when the event comes, or after so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

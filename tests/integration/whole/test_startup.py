@@ -200,6 +200,8 @@ async def test_a_bad_key_or_value_is_refused_wherever_it_stands(tmp_path: Path):
         file.write_text(text)
         assert_refused(await server(*arguments, "--config", file), word)
     assert_refused(await server(*arguments, "--http", "nowhere"), "'nowhere'")
+    assert_refused(await server(*arguments, "--nonsense"), "--nonsense", "--help")
+    assert_refused(await server(*arguments, "--log-level", "loud"), "'loud'")
     assert_refused(await server(*arguments, WINDLASS_NONSENSE="1"), "'nonsense'")
     # The same without asking.
     assert_refused(await server(*arguments[:-1], WINDLASS_NONSENSE="1"), "'nonsense'")
