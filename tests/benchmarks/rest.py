@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
+import httpx
 from rich.console import Console
 
 from tests.benchmarks import settings as aims
@@ -23,6 +25,7 @@ from tests.benchmarks.tools import tool
 
 SCRIPT = Path(__file__).with_name("load.lua")
 MARK = "RESULT "
+PAGE = "/v1/jobs?project=default&page_size=50"
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,39 @@ class Call:
     at_least: float
 
 
-def calls(ids: list[str]) -> list[Call]:
-    """The three calls; each get asks for another job."""
-    some = random.Random(7).sample(ids, min(1000, len(ids)))
-    paths = "\n".join(f"/v1/jobs/{job_id}" for job_id in some) + "\n"
-    page = "/v1/jobs?project=default&page_size=50\n"
+def calls(target: Target, ids: list[str]) -> list[Call]:
+    """The calls. Gets take all jobs in turn; lists the newest page, then any page.
+
+    The newest page alone would flatter whoever keeps what was answered before.
+    """
+    order = random.Random(7)
+    paths = [f"/v1/jobs/{job_id}" for job_id in order.sample(ids, len(ids))]
+    pages = list(page_paths(target))
     submit = f"/v1/jobs\n{json.dumps(JOB, separators=(',', ':'))}"
     return [
-        Call("REST get", "GET", paths, aims.REST_GET),
-        Call("REST list of 50", "GET", page, aims.REST_LIST),
+        Call("REST get", "GET", lines(paths), aims.REST_GET),
+        Call("REST list, newest 50", "GET", lines(pages[:1]), aims.REST_LIST),
+        Call("REST list, any 50", "GET", lines(order.sample(pages, len(pages))), aims.REST_LIST),
         Call("REST submit", "POST", submit, aims.REST_SUBMIT),
     ]
+
+
+def lines(paths: list[str]) -> str:
+    """One path on each line."""
+    return "".join(f"{path}\n" for path in paths)
+
+
+def page_paths(target: Target) -> Iterator[str]:
+    """The path of each page of jobs, found by turning the pages."""
+    path = PAGE
+    headers = {"Authorization": f"Bearer {target.token}"}
+    while True:
+        yield path
+        answer = httpx.get(target.http + path, headers=headers, timeout=30)
+        token = answer.raise_for_status().json()["next_page_token"]
+        if not token:
+            return
+        path = f"{PAGE}&page_token={quote(token, safe='')}"
 
 
 def wrk(target: Target, call: Call, file: Path, connections: int, seconds: int) -> Load:
@@ -73,7 +98,7 @@ def measure_of(
     target: Target, call: Call, settings: Settings, connections: int, directory: Path
 ) -> Measure:
     """How to measure a call on a target, with its warm-up."""
-    file = directory / f"{target.name}-{call.name.replace(' ', '-')}.txt"
+    file = directory / f"{target.name}-{call.name.replace(' ', '-').replace(',', '')}.txt"
     file.write_text(call.content, encoding="ascii")
 
     def measure() -> Load:
@@ -90,7 +115,7 @@ def run(console: Console, settings: Settings) -> Iterator[Comparison]:
     with tempfile.TemporaryDirectory(prefix="windlass-bench-") as name:
         directory = Path(name)
         with windlass_server(directory / "windlass") as ours, peer_rest(directory) as peer:
-            sides = [(target, calls(filled(console, target, settings))) for target in (ours, peer)]
+            sides = [(one, calls(one, filled(console, one, settings))) for one in (ours, peer)]
             for index, call in enumerate(sides[0][1]):
                 for connections in settings.connections:
                     measures = [
