@@ -14,6 +14,8 @@ from tests.support.cluster import Cluster, running_cluster
 from tests.support.own_postgresql import OwnPostgresql, own_postgresql
 
 STOP_SECONDS = 5
+COUNT = 'for i in $(seq 40); do echo "line $i"; sleep 0.1; done'
+WHOLE_OUTPUT = "".join(f"line {number}\n" for number in range(1, 41))
 
 
 @pytest.fixture
@@ -32,8 +34,8 @@ async def cluster(postgresql: OwnPostgresql, tmp_path: Path) -> AsyncIterator[Cl
 async def test_without_its_database_a_server_says_so_and_recovers_when_it_is_back(
     cluster: Cluster, postgresql: OwnPostgresql
 ):
-    job = await cluster.submit("sh", "-c", "echo up; while ! test -e go; do sleep 0.1; done")
-    await cluster.wait_for_output(job.job_id, "up")
+    job = await cluster.submit("sh", "-c", COUNT)
+    await cluster.wait_for_output(job.job_id, "line 2\n")
     async with cluster.rest() as rest:
         await postgresql.stop()
         try:
@@ -51,10 +53,12 @@ async def test_without_its_database_a_server_says_so_and_recovers_when_it_is_bac
             await postgresql.start()
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert (await rest.get("/healthz")).status_code == httpx.codes.OK
-        assert (await rest.get(f"/v1/jobs/{job.job_id}")).json()["status"] == "RUNNING"
     second = await cluster.submit("echo", "second")
     text, end = await cluster.follow(second.job_id)
     assert (text, end.exit_code) == ("second\n", 0)
+    text, end = await cluster.follow(job.job_id)
+    assert (text, end.exit_code) == (WHOLE_OUTPUT, 0)
+    assert (await cluster.get(job.job_id)).attempt == 1
 
 
 async def test_a_server_without_its_database_still_ends_when_told_to(
