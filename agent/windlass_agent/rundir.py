@@ -81,7 +81,10 @@ def write_whole(path: str | Path, content: dict[str, Any], *, durable: bool) -> 
     temporary = f"{target}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(fd, json.dumps(content).encode())
+        rest = memoryview(json.dumps(content).encode())
+        while rest:
+            # A disk that is nearly full takes a part.
+            rest = rest[os.write(fd, rest) :]
         if durable:
             os.fsync(fd)
     finally:

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from dataclasses import asdict, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from windlass_agent import processes, rundir
 from windlass_agent.cgroups import Group, Limits
@@ -23,6 +23,7 @@ from windlass_agent.watch import Ending, Watch
 
 # Bubblewrap and the init of a sandbox count as processes of the group.
 _OWN_PIDS = 2
+_FULL_DISK_PAUSE_SECONDS = 1.0
 
 
 def main(assignment: int, cgroup_bases: dict[str, str]) -> NoReturn:
@@ -158,4 +159,14 @@ class _Shim:
         final = replace(exit_, log_end=self._log.end, end_time_ns=end, message=message)
         with contextlib.suppress(OSError):
             os.unlink(rundir.CONTROL)  # noqa: PTH108
-        rundir.write_whole(rundir.RESULT, asdict(final), durable=True)
+        self._write_result(asdict(final))
+
+    def _write_result(self, result: dict[str, Any]) -> None:
+        """Write how the task ended, however long the disk is full: without it the run counts as lost."""
+        while True:
+            try:
+                rundir.write_whole(rundir.RESULT, result, durable=True)
+            except OSError:
+                time.sleep(_FULL_DISK_PAUSE_SECONDS)
+            else:
+                return

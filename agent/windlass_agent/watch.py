@@ -169,7 +169,8 @@ class Watch:
 
     def _stop(self, cause: Cause, grace: float) -> None:
         self._kill_within(grace)
-        if self.ending.stopped_for is None:
+        # What has ended by itself keeps its own end while its children are waited for.
+        if self.ending.stopped_for is None and self.ending.wait_status is None:
             self.ending.stopped_for = cause
             if self.ending.started:
                 self._terminate()

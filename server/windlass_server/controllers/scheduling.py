@@ -46,10 +46,10 @@ class Scheduling:
         # 1. Take what there is to look at; what comes from now on is the next cycle's.
         new, self._new = self._new, set()
         look_at_all, self._look_at_all = self._look_at_all, False
-        if not (new or look_at_all):
-            return
         try:
-            await self._plan_and_place(None if look_at_all else new)
+            # Without a hint it is the interval that has come: hints get lost, and other servers give
+            # none.
+            await self._plan_and_place(new if new and not look_at_all else None)
         except BaseException:
             self._look_at_all = True
             raise

@@ -108,10 +108,13 @@ class JobLogs:
             job = found
             run_ids = [run.run_id for run in runs]
             start = run_ids.index(reader.run_id) if reader.run_id else 0
-            for run_id in run_ids[start:]:
-                async for message in self._read_run(reader, run_id, wanted.stream):
+            for run in runs[start:]:
+                async for message in self._read_run(reader, run.run_id, wanted.stream):
                     next_heartbeat = loop.time() + HEARTBEAT_SECONDS
                     yield message
+                if wanted.follow and not _has_whole(reader, run):
+                    # Its end may still be on the way though the job has a next run already.
+                    break
             if not wanted.follow or await self._is_whole(job, runs):
                 yield _end(job, reader.cursor)
                 return
@@ -154,6 +157,10 @@ class JobLogs:
                 await news
         except TimeoutError:
             pass
+
+
+def _has_whole(reader: _Reader, run: RunRow) -> bool:
+    return run.log_end is not None and reader.place.position >= run.log_end
 
 
 def _message(reader: _Reader, chunk: frames.Chunk) -> job_pb2.JobLogMessage:

@@ -6,7 +6,8 @@ fifty jobs about as cheap as its one query, and stays right with any number of s
 database is asked each time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.access.policy import Caller, absent, require_object
@@ -19,6 +20,23 @@ from windlass_server.storage.transaction import Transaction
 
 # About 1 KiB each with everything around it.
 _KEPT_JOBS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What a read found.
+
+    Attributes:
+        keys: id and version of each job of the page, in order.
+        known: those whose serialized form was kept already.
+        rows: the others.
+        more: whether there is a next page.
+    """
+
+    keys: Sequence[tuple[str, int]]
+    known: Mapping[tuple[str, int], bytes]
+    rows: Sequence[JobRow]
+    more: bool
 
 
 class JobReader:
@@ -43,30 +61,30 @@ class JobReader:
         size = page_size(size)
         query = f"jobs {wanted}"
         before = self._page_tokens.read(query, token) if token else ""
-        pieces, last = await self._database.read(lambda tx: self._page(tx, wanted, before, size))
-        if last:
-            next_token = self._page_tokens.make(query, last)
+        page = await self._database.read(lambda tx: self._load(tx, wanted, before, size))
+        pieces = self._serialize(page)
+        if page.more:
+            next_token = self._page_tokens.make(query, page.keys[-1][0])
             pieces.append(pb.ListJobsResponse(next_page_token=next_token).SerializeToString())
         return b"".join(pieces)
 
-    def _page(
-        self, tx: Transaction, wanted: JobFilter, before: str, size: int
-    ) -> tuple[list[bytes], str]:
-        """The page's serialized jobs, and the last one's id when there are more."""
+    def _load(self, tx: Transaction, wanted: JobFilter, before: str, size: int) -> _Page:
         heads = tx.jobs.page_of_heads(wanted, before=before, size=size + 1)
-        shown = heads[:size]
-        self._keep(tx, [head for head in shown if (head.job_id, head.version) not in self._kept])
-        pieces = [self._kept[head.job_id, head.version] for head in shown]
-        return pieces, shown[-1].job_id if len(heads) > size else ""
+        keys = [(head.job_id, head.version) for head in heads[:size]]
+        known = {key: kept for key in keys if (kept := self._kept.get(key)) is not None}
+        missing = [job_id for job_id, version in keys if (job_id, version) not in known]
+        rows = tx.jobs.of_ids(missing) if missing else ()
+        return _Page(keys, known, rows, more=len(heads) > size)
 
-    def _keep(self, tx: Transaction, missing: Sequence[JobRow]) -> None:
-        if len(self._kept) + len(missing) > _KEPT_JOBS:
+    def _serialize(self, page: _Page) -> list[bytes]:
+        fresh = {
+            (row.job_id, row.version): pb.ListJobsResponse(jobs=[to_proto(row)]).SerializeToString()
+            for row in page.rows
+        }
+        if len(self._kept) + len(fresh) > _KEPT_JOBS:
             # The oldest half goes; dictionaries keep the order of insertion.
-            self._drop(list(self._kept)[: _KEPT_JOBS // 2])
-        for row in tx.jobs.of_ids([head.job_id for head in missing]) if missing else ():
-            page = pb.ListJobsResponse(jobs=[to_proto(row)])
-            self._kept[row.job_id, row.version] = page.SerializeToString()
-
-    def _drop(self, keys: Iterable[tuple[str, int]]) -> None:
-        for key in keys:
-            del self._kept[key]
+            for key in list(self._kept)[: _KEPT_JOBS // 2]:
+                del self._kept[key]
+        self._kept |= fresh
+        found = {**page.known, **fresh}
+        return [found[key] for key in page.keys]

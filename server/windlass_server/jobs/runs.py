@@ -139,6 +139,10 @@ class RunsService:
             return
         job = tx.jobs.lock(run.job_id)
         assert job is not None
+        # Read again under the lock: the run's end may have come in between.
+        run = tx.runs.get(report.run_id)
+        if run is None or not _is_news(run, node_id, report) or job.run_id != run.run_id:
+            return
         tx.runs.change(run.run_id, state=report.state)
         move(
             tx,
@@ -220,13 +224,13 @@ class RunsService:
         log_end = self._awaiting_log.get(run_id)
         if log_end is None or position < log_end:
             return None
-        del self._awaiting_log[run_id]
 
         def store(tx: Transaction) -> RunRow | None:
             tx.runs.change(run_id, forgotten=True)
             return tx.runs.get(run_id)
 
         run = await self._database.write(store)
+        self._awaiting_log.pop(run_id, None)
         self._logs.wake(run_id)
         if run is None:
             return None

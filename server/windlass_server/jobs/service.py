@@ -130,7 +130,7 @@ class JobsService:
             message = f"cancelled by {who.user}" + (f": {reason}" if reason else "")
             if status is Status.CANCELLING:
                 tx.runs.want_stopped(job.run_id)
-                tx.after_commit(lambda: self._hints.runs_changed(job.node_id))
+            tx.after_commit(lambda: self._hints.runs_changed(job.node_id))
             return move(
                 tx,
                 job,

@@ -3,7 +3,7 @@
 from google.protobuf.message import Message
 
 from windlass.options.v1.options_pb2 import Authz
-from windlass_server.access.policy import ORGANISATION, Caller, PrincipalKind, may, require
+from windlass_server.access.policy import ORGANISATION, Caller, PrincipalKind, may_anywhere, require
 from windlass_server.errors import Denied
 from windlass_server.rpc.call import Call
 from windlass_server.storage import guard
@@ -35,14 +35,10 @@ class Authorisation:
             require(caller, authz.permission, _project(caller, request, authz.project_field))
         elif authz.scope == Authz.ORGANISATION:
             require(caller, authz.permission, ORGANISATION)
-        elif authz.scope == Authz.OBJECT and not _may_somewhere(caller, authz.permission):
+        elif authz.scope == Authz.OBJECT and not may_anywhere(caller, authz.permission):
             message = f"you lack the permission {authz.permission} in every project"
             raise Denied(message, reason="PERMISSION_DENIED", permission=authz.permission)
         guard.decide(caller.user)
-
-
-def _may_somewhere(caller: Caller, permission: str) -> bool:
-    return any(may(caller, permission, project) for project in (ORGANISATION, *caller.roles))
 
 
 def _project(caller: Caller, request: Message, field_path: str) -> str:

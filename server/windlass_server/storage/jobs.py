@@ -130,22 +130,19 @@ class JobStore:
             message = f"job {job_id} was changed by somebody else"
             raise LostRace(message, reason="JOB_CHANGED", job_id=job_id)
 
-    def page(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
-        """The newest `size` jobs older than `before` (a job id; empty: the newest of all)."""
-        return cast("Sequence[JobRow]", self._page(wanted, before, size, heads=False))
-
     def page_of_heads(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
-        """As `page`, but only `job_id` and `version` of each job."""
-        return cast("Sequence[JobRow]", self._page(wanted, before, size, heads=True))
+        """The newest `size` jobs older than `before` (a job id; empty: the newest of all).
+
+        Only `job_id` and `version` of each.
+        """
+        statement = _page_statement(wanted.shape, after_another=bool(before))
+        values = wanted.values() | {"before": before, "size": size}
+        return cast("Sequence[JobRow]", statement.all(self._connection, values))
 
     def of_ids(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
         """Those of these jobs that there are, in no order."""
         query = select(_JOBS).where(_JOBS.c.job_id.in_(job_ids))
         return cast("Sequence[JobRow]", self._connection.execute(query).all())
-
-    def _page(self, wanted: JobFilter, before: str, size: int, *, heads: bool) -> Sequence[Any]:
-        statement = _page_statement(wanted.shape, after_another=bool(before), heads=heads)
-        return statement.all(self._connection, wanted.values() | {"before": before, "size": size})
 
     def queued(self, size: int) -> Sequence[JobRow]:
         """The first `size` jobs of the queue, in its order, with the columns it needs."""
@@ -190,11 +187,10 @@ def _changing(names: tuple[str, ...]) -> Hot:
 
 
 @cache
-def _page_statement(shape: FilterShape, *, after_another: bool, heads: bool) -> Hot:
+def _page_statement(shape: FilterShape, *, after_another: bool) -> Hot:
     """The SELECT of a page for every filter of this shape."""
     jobs = _JOBS.c
-    query = select(jobs.job_id, jobs.version) if heads else select(_JOBS)
-    query = query.where(jobs.project == bindparam("project"))
+    query = select(jobs.job_id, jobs.version).where(jobs.project == bindparam("project"))
     if shape.statuses:
         statuses: list[Any] = [bindparam(f"status_{number}") for number in range(shape.statuses)]
         query = query.where(jobs.status.in_(statuses))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import URL, Connection
@@ -35,6 +35,7 @@ class PostgresqlDatabase:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._writing: set[asyncio.Future[Any]] = set()
 
     @classmethod
     async def open(cls, url: URL) -> "PostgresqlDatabase":
@@ -76,6 +77,13 @@ class PostgresqlDatabase:
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction of its own, again when it loses a race."""
         require_decision()
+        # Shielded: a caller that gives up meanwhile must not part the commit from what follows it.
+        writing = asyncio.ensure_future(self._write(work))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        return await asyncio.shield(writing)
+
+    async def _write(self, work: Work[T]) -> T:
         result, transaction = await self._attempts(work)
         run_hooks(transaction)
         return result
@@ -101,7 +109,8 @@ class PostgresqlDatabase:
                 return await connection.run_sync(run)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Finish what was begun and give the connections back."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
         await asyncio.shield(self._engine.dispose())
 
 

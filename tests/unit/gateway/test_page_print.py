@@ -74,5 +74,5 @@ def test_what_does_not_look_like_an_element_is_left_to_the_decoder(message, valu
 def test_bytes_that_are_no_page_are_refused():
     printer = page_printer(described("jobs.v1.ListJobsResponse"), SCHEMA)
     for message in (b"\x0a\x05a", b"\x0a\x01\xff", b"\xff"):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             printer.print(message)
