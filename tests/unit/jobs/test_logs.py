@@ -1,0 +1,74 @@
+"""Following a job's log over several runs loses nothing, whatever arrives late."""
+
+import asyncio
+
+import pytest
+
+from tests.support.fake_clock import FakeClock
+from tests.support.jobs import job_columns
+from windlass_server.access.policy import Caller, Role
+from windlass_server.hub import EventHub
+from windlass_server.ids import IdSource
+from windlass_server.jobs.logs import JobLogs, LogRequest
+from windlass_server.jobs.states import Status
+from windlass_server.objects import frames
+from windlass_server.objects.logs import LogStore
+from windlass_server.storage.rows import row
+from windlass_server.storage.tables import JobRow, RunRow
+
+ADA = Caller(user="ada", roles={"default": Role.ADMIN})
+_ids = IdSource(FakeClock())
+
+
+class Runs:
+    """The job and its runs as a test sets them."""
+
+    def __init__(self) -> None:
+        self.job = row(JobRow, job_columns(status=int(Status.RUNNING)))
+        self.runs = []
+
+    async def of_job(self, job_id):
+        return self.job, list(self.runs)
+
+    def add(self, log_end=None):
+        self.runs.append(row(RunRow, {"run_id": _ids.new("run"), "log_end": log_end}))
+        return self.runs[-1].run_id
+
+    def end(self, run_id, log_end):
+        self.runs = [
+            row(
+                RunRow,
+                {"run_id": one.run_id, "log_end": log_end if one.run_id == run_id else one.log_end},
+            )
+            for one in self.runs
+        ]
+
+
+@pytest.fixture
+async def logs(tmp_path):
+    store = LogStore(tmp_path)
+    yield store
+    await store.close()
+
+
+async def test_a_follower_stays_with_a_run_until_its_log_is_whole(logs):
+    runs = Runs()
+    first_part, last_part = frames.encode(1, 1, b"a1\n"), frames.encode(1, 2, b"a2\n")
+    second_run = frames.encode(1, 3, b"b1\n")
+    one = runs.add(log_end=len(first_part + last_part))
+    await logs.append(one, 0, first_part)
+    two = runs.add()
+    await logs.append(two, 0, second_run)
+    follow = JobLogs(runs, logs, EventHub()).stream(ADA, runs.job.job_id, LogRequest(follow=True))
+    async with asyncio.timeout(10):
+        assert (await anext(follow)).chunk.text == "a1\n"
+        # The second run's output is there, but must wait for the rest of the first one's.
+        second = asyncio.ensure_future(anext(follow))
+        done, _ = await asyncio.wait({second}, timeout=0.2)
+        assert not done
+        await logs.append(one, len(first_part), last_part)
+        runs.end(two, len(second_run))
+        runs.job = row(JobRow, job_columns(status=int(Status.SUCCEEDED)))
+        rest = [await second, *[message async for message in follow]]
+    assert [message.chunk.text for message in rest] == ["a2\n", "b1\n", ""]
+    assert rest[-1].HasField("end")
