@@ -5,6 +5,7 @@ from protovalidate import Validator, Violation
 
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.rpc.call import Call
+from windlass_server.rpc.times import malformed_times
 
 
 class Validation:
@@ -20,9 +21,9 @@ class Validation:
     def check(self, message: Message) -> None:
         """Check one message, such as each of a client's stream."""
         found = self._validator.collect_violations(message)
-        if not found:
+        violations = (*map(_violation, found), *malformed_times(message))
+        if not violations:
             return
-        violations = tuple(_violation(one) for one in found)
         fields = ", ".join(sorted({violation.field for violation in violations}))
         text = f"the request has {len(violations)} invalid field(s): {fields}"
         raise InvalidInput(text, reason="INVALID_FIELDS", violations=violations)
