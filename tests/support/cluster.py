@@ -17,6 +17,7 @@ import grpc
 import httpx
 from grpc import aio
 
+from windlass.access.v1 import access_service_pb2, access_service_pb2_grpc
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
 from windlass_agent import rundir
@@ -144,6 +145,15 @@ class Cluster:
         request = resources_service_pb2.CreateJoinTokenRequest()
         answer = await stub.CreateJoinToken(request, metadata=self.metadata)
         return str(answer.token)
+
+    async def key_for(self, user: str, project: str, role: str) -> str:
+        """An API key of a user in a project, which is made when there is none."""
+        async with self.rest() as rest:
+            await rest.post("/v1/projects", json={"project": project})
+        stub = access_service_pb2_grpc.AccessServiceStub(self.channel)
+        request = access_service_pb2.CreateApiKeyRequest(user=user, project=project, role=role)
+        answer = await stub.CreateApiKey(request, metadata=self.metadata)
+        return str(answer.secret)
 
     @property
     def channel(self) -> aio.Channel:

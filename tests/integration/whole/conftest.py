@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.databases import Engines, database_url, engines
@@ -26,3 +27,13 @@ async def any_cluster(
     url = "" if request.param == "sqlite" else engines.by_name(request.param).new(migrated=False)
     async with running_cluster(tmp_path, database_url=url) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """One server without an agent for a module's tests, none of which may surprise it."""
+    async with running_cluster(tmp_path_factory.mktemp("server"), agent=False) as running:
+        yield running
+    assert running.server is not None
+    surprises = [line for line in running.server.lines if "unexpected error" in line]
+    assert not surprises, "\n".join(running.server.lines)

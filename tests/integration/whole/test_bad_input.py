@@ -1,34 +1,23 @@
 """Whatever is sent, the answer is a clear 4xx, over REST and over gRPC, and nothing breaks."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
-import pytest_asyncio
 from google.rpc import error_details_pb2
 from grpc import aio
 from grpc_status import rpc_status
 
-from tests.support.cluster import Cluster, running_cluster
-from windlass.access.v1 import access_service_pb2, access_service_pb2_grpc
+from tests.support.cluster import Cluster
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "paths.txt"
 JSON = {"content-type": "application/json"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    """One server without an agent for the whole module."""
-    directory = tmp_path_factory.mktemp("bad-input")
-    async with running_cluster(directory, agent=False) as running:
-        yield running
 
 
 def spec(**fields: Any) -> str:
@@ -247,7 +236,7 @@ async def test_grpc_names_every_wrong_field_too(server: Cluster):
 
 
 async def test_reflection_is_for_administrators(server: Cluster):
-    outsider = await key_for(server, "reflector", "mine", "DEVELOPER")
+    outsider = await server.key_for("reflector", "mine", "DEVELOPER")
     path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
     listing = b"\x3a\x01*"  # list_services
 
@@ -264,7 +253,7 @@ async def test_reflection_is_for_administrators(server: Cluster):
 
 async def test_a_foreign_job_is_the_same_as_none(server: Cluster):
     job = await server.submit("true")
-    outsider = await key_for(server, "eve", "theirs", "ADMIN")
+    outsider = await server.key_for("eve", "theirs", "ADMIN")
     absent = "job-" + "0" * 26
     requests: list[tuple[str, str, Any]] = [
         ("GET", "", None),
@@ -293,7 +282,7 @@ async def test_a_foreign_job_is_the_same_as_none(server: Cluster):
 
 
 async def test_a_viewer_reads_and_does_not_submit(server: Cluster):
-    viewer = await key_for(server, "vera", "watched", "VIEWER")
+    viewer = await server.key_for("vera", "watched", "VIEWER")
     async with server.rest(viewer) as rest:
         assert (await rest.get("/v1/jobs")).status_code == 200
         answer = await rest.post("/v1/jobs", json={"command": ["true"]})
@@ -313,15 +302,6 @@ async def test_a_page_token_is_good_for_its_own_list_alone(server: Cluster):
         assert second["next_page_token"] == ""
         for params in ({"page_token": token}, {"name": "paged", "page_token": token[:-4] + "AAAA"}):
             assert (await rest.get("/v1/jobs", params=params)).status_code == 400
-
-
-async def key_for(server: Cluster, user: str, project: str, role: str) -> str:
-    """An API key of a principal in a project of its own."""
-    async with server.rest() as rest:
-        await rest.post("/v1/projects", json={"project": project})
-    stub = access_service_pb2_grpc.AccessServiceStub(server.channel)
-    request = access_service_pb2.CreateApiKeyRequest(user=user, project=project, role=role)  # type: ignore[arg-type]
-    return str((await stub.CreateApiKey(request, metadata=server.metadata)).secret)
 
 
 def violated(answer: httpx.Response) -> set[str]:
