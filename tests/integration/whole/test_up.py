@@ -92,7 +92,7 @@ async def test_interrupted_it_leaves_no_process_and_its_task_is_queued_again(up:
         job_id = answer.json()["job_id"]
     await up.wait_for_output(job_id, "up")
     running = psutil.Process(up.up.pid).children(recursive=True)
-    assert "sleep" in {process.name() for process in running}
+    assert "sh" in {process.name() for process in running}
 
     assert await up.up.kill(signal.SIGINT) == 0
 
