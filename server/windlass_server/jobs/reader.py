@@ -18,8 +18,13 @@ from windlass_server.storage.jobs import JobFilter
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
 
-# About 1 KiB each with everything around it.
+# About 1 KiB each with everything around it; larger ones than these bytes are not kept.
 _KEPT_JOBS = 20_000
+_KEPT_JOB_BYTES = 4096
+# What a gRPC client takes by default is 4 MiB, and a job can have more than one: a page ends here.
+_PAGE_BYTES = 3 << 20
+# Jobs that are read at a time, so that a page of large ones is not held whole to be cut.
+_CHUNK = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class _Page:
     Attributes:
         keys: id and version of each job of the page, in order.
         known: those whose serialized form was kept already.
-        rows: the others.
+        rows: of the others.
         more: whether there is a next page.
     """
 
@@ -72,9 +77,13 @@ class JobReader:
         heads = tx.jobs.page_of_heads(wanted, before=before, size=size + 1)
         keys = [(head.job_id, head.version) for head in heads[:size]]
         known = {key: kept for key in keys if (kept := self._kept.get(key)) is not None}
-        missing = [job_id for job_id, version in keys if (job_id, version) not in known]
-        rows = tx.jobs.of_ids(missing) if missing else ()
-        return _Page(keys, known, rows, more=len(heads) > size)
+        rows = _rows(tx, [job_id for job_id, version in keys if (job_id, version) not in known])
+        sizes = {key: len(kept) for key, kept in known.items()} | {
+            (row.job_id, row.version): _most_bytes(row) for row in rows
+        }
+        shown = _that_fit(keys, sizes)
+        rows = [row for row in rows if (row.job_id, row.version) in shown]
+        return _Page(list(shown), known, rows, more=len(heads) > len(shown))
 
     def _serialize(self, page: _Page) -> list[bytes]:
         fresh = {
@@ -85,6 +94,39 @@ class JobReader:
             # The oldest half goes; dictionaries keep the order of insertion.
             for key in list(self._kept)[: _KEPT_JOBS // 2]:
                 del self._kept[key]
-        self._kept |= fresh
+        self._kept |= {key: one for key, one in fresh.items() if len(one) <= _KEPT_JOB_BYTES}
         found = {**page.known, **fresh}
         return [found[key] for key in page.keys]
+
+
+def _rows(tx: Transaction, job_ids: Sequence[str]) -> list[JobRow]:
+    """The rows of these jobs, in chunks of their order, until they are more than a page takes."""
+    rows: list[JobRow] = []
+    size = 0
+    for start in range(0, len(job_ids), _CHUNK):
+        chunk = tx.jobs.of_ids(job_ids[start : start + _CHUNK])
+        rows += chunk
+        size += sum(map(_most_bytes, chunk))
+        if size > _PAGE_BYTES:
+            break
+    return rows
+
+
+def _most_bytes(row: JobRow) -> int:
+    """At least what the serialized job takes."""
+    texts = 4 * len(row.status_message) + 2 * len(row.gpu_uuids)
+    return len(row.spec) + len(row.isolation) + texts + 512
+
+
+def _that_fit(
+    keys: Sequence[tuple[str, int]], sizes: Mapping[tuple[str, int], int]
+) -> dict[tuple[str, int], None]:
+    """The first keys whose jobs make no more than a page, at least one; those without size do not."""
+    shown: dict[tuple[str, int], None] = {}
+    left = _PAGE_BYTES
+    for key in keys:
+        left -= sizes.get(key, _PAGE_BYTES)
+        if left < 0 and shown:
+            break
+        shown[key] = None
+    return shown

@@ -218,6 +218,8 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         full.grace_period.seconds = rules.DEFAULT_GRACE_SECONDS
     full.resources.cpu_millis = full.resources.cpu_millis or rules.DEFAULT_CPU_MILLIS
     full.resources.memory_bytes = full.resources.memory_bytes or rules.DEFAULT_MEMORY_BYTES
+    # No rule bounds what the contract does not know, and nobody would ever read it.
+    full.DiscardUnknownFields()
     return full
 
 
