@@ -16,6 +16,7 @@ MAX_COMMAND_BYTES = 128 * 1024
 MAX_ENVIRONMENT_BYTES = 1024 * 1024
 # A job that its nodes keep losing is given up at this attempt.
 MAX_ATTEMPTS = 5
+_MAX_DETAIL = 1024
 
 
 def size_violations(command: list[str], variables: dict[str, str]) -> tuple[FieldViolation, ...]:
@@ -37,7 +38,12 @@ def size_violations(command: list[str], variables: dict[str, str]) -> tuple[Fiel
 def default_name(program: str) -> str:
     """A job's name when it was given none: the program without its directory, printable."""
     name = PurePosixPath(program).name or program
-    return "".join(char if char.isprintable() else "?" for char in name)[:128]
+    return printable(name)[:128]
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for each character that cannot be shown, NUL above all."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,10 @@ def ending(
         cause: name of a `RunExit.Cause`.
         exit_code: what the command returned, if it did.
         exit_signal: the signal that ended it, if one did.
-        detail: what the node says about it.
+        detail: what the node says about it, of which only what can be stored and shown is used.
         attempt: which run of the job this was, from 1.
     """
+    detail = printable(detail)[:_MAX_DETAIL]
     if cause in _INFRASTRUCTURE:
         words = detail or _INFRASTRUCTURE[cause]
         if attempt < MAX_ATTEMPTS:

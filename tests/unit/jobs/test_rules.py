@@ -61,3 +61,10 @@ def test_an_environment_may_have_a_mebibyte_in_all_and_no_more():
     value = "x" * 65_000
     (violation,) = rules.size_violations(["true"], {f"V{n}": value for n in range(17)})
     assert violation.field == "job.environment.variables"
+
+
+@pytest.mark.parametrize("cause", ["BAD_COMMAND", "LOST"])
+def test_what_a_node_says_of_an_end_is_cut_to_what_can_be_stored_and_shown(cause):
+    ended = rules.ending(cause, None, None, "no \0 such\nprogram" + "x" * 5_000_000, attempt=1)
+    assert ended.message.startswith("no ? such?program")
+    assert len(ended.message) == 1024
