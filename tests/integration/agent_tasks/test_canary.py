@@ -56,7 +56,7 @@ def test_a_sandbox_that_does_not_contain_is_not_believed(monkeypatch, tmp_path):
     monkeypatch.setattr(sandbox, "PRIVATE", ("/var/tmp", "/run", "/mnt", "/dev"))
     reasons: list[str] = []
     canary._strongest(tmp_path, reasons)
-    assert any("secret seen" in reason for reason in reasons)
+    assert any("secret seen" in reason for reason in reasons), reasons
 
 
 def test_canaries_leave_nothing_behind(tmp_path):
