@@ -1,6 +1,8 @@
 """Whatever is sent, the answer is a clear 4xx, over REST and over gRPC, and nothing breaks."""
 
+import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,68 @@ def golden_routes() -> list[tuple[str, str, str]]:
     return routes
 
 
+async def test_nul_and_what_is_not_utf_8_are_refused_in_every_variable_of_every_path(
+    server: Cluster,
+):
+    lines = [line.split() for line in GOLDEN.read_text().splitlines()]
+    served = [(line[0], line[1]) for line in lines if line[3] == "served" and "{" in line[1]]
+    assert len(served) >= 6
+    async with server.rest() as rest:
+        for method, path in served:
+            for bad in ("%00", "a%00b", "%FF", "%ED%A0%80", "x" * 200):
+                target = re.sub(r"{\w+}", bad, path)
+                body = b'{"action":"CANCEL"}' if path.endswith("/status") else None
+                answer = await rest.request(method, target, content=body)
+                assert answer.status_code == 400, (method, target, answer.text)
+                assert_well_formed(answer)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"x-request-id": "a b\tc"}, 200),
+        ({"x-request-id": b"\xff"}, 200),
+        ({"x-request-id": "x" * 5000}, 200),
+        ({"x-request-timeout": "NaN"}, 400),
+        ({"x-request-timeout": "-1"}, 400),
+        ({"grpc-timeout": "99999999H"}, 200),
+        ({"grpc-timeout": "1e400"}, 400),
+        ({"accept": b"\xff;q=NaN"}, 200),
+        ({"content-type": "application/json; charset=utf-16"}, 200),
+        ({"last-event-id": b"\xff"}, 200),
+    ],
+    ids=str,
+)
+async def test_odd_headers_are_passed_over_or_refused(
+    server: Cluster, headers: dict[str, str | bytes], status: int
+):
+    async with server.rest() as rest:
+        answer = await rest.get("/v1/jobs", headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == status, answer.text
+    assert answer.headers["x-request-id"].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("gzip", gzip.compress(b" " * 50_000_000), 413),
+        ("gzip", gzip.compress(b"{}")[:-4], 400),
+        ("gzip", b"{}", 400),
+        ("br", b"{}", 415),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), 415),
+    ],
+    ids=["a bomb", "cut off", "none", "brotli", "twice"],
+)
+async def test_a_bad_encoding_of_a_body_is_refused(
+    server: Cluster, encoding: str, body: bytes, status: int
+):
+    async with server.rest() as rest:
+        headers = JSON | {"content-encoding": encoding}
+        answer = await rest.post("/v1/jobs", content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert_well_formed(answer)
+
+
 async def test_without_a_credential_only_health_and_the_trade_for_a_token_answer(server: Cluster):
     open_to_all = {"/v1/system/health", "/healthz", "/v1/auth/token"}
     async with server.rest(token="") as rest:
@@ -286,8 +350,10 @@ async def test_a_viewer_reads_and_does_not_submit(server: Cluster):
     async with server.rest(viewer) as rest:
         assert (await rest.get("/v1/jobs")).status_code == 200
         answer = await rest.post("/v1/jobs", json={"command": ["true"]})
-    assert answer.status_code == 403
-    assert answer.json()["details"][0]["reason"] == "PERMISSION_DENIED"
+        assert answer.status_code == 403
+        assert answer.json()["details"][0]["reason"] == "PERMISSION_DENIED"
+        assert (await rest.post("/v1/projects", json={"project": "more"})).status_code == 403
+        assert (await rest.get("/v1/apiKeys")).status_code == 403
 
 
 async def test_a_page_token_is_good_for_its_own_list_alone(server: Cluster):
@@ -302,6 +368,10 @@ async def test_a_page_token_is_good_for_its_own_list_alone(server: Cluster):
         assert second["next_page_token"] == ""
         for params in ({"page_token": token}, {"name": "paged", "page_token": token[:-4] + "AAAA"}):
             assert (await rest.get("/v1/jobs", params=params)).status_code == 400
+        job_id = first["jobs"][0]["job_id"]
+        for path in (f"/v1/jobs/{job_id}/events", "/v1/resources/nodes", "/v1/projects"):
+            refused = await rest.get(path, params={"page_token": token})
+            assert (refused.status_code, violated(refused)) == (400, {"page_token"}), path
 
 
 def violated(answer: httpx.Response) -> set[str]:
