@@ -6,12 +6,13 @@ refuses look alike: `google.rpc.Status` as JSON.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
-from windlass_server.gateway.body import ClientGone, Receive, read_body
+from windlass_server.gateway.body import Receive, read_body
 from windlass_server.gateway.dispatch import Dispatcher, OutgoingCall, RpcFailure
 from windlass_server.gateway.errors import (
     INTERNAL,
@@ -26,7 +27,13 @@ from windlass_server.gateway.exchange import Exchange
 from windlass_server.gateway.headers import RequestHeaders, read_headers, timeout
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
-from windlass_server.gateway.streams import Pump, ServerSentEvents, Sink, choose_format
+from windlass_server.gateway.streams import (
+    ClientGone,
+    Pump,
+    ServerSentEvents,
+    Sink,
+    choose_format,
+)
 from windlass_server.gateway.table import build_table
 from windlass_server.gateway.transcoder import Binding, Transcoder
 
@@ -110,7 +117,8 @@ class Gateway:
         except Exception as error:
             answer = self._failed(error)
             if not exchange.started:
-                await exchange.answer(answer.status, answer.headers, answer.body)
+                with contextlib.suppress(OSError):  # when the client is gone
+                    await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _serve(self, exchange: Exchange) -> None:
         headers = read_headers(exchange.scope["headers"])

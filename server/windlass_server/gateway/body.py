@@ -15,10 +15,6 @@ _GZIP = 16 + zlib.MAX_WBITS
 _DROPPED_BYTES = 64 << 20
 
 
-class ClientGone(Exception):
-    """The client closed the connection; nobody waits for the answer."""
-
-
 async def read_body(
     receive: Receive, headers: RequestHeaders, http_version: str, limit: int
 ) -> bytes:
@@ -31,8 +27,8 @@ async def read_body(
         limit: most bytes, as sent and as inflated.
 
     Raises:
-        Refusal: 413 beyond the limit, 415 for a content type or encoding that is not taken.
-        ClientGone: the client left before the end.
+        Refusal: 413 beyond the limit, 415 for a content type or encoding that is not taken, 400 for a
+            body that breaks off.
     """
     others = headers.others
     length = others.get("content_length")
@@ -62,7 +58,9 @@ async def _receive_all(receive: Receive, limit: int) -> bytes:
     while more:
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            # The client may listen still: to the server malformed chunks are the same as a client
+            # that left.
+            raise bad_request("MALFORMED_BODY", "the body breaks off, or its chunks are malformed")
         chunk = message.get("body", b"")
         size += len(chunk)
         if size <= limit:

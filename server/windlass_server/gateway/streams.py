@@ -12,11 +12,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from windlass_server.gateway.body import ClientGone, Receive
+from windlass_server.gateway.body import Receive
 from windlass_server.gateway.errors import UNAVAILABLE, Refusal
 from windlass_server.gateway.transcoder import StreamItem
 
 RETRY_MILLISECONDS = 2000
+
+
+class ClientGone(Exception):
+    """The client closed the connection; nobody waits for the answer."""
 
 
 class Format(Protocol):

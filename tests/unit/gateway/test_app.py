@@ -359,7 +359,7 @@ async def test_http_2_bodies_come_without_framing_headers(sample_set, dispatcher
     assert thing.FromString(dispatcher.calls[0][1]).text == "x"
 
 
-async def test_a_client_that_leaves_during_its_body_gets_no_answer(client, dispatcher):
+async def test_a_body_that_breaks_off_is_refused(client, dispatcher):
     client.gone.set()
     headers = {"content-length": "5"}
     answer = await client._run(
@@ -375,7 +375,8 @@ async def test_a_client_that_leaves_during_its_body_gets_no_answer(client, dispa
         },
         [],
     )
-    assert answer.status == 0
+    assert answer.status == 400
+    assert b"MALFORMED_BODY" in answer.body
     assert dispatcher.calls == []
 
 

@@ -80,6 +80,30 @@ async def test_bodies_are_read_and_limited(base, http, chunked):
         assert answer.status_code == status
 
 
+@pytest.mark.parametrize("body", [b"zz\r\n{}\r\n", b"-1\r\n\r\n"])
+async def test_malformed_chunks_are_refused(base, body):
+    host, port = base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = "PUT /v1/things/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(head.encode() + body)
+    async with asyncio.timeout(5):
+        status_line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert status_line.split()[1] == b"400"
+
+
+async def test_a_client_that_leaves_does_not_hurt_the_next(base, http):
+    host, port = base.removeprefix("http://").split(":")
+    for sent in (b"", b"{}"):
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = b"PUT /v1/things/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        writer.write(head + sent)
+        writer.close()
+        await writer.wait_closed()
+    assert (await http.get(f"{base}/v1/things/a")).status_code == 200
+
+
 async def test_two_credentials_are_refused(base, http):
     headers = [("authorization", "Bearer a"), ("authorization", "Bearer b")]
     answer = await http.get(f"{base}/v1/things/a", headers=headers)
