@@ -1,54 +1,82 @@
-"""The jobs API in this process, behind the real call chain, for a caller who may do everything."""
+"""The jobs API in this process, on a test's database: gRPC bytes in and out, through the pipeline."""
 
-from types import MappingProxyType
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from tests.support.fake_clock import FakeClock
-from windlass_server.access.policy import Caller, Role
+from tests.support.access import Access, start_access
+from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
+from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import Hints, JobsService
+from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.cluster import Cluster
+from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.call import Call
 from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.methods import served_methods
 from windlass_server.rpc.pipeline import Pipeline
+from windlass_server.rpc.request_id import RequestId
 from windlass_server.rpc.validation import Validation
 from windlass_server.storage.engine import Database
+from windlass_server.storage.guard import acting_as
 
 SERVICE = "windlass.jobs.v1.JobsService"
-ADA = Caller(user="ada", default_project="default", roles=MappingProxyType({"default": Role.ADMIN}))
+M = TypeVar("M", bound=Message)
 
 
-class _AsAda:
-    async def __call__(self, call: Call, request: Message | None) -> None:
-        call.authenticated = ADA
-
-
+@dataclass
 class JobsApi:
-    """Calls methods of the jobs service as bytes, as both front ends do."""
+    """A client of the pipeline.
 
-    def __init__(self, database: Database, logs: JobLogs) -> None:
-        clock = FakeClock()
-        tokens = PageTokens(b"k" * 32)
-        cluster = Cluster(database, (), lambda _node, _gpu: True)
-        hints = Hints(job_queued=lambda _job: None, runs_changed=lambda _node: None)
-        jobs = JobsService(database, cluster, clock, IdSource(clock), tokens, hints)
-        validation = Validation()
-        self._pipeline = Pipeline(
-            served_methods({SERVICE: JobsRpc(jobs, JobReader(database, tokens), logs)}),
-            before_parsing=[_AsAda()],
-            after_parsing=[Authorisation(), validation],
-            draining=Draining(),
-            validation=validation,
-        )
+    Attributes:
+        queued: the ids of the jobs that the scheduler was told of.
+    """
 
-    async def call(self, method: str, request: Message) -> bytes:
-        """The serialized answer; raises CallFailed."""
-        found = self._pipeline.methods[f"/{SERVICE}/{method}"]
-        return await self._pipeline.unary(Call(found, {}), request.SerializeToString())
+    pipeline: Pipeline
+    access: Access
+    logs: LogStore
+    queued: list[str] = field(default_factory=list)
+
+    async def call(self, method: str, request: Message, answer: type[M]) -> M:
+        """Call as the administrator; raises `CallFailed`."""
+        return answer.FromString(await self.call_bytes(method, request.SerializeToString()))
+
+    async def call_bytes(self, method: str, request: bytes) -> bytes:
+        """The same with serialized messages."""
+        metadata = {"authorization": [f"Bearer {self.access.admin_key}"]}
+        call = Call(method=self.pipeline.methods[f"/{SERVICE}/{method}"], metadata=metadata)
+        return await self.pipeline.unary(call, request)
+
+
+async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
+    """Set the database up and build what serves jobs."""
+    with acting_as("test"):
+        access = await start_access(database, folder)
+    clock, ids = access.clock, IdSource(access.clock)
+    tokens = PageTokens(access.secrets.page_token_key)
+    logs = LogStore(folder / "logs")
+    queued: list[str] = []
+    runs = RunsService(
+        database, logs, clock, ids, capacity_freed=lambda: None, runs_changed=lambda _node_id: None
+    )
+    cluster = Cluster(database, (), lambda _node_id, _uuid: True)
+    hints = Hints(queued.append, lambda _node_id: None)
+    jobs = JobsService(database, cluster, clock, ids, tokens, hints)
+    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, EventHub()))
+    validation = Validation()
+    pipeline = Pipeline(
+        served_methods({SERVICE: rpc}),
+        before_parsing=[RequestId(), Authentication(access.authenticator)],
+        after_parsing=[Authorisation(), validation],
+        validation=validation,
+        draining=Draining(),
+    )
+    return JobsApi(pipeline, access, logs, queued)
