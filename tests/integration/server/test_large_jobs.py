@@ -1,25 +1,14 @@
 """Jobs as large as they are accepted do not break the lists that they are in."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
-from tests.support.jobs_api import JobsApi, start_jobs_api
+from tests.support.jobs_api import JobsApi
 from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
-from windlass_server.storage.engine import Database
 
 # What a gRPC client takes by default.
 CLIENT_BYTES = 4 * 1024 * 1024
 VARIABLES = {f"V{number}": "x" * 130_000 for number in range(8)}
-
-
-@pytest.fixture
-async def api(database: Database, tmp_path: Path) -> AsyncIterator[JobsApi]:
-    started = await start_jobs_api(database, tmp_path)
-    yield started
-    await started.logs.close()
 
 
 async def submit_large(api: JobsApi) -> str:
