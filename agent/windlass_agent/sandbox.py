@@ -93,9 +93,10 @@ def arguments(intent: Intent, work: str, *, what: int, status: int) -> list[str]
         mounts += ["--perms", "1777", "--tmpfs", path]
     for path in _RESOLVERS:
         mounts += ["--ro-bind-try", path, path]
-    mounts += _hide(setup.hidden_paths)
     for path in setup.shared_paths:
         mounts += ["--bind-try", path, path]
+    # After the shared folders: what is hidden stays so inside of them too.
+    mounts += _hide(setup.hidden_paths)
     mounts += ["--bind", work, work]
     for path in setup.hidden_paths:
         if _within(work, [path]) and not _within(path, PRIVATE):
