@@ -131,7 +131,7 @@ class App:
         ids = IdSource(clock)
         secrets = load_secrets(config.data_dir, config.secret_key.get_secret_value())
         page_tokens = PageTokens(secrets.page_token_key)
-        logs = LogStore(config.data_dir / "logs")
+        logs = LogStore(data_dir.folder("logs"))
         admin_key = await bootstrap.bootstrap(
             database, clock, secrets.api_key_pepper, config.data_dir
         )

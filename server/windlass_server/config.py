@@ -40,7 +40,8 @@ _NOT_OURS = {
     "TOKEN_FILE",
 }
 _OF_AGENTS = "AGENT_"
-_PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^@]*@")
+# In a URL: behind the user, or as an option such as `password` or `sslpassword`.
+_PASSWORD = re.compile(r"((?<=://)[^:@/]*:)[^@]*(?=@)|([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 
 
 class _Section(BaseModel):
@@ -110,7 +111,7 @@ class ServerConfig(_Section):
 
     @field_serializer("database_url")
     def _without_password(self, value: str) -> str:
-        return _PASSWORD.sub(r"\1:***@", value)
+        return _PASSWORD.sub(r"\1\2***", value)
 
     @property
     def effective_database_url(self) -> str:

@@ -29,6 +29,16 @@ class DataDir:
             message = f"another windlass server runs on the data directory {path}"
             raise BadConfiguration(message) from None
 
+    def folder(self, name: str) -> Path:
+        """A folder within, made when it is missing; BadConfiguration when that cannot be."""
+        path = self.path / name
+        try:
+            path.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            message = f"cannot use {path}: {error.strerror}"
+            raise BadConfiguration(message) from None
+        return path
+
     def close(self) -> None:
         """Let another server have it."""
         os.close(self._lock)

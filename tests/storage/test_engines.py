@@ -275,6 +275,9 @@ async def test_closing_commits_what_waits(engines: Engines) -> None:
         ("mysql://host/db", "windlass knows sqlite and postgresql"),
         ("sqlite://", "needs a file"),
         ("sqlite:////nowhere/at/all.db", "unable to open"),
+        ("sqlite:////tmp/windlass.db?mode=ro", "the database url has mode"),
+        ("postgresql://host:port/db", "not a URL"),
+        ("postgresql://127.0.0.1:1/db?password=secret", "cannot open the database"),
         ("postgresql://user:secret@127.0.0.1:1/db", "cannot open the database"),
     ],
 )

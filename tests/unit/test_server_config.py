@@ -58,6 +58,8 @@ def test_pools_can_be_given_by_a_variable():
         ("postgresql://ada:hush@host:5432/db", "postgresql://ada:***@host:5432/db"),
         ("postgresql+psycopg://:hush@/db?host=/tmp", "postgresql+psycopg://:***@/db?host=/tmp"),
         ("postgresql://ada@host/db", "postgresql://ada@host/db"),
+        ("postgresql://h/db?password=hush&x=1", "postgresql://h/db?password=***&x=1"),
+        ("postgresql://a:hush@h/db?x=1&sslPassword=hush", "a:***@h/db?x=1&sslPassword=***"),
         ("sqlite:////var/lib/windlass.db", "sqlite:////var/lib/windlass.db"),
     ],
 )

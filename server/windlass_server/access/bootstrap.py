@@ -52,7 +52,7 @@ async def bootstrap(database: Database, clock: Clock, pepper: bytes, data_dir: P
         staged = _stage(path, secret)
         try:
             if await database.write(lambda tx: _found(tx, secret, pepper, clock.now())):
-                private_files.publish(staged, path)
+                _publish(staged, path)
                 return AdminKey(path, made=True)
         finally:
             staged.unlink(missing_ok=True)
@@ -85,7 +85,7 @@ async def rotate_admin_key(
     try:
         with acting_as("bootstrap"):
             await database.write(rotate)
-        private_files.publish(staged, path)
+        _publish(staged, path)
     finally:
         staged.unlink(missing_ok=True)
     return AdminKey(path, made=True)
@@ -120,8 +120,18 @@ def _stage(path: Path, secret: api_keys.Secret) -> Path:
     try:
         return private_files.stage(path, secret.text() + "\n")
     except OSError as error:
-        message = f"cannot write the administrator's key to {path}: {error.strerror}"
-        raise BadConfiguration(message) from None
+        raise _unwritable(path, error) from None
+
+
+def _publish(staged: Path, path: Path) -> None:
+    try:
+        private_files.publish(staged, path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> BadConfiguration:
+    return BadConfiguration(f"cannot write the administrator's key to {path}: {error.strerror}")
 
 
 async def _check(database: Database, pepper: bytes, path: Path) -> AdminKey:

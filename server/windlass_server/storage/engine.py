@@ -44,7 +44,7 @@ async def open_database(url: str) -> Database:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         message = "database url is not a URL such as sqlite:///windlass.db or postgresql://…"
         raise BadConfiguration(message) from None
     backend = parsed.get_backend_name()
@@ -53,6 +53,9 @@ async def open_database(url: str) -> Database:
 
         if not parsed.database or parsed.database == ":memory:":
             message = "sqlite needs a file: sqlite:///path/to/windlass.db"
+            raise BadConfiguration(message)
+        if parsed.query:
+            message = f"sqlite takes no options; the database url has {', '.join(parsed.query)}"
             raise BadConfiguration(message)
         return await SqliteDatabase.open(Path(parsed.database))
     if backend == "postgresql":

@@ -59,7 +59,8 @@ class PostgresqlDatabase:
             if not isinstance(error, DBAPIError):
                 raise
             reason = " ".join(str(error.orig).split())
-            where = url.render_as_string(hide_password=True)
+            # Options may hold a password too.
+            where = url.set(query={}).render_as_string(hide_password=True)
             message = f"cannot open the database {where}: {reason}"
             raise BadConfiguration(message) from None
         return cls(engine)

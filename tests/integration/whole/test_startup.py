@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -156,6 +157,25 @@ async def test_a_directory_that_cannot_be_is_refused(tmp_path: Path):
     assert_refused(ended, "cannot use the data directory", str(tmp_path / "file" / "data"))
 
 
+@pytest.mark.parametrize(
+    "name", ["admin.token", "logs", "secret.key", "server.lock", "windlass.db"]
+)
+async def test_a_directory_in_which_something_else_is_in_the_way_is_refused(
+    name: str, tmp_path: Path
+):
+    in_the_way = tmp_path / name
+    in_the_way.touch() if name == "logs" else in_the_way.mkdir()
+    assert_refused(await server(*anywhere(tmp_path)), str(tmp_path))
+
+
+async def test_a_database_of_a_newer_windlass_is_refused(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "windlass.db") as newer:
+        newer.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        newer.execute("INSERT INTO alembic_version VALUES ('9999')")
+    newer.close()
+    assert_refused(await server(*anywhere(tmp_path)), "the database is at revision 9999")
+
+
 async def test_a_second_server_on_the_same_directory_is_refused(tmp_path: Path):
     async with running_cluster(tmp_path, agent=False) as cluster:
         ended = await server(*anywhere(tmp_path / "data"))
@@ -176,6 +196,7 @@ async def test_a_secret_that_others_can_read_is_refused(tmp_path: Path):
     [
         ("mysql://host/windlass", "'mysql'"),
         ("nonsense", "is not a URL"),
+        ("postgresql://host:port/windlass", "is not a URL"),
         ("postgresql://user:hush@127.0.0.1:{closed}/windlass", "cannot open the database"),
         ("sqlite:///{tmp}/text", "cannot open the database"),
         ("sqlite:///{tmp}/folder", "cannot open the database"),
