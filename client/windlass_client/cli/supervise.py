@@ -1,6 +1,7 @@
 """Keeping a child process alive until it is told to end, or refuses its configuration."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from windlass_client.errors import WindlassError
 T = TypeVar("T")
 
 EXIT_CONFIGURATION = 2
+
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Child:
     """One supervised process.
 
     It runs in a session of its own, so that a Ctrl-C of the terminal reaches only us and the order
-    of the ends is ours; its own `--die-with-parent` ends it when we are killed.
+    of the ends is ours; its own `--die-with-parent` ends it when we are killed, and until it has come
+    to that the kernel does.
 
     Args:
         name: for people.
@@ -127,6 +131,7 @@ class Child:
             stdout=self._output,
             stderr=self._output,
             start_new_session=True,
+            preexec_fn=_killed_with_parent(),
         )
         if self._stopping.is_set():
             self._signal(signal.SIGTERM)
@@ -143,6 +148,25 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
             os.kill(self._process.pid, number)
+
+
+def _killed_with_parent() -> Callable[[], None] | None:
+    """What a child of this process does first: ask the kernel to kill it when this one ends.
+
+    That holds beyond exec, until the program asks for a gentler signal; without it, a program would
+    run on whose parent was killed while it started. It runs between fork and exec, so it only calls
+    what was looked up before.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl, getppid, parent = ctypes.CDLL(None).prctl, os.getppid, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if getppid() != parent:
+            os._exit(1)
+
+    return ask
 
 
 def watch_without_threads() -> None:

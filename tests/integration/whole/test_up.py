@@ -128,6 +128,14 @@ async def test_killed_it_takes_server_and_agent_along_but_no_task(up: Up):
     assert (await up.get(job.job_id)).attempt == 1
 
 
+async def test_killed_while_its_server_starts_it_leaves_none(up: Up):
+    await up.launch()
+    while not (starting := up.processes("-m windlass_server ")):
+        pass
+    os.kill(up.up.pid, signal.SIGKILL)
+    await up.all_gone(starting)
+
+
 async def test_children_that_are_killed_are_started_again(up: Up):
     await up.start()
     job = await up.submit("sh", "-c", COUNT)
