@@ -43,6 +43,10 @@ class InvalidInput(WindlassError):
         self.violations = violations
 
 
+class Cancelled(WindlassError):
+    """Whoever called does not want the answer any more."""
+
+
 class Unauthenticated(WindlassError):
     """There is no credential, or it is not good."""
 

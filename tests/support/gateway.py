@@ -106,6 +106,21 @@ class FakeDispatcher:
         self.streams.append(self._play())
         return self.streams[-1]
 
+    async def client_stream(self, call: OutgoingCall, requests: AsyncIterator[bytes]) -> bytes:
+        self.calls.extend([(call, request) async for request in requests])
+        call.response_metadata.update(self.response_metadata)
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.calls[-1][1] if self.reply is None else self.reply
+
+    async def bidi_stream(
+        self, call: OutgoingCall, requests: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        call.response_metadata.update(self.response_metadata)
+        async for request in requests:
+            self.calls.append((call, request))
+            yield request
+
     async def _play(self) -> AsyncIterator[bytes]:
         try:
             for step in self.stream_script:

@@ -14,7 +14,8 @@ class OutgoingCall:
         metadata: lower-case ASCII metadata names and their values.
         peer: the caller's address, `host:port`; empty when unknown.
         timeout: seconds until the caller gives up; None when it set no deadline.
-        response_metadata: filled by the dispatcher with what the answer's headers shall carry.
+        response_metadata: filled by the dispatcher with what the answer's headers shall carry; of a
+            stream, before its first message.
     """
 
     method: str
@@ -43,4 +44,14 @@ class Dispatcher(Protocol):
 
     def stream(self, call: OutgoingCall, request: bytes) -> AsyncIterator[bytes]:
         """Answer a server-streaming call; closing the iterator cancels it."""
+        ...
+
+    async def client_stream(self, call: OutgoingCall, requests: AsyncIterator[bytes]) -> bytes:
+        """Answer a client-streaming call; an error of `requests` cancels it and is raised here."""
+        ...
+
+    def bidi_stream(
+        self, call: OutgoingCall, requests: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """Answer a stream with a stream; closing the iterator cancels it, as does an error above."""
         ...

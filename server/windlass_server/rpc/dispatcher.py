@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from windlass_server.errors import Cancelled
 from windlass_server.gateway.dispatch import OutgoingCall, RpcFailure
 from windlass_server.rpc.call import Call, Method
 from windlass_server.rpc.pipeline import CallFailed, Pipeline
@@ -35,6 +36,30 @@ class InProcessDispatcher:
         except CallFailed as failure:
             raise _failure(failure) from None
 
+    async def client_stream(self, call: OutgoingCall, requests: AsyncIterator[bytes]) -> bytes:
+        """Answer a client-streaming call; raises `RpcFailure`, or what `requests` raised."""
+        ours = _call(self._pipeline.methods[call.method], call)
+        source = _Source(requests)
+        try:
+            return await self._pipeline.client_stream(ours, source.messages())
+        except CallFailed as failure:
+            raise source.failed or _failure(failure) from None
+        finally:
+            call.response_metadata.update(ours.response_metadata)
+
+    async def bidi_stream(
+        self, call: OutgoingCall, requests: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """Answer a stream with a stream; raises `RpcFailure`, or what `requests` raised."""
+        ours = _call(self._pipeline.methods[call.method], call)
+        ours.response_metadata = call.response_metadata
+        source = _Source(requests)
+        try:
+            async for answer in self._pipeline.bidi_stream(ours, source.messages()):
+                yield answer
+        except CallFailed as failure:
+            raise source.failed or _failure(failure) from None
+
     async def authenticate(self, call: OutgoingCall) -> None:
         """Find out who calls, also where no method is; raises `RpcFailure` for a stranger."""
         ours = _call(self._pipeline.methods.get(call.method, self._unrouted), call)
@@ -44,6 +69,23 @@ class InProcessDispatcher:
             raise _failure(failure) from None
         finally:
             call.response_metadata.update(ours.response_metadata)
+
+
+class _Source:
+    """A client's stream that remembers why it broke off: the gateway's refusal, not our failure."""
+
+    def __init__(self, requests: AsyncIterator[bytes]) -> None:
+        self._requests = requests
+        self.failed: Exception | None = None
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """The messages; a failure of the client's becomes an error of ours."""
+        try:
+            async for request in self._requests:
+                yield request
+        except Exception as error:
+            self.failed = error
+            raise Cancelled("the request breaks off", reason="REQUEST_BROKE_OFF") from None
 
 
 def _call(method: Method, call: OutgoingCall) -> Call:

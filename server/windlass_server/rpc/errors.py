@@ -13,6 +13,7 @@ from windlass_server import errors
 DOMAIN = "windlass"
 
 CODES: dict[type[errors.WindlassError], StatusCode] = {
+    errors.Cancelled: StatusCode.CANCELLED,
     errors.InvalidInput: StatusCode.INVALID_ARGUMENT,
     errors.Unauthenticated: StatusCode.UNAUTHENTICATED,
     errors.Denied: StatusCode.PERMISSION_DENIED,

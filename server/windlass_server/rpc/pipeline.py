@@ -86,13 +86,27 @@ class Pipeline:
             for finalize in call.finalizers:
                 finalize()
 
+    async def client_stream(self, call: Call, requests: AsyncIterator[bytes]) -> bytes:
+        """Answer a client's stream; raises `CallFailed`."""
+        try:
+            await self._admit_stream(call)
+            async with asyncio.timeout(call.timeout):
+                answer: Message = await call.method.handler(
+                    self._messages(call.method, requests), call
+                )
+            return answer.SerializeToString()
+        except Exception as error:
+            raise CallFailed(to_status(error, call.request_id)) from None
+        finally:
+            for finalize in call.finalizers:
+                finalize()
+
     async def bidi_stream(
         self, call: Call, requests: AsyncIterator[bytes]
     ) -> AsyncGenerator[bytes]:
         """Answer a stream with a stream; raises `CallFailed`."""
         try:
-            for interceptor in (*self._before_parsing, *self._after_parsing):
-                await interceptor(call, None)
+            await self._admit_stream(call)
             messages = self._messages(call.method, requests)
             async with aclosing(self._answers(call, messages)) as answers:
                 async for answer in answers:
@@ -121,6 +135,10 @@ class Pipeline:
         for interceptor in self._after_parsing:
             await interceptor(call, message)
         return message
+
+    async def _admit_stream(self, call: Call) -> None:
+        for interceptor in (*self._before_parsing, *self._after_parsing):
+            await interceptor(call, None)
 
     async def _answers(self, call: Call, request: object) -> AsyncGenerator[bytes]:
         decision = guard.require_decision()

@@ -78,8 +78,10 @@ class GrpcServer:
 
 
 def _handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
-    if method.client_streaming:
+    if method.client_streaming and method.server_streaming:
         return _bidi_handler(pipeline, method)
+    if method.client_streaming:
+        return _client_stream_handler(pipeline, method)
     if method.server_streaming:
         return _server_stream_handler(pipeline, method)
     return _unary_handler(pipeline, method)
@@ -111,6 +113,21 @@ def _server_stream_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethod
             await _abort(context, call, failure)
 
     return grpc.unary_stream_rpc_method_handler(answer)
+
+
+def _client_stream_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+    async def answer(
+        requests: AsyncIterator[bytes], context: aio.ServicerContext[bytes, bytes]
+    ) -> bytes:
+        call = _call(method, context)
+        try:
+            answer = await pipeline.client_stream(call, requests)
+        except CallFailed as failure:
+            await _abort(context, call, failure)
+        context.set_trailing_metadata(tuple(call.response_metadata.items()))
+        return answer
+
+    return grpc.stream_unary_rpc_method_handler(answer)
 
 
 def _bidi_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
