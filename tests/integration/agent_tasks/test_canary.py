@@ -1,12 +1,14 @@
 import json
 import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
 import windlass_agent
-from windlass_agent import canary, sandbox
+from windlass_agent import canary
 from windlass_agent.run_types import Isolation, Level
 
 NOBODY = 65534
@@ -43,20 +45,55 @@ def test_this_machine_says_why_where_something_is_missing(machine: Isolation):
     assert whole == (machine.degraded_reason == "")
 
 
-def test_without_bubblewrap_the_next_level_is_found_and_the_reason_told(monkeypatch, tmp_path):
-    reasons: list[str] = []
-    monkeypatch.setattr(sandbox, "BWRAP", "/no/such/bwrap")
-    assert canary._strongest(tmp_path, reasons) < Level.SANDBOX
-    assert "sandbox is not possible" in reasons[0]
-    assert "/no/such/bwrap" in reasons[0] or "No such file" in reasons[0]
+def trial(change: str, folder: Path) -> tuple[Level, str]:
+    """The strongest level found on a changed machine, and why no stronger one.
+
+    In a process of its own, as the agent does it: the threads of others, such as gRPC's, do not
+    survive a fork, and say so where the canary listens for its child.
+    """
+    script = f"""
+import json, sys
+from pathlib import Path
+from windlass_agent import canary, sandbox
+{change}
+reasons = []
+print(json.dumps([canary._strongest(Path(sys.argv[1]), reasons), "; ".join(reasons)]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, check=True
+    )
+    level, reasons = json.loads(done.stdout)
+    return Level(level), reasons
 
 
-def test_a_sandbox_that_does_not_contain_is_not_believed(monkeypatch, tmp_path):
-    monkeypatch.setattr(sandbox, "_hide", lambda _: [])
-    monkeypatch.setattr(sandbox, "PRIVATE", ("/var/tmp", "/run", "/mnt", "/dev"))
-    reasons: list[str] = []
-    canary._strongest(tmp_path, reasons)
-    assert any("secret seen" in reason for reason in reasons), reasons
+def test_without_bubblewrap_the_next_level_is_found_and_the_reason_told(tmp_path):
+    level, reasons = trial("sandbox.BWRAP = '/no/such/bwrap'", tmp_path)
+    assert level < Level.SANDBOX
+    assert "sandbox is not possible" in reasons
+    assert "/no/such/bwrap" in reasons or "No such file" in reasons
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_sandbox_that_does_not_contain_is_not_believed(tmp_path):
+    change = """
+sandbox._hide = lambda _: []
+sandbox.PRIVATE = ("/var/tmp", "/run", "/mnt", "/dev")
+"""
+    level, reasons = trial(change, tmp_path)
+    assert level < Level.SANDBOX
+    assert "secret seen" in reasons
+
+
+def test_a_process_with_threads_must_not_try(tmp_path):
+    asleep = threading.Event()
+    thread = threading.Thread(target=asleep.wait)
+    thread.start()
+    try:
+        with pytest.raises(RuntimeError, match="threads"):
+            canary.prove(tmp_path)
+    finally:
+        asleep.set()
+        thread.join()
 
 
 def test_canaries_leave_nothing_behind(tmp_path):
