@@ -1,5 +1,6 @@
 """One HTTP request and its answer, over ASGI."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import quote
@@ -87,20 +88,26 @@ class Exchange:
         """The headers that the dispatcher gave; the caller's own request id when it gave none."""
         given = self.call.response_metadata
         headers = [
-            (name.encode("ascii"), value.encode("latin-1"))
+            (name.encode("ascii"), _header_value(value))
             for name, value in given.items()
             if _sendable(name, value)
         ]
         if "x-request-id" not in given and "x-request-id" in self.call.metadata:
-            headers.append((b"x-request-id", self.call.metadata["x-request-id"].encode("ascii")))
+            headers.append((b"x-request-id", _header_value(self.call.metadata["x-request-id"])))
         return headers
 
 
-def _sendable(name: str, value: str) -> bool:
+def _sendable(name: str, value: str | bytes) -> bool:
     """Whether response metadata can be a header and is not the transport's own."""
-    if name in _RESERVED or name.startswith(("grpc-", ":")) or name.endswith("-bin"):
+    if not name.isascii() or name in _RESERVED or name.startswith(("grpc-", ":")):
         return False
-    return name.isascii() and value.isascii() and value.isprintable()
+    if isinstance(value, bytes):
+        return name.endswith("-bin")
+    return not name.endswith("-bin") and value.isascii() and value.isprintable()
+
+
+def _header_value(value: str | bytes) -> bytes:
+    return b64encode(value) if isinstance(value, bytes) else value.encode("ascii")
 
 
 def _peer(client: Any) -> str:

@@ -89,7 +89,7 @@ class _Source:
 
 
 def _call(method: Method, call: OutgoingCall) -> Call:
-    metadata = {name: (value,) for name, value in call.metadata.items()}
+    metadata = {name: (value,) for name, value in call.metadata.items() if isinstance(value, str)}
     return Call(method=method, metadata=metadata, peer=call.peer, timeout=call.timeout)
 
 
