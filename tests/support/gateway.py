@@ -213,7 +213,7 @@ class AsgiClient:
             "method": method,
             "path": path,
             "raw_path": path.encode("utf-8", "surrogateescape"),
-            "query_string": query.encode("ascii"),
+            "query_string": query.encode("utf-8", "surrogateescape"),
             "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in pairs],
             "client": client,
         }

@@ -135,7 +135,7 @@ class Gateway:
         body = await read_body(
             exchange.receive, headers, exchange.scope["http_version"], self._max_body_bytes
         )
-        query = exchange.scope["query_string"].decode("latin-1")
+        query = exchange.query
         if binding.streaming:
             await self._stream(exchange, headers, binding, values, query, body)
             return

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from windlass_server.gateway.body import Receive
 from windlass_server.gateway.dispatch import OutgoingCall
+from windlass_server.gateway.errors import bad_request
 
 _JSON = (b"content-type", b"application/json")
 # Names that describe the message on the wire: HTTP's to set, never the dispatcher's.
@@ -41,6 +42,14 @@ class Exchange:
         if raw is None:
             return quote(self.scope["path"], safe="/:@!$&'()*+,;=~")
         return raw.decode("utf-8")
+
+    @property
+    def query(self) -> str:
+        """The query as it was sent; raises Refusal when it is not UTF-8."""
+        try:
+            return str(self.scope["query_string"], "utf-8")
+        except UnicodeDecodeError:
+            raise bad_request("MALFORMED_QUERY", "the query is not valid UTF-8") from None
 
     async def answer(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
