@@ -312,6 +312,11 @@ async def test_nobody_but_its_owner_reads_a_new_sqlite_file_or_what_lies_beside_
     database = await SqliteDatabase.open(tmp_path / "windlass.db")
     with acting_as("test"):
         await database.write(lambda tx: found(tx, "a"))
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    modes = modes_in(tmp_path)
     await database.close()
     assert modes == dict.fromkeys(("windlass.db", "windlass.db-wal", "windlass.db-shm"), 0o600)
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    """Who may do what with each file, as chmod numbers it."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
