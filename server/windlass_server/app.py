@@ -49,7 +49,7 @@ from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.dispatcher import InProcessDispatcher
 from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.health import Health
-from windlass_server.rpc.limits import Limits
+from windlass_server.rpc.limits import CallerLimits, Limits
 from windlass_server.rpc.methods import served_methods
 from windlass_server.rpc.pipeline import Pipeline
 from windlass_server.rpc.reflection import reflection_method
@@ -224,6 +224,7 @@ class App:
                 RequestId(),
                 Limits(config.max_in_flight),
                 Authentication(authenticator),
+                CallerLimits(config.max_calls_per_caller, config.max_streams_per_caller),
             ],
             after_parsing=[Authorisation(), validation],
             validation=validation,
