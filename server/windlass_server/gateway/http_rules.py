@@ -74,8 +74,6 @@ def _method_rules(
     service: DescService, name: str, rule: Any, method: DescMethod | None
 ) -> Iterator[HttpRule]:
     rpc = f"{service.type_name}/{name}"
-    if method is not None and method.method_kind not in ("unary", "server_streaming"):
-        raise RuleError(f"{rpc}: a method with a client stream has no HTTP binding")
     for binding in (rule, *rule.additional_bindings):
         if binding is not rule and binding.additional_bindings:
             raise RuleError(f"{rpc}: additional bindings do not nest")

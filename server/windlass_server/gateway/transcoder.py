@@ -42,12 +42,14 @@ class Binding:
     Attributes:
         rpc: `package.Service/Method`.
         grpc_method: the name that the dispatcher takes, `/package.Service/Method`.
+        client_streams: whether the request is a stream of messages.
         streaming: whether the server streams its answer.
         takes_body: whether the rule has a body.
     """
 
     rpc: str
     grpc_method: str
+    client_streams: bool
     streaming: bool
     takes_body: bool
     _registry: Registry
@@ -83,10 +85,11 @@ class Binding:
             message[self._cursor_in.field] = resume_after
         if values:
             self._path.bind(message, values)
-        try:
-            return message.to_binary()
-        except PARSE_ERRORS as error:
-            raise bad_request("INVALID_FIELD_VALUE", f"a value is out of range: {error}") from None
+        return _serialized(message)
+
+    def element(self, body: bytes) -> bytes:
+        """Make a later message of a client's stream, of its body alone; raises Refusal."""
+        return _serialized(self._read(body))
 
     def response(self, message: bytes) -> str:
         """The JSON of a response message; raises ValueError when it is none."""
@@ -160,7 +163,8 @@ class Transcoder:
         return Binding(
             rpc=rule.rpc,
             grpc_method=f"/{rule.rpc}",
-            streaming=method.method_kind == "server_streaming",
+            client_streams=method.method_kind in ("client_streaming", "bidi_streaming"),
+            streaming=method.method_kind in ("server_streaming", "bidi_streaming"),
             takes_body=rule.body != "",
             _registry=self.registry,
             _request=request,
@@ -190,3 +194,10 @@ class Transcoder:
         if info is None or info.shape is not Shape.ONE or info.oneof is not None:
             return None
         return info if str(getattr(info.value, "name", "")) == "STRING" else None
+
+
+def _serialized(message: Message) -> bytes:
+    try:
+        return message.to_binary()
+    except PARSE_ERRORS as error:
+        raise bad_request("INVALID_FIELD_VALUE", f"a value is out of range: {error}") from None
