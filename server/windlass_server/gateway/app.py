@@ -25,6 +25,7 @@ from windlass_server.gateway.errors import (
 )
 from windlass_server.gateway.exchange import Exchange
 from windlass_server.gateway.headers import read_headers, timeout
+from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
 from windlass_server.gateway.streamed_calls import StreamedCalls, StreamLimits
@@ -53,6 +54,7 @@ class Gateway:
         planned_extension: full name of the service option that lists planned routes; they answer
             501 by the name of their RPC.
         domain: domain of the `ErrorInfo` in the gateway's own errors.
+        json_style: how answers and errors look as JSON.
         authenticate: called for every request as soon as its method is known, or known to be none,
             so that nothing of a caller without credentials is read, and it learns nothing of what
             there is; refuses by `RpcFailure`.
@@ -75,16 +77,17 @@ class Gateway:
         dispatcher: Dispatcher,
         planned_extension: str | None = None,
         domain: str = "windlass",
+        json_style: JsonStyle = DEFAULT_STYLE,
         authenticate: Authenticate | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         max_upload_bytes: int | None = None,
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        transcoder = Transcoder(descriptor_set)
+        transcoder = Transcoder(descriptor_set, json_style)
         table = build_table(transcoder, services, planned_extension)
         self._router = table.router
-        self._errors = ErrorRenderer(transcoder.registry, domain)
+        self._errors = ErrorRenderer(transcoder.registry, domain, json_style)
         self._dispatcher = dispatcher
         self._authenticate_caller = authenticate
         self._max_body_bytes = max_body_bytes
