@@ -18,6 +18,7 @@ from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle, print_m
 CANCELLED = 1
 UNKNOWN = 2
 INVALID_ARGUMENT = 3
+DEADLINE_EXCEEDED = 4
 NOT_FOUND = 5
 RESOURCE_EXHAUSTED = 8
 UNIMPLEMENTED = 12

@@ -22,7 +22,7 @@ class StreamLimits:
 
     Attributes:
         max_message_bytes: largest message of a client's stream, as JSON and serialized; largest body
-            of a call that does not stream its request.
+            of a call that does not stream its request. More where a method says so.
         max_upload_bytes: most bytes of a client's stream, all of it together; None means any number.
         heartbeat_s: seconds of silence after which a server's stream gives a sign of life.
     """
@@ -95,8 +95,8 @@ class StreamedCalls:
 
     async def _out(self, request: _Request) -> None:
         exchange, headers, binding = request.exchange, request.headers, request.binding
-        version, limit = exchange.scope["http_version"], self._limits.max_message_bytes
-        body = await read_body(exchange.receive, headers, version, limit)
+        limit = binding.limits.body_bytes(self._limits.max_message_bytes)
+        body = await read_body(exchange.receive, headers, exchange.scope["http_version"], limit)
         last_id = headers.others.get("last_event_id", "")
         form = choose_format(headers.others.get("accept", ""))
         resume_after = last_id if isinstance(form, ServerSentEvents) else ""
@@ -122,7 +122,7 @@ class StreamedCalls:
             request.query,
             request.headers,
             body,
-            limits.max_message_bytes,
+            request.binding.limits.body_bytes(limits.max_message_bytes),
         )
 
     async def _send(

@@ -25,6 +25,7 @@ from windlass_server.gateway.json_print import (
     print_field,
     print_message,
 )
+from windlass_server.gateway.limits import MethodLimits, read_limits
 from windlass_server.gateway.page_print import PagePrinter, page_printer
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
@@ -51,6 +52,7 @@ class Binding:
         client_streams: whether the request is a stream of messages.
         streaming: whether the server streams its answer.
         takes_body: whether the rule has a body.
+        limits: what a call may cost.
     """
 
     rpc: str
@@ -58,6 +60,7 @@ class Binding:
     client_streams: bool
     streaming: bool
     takes_body: bool
+    limits: MethodLimits
     _registry: Registry
     _style: JsonStyle
     _request: DescMessage
@@ -146,16 +149,23 @@ class Transcoder:
     Args:
         descriptor_set: a serialized `google.protobuf.FileDescriptorSet` with all imports.
         style: how answers look as JSON.
+        limits_extension: full name of the method option that holds its limits; see `limits`.
 
     Raises:
         ValueError: the descriptor set is none, or not complete.
     """
 
-    def __init__(self, descriptor_set: bytes, style: JsonStyle = DEFAULT_STYLE) -> None:
+    def __init__(
+        self,
+        descriptor_set: bytes,
+        style: JsonStyle = DEFAULT_STYLE,
+        limits_extension: str | None = None,
+    ) -> None:
         self.registry = FileDescriptorSet.from_binary(descriptor_set).to_registry()
         self._schema = Schema(self.registry)
         self._json = JsonReader(self._schema)
         self._style = style
+        self._limits_extension = limits_extension
 
     def compile(self, rule: HttpRule, method: DescMethod, template: Template) -> Binding:
         """Compile a rule of a method that is served.
@@ -178,6 +188,7 @@ class Transcoder:
             client_streams=method.method_kind in ("client_streaming", "bidi_streaming"),
             streaming=method.method_kind in ("server_streaming", "bidi_streaming"),
             takes_body=rule.body != "",
+            limits=read_limits(self.registry, method, self._limits_extension),
             _registry=self.registry,
             _style=self._style,
             _request=request,
