@@ -12,7 +12,7 @@ IMAGE := gen/windlass.binpb
 ARGS ?=
 
 .PHONY: help up demo test test-quick check static format-check lint types layers protos-check bench \
-	protos golden format constraints packages bench-packages clean
+	protos format constraints packages bench-packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -56,13 +56,10 @@ bench: $(INSTALLED) packages bench-packages ## measure beside the peers; takes a
 protos: $(INSTALLED) ## generate gen/ from protos/
 	$(BIN)/python protos/generate.py
 
-golden: $(INSTALLED) ## write what tests/golden/ holds of the contract
-	$(BIN)/python -m tests.support.golden
-
 format: $(INSTALLED) ## format the code and the protos
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
-	$(BIN)/buf format --write protos
+	$(BIN)/buf format --write . --path protos
 
 constraints: ## pin the newest versions that pyproject.toml allows in constraints.txt
 	rm -rf build/constraints

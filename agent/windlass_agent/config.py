@@ -22,6 +22,7 @@ _LABEL_KEY = re.compile(r"[a-z0-9A-Z](?:[a-z0-9A-Z._/-]{0,61}[a-z0-9A-Z])?")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)")
 _LEVELS = ("debug", "info", "warning", "error")
 _MAX_GPUS = 1024
+_MAX_LABELS = 64
 
 
 class ConfigError(Exception):
@@ -116,8 +117,11 @@ def _labels(value: Any) -> dict[str, str]:
     if isinstance(value, list):
         value = dict(_label(str(part)) for part in value)
     for key, label in value.items():
-        if not isinstance(label, str) or not _LABEL_KEY.fullmatch(key) or len(label) > 63:
+        good = isinstance(label, str) and label.isprintable() and len(label) <= 63
+        if not good or not _LABEL_KEY.fullmatch(key):
             raise ValueError(f"{key!r} = {label!r} is not a label (at most 63 letters each)")
+    if len(value) > _MAX_LABELS:
+        raise ValueError(f"a node has at most {_MAX_LABELS} labels")
     return dict(value)
 
 

@@ -166,7 +166,8 @@ class DesiredRuns:
             await self._apply(directive)
         except (BadRunId, OSError, ValueError) as error:
             _log.exception("cannot do what the server wants", run_id=run_id)
-            if directive.want == pb.RunDirective.RUNNING:
+            # A run without a proper id could not be reported either.
+            if directive.want == pb.RunDirective.RUNNING and not isinstance(error, BadRunId):
                 self._never_began[run_id] = self._failed(directive, error)
         self._applied[run_id] = (directive.epoch, directive.generation)
         if run_id not in self._unwanted:

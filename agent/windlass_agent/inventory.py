@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from windlass.agents.v1 import agent_pb2 as pb
+from windlass_agent.bounds import MAX_CPU_MILLIS, MAX_WATTS, amount, number, text
 from windlass_agent.config import AgentConfig
 from windlass_agent.gpu.device import GpuDevice, GpuProvider
 from windlass_agent.run_types import Isolation
@@ -20,17 +21,17 @@ _NO_LIMIT = 1 << 60
 def inventory_of(
     config: AgentConfig, gpus: GpuProvider, isolation: Isolation, agent_version: str
 ) -> pb.Inventory:
-    """The node, for Join and for each Hello. Amounts are what is left for jobs, never negative."""
+    """The node, for Join and for each Hello. Amounts are what is left for jobs."""
     cpu = config.cpu_millis if config.cpu_millis is not None else available_cpu_millis()
     memory = config.memory_bytes if config.memory_bytes is not None else available_memory_bytes()
     return pb.Inventory(
-        hostname=socket.gethostname(),
+        hostname=text(socket.gethostname()),
         boot_id=boot_id(),
         agent_version=agent_version,
-        cpu_millis=max(0, cpu - config.reserve_cpu_millis),
-        memory_bytes=max(0, memory - config.reserve_memory_bytes),
+        cpu_millis=amount(cpu - config.reserve_cpu_millis, MAX_CPU_MILLIS),
+        memory_bytes=amount(memory - config.reserve_memory_bytes),
         gpus=[_gpu(device) for device in gpus.devices()],
-        gpu_driver_version=gpus.driver_version,
+        gpu_driver_version=text(gpus.driver_version),
         isolation=isolation_of(isolation),
         labels=config.labels,
     )
@@ -66,10 +67,10 @@ def _gpu(device: GpuDevice) -> pb.GpuDevice:
     return pb.GpuDevice(
         uuid=device.uuid,
         index=device.index,
-        model=device.model,
+        model=text(device.model),
         gpu_type=device.gpu_type,
-        memory_total_bytes=device.memory_total_bytes,
-        power_limit_watts=device.power_limit_watts,
+        memory_total_bytes=amount(device.memory_total_bytes),
+        power_limit_watts=number(device.power_limit_watts, MAX_WATTS),
     )
 
 

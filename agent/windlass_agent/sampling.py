@@ -10,6 +10,13 @@ from typing import Protocol
 import psutil
 
 from windlass.agents.v1 import agent_pb2 as pb
+from windlass_agent.bounds import (
+    MAX_GPU_PROCESSES,
+    MAX_PROCESS_NAME,
+    MAX_SERIES,
+    amount,
+    text,
+)
 from windlass_agent.clock import Clock
 from windlass_agent.gpu.device import GpuProcess, GpuProvider, GpuSample
 from windlass_agent.run_types import Phase, RunState, RunUsage
@@ -68,8 +75,10 @@ class Sampler:
         return pb.SampleBatch(
             base_time_nanos=reading.time_nanos,
             time_deltas_nanos=[0],
-            series=series,
-            gpu_processes=[self._attributed(process) for process in reading.processes],
+            series=series[:MAX_SERIES],
+            gpu_processes=[
+                self._attributed(process) for process in reading.processes[:MAX_GPU_PROCESSES]
+            ],
         )
 
     def close(self) -> None:
@@ -102,9 +111,9 @@ class Sampler:
         return pb.GpuProcessSample(
             gpu_uuid=process.uuid,
             pid=process.pid,
-            memory_used_bytes=process.memory_used_bytes,
+            memory_used_bytes=amount(process.memory_used_bytes),
             run_id=self._runs.run_of_pid(process.pid),
-            name=process.name,
+            name=text(process.name, MAX_PROCESS_NAME),
         )
 
 

@@ -5,7 +5,7 @@ with Hello, the full truth, so nothing needs to survive from the session before 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import grpc
 import grpc.aio
@@ -13,6 +13,7 @@ import structlog
 
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
+from windlass_agent.bounds import MAX_HELLO_RUN_BYTES, MAX_HELLO_RUNS
 from windlass_agent.clock import Clock
 from windlass_agent.desired import DesiredRuns
 from windlass_agent.identity import Identity
@@ -55,6 +56,12 @@ class Outbox:
         else:
             self._reports[report.run_id] = report
         self._filled.set()
+
+    def put_all(self, reports: Sequence[pb.RunReport]) -> None:
+        """Keeps what a Hello did not take, on top of the limit."""
+        self._limit += len(reports)
+        for report in reports:
+            self.put(report)
 
     def put_beat(self) -> None:
         """Asks for a heartbeat, after what waits already."""
@@ -135,11 +142,19 @@ class ControlSession:
         self._synced = False
 
     def hello(self, inventory: pb.Inventory) -> pb.AgentMessage:
-        """The first message: everything that this node knows."""
+        """The first message: everything that this node knows.
+
+        What it has no room for is put in the outbox, which is sent behind it.
+        """
         runs = self._desired.truth()
         self._told = {run.run_id for run in runs}
+        runs.sort(key=lambda run: run.state == pb.RunReport.EXITED)
+        fitting = _that_fit(runs)
+        self.outbox.put_all(runs[fitting:])
         return pb.AgentMessage(
-            hello=pb.Hello(protocol_version=PROTOCOL_VERSION, inventory=inventory, runs=runs)
+            hello=pb.Hello(
+                protocol_version=PROTOCOL_VERSION, inventory=inventory, runs=runs[:fitting]
+            )
         )
 
     def on(self, message: pb.ServerMessage, now: float) -> None:
@@ -279,6 +294,16 @@ class ControlLink:
             raise StreamLostError("the server did not answer Hello") from None
         assert session.pulse is not None
         return session.pulse
+
+
+def _that_fit(reports: Sequence[pb.RunReport]) -> int:
+    """How many of the first reports one Hello can carry."""
+    room = MAX_HELLO_RUN_BYTES
+    for count, report in enumerate(reports[:MAX_HELLO_RUNS]):
+        room -= report.ByteSize() + 8  # its tag and length
+        if room < 0:
+            return count
+    return min(len(reports), MAX_HELLO_RUNS)
 
 
 def _request(message: pb.AgentMessage) -> agents_service_pb2.OpenSessionRequest:

@@ -6,6 +6,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.types.v1 import types_pb2
+from windlass_agent.bounds import MAX_DETAIL, text
 from windlass_agent.run_types import Isolation, Level, RunExit, RunRequest, RunState
 
 _DEFAULT_CPU_MILLIS = 1000
@@ -36,7 +37,7 @@ def _exit_of(end: RunExit) -> pb.RunExit:
         exit_signal=end.exit_signal,
         end_time=_time(end.end_time_ns),
         log_end=end.log_end,
-        message=end.message,
+        message=text(end.message, MAX_DETAIL),
     )
 
 
@@ -46,7 +47,7 @@ def isolation_of(isolation: Isolation) -> types_pb2.Isolation:
         level=types_pb2.Isolation.Level.Name(isolation.level),
         cgroup_limits=isolation.cgroup_limits,
         cgroup_version=isolation.cgroup_version,
-        degraded_reason=isolation.degraded_reason,
+        degraded_reason=text(isolation.degraded_reason, MAX_DETAIL),
     )
 
 

@@ -142,18 +142,6 @@ async def test_a_known_key_without_a_good_token_gets_nothing(world: World) -> No
             await world.membership.join(token, KEY, an_inventory())
 
 
-async def test_an_inventory_that_cannot_be_uses_no_token_up(world: World) -> None:
-    token = await world.token()
-    bad = an_inventory(cpu_millis=-1)
-    with pytest.raises(InvalidInput) as refused:
-        await world.membership.join(token, KEY, bad)
-    assert [one.field for one in refused.value.violations] == ["inventory.cpu_millis"]
-    node_id = await world.membership.join(token, KEY, an_inventory())
-    with pytest.raises(InvalidInput):
-        await world.membership.hello(node_id, bad)
-    assert (await world.node(node_id)).status == node_pb2.Node.UNREACHABLE
-
-
 async def test_a_node_that_says_hello_is_ready_and_one_that_is_lost_is_not(world: World) -> None:
     node_id = await world.joined()
     world.clock.advance(5)

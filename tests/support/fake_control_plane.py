@@ -1,7 +1,7 @@
 """A server for agents, scripted by the test: a real gRPC server on loopback, a store in memory.
 
-It checks tokens for real and keeps logs as the contract says; what it is told to do wrong (refuse,
-end streams, keep acknowledgements back) it does on purpose.
+It checks tokens and the rules of the contract for real and keeps logs as it says; what it is told to
+do wrong (refuse, end streams, keep acknowledgements back) it does on purpose.
 """
 
 import asyncio
@@ -14,10 +14,13 @@ import grpc.aio
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf import duration_pb2
+from google.protobuf.message import Message
 
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2 as service_pb
 from windlass.agents.v1 import agents_service_pb2_grpc as service_grpc
+from windlass_server.errors import InvalidInput
+from windlass_server.rpc.validation import Validation
 
 NODE_ID = "node-01jh0000000000000000000000"
 
@@ -105,6 +108,7 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         self.keys: dict[str, bytes] = {}
         self.refuse: grpc.StatusCode | None = None
         self.refused = asyncio.Event()
+        self.violations: list[str] = []
         self.sessions: asyncio.Queue[FakeSession] = asyncio.Queue()
         self.logs: dict[str, bytearray] = {}
         self.batches: list[pb.LogBatch] = []
@@ -116,6 +120,7 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         self.telemetry_streams = 0
         self.changed = asyncio.Condition()
         self._telemetry_writes: asyncio.Queue[pb.TelemetryReply | None] | None = None
+        self._validation = Validation()
         self._server = grpc.aio.server()
         self.port = 0
 
@@ -162,6 +167,11 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
             await self.changed.wait_for(lambda: len(self.logs.get(run_id, b"")) >= length)
         return bytes(self.logs[run_id])
 
+    async def until_violated(self, count: int) -> None:
+        """Returns when so many messages have broken a rule."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.violations) >= count)
+
     async def until_joined(self, count: int) -> None:
         """Returns when Join has been called so often."""
         async with self.changed:
@@ -170,6 +180,7 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
     # --- the service -----------------------------------------------------------------------------
 
     async def Join(self, request: service_pb.JoinRequest, context: Any) -> service_pb.JoinResponse:  # noqa: N802
+        await self._check(request, context)
         async with self.changed:
             self.joins.append(request)
             self.changed.notify_all()
@@ -186,10 +197,11 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[service_pb.OpenSessionResponse]:
         session = FakeSession(await self._authenticated(context))
-        first = await anext(aiter(request_iterator))
+        requests = self._checked(request_iterator, context)
+        first = await anext(requests)
         assert first.message.WhichOneof("content") == "hello", "the first message is always Hello"
         session.hello = first.message.hello
-        reading = asyncio.ensure_future(session.read(request_iterator))
+        reading = asyncio.ensure_future(session.read(requests))
         self.sessions.put_nowait(session)
         try:
             while (message := await session.outgoing.get()) is not None:
@@ -209,7 +221,8 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         self._telemetry_writes = writes
         for credit in self.credits:
             writes.put_nowait(pb.TelemetryReply(credit=credit))
-        reading = asyncio.ensure_future(self._take_in(request_iterator, writes))
+        requests = self._checked(request_iterator, context)
+        reading = asyncio.ensure_future(self._take_in(requests, writes))
         try:
             while (reply := await writes.get()) is not None:
                 yield service_pb.StreamTelemetryResponse(message=reply)
@@ -217,6 +230,21 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    async def _checked(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+        async for request in requests:
+            await self._check(request, context)
+            yield request
+
+    async def _check(self, request: Message, context: Any) -> None:
+        """Refuses a message that breaks a rule, in the server's words."""
+        try:
+            self._validation.check(request)
+        except InvalidInput as error:
+            async with self.changed:
+                self.violations.append(error.message)
+                self.changed.notify_all()
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
 
     async def _authenticated(self, context: Any) -> dict[str, Any]:
         if self.refuse is not None:

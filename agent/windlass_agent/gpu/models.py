@@ -21,5 +21,5 @@ def gpu_type_of(model: str) -> str:
     """
     words = re.split(r"[\s/-]+", model)
     short = "".join(word for word in words if not _NOISE.fullmatch(word))
-    short = _NOT_IN_A_TYPE.sub("", _RTX_A.sub("", short))
+    short = _NOT_IN_A_TYPE.sub("", _RTX_A.sub("", short)).lstrip("._")
     return short[:63] or "GPU"

@@ -168,4 +168,4 @@ def open_nvml(library: Any = pynvml) -> GpuProvider:
 
 
 def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

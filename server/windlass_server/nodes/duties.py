@@ -13,7 +13,6 @@ class Members(Protocol):
         """Store what a node has, and that it is connected; returns when it was seen (µs).
 
         Raises:
-            InvalidInput: the inventory cannot be one.
             NotFound: there is no such node.
         """
         ...

@@ -33,6 +33,8 @@ class AgentsRpc:
     async def Join(
         self, request: agents_service_pb2.JoinRequest, _call: Call
     ) -> agents_service_pb2.JoinResponse:
+        # No rule bounds what the contract does not know, and it would be stored with the rest.
+        request.DiscardUnknownFields()
         node_id = await self._membership.join(
             request.join_token, request.public_key, request.inventory
         )
@@ -65,6 +67,8 @@ async def _control_messages(
     requests: AsyncIterator[agents_service_pb2.OpenSessionRequest],
 ) -> AsyncIterator[agent_pb2.AgentMessage]:
     async for request in requests:
+        # As in Join.
+        request.DiscardUnknownFields()
         yield request.message
 
 

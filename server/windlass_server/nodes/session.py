@@ -85,7 +85,7 @@ class NodeSession:
 
         Raises:
             WrongState: PROTOCOL_VERSION_UNSUPPORTED, HELLO_EXPECTED or HELLO_REPEATED.
-            InvalidInput: what the node says it has cannot be.
+            NotFound: there is no such node.
         """
         self._heard = self._clock.monotonic()
         self.seen_at = max(self.seen_at, self._clock.now())

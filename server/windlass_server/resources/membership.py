@@ -6,9 +6,8 @@ from windlass.agents.v1 import agent_pb2
 from windlass_server.access.policy import ORGANISATION, absent
 from windlass_server.access.service import AccessService
 from windlass_server.clock import Clock
-from windlass_server.errors import Conflict, InvalidInput, Unauthenticated
+from windlass_server.errors import Conflict, Unauthenticated
 from windlass_server.ids import IdSource
-from windlass_server.resources.rules import GpuShape, NodeShape, shape_violations
 from windlass_server.resources.states import Event, Status, after
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import NodeRow
@@ -56,13 +55,11 @@ class Membership:
         Args:
             token: the join token.
             public_key: the node's raw Ed25519 key.
-            inventory: what the node has.
+            inventory: what the node has, valid by the rules in the protos.
 
         Raises:
             Unauthenticated: the token is not known, has expired, or another node has used it.
-            InvalidInput: the inventory cannot be one.
         """
-        _check(inventory)
 
         def store(tx: Transaction) -> str:
             known = tx.nodes.by_public_key(public_key)
@@ -88,10 +85,8 @@ class Membership:
         """Store what a node has, and that it is connected; returns when (µs).
 
         Raises:
-            InvalidInput: the inventory cannot be one.
             NotFound: there is no such node.
         """
-        _check(inventory)
         now = self._clock.now()
 
         def store(tx: Transaction) -> None:
@@ -229,22 +224,3 @@ def _record(
         message=message,
         run_id="",
     )
-
-
-def _check(inventory: agent_pb2.Inventory) -> None:
-    shape = NodeShape(
-        cpu_millis=inventory.cpu_millis,
-        memory_bytes=inventory.memory_bytes,
-        gpus=tuple(GpuShape(gpu.uuid, gpu.gpu_type) for gpu in inventory.gpus),
-        texts={
-            "hostname": inventory.hostname,
-            "boot_id": inventory.boot_id,
-            "agent_version": inventory.agent_version,
-            "gpu_driver_version": inventory.gpu_driver_version,
-        },
-        labels=inventory.labels,
-    )
-    violations = shape_violations(shape)
-    if violations:
-        text = "the node's inventory cannot be one"
-        raise InvalidInput(text, reason="INVALID_INVENTORY", violations=violations)

@@ -1,7 +1,6 @@
 """The gateway's way to our own services: the same pipeline, in the same process."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 from windlass_server.errors import Cancelled
 from windlass_server.gateway.dispatch import OutgoingCall, RpcFailure
@@ -32,10 +31,8 @@ class InProcessDispatcher:
         # Shared, so that the request id is known when the first message is.
         ours.response_metadata = call.response_metadata
         try:
-            # Closed with us: what the call holds is given back then, and not when it is collected.
-            async with aclosing(self._pipeline.server_stream(ours, request)) as answers:
-                async for answer in answers:
-                    yield answer
+            async for answer in self._pipeline.server_stream(ours, request):
+                yield answer
         except CallFailed as failure:
             raise _failure(failure) from None
 
@@ -58,9 +55,8 @@ class InProcessDispatcher:
         ours.response_metadata = call.response_metadata
         source = _Source(requests)
         try:
-            async with aclosing(self._pipeline.bidi_stream(ours, source.messages())) as answers:
-                async for answer in answers:
-                    yield answer
+            async for answer in self._pipeline.bidi_stream(ours, source.messages()):
+                yield answer
         except CallFailed as failure:
             raise source.failed or _failure(failure) from None
 
@@ -93,7 +89,7 @@ class _Source:
 
 
 def _call(method: Method, call: OutgoingCall) -> Call:
-    metadata = {name: (value,) for name, value in call.metadata.items() if isinstance(value, str)}
+    metadata = {name: (value,) for name, value in call.metadata.items()}
     return Call(method=method, metadata=metadata, peer=call.peer, timeout=call.timeout)
 
 

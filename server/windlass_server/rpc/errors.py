@@ -27,6 +27,9 @@ CODES: dict[type[errors.WindlassError], StatusCode] = {
     errors.Unimplemented: StatusCode.UNIMPLEMENTED,
 }
 
+# In base64, and beside the message, which trailers carry a second time.
+_MAX_TRAILER_BYTES = 3584
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +53,33 @@ def to_status(error: BaseException, request_id: str) -> status_pb2.Status:
 def code_of(error: errors.WindlassError) -> StatusCode:
     """The gRPC code of a domain error, by its class or the nearest base that has one."""
     return next(CODES[base] for base in type(error).__mro__ if base in CODES)
+
+
+def fit_for_trailers(status: status_pb2.Status) -> status_pb2.Status:
+    """The status as gRPC can carry it: with the first of its field violations when it has many.
+
+    Clients take 8 KiB of trailing metadata, and refuse the whole answer when there is more. The last
+    violation then says how many are not told.
+    """
+    bad = error_details_pb2.BadRequest()
+    place = next((at for at, detail in enumerate(status.details) if detail.Unpack(bad)), None)
+    if place is None or status.ByteSize() <= _MAX_TRAILER_BYTES:
+        return status
+    fitting = status_pb2.Status()
+    fitting.CopyFrom(status)
+    told = len(bad.field_violations)
+    while told and fitting.ByteSize() > _MAX_TRAILER_BYTES:
+        told //= 2
+        left_out = f"and {len(bad.field_violations) - told} more violations"
+        fitting.details[place].Pack(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    *bad.field_violations[:told],
+                    error_details_pb2.BadRequest.FieldViolation(description=left_out),
+                ]
+            )
+        )
+    return fitting
 
 
 def _domain_status(error: errors.WindlassError, request_id: str) -> status_pb2.Status:

@@ -12,7 +12,7 @@ from grpc import aio
 
 from windlass_server.errors import BadConfiguration, Unimplemented
 from windlass_server.rpc.call import Call, Method
-from windlass_server.rpc.errors import to_status
+from windlass_server.rpc.errors import fit_for_trailers, to_status
 from windlass_server.rpc.pipeline import CallFailed, Pipeline
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -180,7 +180,7 @@ def _metadata(context: aio.ServicerContext[bytes, bytes]) -> Mapping[str, Sequen
 async def _abort(
     context: aio.ServicerContext[bytes, bytes], call: Call, failure: CallFailed
 ) -> NoReturn:
-    status = failure.status
+    status = fit_for_trailers(failure.status)
     trailing = (
         *call.response_metadata.items(),
         ("grpc-status-details-bin", status.SerializeToString()),

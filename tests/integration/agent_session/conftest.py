@@ -24,6 +24,7 @@ QUICK = Backoff(initial=0.01, cap=0.02, refused=0.05)
 async def plane():
     async with FakeControlPlane() as plane:
         yield plane
+    assert plane.violations == []
 
 
 @pytest.fixture
@@ -44,10 +45,10 @@ class Node:
         plane.keys[NODE_ID] = key.public_bytes
         self.stop = StopSignals()
         self.gpus = SimulatedGpus([PROFILES["H100"]] * 2, key.public_bytes, clock.monotonic)
-        inventory = inventory_of(self.config, self.gpus, Isolation(), "0.1.0")
+        self.inventory = inventory_of(self.config, self.gpus, Isolation(), "0.1.0")
         identity = Identity(NODE_ID, key, clock)
         self.agent = Agent(
-            self.config, identity, runner, self.gpus, inventory, clock, backoff=QUICK
+            self.config, identity, runner, self.gpus, self.inventory, clock, backoff=QUICK
         )
 
     @asynccontextmanager

@@ -1,8 +1,10 @@
 """A scripted agent against a whole server, over real gRPC."""
 
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ class Server:
     """A server in this process, and a client of it."""
 
     def __init__(self, app: App, folder: Path) -> None:
+        self.folder = folder
         self.channel = aio.insecure_channel(app.grpc_address)
         token = (folder / "admin.token").read_text().strip()
         self.admin = (("authorization", f"Bearer {token}"),)
@@ -282,6 +285,65 @@ async def test_another_protocol_version_is_a_failed_precondition(
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert reason(refused.value) == "PROTOCOL_VERSION_UNSUPPORTED"
     assert (await server.node(agent.node_id)).status_reason == "AGENT_NEVER_CONNECTED"
+
+
+async def test_an_inventory_that_cannot_be_uses_no_token_up(server: Server) -> None:
+    request = agents_service_pb2.JoinRequest(
+        join_token=await server.join_token(), public_key=b"k" * 32, inventory=INVENTORY
+    )
+    bad = agents_service_pb2.JoinRequest()
+    bad.CopyFrom(request)
+    bad.inventory.gpus[1].uuid = bad.inventory.gpus[0].uuid
+    with pytest.raises(aio.AioRpcError) as refused:
+        await server.agents.Join(bad)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "inventory.gpus" in str(refused.value.details())
+    assert (await server.agents.Join(request)).node_id
+
+
+async def test_a_message_that_breaks_a_rule_ends_its_session_and_names_the_field(
+    server: Server, agent: Agent
+) -> None:
+    control = await agent.connected()
+    control.send(reports(agent_pb2.RunReport(run_id="run-x", epoch=1, state="RUNNING")))
+    with pytest.raises(aio.AioRpcError) as refused:
+        await next_of(control, "directive")
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert reason(refused.value) == "INVALID_FIELDS"
+    assert "message.run_report.run_id" in str(refused.value.details())
+    await server.node_once(agent.node_id, node_pb2.Node.UNREACHABLE)
+    # And no more than the session: the next one is as good as ever.
+    await (await agent.connected()).break_off()
+
+
+async def test_telemetry_that_breaks_a_rule_leaves_control_alone(
+    server: Server, agent: Agent
+) -> None:
+    control, telemetry = await agent.connected(), agent.telemetry()
+    process = agent_pb2.GpuProcessSample(gpu_uuid="GPU-0", pid=-1)
+    telemetry.send(samples(processes=[process]))
+    with pytest.raises(aio.AioRpcError) as refused:
+        await next_of(telemetry, "log_ack")
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "message.samples.gpu_processes[0].pid" in str(refused.value.details())
+    control.send(heartbeat())
+    await next_of(control, "heartbeat_reply")
+    assert (await server.node(agent.node_id)).status == node_pb2.Node.READY
+    await control.break_off()
+
+
+async def test_what_the_contract_does_not_know_is_not_stored_with_a_node(
+    server: Server, agent: Agent
+) -> None:
+    control = agent.control()
+    unknown = b"\xfa\x7f\x80\x80\x40" + b"x" * (1 << 20)  # field 2047: a MiB of bytes
+    inventory = agent_pb2.Inventory.FromString(INVENTORY.SerializeToString() + unknown)
+    control.send(hello(inventory=inventory))
+    await next_of(control, "sync_end")
+    with closing(sqlite3.connect(server.folder / "windlass.db")) as database:
+        (stored,) = database.execute("SELECT length(inventory) FROM nodes").fetchone()
+    assert stored == INVENTORY.ByteSize()
+    await control.break_off()
 
 
 async def test_a_node_cannot_write_another_nodes_log(server: Server, agent: Agent) -> None:

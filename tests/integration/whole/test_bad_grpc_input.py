@@ -87,8 +87,6 @@ STRINGS = [
     pytest.param(method, field, message.SerializeToString(), id=f"{method}:{field}")
     for method, descriptor in CALLABLE.items()
     for field, message in marked(descriptor.input_type)
-    # What a node says of itself is judged by resources/rules.py.
-    if not field.startswith("inventory.")
 ]
 
 
@@ -187,6 +185,27 @@ async def test_a_message_beyond_the_limit_is_refused_with_the_limit(server: Clus
     status = await status_of(server, method, request.SerializeToString())
     assert code_of(status) is grpc.StatusCode.INVALID_ARGUMENT
     assert "REQUEST_TOO_LARGE" in str(status)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        job_pb2.Job(command=["a\0"] * 4096),
+        job_pb2.Job(command=["a"], labels={"\u20ac" * 1_000_000: ""}),
+        job_pb2.Job(
+            command=["a"], labels={f"{number}" + "\u20ac" * 100: "\0" for number in range(2000)}
+        ),
+    ],
+    ids=["arguments", "a long key", "keys"],
+)
+async def test_of_very_many_or_very_long_violations_a_client_gets_what_it_can_take(
+    server: Cluster, job: job_pb2.Job
+):
+    request = jobs_service_pb2.SubmitJobRequest(job=job)
+    method = "/windlass.jobs.v1.JobsService/SubmitJob"
+    status = await status_of(server, method, request.SerializeToString())
+    assert code_of(status) is grpc.StatusCode.INVALID_ARGUMENT
+    assert violated(status), status
 
 
 async def test_a_message_beyond_what_the_transport_takes_is_refused(server: Cluster):

@@ -65,6 +65,8 @@ def test_amounts_and_simulated_gpus_are_understood():
         ([*SERVER, "--simulate-gpus", "8xFOO"], {}, "COUNTxTYPE"),
         ([*SERVER, "--simulate-gpus", "0xH100"], {}, "1 to 1024"),
         ([*SERVER, "--labels", "zone"], {}, "'zone' is not KEY=VALUE"),
+        ([*SERVER, "--labels", "zone=a\x1bb"], {}, "is not a label"),
+        ([*SERVER, "--labels", ",".join(f"k{n}=v" for n in range(65))], {}, "at most 64 labels"),
         ([*SERVER, "--cpu", "many"], {}, "not cores"),
         ([*SERVER, "--memory", "3Zi"], {}, "amount of memory"),
         ([*SERVER, "--config", "/nowhere.toml"], {}, "cannot read /nowhere.toml"),

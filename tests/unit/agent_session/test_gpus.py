@@ -39,6 +39,8 @@ from windlass_agent.gpu.simulated import SimulatedGpus
         ("Quadro RTX 8000", "RTX8000"),
         ("NVIDIA TITAN RTX", "TITANRTX"),
         ("NVIDIA", "GPU"),
+        ("NVIDIA _.X1", "X1"),
+        ("NVIDIA __", "GPU"),
     ],
 )
 def test_the_type_that_jobs_ask_for(model, gpu_type):

@@ -13,6 +13,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import (
     Conflict,
     InvalidInput,
+    NotFound,
     Unavailable,
     WindlassError,
     WrongState,
@@ -142,11 +143,11 @@ async def test_a_session_has_one_hello(world: World) -> None:
     assert (await end_of(agent)).reason == "HELLO_REPEATED"
 
 
-async def test_an_inventory_that_cannot_be_ends_the_session(world: World) -> None:
-    world.members.refuses = InvalidInput("no", reason="INVALID_INVENTORY")
+async def test_a_hello_that_is_not_taken_ends_the_session(world: World) -> None:
+    world.members.refuses = NotFound("no", reason="NODE_NOT_FOUND")
     agent = world.agent()
     agent.send(hello())
-    assert (await end_of(agent)).reason == "INVALID_INVENTORY"
+    assert (await end_of(agent)).reason == "NODE_NOT_FOUND"
     assert not world.registry.connected("node-1")
 
 

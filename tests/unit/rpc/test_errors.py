@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2
 from grpc import StatusCode
 
 from windlass_server import errors
-from windlass_server.rpc.errors import CODES, code_of, to_status
+from windlass_server.rpc.errors import CODES, code_of, fit_for_trailers, to_status
 
 
 def details(status, kind):
@@ -65,3 +65,32 @@ def test_all_field_violations_are_told():
         ("a", "bad a"),
         ("b.c", "bad c"),
     ]
+
+
+def invalid(count: int):
+    violations = tuple(
+        errors.FieldViolation(f"job.command[{number}]", "must be at most 7 bytes", "STRING_BYTES")
+        for number in range(count)
+    )
+    return to_status(errors.InvalidInput("no", reason="X", violations=violations), "r")
+
+
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_a_status_that_fits_is_sent_as_it_is(count):
+    assert fit_for_trailers(invalid(count)) == invalid(count)
+
+
+@pytest.mark.parametrize("count", [100, 5000])
+def test_of_many_violations_grpc_tells_the_first_and_how_many_are_left(count):
+    status = fit_for_trailers(invalid(count))
+    assert status.ByteSize() < 4096
+    (bad,) = details(status, error_details_pb2.BadRequest)
+    *told, rest = bad.field_violations
+    assert [one.field for one in told] == [f"job.command[{n}]" for n in range(len(told))]
+    assert len(told) > 10
+    assert rest.description == f"and {count - len(told)} more violations"
+    # And nothing else of it is lost.
+    assert details(status, error_details_pb2.ErrorInfo) == details(
+        invalid(count), error_details_pb2.ErrorInfo
+    )
+    assert len(status.details) == len(invalid(count).details)

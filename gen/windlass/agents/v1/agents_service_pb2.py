@@ -28,7 +28,7 @@ from windlass.agents.v1 import agent_pb2 as windlass_dot_agents_dot_v1_dot_agent
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/agents/v1/agents_service.proto\x12\x12windlass.agents.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ewindlass/agents/v1/agent.proto\x1a!windlass/options/v1/options.proto\"\x9c\x01\n\x0bJoinRequest\x12.\n\njoin_token\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x02\x32\n^[^\\x00]*$\x12\x1f\n\npublic_key\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12<\n\tinventory\x18\x03 \x01(\x0b\x32\x1d.windlass.agents.v1.InventoryB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x1f\n\x0cJoinResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"G\n\x12OpenSessionRequest\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .windlass.agents.v1.AgentMessage\"I\n\x13OpenSessionResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.windlass.agents.v1.ServerMessage\"O\n\x16StreamTelemetryRequest\x12\x35\n\x07message\x18\x01 \x01(\x0b\x32$.windlass.agents.v1.TelemetryMessage\"N\n\x17StreamTelemetryResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".windlass.agents.v1.TelemetryReply2\xca\x02\n\rAgentsService\x12Q\n\x04Join\x12\x1f.windlass.agents.v1.JoinRequest\x1a .windlass.agents.v1.JoinResponse\"\x06\x8a\xb5\x18\x02\x08\x01\x12l\n\x0bOpenSession\x12&.windlass.agents.v1.OpenSessionRequest\x1a\'.windlass.agents.v1.OpenSessionResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12x\n\x0fStreamTelemetry\x12*.windlass.agents.v1.StreamTelemetryRequest\x1a+.windlass.agents.v1.StreamTelemetryResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/agents/v1/agents_service.proto\x12\x12windlass.agents.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ewindlass/agents/v1/agent.proto\x1a!windlass/options/v1/options.proto\"\x9c\x01\n\x0bJoinRequest\x12.\n\njoin_token\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x02\x32\n^[^\\x00]*$\x12\x1f\n\npublic_key\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12<\n\tinventory\x18\x03 \x01(\x0b\x32\x1d.windlass.agents.v1.InventoryB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x1f\n\x0cJoinResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"S\n\x12OpenSessionRequest\x12=\n\x07message\x18\x01 \x01(\x0b\x32 .windlass.agents.v1.AgentMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"I\n\x13OpenSessionResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.windlass.agents.v1.ServerMessage\"[\n\x16StreamTelemetryRequest\x12\x41\n\x07message\x18\x01 \x01(\x0b\x32$.windlass.agents.v1.TelemetryMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"N\n\x17StreamTelemetryResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".windlass.agents.v1.TelemetryReply2\xca\x02\n\rAgentsService\x12Q\n\x04Join\x12\x1f.windlass.agents.v1.JoinRequest\x1a .windlass.agents.v1.JoinResponse\"\x06\x8a\xb5\x18\x02\x08\x01\x12l\n\x0bOpenSession\x12&.windlass.agents.v1.OpenSessionRequest\x1a\'.windlass.agents.v1.OpenSessionResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12x\n\x0fStreamTelemetry\x12*.windlass.agents.v1.StreamTelemetryRequest\x1a+.windlass.agents.v1.StreamTelemetryResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINREQUEST'].fields_by_name['public_key']._serialized_options = b'\342A\001\002\272H\004z\002h '
   _globals['_JOINREQUEST'].fields_by_name['inventory']._loaded_options = None
   _globals['_JOINREQUEST'].fields_by_name['inventory']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_OPENSESSIONREQUEST'].fields_by_name['message']._loaded_options = None
+  _globals['_OPENSESSIONREQUEST'].fields_by_name['message']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['message']._loaded_options = None
+  _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['message']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_AGENTSSERVICE'].methods_by_name['Join']._loaded_options = None
   _globals['_AGENTSSERVICE'].methods_by_name['Join']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_AGENTSSERVICE'].methods_by_name['OpenSession']._loaded_options = None
@@ -52,13 +56,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINRESPONSE']._serialized_start=351
   _globals['_JOINRESPONSE']._serialized_end=382
   _globals['_OPENSESSIONREQUEST']._serialized_start=384
-  _globals['_OPENSESSIONREQUEST']._serialized_end=455
-  _globals['_OPENSESSIONRESPONSE']._serialized_start=457
-  _globals['_OPENSESSIONRESPONSE']._serialized_end=530
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=532
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=611
-  _globals['_STREAMTELEMETRYRESPONSE']._serialized_start=613
-  _globals['_STREAMTELEMETRYRESPONSE']._serialized_end=691
-  _globals['_AGENTSSERVICE']._serialized_start=694
-  _globals['_AGENTSSERVICE']._serialized_end=1024
+  _globals['_OPENSESSIONREQUEST']._serialized_end=467
+  _globals['_OPENSESSIONRESPONSE']._serialized_start=469
+  _globals['_OPENSESSIONRESPONSE']._serialized_end=542
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=544
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=635
+  _globals['_STREAMTELEMETRYRESPONSE']._serialized_start=637
+  _globals['_STREAMTELEMETRYRESPONSE']._serialized_end=715
+  _globals['_AGENTSSERVICE']._serialized_start=718
+  _globals['_AGENTSSERVICE']._serialized_end=1048
 # @@protoc_insertion_point(module_scope)
