@@ -30,6 +30,7 @@ _log = structlog.get_logger(__name__)
 # Order of the newest directive of runs that are gone, kept so that a late one cannot revive them.
 _REMEMBERED_RUNS = 10_000
 _UNKNOWN_RUN_GRACE_SECONDS = 10.0
+_SHUT_DOWN = "The node is being shut down."
 
 Order = tuple[int, int]  # (epoch, generation)
 
@@ -90,6 +91,7 @@ class DesiredRuns:
         run_id = directive.run_id
         order = (directive.epoch, directive.generation)
         if self._closing and directive.want == pb.RunDirective.RUNNING:
+            self._turn_away(directive)
             return
         known = self._newest.get(run_id) or self._order_before_start(run_id)
         if order < known:
@@ -196,6 +198,15 @@ class DesiredRuns:
             _log.exception("cannot forget a run", run_id=run_id)
         self._unwanted.discard(run_id)
         self._applied.pop(run_id, None)
+
+    def _turn_away(self, directive: pb.RunDirective) -> None:
+        """Says that a run cannot begin here, so that it begins elsewhere; silence would hold it up."""
+        if directive.run_id not in self._states():
+            end = RunExit(Cause.NODE_SHUTDOWN, self._clock.time_nanos(), message=_SHUT_DOWN)
+            self._never_began[directive.run_id] = RunState(
+                directive.run_id, directive.epoch, Phase.EXITED, exit=end
+            )
+            self._acknowledge(directive.run_id)
 
     def _acknowledge(self, run_id: str) -> None:
         state = self._states().get(run_id)

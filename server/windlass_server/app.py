@@ -191,7 +191,7 @@ class App:
         registry = NodeRegistry(membership, runs, clock, heartbeat_seconds=config.heartbeat_seconds)
 
         # Background duties.
-        scheduling = Scheduling(database, cluster, runs)
+        scheduling = Scheduling(database, cluster, runs, clock)
         scheduling_loop = Loop(
             "scheduler", scheduling.cycle, interval_seconds=_SCHEDULING_SECONDS, rest=1.0
         )

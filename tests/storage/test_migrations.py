@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from tests.support.databases import ENGINES, Engines
+from tests.support.jobs import job_columns
+from tests.support.nodes import node_columns
 from windlass_server.errors import BadConfiguration
 from windlass_server.storage import migrations
 from windlass_server.storage.engine import open_database
+from windlass_server.storage.guard import acting_as
 from windlass_server.storage.migrations import HEAD, current_revision, migrate_connection
 from windlass_server.storage.migrations.draft import differences
 
@@ -28,6 +31,63 @@ def test_from_nothing_to_head_and_as_the_classes_say(engines: Engines, name: str
         assert current_revision(connection) == HEAD
         assert differences(connection) == []
     engine.dispose()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+async def test_what_the_first_schema_held_is_there_at_head(engines: Engines, name: str) -> None:
+    url = engines.by_name(name).new(migrated=False)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate_connection(connection, "0001")
+        assert current_revision(connection) == "0001"
+        for table, row in FIRST_ROWS:
+            there = [column["name"] for column in inspect(connection).get_columns(table)]
+            columns = ", ".join(f'"{column}"' for column in there)
+            values = ", ".join(f":{column}" for column in there)
+            connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
+    engine.dispose()
+    database = await open_database(url)
+    with acting_as("test"):
+        run = await database.read(lambda tx: tx.runs.get("run-1"))
+        job = await database.read(lambda tx: tx.jobs.get("job-1"))
+    await database.close()
+    assert run is not None
+    assert job is not None
+    assert (run.job_id, run.log_end, run.end_cause, run.log_lost) == ("job-1", 7, 0, "")
+    assert (job.name, job.spec) == ("train", b"spec")
+
+
+# A run of a job on a node; what the first schema did not have is left out.
+FIRST_ROWS: list[tuple[str, dict[str, object]]] = [
+    ("organisations", {"organisation_id": "o", "name": "o", "created_at": 1}),
+    (
+        "projects",
+        {"project": "default", "organisation_id": "o", "display_name": "", "created_at": 1},
+    ),
+    ("jobs", job_columns(job_id="job-1", spec=b"spec")),
+    ("nodes", node_columns(node_id="node-1")),
+    (
+        "runs",
+        {
+            "run_id": "run-1",
+            "job_id": "job-1",
+            "attempt": 1,
+            "epoch": 1,
+            "node_id": "node-1",
+            "want": 1,
+            "generation": 1,
+            "state": 3,
+            "active": False,
+            "forgotten": False,
+            "cpu_millis": 1,
+            "memory_bytes": 1,
+            "gpu_uuids": "",
+            "log_end": 7,
+            "created_at": 1,
+            "ended_at": 2,
+        },
+    ),
+]
 
 
 @pytest.mark.parametrize("name", ENGINES)

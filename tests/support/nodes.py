@@ -55,6 +55,7 @@ def node_columns(**values: Any) -> dict[str, Any]:
         "memory_held": 0,
         "shrunk": False,
         "created_at": START,
+        "connected_at": START,
         "last_seen_at": START,
     } | values
 
@@ -85,8 +86,11 @@ def add_run(tx: Transaction, node_id: str, **values: Any) -> str:
         "memory_bytes": GIB,
         "gpu_uuids": "",
         "log_end": None,
+        "log_lost": "",
+        "end_cause": 0,
         "created_at": START,
         "ended_at": None,
+        "end_noted_at": None,
     } | values
     tx.runs.add(columns)
     return str(columns["run_id"])

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from windlass_server.clock import Clock
+from windlass_server.jobs import rules
 from windlass_server.jobs.runs import RunsService
 from windlass_server.resources.cluster import Cluster
 from windlass_server.scheduler.plan import Placement, Waiting, plan
-from windlass_server.scheduler.snapshot import Demand, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -26,10 +28,13 @@ class Scheduling:
     looks at the whole queue.
     """
 
-    def __init__(self, database: Database, cluster: Cluster, runs: RunsService) -> None:
+    def __init__(
+        self, database: Database, cluster: Cluster, runs: RunsService, clock: Clock
+    ) -> None:
         self._database = database
         self._cluster = cluster
         self._runs = runs
+        self._clock = clock
         self._new: set[str] = set()
         self._look_at_all = True
 
@@ -74,11 +79,22 @@ class Scheduling:
 
     def _look(self, tx: Transaction, only: set[str] | None) -> tuple[Sequence[JobRow], Snapshot]:
         queue = tx.jobs.queued(QUEUE_DEPTH) if only is None else tx.jobs.queued_of(sorted(only))
+        faults = self._faults(tx, queue)
+        demands = tuple(_demand(job, faults.get(job.job_id, ())) for job in queue)
         nodes = self._cluster.load(tx)
-        snapshot = Snapshot(
-            queue=tuple(_demand(job) for job in queue), nodes=nodes, pools=self._cluster.pools
-        )
-        return queue, snapshot
+        return queue, Snapshot(queue=demands, nodes=nodes, pools=self._cluster.pools)
+
+    def _faults(self, tx: Transaction, queue: Sequence[JobRow]) -> dict[str, tuple[Fault, ...]]:
+        """The nodes that have failed the jobs of the queue, most of which have never run on any."""
+        retried = [job.job_id for job in queue if job.attempt]
+        if not retried:
+            return {}
+        ends: dict[str, list[rules.RunEnd]] = {}
+        for run in tx.runs.ended_by(retried, rules.REMEMBERED):
+            end = rules.RunEnd(run.node_id, run.end_cause, run.end_noted_at)
+            ends.setdefault(run.job_id, []).append(end)
+        now, connected_at = self._clock.now(), tx.nodes.connected_at()
+        return {job_id: rules.faults(those, now, connected_at) for job_id, those in ends.items()}
 
     async def _place(self, placement: Placement, job: JobRow) -> bool:
         return await self._runs.place(placement, attempt=job.attempt + 1, version=job.version)
@@ -94,7 +110,7 @@ class Scheduling:
             await self._database.write(lambda tx: tx.jobs.explain(news))
 
 
-def _demand(job: JobRow) -> Demand:
+def _demand(job: JobRow, faults: tuple[Fault, ...]) -> Demand:
     return Demand(
         job_id=job.job_id,
         priority=job.priority,
@@ -104,4 +120,5 @@ def _demand(job: JobRow) -> Demand:
         gpu_type=job.gpu_type,
         min_isolation=job.min_isolation,
         order=job.job_id,
+        faults=faults,
     )

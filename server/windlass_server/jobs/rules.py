@@ -1,10 +1,13 @@
 """Decisions about jobs that need nothing but their arguments."""
 
+import enum
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from windlass_server.errors import FieldViolation
 from windlass_server.jobs.states import Event
+from windlass_server.scheduler.snapshot import Fault
 
 DEFAULT_CPU_MILLIS = 1000
 DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
@@ -14,9 +17,32 @@ DEFAULT_GRACE_SECONDS = 10
 # What the operating system takes for one exec, with room for what we add ourselves.
 MAX_COMMAND_BYTES = 128 * 1024
 MAX_ENVIRONMENT_BYTES = 1024 * 1024
-# A job that its nodes keep losing is given up at this attempt.
-MAX_ATTEMPTS = 5
+# A job that so many of its runs' nodes have failed is given up.
+MAX_NODE_FAULTS = 5
+# How long a node that has failed a job once, twice, … is not tried again for it.
+_PAUSE_SECONDS = (10, 60, 360, 2160)
+# A node that shuts down is no fault, but it is about to go. It is good again when it has come back.
+_SHUTDOWN_PAUSE_SECONDS = 60
 _MAX_DETAIL = 1024
+
+
+class Cause(enum.IntEnum):
+    """What ended a run; as `agents.v1.RunExit.Cause`."""
+
+    COMPLETED = 1
+    STOPPED = 2
+    TIME_LIMIT = 3
+    OUT_OF_MEMORY = 4
+    LAUNCH_FAILED = 5
+    BAD_COMMAND = 6
+    LOST = 7
+    NODE_SHUTDOWN = 8
+
+
+NODE_FAULTS = (Cause.LAUNCH_FAILED, Cause.LOST)
+"""What counts against a node, and towards `MAX_NODE_FAULTS` of the job."""
+REMEMBERED = (*NODE_FAULTS, Cause.NODE_SHUTDOWN)
+"""Ends for which a node is not tried again at once."""
 
 
 def size_violations(command: list[str], variables: dict[str, str]) -> tuple[FieldViolation, ...]:
@@ -55,29 +81,92 @@ class Ending:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """An earlier run that did not end by itself: where, by what, and when the server noted it (µs)."""
+
+    node_id: str
+    cause: int
+    noted_at: int
+
+
+def faults(ends: Iterable[RunEnd], now: int, connected_at: Mapping[str, int]) -> tuple[Fault, ...]:
+    """The nodes that have failed a job, and until when they are not tried again for it.
+
+    The pause grows with each fault of the node, so that a job of which only one node is left does
+    not use its tries up at once.
+
+    Args:
+        ends: of the job's runs, in any order.
+        now: the time in microseconds.
+        connected_at: when each node last said hello (µs).
+    """
+    by_node: dict[str, list[RunEnd]] = {}
+    for end in ends:
+        if end.cause in NODE_FAULTS or end.noted_at > connected_at.get(end.node_id, 0):
+            by_node.setdefault(end.node_id, []).append(end)
+    return tuple(
+        fault
+        for node_id, those in sorted(by_node.items())
+        if (fault := _fault(node_id, those, now)) is not None
+    )
+
+
+def _fault(node_id: str, ends: list[RunEnd], now: int) -> Fault | None:
+    failed = sum(end.cause in NODE_FAULTS for end in ends)
+    pause = _PAUSE_SECONDS[min(failed, len(_PAUSE_SECONDS)) - 1]
+    until = max(
+        end.noted_at + (pause if end.cause in NODE_FAULTS else _SHUTDOWN_PAUSE_SECONDS) * 1_000_000
+        for end in ends
+    )
+    if not failed and until <= now:
+        return None
+    return Fault(node_id, until if until > now else None)
+
+
+def cause_of(named: int, *, cancelling: bool) -> Cause:
+    """What ended a run, from what its node named.
+
+    A node that names nothing we know has lost the run, and so has one that stopped it though nobody
+    had asked for that.
+    """
+    try:
+        cause = Cause(named)
+    except ValueError:
+        return Cause.LOST
+    return Cause.LOST if cause is Cause.STOPPED and not cancelling else cause
+
+
 def ending(
-    cause: str, exit_code: int | None, exit_signal: int | None, detail: str, attempt: int
+    cause: Cause,
+    exit_code: int | None,
+    exit_signal: int | None,
+    detail: str,
+    *,
+    faults: int,
+    cancelling: bool = False,
 ) -> Ending:
     """What happens to a job whose run ended.
 
     Args:
-        cause: name of a `RunExit.Cause`.
+        cause: what ended it.
         exit_code: what the command returned, if it did.
         exit_signal: the signal that ended it, if one did.
         detail: what the node says about it, of which only what can be stored and shown is used.
-        attempt: which run of the job this was, from 1.
+        faults: how many of the job's runs ended by `NODE_FAULTS`, with this one if it did.
+        cancelling: somebody has asked for its end.
     """
     detail = printable(detail)[:_MAX_DETAIL]
     if cause in _INFRASTRUCTURE:
         words = detail or _INFRASTRUCTURE[cause]
-        if attempt < MAX_ATTEMPTS:
-            return Ending(Event.REQUEUE, cause, words)
-        words = f"given up after {attempt} runs that their nodes lost; the last: {words}"
+        if cancelling or cause not in NODE_FAULTS or faults < MAX_NODE_FAULTS:
+            return Ending(Event.REQUEUE, cause.name, words)
+        words = f"given up after {faults} runs that their nodes failed; the last: {words}"
         return Ending(Event.FAIL, "TOO_MANY_NODE_FAULTS", words)
-    if cause == "COMPLETED":
+    if cause is Cause.COMPLETED:
         return _completed(exit_code, exit_signal)
     event, words = _CAUSES[cause]
-    return Ending(event, cause, detail or words)
+    return Ending(event, cause.name, detail or words)
 
 
 def _completed(exit_code: int | None, exit_signal: int | None) -> Ending:
@@ -90,13 +179,16 @@ def _completed(exit_code: int | None, exit_signal: int | None) -> Ending:
 
 # The task did nothing wrong: the job is queued again.
 _INFRASTRUCTURE = {
-    "LAUNCH_FAILED": "the node could not start the command",
-    "LOST": "the node lost the task, by a restart of the machine or of its supervisor",
-    "NODE_SHUTDOWN": "the node was shut down",
+    Cause.LAUNCH_FAILED: "the node could not start the command",
+    Cause.LOST: "the node lost the task, or stopped it unasked",
+    Cause.NODE_SHUTDOWN: "the node was shut down",
 }
 _CAUSES = {
-    "STOPPED": (Event.STOP, "the command was stopped"),
-    "TIME_LIMIT": (Event.RUN_OUT_OF_TIME, "the command ran longer than time_limit"),
-    "OUT_OF_MEMORY": (Event.RUN_OUT_OF_MEMORY, "the command used more memory than it asked for"),
-    "BAD_COMMAND": (Event.FAIL, "the command could not be executed"),
+    Cause.STOPPED: (Event.STOP, "the command was stopped"),
+    Cause.TIME_LIMIT: (Event.RUN_OUT_OF_TIME, "the command ran longer than time_limit"),
+    Cause.OUT_OF_MEMORY: (
+        Event.RUN_OUT_OF_MEMORY,
+        "the command used more memory than it asked for",
+    ),
+    Cause.BAD_COMMAND: (Event.FAIL, "the command could not be executed"),
 }

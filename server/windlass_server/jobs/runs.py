@@ -107,8 +107,11 @@ class RunsService:
                 "memory_bytes": job.memory_bytes,
                 "gpu_uuids": ",".join(placement.gpu_uuids),
                 "log_end": None,
+                "log_lost": "",
+                "end_cause": 0,
                 "created_at": self._clock.now(),
                 "ended_at": None,
+                "end_noted_at": None,
             }
         )
         tx.nodes.hold(
@@ -183,13 +186,20 @@ class RunsService:
         exited = report.exit
         code = exited.exit_code if exited.HasField("exit_code") else None
         signal = exited.exit_signal if exited.HasField("exit_signal") else None
-        ending = rules.ending(_cause(exited), code, signal, exited.message, run.attempt)
+        cancelling = job.status == Status.CANCELLING
+        cause = rules.cause_of(exited.cause, cancelling=cancelling)
         tx.runs.change(
             run.run_id,
             state=report.state,
             active=False,
             log_end=exited.log_end,
+            end_cause=int(cause),
             ended_at=_time(exited.end_time, now),
+            end_noted_at=now,
+        )
+        faults = tx.runs.count_ended_by(job.job_id, rules.NODE_FAULTS)
+        ending = rules.ending(
+            cause, code, signal, exited.message, faults=faults, cancelling=cancelling
         )
         tx.nodes.release(node_id, run.run_id)
         tx.after_commit(self._capacity_freed)
@@ -266,13 +276,6 @@ def _time(stamp: Any, fallback: int) -> int:
         return from_proto(stamp) if stamp.seconds > 0 else fallback
     except InvalidInput:
         return fallback
-
-
-def _cause(exited: agent_pb2.RunExit) -> str:
-    """The name of what ended a run; an agent that names nothing we know has lost it."""
-    if exited.cause in agent_pb2.RunExit.Cause.values() and exited.cause:
-        return agent_pb2.RunExit.Cause.Name(exited.cause)
-    return "LOST"
 
 
 def _directive(row: Any) -> agent_pb2.RunDirective:

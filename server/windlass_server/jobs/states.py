@@ -61,9 +61,6 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (Status.SCHEDULED, Event.START): Status.RUNNING,
         (Status.SCHEDULED, Event.CANCEL): Status.CANCELLING,
         (Status.SCHEDULED, Event.REQUEUE): Status.QUEUED,
-        # A node stopped it though nobody had asked for that.
-        (Status.SCHEDULED, Event.STOP): Status.QUEUED,
-        (Status.RUNNING, Event.STOP): Status.QUEUED,
         (Status.RUNNING, Event.CANCEL): Status.CANCELLING,
         (Status.RUNNING, Event.REQUEUE): Status.QUEUED,
         (Status.CANCELLING, Event.CANCEL): Status.CANCELLING,

@@ -203,6 +203,7 @@ class Membership:
             memory_held=0,
             shrunk=False,
             created_at=now,
+            connected_at=None,
             last_seen_at=now,
         )
         tx.nodes.add(row.model_dump())

@@ -9,11 +9,12 @@ The reasons in their order of precedence; the first that is true is given:
 4. `BEHIND_HIGHER_PRIORITY`, `WAITING_BEHIND_EARLIER_JOBS`: it would start now, if the jobs that
    this plan places first did not take the room.
 5. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
-   do now.
+   do now. The last of them, `NODE_AVOIDED`, means that it would do, but only on nodes that have
+   failed the job not long ago.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -38,6 +39,7 @@ class Reason(StrEnum):
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
+    NODE_AVOIDED = "NODE_AVOIDED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Explainer:
     def _not_now(self, demand: Demand, able: Mask, candidates: Mask) -> Explanation:
         stuck = blocked(demand, self._ledger.free, candidates)
         assert stuck is not None
-        assert stuck.filter.dimension is not None, "candidates are reachable"
+        if stuck.filter.dimension is None:
+            return self._avoided(demand)
         away = _count(able) - _count(candidates)
         message = (
             f"needs {wording.need_text(demand, stuck.filter.dimension)}; "
@@ -127,6 +130,25 @@ class Explainer:
             f"{f', {away} of them unreachable' if away else ''}"
         )
         return Explanation(Reason(stuck.filter.refusal), message)
+
+    def _avoided(self, demand: Demand) -> Explanation:
+        """The nodes with room for it have all failed it, not long ago."""
+        roomy = fits(replace(demand, faults=()), self._ledger.free)
+        places = self._ledger.free.places
+        avoided = [
+            (fault.paused_until, places[fault.node_id])
+            for fault in demand.faults
+            if fault.paused_until is not None
+            and fault.node_id in places
+            and roomy[places[fault.node_id]]
+        ]
+        until, index = min(avoided)
+        where = _where_text(self._ledger.nodes[index], len(avoided))
+        message = (
+            f"has room on {where}, which failed its earlier run or was shutting down; it is tried "
+            f"there again from {_time_text(until)} on, and elsewhere as soon as there is room"
+        )
+        return Explanation(Reason.NODE_AVOIDED, message)
 
     def _most_free_text(self, demand: Demand, stuck: Blocked, dimension: Dimension) -> str:
         free, _ = stuck.filter.measure(demand, self._ledger.free)
@@ -157,6 +179,15 @@ def _unhealthy(demand: Demand, node: NodeState) -> int:
     return sum(
         not gpu.healthy and key in (gpu_key(gpu.gpu_type), ANY_GPU_TYPE) for gpu in node.gpus
     )
+
+
+def _where_text(node: NodeState, count: int) -> str:
+    return node_label(node) if count == 1 else f"{count} nodes, such as {node_label(node)}"
+
+
+def _time_text(micros: int) -> str:
+    """As in `2030-03-17T17:46:40Z`, not before it."""
+    return f"{np.datetime64(-(-micros // 1_000_000), 's')}Z"
 
 
 def _count(mask: Mask) -> int:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from windlass_server.scheduler.rooms import Column, Mask, Room, T, gpu_key
+from windlass_server.scheduler.rooms import Column, Mask, Room, T, gpu_key, marked
 from windlass_server.scheduler.snapshot import Demand
 
 Dimension = Literal["gpu_type", "gpu_count", "memory_bytes", "cpu_millis", "min_isolation"]
@@ -26,6 +26,7 @@ class Refusal(StrEnum):
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
+    NODE_AVOIDED = "NODE_AVOIDED"
 
 
 class Measure(Protocol):
@@ -83,6 +84,13 @@ def isolation(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return room.isolation, demand.min_isolation
 
 
+def trust(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    paused = [fault.node_id for fault in demand.faults if fault.paused_until is not None]
+    if not paused:
+        return room.none, 0
+    return 1 - marked(room, paused), 1
+
+
 FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.NODE_UNREACHABLE, None, reachable),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
@@ -90,8 +98,12 @@ FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),
     Filter(Refusal.INSUFFICIENT_CPU, "cpu_millis", cpu),
     Filter(Refusal.ISOLATION_UNAVAILABLE, "min_isolation", isolation),
+    Filter(Refusal.NODE_AVOIDED, None, trust),
 )
-"""In the order of precedence: scarce things first, because they are what people wait for."""
+"""In the order of precedence: scarce things first, because they are what people wait for.
+
+Last comes what is no lack of anything: it is named when a node has all that the job needs.
+"""
 
 
 def first_refusal(demand: Demand, room: Room[int]) -> Refused | None:

@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 from windlass_server.scheduler.explain import Explainer, Explanation, Taken
 from windlass_server.scheduler.ledger import Ledger
-from windlass_server.scheduler.snapshot import Demand, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 
-_Shape: TypeAlias = tuple[int, int, int, str, int]
+_Shape: TypeAlias = tuple[int, int, int, str, int, tuple[Fault, ...]]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many jobs were placed before that shape found no room."""
 
@@ -68,6 +68,7 @@ def _shape(demand: Demand) -> _Shape:
         demand.gpu_count,
         demand.gpu_type,
         demand.min_isolation,
+        demand.faults,
     )
 
 

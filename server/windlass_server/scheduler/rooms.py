@@ -5,7 +5,7 @@ submit check, the guard of a commit), with `T = Column` for every node in one nu
 planner, explanations). So the answers cannot differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeAlias, TypeVar
 
@@ -33,6 +33,7 @@ class Room(Generic[T]):
             most that there are of one type, because one job's GPUs are of one type.
         installed: devices that are there, healthy or not, held or not, by the same keys.
         none: zero in the form of the others.
+        places: index of each node by its id; empty where it does not matter which node it is.
     """
 
     ready: T
@@ -42,6 +43,7 @@ class Room(Generic[T]):
     gpus: dict[str, T]
     installed: dict[str, T]
     none: T
+    places: dict[str, int]
 
 
 def gpu_key(gpu_type: str) -> str:
@@ -60,13 +62,15 @@ def free_room(node: NodeState) -> Room[int]:
         gpus=_by_type(given),
         installed=_by_type(node.gpus),
         none=0,
+        places={node.node_id: 0},
     )
 
 
 def full_room(node: NodeState) -> Room[int]:
     """What a node can give once it is reachable, nothing runs on it and its GPUs are repaired.
 
-    Unhealthy GPUs count: health comes back, and a job is not refused for a fault of today.
+    Unhealthy GPUs count: health comes back, and a job is not refused for a fault of today. For the
+    same reason it does not matter whether the node has failed the job.
     """
     installed = _by_type(node.gpus)
     return Room(
@@ -77,6 +81,7 @@ def full_room(node: NodeState) -> Room[int]:
         gpus=installed,
         installed=installed,
         none=0,
+        places={},
     )
 
 
@@ -90,6 +95,7 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
         gpus=_columns_by_type([room.gpus for room in rooms]),
         installed=_columns_by_type([room.installed for room in rooms]),
         none=np.zeros(len(rooms), np.int64),
+        places={node_id: index for index, room in enumerate(rooms) for node_id in room.places},
     )
 
 
@@ -101,6 +107,16 @@ def copied(room: Room[Column]) -> Room[Column]:
         memory_bytes=room.memory_bytes.copy(),
         gpus={key: column.copy() for key, column in room.gpus.items()},
     )
+
+
+def marked(room: Room[T], node_ids: Iterable[str]) -> T:
+    """1 for each of these nodes that the room tells apart, 0 for the others."""
+    found = [room.places[node_id] for node_id in node_ids if node_id in room.places]
+    if isinstance(room.none, int):
+        return int(bool(found))
+    marks = room.none.copy()
+    marks[found] = 1
+    return marks
 
 
 def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:

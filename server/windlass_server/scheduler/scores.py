@@ -7,10 +7,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass_server.scheduler.rooms import Column, Room, gpu_key
+from windlass_server.scheduler.rooms import Column, Room, gpu_key, marked
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand
 
 Scores: TypeAlias = NDArray[np.float64]
+# For a score that does not tell the nodes apart; spreads over all of them.
+_ALL_ALIKE: Scores = np.ones(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,15 @@ class Score:
 
     weight: float
     measure: Callable[[Demand, Room[Column], Room[Column]], Scores]
+
+
+def no_fault(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
+    """1 where no run of the job was lost or could not be started."""
+    if not demand.faults:
+        return _ALL_ALIKE
+    faulty = marked(free, [fault.node_id for fault in demand.faults])
+    trusted: Scores = (1 - faulty).astype(np.float64)
+    return trusted
 
 
 def gpu_packing(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
@@ -41,7 +52,7 @@ def gpu_packing(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
 def gpu_nodes_for_gpu_jobs(demand: Demand, _: Room[Column], full: Room[Column]) -> Scores:
     """For a job without GPUs: 1 where the node has none, so that it cannot strand any."""
     if demand.gpu_count:
-        return np.ones(full.none.shape)
+        return _ALL_ALIKE
     without: Scores = (full.installed[ANY_GPU_TYPE] == 0).astype(np.float64)
     return without
 
@@ -55,11 +66,13 @@ def tightest_fit(demand: Demand, free: Room[Column], full: Room[Column]) -> Scor
 
 
 SCORES: tuple[Score, ...] = (
+    Score(1000.0, no_fault),
     Score(100.0, gpu_nodes_for_gpu_jobs),
     Score(100.0, gpu_packing),
     Score(1.0, tightest_fit),
 )
-"""The weights make CPU and memory decide only between nodes that are equal for GPUs."""
+"""The weights make a node that has failed the job the last choice, and CPU and memory decide only
+between nodes that are equal for GPUs."""
 
 
 def total(demand: Demand, free: Room[Column], full: Room[Column]) -> Scores:

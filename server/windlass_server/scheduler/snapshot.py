@@ -11,6 +11,20 @@ ANY_GPU_TYPE = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """A node on which an earlier run of the job could not be started, or was lost.
+
+    Attributes:
+        node_id: the node.
+        paused_until: the job is not tried there before (microseconds since 1970, UTC); None when
+            that is over, so that the node will do where no other does.
+    """
+
+    node_id: str
+    paused_until: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What one waiting job asks of one node.
 
@@ -23,6 +37,7 @@ class Demand:
         gpu_type: short type such as `H100`, compared without case; `ANY_GPU_TYPE` for any.
         min_isolation: the weakest isolation level that will do; higher is stronger, 0 for any.
         order: sortable key of submission, such as the job's ULID; equal priorities go by it.
+        faults: the nodes that failed it, each once, by their ids.
     """
 
     job_id: str
@@ -33,6 +48,7 @@ class Demand:
     gpu_type: str
     min_isolation: int
     order: str
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

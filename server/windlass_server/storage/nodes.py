@@ -37,6 +37,7 @@ _HELLO = (
         shrunk=or_(
             _NODES.c.cpu_held > bindparam("cpu"), _NODES.c.memory_held > bindparam("memory")
         ),
+        connected_at=bindparam("at"),
         last_seen_at=bindparam("at"),
     )
 )
@@ -132,6 +133,11 @@ class NodeStore:
     def all(self) -> Sequence[NodeRow]:
         """Every node, oldest first."""
         return cast("Sequence[NodeRow]", self._connection.execute(_ALL).all())
+
+    def connected_at(self) -> dict[str, int]:
+        """When each node last said hello (µs since 1970); 0 for those that never have."""
+        rows = self._connection.execute(select(_NODES.c.node_id, _NODES.c.connected_at)).all()
+        return {row.node_id: row.connected_at or 0 for row in rows}
 
     def hello(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from windlass_server.storage.tables import JobRow, RunRow
 
@@ -25,6 +25,16 @@ _KNOWN_TO_NODE = (
     .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten)
     .order_by(_RUNS.c.run_id)
 )
+_COUNT_ENDED_BY = select(func.count()).where(
+    _RUNS.c.job_id == bindparam("job_id"),
+    _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
+)
+_ENDED_BY = select(_RUNS.c.job_id, _RUNS.c.node_id, _RUNS.c.end_cause, _RUNS.c.end_noted_at).where(
+    _RUNS.c.job_id.in_(bindparam("job_ids", expanding=True)),
+    _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
+)
+# Jobs of one statement: each is a parameter of it.
+_JOBS_AT_ONCE = 500
 # As RunDirective.STOPPED.
 _WANT_STOPPED = (
     update(_RUNS)
@@ -46,6 +56,23 @@ class RunStore:
     def of_job(self, job_id: str) -> Sequence[RunRow]:
         """All runs of a job, the first attempt first."""
         return cast("Sequence[RunRow]", self._connection.execute(_OF_JOB, {"job_id": job_id}).all())
+
+    def count_ended_by(self, job_id: str, causes: Sequence[int]) -> int:
+        """How many of a job's runs ended by one of these causes."""
+        values = {"job_id": job_id, "causes": [*map(int, causes)]}
+        return int(self._connection.execute(_COUNT_ENDED_BY, values).scalar_one())
+
+    def ended_by(self, job_ids: Sequence[str], causes: Sequence[int]) -> Sequence[Any]:
+        """The runs of these jobs that ended by one of these causes.
+
+        Rows of job_id, node_id, end_cause and end_noted_at.
+        """
+        rows: list[Any] = []
+        for first in range(0, len(job_ids), _JOBS_AT_ONCE):
+            some = job_ids[first : first + _JOBS_AT_ONCE]
+            values = {"job_ids": some, "causes": [*map(int, causes)]}
+            rows += self._connection.execute(_ENDED_BY, values).all()
+        return rows
 
     def add(self, values: Mapping[str, Any]) -> None:
         """Add a run; IntegrityError when the job has an active one."""

@@ -177,6 +177,20 @@ async def test_a_node_that_shuts_down_starts_nothing_more():
     assert node.calls() == ([], [OTHER], [])
 
 
+async def test_a_node_that_shuts_down_turns_new_runs_away_so_that_others_take_them():
+    node = Node()
+    await node.want(directive(D.RUNNING, run_id=OTHER))
+    node.desired.accept_no_more()
+    node.reports.clear()
+    await node.want(directive(D.RUNNING), directive(D.RUNNING, run_id=OTHER))
+    assert [(r.run_id, r.state, r.exit.cause) for r in node.reports] == [
+        (RUN, pb.RunReport.EXITED, pb.RunExit.NODE_SHUTDOWN)
+    ]
+    assert len(node.desired.truth()) == 2
+    await node.want(directive(D.FORGOTTEN, generation=2))
+    assert [r.run_id for r in node.desired.truth()] == [OTHER]
+
+
 async def test_closing_ends_what_is_being_done():
     node = Node()
     async with node.runner.called:  # the runner's answer cannot come

@@ -4,36 +4,90 @@ import pytest
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server.jobs import rules
-from windlass_server.jobs.states import Event
+from windlass_server.jobs.rules import Cause, RunEnd
+from windlass_server.jobs.states import Event, Status, after
 
 
 @pytest.mark.parametrize(
-    ("cause", "code", "signal", "attempt", "event", "reason"),
+    ("cause", "code", "signal", "faults", "event", "reason"),
     [
-        ("COMPLETED", 0, None, 1, Event.SUCCEED, "COMPLETED"),
-        ("COMPLETED", 3, None, 1, Event.FAIL, "NONZERO_EXIT"),
-        ("COMPLETED", None, 11, 1, Event.FAIL, "KILLED"),
-        ("STOPPED", None, 15, 1, Event.STOP, "STOPPED"),
-        ("STOPPED", 0, None, 1, Event.STOP, "STOPPED"),
-        ("TIME_LIMIT", None, 9, 1, Event.RUN_OUT_OF_TIME, "TIME_LIMIT"),
-        ("OUT_OF_MEMORY", None, 9, 1, Event.RUN_OUT_OF_MEMORY, "OUT_OF_MEMORY"),
-        ("BAD_COMMAND", None, None, 1, Event.FAIL, "BAD_COMMAND"),
+        ("COMPLETED", 0, None, 0, Event.SUCCEED, "COMPLETED"),
+        ("COMPLETED", 3, None, 0, Event.FAIL, "NONZERO_EXIT"),
+        ("COMPLETED", None, 11, 0, Event.FAIL, "KILLED"),
+        ("STOPPED", None, 15, 0, Event.STOP, "STOPPED"),
+        ("STOPPED", 0, None, 0, Event.STOP, "STOPPED"),
+        ("TIME_LIMIT", None, 9, 0, Event.RUN_OUT_OF_TIME, "TIME_LIMIT"),
+        ("OUT_OF_MEMORY", None, 9, 0, Event.RUN_OUT_OF_MEMORY, "OUT_OF_MEMORY"),
+        ("BAD_COMMAND", None, None, 0, Event.FAIL, "BAD_COMMAND"),
         ("LAUNCH_FAILED", None, None, 1, Event.REQUEUE, "LAUNCH_FAILED"),
         ("LOST", None, None, 4, Event.REQUEUE, "LOST"),
-        ("NODE_SHUTDOWN", None, 15, 1, Event.REQUEUE, "NODE_SHUTDOWN"),
         ("LOST", None, None, 5, Event.FAIL, "TOO_MANY_NODE_FAULTS"),
+        ("NODE_SHUTDOWN", None, 15, 1, Event.REQUEUE, "NODE_SHUTDOWN"),
+        ("NODE_SHUTDOWN", None, 15, 5, Event.REQUEUE, "NODE_SHUTDOWN"),
     ],
 )
-def test_the_end_of_a_run_ends_or_requeues_its_job(cause, code, signal, attempt, event, reason):
-    ending = rules.ending(cause, code, signal, "", attempt)
+def test_the_end_of_a_run_ends_or_requeues_its_job(cause, code, signal, faults, event, reason):
+    ending = rules.ending(Cause[cause], code, signal, "", faults=faults)
     assert (ending.event, ending.reason) == (event, reason)
     assert ending.message
 
 
-@pytest.mark.parametrize("cause", [value for value in agent_pb2.RunExit.Cause.values() if value])
-def test_every_cause_of_the_contract_has_a_meaning(cause):
-    name = agent_pb2.RunExit.Cause.Name(cause)
-    assert rules.ending(name, None, None, "why", 1).message
+@pytest.mark.parametrize("cause", [Cause.LOST, Cause.LAUNCH_FAILED, Cause.NODE_SHUTDOWN])
+def test_a_job_that_is_being_cancelled_is_not_failed_by_its_nodes_faults(cause):
+    ending = rules.ending(cause, None, None, "", faults=rules.MAX_NODE_FAULTS, cancelling=True)
+    assert after(Status.CANCELLING, ending.event) is Status.CANCELLED
+
+
+def test_causes_are_those_of_the_contract_and_each_has_a_meaning():
+    contract = dict(agent_pb2.RunExit.Cause.items())
+    del contract["CAUSE_UNSPECIFIED"]
+    assert {cause.name: cause.value for cause in Cause} == contract
+    assert all(rules.ending(cause, None, None, "why", faults=1).message for cause in Cause)
+
+
+@pytest.mark.parametrize(
+    ("named", "cancelling", "cause"),
+    [
+        (int(Cause.COMPLETED), False, Cause.COMPLETED),
+        (int(Cause.STOPPED), True, Cause.STOPPED),
+        (int(Cause.STOPPED), False, Cause.LOST),
+        (0, False, Cause.LOST),
+        (99, True, Cause.LOST),
+    ],
+)
+def test_what_a_node_ended_unasked_or_by_no_known_cause_is_lost(named, cancelling, cause):
+    assert rules.cause_of(named, cancelling=cancelling) is cause
+
+
+SECOND = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ([], []),
+        ([("n1", Cause.LOST, 0)], [("n1", 10)]),
+        ([("n1", Cause.LAUNCH_FAILED, -10)], [("n1", None)]),
+        ([("n1", Cause.LOST, -99), ("n1", Cause.LAUNCH_FAILED, -1)], [("n1", 59)]),
+        ([("n1", Cause.LOST, -1)] * 3, [("n1", 359)]),
+        ([("n1", Cause.LOST, -1)] * 4, [("n1", 2159)]),
+        ([("n1", Cause.LOST, -1)] * 9, [("n1", 2159)]),
+        ([("n2", Cause.LOST, 0), ("n1", Cause.LOST, -20)], [("n1", None), ("n2", 10)]),
+        ([("n1", Cause.NODE_SHUTDOWN, -3)] * 4, [("n1", 57)]),
+        ([("n1", Cause.NODE_SHUTDOWN, -60)], []),
+        ([("n1", Cause.LOST, -500), ("n1", Cause.NODE_SHUTDOWN, -3)], [("n1", 57)]),
+        ([("back", Cause.NODE_SHUTDOWN, -3)], []),
+        ([("back", Cause.LOST, -5), ("back", Cause.NODE_SHUTDOWN, -3)], [("back", 5)]),
+    ],
+)
+def test_a_node_that_failed_a_job_is_paused_for_it_each_time_for_longer(ends, expected):
+    now = 1_800_000_000 * SECOND
+    ended = [RunEnd(node, cause, now + at * SECOND) for node, cause, at in ends]
+    found = rules.faults(ended, now, {"n1": now - 9999 * SECOND, "back": now - 2 * SECOND})
+    assert [
+        (fault.node_id, fault.paused_until and (fault.paused_until - now) // SECOND)
+        for fault in found
+    ] == expected
 
 
 @pytest.mark.parametrize(
@@ -63,8 +117,8 @@ def test_an_environment_may_have_a_mebibyte_in_all_and_no_more():
     assert violation.field == "job.environment.variables"
 
 
-@pytest.mark.parametrize("cause", ["BAD_COMMAND", "LOST"])
+@pytest.mark.parametrize("cause", [Cause.BAD_COMMAND, Cause.LOST])
 def test_what_a_node_says_of_an_end_is_cut_to_what_can_be_stored_and_shown(cause):
-    ended = rules.ending(cause, None, None, "no \0 such\nprogram" + "x" * 5_000_000, attempt=1)
+    ended = rules.ending(cause, None, None, "no \0 such\nprogram" + "x" * 5_000_000, faults=1)
     assert ended.message.startswith("no ? such?program")
     assert len(ended.message) == 1024

@@ -10,6 +10,11 @@ from windlass_server.scheduler.filters import Refusal
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.snapshot import Snapshot
 
+LATER = 1_900_000_000_000_000
+AGAIN = (
+    "which failed its earlier run or was shutting down; it is tried there again from "
+    "2030-03-17T17:46:40Z on, and elsewhere as soon as there is room"
+)
 H8 = a_job(gpus=8, gpu_type="H100")
 POOL = a_pool("big", template=a_node("shape", gpus=16))
 
@@ -99,6 +104,31 @@ POOL = a_pool("big", template=a_node("shape", gpus=16))
                 "needs 1 B200; no node has such GPUs (types there are: H100, L4); "
                 "no registered node could hold it"
             ),
+        ),
+        (
+            a_job(gpus=4, faults={"bad": LATER, "full": LATER, "gone": LATER}),
+            [
+                a_node("bad", gpus=4),
+                a_node("full", gpus=4, held=1),
+                a_node("other", gpus=4, held=4),
+            ],
+            [],
+            "NODE_AVOIDED",
+            f"has room on node bad, {AGAIN}",
+        ),
+        (
+            a_job(faults={"a": LATER + 1, "b": LATER}),
+            [a_node("a"), a_node("b"), a_node("c", ready=False)],
+            [],
+            "NODE_AVOIDED",
+            f"has room on 2 nodes, such as node b, {AGAIN}",
+        ),
+        (
+            a_job(gpus=4, faults={"bad": LATER}),
+            [a_node("bad", gpus=4, held=1), a_node("other", gpus=4, held=4)],
+            [],
+            "INSUFFICIENT_GPUS",
+            "needs 4 GPUs; most free on one node is 3 of 4 (node bad); 2 nodes fit it when empty",
         ),
         (
             a_job(isolation=3),

@@ -8,6 +8,7 @@ from tests.unit.scheduler.worlds import GIB, a_job, a_node
 from windlass_server.scheduler.plan import Placement, plan
 from windlass_server.scheduler.snapshot import Gpu, Snapshot
 
+LATER = 1_900_000_000_000_000
 MIXED = [Gpu(f"m-{index}", "L4" if index < 3 else "A100", True, False) for index in range(5)]
 
 
@@ -68,6 +69,24 @@ def placed_on(job, *cluster) -> str | None:
         ("one missing byte is too little", a_job(memory=256 * GIB + 1), [a_node()], None),
         ("a weak sandbox is refused", a_job(isolation=3), [a_node(isolation=2)], None),
         ("GPUs of two types do not add up", a_job(gpus=4), [a_node(gpus=MIXED)], None),
+        (
+            "a node that failed it is the last choice, though it would be the best",
+            a_job(gpus=2, faults={"best": None}),
+            [a_node("best", gpus=2), a_node("far-too-big", gpus=64)],
+            "far-too-big",
+        ),
+        (
+            "a node that failed it will do when it is the only one",
+            a_job(gpus=2, faults={"only": None, "gone": LATER}),
+            [a_node("only", gpus=2), a_node("full", gpus=2, held=1)],
+            "only",
+        ),
+        (
+            "a node that failed it not long ago will not",
+            a_job(faults={"only": LATER}),
+            [a_node("only")],
+            None,
+        ),
         ("a shrunk node takes not even nothing", a_job(cpu=0), [a_node(cpu_free=-1)], None),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -112,6 +131,13 @@ def test_a_type_that_is_used_up_does_not_keep_another_type_waiting():
     queue = (a_job("a", gpus=4, gpu_type="L4"), a_job("b", gpus=2, gpu_type="A100"))
     result = plan(Snapshot(queue, (a_node(gpus=MIXED),)))
     assert [each.job_id for each in result.placements] == ["b"]
+
+
+def test_a_node_that_failed_one_job_takes_its_twins():
+    queue = (a_job("a", gpus=4, faults={"n1": LATER}), a_job("b", gpus=4))
+    result = plan(Snapshot(queue, (a_node("n1", gpus=8),)))
+    assert [each.job_id for each in result.placements] == ["b"]
+    assert [(each.job_id, each.reason) for each in result.waiting] == [("a", "NODE_AVOIDED")]
 
 
 def test_an_empty_world_gives_an_empty_plan():

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.scheduler.worlds import demands, emptied, holds, nodes, snapshots, with_job
+from tests.unit.scheduler.worlds import (
+    could_hold,
+    demands,
+    emptied,
+    holds,
+    nodes,
+    snapshots,
+    with_job,
+)
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import first_refusal, fits
 from windlass_server.scheduler.plan import Plan, plan
@@ -67,6 +75,21 @@ def test_nothing_that_still_fits_is_left_waiting(world: Snapshot):
         assert not any(holds(node, jobs[each.job_id]) for node in state.values())
 
 
+@given(snapshots())
+def test_a_node_that_failed_a_job_gets_it_again_only_when_it_is_over_and_no_other_fits(
+    world: Snapshot,
+):
+    jobs = {job.job_id: job for job in world.queue}
+    state = {node.node_id: node for node in world.nodes}
+    for placement in plan(world).placements:
+        job = jobs[placement.job_id]
+        faults = {fault.node_id: fault.paused_until for fault in job.faults}
+        if placement.node_id in faults:
+            assert faults[placement.node_id] is None
+            assert not any(holds(state[other], job) for other in state.keys() - faults.keys())
+        state[placement.node_id] = with_job(state[placement.node_id], job, placement.gpu_uuids)
+
+
 @given(snapshots(), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_changes_nothing(world: Snapshot, rng):
     def shuffled(items):
@@ -97,10 +120,13 @@ def test_a_reason_is_true(world: Snapshot):
     jobs = {job.job_id: job for job in world.queue}
     for each in result.waiting:
         job = jobs[each.job_id]
-        able = [node for node in world.nodes if holds(emptied(node), job)]
+        able = [node for node in world.nodes if could_hold(node, job)]
+        forgiven = replace(job, faults=())
         now = [node for node in world.nodes if holds(node, job)]
         assert (each.reason == "NO_NODES") == (not world.nodes)
         assert (each.reason in BEHIND) == bool(now)
+        if each.reason == "NODE_AVOIDED":
+            assert any(holds(node, forgiven) for node in world.nodes)
         assert (each.reason == "NODES_UNREACHABLE") == (
             bool(able) and not any(node.ready for node in able)
         )
@@ -131,7 +157,8 @@ def test_a_job_waits_behind_higher_priority_only_when_a_higher_one_took_its_room
 @given(demands(), st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True), st.data())
 def test_what_could_ever_fit_is_what_an_empty_cluster_places(job: Demand, names, data):
     cluster = tuple(data.draw(nodes(f"n{name}")) for name in names)
-    empty = Snapshot((job,), tuple(emptied(node) for node in cluster))
+    forgiven = replace(job, faults=())
+    empty = Snapshot((forgiven,), tuple(emptied(node) for node in cluster))
     assert (could_ever_fit(job, cluster, ()) is None) == bool(plan(empty).placements)
 
 
@@ -139,7 +166,7 @@ def test_what_could_ever_fit_is_what_an_empty_cluster_places(job: Demand, names,
 def test_one_node_and_all_nodes_get_the_same_answer_from_the_filters(job: Demand, node: NodeState):
     for room, expected in (
         (free_room(node), holds(node, job)),
-        (full_room(node), holds(emptied(node), job)),
+        (full_room(node), could_hold(node, job)),
     ):
         assert (first_refusal(job, room) is None) == expected
         assert bool(fits(job, in_columns([room]))[0]) == expected

@@ -1,11 +1,11 @@
 """Builders and an oracle for scheduler tests; the oracle shares no code with the scheduler."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState, Pool, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, Gpu, NodeState, Pool, Snapshot
 
 GIB = 1 << 30
 
@@ -19,8 +19,11 @@ def a_job(
     memory: int = GIB,
     priority: int = 0,
     isolation: int = 0,
+    faults: Mapping[str, int | None] | None = None,
 ) -> Demand:
-    return Demand(job_id, priority, cpu, memory, gpus, gpu_type, isolation, job_id)
+    """A job; `faults` are nodes by their names, with the time until which they are paused."""
+    failed = tuple(Fault(f"node-{name}", until) for name, until in sorted((faults or {}).items()))
+    return Demand(job_id, priority, cpu, memory, gpus, gpu_type, isolation, job_id, failed)
 
 
 def a_node(
@@ -71,12 +74,19 @@ def emptied(node: NodeState) -> NodeState:
     )
 
 
+def could_hold(node: NodeState, job: Demand) -> bool:
+    """Whether a node can take a job once it is emptied and has made good whatever it did."""
+    return holds(emptied(node), replace(job, faults=()))
+
+
 def holds(node: NodeState, job: Demand) -> bool:
     """Whether a node can take a job now, written as plainly as it can be."""
+    paused = [fault.node_id for fault in job.faults if fault.paused_until is not None]
     usable = [gpu.gpu_type.lower() for gpu in node.gpus if gpu.healthy and not gpu.held]
     wanted = {job.gpu_type.lower()} if job.gpu_type else set(usable)
     return (
         node.ready
+        and node.node_id not in paused
         and node.cpu_free >= job.cpu_millis
         and node.memory_free >= job.memory_bytes
         and node.isolation_level >= job.min_isolation
@@ -95,6 +105,10 @@ def with_job(node: NodeState, job: Demand, gpu_uuids: Sequence[str]) -> NodeStat
 
 
 # Few different values, so that equal demands, ties and exact fits are common.
+# Nodes n0 to n3 are those of `snapshots`; n8 is one that there is no more.
+_FAULTS = st.dictionaries(
+    st.sampled_from(["node-n0", "node-n1", "node-n8"]), st.sampled_from([None, 10**15]), max_size=2
+).map(lambda faults: tuple(Fault(*fault) for fault in sorted(faults.items())))
 _TYPES = st.sampled_from(["H100", "h100", "L4"])
 
 
@@ -109,6 +123,7 @@ def demands(draw: st.DrawFn, job_id: str = "job-0") -> Demand:
         gpu_type=draw(st.sampled_from(["", "H100", "h100", "L4"])),
         min_isolation=draw(st.sampled_from([0, 0, 2])),
         order=job_id,
+        faults=draw(st.one_of(st.just(()), _FAULTS)),
     )
 
 

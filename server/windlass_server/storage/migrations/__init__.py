@@ -7,11 +7,11 @@ from sqlalchemy import Connection, inspect, text
 from windlass_server.errors import BadConfiguration
 
 # Raised with each new file in versions/; a test compares the two.
-HEAD = "0001"
+HEAD = "0002"
 
 
-def migrate_connection(connection: Connection) -> None:
-    """Bring the database to HEAD, inside the transaction that the caller began.
+def migrate_connection(connection: Connection, target: str = HEAD) -> None:
+    """Bring the database to `target`, inside the transaction that the caller began.
 
     Alembic takes longer to import than the whole check takes, so it is imported only when there is
     something to do.
@@ -20,7 +20,7 @@ def migrate_connection(connection: Connection) -> None:
         BadConfiguration: a newer windlass has used the database.
     """
     revision = current_revision(connection)
-    if revision == HEAD:
+    if revision == target:
         return
     if revision is not None and revision > HEAD:
         message = f"the database is at revision {revision}; this windlass knows {HEAD} at most"
@@ -31,7 +31,7 @@ def migrate_connection(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, target)
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -104,5 +104,11 @@ class RunRow(SQLModel, table=True):
     memory_bytes: int = Field(sa_type=BigInteger)
     gpu_uuids: str = Field(sa_type=Text)
     log_end: int | None = Field(sa_type=BigInteger)
+    # Why the rest of the log up to `log_end` will never come; empty while it may.
+    log_lost: str
+    # As RunExit.Cause; 0 while it has not ended.
+    end_cause: int
     created_at: int = Field(sa_type=BigInteger)
+    # By the node's clock, for people; and when the server noted it, by its own.
     ended_at: int | None = Field(sa_type=BigInteger)
+    end_noted_at: int | None = Field(sa_type=BigInteger)

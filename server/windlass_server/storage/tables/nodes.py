@@ -31,6 +31,8 @@ class NodeRow(SQLModel, table=True):
     memory_held: int = Field(sa_type=BigInteger)
     shrunk: bool
     created_at: int = Field(sa_type=BigInteger)
+    # When it last said hello; None when it never has.
+    connected_at: int | None = Field(sa_type=BigInteger)
     last_seen_at: int = Field(sa_type=BigInteger)
 
 

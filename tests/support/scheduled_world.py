@@ -1,0 +1,93 @@
+"""Nodes, jobs and the scheduler's cycle in this process, on a test's database and a clock of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.fake_clock import FakeClock
+from tests.support.jobs import add_jobs, add_projects, job_columns
+from tests.support.nodes import an_inventory, node_columns
+from windlass.agents.v1 import agent_pb2
+from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.ids import IdSource
+from windlass_server.jobs.runs import RunsService
+from windlass_server.objects.logs import LogStore
+from windlass_server.resources.cluster import Cluster
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import JobRow
+
+
+@dataclass
+class ScheduledWorld:
+    """A cluster without agents: the test says what its nodes report."""
+
+    database: Database
+    clock: FakeClock
+    logs: LogStore
+    runs: RunsService
+    scheduling: Scheduling
+
+    @classmethod
+    async def start(cls, database: Database, folder: Path) -> "ScheduledWorld":
+        """An empty one."""
+        clock = FakeClock()
+        logs = LogStore(folder / "logs")
+        runs = RunsService(
+            database,
+            logs,
+            clock,
+            IdSource(clock),
+            capacity_freed=lambda: None,
+            runs_changed=lambda _node_id: None,
+        )
+        cluster = Cluster(database, (), lambda _node_id, _uuid: True)
+        await database.write(lambda tx: add_projects(tx, "default"))
+        return cls(database, clock, logs, runs, Scheduling(database, cluster, runs, clock))
+
+    async def add_node(self, name: str, **values: Any) -> str:
+        """A READY node; returns its id."""
+        columns = node_columns(name=name, **values)
+        await self.database.write(lambda tx: tx.nodes.add(columns))
+        return str(columns["node_id"])
+
+    async def say_hello(self, node_id: str) -> None:
+        """Let a node connect again, as it was."""
+        inventory = an_inventory()
+        await self.database.write(
+            lambda tx: tx.nodes.hello(
+                node_id,
+                name=inventory.hostname,
+                inventory=inventory.SerializeToString(),
+                cpu_millis=inventory.cpu_millis,
+                memory_bytes=inventory.memory_bytes,
+                reason="AGENT_CONNECTED",
+                message="its agent is connected",
+                at=self.clock.now(),
+            )
+        )
+
+    async def add_job(self, **values: Any) -> str:
+        """A queued job; returns its id."""
+        columns = job_columns(**values)
+        await self.database.write(lambda tx: add_jobs(tx, columns))
+        return str(columns["job_id"])
+
+    async def job(self, job_id: str) -> JobRow:
+        """The job as it is now."""
+        row = await self.database.read(lambda tx: tx.jobs.get(job_id))
+        assert row is not None
+        return row
+
+    async def cycle(self, job_id: str) -> JobRow:
+        """Let the scheduler look once at everything; the job as it is then."""
+        self.scheduling.world_changed()
+        await self.scheduling.cycle()
+        return await self.job(job_id)
+
+    async def report(self, job_id: str, state: str, **exit_: Any) -> agent_pb2.RunDirective | None:
+        """Let the job's node report its run; `exit_` is how it ended."""
+        job = await self.job(job_id)
+        report = agent_pb2.RunReport(run_id=job.run_id, epoch=job.attempt, state=state)
+        if exit_:
+            report.exit.CopyFrom(agent_pb2.RunExit(**exit_))
+        return await self.runs.report(job.node_id, report)
