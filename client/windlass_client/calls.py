@@ -22,7 +22,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 import grpc
 
+from windlass_client.errors import InvalidArgument, WindlassError
+
 P = ParamSpec("P")
+BuiltT = TypeVar("BuiltT")
 GroupT = TypeVar("GroupT", bound="Group")
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
@@ -121,6 +124,24 @@ class AsyncGroup(Group):
         self.project = project
 
 
+def built(build: Callable[..., BuiltT], *args: Any, **kwargs: Any) -> BuiltT:
+    """What `build` makes of a caller's values.
+
+    Raises:
+        InvalidArgument: one of them fits into no request: a number that is too large for its field,
+            text that is not Unicode.
+    """
+    try:
+        return build(*args, **kwargs)
+    except WindlassError:
+        raise
+    except UnicodeEncodeError as error:
+        message = f"{error.object!r} is not text that can be sent"
+        raise InvalidArgument(message, reason="BAD_VALUE") from error
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument(str(error), reason="BAD_VALUE") from error
+
+
 class operation(Generic[GroupT, P, RequestT, ResponseT]):  # noqa: N801 - used as a decorator
     """A method that sends one call and answers its response."""
 
@@ -143,11 +164,11 @@ class operation(Generic[GroupT, P, RequestT, ResponseT]):  # noqa: N801 - used a
 
         def blocking(*args: P.args, **kwargs: P.kwargs) -> ResponseT:
             assert isinstance(group, SyncGroup)
-            return group.transport.send(build(group, *args, **kwargs))
+            return group.transport.send(built(build, group, *args, **kwargs))
 
         async def awaited(*args: P.args, **kwargs: P.kwargs) -> ResponseT:
             assert isinstance(group, AsyncGroup)
-            return await group.transport.send(build(group, *args, **kwargs))
+            return await group.transport.send(built(build, group, *args, **kwargs))
 
         bound = blocking if isinstance(group, SyncGroup) else awaited
         return functools.update_wrapper(bound, build)
@@ -173,11 +194,11 @@ class listing(Generic[GroupT, P, ItemT]):  # noqa: N801 - used as a decorator
 
         def blocking(*args: P.args, **kwargs: P.kwargs) -> Iterator[ItemT]:
             assert isinstance(group, SyncGroup)
-            return _iterate(group.transport, build(group, *args, **kwargs))
+            return _iterate(group.transport, built(build, group, *args, **kwargs))
 
         def awaited(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[ItemT]:
             assert isinstance(group, AsyncGroup)
-            return _iterate_async(group.transport, build(group, *args, **kwargs))
+            return _iterate_async(group.transport, built(build, group, *args, **kwargs))
 
         bound = blocking if isinstance(group, SyncGroup) else awaited
         return functools.update_wrapper(bound, build)

@@ -18,6 +18,7 @@ from windlass_client.calls import (
     Group,
     Pages,
     SyncGroup,
+    built,
     listing,
     operation,
     unary,
@@ -226,7 +227,7 @@ class Jobs(JobCalls, SyncGroup):
         Args:
             job_id: the job.
             follow: go on until the job has ended and its log is complete.
-            tail: start with the last so many lines; not together with `cursor`.
+            tail: start with the last so many lines; `cursor` wins over it.
             stream: only this stream of the command.
             cursor: start behind this position, the `cursor` of an earlier message.
             on_break: told when the stream broke and in how many seconds it is opened again.
@@ -235,7 +236,7 @@ class Jobs(JobCalls, SyncGroup):
             NotFound: there is no such job.
             Unavailable: the server stayed away for longer than `RetryPolicy.resume_for`.
         """
-        request = _log_request(job_id, follow, tail, stream, cursor)
+        request = built(_log_request, job_id, follow, tail, stream, cursor)
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read(self._wire, reader)
 
@@ -277,7 +278,7 @@ class AsyncJobs(JobCalls, AsyncGroup):
         on_break: logs.OnBreak | None = None,
     ) -> AsyncIterator[job_pb2.JobLogMessage]:
         """Iterate over a job's output; see `Jobs.logs`."""
-        request = _log_request(job_id, follow, tail, stream, cursor)
+        request = built(_log_request, job_id, follow, tail, stream, cursor)
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read_async(self._wire, reader)
 

@@ -48,7 +48,7 @@ class LogReader:
             Unavailable: the server says that the stream broke.
         """
         if message.cursor:
-            # Tail and cursor exclude each other: the tail was served by the stream that broke.
+            # The tail was served by the stream that broke.
             self._request.ClearField("tail")
             self._request.cursor = message.cursor
         kind = message.WhichOneof("content")

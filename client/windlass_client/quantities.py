@@ -56,7 +56,10 @@ def parse_duration(text: str | float | timedelta) -> timedelta:
     if isinstance(text, timedelta):
         return text
     if isinstance(text, int | float):
-        return timedelta(seconds=text)
+        try:
+            return timedelta(seconds=text)
+        except (ValueError, OverflowError):
+            raise _not_a_duration(str(text)) from None
     word = text.strip().lower()
     if _SECONDS_ONLY.fullmatch(word):
         return _span(Decimal(word), text)

@@ -3,7 +3,7 @@
 | setting | environment | default |
 |---|---|---|
 | server  | WINDLASS_SERVER | `127.0.0.1:50051` |
-| token   | WINDLASS_TOKEN, or the file WINDLASS_TOKEN_FILE when the server is on this machine | none |
+| token   | WINDLASS_TOKEN, or the file that WINDLASS_TOKEN_FILE names | none |
 | project | WINDLASS_PROJECT | the caller's default project, which the server knows |
 | CA file | WINDLASS_CA_FILE | the system's authorities |
 
@@ -88,8 +88,11 @@ class Settings:
         target = parse_server(address)
         named_file = env.get("WINDLASS_TOKEN_FILE", "")
         token = token or env.get("WINDLASS_TOKEN")
-        if not token and target.local:
-            token = _named_token(named_file) if named_file else _found_token(token_files)
+        if not token and named_file:
+            token = _named_token(named_file)
+        elif not token and target.local:
+            # Nobody said that this one is for a server elsewhere.
+            token = _found_token(token_files)
         ca_file = env.get("WINDLASS_CA_FILE")
         return cls(
             server=address,
@@ -111,7 +114,7 @@ def parse_server(server: str) -> Target:
     if not separator:
         scheme, rest = "", server
     host, port = _host_and_port(rest.rstrip("/"))
-    if scheme not in ("", "http", "https", "grpc", "grpcs") or not host or not port.isdigit():
+    if scheme not in ("", "http", "https", "grpc", "grpcs") or not host or not _is_port(port):
         raise InvalidArgument(
             f"{server!r} is not a server address; write host:port, https://host:port or unix:/path",
             reason="BAD_SERVER_ADDRESS",
@@ -130,6 +133,10 @@ def _host_and_port(text: str) -> tuple[str, str]:
         return text, str(DEFAULT_PORT)
     host, _, port = text.partition(":")
     return host, port or str(DEFAULT_PORT)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
 def _is_loopback(host: str) -> bool:

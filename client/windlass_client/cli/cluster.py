@@ -145,8 +145,12 @@ class Cluster:
         """Run until `stop`; then end the agent, and the server behind it.
 
         Raises:
-            Refused: a child refused its configuration; the other was ended.
+            Refused: another server answers where ours shall, or a child refused its configuration;
+                the other was ended.
         """
+        if await unless(stop, _answers(self.plan.http.near)):
+            # Ours could not listen there, and until it said so we would take the other for it.
+            raise Refused(f"another server answers at http://{self.plan.http.near} already")
         keepers = [self._server.start()]
         try:
             if not await self._first(keepers, stop, self._server_is_ready()):

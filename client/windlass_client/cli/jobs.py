@@ -7,8 +7,16 @@ import typer
 
 from windlass_client.cli import logs
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
-from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command, group
+from windlass_client.cli.session import (
+    EXIT_INTERRUPTED,
+    Session,
+    command,
+    exit_code_of,
+    group,
+    render_error,
+)
 from windlass_client.cli.submit import pairs
+from windlass_client.errors import InvalidArgument, WindlassError
 from windlass_client.quantities import format_bytes, format_cpu_millis, format_span, parse_duration
 
 if TYPE_CHECKING:
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
     from windlass.jobs.v1 import job_pb2
 
 app = group("jobs", help="List, read, wait for and cancel jobs.")
+
+_MOST_JOBS = 1_000_000
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", show_default=False)]
 JobsArgument = Annotated[list[str], typer.Argument(metavar="JOB...", show_default=False)]
@@ -49,7 +59,9 @@ def list_jobs(
     since: Annotated[
         str | None, typer.Option(help="Only those accepted since then, such as 2h.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 lists all.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=0, max=_MOST_JOBS, help="At most so many; 0 lists all.")
+    ] = 50,
 ) -> None:
     """See `_LIST_HELP`."""
     from windlass.jobs.v1 import jobs_service_pb2
@@ -61,7 +73,7 @@ def list_jobs(
         user=user,
         name=name,
         labels=pairs(label or [], "--label"),
-        created_after=session.now() - parse_duration(since) if since else None,
+        created_after=_before(session.now(), since) if since else None,
         page_size=min(limit + 1, 1000) if limit else 1000,
     )
     jobs = list(islice(found, limit + 1) if limit else found)
@@ -85,12 +97,22 @@ def cancel(
     job_ids: JobsArgument,
     reason: Annotated[str, typer.Option(help="Why, for the job's events.")] = "",
 ) -> None:
-    """Stop jobs: SIGTERM, the grace period, SIGKILL for the whole process tree."""
+    """Stop jobs: SIGTERM, the grace period, SIGKILL for the whole process tree.
+
+    One that cannot be cancelled keeps none of the others from it.
+    """
     from windlass.jobs.v1 import job_pb2
 
+    worst = 0
     for job_id in job_ids:
-        job = session.client.jobs.cancel(job_id, reason=reason)
+        try:
+            job = session.client.jobs.cancel(job_id, reason=reason)
+        except WindlassError as error:
+            say(render_error(error))
+            worst = worst or exit_code_of(error)
+            continue
         session.answer(job, lambda: f"{job.job_id} {job_pb2.Job.Status.Name(job.status)}")  # noqa: B023 - called at once
+    raise typer.Exit(worst)
 
 
 @command(app, "events")
@@ -217,6 +239,13 @@ def events_table(events: "Sequence[job_pb2.JobEvent]") -> "Table":
             cell(event.message),
         )
     return made
+
+
+def _before(now: "datetime", span: str) -> "datetime":
+    try:
+        return now - parse_duration(span)
+    except OverflowError:
+        raise InvalidArgument(f"{span} ago there was no time yet", reason="BAD_DURATION") from None
 
 
 def _gpus(job: "job_pb2.Job") -> str:

@@ -26,6 +26,9 @@ A followed log survives restarts of the server: it goes on behind the last line 
     windlass logs job-01j… -o json        one JSON message a line, with cursors"""
 
 
+_LONGEST_TAIL = 1_000_000
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "logs", help=_HELP)(logs)
@@ -36,7 +39,10 @@ def logs(
     job_id: Annotated[str, typer.Argument(metavar="JOB", show_default=False)],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on to the job's end.")] = False,
     tail: Annotated[
-        int | None, typer.Option(min=0, help="Start with the last so many lines; default all.")
+        int | None,
+        typer.Option(
+            min=0, max=_LONGEST_TAIL, help="Start with the last so many lines; default all."
+        ),
     ] = None,
     stream: Annotated[
         str | None, typer.Option(metavar="stdout|stderr", help="Only this stream.")

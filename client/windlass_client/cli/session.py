@@ -223,9 +223,14 @@ def _run(run: Callable[..., None], session: Session, values: dict[str, Any]) -> 
         run(session, **values)
     except WindlassError as error:
         typer.echo(render_error(error), err=True)
-        raise typer.Exit(EXIT_CODES.get(error.code, EXIT_FAILED)) from None
+        raise typer.Exit(exit_code_of(error)) from None
     finally:
         session.close()
+
+
+def exit_code_of(error: WindlassError) -> int:
+    """What a command that failed so exits with."""
+    return EXIT_CODES.get(error.code, EXIT_FAILED)
 
 
 def render_error(error: WindlassError) -> str:

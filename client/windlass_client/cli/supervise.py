@@ -37,11 +37,7 @@ class Backoff:
 
 
 class Refused(Exception):
-    """A child ended with the code of a configuration error: starting it again cannot help."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the {name} refused its configuration; its message is above")
-        self.name = name
+    """It cannot run as configured: starting it again cannot help."""
 
 
 class Child:
@@ -137,7 +133,7 @@ class Child:
             self._signal(signal.SIGTERM)
         code = await self._process.wait()
         if code == EXIT_CONFIGURATION and not self._stopping.is_set():
-            raise Refused(self.name)
+            raise Refused(f"the {self.name} refused its configuration; its message is above")
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         return f"the {self.name} {how}"
 

@@ -38,7 +38,9 @@ def register(app: typer.Typer) -> None:
 def top(
     session: Session,
     once: Annotated[bool, typer.Option("--once", help="Print the table once and exit.")] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds between two looks.")
+    ] = 1.0,
     gpu_type: Annotated[str, typer.Option(help="Only nodes with a GPU of this type.")] = "",
 ) -> None:
     """See `_HELP`."""

@@ -67,6 +67,33 @@ def test_a_value_that_is_none_is_told_in_one_line_and_nothing_is_sent(
     assert plane.state.calls == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit", "--cpus", "9" * 30, "--", "true"],
+        ["submit", "--memory", "9999999PiB", "--", "true"],
+        ["submit", "--gpus", "99999999999", "--", "true"],
+        ["submit", "--priority", "99999999999", "--", "true"],
+        ["submit", "--name", "\udcff", "--", "true"],
+        ["submit", "--env", "A=\udcff", "--", "true"],
+        ["submit", "--", "\udcff"],
+        ["jobs", "get", "\udcff"],
+        ["jobs", "list", "--name", "\udcff"],
+        ["jobs", "list", "--since", "9999999d"],
+        ["jobs", "list", "--limit", "9" * 30],
+        ["logs", "\udcff"],
+        ["logs", "job-1", "--tail", "99999999999"],
+        ["--server", "host:99999", "jobs", "list"],
+    ],
+)
+def test_what_fits_into_no_request_is_a_usage_error_and_nothing_is_sent(windlass, plane, arguments):
+    done = windlass(*arguments)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+    assert "error" in done.stderr.lower()
+    assert plane.state.calls == []
+
+
 def test_submit_without_a_command_is_a_usage_error(windlass):
     assert windlass("submit").exit_code == 2
 
@@ -161,6 +188,17 @@ def test_jobs_cancel_wait_and_events(windlass):
     assert windlass("jobs", "wait", "job-1").exit_code == 1
     events = rows(windlass("jobs", "events", "job-1").stdout)
     assert [row[3] for row in events[1:]] == ["SUBMITTED", "DONE"]
+
+
+def test_a_job_that_cannot_be_cancelled_keeps_no_other_from_it(windlass):
+    for command in (["true"], ["forever"], ["exit", "1"]):
+        windlass("submit", "--", *command)
+    done = windlass("jobs", "cancel", "job-1", "job-2", "job-3", "job-9")
+    assert done.stdout == "job-2 CANCELLED\n"
+    assert done.exit_code == 1
+    assert [line.split()[-1] for line in done.stderr.splitlines()] == [
+        "(JOB_ENDED)", "(JOB_ENDED)", "(JOB_NOT_FOUND)",
+    ]  # fmt: skip
 
 
 def test_waiting_for_several_jobs_exits_as_the_first_that_failed(windlass):

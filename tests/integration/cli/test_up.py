@@ -149,6 +149,19 @@ def test_a_server_that_refuses_its_configuration_ends_everything_with_2(start: S
     assert up.lines[-1].startswith("error: the server refused its configuration")
 
 
+def test_a_server_that_answers_there_already_is_not_taken_for_ours(
+    start: Start, tmp_path: Path
+) -> None:
+    there = f"127.0.0.1:{free_ports(1)[0]}"
+    first = start("--http", there)
+    first.until("agent joined")
+    second = start("--http", there, "--data-dir", str(tmp_path / "other"))
+    assert second.end() == 2
+    assert second.lines == [f"error: another server answers at http://{there} already"]
+    first.interrupt()
+    assert first.end() == 0
+
+
 def test_an_agent_that_refuses_its_configuration_ends_the_server_too(start: Start) -> None:
     up = start(FAKE_AGENT="refuse")
     assert up.end() == 2

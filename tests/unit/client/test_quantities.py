@@ -1,3 +1,4 @@
+import math
 from datetime import timedelta
 
 import pytest
@@ -63,7 +64,9 @@ def test_a_duration_is_read(text, seconds):
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "h", "1h 30m", "-5m", "1y", "5 minutes", "9" * 40 + "w"])
+@pytest.mark.parametrize(
+    "text", ["", "h", "1h 30m", "-5m", "1y", "5 minutes", "9" * 40 + "w", math.nan, 1e99]
+)
 def test_what_is_no_duration_is_refused_with_an_example(text):
     with pytest.raises(InvalidArgument, match="1h30m") as refused:
         parse_duration(text)

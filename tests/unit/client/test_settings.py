@@ -23,7 +23,10 @@ def test_an_address_is_plaintext_on_this_machine_and_tls_elsewhere(server, addre
     assert parse_server(server) == Target(address, tls=tls, local=local)
 
 
-@pytest.mark.parametrize("server", ["", ":50051", "host:port", "ftp://host", "http://", "a b:x"])
+@pytest.mark.parametrize(
+    "server",
+    ["", ":50051", "host:port", "ftp://host", "http://", "a b:x", "h:0", "h:65536", "h:٨٠"],
+)
 def test_what_is_no_address_is_refused(server):
     with pytest.raises(InvalidArgument) as refused:
         parse_server(server)
@@ -38,13 +41,21 @@ def test_arguments_win_over_the_environment():
     )
 
 
-def test_a_token_file_is_read_for_a_server_on_this_machine_only(tmp_path):
+def test_a_named_token_file_is_read_whichever_the_server(tmp_path):
     file = tmp_path / "token"
     file.write_text("secret\n")
     env = {"WINDLASS_TOKEN_FILE": str(file)}
     assert Settings.load(environ=env).token == "secret"
-    assert Settings.load(server="gpu.example.com:443", environ=env).token is None
+    assert Settings.load(server="gpu.example.com:443", environ=env).token == "secret"
     assert Settings.load(environ=env | {"WINDLASS_TOKEN": "direct"}).token == "direct"
+
+
+def test_a_token_that_was_only_found_here_is_sent_nowhere_else(tmp_path):
+    file = tmp_path / "admin.token"
+    file.write_text("secret\n")
+    assert Settings.load(environ={}, token_files=(file,)).token == "secret"
+    elsewhere = Settings.load(server="gpu.example.com:443", environ={}, token_files=(file,))
+    assert elsewhere.token is None
 
 
 def test_a_named_token_file_must_be_readable_but_a_customary_one_may_be_absent(tmp_path):
