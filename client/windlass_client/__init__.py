@@ -3,7 +3,7 @@
     from windlass_client import Client
 
     with Client() as windlass:
-        job = windlass.jobs.submit(["python", "train.py"], gpus=1)
+        job = windlass.jobs.submit(["python3", "/srv/vision/train.py"], gpus=1)
         for line in windlass.jobs.logs(job.job_id, follow=True):
             ...
         job = windlass.jobs.wait(job.job_id)

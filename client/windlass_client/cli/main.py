@@ -33,7 +33,7 @@ app = typer.Typer(
 
     windlass up --simulate-gpus 8xH100   a server and an agent on this machine
 
-    windlass submit --gpus 1 --follow -- python train.py --epochs 3
+    windlass submit --gpus 1 --follow --workdir "$PWD" -- python3 train.py
 
     windlass jobs list --status RUNNING -o json
 

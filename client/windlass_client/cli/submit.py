@@ -14,16 +14,17 @@ _HELP = """Submit a command as a job and print its id.
 
 No shell reads the command; write `bash -c '…'` where you need one.
 Everything behind the first word that is no option is the command's.
+It starts in a fresh private directory; --workdir names one of the node instead, not below /tmp.
 
 [bold]Examples:[/bold]
 
-    windlass submit -- python train.py --epochs 3
+    windlass submit --workdir "$PWD" -- python3 train.py --epochs 3
 
-    windlass submit --gpus 8 --memory 512GiB --time-limit 12h -- torchrun train.py
+    windlass submit --gpus 8 --memory 512GiB --time-limit 12h -- torchrun /srv/vision/train.py
 
-    windlass submit --follow -e LR=0.1 -l team=vision -- python train.py
+    windlass submit --follow -e LR=0.1 -l team=vision -- sh -c 'echo $LR'
 
-    JOB=$(windlass submit -- python train.py); windlass logs $JOB -f"""
+    JOB=$(windlass submit -- nvidia-smi); windlass logs $JOB -f"""
 
 
 def register(app: typer.Typer) -> None:
