@@ -12,7 +12,7 @@ IMAGE := gen/windlass.binpb
 ARGS ?=
 
 .PHONY: help up demo test test-quick check static format-check lint types layers protos-check bench \
-	protos format constraints packages bench-packages clean
+	protos golden format constraints packages bench-packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -55,6 +55,9 @@ bench: $(INSTALLED) packages bench-packages ## measure beside the peers; takes a
 
 protos: $(INSTALLED) ## generate gen/ from protos/
 	$(BIN)/python protos/generate.py
+
+golden: $(INSTALLED) ## write what tests/golden/ holds of the contract
+	$(BIN)/python -m tests.support.golden
 
 format: $(INSTALLED) ## format the code and the protos
 	$(BIN)/ruff format .

@@ -25,8 +25,7 @@ from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.data_dir import DataDir
 from windlass_server.errors import BadConfiguration
 from windlass_server.gateway.app import Gateway
-from windlass_server.gateway.granian_server import GranianServer
-from windlass_server.gateway.serving import Address, HttpServer
+from windlass_server.gateway.serving import Address, HttpServer, http_server
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs
@@ -49,7 +48,7 @@ from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.dispatcher import InProcessDispatcher
 from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.health import Health
-from windlass_server.rpc.limits import Limits
+from windlass_server.rpc.limits import CallerLimits, Limits
 from windlass_server.rpc.methods import served_methods
 from windlass_server.rpc.pipeline import Pipeline
 from windlass_server.rpc.reflection import reflection_method
@@ -224,6 +223,7 @@ class App:
                 RequestId(),
                 Limits(config.max_in_flight),
                 Authentication(authenticator),
+                CallerLimits(config.max_calls_per_caller, config.max_streams_per_caller),
             ],
             after_parsing=[Authorisation(), validation],
             validation=validation,
@@ -244,6 +244,7 @@ class App:
             descriptor_set=descriptor_set(),
             services=[*PUBLIC_SERVICES, *PLANNED_SERVICES],
             planned_extension="windlass.options.v1.planned",
+            limits_extension="windlass.options.v1.limits",
             dispatcher=dispatcher,
             authenticate=dispatcher.authenticate,
         )
@@ -316,11 +317,7 @@ def _http_server(config: ServerConfig, gateway: Gateway) -> HttpServer:
     host, _, port = config.http.rpartition(":")
     address = Address(host, int(port))
     try:
-        if config.http_server == "uvicorn":
-            from windlass_server.gateway.uvicorn_server import UvicornServer
-
-            return UvicornServer(gateway, address)
-        return GranianServer(gateway, address)
+        return http_server(config.http_server, gateway, address)
     except OSError as error:
         message = f"cannot listen for HTTP on {config.http}: {error.strerror or error}"
         raise BadConfiguration(message) from None

@@ -71,6 +71,8 @@ class ServerConfig(_Section):
         log_level: least severe level that is logged.
         log_format: `json`, or `text` for people.
         max_in_flight: unary calls that are answered at the same time.
+        max_calls_per_caller: unary calls of one principal that are answered at the same time.
+        max_streams_per_caller: streams that one principal may have open.
         heartbeat_seconds: how often an agent must be heard; silent for three times that, its node
             is unreachable.
         shutdown_seconds: how long calls in flight may take when the server stops.
@@ -88,6 +90,8 @@ class ServerConfig(_Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "text"
     max_in_flight: int = Field(default=1000, ge=1)
+    max_calls_per_caller: int = Field(default=500, ge=1)
+    max_streams_per_caller: int = Field(default=2000, ge=1)
     heartbeat_seconds: float = Field(default=10.0, gt=0, le=3600)
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
     secret_key: SecretStr = SecretStr("")

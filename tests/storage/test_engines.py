@@ -1,6 +1,9 @@
 """What every `Database` promises, on both engines."""
 
 import asyncio
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -274,7 +277,7 @@ async def test_closing_commits_what_waits(engines: Engines) -> None:
         ("nonsense", "not a URL"),
         ("mysql://host/db", "windlass knows sqlite and postgresql"),
         ("sqlite://", "needs a file"),
-        ("sqlite:////nowhere/at/all.db", "unable to open"),
+        ("sqlite:////nowhere/at/all.db", "No such file or directory"),
         ("sqlite:////tmp/windlass.db?mode=ro", "the database url has mode"),
         ("postgresql://host:port/db", "not a URL"),
         ("postgresql://127.0.0.1:1/db?password=secret", "cannot open the database"),
@@ -292,3 +295,28 @@ async def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     path.write_text("this is a letter to my aunt, and long enough to look like a header" * 50)
     with pytest.raises(BadConfiguration, match="not a database"):
         await SqliteDatabase.open(path)
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """A process whose files everybody may read."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_umask")
+async def test_nobody_but_its_owner_reads_a_new_sqlite_file_or_what_lies_beside_it(
+    tmp_path: Path,
+) -> None:
+    database = await SqliteDatabase.open(tmp_path / "windlass.db")
+    with acting_as("test"):
+        await database.write(lambda tx: found(tx, "a"))
+    modes = modes_in(tmp_path)
+    await database.close()
+    assert modes == dict.fromkeys(("windlass.db", "windlass.db-wal", "windlass.db-shm"), 0o600)
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    """Who may do what with each file, as chmod numbers it."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from windlass_server.gateway.dispatch import OutgoingCall, RpcFailure
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = "sample/v1/sample.proto"
 SAMPLE_SERVICE = "sample.v1.ShelfService"
+STREAMS = "sample/v1/streams.proto"
+STREAM_SERVICES = ("sample.v1.StreamService", "sample.v1.BlobService")
 PLANNED = "windlass.options.v1.planned"
 WINDLASS_SERVICES = [
     f"windlass.{area}.v1.{area.capitalize()}Service"
@@ -175,14 +177,18 @@ class Answer:
 
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+Body = bytes | str | list[bytes] | list[bytes | None] | AsyncIterator[bytes] | None
 
 
 class AsgiClient:
     """Calls an ASGI application without a server between.
 
+    A body is sent whole, or in pieces, as they are asked for; a piece that is None never comes.
+
     Attributes:
         gone: set it to close the connection under the application.
         on_chunk: called with each chunk of the answer, when it is sent.
+        read_before_answer: how many pieces of the body were read before the answer began.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], *, http_version: str = "1.1") -> None:
@@ -190,47 +196,54 @@ class AsgiClient:
         self._http_version = http_version
         self.gone = asyncio.Event()
         self.on_chunk: Callable[[bytes], None] = lambda _: None
+        self.read_before_answer = 0
 
     async def request(
         self,
         method: str,
         target: str,
-        body: bytes | list[bytes] | str | None = None,
+        body: Body = None,
         headers: Headers = (),
         *,
         client: tuple[str, int] | None = ("127.0.0.1", 5555),
     ) -> Answer:
         path, _, query = target.partition("?")
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
-        chunks = _chunks(body)
-        if isinstance(body, list):
-            pairs.append(("transfer-encoding", "chunked"))
+        if isinstance(body, str):
+            body = body.encode()
+        if isinstance(body, bytes):
+            pairs.append(("content-length", str(len(body))))
         elif body is not None:
-            pairs.append(("content-length", str(len(chunks[0]))))
+            pairs.append(("transfer-encoding", "chunked"))
         scope = {
             "type": "http",
             "http_version": self._http_version,
             "method": method,
             "path": path,
             "raw_path": path.encode("utf-8", "surrogateescape"),
-            "query_string": query.encode("ascii"),
+            "query_string": query.encode("utf-8", "surrogateescape"),
             "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in pairs],
             "client": client,
         }
-        return await self._run(scope, chunks)
+        return await self._run(scope, body)
 
-    async def _run(self, scope: dict[str, Any], chunks: list[bytes]) -> Answer:
-        messages = [
-            {"type": "http.request", "body": chunk, "more_body": index + 1 < len(chunks)}
-            for index, chunk in enumerate(chunks)
-        ]
+    async def _run(self, scope: dict[str, Any], body: Body) -> Answer:
+        messages = _messages(body)
         answer = Answer(0, [], [])
         ended = False
+        self.read_before_answer = 0
+        leaving = asyncio.create_task(self.gone.wait())
 
         async def receive() -> dict[str, Any]:
-            if messages:
-                return messages.pop(0)
-            await self.gone.wait()
+            reading = asyncio.ensure_future(anext(messages, None))
+            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+            elif (message := reading.result()) is not None:
+                self.read_before_answer += answer.status == 0
+                return message
+            await leaving
             return {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
@@ -245,14 +258,26 @@ class AsgiClient:
             ended = not message.get("more_body", False)
             self.on_chunk(message["body"])
 
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            leaving.cancel()
+            await messages.aclose()
         return answer
 
 
-def _chunks(body: bytes | list[bytes] | str | None) -> list[bytes]:
-    if isinstance(body, list):
-        return body
-    return [body.encode() if isinstance(body, str) else body or b""]
+async def _messages(body: Body) -> AsyncGenerator[dict[str, Any]]:
+    """The body as ASGI's messages."""
+    if isinstance(body, AsyncIterator):
+        async for piece in body:
+            yield {"type": "http.request", "body": piece, "more_body": True}
+        yield {"type": "http.request", "body": b"", "more_body": False}
+        return
+    pieces = body if isinstance(body, list) else [body or b""]
+    for index, each in enumerate(pieces):
+        if each is None:
+            await asyncio.Event().wait()
+        yield {"type": "http.request", "body": each, "more_body": index + 1 < len(pieces)}
 
 
 def sample_gateway(descriptors: bytes, dispatcher: FakeDispatcher, **options: Any) -> Gateway:

@@ -42,6 +42,8 @@ class JobsApi:
 
     pipeline: Pipeline
     access: Access
+    database: Database
+    cluster: Cluster
     logs: LogStore
     queued: list[str] = field(default_factory=list)
 
@@ -79,4 +81,4 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         validation=validation,
         draining=Draining(),
     )
-    return JobsApi(pipeline, access, logs, queued)
+    return JobsApi(pipeline, access, database, cluster, logs, queued)

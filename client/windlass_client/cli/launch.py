@@ -1,4 +1,4 @@
-"""`windlass server …` and `windlass agent …`: hand over to the programs of the other extras.
+"""`windlass server …`, `gateway …` and `agent …`: hand over to the programs of the other extras.
 
 The process is replaced, so that signals, exit codes and `--help` are the program's own, and nothing
 of the client stays loaded.
@@ -24,12 +24,17 @@ _PASSED_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def register(app: typer.Typer) -> None:
-    """Add both commands."""
+    """Add the commands."""
 
     @app.command("server", context_settings=_PASSED_THROUGH, add_help_option=False)
     def server(ctx: typer.Context) -> None:
         """Run the control plane; `windlass server --help` says how."""
         _become("server", ctx.args)
+
+    @app.command("gateway", context_settings=_PASSED_THROUGH, add_help_option=False)
+    def gateway(ctx: typer.Context) -> None:
+        """Serve any gRPC API as HTTP and JSON; `windlass gateway --help` says how."""
+        _become("server", ctx.args, ".gateway")
 
     @app.command("agent", context_settings=_PASSED_THROUGH, add_help_option=False)
     def agent(ctx: typer.Context) -> None:
@@ -37,13 +42,13 @@ def register(app: typer.Typer) -> None:
         _become("agent", ctx.args)
 
 
-def python_module(extra: str) -> list[str]:
-    """The command line that runs an extra's program.
+def python_module(extra: str, program: str = "") -> list[str]:
+    """The command line that runs an extra's program, or the one in a package below it.
 
     `-P` keeps the working directory off the import path: a file `random.py` of the user's must not
     take the place of a module.
     """
-    return [sys.executable, "-P", "-m", f"windlass_{extra}"]
+    return [sys.executable, "-P", "-m", f"windlass_{extra}{program}"]
 
 
 def _is_installed(module: str) -> bool:
@@ -61,11 +66,11 @@ def missing(extra: str, is_installed: Callable[[str], bool] = _is_installed) -> 
     )
 
 
-def _become(extra: str, arguments: Sequence[str]) -> None:
+def _become(extra: str, arguments: Sequence[str], program: str = "") -> None:
     if problem := missing(extra):
         say(problem)
         raise typer.Exit(EXIT_USAGE)
     sys.stdout.flush()
     sys.stderr.flush()
-    argv = [*python_module(extra), *arguments]
+    argv = [*python_module(extra, program), *arguments]
     os.execv(argv[0], argv)  # noqa: S606 - our own interpreter, no shell

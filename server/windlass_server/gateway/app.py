@@ -24,16 +24,12 @@ from windlass_server.gateway.errors import (
     bad_request,
 )
 from windlass_server.gateway.exchange import Exchange
-from windlass_server.gateway.headers import RequestHeaders, read_headers, timeout
+from windlass_server.gateway.headers import read_headers, timeout
+from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
-from windlass_server.gateway.streams import (
-    ClientGone,
-    Pump,
-    ServerSentEvents,
-    Sink,
-    choose_format,
-)
+from windlass_server.gateway.streamed_calls import StreamedCalls, StreamLimits
+from windlass_server.gateway.streams import ClientGone
 from windlass_server.gateway.table import build_table
 from windlass_server.gateway.transcoder import Binding, Transcoder
 
@@ -57,11 +53,17 @@ class Gateway:
         dispatcher: answers the calls.
         planned_extension: full name of the service option that lists planned routes; they answer
             501 by the name of their RPC.
+        limits_extension: full name of the method option that holds its limits; see `limits`.
         domain: domain of the `ErrorInfo` in the gateway's own errors.
+        json_style: how answers and errors look as JSON.
         authenticate: called for every request as soon as its method is known, or known to be none,
             so that nothing of a caller without credentials is read, and it learns nothing of what
             there is; refuses by `RpcFailure`.
-        max_body_bytes: largest request body, as sent and as inflated.
+        max_body_bytes: largest request body, as sent and as inflated; of a client's stream, its
+            largest message. More where a method says so.
+        max_upload_bytes: most bytes of a client's stream; None means any number.
+        default_timeout: seconds for a call without a deadline, unless its method caps them or has a
+            stream; None: for ever.
         heartbeat_s: seconds of silence after which a stream gives a sign of life.
         new_id: makes correlation ids for errors whose text must not leave the process.
 
@@ -77,23 +79,37 @@ class Gateway:
         services: Sequence[str],
         dispatcher: Dispatcher,
         planned_extension: str | None = None,
+        limits_extension: str | None = None,
         domain: str = "windlass",
+        json_style: JsonStyle = DEFAULT_STYLE,
         authenticate: Authenticate | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        max_upload_bytes: int | None = None,
+        default_timeout: float | None = None,
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        transcoder = Transcoder(descriptor_set)
+        transcoder = Transcoder(descriptor_set, json_style, limits_extension)
         table = build_table(transcoder, services, planned_extension)
         self._router = table.router
-        self._errors = ErrorRenderer(transcoder.registry, domain)
+        self._errors = ErrorRenderer(transcoder.registry, domain, json_style)
         self._dispatcher = dispatcher
         self._authenticate_caller = authenticate
         self._max_body_bytes = max_body_bytes
-        self._heartbeat_s = heartbeat_s
+        self._default_timeout = default_timeout
         self._new_id = new_id
         self._stopping = asyncio.Event()
+        self._streamed = StreamedCalls(
+            dispatcher,
+            lambda error: self._failed(error).body,
+            StreamLimits(max_body_bytes, max_upload_bytes, heartbeat_s),
+            self._stopping,
+        )
         self.routes = table.lines
+
+    def serves(self, method: str, path: str) -> bool:
+        """Whether a route answers requests of that method and raw path."""
+        return isinstance(self._router.match(method, path), Match)
 
     def drain(self) -> None:
         """End the open streams, as part of a graceful stop; their clients reconnect elsewhere."""
@@ -131,14 +147,19 @@ class Gateway:
         call.method = binding.grpc_method
         # Before the body is read: nothing of an anonymous caller's is held or parsed.
         await self._authenticate(exchange)
-        call.timeout = timeout(headers)
-        body = await read_body(
-            exchange.receive, headers, exchange.scope["http_version"], self._max_body_bytes
-        )
-        query = exchange.scope["query_string"].decode("latin-1")
-        if binding.streaming:
-            await self._stream(exchange, headers, binding, values, query, body)
+        is_stream = binding.streaming or binding.client_streams
+        default_timeout = None if is_stream else self._default_timeout
+        call.timeout = binding.limits.seconds(timeout(headers), default_timeout)
+        query = exchange.query
+        if is_stream:
+            await self._streamed.run(exchange, headers, binding, values, query)
             return
+        body = await read_body(
+            exchange.receive,
+            headers,
+            exchange.scope["http_version"],
+            binding.limits.body_bytes(self._max_body_bytes),
+        )
         request = binding.request(values, query, body)
         reply = await self._dispatcher.unary(call, request)
         await exchange.answer(200, (), binding.response(reply).encode())
@@ -168,36 +189,6 @@ class Gateway:
     async def _authenticate(self, exchange: Exchange) -> None:
         if self._authenticate_caller is not None:
             await self._authenticate_caller(exchange.call)
-
-    async def _stream(
-        self,
-        exchange: Exchange,
-        headers: RequestHeaders,
-        binding: Binding,
-        values: list[str],
-        query: str,
-        body: bytes,
-    ) -> None:
-        form = choose_format(headers.others.get("accept", ""))
-        last_id = headers.others.get("last_event_id", "")
-        resume_after = last_id if isinstance(form, ServerSentEvents) else ""
-        request = binding.request(values, query, body, resume_after=resume_after)
-        pump = Pump(
-            self._dispatcher.stream(exchange.call, request),
-            binding.item,
-            form,
-            lambda error: self._failed(error).body,
-            heartbeat_s=self._heartbeat_s,
-            stopping=self._stopping,
-        )
-
-        async def start() -> None:
-            await exchange.start_stream(form.content_type)
-
-        await pump.run(
-            Sink(start, exchange.send_chunk, exchange.receive), body=not exchange.is_head
-        )
-        await exchange.end_stream()
 
     def _failed(self, error: Exception) -> ErrorAnswer:
         """The answer for an error. The text of an unexpected one is logged and stays here."""

@@ -4,12 +4,13 @@ import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from windlass_server.gateway.digests import BodyDigests
 from windlass_server.gateway.errors import RESOURCE_EXHAUSTED, Refusal, bad_request
 from windlass_server.gateway.headers import RequestHeaders, check_content_type
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-_GZIP = 16 + zlib.MAX_WBITS
+GZIP = 16 + zlib.MAX_WBITS
 # A body that is too large is read to its end and dropped, up to here: a client that is still sending
 # when the connection closes sees that and not the answer.
 _DROPPED_BYTES = 64 << 20
@@ -28,27 +29,39 @@ async def read_body(
 
     Raises:
         Refusal: 413 beyond the limit, 415 for a content type or encoding that is not taken, 400 for a
-            body that breaks off.
+            body that breaks off or is not what its digest says.
     """
     others = headers.others
-    length = others.get("content_length")
-    if length is None and http_version < "2" and "transfer_encoding" not in others:
+    if not has_body(headers, http_version):
         return b""
-    if length is not None and length.isdecimal() and int(length) > _DROPPED_BYTES:
+    length = others.get("content_length", "")
+    if length.isdecimal() and int(length) > _DROPPED_BYTES:
         raise too_large(limit)
     body = await _receive_all(receive, limit)
+    digests = BodyDigests(headers)
+    digests.update(body)
+    digests.verify()
     if not body:
         return body
     check_content_type(others.get("content_type", ""))
-    encoding = others.get("content_encoding", "identity").strip().lower()
-    if encoding == "gzip":
-        return _inflate(body, limit)
-    if encoding != "identity":
-        refusal = bad_request("UNSUPPORTED_CONTENT_ENCODING", "the body must be plain or gzip")
-        refusal.http_status = 415
-        refusal.headers = ((b"accept-encoding", b"gzip, identity"),)
-        raise refusal
-    return body
+    return _inflate(body, limit) if content_encoding(headers) == "gzip" else body
+
+
+def has_body(headers: RequestHeaders, http_version: str) -> bool:
+    """Whether there is a body to read; from HTTP/2 on only reading tells."""
+    others = headers.others
+    return "content_length" in others or "transfer_encoding" in others or http_version >= "2"
+
+
+def content_encoding(headers: RequestHeaders) -> str:
+    """`gzip` or `identity`; raises Refusal (415) for any other encoding."""
+    encoding = headers.others.get("content_encoding", "identity").strip().lower()
+    if encoding in ("gzip", "identity"):
+        return encoding
+    refusal = bad_request("UNSUPPORTED_CONTENT_ENCODING", "the body must be plain or gzip")
+    refusal.http_status = 415
+    refusal.headers = ((b"accept-encoding", b"gzip, identity"),)
+    raise refusal
 
 
 async def _receive_all(receive: Receive, limit: int) -> bytes:
@@ -79,7 +92,7 @@ def _inflate(body: bytes, limit: int) -> bytes:
     rest = body
     try:
         while rest:
-            member = zlib.decompressobj(_GZIP)
+            member = zlib.decompressobj(GZIP)
             plain += member.decompress(rest, limit + 1 - len(plain))
             if len(plain) > limit:
                 raise too_large(limit)

@@ -11,7 +11,8 @@ class OutgoingCall:
 
     Attributes:
         method: full gRPC name, `/package.Service/Method`.
-        metadata: lower-case ASCII metadata names and their values.
+        metadata: lower-case ASCII metadata names and their values, bytes where a name ends with
+            `-bin`.
         peer: the caller's address, `host:port`; empty when unknown.
         timeout: seconds until the caller gives up; None when it set no deadline.
         response_metadata: filled by the dispatcher with what the answer's headers shall carry; of a
@@ -19,10 +20,10 @@ class OutgoingCall:
     """
 
     method: str
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, str | bytes]
     peer: str = ""
     timeout: float | None = None
-    response_metadata: dict[str, str] = field(default_factory=dict)
+    response_metadata: dict[str, str | bytes] = field(default_factory=dict)
 
 
 class RpcFailure(Exception):

@@ -13,11 +13,12 @@ from typing import Any
 from protobuf import Message, Registry
 
 from windlass_server.gateway.dispatch import RpcFailure
-from windlass_server.gateway.json_print import print_message
+from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle, print_message
 
 CANCELLED = 1
 UNKNOWN = 2
 INVALID_ARGUMENT = 3
+DEADLINE_EXCEEDED = 4
 NOT_FOUND = 5
 RESOURCE_EXHAUSTED = 8
 UNIMPLEMENTED = 12
@@ -128,14 +129,16 @@ class ErrorRenderer:
         registry: knows `google.rpc.Status` and the types of the details; a detail of another type
             is shown as `{"@type": ..., "value": <base64>}`.
         domain: who the gateway's own errors are from, the domain of their `ErrorInfo`.
+        style: how they look as JSON.
 
     Raises:
         LookupError: the registry lacks `google.rpc.Status` or its standard details.
     """
 
-    def __init__(self, registry: Registry, domain: str) -> None:
+    def __init__(self, registry: Registry, domain: str, style: JsonStyle = DEFAULT_STYLE) -> None:
         self._registry = registry
         self._domain = domain
+        self._style = style
         self._status = _message_type(registry, "google.rpc.Status")
         self._retry_info = _message_type(registry, "google.rpc.RetryInfo")
         _message_type(registry, "google.rpc.ErrorInfo")
@@ -188,7 +191,7 @@ class ErrorRenderer:
 
     def _json(self, status: Any) -> bytes:
         try:
-            return print_message(status, self._registry).encode()
+            return print_message(status, self._registry, self._style).encode()
         except Exception:  # a detail of unknown type or with broken bytes: show each by itself
             details = [self._detail(detail) for detail in status.details]
             shown = {"code": status.code, "message": status.message, "details": details}
@@ -196,7 +199,7 @@ class ErrorRenderer:
 
     def _detail(self, detail: Any) -> Any:
         try:
-            return json.loads(print_message(detail, self._registry))
+            return json.loads(print_message(detail, self._registry, self._style))
         except Exception:
             return {"@type": detail.type_url, "value": b64encode(detail.value).decode()}
 

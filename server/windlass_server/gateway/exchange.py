@@ -1,11 +1,15 @@
 """One HTTP request and its answer, over ASGI."""
 
+import asyncio
+import contextlib
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
 from windlass_server.gateway.body import Receive
 from windlass_server.gateway.dispatch import OutgoingCall
+from windlass_server.gateway.errors import bad_request
 
 _JSON = (b"content-type", b"application/json")
 # Names that describe the message on the wire: HTTP's to set, never the dispatcher's.
@@ -15,10 +19,16 @@ _RESERVED = frozenset(
 )
 
 
+# What a client may still send behind its answer, and for how long: one that is sending when the
+# connection closes sees that and not the answer.
+_LINGER_BYTES = 64 << 20
+_LINGER_S = 5.0
+
+
 class Exchange:
     """A request's ASGI ends, the call that it becomes, and whether its answer has begun."""
 
-    __slots__ = ("_send", "call", "is_head", "receive", "scope", "started")
+    __slots__ = ("_all_read", "_receive", "_send", "call", "is_head", "scope", "started")
 
     def __init__(
         self,
@@ -27,7 +37,8 @@ class Exchange:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         self.scope = scope
-        self.receive = receive
+        self._receive = receive
+        self._all_read = False
         self._send = send
         self.call = OutgoingCall("", {}, _peer(scope.get("client")))
         self.is_head = scope["method"] == "HEAD"
@@ -40,6 +51,20 @@ class Exchange:
         if raw is None:
             return quote(self.scope["path"], safe="/:@!$&'()*+,;=~")
         return raw.decode("utf-8")
+
+    @property
+    def query(self) -> str:
+        """The query as it was sent; raises Refusal when it is not UTF-8."""
+        try:
+            return str(self.scope["query_string"], "utf-8")
+        except UnicodeDecodeError:
+            raise bad_request("MALFORMED_QUERY", "the query is not valid UTF-8") from None
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """ASGI's `receive`, watched for the end of the body."""
+        message = await self._receive()
+        self._all_read = not message.get("more_body", False)
+        return message
 
     async def answer(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
@@ -54,7 +79,12 @@ class Exchange:
                 "headers": [_JSON, length, *headers, *self._metadata()],
             }
         )
-        await self._send({"type": "http.response.body", "body": b"" if self.is_head else body})
+        content = b"" if self.is_head else body
+        if self._all_read or not self._has_body():
+            await self._send({"type": "http.response.body", "body": content})
+            return
+        await self._send({"type": "http.response.body", "body": content, "more_body": True})
+        await self.end_stream()
 
     async def answer_options(self, allow: str) -> None:
         """Send an empty answer that names the path's methods."""
@@ -80,27 +110,47 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end_stream(self) -> None:
-        """End a streamed answer."""
+        """End a streamed answer, when the client has sent its own or has had time to."""
+        if not self._all_read and self._has_body():
+            await self._linger()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _has_body(self) -> bool:
+        framing = (b"content-length", b"transfer-encoding")
+        return any(name in framing for name, _ in self.scope["headers"])
+
+    async def _linger(self) -> None:
+        """Read and drop what the client still sends, for a while."""
+        dropped = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while not self._all_read and dropped < _LINGER_BYTES:
+                    dropped += len((await self.receive()).get("body", b""))
 
     def _metadata(self) -> list[tuple[bytes, bytes]]:
         """The headers that the dispatcher gave; the caller's own request id when it gave none."""
         given = self.call.response_metadata
         headers = [
-            (name.encode("ascii"), value.encode("latin-1"))
+            (name.encode("ascii"), _header_value(value))
             for name, value in given.items()
             if _sendable(name, value)
         ]
         if "x-request-id" not in given and "x-request-id" in self.call.metadata:
-            headers.append((b"x-request-id", self.call.metadata["x-request-id"].encode("ascii")))
+            headers.append((b"x-request-id", _header_value(self.call.metadata["x-request-id"])))
         return headers
 
 
-def _sendable(name: str, value: str) -> bool:
+def _sendable(name: str, value: str | bytes) -> bool:
     """Whether response metadata can be a header and is not the transport's own."""
-    if name in _RESERVED or name.startswith(("grpc-", ":")) or name.endswith("-bin"):
+    if not name.isascii() or name in _RESERVED or name.startswith(("grpc-", ":")):
         return False
-    return name.isascii() and value.isascii() and value.isprintable()
+    if isinstance(value, bytes):
+        return name.endswith("-bin")
+    return not name.endswith("-bin") and value.isascii() and value.isprintable()
+
+
+def _header_value(value: str | bytes) -> bytes:
+    return b64encode(value) if isinstance(value, bytes) else value.encode("ascii")
 
 
 def _peer(client: Any) -> str:

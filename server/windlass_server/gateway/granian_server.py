@@ -8,16 +8,14 @@ this module's place by configuration.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from granian import net
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from windlass_server.gateway.serving import Address, address_of, listen
-
-App = Callable[..., Awaitable[None]]
+from windlass_server.gateway.serving import Address, App, address_of, listen
 
 # Seconds for cancelled requests to unwind.
 _CUT_OFF_S = 1.0

@@ -15,11 +15,20 @@ _METADATA = {
 }
 _READ = {
     b"accept": "accept",
+    b"accept-encoding": "accept_encoding",
+    b"content-digest": "content_digest",
+    b"content-disposition": "content_disposition",
     b"content-encoding": "content_encoding",
     b"content-length": "content_length",
+    b"content-md5": "content_md5",
     b"content-type": "content_type",
     b"grpc-timeout": "grpc_timeout",
+    b"if-modified-since": "if_modified_since",
+    b"if-none-match": "if_none_match",
+    b"if-range": "if_range",
     b"last-event-id": "last_event_id",
+    b"range": "range",
+    b"repr-digest": "repr_digest",
     b"transfer-encoding": "transfer_encoding",
     b"x-request-timeout": "request_timeout",
 }

@@ -62,11 +62,11 @@ def _service_rules(registry: Registry, name: str, planned: str | None) -> Iterat
     if service is None:
         raise RuleError(f"the descriptor set has no service {name}")
     for method in service.methods:
-        rule = _option(registry, method.proto.options, "google.api.http")
+        rule = option(registry, method.proto.options, "google.api.http")
         if rule is not None:
             yield from _method_rules(service, method.name, rule, method)
     if planned is not None:
-        for route in _option(registry, service.proto.options, planned) or []:
+        for route in option(registry, service.proto.options, planned) or []:
             yield from _method_rules(service, route.rpc, route.http, None)
 
 
@@ -74,8 +74,6 @@ def _method_rules(
     service: DescService, name: str, rule: Any, method: DescMethod | None
 ) -> Iterator[HttpRule]:
     rpc = f"{service.type_name}/{name}"
-    if method is not None and method.method_kind not in ("unary", "server_streaming"):
-        raise RuleError(f"{rpc}: a method with a client stream has no HTTP binding")
     for binding in (rule, *rule.additional_bindings):
         if binding is not rule and binding.additional_bindings:
             raise RuleError(f"{rpc}: additional bindings do not nest")
@@ -94,8 +92,8 @@ def _pattern(rpc: str, rule: Any) -> tuple[str, str]:
     return kind if kind == ANY_METHOD else kind.upper(), pattern.value.path
 
 
-def _option(registry: Registry, options: Any, name: str) -> Any:
-    """The value of an extension of the options; None when it is not set or not known."""
+def option(registry: Registry, options: Any, name: str) -> Any:
+    """The value of an extension of some options; None when it is not set or not known."""
     extension = registry.extension(name)
     if extension is None or options is None or extension.type not in options:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 from protobuf import DescEnum, DescMessage
 
 from windlass_server.gateway.errors import Violation
-from windlass_server.gateway.schema import FieldInfo, Schema, Shape
+from windlass_server.gateway.schema import ANY, SPECIAL, FieldInfo, Schema, Shape
 from windlass_server.gateway.values import INTEGER, expected
 
 _FIELD_MASK = "google.protobuf.FieldMask"
@@ -29,13 +29,16 @@ def _each(info: FieldInfo, item: Any, change: Callable[[FieldInfo, Any], Any]) -
     if info.shape is Shape.LIST:
         return [change(info, each) for each in item] if isinstance(item, list) else item
     if info.shape is Shape.MAP:
-        return {k: change(info, each) for k, each in item.items()} if _is_object(item) else item
+        if not isinstance(item, dict):
+            return item
+        return {key: change(info, each) for key, each in item.items()}
     return change(info, item)
 
 
 def _normal(schema: Schema, info: FieldInfo, item: Any) -> Any:
-    if info.object is not None:
-        return normalise(schema, info.object, item) if _is_object(item) else item
+    if isinstance(item, dict):
+        inner = _members(schema, info, item)
+        return {**item, **normalise(schema, *inner)} if inner else item
     if not isinstance(item, str):
         return item
     if isinstance(info.value, DescEnum):
@@ -46,6 +49,16 @@ def _normal(schema: Schema, info: FieldInfo, item: Any) -> Any:
     if isinstance(info.value, DescMessage) and info.value.type_name == _FIELD_MASK:
         return ",".join(map(_camel, item.split(",")))
     return item
+
+
+def _members(
+    schema: Schema, info: FieldInfo, item: dict[str, Any]
+) -> tuple[DescMessage, dict[str, Any]] | None:
+    """The message that an object is the JSON of, and its members; None when it has no fields."""
+    if info.object is not None:
+        return info.object, item
+    content = schema.content(item) if info.free == ANY else None
+    return content if content and content[0].type_name not in SPECIAL else None
 
 
 def _camel(path: str) -> str:
@@ -76,8 +89,9 @@ def _wrong_elements(
 ) -> Iterator[Violation]:
     """The parts of a refused value that are refused by themselves."""
     for name, each, alone in _elements(info, key, item):
-        if info.object is not None and isinstance(each, dict):
-            yield from _wrong(schema, info.object, each, f"{prefix}{name}.")
+        inner = _members(schema, info, each) if isinstance(each, dict) else None
+        if inner is not None:
+            yield from _wrong(schema, *inner, f"{prefix}{name}.")
         elif info.shape is not Shape.ONE and not _parses(schema, message, {key: alone}):
             yield Violation(prefix + name, f"must be {expected(info.value)}")
 
@@ -106,7 +120,3 @@ def _expected(info: FieldInfo) -> str:
     if info.shape is Shape.MAP:
         return f"an object, each value {expected(info.value)}"
     return expected(info.value)
-
-
-def _is_object(item: Any) -> bool:
-    return isinstance(item, dict)

@@ -7,7 +7,7 @@ bytes costs about a sixth of decoding and printing them.
 
 from protobuf import DescMessage, Message, Registry, ScalarType
 
-from windlass_server.gateway.json_print import print_message
+from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle, print_message
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
 
 _LENGTH_DELIMITED = 2
@@ -22,30 +22,35 @@ class PagePrinter:
     Args:
         page: the message type.
         elements: its list of messages.
+        style: one that prints defaults, so that a page without elements has a place for them.
     """
 
-    def __init__(self, page: DescMessage, elements: FieldInfo, registry: Registry) -> None:
+    def __init__(
+        self, page: DescMessage, elements: FieldInfo, registry: Registry, style: JsonStyle
+    ) -> None:
         assert elements.object is not None
         self._page: type[Message] = page.type
         self._element: type[Message] = elements.object.type
         self._tag = elements.field.number << 3 | _LENGTH_DELIMITED
+        field = elements.field
+        self._name = field.name if style.proto_names else field.json_name
         # Quotes inside of a JSON text are escaped, so that this is found nowhere else.
-        self._empty = f'"{elements.field.name}":[]'
-        self._name = elements.field.name
+        self._empty = f'"{self._name}":[]'
         self._registry = registry
+        self._style = style
         self._kept: dict[bytes, str] = {}
 
     def print(self, message: bytes) -> str:
         """The JSON of a serialized page; raises ValueError when it is none."""
         elements, rest = split(message, self._tag)
-        printed = print_message(self._page.from_binary(rest), self._registry)
+        printed = print_message(self._page.from_binary(rest), self._registry, self._style)
         if not elements:
             return printed
         joined = ",".join([self._kept.get(one) or self._print(one) for one in elements])
         return printed.replace(self._empty, f'"{self._name}":[{joined}]', 1)
 
     def _print(self, element: bytes) -> str:
-        printed = print_message(self._element.from_binary(element), self._registry)
+        printed = print_message(self._element.from_binary(element), self._registry, self._style)
         if len(element) <= _LARGEST:
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
@@ -53,8 +58,12 @@ class PagePrinter:
         return printed
 
 
-def page_printer(message: DescMessage, schema: Schema) -> PagePrinter | None:
+def page_printer(
+    message: DescMessage, schema: Schema, style: JsonStyle = DEFAULT_STYLE
+) -> PagePrinter | None:
     """A printer for a type that is a page: one list of messages, and scalars; else None."""
+    if not style.defaults:
+        return None
     infos = {info.field.number: info for info in schema.fields(message).values()}
     lists = [one for one in infos.values() if one.shape is Shape.LIST and one.object is not None]
     rest = [one for one in infos.values() if one not in lists]
@@ -62,7 +71,7 @@ def page_printer(message: DescMessage, schema: Schema) -> PagePrinter | None:
         return None
     if not all(isinstance(one.value, ScalarType) and one.shape is Shape.ONE for one in rest):
         return None
-    return PagePrinter(message, lists[0], schema.registry)
+    return PagePrinter(message, lists[0], schema.registry, style)
 
 
 def split(message: bytes, tag: int) -> tuple[list[bytes], bytes]:

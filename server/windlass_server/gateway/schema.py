@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 from protobuf import (
     DescEnum,
@@ -39,7 +40,12 @@ WRAPPERS = frozenset(
 )  # fmt: skip
 INTEGER_WRAPPERS = frozenset(name for name in WRAPPERS if "Int" in name)
 TEXTS = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask"))
-FREE_FORM = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
+ANY = "google.protobuf.Any"
+STRUCT = "google.protobuf.Struct"
+LIST_VALUE = "google.protobuf.ListValue"
+FREE_FORM = frozenset({ANY, STRUCT, LIST_VALUE, "google.protobuf.Value"})
+# The only one that the parser does not replace by this one.
+TYPE_PREFIX = "type.googleapis.com/"
 SPECIAL = WRAPPERS | TEXTS | FREE_FORM
 
 
@@ -53,12 +59,16 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """A field: its shape and the type of its value, of its elements or of its map's values."""
+    """A field: its shape and the type of its value, of its elements or of its map's values.
+
+    `key` is the type of a map's keys; None for other fields.
+    """
 
     field: DescField
     shape: Shape
     value: ScalarType | DescEnum | DescMessage
     oneof: str | None
+    key: ScalarType | None = None
 
     @cached_property
     def integer(self) -> bool:
@@ -75,9 +85,16 @@ class FieldInfo:
         return None
 
     @cached_property
+    def free(self) -> str:
+        """The name of its values' type when their JSON is free-form (`FREE_FORM`), else empty."""
+        name = self.value.type_name if isinstance(self.value, DescMessage) else ""
+        return name if name in FREE_FORM else ""
+
+    @cached_property
     def plain(self) -> bool:
         """Whether its JSON needs no look beyond what the parser does."""
-        return self.object is None and not self.integer and not isinstance(self.value, DescEnum)
+        looked_at = self.object or self.integer or self.free or isinstance(self.value, DescEnum)
+        return not looked_at and self.key in (None, ScalarType.STRING)
 
 
 class Schema:
@@ -98,6 +115,16 @@ class Schema:
             self._fields[message.type_name] = names
         return names
 
+    def content(self, item: dict[str, Any]) -> tuple[DescMessage, dict[str, Any]] | None:
+        """The type that the JSON of an `Any` names, and its members; None when it names none."""
+        url = item.get("@type")
+        if not isinstance(url, str) or not url.startswith(TYPE_PREFIX):
+            return None
+        message = self.registry.message(url.removeprefix(TYPE_PREFIX))
+        if message is None:
+            return None
+        return message, {name: value for name, value in item.items() if name != "@type"}
+
     def enum_value(self, enum: DescEnum, name: str) -> int | None:
         """The number of an enum value named in any case; None when there is none."""
         numbers = self._enums.get(enum.type_name)
@@ -109,12 +136,20 @@ class Schema:
         return numbers.get(name.upper()) if exact is None else exact
 
 
+def integers(scalar: ScalarType) -> range:
+    """The integers that a scalar of an integer type can be."""
+    bits = int(scalar.name[-2:])
+    if scalar.name.startswith(("UINT", "FIXED")):
+        return range(2**bits)
+    return range(-(2 ** (bits - 1)), 2 ** (bits - 1))
+
+
 def _info(field: DescField) -> FieldInfo:
     match field.value:
         case DescFieldValueList(element=element):
             return FieldInfo(field, Shape.LIST, element, None)
-        case DescFieldValueMap(value=value):
-            return FieldInfo(field, Shape.MAP, value, None)
+        case DescFieldValueMap(key=key, value=value):
+            return FieldInfo(field, Shape.MAP, value, None, key)
         case DescFieldValueMessage(message=message, oneof=oneof):
             return FieldInfo(field, Shape.ONE, message, oneof.name if oneof else None)
         case DescFieldValueEnum(enum=enum, oneof=oneof):

@@ -1,8 +1,12 @@
 """What both HTTP servers have in common: their interface, and the listening socket."""
 
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+App = Callable[..., Awaitable[None]]
+ServerName = Literal["granian", "uvicorn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,17 @@ class HttpServer(Protocol):
     async def stop(self, grace_s: float) -> None:
         """Take no new connections, let requests end for `grace_s` seconds, then cut them off."""
         ...
+
+
+def http_server(name: ServerName, app: App, address: Address) -> HttpServer:
+    """The HTTP server of that name, listening already; raises OSError as `listen` does."""
+    if name == "uvicorn":
+        from windlass_server.gateway.uvicorn_server import UvicornServer
+
+        return UvicornServer(app, address)
+    from windlass_server.gateway.granian_server import GranianServer
+
+    return GranianServer(app, address)
 
 
 def listen(address: Address, backlog: int) -> socket.socket:

@@ -4,8 +4,9 @@ Every HTTP rule is compiled once, at the start, into an immutable `Binding` whos
 what depends on the request. Messages are dynamic types of the descriptor set; both ends of the
 gateway are bytes.
 
-JSON out has proto names, fields without presence always, enum names, 64-bit integers as strings and
-RFC 3339 times. JSON in takes both names of a field and enum names in any case.
+JSON out has enum names, 64-bit integers as strings and RFC 3339 times; its style says which names
+fields have, and whether defaults are shown. JSON in takes both names of a field and enum names in any
+case.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,13 @@ from windlass_server.gateway.errors import bad_field, bad_request
 from windlass_server.gateway.fields import UnknownField, resolve
 from windlass_server.gateway.http_rules import HttpRule, RuleError
 from windlass_server.gateway.json_body import PARSE_ERRORS, JsonReader
-from windlass_server.gateway.json_print import print_field, print_message
+from windlass_server.gateway.json_print import (
+    DEFAULT_STYLE,
+    JsonStyle,
+    print_field,
+    print_message,
+)
+from windlass_server.gateway.limits import MethodLimits, read_limits
 from windlass_server.gateway.page_print import PagePrinter, page_printer
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
@@ -42,15 +49,20 @@ class Binding:
     Attributes:
         rpc: `package.Service/Method`.
         grpc_method: the name that the dispatcher takes, `/package.Service/Method`.
+        client_streams: whether the request is a stream of messages.
         streaming: whether the server streams its answer.
         takes_body: whether the rule has a body.
+        limits: what a call may cost.
     """
 
     rpc: str
     grpc_method: str
+    client_streams: bool
     streaming: bool
     takes_body: bool
+    limits: MethodLimits
     _registry: Registry
+    _style: JsonStyle
     _request: DescMessage
     _response: type[Message]
     _path: PathParameters
@@ -83,10 +95,11 @@ class Binding:
             message[self._cursor_in.field] = resume_after
         if values:
             self._path.bind(message, values)
-        try:
-            return message.to_binary()
-        except PARSE_ERRORS as error:
-            raise bad_request("INVALID_FIELD_VALUE", f"a value is out of range: {error}") from None
+        return _serialized(message)
+
+    def element(self, body: bytes) -> bytes:
+        """Make a later message of a client's stream, of its body alone; raises Refusal."""
+        return _serialized(self._read(body))
 
     def response(self, message: bytes) -> str:
         """The JSON of a response message; raises ValueError when it is none."""
@@ -103,8 +116,8 @@ class Binding:
 
     def _print(self, message: Message) -> str:
         if self._narrow:
-            return print_field(message, self._narrow, self._registry)
-        return print_message(message, self._registry)
+            return print_field(message, self._narrow, self._registry, self._style)
+        return print_message(message, self._registry, self._style)
 
     def _read(self, body: bytes) -> Message:
         if not self.takes_body:
@@ -135,12 +148,24 @@ class Transcoder:
 
     Args:
         descriptor_set: a serialized `google.protobuf.FileDescriptorSet` with all imports.
+        style: how answers look as JSON.
+        limits_extension: full name of the method option that holds its limits; see `limits`.
+
+    Raises:
+        ValueError: the descriptor set is none, or not complete.
     """
 
-    def __init__(self, descriptor_set: bytes) -> None:
+    def __init__(
+        self,
+        descriptor_set: bytes,
+        style: JsonStyle = DEFAULT_STYLE,
+        limits_extension: str | None = None,
+    ) -> None:
         self.registry = FileDescriptorSet.from_binary(descriptor_set).to_registry()
         self._schema = Schema(self.registry)
         self._json = JsonReader(self._schema)
+        self._style = style
+        self._limits_extension = limits_extension
 
     def compile(self, rule: HttpRule, method: DescMethod, template: Template) -> Binding:
         """Compile a rule of a method that is served.
@@ -160,17 +185,20 @@ class Transcoder:
         return Binding(
             rpc=rule.rpc,
             grpc_method=f"/{rule.rpc}",
-            streaming=method.method_kind == "server_streaming",
+            client_streams=method.method_kind in ("client_streaming", "bidi_streaming"),
+            streaming=method.method_kind in ("server_streaming", "bidi_streaming"),
             takes_body=rule.body != "",
+            limits=read_limits(self.registry, method, self._limits_extension),
             _registry=self.registry,
+            _style=self._style,
             _request=request,
             _response=response.type,
             _path=path,
             _query=QueryParameters(self._schema, request, taken, closed=rule.body == WHOLE),
             _body=body,
             _json=self._json,
-            _narrow=narrow.field.name if narrow else "",
-            _pages=None if narrow else page_printer(response, self._schema),
+            _narrow=self._printed_name(narrow) if narrow else "",
+            _pages=None if narrow else page_printer(response, self._schema, self._style),
             _cursor_in=self._text_field(request, "cursor"),
             _cursor_out=self._text_field(response, "cursor"),
         )
@@ -185,8 +213,18 @@ class Transcoder:
             raise RuleError(f"{rule.rpc}: the body {name} is not a top-level field")
         return path.leaf
 
+    def _printed_name(self, info: FieldInfo) -> str:
+        return info.field.name if self._style.proto_names else info.field.json_name
+
     def _text_field(self, message: DescMessage, name: str) -> FieldInfo | None:
         info = self._schema.fields(message).get(name)
         if info is None or info.shape is not Shape.ONE or info.oneof is not None:
             return None
         return info if str(getattr(info.value, "name", "")) == "STRING" else None
+
+
+def _serialized(message: Message) -> bytes:
+    try:
+        return message.to_binary()
+    except PARSE_ERRORS as error:
+        raise bad_request("INVALID_FIELD_VALUE", f"a value is out of range: {error}") from None

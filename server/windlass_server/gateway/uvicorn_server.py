@@ -1,14 +1,12 @@
 """Serves an ASGI application through uvicorn, embedded in the running event loop: HTTP/1.1 only."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
 
-from windlass_server.gateway.serving import Address, address_of, listen
-
-App = Callable[..., Awaitable[None]]
+from windlass_server.gateway.serving import Address, App, address_of, listen
 
 
 class _Embedded(uvicorn.Server):

@@ -85,16 +85,22 @@ class JobLogs:
 
     async def _start(self, runs: Sequence[RunRow], wanted: LogRequest) -> _Reader:
         if wanted.cursor:
-            found = _CURSOR.fullmatch(wanted.cursor)
-            if found is None or found[1] not in {run.run_id for run in runs}:
-                text = "cursor is not one that this job's log gave out"
-                violation = FieldViolation("cursor", text, "CURSOR_INVALID")
-                raise InvalidInput(text, reason="CURSOR_INVALID", violations=(violation,))
-            return _Reader(found[1], frames.Place(int(found[2]), int(found[3])))
+            return await self._behind(wanted.cursor, runs)
         if wanted.tail is not None and runs:
             last = runs[-1].run_id
             return _Reader(last, await self._logs.tail(last, wanted.tail, wanted.stream))
         return _Reader("", frames.Place(0))
+
+    async def _behind(self, cursor: str, runs: Sequence[RunRow]) -> _Reader:
+        """A reader that goes on behind a cursor; InvalidInput when this job's log never gave it out."""
+        found = _CURSOR.fullmatch(cursor)
+        if found is not None and found[1] in {run.run_id for run in runs}:
+            place = frames.Place(int(found[2]), int(found[3]))
+            if await self._logs.has_place(found[1], place):
+                return _Reader(found[1], place)
+        text = "cursor is not one that this job's log gave out"
+        violation = FieldViolation("cursor", text, "CURSOR_INVALID")
+        raise InvalidInput(text, reason="CURSOR_INVALID", violations=(violation,))
 
     async def _messages(
         self, job: JobRow, reader: _Reader, wanted: LogRequest

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from windlass.jobs.v1 import job_pb2
@@ -30,6 +31,20 @@ class Hints:
 
     job_queued: Callable[[str], None]
     runs_changed: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a caller asks to submit: `job` has its defaults, an empty `request_id` is none."""
+
+    user: str
+    request_id: str
+    job: job_pb2.Job
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """The same for the same job."""
+        return hashlib.sha256(self.job.SerializeToString(deterministic=True)).digest()
 
 
 class JobsService:
@@ -79,20 +94,27 @@ class JobsService:
             message = "the job is too large"
             raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
         full = with_defaults(spec, who.default_project)
-        if not await self._database.read(lambda tx: tx.access.has_project(full.project)):
+        asked = _Asked(who.user, request_id, full)
+        # An answer that was given stays it, whatever has become of the cluster meanwhile.
+        earlier, has_project = await self._database.read(
+            lambda tx: (_earlier_answer(tx, asked), tx.access.has_project(full.project))
+        )
+        if earlier is not None:
+            return earlier
+        if not has_project:
             raise absent("project", full.project)
         await self._cluster.require_satisfiable(_demand(full))
         columns = self._columns(who, full)
         if validate_only:
             return new_row(JobRow, columns | {"job_id": ""})
-        fingerprint = hashlib.sha256(full.SerializeToString(deterministic=True)).digest()
 
         def store(tx: Transaction) -> JobRow:
-            if request_id:
-                earlier = _earlier_answer(tx, columns, request_id, fingerprint)
-                if earlier is not None:
-                    return earlier
+            # Looked up again: the same request may have come twice at once.
+            earlier = _earlier_answer(tx, asked)
+            if earlier is not None:
+                return earlier
             self._add(tx, columns, full)
+            _remember_answer(tx, asked, columns)
             return new_row(JobRow, columns)
 
         return await self._database.write(store)
@@ -236,25 +258,28 @@ def _demand(full: job_pb2.Job) -> Demand:
     )
 
 
-def _earlier_answer(
-    tx: Transaction, columns: dict[str, Any], request_id: str, fingerprint: bytes
-) -> JobRow | None:
-    """The job that this request_id has made already; else None, and it is taken from now on."""
-    user = columns["user"]
-    earlier = tx.events.earlier_answer(user, _SUBMIT, request_id)
-    if earlier is None:
-        tx.events.remember_answer(
-            user,
-            _SUBMIT,
-            request_id,
-            fingerprint=fingerprint,
-            object_id=columns["job_id"],
-            at=columns["created_at"],
-        )
+def _earlier_answer(tx: Transaction, asked: _Asked) -> JobRow | None:
+    """The job that this request has made already, if any; Conflict when it made another one."""
+    if not asked.request_id:
         return None
-    if earlier.fingerprint != fingerprint:
+    earlier = tx.events.earlier_answer(asked.user, _SUBMIT, asked.request_id)
+    if earlier is None:
+        return None
+    if earlier.fingerprint != asked.fingerprint:
         message = "this request_id was used for another job"
         raise Conflict(message, reason="REQUEST_ID_REUSED", job_id=earlier.object_id)
     job = tx.jobs.get(earlier.object_id)
     assert job is not None
     return job
+
+
+def _remember_answer(tx: Transaction, asked: _Asked, columns: dict[str, Any]) -> None:
+    if asked.request_id:
+        tx.events.remember_answer(
+            asked.user,
+            _SUBMIT,
+            asked.request_id,
+            fingerprint=asked.fingerprint,
+            object_id=columns["job_id"],
+            at=columns["created_at"],
+        )

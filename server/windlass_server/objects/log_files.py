@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from array import array
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from windlass_server.errors import Conflict, InvalidInput
 from windlass_server.objects.frames import (
+    HEADER,
     MAX_BATCH_BYTES,
     BadFrames,
     Frame,
@@ -135,6 +137,27 @@ class LogFiles:
         except BadFrames:
             message = f"position {position} is no boundary of the log of {run_id}"
             raise InvalidInput(message, reason="LOG_POSITION_INVALID") from None
+
+    def has_place(self, run_id: str, place: Place) -> bool:
+        """Whether a reader can go on there: the frame begins there, and has more than is skipped.
+
+        The frames up to it are counted from the nearest mark, because output may look like a frame.
+        """
+        log = self._log(run_id)
+        position = place.position
+        if not 0 <= position < log.end:
+            return position == log.end and not place.skip
+        mark = log.marks[bisect_right(log.marks, position) - 1]
+        try:
+            with self.path(run_id).open("rb", buffering=0) as file:
+                before = os.pread(file.fileno(), position - mark, mark)
+                length = frame_end(os.pread(file.fileno(), MAX_BATCH_BYTES, position), 0)
+            begins = not before or boundaries(before)[-1:] == [len(before)]
+        except BadFrames:
+            return False
+        if length is None or not begins:
+            return False
+        return not place.skip or HEADER.size + place.skip < length
 
     def tail(self, run_id: str, lines: int, stream: int = 0) -> Place:
         """Where the last `lines` lines begin; the end for 0.

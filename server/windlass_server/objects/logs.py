@@ -81,6 +81,10 @@ class LogStore:
         """
         return await self._read(lambda: self._files.read(run_id, position, max_bytes))
 
+    async def has_place(self, run_id: str, place: Place) -> bool:
+        """Whether a reader can go on there; false for a place that this log never gave out."""
+        return await self._read(lambda: self._files.has_place(run_id, place))
+
     async def tail(self, run_id: str, lines: int, stream: int = 0) -> Place:
         """Where the last `lines` lines of a log begin; `stream` as in `LogFiles.tail`."""
         return await self._read(lambda: self._files.tail(run_id, lines, stream))

@@ -48,7 +48,7 @@ class Call:
         metadata: lower-case names and all the values that each came with.
         peer: the caller's address; empty when unknown.
         timeout: seconds until the caller gives up; None when it set no deadline.
-        response_metadata: sent back with the answer.
+        response_metadata: sent back with the answer; bytes where a name ends with `-bin`.
         finalizers: run when the call has ended, however it ended.
     """
 
@@ -58,7 +58,7 @@ class Call:
     timeout: float | None = None
     request_id: str = ""
     authenticated: Caller | None = None
-    response_metadata: dict[str, str] = field(default_factory=dict)
+    response_metadata: dict[str, str | bytes] = field(default_factory=dict)
     finalizers: list[Callable[[], None]] = field(default_factory=list)
 
     @property

@@ -1,6 +1,7 @@
 """The gateway's way to our own services: the same pipeline, in the same process."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from windlass_server.errors import Cancelled
 from windlass_server.gateway.dispatch import OutgoingCall, RpcFailure
@@ -31,8 +32,10 @@ class InProcessDispatcher:
         # Shared, so that the request id is known when the first message is.
         ours.response_metadata = call.response_metadata
         try:
-            async for answer in self._pipeline.server_stream(ours, request):
-                yield answer
+            # Closed with us: what the call holds is given back then, and not when it is collected.
+            async with aclosing(self._pipeline.server_stream(ours, request)) as answers:
+                async for answer in answers:
+                    yield answer
         except CallFailed as failure:
             raise _failure(failure) from None
 
@@ -55,8 +58,9 @@ class InProcessDispatcher:
         ours.response_metadata = call.response_metadata
         source = _Source(requests)
         try:
-            async for answer in self._pipeline.bidi_stream(ours, source.messages()):
-                yield answer
+            async with aclosing(self._pipeline.bidi_stream(ours, source.messages())) as answers:
+                async for answer in answers:
+                    yield answer
         except CallFailed as failure:
             raise source.failed or _failure(failure) from None
 
@@ -89,7 +93,7 @@ class _Source:
 
 
 def _call(method: Method, call: OutgoingCall) -> Call:
-    metadata = {name: (value,) for name, value in call.metadata.items()}
+    metadata = {name: (value,) for name, value in call.metadata.items() if isinstance(value, str)}
     return Call(method=method, metadata=metadata, peer=call.peer, timeout=call.timeout)
 
 

@@ -66,6 +66,9 @@ def _check_authz(path: str, descriptor: MethodDescriptor, authz: options_pb2.Aut
     if authz.scope != options_pb2.Authz.SELF and not authz.permission:
         message = f"{path}: authz names no permission"
         raise BadContract(message)
+    if authz.scope == options_pb2.Authz.PROJECT and descriptor.client_streaming:
+        message = f"{path}: a client's stream has no request that names its project"
+        raise BadContract(message)
     if authz.scope == options_pb2.Authz.PROJECT:
         _check_field(path, descriptor, authz.project_field)
 

@@ -8,6 +8,7 @@ read that has run for longer than `_LONG_READ_STEPS`.
 
 import asyncio
 import contextvars
+import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -75,8 +76,8 @@ class SqliteDatabase:
         try:
             await asyncio.to_thread(_migrate, path)
             return cls(path)
-        except (DBAPIError, sqlite3.Error) as error:
-            reason = str(getattr(error, "orig", error))
+        except (DBAPIError, sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else getattr(error, "orig", error)
             message = f"cannot open the database {path}: {reason}"
             raise BadConfiguration(message) from None
 
@@ -216,8 +217,18 @@ def _run(connection: Connection, work: Work[T], begin: str) -> T:
         driver.rollback()
 
 
+def _create(path: Path) -> None:
+    """Make the file, for its owner alone, unless it is there.
+
+    SQLite would make it as the umask says, and gives what it keeps beside it (`-wal`, `-shm`) the
+    mode of the file itself.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def _migrate(path: Path) -> None:
     """Bring the file to HEAD in one transaction; another process that does so is waited for."""
+    _create(path)
     engine = _engine(path)
     try:
         with engine.connect() as connection:

@@ -6,8 +6,10 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from tests.support.jobs_api import JobsApi
+from tests.support.nodes import node_columns
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 from windlass_server.rpc.pipeline import CallFailed
+from windlass_server.storage.guard import acting_as
 
 AT_ONCE = 10
 
@@ -57,10 +59,8 @@ async def test_another_job_under_a_used_request_id_is_refused(api: JobsApi):
     first = await submit(api, "taken")
     with pytest.raises(CallFailed) as refused:
         await submit(api, "taken", "false")
-    status = refused.value.status
-    info = error_details_pb2.ErrorInfo()
-    assert any(detail.Unpack(info) for detail in status.details)
-    assert (status.code, info.reason) == (code_pb2.ABORTED, "REQUEST_ID_REUSED")
+    assert refused.value.status.code == code_pb2.ABORTED
+    assert reason_of(refused.value) == "REQUEST_ID_REUSED"
     assert await stored(api) == [first]
 
 
@@ -82,6 +82,35 @@ async def test_a_repeated_request_is_answered_with_what_became_of_the_job(api: J
     cancelled = await api.call("CancelJob", cancel, job_pb2.Job)
     assert await submit(api, "later") == cancelled
     assert cancelled.status == job_pb2.Job.CANCELLED
+
+
+async def test_a_repeat_is_answered_also_when_nothing_could_hold_the_job_any_more(api: JobsApi):
+    resources = {"cpu_millis": 64_000}
+    first = await submit(api, "before", resources=resources)
+    await join_a_small_node(api)
+
+    again = await submit(api, "before", resources=resources)
+    with pytest.raises(CallFailed) as refused:
+        await submit(api, "after", resources=resources)
+    with pytest.raises(CallFailed) as other:
+        await submit(api, "before", "false", resources=resources)
+
+    assert again == first
+    assert reason_of(refused.value) == "UNSATISFIABLE_RESOURCES"
+    assert reason_of(other.value) == "REQUEST_ID_REUSED"
+
+
+async def join_a_small_node(api: JobsApi) -> None:
+    """Without any node everything might fit; with this one a job of 64 cores never does."""
+    with acting_as("test"):
+        await api.database.write(lambda tx: tx.nodes.add(node_columns()))
+        await api.database.read(api.cluster.load)
+
+
+def reason_of(failed: CallFailed) -> str:
+    info = error_details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in failed.status.details)
+    return info.reason
 
 
 async def test_a_check_alone_uses_no_request_id_up(api: JobsApi):

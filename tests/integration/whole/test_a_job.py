@@ -79,6 +79,25 @@ async def test_a_client_of_the_generated_stubs_alone_does_the_same(cluster: Clus
     assert "".join(message.chunk.text for message in stderr) == "err\n"
 
 
+async def test_a_log_position_that_is_none_is_a_bad_request_on_both_front_ends(cluster: Cluster):
+    job = await cluster.submit("echo", "hello")
+    await cluster.follow(job.job_id)
+    run_id = (await cluster.get(job.job_id)).placement.run_id
+    async with cluster.rest() as rest:
+        for place in ("3:0", "0:99", "99999:0"):
+            # As a browser resumes, which gives up at a 400.
+            answer = await rest.get(
+                f"/v1/jobs/{job.job_id}/logs?follow=true",
+                headers={"accept": "text/event-stream", "last-event-id": f"{run_id}:{place}"},
+            )
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["details"][0]["reason"] == "CURSOR_INVALID"
+    request = jobs_service_pb2.StreamJobLogsRequest(job_id=job.job_id, cursor=f"{run_id}:3:0")
+    with pytest.raises(aio.AioRpcError) as refused:
+        await cluster.jobs.StreamJobLogs(request, metadata=cluster.metadata).read()
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_running_job_is_cancelled_with_its_whole_process_tree(cluster: Cluster):
     script = "trap '' TERM; (setsid sleep 600 &) ; echo up; while :; do sleep 1; done"
     job = await cluster.submit("sh", "-c", script, grace_period={"nanos": 200_000_000})

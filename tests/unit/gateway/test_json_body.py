@@ -70,6 +70,13 @@ def put(client, dispatcher, sample_type):
         ('{"any":{"@type":"type.googleapis.com/sample.v1.Thing","text":"a"}}', {
             "any": {"@type": "type.googleapis.com/sample.v1.Thing", "text": "a"},
         }),
+        ('{"any":{"@type":"type.googleapis.com/sample.v1.Thing","kind":"small"}}', {
+            "any": {"@type": "type.googleapis.com/sample.v1.Thing", "kind": "SMALL"},
+        }),
+        ('{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}}', {
+            "any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"},
+        }),
+        ('{"any":{}}', {"any": {}}),
         ('{"by_flag":{"true":"x"},"by_number":{"-1":"y"}}', {
             "by_flag": {"true": "x"}, "by_number": {"-1": "y"},
         }),
@@ -126,12 +133,33 @@ async def test_json_is_read_as_proto_json(put, body, expected):
         ('{"counts":[]}', "counts"),
         ('{"counts":{"a":null}}', "counts.a"),
         ('{"by_flag":{"1":"x"}}', "by_flag.1"),
+        ('{"by_flag":{"True":"x"}}', "by_flag.True"),
+        ('{"by_number":{"1":"x","01":"y"}}', "by_number.01"),
+        ('{"by_number":{"0":"x","-0":"y"}}', "by_number.-0"),
+        ('{"by_number":{"+1":"x"}}', "by_number.+1"),
+        ('{"by_number":{"1_0":"x"}}', "by_number.1_0"),
+        ('{"by_number":{"1.0":"x"}}', "by_number.1.0"),
+        ('{"by_number":{"2147483648":"x"}}', "by_number.2147483648"),
         ('{"time":"2024-13-01T00:00:00Z"}', "time"),
         ('{"time":{"seconds":1}}', "time"),
         ('{"age":"1h"}', "age"),
         ('{"age":"315576000001s"}', "age"),
         ('{"update_mask":["a"]}', "update_mask"),
         ('{"any":{"@type":"type.googleapis.com/nope.Nope"}}', "any"),
+        ('{"any":{"@type":"example.com/sample.v1.Thing"}}', "any"),
+        ('{"any":{"@type":"sample.v1.Thing"}}', "any"),
+        ('{"any":{"@type":5}}', "any"),
+        ('{"any":{"text":"a"}}', "any"),
+        ('{"any":{"@type":"type.googleapis.com/google.protobuf.Duration"}}', "any"),
+        (
+            '{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s","x":1}}',
+            "any",
+        ),
+        ('{"any":{"@type":"type.googleapis.com/sample.v1.Thing","i64":"1_0"}}', "any.i64"),
+        (
+            '{"any":{"@type":"type.googleapis.com/sample.v1.Thing","child":{"i32":"x"}}}',
+            "any.child.i32",
+        ),
         ('{"child":{"children":[{},{"i32":"x"}]}}', "child.children[1].i32"),
         ('{"things":{"a":{"u32":-1}}}', "things.a.u32"),
     ],
@@ -157,6 +185,16 @@ async def test_a_value_that_does_not_fit_is_refused_by_the_path_of_its_field(put
         ('{"child":{"wrappedText":"a","wrapped_text":"b"}}', "DUPLICATE_KEY", "child.wrapped_text"),
         ('{"left":"a","right":1}', "ONEOF_CONFLICT", "right"),
         ('{"child":{"left":"a","middle":{}}}', "ONEOF_CONFLICT", "child.middle"),
+        (
+            '{"any":{"@type":"type.googleapis.com/sample.v1.Thing","nope":1}}',
+            "UNKNOWN_FIELD",
+            "any.nope",
+        ),
+        (
+            '{"any":{"@type":"type.googleapis.com/sample.v1.Thing","left":"a","right":1}}',
+            "ONEOF_CONFLICT",
+            "any.right",
+        ),
     ],
 )
 async def test_what_is_not_one_message_is_refused_by_the_fields_name(put, body, reason, field):
@@ -233,8 +271,25 @@ async def test_deep_nesting_is_refused_and_never_a_recursion_error(put, body):
     assert answer.json["code"] == 3
 
 
-async def test_nesting_within_the_limit_is_read(put):
-    assert "child" in await put(nested(90))
+ANY_THING = '{"@type":"type.googleapis.com/sample.v1.Thing","any":'
+
+
+@pytest.mark.parametrize(
+    ("deep", "limit"),
+    [
+        # so many messages below the request, as protobuf's parsers count them
+        (lambda n: nested(n + 1), 100),
+        (lambda n: '{"things":{"a":' * n + "{}" + "}}" * n, 50),
+        (lambda n: '{"value":' + "[" * n + "]" * n + "}", 50),
+        (lambda n: '{"anything":{"a":' + '{"a":' * (n - 1) + "1" + "}" * (n + 1), 33),
+        (lambda n: '{"any":' + ANY_THING * n + "{}" + "}" * n + "}", 49),
+    ],
+    ids=["messages", "maps", "lists", "structs", "any"],
+)
+async def test_nesting_is_read_up_to_the_limit_and_what_is_read_can_be_parsed(put, deep, limit):
+    assert isinstance(await put(deep(limit)), dict)
+    answer = await put(deep(limit + 1))
+    assert (answer.status, answer.reason) == (400, "NESTING_TOO_DEEP")
 
 
 @pytest.mark.parametrize(

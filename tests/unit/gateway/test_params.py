@@ -75,6 +75,7 @@ async def test_a_path_value_that_its_field_cannot_hold_is_refused_by_the_fields_
     ("query", "expected"),
     [
         ("text=a+b%26c", {"text": "a b&c"}),
+        ("text=ä%C3%A4", {"text": "ää"}),
         ("text=", {}),
         ("text", {}),
         ("&&text=a&", {"text": "a"}),
@@ -165,7 +166,9 @@ async def test_a_bad_parameter_is_refused_by_its_name(bound, query, reason, fiel
         assert list(answer.violations) == fields
 
 
-@pytest.mark.parametrize("query", ["text=%zz", "text=%", "%zz=a", "text=%ff", "a%C3=b"])
+@pytest.mark.parametrize(
+    "query", ["text=%zz", "text=%", "%zz=a", "text=%ff", "a%C3=b", "text=\udcff"]
+)
 async def test_a_query_that_cannot_be_decoded_is_malformed(bound, query):
     answer = await bound(f"GET /v1/things/n?{query}")
     assert (answer.status, answer.reason) == (400, "MALFORMED_QUERY")

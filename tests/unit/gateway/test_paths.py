@@ -68,7 +68,7 @@ def table():
 
 def test_the_golden_list_is_what_the_contract_says(table):
     wanted = "".join(f"{line}\n" for line in table.lines)
-    assert GOLDEN.read_text() == wanted, "write `Gateway.routes` to tests/golden/paths.txt"
+    assert GOLDEN.read_text() == wanted, "run `make golden`"
 
 
 def test_every_promised_path_is_there_and_is_found(table):

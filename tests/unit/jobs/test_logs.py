@@ -7,6 +7,7 @@ import pytest
 from tests.support.fake_clock import FakeClock
 from tests.support.jobs import job_columns
 from windlass_server.access.policy import Caller, Role
+from windlass_server.errors import InvalidInput
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs, LogRequest
@@ -72,3 +73,37 @@ async def test_a_follower_stays_with_a_run_until_its_log_is_whole(logs):
         rest = [await second, *[message async for message in follow]]
     assert [message.chunk.text for message in rest] == ["a2\n", "b1\n", ""]
     assert rest[-1].HasField("end")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "{other}:0:0", "{run}:1:0", "{run}:0:3", "{run}:9999:0", "{run}:16:1", "{run}:-1:0"],
+)
+async def test_a_cursor_that_the_log_never_gave_out_is_refused_before_the_first_message(
+    logs, cursor
+):
+    runs = Runs()
+    run, other = runs.add(), _ids.new("run")
+    await logs.append(run, 0, frames.encode(1, 1, b"a1\n"))
+    wanted = LogRequest(follow=True, cursor=cursor.format(run=run, other=other))
+    with pytest.raises(InvalidInput) as refused:
+        await anext(JobLogs(runs, logs, EventHub()).stream(ADA, runs.job.job_id, wanted))
+    assert refused.value.reason == "CURSOR_INVALID"
+    assert [violation.field for violation in refused.value.violations] == ["cursor"]
+
+
+async def test_every_cursor_that_a_log_gave_out_is_taken_back(logs):
+    runs = Runs()
+    run = runs.add(log_end=0)
+    output = frames.encode(1, 1, b"line\n" * 30_000) + frames.encode(2, 2, b"end\n")
+    await logs.append(run, 0, output)
+    stream = JobLogs(runs, logs, EventHub()).stream
+    messages = [one async for one in stream(ADA, runs.job.job_id, LogRequest(tail=29_000))]
+    whole = "".join(one.chunk.text for one in messages)
+    assert len(messages) > 3
+    read = ""
+    for message in messages:
+        read += message.chunk.text
+        wanted = LogRequest(cursor=message.cursor)
+        rest = [one async for one in stream(ADA, runs.job.job_id, wanted)]
+        assert read + "".join(one.chunk.text for one in rest) == whole

@@ -262,6 +262,58 @@ async def test_a_position_that_is_no_boundary_is_refused(logs: LogStore, positio
     assert refused.value.reason == "LOG_POSITION_INVALID"
 
 
+# Output that itself looks like a frame, behind one that does not: frames begin at 0, 14 and 42.
+TRICKY = lines("a") + encode(1, 7, encode(2, 8, b"b!")) + lines("c")
+
+
+@pytest.mark.parametrize(
+    ("position", "skip", "there"),
+    [
+        (0, 0, True),
+        (14, 0, True),
+        (14, 1, True),
+        (14, 14, True),
+        (14, 15, False),
+        (27, 0, False),
+        (42, 0, True),
+        (42, 1, False),
+        (56, 0, True),
+        (56, 1, False),
+        (57, 0, False),
+        (1, 0, False),
+        (10**18, 0, False),
+    ],
+)
+async def test_a_reader_goes_on_only_where_a_frame_begins_or_within_its_payload(
+    logs: LogStore, position: int, skip: int, there: bool
+) -> None:
+    await logs.append(RUN, 0, TRICKY)
+    assert await logs.has_place(RUN, Place(position, skip)) is there
+
+
+async def test_a_place_in_a_long_log_is_found_across_blocks(logs: LogStore) -> None:
+    batch = lines(*(["x" * 1023 + "\n"] * 900))
+    frame = len(batch) // 900
+    end = 0
+    for _ in range(3):
+        end = await logs.append(RUN, end, batch)
+    for position in (0, 899 * frame, 1500 * frame, 2699 * frame):
+        assert await logs.has_place(RUN, Place(position, 5))
+        assert not await logs.has_place(RUN, Place(position + 1))
+
+
+async def test_a_log_that_is_damaged_on_disk_has_no_place_behind_the_damage(
+    logs: LogStore, tmp_path: Path
+) -> None:
+    await logs.append(RUN, 0, lines("a", "b", "c"))
+    with (tmp_path / "ab" / f"{RUN}.log").open("r+b") as file:
+        file.seek(14)
+        file.write(b"\xff")
+    assert await logs.has_place(RUN, START)
+    assert not await logs.has_place(RUN, Place(14))
+    assert not await logs.has_place(RUN, Place(28))
+
+
 @pytest.mark.parametrize(
     ("written", "count", "expected"),
     [

@@ -1,0 +1,124 @@
+"""The standalone gateway, wired: contract, upstream, gateway, HTTP server."""
+
+import logging
+from pathlib import Path
+
+import grpc
+
+from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.http_rules import RuleError
+from windlass_server.gateway.json_print import JsonStyle
+from windlass_server.gateway.serving import App, http_server
+from windlass_server.gateway.standalone.contract import Contract, read_contract
+from windlass_server.gateway.standalone.health import HealthPath
+from windlass_server.gateway.standalone.options import Options
+from windlass_server.gateway.standalone.rules_file import read_rules_file
+from windlass_server.gateway.table import build_table
+from windlass_server.gateway.transcoder import Transcoder
+from windlass_server.gateway.upstream import UpstreamDispatcher
+
+_log = logging.getLogger(__name__)
+
+
+class Program:
+    """A whole gateway: made in the running loop, then `start`, and at the end `stop`.
+
+    Raises:
+        RuleError: the contract cannot be served as the options say.
+        OSError: the address cannot be had.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        contract, services = _contract(options)
+        self._upstream = UpstreamDispatcher(options.upstream, credentials=_credentials(options))
+        self._gateway = _gateway(options, contract, services, self._upstream)
+        app: App = self._gateway
+        self._health = None
+        if options.health_path is not None:
+            self._health = HealthPath(self._gateway, options.health_path, self._upstream)
+            app = self._health
+        self._http = http_server(options.http_server, app, options.listen)
+
+    @property
+    def address(self) -> str:
+        """Where HTTP is answered, `host:port` with the real port."""
+        address = self._http.address
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        return f"{host}:{address.port}"
+
+    async def start(self) -> None:
+        """Begin to answer; the upstream need not be there yet."""
+        await self._http.start()
+        _log.info(
+            "the gateway serves %d routes at http://%s, from %s",
+            len(self._gateway.routes),
+            self.address,
+            self._options.upstream,
+        )
+
+    async def stop(self) -> None:
+        """Take no new requests, let those in flight end, close everything."""
+        if self._health is not None:
+            self._health.drain()
+        self._gateway.drain()
+        await self._http.stop(self._options.grace)
+        await self._upstream.close()
+        _log.info("the gateway has stopped")
+
+
+def routes_of(options: Options) -> tuple[str, ...]:
+    """The routes that would be served, as lines; raises RuleError."""
+    contract, services = _contract(options)
+    try:
+        return build_table(Transcoder(contract.serialize()), services).lines
+    except (LookupError, ValueError) as error:
+        raise RuleError(f"{options.descriptors}: {error}") from None
+
+
+def _contract(options: Options) -> tuple[Contract, list[str]]:
+    """The contract, and which of its services are served."""
+    contract = read_contract(options.descriptors)
+    if options.http_rules is not None:
+        contract.add_rules(read_rules_file(options.http_rules))
+    services = list(options.services) or contract.services_with_rules()
+    if not services:
+        raise RuleError(f"{options.descriptors} has no HTTP rules; give some by --http-rules")
+    contract.check_services(services)
+    return contract, services
+
+
+def _gateway(
+    options: Options, contract: Contract, services: list[str], upstream: UpstreamDispatcher
+) -> Gateway:
+    try:
+        return Gateway(
+            descriptor_set=contract.serialize(),
+            services=services,
+            dispatcher=upstream,
+            json_style=JsonStyle(options.proto_names, options.print_defaults),
+            max_body_bytes=options.max_body_bytes,
+            default_timeout=options.timeout,
+            # Of no account to a contract that does not have it.
+            limits_extension="windlass.options.v1.limits",
+        )
+    except (LookupError, ValueError) as error:
+        raise RuleError(f"{options.descriptors}: {error}") from None
+
+
+def _credentials(options: Options) -> grpc.ChannelCredentials | None:
+    if not options.tls:
+        return None
+    return grpc.ssl_channel_credentials(_trusted(options.upstream_ca))
+
+
+def _trusted(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        certificates = path.read_bytes()
+    except OSError as error:
+        raise RuleError(f"cannot read {path}: {error.strerror}") from None
+    if b"-----BEGIN CERTIFICATE-----" not in certificates:
+        raise RuleError(f"{path} holds no certificate in PEM")
+    return certificates
