@@ -247,6 +247,7 @@ class App:
             limits_extension="windlass.options.v1.limits",
             dispatcher=dispatcher,
             authenticate=dispatcher.authenticate,
+            find_violations=dispatcher.find_violations,
         )
         http = _http_server(config, gateway)
         return cls(

@@ -21,7 +21,9 @@ from windlass_server.gateway.errors import (
     ErrorAnswer,
     ErrorRenderer,
     Refusal,
+    Violation,
     bad_request,
+    with_more,
 )
 from windlass_server.gateway.exchange import Exchange
 from windlass_server.gateway.headers import read_headers, timeout
@@ -36,6 +38,7 @@ from windlass_server.gateway.transcoder import Binding, Transcoder
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Authenticate = Callable[[OutgoingCall], Awaitable[None]]
+FindViolations = Callable[[OutgoingCall, bytes], Awaitable[Sequence[Violation]]]
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
 DEFAULT_HEARTBEAT_S = 15.0
@@ -59,6 +62,9 @@ class Gateway:
         authenticate: called for every request as soon as its method is known, or known to be none,
             so that nothing of a caller without credentials is read, and it learns nothing of what
             there is; refuses by `RpcFailure`.
+        find_violations: asked about requests some of whose fields cannot be read, with the rest of
+            them: what else is wrong, so that a caller learns all of it at once. Refuses by
+            `RpcFailure` whoever may not make the call.
         max_body_bytes: largest request body, as sent and as inflated; of a client's stream, its
             largest message. More where a method says so.
         max_upload_bytes: most bytes of a client's stream; None means any number.
@@ -83,6 +89,7 @@ class Gateway:
         domain: str = "windlass",
         json_style: JsonStyle = DEFAULT_STYLE,
         authenticate: Authenticate | None = None,
+        find_violations: FindViolations | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         max_upload_bytes: int | None = None,
         default_timeout: float | None = None,
@@ -95,6 +102,7 @@ class Gateway:
         self._errors = ErrorRenderer(transcoder.registry, domain, json_style)
         self._dispatcher = dispatcher
         self._authenticate_caller = authenticate
+        self._find_violations = find_violations
         self._max_body_bytes = max_body_bytes
         self._default_timeout = default_timeout
         self._new_id = new_id
@@ -131,8 +139,8 @@ class Gateway:
         except ClientGone:
             return
         except Exception as error:
-            answer = self._failed(error)
             if not exchange.started:
+                answer = self._failed(await self._whole(exchange.call, error))
                 with contextlib.suppress(OSError):  # when the client is gone
                     await exchange.answer(answer.status, answer.headers, answer.body)
 
@@ -189,6 +197,15 @@ class Gateway:
     async def _authenticate(self, exchange: Exchange) -> None:
         if self._authenticate_caller is not None:
             await self._authenticate_caller(exchange.call)
+
+    async def _whole(self, call: OutgoingCall, error: Exception) -> Exception:
+        """The error; of a refusal of some fields, with what is wrong with the others."""
+        if not isinstance(error, Refusal) or error.rest is None or self._find_violations is None:
+            return error
+        try:
+            return with_more(error, await self._find_violations(call, error.rest))
+        except Exception as other:
+            return other
 
     def _failed(self, error: Exception) -> ErrorAnswer:
         """The answer for an error. The text of an unexpected one is logged and stays here."""

@@ -6,8 +6,11 @@ is, and a `Refusal`, which is the gateway's own. Both have the same JSON:
 """
 
 import json
+import re
 from base64 import b64encode
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from protobuf import Message, Registry
@@ -47,15 +50,26 @@ HTTP_STATUSES = {
 
 MAX_VIOLATIONS = 100
 
+_SEPARATOR = re.compile(r"[.\[]")
+# More than the nesting limit lets a path have; a key that looks like a path is cut off here.
+_MAX_SEPARATORS = 256
+
 Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong with one field or parameter; `field` is its dotted path as the caller sees it."""
+    """What is wrong with one field or parameter.
+
+    Attributes:
+        field: its dotted path in proto names; as the caller spelled it when there is no such field.
+        description: what is wrong, in words that follow the path.
+        reason: UPPER_SNAKE word for programs; empty: that of the whole refusal, which fills it in.
+    """
 
     field: str
     description: str
+    reason: str = ""
 
 
 class Refusal(Exception):
@@ -65,9 +79,11 @@ class Refusal(Exception):
         code: gRPC code.
         reason: UPPER_SNAKE word for programs.
         http_status: status to answer with; by default the code's.
-        violations: what is wrong with which field.
+        violations: what is wrong with which field; at most `MAX_VIOLATIONS` are shown.
         headers: headers that the answer carries besides the usual ones.
         metadata: what varies in the message, for programs.
+        rest: the serialized request without the fields that are refused; None when the refusal is not
+            of single fields.
     """
 
     def __init__(
@@ -89,6 +105,16 @@ class Refusal(Exception):
         self.violations = violations
         self.headers = headers
         self.metadata = metadata or {}
+        self.rest: bytes | None = None
+
+
+def ancestors(paths: Iterable[str]) -> frozenset[str]:
+    """The paths of everything that holds what these paths name: `a` and `a.b` hold `a.b[0]`."""
+    return frozenset(
+        path[: found.start()]
+        for path in paths
+        for found in islice(_SEPARATOR.finditer(path), _MAX_SEPARATORS)
+    )
 
 
 def bad_request(reason: str, message: str) -> Refusal:
@@ -97,20 +123,35 @@ def bad_request(reason: str, message: str) -> Refusal:
 
 
 def bad_fields(reason: str, violations: list[Violation]) -> Refusal:
-    """A refusal of some fields or parameters; the message names the first.
-
-    At most `MAX_VIOLATIONS` of them are shown.
-    """
+    """A refusal of some fields or parameters; the message names the first."""
     first = violations[0]
     message = f"{first.field}: {first.description}" if first.field else first.description
     if len(violations) > 1:
         message += f" (and {len(violations) - 1} more)"
-    return Refusal(INVALID_ARGUMENT, reason, message, violations=tuple(violations[:MAX_VIOLATIONS]))
+    reasoned = tuple(each if each.reason else replace(each, reason=reason) for each in violations)
+    return Refusal(INVALID_ARGUMENT, reason, message, violations=reasoned)
 
 
 def bad_field(reason: str, name: str, description: str) -> Refusal:
     """A refusal of one field or parameter."""
     return bad_fields(reason, [Violation(name, description)])
+
+
+def with_more(refusal: Refusal, more: Sequence[Violation]) -> Refusal:
+    """A refusal of some fields, together with what is wrong with the rest of the request.
+
+    What is said of a refused field, or of what holds it, is left out: it was judged without its value.
+    """
+    refused = {violation.field for violation in refusal.violations}
+    above = ancestors(refused) | {""}
+    added = [
+        each
+        for each in more
+        if each.field not in refused | above and not refused & ancestors([each.field])
+    ]
+    if not added:
+        return refusal
+    return bad_fields(refusal.reason, [*refusal.violations, *added])
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +184,11 @@ class ErrorRenderer:
         self._retry_info = _message_type(registry, "google.rpc.RetryInfo")
         _message_type(registry, "google.rpc.ErrorInfo")
         _message_type(registry, "google.rpc.BadRequest")
+        violation = registry.message("google.rpc.BadRequest.FieldViolation")
+        # Error details of before 2024 do not have it.
+        self._has_reasons = violation is not None and "reason" in {
+            each.name for each in violation.fields
+        }
 
     def failure(self, failure: RpcFailure) -> ErrorAnswer:
         """The answer for what the dispatcher raised."""
@@ -175,10 +221,8 @@ class ErrorRenderer:
             "domain": self._domain,
             "metadata": {key: _printable(value) for key, value in refusal.metadata.items()},
         }
-        violations = [
-            {"field": _printable(violation.field), "description": _printable(violation.description)}
-            for violation in refusal.violations
-        ]
+        shown = refusal.violations[:MAX_VIOLATIONS]
+        violations = [self._shown(each) for each in shown]
         bad = {
             "@type": "type.googleapis.com/google.rpc.BadRequest",
             "field_violations": violations,
@@ -188,6 +232,15 @@ class ErrorRenderer:
             "message": _printable(refusal.message),
             "details": [info, bad] if violations else [info],
         }
+
+    def _shown(self, violation: Violation) -> dict[str, str]:
+        shown = {
+            "field": _printable(violation.field),
+            "description": _printable(violation.description),
+        }
+        if self._has_reasons:
+            shown["reason"] = violation.reason
+        return shown
 
     def _json(self, status: Any) -> bytes:
         try:

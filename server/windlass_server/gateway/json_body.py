@@ -9,17 +9,28 @@ searched for, so that it names its field.
 
 import json
 import math
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from protobuf import DescMessage, Message
 
-from windlass_server.gateway.errors import Refusal, Violation, bad_fields, bad_request
+from windlass_server.gateway.errors import (
+    Refusal,
+    Violation,
+    ancestors,
+    bad_fields,
+    bad_request,
+)
 from windlass_server.gateway.json_check import Checker, Found, too_deep
 from windlass_server.gateway.json_repair import locate, normalise
+from windlass_server.gateway.json_rest import rest_of
 from windlass_server.gateway.schema import Schema
 
 # Characters of JSON up to which wrong fields are searched for: each probe parses a part again.
 LOCATE_LIMIT = 65536
+
+_WHOLE = Violation("", "the body does not fit the message")
 
 PARSE_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
 
@@ -91,14 +102,30 @@ class JsonReader:
     ) -> Refusal:
         """The refusal that names every wrong field; of a large body only what was found so far."""
         reason = found[0][0] if found else "INVALID_FIELD_VALUE"
-        violations = {violation.field: violation for _, violation in found}
-        if len(text) <= LOCATE_LIMIT:
-            for violation in locate(self._schema, message, normalise(self._schema, message, value)):
-                below = (violation.field + ".", violation.field + "[")
-                if not any(name.startswith(below) for name in violations):
-                    violations.setdefault(violation.field, violation)
-        whole = Violation("", "the body does not fit the message")
-        return bad_fields(reason, list(violations.values()) or [whole])
+        violations = {each.field: replace(each, reason=why) for why, each in found}
+        if len(text) > LOCATE_LIMIT:
+            return bad_fields(reason, list(violations.values()) or [_WHOLE])
+        normal = normalise(self._schema, message, value)
+        above = ancestors(violations)
+        for violation in locate(self._schema, message, normal):
+            if violation.field not in above:
+                wrong = replace(violation, reason="INVALID_FIELD_VALUE")
+                violations.setdefault(violation.field, wrong)
+        refusal = bad_fields(reason, list(violations.values()) or [_WHOLE])
+        refusal.rest = self._rest(message, normal, violations)
+        return refusal
+
+    def _rest(
+        self, message: DescMessage, value: dict[str, Any], refused: Collection[str]
+    ) -> bytes | None:
+        """The message without the refused fields; None when it cannot be told."""
+        if not refused:
+            return None
+        text = json.dumps(rest_of(self._schema, message, value, refused))
+        try:
+            return message.type.from_json(text, registry=self._schema.registry).to_binary()
+        except PARSE_ERRORS:
+            return None
 
 
 def _parse(body: bytes) -> tuple[str, Any]:

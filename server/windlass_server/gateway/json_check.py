@@ -63,9 +63,10 @@ class Checker:
             if info is None:
                 found.append(("UNKNOWN_FIELD", Violation(prefix + key, "there is no such field")))
                 continue
-            self._once(info, item, prefix + key, seen, found)
+            path = prefix + info.field.name
+            self._once(info, item, path, seen, found)
             if item is not None and not info.plain:
-                self._value(info, item, prefix + key, depth + 1, found)
+                self._value(info, item, path, depth + 1, found)
 
     def _once(
         self, info: FieldInfo, item: Any, path: str, seen: dict[str, str], found: Found
@@ -92,9 +93,9 @@ class Checker:
             _limit(depth)
             for key, each in item.items():
                 if wanted := _bad_key(info.key, key):
-                    violation = Violation(f"{path}.{key}", f"its key must be {wanted}")
+                    violation = Violation(f"{path}[{key}]", f"its key must be {wanted}")
                     found.append(("INVALID_FIELD_VALUE", violation))
-                self._element(info, each, f"{path}.{key}", depth + 1, found)
+                self._element(info, each, f"{path}[{key}]", depth + 1, found)
 
     def _element(self, info: FieldInfo, item: Any, path: str, depth: int, found: Found) -> None:
         if info.object is not None:

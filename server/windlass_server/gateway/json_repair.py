@@ -79,16 +79,17 @@ def _wrong(
     for key, item in value.items():
         if key not in names or _parses(schema, message, {key: item}):
             continue
-        inner = list(_wrong_elements(schema, message, names[key], key, item, prefix))
-        description = f"must be {_expected(names[key])}"
-        yield from inner or [Violation(prefix + key, description)]
+        info = names[key]
+        inner = list(_wrong_elements(schema, message, info, key, item, prefix))
+        description = f"must be {_expected(info)}"
+        yield from inner or [Violation(prefix + info.field.name, description)]
 
 
 def _wrong_elements(
     schema: Schema, message: DescMessage, info: FieldInfo, key: str, item: Any, prefix: str
 ) -> Iterator[Violation]:
     """The parts of a refused value that are refused by themselves."""
-    for name, each, alone in _elements(info, key, item):
+    for name, each, alone in _elements(info, item):
         inner = _members(schema, info, each) if isinstance(each, dict) else None
         if inner is not None:
             yield from _wrong(schema, *inner, f"{prefix}{name}.")
@@ -96,14 +97,15 @@ def _wrong_elements(
             yield Violation(prefix + name, f"must be {expected(info.value)}")
 
 
-def _elements(info: FieldInfo, key: str, item: Any) -> Iterator[tuple[str, Any, Any]]:
+def _elements(info: FieldInfo, item: Any) -> Iterator[tuple[str, Any, Any]]:
     """Each element with its path and the value that holds it alone."""
+    key = info.field.name
     if info.shape is Shape.ONE:
         yield key, item, item
     elif info.shape is Shape.LIST and isinstance(item, list):
         yield from ((f"{key}[{index}]", each, [each]) for index, each in enumerate(item))
     elif info.shape is Shape.MAP and isinstance(item, dict):
-        yield from ((f"{key}.{name}", each, {name: each}) for name, each in item.items())
+        yield from ((f"{key}[{name}]", each, {name: each}) for name, each in item.items())
 
 
 def _parses(schema: Schema, message: DescMessage, value: dict[str, Any]) -> bool:

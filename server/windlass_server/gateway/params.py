@@ -10,7 +10,7 @@ from typing import Any
 
 from protobuf import DescMessage, Message
 
-from windlass_server.gateway.errors import Violation, bad_field, bad_fields, bad_request
+from windlass_server.gateway.errors import Violation, bad_request
 from windlass_server.gateway.fields import (
     FieldPath,
     OneofConflict,
@@ -44,6 +44,10 @@ class _Refused(ValueError):
         self.reason = reason
         self.description = description
 
+    def violation(self, name: str) -> Violation:
+        """What is wrong with the parameter of that name."""
+        return Violation(name, self.description, self.reason)
+
 
 class PathParameters:
     """The variables of one path template."""
@@ -53,24 +57,31 @@ class PathParameters:
         self._parameters = [_path_parameter(schema, message, name) for name in names]
         self.names = frozenset(parameter.path.name for parameter in self._parameters)
 
-    def bind(self, message: Message, values: Sequence[str]) -> None:
-        """Set the variables' fields; raises Refusal for a bad value or one that the body denies."""
+    def bind(self, message: Message, values: Sequence[str]) -> list[Violation]:
+        """Set the variables' fields; returns what is wrong with them, or denied by the body."""
+        refused = []
         for parameter, text in zip(self._parameters, values, strict=True):
-            path = parameter.path
             try:
-                value = parameter.read(text)
-            except ValueError:
-                description = f"must be {expected(path.leaf.value)}"
-                raise bad_field("INVALID_FIELD_VALUE", path.name, description) from None
-            present = lookup(message, path)
-            if present is not None and present != value:
-                description = "the body and the path give different values"
-                raise bad_field("CONFLICTING_VALUES", path.name, description)
-            try:
-                assign(message, path, value)
-            except OneofConflict as other:
-                description = f"the path sets it and the request also sets {other}"
-                raise bad_field("ONEOF_CONFLICT", path.name, description) from None
+                _bind_variable(message, parameter, text)
+            except _Refused as error:
+                refused.append(error.violation(parameter.path.name))
+        return refused
+
+
+def _bind_variable(message: Message, parameter: Parameter, text: str) -> None:
+    path = parameter.path
+    try:
+        value = parameter.read(text)
+    except ValueError:
+        raise _Refused("INVALID_FIELD_VALUE", f"must be {expected(path.leaf.value)}") from None
+    present = lookup(message, path)
+    try:
+        assign(message, path, value)
+    except OneofConflict as other:
+        description = f"the path sets it and the request also sets {other}"
+        raise _Refused("ONEOF_CONFLICT", description) from None
+    if present is not None and present != value:
+        raise _Refused("CONFLICTING_VALUES", "the body and the path give different values")
 
 
 def _path_parameter(schema: Schema, message: DescMessage, name: str) -> Parameter:
@@ -102,17 +113,27 @@ class QueryParameters:
         self._taken = tuple(taken)
         self._closed = closed
 
-    def bind(self, message: Message, query: str) -> None:
-        """Set the fields that the query names; raises Refusal naming every bad parameter."""
+    def bind(self, message: Message, query: str) -> list[Violation]:
+        """Set the fields that the query names; returns what is wrong with its parameters.
+
+        Raises:
+            Refusal: the query string is malformed.
+        """
         seen: dict[str, list[Any]] = {}
-        refused: list[tuple[str, Violation]] = []
+        refused = []
         for name, text in _split(query):
             try:
                 self._bind_one(message, name, text, seen)
             except _Refused as error:
-                refused.append((error.reason, Violation(name, error.description)))
-        if refused:
-            raise bad_fields(refused[0][0], [violation for _, violation in refused])
+                refused.append(error.violation(self._proto_name(name)))
+        return refused
+
+    def _proto_name(self, name: str) -> str:
+        """The path of the field that a parameter names; the parameter's own name if there is none."""
+        try:
+            return resolve(self._schema, self._message, name).name
+        except UnknownField:
+            return name
 
     def _bind_one(self, message: Message, name: str, text: str, seen: dict[str, list[Any]]) -> None:
         if self._closed:

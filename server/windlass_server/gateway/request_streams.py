@@ -9,9 +9,10 @@ path and query.
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from windlass_server.gateway.body_stream import BodyStream
-from windlass_server.gateway.errors import Refusal, Violation
+from windlass_server.gateway.errors import Refusal
 from windlass_server.gateway.headers import RequestHeaders, check_content_type
 from windlass_server.gateway.json_elements import (
     ArrayElements,
@@ -96,7 +97,7 @@ def at_element(refusal: Refusal, index: int) -> Refusal:
     """The refusal of what an element says, which names the element by its index."""
     place = f"[{index}]"
     violations = tuple(
-        Violation(f"{place}.{each.field}" if each.field else place, each.description)
+        replace(each, field=f"{place}.{each.field}" if each.field else place)
         for each in refusal.violations
     )
     return Refusal(

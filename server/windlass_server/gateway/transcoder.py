@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from protobuf import DescMessage, DescMethod, Message, Registry
 from protobuf.wkt import FileDescriptorSet
 
-from windlass_server.gateway.errors import bad_field, bad_request
+from windlass_server.gateway.errors import (
+    Refusal,
+    Violation,
+    bad_field,
+    bad_fields,
+    bad_request,
+)
 from windlass_server.gateway.fields import UnknownField, resolve
 from windlass_server.gateway.http_rules import HttpRule, RuleError
 from windlass_server.gateway.json_body import PARSE_ERRORS, JsonReader
@@ -88,14 +94,27 @@ class Binding:
         Raises:
             Refusal: INVALID_ARGUMENT naming what is wrong.
         """
-        message = self._read(body) if body else self._empty()
+        message, refused = self._begin(body)
         if query:
-            self._query.bind(message, query)
+            refused += self._query.bind(message, query)
         if resume_after and self._cursor_in is not None:
             message[self._cursor_in.field] = resume_after
         if values:
-            self._path.bind(message, values)
+            refused += self._path.bind(message, values)
+        if refused:
+            refusal = bad_fields(refused[0].reason, refused)
+            refusal.rest = _serialized(message)
+            raise refusal
         return _serialized(message)
+
+    def _begin(self, body: bytes) -> tuple[Message, list[Violation]]:
+        """The message of the body, as far as it can be read, and what is wrong with it."""
+        try:
+            return self._read(body) if body else self._empty(), []
+        except Refusal as refusal:
+            if refusal.rest is None:
+                raise
+            return self._request.type.from_binary(refusal.rest), list(refusal.violations)
 
     def element(self, body: bytes) -> bytes:
         """Make a later message of a client's stream, of its body alone; raises Refusal."""
@@ -126,7 +145,9 @@ class Binding:
             return self._json.read(self._request, body)
         message = self._json.read(self._request, body, self._body.field.name)
         if self._needs_object and message[self._body.field] is None:
-            raise bad_field("INVALID_FIELD_VALUE", self._body.field.name, "must be an object")
+            refusal = bad_field("INVALID_FIELD_VALUE", self._body.field.name, "must be an object")
+            refusal.rest = _serialized(message)
+            raise refusal
         return message
 
     def _empty(self) -> Message:

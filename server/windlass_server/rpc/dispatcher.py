@@ -1,10 +1,11 @@
 """The gateway's way to our own services: the same pipeline, in the same process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from windlass_server.errors import Cancelled
 from windlass_server.gateway.dispatch import OutgoingCall, RpcFailure
+from windlass_server.gateway.errors import Violation
 from windlass_server.rpc.call import Call, Method
 from windlass_server.rpc.pipeline import CallFailed, Pipeline
 
@@ -63,6 +64,17 @@ class InProcessDispatcher:
                     yield answer
         except CallFailed as failure:
             raise source.failed or _failure(failure) from None
+
+    async def find_violations(self, call: OutgoingCall, request: bytes) -> Sequence[Violation]:
+        """What is wrong with the fields of a request that is not served; raises `RpcFailure`."""
+        ours = _call(self._pipeline.methods[call.method], call)
+        try:
+            found = await self._pipeline.find_violations(ours, request)
+        except CallFailed as failure:
+            raise _failure(failure) from None
+        finally:
+            call.response_metadata.update(ours.response_metadata)
+        return [Violation(each.field, each.description, each.reason) for each in found]
 
     async def authenticate(self, call: OutgoingCall) -> None:
         """Find out who calls, also where no method is; raises `RpcFailure` for a stranger."""

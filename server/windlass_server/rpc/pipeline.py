@@ -8,7 +8,7 @@ from typing import Protocol
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
-from windlass_server.errors import InvalidInput
+from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.rpc.call import Call, Method
 from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.errors import to_status
@@ -127,6 +127,23 @@ class Pipeline:
         finally:
             for finalize in call.finalizers:
                 finalize()
+
+    async def find_violations(self, call: Call, request: bytes) -> Sequence[FieldViolation]:
+        """Do all that comes before the servicer; returns which fields are refused.
+
+        Raises:
+            CallFailed: the caller may not make this call.
+        """
+        try:
+            await self._admit(call, request)
+        except InvalidInput as error:
+            return error.violations
+        except Exception as error:
+            raise CallFailed(to_status(error, call.request_id)) from None
+        finally:
+            for finalize in call.finalizers:
+                finalize()
+        return ()
 
     async def _admit(self, call: Call, request: bytes) -> Message:
         for interceptor in self._before_parsing:

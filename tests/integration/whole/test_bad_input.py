@@ -35,6 +35,21 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job.project", "job.name", "job.command", "job.priority", "job.resources.gpu_count"},
     ),
+    "wrong types and broken rules at once": (
+        spec(
+            project="A B",
+            name=7,
+            priority=5000,
+            labels={"a": "\0"},
+            resources={"gpu_count": "x", "cpu_millis": -1},
+            bogus=1,
+        ),
+        400,
+        {
+            *("job.project", "job.name", "job.priority", "job.labels[a]", "job.bogus"),
+            *("job.resources.gpu_count", "job.resources.cpu_millis"),
+        },
+    ),
     "NaN": ('{"command":["true"],"priority":NaN}', 400, set()),
     "1e400": ('{"command":["true"],"priority":1e400}', 400, set()),
     "2^63 as text": (
