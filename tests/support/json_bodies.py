@@ -49,7 +49,9 @@ _KEYS: dict[int, list[str]] = {
     FieldDescriptor.CPPTYPE_INT32: ["1", "2", "-1", "01", "+1", "1_0", " 1", "1.0", "-0", "x"],
     FieldDescriptor.CPPTYPE_STRING: ["", "a", "b", "ä"],
 }
-_WRONG = st.sampled_from([None, True, 0, 1.5, "", "x", [], {}, [None], {"a": 1}, [[]]])
+_WRONG: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, 1.5, "", "x", [], {}, [None], {"a": 1}, [[]]]
+)
 _FREE = st.recursive(
     st.sampled_from([None, True, 0, 1.5, 1e300, "", "a", "\ud800"]),
     lambda inner: st.one_of(
@@ -107,7 +109,7 @@ def _scalars(field: FieldDescriptor) -> list[Any]:
     return _BY_KIND.get(field.cpp_type, _INTEGERS)
 
 
-def _any(message: Descriptor, depth: int) -> st.SearchStrategy[Any]:
+def _any(message: Any, depth: int) -> st.SearchStrategy[Any]:
     """An Any that holds the message that it is a field of, or a type with JSON of its own."""
     kind = st.sampled_from(
         [TYPE + message.full_name] * 4 + [message.full_name, "a.com/" + message.full_name, TYPE]
