@@ -30,6 +30,7 @@ _TIME = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.A
 )
 _DURATION = re.compile(r"-?\d+(\.\d{0,9})?s", re.A)
+_MASK = re.compile(r"[A-Za-z][A-Za-z0-9]*([.,][A-Za-z][A-Za-z0-9]*)*")
 _KEY = re.compile(r"0|-?[1-9][0-9]*|true|false")
 
 
@@ -78,6 +79,7 @@ def _odd(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 
 
 _odd_number, _odd_base64 = _odd(_NUMBER), _odd(_BASE64)
+_odd_mask = _odd(_MASK)
 _odd_time, _odd_duration = _odd(_TIME), _odd(_DURATION)
 
 
@@ -101,6 +103,12 @@ DIFFERENCES = (
         GATEWAY,
         ('{"update_mask":"a_b"}',),
         lambda e: e.type == "google.protobuf.FieldMask" and "_" in str(e.item),
+    ),
+    Difference(
+        "a field mask that no JSON can tell could not be answered",
+        PEER,
+        ('{"update_mask":","}', '{"update_mask":"a b"}', '{"update_mask":"a."}'),
+        lambda e: e.type == "google.protobuf.FieldMask" and _odd_mask(e.item),
     ),
     Difference(
         "an enum's number is an integer",

@@ -73,5 +73,9 @@ class Peers:
 
 
 def same(one: Message, other: Message) -> bool:
-    """Whether two messages are equal; NaN is equal to itself here."""
-    return one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+    """Whether two messages are equal, maps inside of an Any too; NaN is equal to itself here."""
+    if one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True):
+        return True
+    pool: Any = one.DESCRIPTOR.file.pool
+    shown = [json_format.MessageToDict(each, descriptor_pool=pool) for each in (one, other)]
+    return bool(shown[0] == shown[1])

@@ -22,7 +22,7 @@ from windlass_server.gateway.schema import (
     Shape,
     integers,
 )
-from windlass_server.gateway.values import expected
+from windlass_server.gateway.values import expected, mask_paths
 
 # The text of an integer: JSON's own grammar, so neither `1_000` nor `+1` nor other digits.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -162,12 +162,22 @@ def _bad_key(kind: ScalarType | None, key: str) -> str:
 
 
 def _readable(info: FieldInfo, item: Any) -> bool:
-    """Whether an integer or enum value is not one that only the native parser would take."""
+    """Whether a value of some types is not one that only the native parser would take."""
     if isinstance(info.value, DescEnum):
         return not isinstance(item, int) or -(2**31) <= item < 2**31
+    if info.mask and isinstance(item, str):
+        return _is_mask(item)
     if not info.integer:
         return True
     return not isinstance(item, str) or _NUMBER.fullmatch(item) is not None
+
+
+def _is_mask(text: str) -> bool:
+    try:
+        mask_paths(text)
+    except ValueError:
+        return False
+    return True
 
 
 def too_deep() -> Refusal:

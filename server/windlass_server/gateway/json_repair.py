@@ -10,8 +10,6 @@ from windlass_server.gateway.errors import Violation
 from windlass_server.gateway.schema import ANY, SPECIAL, FieldInfo, Schema, Shape
 from windlass_server.gateway.values import INTEGER, expected
 
-_FIELD_MASK = "google.protobuf.FieldMask"
-
 
 def normalise(schema: Schema, message: DescMessage, value: dict[str, Any]) -> dict[str, Any]:
     """A copy in which enum names have their declared case and field masks have JSON names."""
@@ -46,7 +44,7 @@ def _normal(schema: Schema, info: FieldInfo, item: Any) -> Any:
             return int(item)
         number = schema.enum_value(info.value, item)
         return item if number is None else number
-    if isinstance(info.value, DescMessage) and info.value.type_name == _FIELD_MASK:
+    if info.mask:
         return ",".join(map(_camel, item.split(",")))
     return item
 

@@ -39,7 +39,8 @@ WRAPPERS = frozenset(
     )
 )  # fmt: skip
 INTEGER_WRAPPERS = frozenset(name for name in WRAPPERS if "Int" in name)
-TEXTS = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask"))
+FIELD_MASK = "google.protobuf.FieldMask"
+TEXTS = frozenset({FIELD_MASK, "google.protobuf.Timestamp", "google.protobuf.Duration"})
 ANY = "google.protobuf.Any"
 STRUCT = "google.protobuf.Struct"
 LIST_VALUE = "google.protobuf.ListValue"
@@ -91,10 +92,16 @@ class FieldInfo:
         return name if name in FREE_FORM else ""
 
     @cached_property
+    def mask(self) -> bool:
+        """Whether its values are field masks."""
+        return isinstance(self.value, DescMessage) and self.value.type_name == FIELD_MASK
+
+    @cached_property
     def plain(self) -> bool:
         """Whether its JSON needs no look beyond what the parser does."""
-        looked_at = self.object or self.integer or self.free or isinstance(self.value, DescEnum)
-        return not looked_at and self.key in (None, ScalarType.STRING)
+        looked_at = self.object or self.integer or self.free or self.mask
+        strings = self.key in (None, ScalarType.STRING)
+        return not looked_at and strings and not isinstance(self.value, DescEnum)
 
 
 class Schema:

@@ -17,6 +17,7 @@ from protobuf.wkt import (
 )
 
 from windlass_server.gateway.schema import (
+    FIELD_MASK,
     INTEGERS,
     TEXTS,
     WRAPPERS,
@@ -28,7 +29,9 @@ from windlass_server.gateway.schema import (
 Reader = Callable[[str], Any]
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
-_CAMEL = re.compile(r"([A-Z])")
+_CAMEL = re.compile(r"[A-Z]")
+_MASK_NAME = r"_?[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*"
+_MASK_PATH = re.compile(rf"{_MASK_NAME}(\.{_MASK_NAME})*")
 
 # Types whose JSON parser reads the scalar's text form and checks its range.
 _PARSERS: dict[ScalarType, type[Message]] = {
@@ -120,8 +123,8 @@ def _enum_reader(schema: Schema, enum: DescEnum) -> Reader:
 
 
 def _message_reader(schema: Schema, message: DescMessage) -> Reader | None:
-    if message.type_name == "google.protobuf.FieldMask":
-        return lambda text: message.type(paths=[snake(path) for path in _paths(text)])
+    if message.type_name == FIELD_MASK:
+        return lambda text: message.type(paths=mask_paths(text))
     if message.type_name in TEXTS:
         return lambda text: _from_json(message.type, json.dumps(text))
     if message.type_name in WRAPPERS:
@@ -152,13 +155,18 @@ def _from_json(parser: type[Message], text: str) -> Any:
         raise ValueError(text) from error
 
 
-def _paths(text: str) -> list[str]:
-    return [path for path in text.split(",") if path] if text else []
+def mask_paths(text: str) -> list[str]:
+    """The paths of a field mask in proto names, given in proto or JSON names.
 
-
-def snake(path: str) -> str:
-    """A field path in proto names, given in proto or JSON names."""
-    return _CAMEL.sub(lambda found: "_" + found[0].lower(), path)
+    Raises:
+        ValueError: a path is none, or could not be told in JSON names, as that of `line_1`.
+    """
+    paths = [_CAMEL.sub(lambda found: "_" + found[0].lower(), path) for path in text.split(",")]
+    if paths == [""]:
+        return []
+    if not all(map(_MASK_PATH.fullmatch, paths)):
+        raise ValueError(text)
+    return paths
 
 
 def _wrapped(message: DescMessage) -> ScalarType:

@@ -102,6 +102,7 @@ async def test_a_path_value_that_its_field_cannot_hold_is_refused_by_the_fields_
         ("spelled_oddly=a", {"spelled_oddly": "a"}),
         ("updateMask=a.b,cD", {"update_mask": "a.b,cD"}),
         ("update_mask=c_d,e", {"update_mask": "cD,e"}),
+        ("update_mask=", {"update_mask": ""}),
         ("time=2030-01-31T12:00:00.5%2B01:00", {"time": "2030-01-31T11:00:00.500Z"}),
         ("age=1.5s", {"age": "1.500s"}),
         ("wrapped_text=&wrapped_number=5&wrapped_flag=false", {
@@ -147,6 +148,8 @@ async def test_a_query_binds_its_parameters(bound, query, expected):
         ("kinds=SMALL,LARGE", "INVALID_FIELD_VALUE", ["kinds"]),
         ("time=noon", "INVALID_FIELD_VALUE", ["time"]),
         ("age=1h", "INVALID_FIELD_VALUE", ["age"]),
+        ("update_mask=a,,b", "INVALID_FIELD_VALUE", ["update_mask"]),
+        ("update_mask=line_1", "INVALID_FIELD_VALUE", ["update_mask"]),
         ("wrapped_number=1_0", "INVALID_FIELD_VALUE", ["wrapped_number"]),
         ("child=x", "INVALID_PARAMETER", ["child"]),
         ("children=x", "INVALID_PARAMETER", ["children"]),

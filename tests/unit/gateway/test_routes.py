@@ -39,6 +39,8 @@ CONTRACT = [
     "POST /v1/jobs:purge",
     "* /v1/any/{x}",
     "GET /v1/a%20b",
+    "GET /v1/x:read",
+    "GET /v1/x%3Aread",
 ]
 
 LOOK_UPS = [
@@ -58,6 +60,9 @@ LOOK_UPS = [
     ("GET /v1/runs/r:cancel", ("GET /v1/runs/{id}", "r:cancel")),
     ("GET /v1/runs/a:b", ("GET /v1/runs/{id}", "a:b")),
     ("POST /v1/jobs:purge", ("POST /v1/jobs:purge",)),
+    # between a literal with a verb and a literal that looks like it, the escape decides
+    ("GET /v1/x:read", ("GET /v1/x:read",)),
+    ("GET /v1/x%3Aread", ("GET /v1/x%3Aread",)),
     # an encoded colon is data
     ("GET /v1/jobs/j%3Acancel", ("GET /v1/jobs/{id}", "j:cancel")),
     ("POST /v1/jobs/j%3Acancel", ["GET"]),
