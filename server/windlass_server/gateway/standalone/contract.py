@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from windlass_server.gateway.http_rules import RuleError
+from windlass_server.gateway.standalone.rules_file import read_rules_file
 
 # Modules of installed packages: protobuf and googleapis-common-protos.
 _INSTALLED = re.compile(r"google/(api|logging/type|longrunning|protobuf|rpc|rpc/context|type)/\w+")
@@ -62,6 +63,14 @@ class Contract:
                 raise RuleError(f"the selector {rule.selector!r} names no method of {self._name}")
             _annotate(method, rule)
 
+    def services(self) -> list[str]:
+        """Full names of all services, in the order of the set."""
+        return [
+            f"{file.package}.{service.name}".lstrip(".")
+            for file in self._files.values()
+            for service in file.service
+        ]
+
     def services_with_rules(self) -> list[str]:
         """Full names of the services that have an HTTP rule, in the order of the set."""
         annotation: Any = annotations_pb2.http
@@ -74,7 +83,7 @@ class Contract:
 
     def check_services(self, names: Iterable[str]) -> None:
         """Raise RuleError for a name that is no service, or of one without any HTTP rule."""
-        known = {selector.rpartition(".")[0] for selector, _ in self._methods()}
+        known = self.services()
         served = self.services_with_rules()
         for name in names:
             if name not in known:
@@ -110,6 +119,29 @@ def read_contract(path: Path) -> Contract:
         return Contract(path.read_bytes(), str(path))
     except OSError as error:
         raise RuleError(f"cannot read {path}: {error.strerror}") from None
+
+
+def load(
+    path: Path, http_rules: Path | None, services: Sequence[str]
+) -> tuple[Contract, list[str]]:
+    """Read a contract, and find out which of its services are served.
+
+    Args:
+        path: the descriptor set.
+        http_rules: a file of HTTP rules that win over the contract's own.
+        services: full names; empty means every service with an HTTP rule.
+
+    Raises:
+        RuleError: a file cannot be read or served, a service is not there or has no rule.
+    """
+    contract = read_contract(path)
+    if http_rules is not None:
+        contract.add_rules(read_rules_file(http_rules))
+    served = list(services) or contract.services_with_rules()
+    if not served:
+        raise RuleError(f"{path} has no HTTP rules; give some by --http-rules")
+    contract.check_services(served)
+    return contract, served
 
 
 def _parse(descriptor_set: bytes, name: str) -> Files:

@@ -9,10 +9,9 @@ from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.http_rules import RuleError
 from windlass_server.gateway.json_print import JsonStyle
 from windlass_server.gateway.serving import App, http_server
-from windlass_server.gateway.standalone.contract import Contract, read_contract
+from windlass_server.gateway.standalone.contract import Contract, load
 from windlass_server.gateway.standalone.health import HealthPath
 from windlass_server.gateway.standalone.options import Options
-from windlass_server.gateway.standalone.rules_file import read_rules_file
 from windlass_server.gateway.table import build_table
 from windlass_server.gateway.transcoder import Transcoder
 from windlass_server.gateway.upstream import UpstreamDispatcher
@@ -30,7 +29,7 @@ class Program:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        contract, services = _contract(options)
+        contract, services = load(options.descriptors, options.http_rules, options.services)
         self._upstream = UpstreamDispatcher(options.upstream, credentials=_credentials(options))
         self._gateway = _gateway(options, contract, services, self._upstream)
         app: App = self._gateway
@@ -69,23 +68,11 @@ class Program:
 
 def routes_of(options: Options) -> tuple[str, ...]:
     """The routes that would be served, as lines; raises RuleError."""
-    contract, services = _contract(options)
+    contract, services = load(options.descriptors, options.http_rules, options.services)
     try:
         return build_table(Transcoder(contract.serialize()), services).lines
     except (LookupError, ValueError) as error:
         raise RuleError(f"{options.descriptors}: {error}") from None
-
-
-def _contract(options: Options) -> tuple[Contract, list[str]]:
-    """The contract, and which of its services are served."""
-    contract = read_contract(options.descriptors)
-    if options.http_rules is not None:
-        contract.add_rules(read_rules_file(options.http_rules))
-    services = list(options.services) or contract.services_with_rules()
-    if not services:
-        raise RuleError(f"{options.descriptors} has no HTTP rules; give some by --http-rules")
-    contract.check_services(services)
-    return contract, services
 
 
 def _gateway(

@@ -1,0 +1,113 @@
+"""HTTP rules as the configuration needs them: what they match, what they take, what they cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from protobuf import DescMessage, DescMethod, Registry
+
+from windlass_server.gateway.envoy import patterns
+from windlass_server.gateway.http_rules import HttpRule, read_rules
+from windlass_server.gateway.limits import MethodLimits, read_limits
+from windlass_server.gateway.routes import ANY_METHOD
+from windlass_server.gateway.schema import Schema
+from windlass_server.gateway.template import REST, Literal, Template, parse
+from windlass_server.gateway.transcoder import WHOLE
+
+_HTTP_BODY = "google.api.HttpBody"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A rule with its parsed template and its method's limits.
+
+    Attributes:
+        takes_raw_bytes: whether its body is not JSON but the bytes of an HttpBody.
+    """
+
+    rule: HttpRule
+    template: Template
+    limits: MethodLimits = field(default_factory=MethodLimits)
+    takes_raw_bytes: bool = False
+
+    @property
+    def order(self) -> tuple[tuple[int, str], ...]:
+        """Sorts the most specific first: of two that match one path, the router's choice.
+
+        Place by place a literal is before `*`, that before an end or a `**`. Of the latter two, a
+        verb is before none, and then an end before a `**` that holds nothing.
+        """
+        segments = list(self.template.segments)
+        rest = segments[-1] == REST
+        if rest:
+            segments.pop()
+        places = [(0, one.text) if isinstance(one, Literal) else (1, "") for one in segments]
+        return (*places, (2 + 2 * (not self.template.verb) + rest, ""))
+
+    @property
+    def path(self) -> str:
+        """The expression of its paths."""
+        return patterns.path(self.template)
+
+    @property
+    def methods(self) -> str:
+        """The expression of the HTTP methods that it takes."""
+        method = self.rule.http_method
+        return {ANY_METHOD: ".*", "GET": "GET|HEAD"}.get(method, patterns.literal(method))
+
+    @property
+    def service(self) -> str:
+        """Full name of its service."""
+        return self.rule.rpc.partition("/")[0]
+
+    @property
+    def has_stream(self) -> bool:
+        """Whether the request or the answer is a stream."""
+        return self.rule.method is not None and self.rule.method.method_kind != "unary"
+
+    @property
+    def streams_answers(self) -> bool:
+        """Whether the answer is a stream."""
+        kinds = ("server_streaming", "bidi_streaming")
+        return self.rule.method is not None and self.rule.method.method_kind in kinds
+
+
+def read_bindings(
+    registry: Registry,
+    services: Sequence[str],
+    planned_extension: str | None,
+    limits_extension: str | None,
+) -> list[Bound]:
+    """All bindings of the services, the most specific first; raises RuleError as `read_rules` does."""
+    schema = Schema(registry)
+
+    def bound(rule: HttpRule) -> Bound:
+        if rule.method is None:
+            return Bound(rule, parse(rule.path))
+        limits = read_limits(registry, rule.method, limits_extension)
+        return Bound(rule, parse(rule.path), limits, _takes_raw_bytes(schema, rule, rule.method))
+
+    rules = read_rules(registry, services, planned_extension)
+    return sorted(map(bound, rules), key=lambda one: one.order)
+
+
+def _takes_raw_bytes(schema: Schema, rule: HttpRule, method: DescMethod) -> bool:
+    if not rule.body:
+        return False
+    value = method.input if rule.body == WHOLE else schema.fields(method.input)[rule.body].value
+    return isinstance(value, DescMessage) and value.type_name == _HTTP_BODY
+
+
+def covers(general: Template, specific: Template) -> bool:
+    """Whether every path of `specific` is one of `general`."""
+    if general.verb != specific.verb and (
+        general.verb or isinstance(general.segments[-1], Literal)
+    ):
+        return False
+    own, other = list(general.segments), list(specific.segments)
+    if own[-1] == REST:
+        own.pop()
+        other = other[: len(own)]
+    return len(own) == len(other) and all(
+        mine == theirs or (not isinstance(mine, Literal) and theirs != REST)
+        for mine, theirs in zip(own, other, strict=True)
+    )

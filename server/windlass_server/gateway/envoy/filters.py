@@ -1,0 +1,170 @@
+"""The HTTP filters, and which of them a route switches on.
+
+All but the router are off unless the route of the request's own path says otherwise, so that
+guards answer before anything is transcoded. A transcoder prints streams in one form only; there is
+one for each form, and the route picks it by `Accept`.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from windlass_server.gateway.envoy import header_filters
+from windlass_server.gateway.envoy.answers import Config
+from windlass_server.gateway.json_print import JsonStyle
+
+# Largest answer that is not streamed; the transcoder holds all of it.
+MAX_RESPONSE_BYTES = 64 << 20
+
+_EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_ANSWERS = "windlass.answers"
+_STREAM = "windlass.stream"
+_LINES = "windlass.lines"
+_COMPRESSOR = "windlass.compressor"
+_DECOMPRESSOR = "windlass.decompressor"
+_TIMEOUT = "windlass.timeout"
+_METADATA = "windlass.metadata"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of streamed answers.
+
+    Attributes:
+        media_type: what asks for it.
+        name: of the filters that print it.
+        option: the transcoder's print option for it.
+        filters: further filters that it needs.
+    """
+
+    media_type: str
+    name: str
+    option: str = ""
+    filters: tuple[str, ...] = ()
+
+
+ARRAY = Form("application/json", "array")
+LINES = Form("application/x-ndjson", "lines", "stream_newline_delimited", (_LINES,))
+EVENTS = Form("text/event-stream", "events", "stream_sse_style_delimited")
+
+
+@dataclass(frozen=True)
+class Transcoding:
+    """What the transcoders have in common.
+
+    Attributes:
+        descriptors: the descriptor set.
+        descriptor_path: the file that Envoy reads the set from; empty to have it inline.
+        services: full names of the services that are served.
+        streams: whether one of them streams answers.
+        body_limits: the largest request bodies of its methods, inflated; there is a transcoder for
+            each.
+        style: how answers look.
+    """
+
+    descriptors: bytes
+    descriptor_path: str
+    services: Sequence[str]
+    streams: bool
+    body_limits: Sequence[int]
+    style: JsonStyle
+
+
+def http_filters(transcoding: Transcoding) -> list[Config]:
+    """All filters, in the order in which a request passes them and an answer comes back."""
+    forms = (ARRAY, LINES, EVENTS) if transcoding.streams else (ARRAY,)
+    return [
+        _off(_ANSWERS, header_filters.answers()),
+        _off(_STREAM, header_filters.stream()),
+        _off(_LINES, header_filters.lines()),
+        _off(_COMPRESSOR, _compressor()),
+        _off(_DECOMPRESSOR, _decompressor()),
+        *(
+            _off(_transcoder_name(form, limit), _transcoder(transcoding, form, limit))
+            for form in forms
+            for limit in transcoding.body_limits
+        ),
+        _off(_TIMEOUT, header_filters.timeout()),
+        _off(_METADATA, header_filters.metadata()),
+        {
+            "name": "envoy.filters.http.router",
+            "typed_config": _typed("filters.http.router.v3.Router", suppress_envoy_headers=True),
+        },
+    ]
+
+
+def switched_on(form: Form, limit: int, *, streaming: bool) -> Config:
+    """The part of a route that switches on what its call needs: form, body limit, stream or not."""
+    transcoder = _transcoder_name(form, limit)
+    names = [_ANSWERS, _COMPRESSOR, _DECOMPRESSOR, transcoder, _TIMEOUT, _METADATA]
+    if streaming:
+        names += [_STREAM, *form.filters]
+    on = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
+    return {"typed_per_filter_config": dict.fromkeys(names, on)}
+
+
+def _off(name: str, config: Config) -> Config:
+    return {"name": name, "disabled": True, "typed_config": config}
+
+
+def _typed(name: str, **fields: Any) -> Config:
+    return {"@type": f"{_EXTENSIONS}.{name}", **fields}
+
+
+def _transcoder_name(form: Form, limit: int) -> str:
+    return f"windlass.transcoder.{form.name}.{limit}"
+
+
+def _transcoder(transcoding: Transcoding, form: Form, limit: int) -> Config:
+    printing = {
+        "always_print_primitive_fields": transcoding.style.defaults,
+        "preserve_proto_field_names": transcoding.style.proto_names,
+    }
+    if form.option:
+        printing[form.option] = True
+    descriptors = (
+        {"proto_descriptor": transcoding.descriptor_path}
+        if transcoding.descriptor_path
+        else {"proto_descriptor_bin": b64encode(transcoding.descriptors).decode("ascii")}
+    )
+    return _typed(
+        "filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
+        **descriptors,
+        services=list(transcoding.services),
+        print_options=printing,
+        convert_grpc_status=True,
+        case_insensitive_enum_parsing=True,
+        match_unregistered_custom_verb=True,
+        query_param_unescape_plus=True,
+        url_unescape_spec="ALL_CHARACTERS_EXCEPT_SLASH",
+        request_validation_options={
+            "reject_unknown_query_parameters": True,
+            "reject_binding_body_field_collisions": True,
+        },
+        max_request_body_size=limit,
+        max_response_body_size=MAX_RESPONSE_BYTES,
+    )
+
+
+def _compressor() -> Config:
+    library = _typed("compression.gzip.compressor.v3.Gzip", memory_level=8, window_bits=15)
+    json = [{"prefix": "application/json"}]
+    return _typed(
+        "filters.http.compressor.v3.Compressor",
+        compressor_library={"name": "gzip", "typed_config": library},
+        response_direction_config={
+            "common_config": {"min_content_length": 1024, "content_type_matcher": json}
+        },
+    )
+
+
+def _decompressor() -> Config:
+    library = _typed("compression.gzip.decompressor.v3.Gzip", window_bits=15)
+    never = {"default_value": False, "runtime_key": "windlass.inflate_answers"}
+    return _typed(
+        "filters.http.decompressor.v3.Decompressor",
+        decompressor_library={"name": "gzip", "typed_config": library},
+        request_direction_config={"advertise_accept_encoding": False},
+        response_direction_config={"common_config": {"enabled": never}},
+    )

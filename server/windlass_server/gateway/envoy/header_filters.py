@@ -1,0 +1,96 @@
+"""Filters that change headers: what reaches the upstream, and what of its answer reaches the caller.
+
+Where a header depends on the answer's status or on a request header, the value is an expression in
+CEL, which Envoy evaluates for each message. An empty value is left out.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from windlass_server.gateway.envoy.answers import Config
+from windlass_server.gateway.envoy.patterns import none_of
+
+# Request headers that reach the upstream. First the transport's, of which Envoy's router reads
+# x-forwarded-proto; then those that the gateway hands on.
+_KEPT = (
+    *("host", "content-type", "content-length", "te", "grpc-timeout", "x-forwarded-proto"),
+    *("authorization", "traceparent", "user-agent", "x-forwarded-for", "x-request-id"),
+)
+# What the transcoder leaves in an answer of the gRPC that it was.
+_OF_GRPC = ("grpc-accept-encoding", "grpc-encoding", "grpc-message", "grpc-status")
+
+_EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_EXPRESSIONS = {
+    "name": "envoy.formatter.cel",
+    "typed_config": {
+        "@type": f"{_EXTENSIONS}.formatter.cel.v3.Cel",
+        "cel_config": {"enable_string_conversion": True, "enable_string_concat": True},
+    },
+}
+_IS_UNAUTHENTICATED = "response.headers[':status'] == '401'"
+_IS_OK = "response.headers[':status'] == '200'"
+_X_TIMEOUT = "request.headers['x-request-timeout']"
+
+
+def answers() -> Config:
+    """Take gRPC's headers out of answers, and say at 401 how a caller shows who it is."""
+    ask = {"www-authenticate": f"%CEL({_IS_UNAUTHENTICATED} ? 'Bearer' : '')%"}
+    return _filter(response=[*_removals(_OF_GRPC), *_settings(ask)])
+
+
+def stream() -> Config:
+    """Keep caches and proxies from holding back what is streamed."""
+    return _filter(response=_settings({"cache-control": "no-store", "x-accel-buffering": "no"}))
+
+
+def lines() -> Config:
+    """Call a stream of lines by its name; the transcoder calls it JSON, as an error is."""
+    kind = f"%CEL({_IS_OK} ? 'application/x-ndjson' : 'application/json')%"
+    return _filter(response=_settings({"content-type": kind}))
+
+
+def timeout() -> Config:
+    """Make gRPC's deadline of `x-request-timeout`, which has seconds, perhaps with a fraction.
+
+    gRPC has at most eight digits before the unit. The routes have refused what is no number.
+    """
+    seconds = f"double({_X_TIMEOUT})"
+    micros = f"string(int({seconds} * 1000000.0)) + 'u'"
+    whole = f"string(int({seconds} < 99999999.0 ? {seconds} : 99999999.0)) + 'S'"
+    given = f"'x-request-timeout' in request.headers ? ({seconds} < 99.0 ? {micros} : {whole})"
+    kept = "'grpc-timeout' in request.headers ? request.headers['grpc-timeout'] : ''"
+    return _filter(request=_settings({"grpc-timeout": f"%CEL({given} : ({kept}))%"}))
+
+
+def metadata() -> Config:
+    """Let only headers of the allow-list become metadata: nobody forges those of the transport."""
+    others = {"key_matcher": {"safe_regex": {"regex": none_of(_KEPT)}}}
+    return _filter(request=[{"remove_on_match": others}])
+
+
+def _filter(*, request: Iterable[Config] = (), response: Iterable[Config] = ()) -> Config:
+    mutations: dict[str, Any] = {
+        "request_mutations": list(request),
+        "response_mutations": list(response),
+    }
+    return {
+        "@type": f"{_EXTENSIONS}.filters.http.header_mutation.v3.HeaderMutation",
+        "mutations": {name: changes for name, changes in mutations.items() if changes}
+        | {"formatters": [_EXPRESSIONS]},
+    }
+
+
+def _removals(names: Iterable[str]) -> list[Config]:
+    return [{"remove": name} for name in names]
+
+
+def _settings(headers: Mapping[str, str]) -> list[Config]:
+    return [
+        {
+            "append": {
+                "header": {"key": name, "value": value},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        }
+        for name, value in headers.items()
+    ]
