@@ -14,6 +14,7 @@ from windlass_agent.processes import PR_SET_PDEATHSIG, prctl
 from windlass_agent.stop_signals import PARENT_ENDED
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,11 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of this process by default.
 
     Returns:
-        0 after SIGTERM or SIGINT, 2 when it cannot run as configured (one line on stderr says why).
+        0 after SIGTERM or SIGINT, 2 when it cannot run as configured (one line on stderr says why),
+        130 after a SIGINT before it was up.
     """
     try:
         config = load_config(sys.argv[1:] if argv is None else argv, os.environ)
-        configure_logs(config.log_level)
+        configure_logs(config.log_level, config.log_format)
         if config.die_with_parent:
             _end_with_parent()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -35,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"windlass agent: {error}\n")
         return USAGE_ERROR
+    except KeyboardInterrupt:  # before anybody listened to it
+        return INTERRUPTED
 
 
 def _end_with_parent() -> None:

@@ -56,6 +56,7 @@ class AgentConfig:
     hide_paths: tuple[Path, ...] = ()
     share_paths: tuple[Path, ...] = ()
     log_level: str = "info"
+    log_format: str = "text"
 
     @property
     def loopback(self) -> bool:
@@ -172,12 +173,13 @@ _OPTIONS: dict[str, _Option] = {
     "ca_file": _Option(_path, "certificates that sign the server's, PEM", "PATH"),
     "insecure": _Option(_flag, "no TLS though the server is on another machine", switch=True),
     "log_level": _Option(_choice(*_LEVELS), "debug, info, warning or error", "LEVEL"),
+    "log_format": _Option(_choice("text", "json"), "text for people or json", "FORMAT"),
 }
 
 _EXAMPLE = """\
 example:
-  WINDLASS_JOIN_TOKEN=... windlass agent --server 10.0.0.5:7443 --data-dir /var/lib/windlass-agent
-  windlass agent --server 127.0.0.1:7443 --simulate-gpus 8xH100 --labels zone=a,rack=r7
+  WINDLASS_JOIN_TOKEN=... windlass agent --server 10.0.0.5:50051 --data-dir /var/lib/windlass-agent
+  windlass agent --server 127.0.0.1:50051 --simulate-gpus 8xH100 --labels zone=a,rack=r7
 """
 
 
@@ -289,6 +291,7 @@ def _build(values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
         hide_paths=values.get("hide_paths", ()),
         share_paths=values.get("share_paths", ()),
         log_level=values.get("log_level", "info"),
+        log_format=values.get("log_format", "text"),
     )
     if config.insecure and config.ca_file is not None:
         raise ConfigError("--insecure and --ca-file exclude each other")

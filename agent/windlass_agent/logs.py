@@ -1,4 +1,4 @@
-"""The agent's own log: on stderr, for people on a terminal, else one JSON object a line."""
+"""The agent's own log, on stderr: one line an event, text for people or JSON for machines."""
 
 import logging
 import sys
@@ -6,25 +6,28 @@ import sys
 import structlog
 
 
-def configure_logs(level: str) -> None:
+def configure_logs(level: str, style: str) -> None:
     """Sets up logging for the process; called once.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
+        style: `text` or `json`.
     """
-    people = sys.stderr.isatty()
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
-    )
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    if not people:
-        processors.append(structlog.processors.format_exc_info)
     structlog.configure(
-        processors=[*processors, renderer],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_renderer(style),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _renderer(style: str) -> list[structlog.typing.Processor]:
+    if style == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    # Without the values of variables, which may be secrets.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]

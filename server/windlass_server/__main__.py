@@ -22,6 +22,7 @@ from windlass_server import __version__, config, logs
 from windlass_server.errors import BadConfiguration, WindlassError
 
 EXIT_BAD_CONFIGURATION = 2
+EXIT_INTERRUPTED = 130
 _PR_SET_PDEATHSIG = 1
 
 _EPILOG = """\
@@ -37,15 +38,14 @@ WINDLASS_DATA_DIR. Flags win over the environment, the environment over the file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 2 for a bad configuration."""
+    """Run the command; returns the exit code: 2 for a bad configuration, 130 for an early Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         settings = config.load(options.config, os.environ, _flags(options))
+        if options.check_config:
+            return _check(settings)
     except BadConfiguration as error:
         return _refuse(error)
-    if options.check_config:
-        sys.stdout.write(f"the configuration is good\n{settings.model_dump_json(indent=2)}\n")
-        return 0
     logs.configure(settings.log_level, settings.log_format)
     if options.die_with_parent:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -55,6 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return runner.run(work(settings))
     except BadConfiguration as error:
         return _refuse(error)
+    except KeyboardInterrupt:  # before anybody listened to it
+        return EXIT_INTERRUPTED
+
+
+def _check(settings: config.ServerConfig) -> int:
+    """Show a configuration that can be one; what it names is not opened."""
+    from windlass_server.storage.engine import parse_database_url
+
+    parse_database_url(settings.effective_database_url)
+    sys.stdout.write(f"the configuration is good\n{settings.model_dump_json(indent=2)}\n")
+    return 0
 
 
 async def _serve(settings: config.ServerConfig) -> int:

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     field_serializer,
     field_validator,
+    model_validator,
 )
 
 from windlass_server.errors import BadConfiguration
@@ -44,6 +45,10 @@ _OF_AGENTS = "AGENT_"
 _PASSWORD = re.compile(r"((?<=://)[^:@/]*:)[^@]*(?=@)|([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 
 
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_SECRET = re.compile(r"([0-9A-Fa-f]{64})?", re.ASCII)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,12 +56,20 @@ class _Section(BaseModel):
 class PoolConfig(_Section):
     """Nodes of one shape that the operator says there can be; none of them need be there yet."""
 
+    # As large as a node may be.
     name: str = Field(min_length=1, max_length=63)
-    count: int = Field(ge=1)
-    cpu_millis: int = Field(ge=1)
-    memory_bytes: int = Field(ge=1)
-    gpu_type: str = ""
-    gpu_count: int = Field(default=0, ge=0)
+    count: int = Field(ge=1, le=1_000_000)
+    cpu_millis: int = Field(ge=1, le=1_000_000_000)
+    memory_bytes: int = Field(ge=1, le=1 << 60)
+    gpu_type: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$")
+    gpu_count: int = Field(default=0, ge=0, le=1024)
+
+    @model_validator(mode="after")
+    def _has_a_type_of_gpu(self) -> Self:
+        if self.gpu_count and not self.gpu_type:
+            message = "a pool with GPUs needs their gpu_type"
+            raise ValueError(message)
+        return self
 
 
 class ServerConfig(_Section):
@@ -102,8 +115,24 @@ class ServerConfig(_Section):
     @classmethod
     def _has_host_and_port(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
-        if not (host and colon and port.isdigit() and int(port) < 65536):
+        if not (host and colon and _PORT.fullmatch(port) and int(port) < 65536):
             message = f"{value!r} is not host:port"
+            raise ValueError(message)
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr) -> SecretStr:
+        if not _SECRET.fullmatch(value.get_secret_value()):
+            message = "is not 64 hexadecimal digits (openssl rand -hex 32)"
+            raise ValueError(message)
+        return value
+
+    @field_validator("pools")
+    @classmethod
+    def _have_names_of_their_own(cls, value: tuple[PoolConfig, ...]) -> tuple[PoolConfig, ...]:
+        if len({pool.name for pool in value}) < len(value):
+            message = "two pools have the same name"
             raise ValueError(message)
         return value
 

@@ -64,8 +64,25 @@ def test_pools_can_be_given_by_a_variable():
     ],
 )
 def test_secrets_are_used_and_not_shown(url: str, shown: str):
-    config = load(None, {"WINDLASS_SECRET_KEY": "hush" * 16, "WINDLASS_DATABASE_URL": url}, {})
-    assert config.secret_key.get_secret_value() == "hush" * 16
+    secret = "c0ffee42" * 8
+    config = load(None, {"WINDLASS_SECRET_KEY": secret, "WINDLASS_DATABASE_URL": url}, {})
+    assert config.secret_key.get_secret_value() == secret
     assert config.effective_database_url == url
     assert shown in config.model_dump_json()
     assert "hush" not in config.model_dump_json()
+    assert "c0ffee" not in config.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"secret_key": "hush"}, "secret_key: is not 64 hexadecimal digits"),
+        ({"secret_key": "hush" * 16}, "secret_key: is not 64 hexadecimal digits"),
+        ({"http": "host:٨٠"}, "is not host:port"),
+        ({"grpc": "host:" + "9" * 5000}, "is not host:port"),
+    ],
+)
+def test_what_no_server_could_start_with_is_refused_unseen(values: dict[str, str], words: str):
+    with pytest.raises(BadConfiguration, match=words) as refused:
+        load(None, {}, values)
+    assert "hush" not in str(refused.value)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from windlass_server.errors import BadConfiguration
@@ -36,11 +36,11 @@ class Database(Protocol):
         ...
 
 
-async def open_database(url: str) -> Database:
-    """Open and migrate the database behind a SQLAlchemy URL.
+def parse_database_url(url: str) -> URL:
+    """The parts of a SQLAlchemy URL.
 
     Raises:
-        BadConfiguration: the URL is none of ours, or the database cannot be opened.
+        BadConfiguration: the URL is none of ours.
     """
     try:
         parsed = make_url(url)
@@ -48,22 +48,33 @@ async def open_database(url: str) -> Database:
         message = "database url is not a URL such as sqlite:///windlass.db or postgresql://…"
         raise BadConfiguration(message) from None
     backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        message = f"database url names {backend!r}; windlass knows sqlite and postgresql"
+        raise BadConfiguration(message)
     if backend == "sqlite":
-        from windlass_server.storage.sqlite import SqliteDatabase
-
         if not parsed.database or parsed.database == ":memory:":
             message = "sqlite needs a file: sqlite:///path/to/windlass.db"
             raise BadConfiguration(message)
         if parsed.query:
             message = f"sqlite takes no options; the database url has {', '.join(parsed.query)}"
             raise BadConfiguration(message)
-        return await SqliteDatabase.open(Path(parsed.database))
-    if backend == "postgresql":
-        from windlass_server.storage.postgresql import PostgresqlDatabase
+    return parsed
 
-        return await PostgresqlDatabase.open(parsed)
-    message = f"database url names {backend!r}; windlass knows sqlite and postgresql"
-    raise BadConfiguration(message)
+
+async def open_database(url: str) -> Database:
+    """Open and migrate the database behind a SQLAlchemy URL.
+
+    Raises:
+        BadConfiguration: the URL is none of ours, or the database cannot be opened.
+    """
+    parsed = parse_database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        from windlass_server.storage.sqlite import SqliteDatabase
+
+        return await SqliteDatabase.open(Path(parsed.database or ""))
+    from windlass_server.storage.postgresql import PostgresqlDatabase
+
+    return await PostgresqlDatabase.open(parsed)
 
 
 def run_hooks(transaction: Transaction) -> None:

@@ -224,6 +224,8 @@ async def test_a_bad_key_or_value_is_refused_wherever_it_stands(tmp_path: Path):
     assert_refused(await server(*arguments, "--nonsense"), "--nonsense", "--help")
     assert_refused(await server(*arguments, "--log-level", "loud"), "'loud'")
     assert_refused(await server(*arguments, WINDLASS_NONSENSE="1"), "'nonsense'")
+    assert_refused(await server(*arguments, "--database-url", "mysql://host/db"), "'mysql'")
+    assert_refused(await server(*arguments, WINDLASS_SECRET_KEY="short"), "secret_key")
     # The same without asking.
     assert_refused(await server(*arguments[:-1], WINDLASS_NONSENSE="1"), "'nonsense'")
 

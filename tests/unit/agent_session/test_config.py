@@ -62,6 +62,7 @@ def test_amounts_and_simulated_gpus_are_understood():
         ([*SERVER, "--sevrer", "x"], {}, "unrecognized arguments"),
         (SERVER, {"WINDLASS_AGENT_SEVRER": "x"}, "WINDLASS_AGENT_SEVRER: there is no such option"),
         ([*SERVER, "--on-exit", "burn"], {}, "'burn' is not one of keep, stop"),
+        ([*SERVER, "--log-format", "xml"], {}, "'xml' is not one of text, json"),
         ([*SERVER, "--simulate-gpus", "8xFOO"], {}, "COUNTxTYPE"),
         ([*SERVER, "--simulate-gpus", "0xH100"], {}, "1 to 1024"),
         ([*SERVER, "--labels", "zone"], {}, "'zone' is not KEY=VALUE"),
