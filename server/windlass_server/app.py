@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 import windlass
 from windlass_server import __version__
+from windlass_server.about import ABOUT
 from windlass_server.access import bootstrap
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
@@ -25,6 +26,7 @@ from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.data_dir import DataDir
 from windlass_server.errors import BadConfiguration
 from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.discovery import Discovery
 from windlass_server.gateway.serving import Address, HttpServer, http_server
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
@@ -244,6 +246,7 @@ class App:
             descriptor_set=descriptor_set(),
             services=[*PUBLIC_SERVICES, *PLANNED_SERVICES],
             planned_extension="windlass.options.v1.planned",
+            discovery=Discovery(ABOUT, public=config.public_docs),
             limits_extension="windlass.options.v1.limits",
             dispatcher=dispatcher,
             authenticate=dispatcher.authenticate,

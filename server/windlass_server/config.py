@@ -92,6 +92,7 @@ class ServerConfig(_Section):
         secret_key: master secret as 64 hexadecimal digits, for several servers that share a
             database; empty: `secret.key` in `data_dir`, made on first start.
         reflection: whether to serve gRPC reflection, for administrators.
+        public_docs: whether `/openapi.json` and `/descriptors.binpb` are answered without a credential.
         pools: declared capacity.
     """
 
@@ -109,6 +110,7 @@ class ServerConfig(_Section):
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
     secret_key: SecretStr = SecretStr("")
     reflection: bool = True
+    public_docs: bool = False
     pools: tuple[PoolConfig, ...] = ()
 
     @field_validator("http", "grpc")

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from windlass_server.gateway.body import Receive, read_body
+from windlass_server.gateway.discovery import Discovery, discovery_pages
 from windlass_server.gateway.dispatch import Dispatcher, OutgoingCall, RpcFailure
 from windlass_server.gateway.errors import (
     INTERNAL,
@@ -26,13 +27,14 @@ from windlass_server.gateway.errors import (
     with_more,
 )
 from windlass_server.gateway.exchange import Exchange
-from windlass_server.gateway.headers import read_headers, timeout
+from windlass_server.gateway.headers import RequestHeaders, read_headers, timeout
 from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle
+from windlass_server.gateway.pages import Pages
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
 from windlass_server.gateway.streamed_calls import StreamedCalls, StreamLimits
 from windlass_server.gateway.streams import ClientGone
-from windlass_server.gateway.table import build_table
+from windlass_server.gateway.table import Planned, Target, build_table
 from windlass_server.gateway.transcoder import Binding, Transcoder
 
 Scope = MutableMapping[str, Any]
@@ -59,6 +61,7 @@ class Gateway:
         limits_extension: full name of the method option that holds its limits; see `limits`.
         domain: domain of the `ErrorInfo` in the gateway's own errors.
         json_style: how answers and errors look as JSON.
+        discovery: how the contract is told of at `/docs` and beside it; None: not at all.
         authenticate: called for every request as soon as its method is known, or known to be none,
             so that nothing of a caller without credentials is read, and it learns nothing of what
             there is; refuses by `RpcFailure`.
@@ -88,6 +91,7 @@ class Gateway:
         limits_extension: str | None = None,
         domain: str = "windlass",
         json_style: JsonStyle = DEFAULT_STYLE,
+        discovery: Discovery | None = None,
         authenticate: Authenticate | None = None,
         find_violations: FindViolations | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
@@ -97,9 +101,18 @@ class Gateway:
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         transcoder = Transcoder(descriptor_set, json_style, limits_extension)
-        table = build_table(transcoder, services, planned_extension)
+        pages = discovery_pages(
+            discovery,
+            transcoder.registry,
+            descriptor_set,
+            services,
+            planned_extension=planned_extension,
+            style=json_style,
+        )
+        table = build_table(transcoder, services, planned_extension, pages)
         self._router = table.router
         self._errors = ErrorRenderer(transcoder.registry, domain, json_style)
+        self._pages = Pages()
         self._dispatcher = dispatcher
         self._authenticate_caller = authenticate
         self._find_violations = find_violations
@@ -148,7 +161,7 @@ class Gateway:
         headers = read_headers(exchange.scope["headers"])
         call = exchange.call
         call.metadata = headers.metadata
-        routed = await self._route(exchange)
+        routed = await self._route(exchange, headers)
         if routed is None:
             return
         binding, values = routed
@@ -172,8 +185,10 @@ class Gateway:
         reply = await self._dispatcher.unary(call, request)
         await exchange.answer(200, (), binding.response(reply).encode())
 
-    async def _route(self, exchange: Exchange) -> tuple[Binding, list[str]] | None:
-        """The binding and the values of its path's variables; None when that was only asked for.
+    async def _route(
+        self, exchange: Exchange, headers: RequestHeaders
+    ) -> tuple[Binding, list[str]] | None:
+        """The binding and the values of its path's variables; None for what is answered here.
 
         Raises:
             Refusal: there is no served method.
@@ -184,15 +199,27 @@ class Gateway:
         except (MalformedEscape, UnicodeDecodeError) as error:
             await self._authenticate(exchange)
             raise bad_request("MALFORMED_PATH", f"the path cannot be read: {error}") from None
-        if isinstance(found, Match) and isinstance(found.target, Binding):
-            return found.target, found.values
-        await self._authenticate(exchange)
         if isinstance(found, Match):
-            raise _planned(found.target.rpc)
+            return await self._arrived(exchange, headers, found)
+        await self._authenticate(exchange)
         if method == "OPTIONS" and found.allowed:
             await exchange.answer_options(allow_header(found.allowed))
             return None
         raise _missed(method, found)
+
+    async def _arrived(
+        self, exchange: Exchange, headers: RequestHeaders, found: Match[Target]
+    ) -> tuple[Binding, list[str]] | None:
+        """What a route leads to, as `_route` tells it."""
+        target = found.target
+        if isinstance(target, Binding):
+            return target, found.values
+        if isinstance(target, Planned) or not target.public:
+            await self._authenticate(exchange)
+        if isinstance(target, Planned):
+            raise _planned(target.rpc)
+        await self._pages.answer(exchange, headers, target)
+        return None
 
     async def _authenticate(self, exchange: Exchange) -> None:
         if self._authenticate_caller is not None:

@@ -104,6 +104,12 @@ class Exchange:
         ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
+    async def start_file(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send the head of an answer whose bytes follow in chunks."""
+        self.started = True
+        head = [*headers, *self._metadata()]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+
     async def send_chunk(self, data: bytes) -> None:
         """Send a part of a streamed answer."""
         if not self.is_head:

@@ -20,7 +20,14 @@ def catalog(catalog_set: bytes) -> dict[str, Any]:
     return openapi_document(
         Transcoder(catalog_set).registry,
         ["sample.v1.CatalogService", "sample.v1.RuledService"],
-        About("Catalog", "7", "Keeps items.", "An API key.", AUTHZ, "sample"),
+        About(
+            "Catalog",
+            "7",
+            description="Keeps items.",
+            credential="An API key.",
+            authz_extension=AUTHZ,
+            domain="sample",
+        ),
         planned_extension=PLANNED,
     )
 

@@ -52,6 +52,16 @@ def test_a_credential_is_asked_for_unless_the_method_is_public(catalog, paths):
     assert {"401", "403"} <= set(paths["/v1/items"]["post"]["responses"])
 
 
+def test_a_credential_that_is_not_required_may_be_left_out(catalog_set):
+    document = openapi_document(
+        Transcoder(catalog_set).registry,
+        ["sample.v1.CatalogService"],
+        About("Catalog", "7", credential="Handed on.", credential_required=False),
+    )
+    assert document["security"] == [{}, {"bearer": []}]
+    assert "401" not in document["paths"]["/v1/items"]["post"]["responses"]
+
+
 def test_a_body_that_is_a_field_leaves_the_others_to_the_query(paths):
     created = paths["/v1/items"]["post"]
     assert body_of(created) == {"$ref": "#/components/schemas/sample.v1.Item-Input"}

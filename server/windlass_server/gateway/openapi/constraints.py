@@ -21,7 +21,8 @@ from windlass_server.gateway.openapi.string_rules import bytes_constraint, strin
 from windlass_server.gateway.openapi.values import Json
 from windlass_server.gateway.schema import FieldInfo, Shape
 
-_IGNORE_IF_ZERO, _IGNORE_ALWAYS = 1, 3
+# protovalidate before 1.0 had two values for the first.
+_IGNORE_IF_ZERO, _IGNORE_ALWAYS = (1, 2), 3
 
 _KINDS: dict[str, Callable[[Rules], Constraint]] = {
     "string": string_constraint,
@@ -65,19 +66,21 @@ def constrain(schema: Json, info: FieldInfo, rules: Any, *, has_presence: bool) 
         has_presence: whether an absent field is told from one with the zero value; then rules hold
             only for what is there.
     """
-    if rules is None or int(rules.ignore) == _IGNORE_ALWAYS:
+    every = given(rules)
+    ignore, wanted = int(every.get("ignore", 0)), bool(every.get("required"))
+    if not every or ignore == _IGNORE_ALWAYS:
         return Constrained(schema)
-    kind, typed = _typed(rules)
+    kind, typed = _typed(every)
     made = _constraint(kind, typed, info)
-    made.notes += _expressions(given(rules))
+    made.notes += _expressions(every)
     if typed.get("example"):
         made.keywords["examples"] = [_example(kind, value) for value in typed["example"]]
-    if rules.required and not has_presence:
+    if wanted and not has_presence:
         _refuse_zero(made, kind, info)
     schema = _narrow_elements(schema, kind, typed, info, made.notes)
-    if int(rules.ignore) == _IGNORE_IF_ZERO and not rules.required:
+    if ignore in _IGNORE_IF_ZERO and not wanted:
         return Constrained(made.allow_zero(schema, _zero(kind, info)), made.notes)
-    required = rules.required or (made.refuses_zero and not has_presence)
+    required = wanted or (made.refuses_zero and not has_presence)
     return Constrained(made.narrow(schema), made.notes, required)
 
 
@@ -86,9 +89,10 @@ def message_notes(rules: Rules) -> list[str]:
     return _expressions(rules)
 
 
-def _typed(rules: Any) -> tuple[str, Rules]:
+def _typed(every: Rules) -> tuple[str, Rules]:
     """The kind of value that the rules are for, and the rules of that kind."""
-    return (rules.type.field, given(rules.type.value)) if rules.type else ("", {})
+    kind = next((kind for kind in (*_KINDS, "enum", "repeated", "map") if kind in every), "")
+    return kind, given(every[kind]) if kind else {}
 
 
 def _constraint(kind: str, typed: Rules, info: FieldInfo) -> Constraint:
@@ -143,8 +147,9 @@ def _element(schema: Json, info: FieldInfo, rules: Any, notes: list[str]) -> Jso
 
 def _keys(schema: Json, rules: Any, notes: list[str]) -> Json:
     """The schema of a map's keys, which are strings in JSON whatever they are in the message."""
-    kind, typed = _typed(rules)
-    notes += _expressions(given(rules))
+    every = given(rules)
+    kind, typed = _typed(every)
+    notes += _expressions(every)
     if kind != "string":
         return schema
     made = string_constraint(typed)
@@ -182,7 +187,8 @@ def _expressions(rules: Rules) -> list[str]:
     """What rules in CEL ask for: their messages, or the expressions where there is none."""
     notes = []
     for rule in rules.get("cel", ()):
-        text = rule.message or f"`{rule.expression}`"
+        said = given(rule)
+        text = said.get("message") or f"`{said.get('expression', '')}`"
         notes.append(text[0].upper() + text[1:].removesuffix(".") + ".")
     notes += [f"`{expression}`." for expression in rules.get("cel_expression", ())]
     return notes

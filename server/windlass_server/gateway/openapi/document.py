@@ -40,6 +40,7 @@ class About:
         version: of what serves it.
         description: what it is for, in CommonMark.
         credential: what callers authenticate with, as a bearer token; empty when nothing is needed.
+        credential_required: whether a call without one is refused, unless its method is public.
         authz_extension: full name of the method option whose message has `public` (no credential is
             needed) and `permission` (what the caller must hold).
         domain: domain of the gateway's own errors.
@@ -49,6 +50,7 @@ class About:
     version: str
     description: str = ""
     credential: str = ""
+    credential_required: bool = True
     authz_extension: str | None = None
     domain: str = ""
 
@@ -90,7 +92,13 @@ def openapi_document(
     responses = Responses(registry, schemas, style, about.domain)
     parameters = Parameters(schema, schemas, options)
     operations = Operations(
-        schema, comments, options, schemas, parameters, responses, secured=bool(about.credential)
+        schema,
+        comments,
+        options,
+        schemas,
+        parameters,
+        responses,
+        secured=bool(about.credential) and about.credential_required,
     )
     tags = _tags([each.rule.rpc.rpartition("/")[0] for each in bound])
     paths: dict[str, Json] = {}
@@ -118,7 +126,8 @@ def openapi_document(
         },
     }
     if about.credential:
-        made["security"] = [{_SECURITY: []}]
+        without: list[Json] = [] if about.credential_required else [{}]
+        made["security"] = [*without, {_SECURITY: []}]
         scheme = {"type": "http", "scheme": "bearer", "description": about.credential}
         made["components"]["securitySchemes"] = {_SECURITY: scheme}
     planned = [_planned(rule) for rule in rules if rule.method is None]

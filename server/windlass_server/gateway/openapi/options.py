@@ -26,7 +26,7 @@ class FieldOptions:
     @property
     def required(self) -> bool:
         """Whether a caller has to give the field."""
-        return "REQUIRED" in self.behaviors or bool(self.rules and self.rules.required)
+        return "REQUIRED" in self.behaviors or bool(given(self.rules).get("required"))
 
 
 class Options:

@@ -49,6 +49,7 @@ class Options:
         tls: whether to talk TLS to it.
         upstream_ca: whom to trust for that; None: whom the system trusts.
         services: full names; empty: every one that has an HTTP rule.
+        docs: whether to serve `/docs`, `/openapi.json` and `/descriptors.binpb`.
         routes: only list the routes.
     """
 
@@ -61,6 +62,7 @@ class Options:
     upstream_ca: Path | None
     proto_names: bool
     print_defaults: bool
+    docs: bool
     max_body_bytes: int
     timeout: float
     health_path: str | None
@@ -93,6 +95,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         upstream_ca=given.upstream_ca,
         proto_names=given.json_names == "proto",
         print_defaults=given.print_defaults,
+        docs=given.docs,
         max_body_bytes=given.max_body_bytes,
         timeout=given.timeout,
         health_path=given.health_path,
@@ -138,6 +141,12 @@ def _add_http(group: argparse._ArgumentGroup) -> None:
         help="where to answer HTTP (default: 127.0.0.1:8080)",
     )
     add_json(group)
+    group.add_argument(
+        "--no-docs",
+        action="store_false",
+        dest="docs",
+        help="do not serve /docs, /openapi.json and /descriptors.binpb",
+    )
     group.add_argument(
         "--health-path",
         type=path,

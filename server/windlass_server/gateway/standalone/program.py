@@ -1,13 +1,16 @@
 """The standalone gateway, wired: contract, upstream, gateway, HTTP server."""
 
 import logging
+import re
 from pathlib import Path
 
 import grpc
 
 from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.discovery import Discovery
 from windlass_server.gateway.http_rules import RuleError
 from windlass_server.gateway.json_print import JsonStyle
+from windlass_server.gateway.openapi.document import About
 from windlass_server.gateway.serving import App, http_server
 from windlass_server.gateway.standalone.contract import Contract, load
 from windlass_server.gateway.standalone.health import HealthPath
@@ -84,6 +87,7 @@ def _gateway(
             services=services,
             dispatcher=upstream,
             json_style=JsonStyle(options.proto_names, options.print_defaults),
+            discovery=Discovery(about(services)) if options.docs else None,
             max_body_bytes=options.max_body_bytes,
             default_timeout=options.timeout,
             # Of no account to a contract that does not have it.
@@ -91,6 +95,20 @@ def _gateway(
         )
     except (LookupError, ValueError) as error:
         raise RuleError(f"{options.descriptors}: {error}") from None
+
+
+def about(services: list[str]) -> About:
+    """What is known of a contract by the names of its services: `shop.v2.Carts` is `shop`, `v2`."""
+    packages = list(dict.fromkeys(name.rpartition(".")[0] for name in services))
+    named, _, version = packages[0].rpartition(".")
+    is_versioned = len(packages) == 1 and re.fullmatch(r"v[0-9]\w*", version)
+    return About(
+        title=(named if is_versioned else ", ".join(packages)) or "API",
+        version=version if is_versioned else "unversioned",
+        credential="Handed on to the server that answers the calls.",
+        credential_required=False,
+        domain="windlass",
+    )
 
 
 def _credentials(options: Options) -> grpc.ChannelCredentials | None:
