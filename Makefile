@@ -74,7 +74,7 @@ constraints: ## pin the newest versions that pyproject.toml allows in constraint
 	build/constraints/bin/pip freeze --exclude-editable > constraints.txt
 
 packages:
-	@.ci/packages bwrap=bubblewrap
+	@.ci/packages bwrap=bubblewrap curl=curl
 
 bench-packages:
 	@.ci/packages wrk=wrk h2load=nghttp2-client

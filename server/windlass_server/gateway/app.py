@@ -33,9 +33,9 @@ from windlass_server.gateway.pages import Pages
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
 from windlass_server.gateway.streamed_calls import StreamedCalls, StreamLimits
-from windlass_server.gateway.streams import ClientGone
 from windlass_server.gateway.table import Planned, Target, build_table
 from windlass_server.gateway.transcoder import Binding, Transcoder
+from windlass_server.gateway.watched import ClientGone
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -46,6 +46,10 @@ DEFAULT_MAX_BODY_BYTES = 4 << 20
 DEFAULT_HEARTBEAT_S = 15.0
 
 logger = logging.getLogger(__name__)
+
+
+class AnswerBroken(Exception):
+    """An answer broke off behind its head; its reason is in the log, if it was unexpected."""
 
 
 class Gateway:
@@ -152,10 +156,13 @@ class Gateway:
         except ClientGone:
             return
         except Exception as error:
-            if not exchange.started:
-                answer = self._failed(await self._whole(exchange.call, error))
-                with contextlib.suppress(OSError):  # when the client is gone
-                    await exchange.answer(answer.status, answer.headers, answer.body)
+            if exchange.started:
+                self._failed(error)  # logs it
+                # The server then cuts the connection, so that the answer is not taken for whole.
+                raise AnswerBroken from None
+            answer = self._failed(await self._whole(exchange.call, error))
+            with contextlib.suppress(OSError):  # when the client is gone
+                await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _serve(self, exchange: Exchange) -> None:
         headers = read_headers(exchange.scope["headers"])
@@ -172,7 +179,7 @@ class Gateway:
         default_timeout = None if is_stream else self._default_timeout
         call.timeout = binding.limits.seconds(timeout(headers), default_timeout)
         query = exchange.query
-        if is_stream:
+        if not binding.plain:
             await self._streamed.run(exchange, headers, binding, values, query)
             return
         body = await read_body(

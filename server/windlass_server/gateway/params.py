@@ -113,15 +113,17 @@ class QueryParameters:
         self._taken = tuple(taken)
         self._closed = closed
 
-    def bind(self, message: Message, query: str) -> list[Violation]:
-        """Set the fields that the query names; returns what is wrong with its parameters.
+    def bind(
+        self, message: Message, query: str, fields: Sequence[tuple[str, str]] = ()
+    ) -> list[Violation]:
+        """Set the fields that the query and a form's fields name; returns what is wrong with them.
 
         Raises:
             Refusal: the query string is malformed.
         """
         seen: dict[str, list[Any]] = {}
         refused = []
-        for name, text in _split(query):
+        for name, text in (*_split(query), *fields):
             try:
                 self._bind_one(message, name, text, seen)
             except _Refused as error:

@@ -1,4 +1,4 @@
-"""Calls whose request or answer is a stream: what the body gives goes in, what comes goes out."""
+"""Calls that stream or carry files: what the body gives goes in, what comes goes out."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -8,11 +8,25 @@ from dataclasses import dataclass
 from windlass_server.gateway.body import Receive, read_body
 from windlass_server.gateway.body_stream import BodyStream
 from windlass_server.gateway.dispatch import Dispatcher
+from windlass_server.gateway.downloads import conditions
 from windlass_server.gateway.exchange import Exchange
+from windlass_server.gateway.file_answers import send_file
+from windlass_server.gateway.file_uploads import (
+    IncomingFile,
+    file_messages,
+    file_request,
+    open_file,
+)
 from windlass_server.gateway.headers import RequestHeaders
 from windlass_server.gateway.inbox import Inbox
 from windlass_server.gateway.request_streams import json_messages
-from windlass_server.gateway.streams import Pump, ServerSentEvents, Sink, choose_format
+from windlass_server.gateway.streams import (
+    Format,
+    Pump,
+    ServerSentEvents,
+    Sink,
+    choose_format,
+)
 from windlass_server.gateway.transcoder import Binding
 
 
@@ -44,7 +58,7 @@ class _Request:
 
 
 class StreamedCalls:
-    """Answers the calls that stream.
+    """Answers the calls that stream or carry files.
 
     Args:
         dispatcher: answers them.
@@ -80,41 +94,55 @@ class StreamedCalls:
             Exception: what has to be answered as an error, as long as nothing was answered.
         """
         request = _Request(exchange, headers, binding, values, query)
+        call, receive = exchange.call, exchange.receive
+        if binding.file_out is not None:
+            call.metadata = {**call.metadata, **conditions(exchange.scope["method"], headers)}
         if binding.streaming and binding.client_streams:
             await self._both_ways(request)
+        elif binding.streaming:
+            message = await self._message(request)
+            await self._send(request, self._dispatcher.stream(call, message), receive)
+            await exchange.end_stream()
         elif binding.client_streams:
-            await self._in(request)
+            async with aclosing(await self._messages(request, receive)) as messages:
+                reply = await self._dispatcher.client_stream(call, messages)
+            await self._answer(request, reply)
         else:
-            await self._out(request)
-
-    async def _in(self, request: _Request) -> None:
-        exchange, binding = request.exchange, request.binding
-        async with aclosing(self._messages(request, exchange.receive)) as messages:
-            reply = await self._dispatcher.client_stream(exchange.call, messages)
-        await exchange.answer(200, (), binding.response(reply).encode())
-
-    async def _out(self, request: _Request) -> None:
-        exchange, headers, binding = request.exchange, request.headers, request.binding
-        limit = binding.limits.body_bytes(self._limits.max_message_bytes)
-        body = await read_body(exchange.receive, headers, exchange.scope["http_version"], limit)
-        last_id = headers.others.get("last_event_id", "")
-        form = choose_format(headers.others.get("accept", ""))
-        resume_after = last_id if isinstance(form, ServerSentEvents) else ""
-        message = binding.request(request.values, request.query, body, resume_after=resume_after)
-        await self._send(request, self._dispatcher.stream(exchange.call, message), exchange.receive)
+            reply = await self._dispatcher.unary(call, await self._message(request))
+            await self._answer(request, reply)
 
     async def _both_ways(self, request: _Request) -> None:
         exchange = request.exchange
         async with AsyncExitStack() as stack:
             inbox = await stack.enter_async_context(Inbox(exchange.receive))
-            incoming = self._messages(request, inbox.receive_body)
+            incoming = await self._messages(request, inbox.receive_body)
             messages = await stack.enter_async_context(aclosing(incoming))
             answers = self._dispatcher.bidi_stream(exchange.call, messages)
             await self._send(request, answers, inbox.receive_end)
+        await exchange.end_stream()
 
-    def _messages(self, request: _Request, receive: Receive) -> AsyncGenerator[bytes]:
-        exchange, limits = request.exchange, self._limits
+    async def _message(self, request: _Request) -> bytes:
+        """The one message of a request."""
+        exchange, headers, binding = request.exchange, request.headers, request.binding
+        limit = binding.limits.body_bytes(self._limits.max_message_bytes)
+        if binding.file_in is not None:
+            file = await _open_file(request, exchange.receive, limit)
+            return await file_request(binding, request.values, request.query, file, limit)
         version = exchange.scope["http_version"]
+        body = await read_body(exchange.receive, headers, version, limit)
+        last_id = headers.others.get("last_event_id", "")
+        resumes = last_id and isinstance(_form(request), ServerSentEvents)
+        resume_after = last_id if resumes else ""
+        return binding.request(request.values, request.query, body, resume_after=resume_after)
+
+    async def _messages(self, request: _Request, receive: Receive) -> AsyncGenerator[bytes]:
+        """The messages of a client's stream."""
+        limits = self._limits
+        limit = request.binding.limits.body_bytes(limits.max_message_bytes)
+        if request.binding.file_in is not None:
+            file = await _open_file(request, receive, limits.max_upload_bytes)
+            return file_messages(request.binding, request.values, request.query, file, limit)
+        version = request.exchange.scope["http_version"]
         body = BodyStream(receive, request.headers, version, limits.max_upload_bytes)
         return json_messages(
             request.binding,
@@ -122,18 +150,30 @@ class StreamedCalls:
             request.query,
             request.headers,
             body,
-            request.binding.limits.body_bytes(limits.max_message_bytes),
+            limit,
         )
+
+    async def _answer(self, request: _Request, reply: bytes) -> None:
+        """Send the one message of an answer."""
+        exchange, headers, binding = request.exchange, request.headers, request.binding
+        if binding.file_out is None:
+            await exchange.answer(200, (), binding.response(reply).encode())
+            return
+        await send_file(exchange, headers, binding, _only(reply), exchange.receive, whole=True)
+        await exchange.end_stream()
 
     async def _send(
         self, request: _Request, answers: AsyncIterator[bytes], receive: Receive
     ) -> None:
-        """Send the answers in the form that the client asked for."""
-        exchange = request.exchange
-        form = choose_format(request.headers.others.get("accept", ""))
+        """Send the messages of an answer: a file, or in the form that the client asked for."""
+        exchange, headers, binding = request.exchange, request.headers, request.binding
+        if binding.file_out is not None:
+            await send_file(exchange, headers, binding, answers, receive, whole=False)
+            return
+        form = _form(request)
         pump = Pump(
             answers,
-            request.binding.item,
+            binding.item,
             form,
             self._show,
             heartbeat_s=self._limits.heartbeat_s,
@@ -144,4 +184,20 @@ class StreamedCalls:
             await exchange.start_stream(form.content_type)
 
         await pump.run(Sink(start, exchange.send_chunk, receive), body=not exchange.is_head)
-        await exchange.end_stream()
+
+
+async def _open_file(request: _Request, receive: Receive, limit: int | None) -> IncomingFile:
+    """Find the file in the body, and let the call say what is known of it."""
+    exchange, call = request.exchange, request.exchange.call
+    body = BodyStream(receive, request.headers, exchange.scope["http_version"], limit)
+    file = await open_file(request.headers, body)
+    call.metadata = {**call.metadata, **file.metadata}
+    return file
+
+
+def _form(request: _Request) -> Format:
+    return choose_format(request.headers.others.get("accept", ""))
+
+
+async def _only(message: bytes) -> AsyncIterator[bytes]:
+    yield message

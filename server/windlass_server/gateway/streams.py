@@ -15,12 +15,9 @@ from typing import Any, Protocol
 from windlass_server.gateway.body import Receive
 from windlass_server.gateway.errors import UNAVAILABLE, Refusal
 from windlass_server.gateway.transcoder import StreamItem
+from windlass_server.gateway.watched import ClientGone
 
 RETRY_MILLISECONDS = 2000
-
-
-class ClientGone(Exception):
-    """The client closed the connection; nobody waits for the answer."""
 
 
 class Format(Protocol):

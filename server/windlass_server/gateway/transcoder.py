@@ -23,6 +23,7 @@ from windlass_server.gateway.errors import (
     bad_request,
 )
 from windlass_server.gateway.fields import UnknownField, resolve
+from windlass_server.gateway.http_body import FileBytes, HttpBodyPlace, find_http_body
 from windlass_server.gateway.http_rules import HttpRule, RuleError
 from windlass_server.gateway.json_body import PARSE_ERRORS, JsonReader
 from windlass_server.gateway.json_print import (
@@ -59,6 +60,8 @@ class Binding:
         streaming: whether the server streams its answer.
         takes_body: whether the rule has a body.
         limits: what a call may cost.
+        file_in: where the request holds the body as it is, a file; None when the body is JSON.
+        file_out: where the response holds a file that is the answer; None when the answer is JSON.
     """
 
     rpc: str
@@ -67,6 +70,8 @@ class Binding:
     streaming: bool
     takes_body: bool
     limits: MethodLimits
+    file_in: HttpBodyPlace | None
+    file_out: HttpBodyPlace | None
     _registry: Registry
     _style: JsonStyle
     _request: DescMessage
@@ -79,6 +84,12 @@ class Binding:
     _pages: PagePrinter | None
     _cursor_in: FieldInfo | None
     _cursor_out: FieldInfo | None
+    _filename: FieldInfo | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it takes one message and answers one, both as JSON."""
+        return not (self.streaming or self.client_streams or self.file_in or self.file_out)
 
     def request(
         self, values: Sequence[str], query: str, body: bytes, *, resume_after: str = ""
@@ -119,6 +130,52 @@ class Binding:
     def element(self, body: bytes) -> bytes:
         """Make a later message of a client's stream, of its body alone; raises Refusal."""
         return _serialized(self._read(body))
+
+    def file_request(
+        self,
+        values: Sequence[str],
+        query: str,
+        fields: Sequence[tuple[str, str]],
+        content_type: str,
+        filename: str,
+        data: bytes,
+    ) -> bytes:
+        """Make the request message of a file, or the first of its messages.
+
+        Args:
+            values: decoded values of the path's variables.
+            query: the raw query string.
+            fields: names and values of a form's fields, which count as query parameters.
+            content_type: the file's; may be empty.
+            filename: the file's; may be empty.
+            data: its bytes, or the first of them.
+
+        Raises:
+            Refusal: INVALID_ARGUMENT naming what is wrong.
+        """
+        assert self.file_in is not None
+        message = self._request.type()
+        refused = self._query.bind(message, query, fields)
+        refused += self._path.bind(message, values)
+        if refused:
+            raise bad_fields(refused[0].reason, refused)
+        named = self._filename
+        if filename and named is not None and not message[named.field]:
+            message[named.field] = filename
+        self.file_in.put(message, content_type, data)
+        return _serialized(message)
+
+    def file_chunk(self, data: bytes) -> bytes:
+        """Make a later message of a file."""
+        assert self.file_in is not None
+        message = self._request.type()
+        self.file_in.put(message, "", data)
+        return _serialized(message)
+
+    def file(self, message: bytes) -> FileBytes:
+        """The file, or the part of it, in a response message; raises ValueError when it is none."""
+        assert self.file_out is not None
+        return self.file_out.take(self._response.from_binary(message))
 
     def response(self, message: bytes) -> str:
         """The JSON of a response message; raises ValueError when it is none."""
@@ -210,6 +267,8 @@ class Transcoder:
             streaming=method.method_kind in ("server_streaming", "bidi_streaming"),
             takes_body=rule.body != "",
             limits=read_limits(self.registry, method, self._limits_extension),
+            file_in=_file_place(request, body) if rule.body else None,
+            file_out=_file_place(response, narrow),
             _registry=self.registry,
             _style=self._style,
             _request=request,
@@ -222,6 +281,8 @@ class Transcoder:
             _pages=None if narrow else page_printer(response, self._schema, self._style),
             _cursor_in=self._text_field(request, "cursor"),
             _cursor_out=self._text_field(response, "cursor"),
+            _filename=self._text_field(request, "filename")
+            or self._text_field(request, "file_name"),
         )
 
     def _field(self, rule: HttpRule, message: DescMessage, name: str) -> FieldInfo:
@@ -242,6 +303,12 @@ class Transcoder:
         if info is None or info.shape is not Shape.ONE or info.oneof is not None:
             return None
         return info if str(getattr(info.value, "name", "")) == "STRING" else None
+
+
+def _file_place(message: DescMessage, body: FieldInfo | None) -> HttpBodyPlace | None:
+    if body is None:
+        return find_http_body(message, None, None)
+    return find_http_body(message, body.field, body.object if body.shape is Shape.ONE else None)
 
 
 def _serialized(message: Message) -> bytes:

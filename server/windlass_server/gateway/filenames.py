@@ -1,0 +1,33 @@
+"""Names of files in `Content-Disposition`: read from what clients send, and written for services."""
+
+from email.message import Message
+from urllib.parse import quote
+
+from windlass_server.gateway.errors import bad_field
+
+_MAX_CHARACTERS = 255
+
+
+def header_filename(disposition: str) -> str:
+    """The name of the file in a request's own `Content-Disposition`; empty when it gives none."""
+    header = Message()
+    header["content-disposition"] = disposition
+    return checked_filename(header.get_filename("") or "")
+
+
+def checked_filename(name: str) -> str:
+    """A name without the folders that some clients send along; raises Refusal for one that is none.
+
+    It is data all the same: a service must not open a file by it.
+    """
+    base = name.replace("\\", "/").rpartition("/")[2]
+    if base in (".", "..") or not base.isprintable() or len(base) > _MAX_CHARACTERS:
+        raise bad_field("INVALID_FILENAME", "filename", "is not the name of a file")
+    return base
+
+
+def attachment(name: str) -> str:
+    """A `Content-Disposition` in ASCII that gives a file's name."""
+    if name.isascii() and not {'"', "\\"} & set(name):
+        return f'attachment; filename="{name}"'
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
