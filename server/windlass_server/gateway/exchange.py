@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from windlass_server.gateway.body import Receive
+from windlass_server.gateway.compression import MIN_BYTES, compress
 from windlass_server.gateway.dispatch import OutgoingCall
 from windlass_server.gateway.errors import bad_request
+from windlass_server.gateway.negotiation import accepts_gzip
 
 _JSON = (b"content-type", b"application/json")
 # Names that describe the message on the wire: HTTP's to set, never the dispatcher's.
@@ -69,16 +71,16 @@ class Exchange:
     async def answer(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> None:
-        """Send a whole JSON answer."""
+        """Send a whole JSON answer, as gzip when it is large and the client takes that."""
         self.started = True
-        length = (b"content-length", b"%d" % len(body))
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [_JSON, length, *headers, *self._metadata()],
-            }
-        )
+        head = [_JSON]
+        if len(body) >= MIN_BYTES:
+            head.append((b"vary", b"accept-encoding"))
+            if accepts_gzip(self._header(b"accept-encoding")):
+                body = await compress(body)
+                head.append((b"content-encoding", b"gzip"))
+        head += [(b"content-length", b"%d" % len(body)), *headers, *self._metadata()]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
         content = b"" if self.is_head else body
         if self._all_read or not self._has_body():
             await self._send({"type": "http.response.body", "body": content})
@@ -120,6 +122,10 @@ class Exchange:
         if not self._all_read and self._has_body():
             await self._linger()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _header(self, wanted: bytes) -> str:
+        values = (value for name, value in self.scope["headers"] if name == wanted)
+        return b",".join(values).decode("latin-1")
 
     def _has_body(self) -> bool:
         framing = (b"content-length", b"transfer-encoding")

@@ -10,6 +10,7 @@ from windlass_server.gateway.body import read_body
 from windlass_server.gateway.errors import bad_field, bad_request
 from windlass_server.gateway.exchange import Exchange
 from windlass_server.gateway.headers import RequestHeaders
+from windlass_server.gateway.negotiation import accepts_gzip
 
 _GZIP_LEVEL = 9
 # No page takes a body; what is longer than this is refused as too large instead.
@@ -114,14 +115,3 @@ def _is_current(if_none_match: str, tag: str) -> bool:
     """Whether the caller has the page already, in either encoding."""
     known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
     return bool(known & {"*", f'"{tag}"', f'"{tag}-gzip"'})
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether `Accept-Encoding` allows gzip; what it does not name is not allowed."""
-    qualities = {}
-    for each in accept_encoding.split(","):
-        coding, *parameters = (part.strip().lower() for part in each.split(";"))
-        qualities[coding] = not any(
-            part.startswith("q=") and part[2:].strip("0.") == "" for part in parameters
-        )
-    return qualities.get("gzip", qualities.get("*", False))

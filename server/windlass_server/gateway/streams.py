@@ -7,13 +7,13 @@ its real HTTP status; a later one is told in the stream, as an `error` event or 
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from windlass_server.gateway.body import Receive
 from windlass_server.gateway.errors import UNAVAILABLE, Refusal
+from windlass_server.gateway.negotiation import qualities
 from windlass_server.gateway.transcoder import StreamItem
 from windlass_server.gateway.watched import ClientGone
 
@@ -135,10 +135,8 @@ class Array:
 def choose_format(accept: str) -> Format:
     """The form that `Accept` likes best; a JSON array when it names none of them."""
     best: tuple[float, type[ServerSentEvents | Lines | Array]] = (0.0, Array)
-    for media_range in accept.split(","):
-        media, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    for media, quality in qualities(accept).items():
         known = _FORMATS.get(media)
-        quality = _quality(parameters)
         if known is not None and quality > best[0]:
             best = (quality, known)
     return best[1]()
@@ -149,15 +147,6 @@ _FORMATS: dict[str, type[ServerSentEvents | Lines | Array]] = {
     "application/x-ndjson": Lines,
     "application/json": Array,
 }
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            with contextlib.suppress(ValueError):
-                return float(parameter[2:])
-            return 0.0
-    return 1.0
 
 
 @dataclass(slots=True)

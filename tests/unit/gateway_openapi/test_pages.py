@@ -10,7 +10,6 @@ from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.discovery import Discovery
 from windlass_server.gateway.http_rules import read_rules
 from windlass_server.gateway.openapi.document import About
-from windlass_server.gateway.pages import accepts_gzip
 from windlass_server.gateway.transcoder import Transcoder
 
 CONTRACT = ["/openapi.json", "/descriptors.binpb"]
@@ -190,18 +189,6 @@ async def test_the_page_takes_nothing_from_other_hosts_and_runs_no_inline_script
     assert all("src=" in attributes and not content for attributes, content in scripts)
     linked = set(re.findall(r'(?:src|href)="(docs/[^"]+)"', html))
     assert {f"/{path}" for path in linked} == set(ASSETS)
-
-
-@pytest.mark.parametrize(
-    ("header", "taken"),
-    [
-        ("", False), ("gzip", True), ("GZIP", True), ("br", False), ("br, gzip", True),
-        ("gzip;q=0", False), ("gzip; q=0.0", False), ("gzip;q=0.1", True), ("*", True),
-        ("*;q=0", False), ("gzip;q=0, *", False), ("identity, *;q=0.5", True),
-    ],
-)  # fmt: skip
-def test_gzip_is_taken_where_the_header_says_so(header, taken):
-    assert accepts_gzip(header) is taken
 
 
 async def test_the_tag_is_the_same_for_every_server_of_a_contract(catalog_set):
