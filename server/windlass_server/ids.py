@@ -8,7 +8,6 @@ from windlass_server.clock import Clock
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_BITS = 80
-_RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 
 
 class IdSource:
@@ -37,9 +36,3 @@ class IdSource:
 def encode_ulid(value: int) -> str:
     """The 26 characters of a 128-bit ULID, in Crockford's base 32, lower case."""
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
-
-
-def first_id_at(kind: str, micros: int) -> str:
-    """The smallest id that could have been made at or after the time; for range queries."""
-    millis = min(max(0, -(-micros // 1000)), (1 << 48) - 1)
-    return f"{kind}-{encode_ulid(millis << _RANDOM_BITS)}"

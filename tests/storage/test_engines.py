@@ -320,3 +320,14 @@ async def test_nobody_but_its_owner_reads_a_new_sqlite_file_or_what_lies_beside_
 def modes_in(folder: Path) -> dict[str, int]:
     """Who may do what with each file, as chmod numbers it."""
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+@acting
+async def test_what_is_acknowledged_survives_a_power_cut(tmp_path: Path) -> None:
+    database = await SqliteDatabase.open(tmp_path / "windlass.db")
+    try:
+        for pragma, wanted in (("synchronous", 2), ("journal_mode", "wal")):  # 2 is FULL
+            query = text(f"PRAGMA {pragma}")
+            assert await database.write(lambda tx, q=query: tx.connection.scalar(q)) == wanted
+    finally:
+        await database.close()

@@ -25,7 +25,6 @@ class Method:
     path: str
     descriptor: MethodDescriptor
     request_class: type[Message]
-    response_class: type[Message]
     handler: Callable[..., Any]
     authz: options_pb2.Authz
     max_request_bytes: int

@@ -49,7 +49,6 @@ def _method(service: ServiceDescriptor, descriptor: MethodDescriptor, servicer: 
         path=path,
         descriptor=descriptor,
         request_class=message_factory.GetMessageClass(descriptor.input_type),
-        response_class=message_factory.GetMessageClass(descriptor.output_type),
         handler=handler,
         authz=authz,
         max_request_bytes=limits.max_request_bytes or DEFAULT_MAX_REQUEST_BYTES,

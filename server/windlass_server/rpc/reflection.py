@@ -29,7 +29,6 @@ def reflection_method(services: Sequence[str]) -> Method:
         path=f"/{SERVICE}/{descriptor.name}",
         descriptor=descriptor,
         request_class=message_factory.GetMessageClass(descriptor.input_type),
-        response_class=message_factory.GetMessageClass(descriptor.output_type),
         handler=tell,
         authz=Authz(permission="system.reflect", scope=Authz.ORGANISATION),
         max_request_bytes=DEFAULT_MAX_REQUEST_BYTES,
