@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,15 +213,19 @@ async def test_a_long_read_leaves_the_loop_and_is_right(engines: Engines) -> Non
     """While it runs, the loop serves others; and it commits, which uses a thread too."""
     database = await open_database(engines.by_name("sqlite").new(migrated=True))
     entered: list[int] = []
+    written = threading.Event()
 
     def long(tx: Transaction) -> int:
         entered.append(1)
+        if threading.current_thread() is not threading.main_thread():
+            assert written.wait(60)
         return tx.connection.scalar(text(burn(400_000))) or 0
 
     reading = [asyncio.create_task(database.read(long)) for _ in range(4)]
     await asyncio.sleep(0)
     await asyncio.wait_for(database.write(lambda tx: found(tx, "a")), 60)
     assert not any(one.done() for one in reading)
+    written.set()
     assert await asyncio.gather(*reading) == [400_000] * 4
     assert len(entered) == 8, "each was tried on the loop, given up and run in a thread"
     assert await database.read(count) == 1
