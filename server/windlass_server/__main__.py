@@ -125,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grpc", metavar="HOST:PORT", help="where to listen for gRPC")
     parser.add_argument("--database-url", metavar="URL", help="sqlite:///… or postgresql://…")
     parser.add_argument("--http-server", choices=["granian", "uvicorn"], help="ASGI server")
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        dest="cors_origins",
+        metavar="ORIGIN",
+        help="an origin whose pages may use the REST API; can be repeated",
+    )
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--log-format", choices=["json", "text"])
     parser.add_argument(
@@ -148,6 +155,7 @@ def _flags(options: argparse.Namespace) -> dict[str, object]:
         "grpc",
         "database_url",
         "http_server",
+        "cors_origins",
         "log_level",
         "log_format",
     )

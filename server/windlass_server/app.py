@@ -26,6 +26,7 @@ from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.data_dir import DataDir
 from windlass_server.errors import BadConfiguration
 from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.cors import Cors
 from windlass_server.gateway.discovery import Discovery
 from windlass_server.gateway.serving import Address, HttpServer, http_server
 from windlass_server.hub import EventHub
@@ -320,8 +321,9 @@ def _add_health(health: Health, server: aio.Server) -> None:
 def _http_server(config: ServerConfig, gateway: Gateway) -> HttpServer:
     host, _, port = config.http.rpartition(":")
     address = Address(host, int(port))
+    app = Cors(gateway, config.cors_origins) if config.cors_origins else gateway
     try:
-        return http_server(config.http_server, gateway, address)
+        return http_server(config.http_server, app, address)
     except OSError as error:
         message = f"cannot listen for HTTP on {config.http}: {error.strerror or error}"
         raise BadConfiguration(message) from None

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from windlass_server.errors import BadConfiguration
+from windlass_server.gateway.origins import is_origin
 
 ENVIRONMENT_PREFIX = "WINDLASS_"
 # Variables of the command line client, of agents and of tasks; a server may find them in its
@@ -92,6 +93,8 @@ class ServerConfig(_Section):
         secret_key: master secret as 64 hexadecimal digits, for several servers that share a
             database; empty: `secret.key` in `data_dir`, made on first start.
         reflection: whether to serve gRPC reflection, for administrators.
+        cors_origins: origins whose pages may use the REST API, such as `https://console.example`; `*`
+            for any.
         public_docs: whether `/openapi.json` and `/descriptors.binpb` are answered without a credential.
         pools: declared capacity.
     """
@@ -110,6 +113,7 @@ class ServerConfig(_Section):
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
     secret_key: SecretStr = SecretStr("")
     reflection: bool = True
+    cors_origins: tuple[str, ...] = ()
     public_docs: bool = False
     pools: tuple[PoolConfig, ...] = ()
 
@@ -138,7 +142,16 @@ class ServerConfig(_Section):
             raise ValueError(message)
         return value
 
-    @field_validator("pools", mode="before")
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not is_origin(origin):
+                message = f"{origin!r} is not an origin, such as https://console.example"
+                raise ValueError(message)
+        return value
+
+    @field_validator("cors_origins", "pools", mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         # As JSON, in the environment.

@@ -114,7 +114,12 @@ def test_a_file_that_the_client_has_is_not_sent(process, tmp_path: Path):
 
 def test_a_large_answer_is_compressed_when_asked_for(process):
     texts = [f"text {number}" for number in range(1000)]
-    arguments = ["--data", json.dumps([{"text": text} for text in texts])]
+    arguments = [
+        "--header",
+        "content-type: application/json",
+        "--data",
+        json.dumps([{"text": text} for text in texts]),
+    ]
     url = f"{process.base}/v1/rooms/r/notes:collect"
     plain, packed = (
         curl(*arguments, *how, "--write-out", "\n%{size_download}", url).rpartition(b"\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from windlass_server.gateway.app import DEFAULT_MAX_BODY_BYTES
+from windlass_server.gateway.origins import is_origin
 from windlass_server.gateway.serving import Address
 
 EXIT_BAD_CONFIGURATION = 2
@@ -136,6 +137,14 @@ def path(text: str) -> str:
     """A path of HTTP."""
     if not text.startswith("/"):
         message = f"{text!r} does not start with '/'"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def origin(text: str) -> str:
+    """An origin as browsers send it."""
+    if not is_origin(text):
+        message = f"{text!r} is not an origin, such as https://console.example"
         raise argparse.ArgumentTypeError(message)
     return text
 

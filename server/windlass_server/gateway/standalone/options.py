@@ -15,6 +15,7 @@ from windlass_server.gateway.standalone.arguments import (
     add_tls,
     address,
     is_local,
+    origin,
     path,
     seconds,
     upstream_name,
@@ -63,6 +64,7 @@ class Options:
     proto_names: bool
     print_defaults: bool
     docs: bool
+    cors_origins: tuple[str, ...]
     max_body_bytes: int
     timeout: float
     health_path: str | None
@@ -96,6 +98,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         proto_names=given.json_names == "proto",
         print_defaults=given.print_defaults,
         docs=given.docs,
+        cors_origins=tuple(given.cors_origins),
         max_body_bytes=given.max_body_bytes,
         timeout=given.timeout,
         health_path=given.health_path,
@@ -146,6 +149,15 @@ def _add_http(group: argparse._ArgumentGroup) -> None:
         action="store_false",
         dest="docs",
         help="do not serve /docs, /openapi.json and /descriptors.binpb",
+    )
+    group.add_argument(
+        "--cors-origin",
+        type=origin,
+        action="append",
+        default=[],
+        dest="cors_origins",
+        metavar="ORIGIN",
+        help="an origin whose pages may use the API, or * for any; can be repeated (default: none)",
     )
     group.add_argument(
         "--health-path",

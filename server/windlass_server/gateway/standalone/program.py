@@ -7,6 +7,7 @@ from pathlib import Path
 import grpc
 
 from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.cors import Cors
 from windlass_server.gateway.discovery import Discovery
 from windlass_server.gateway.http_rules import RuleError
 from windlass_server.gateway.json_print import JsonStyle
@@ -40,6 +41,8 @@ class Program:
         if options.health_path is not None:
             self._health = HealthPath(self._gateway, options.health_path, self._upstream)
             app = self._health
+        if options.cors_origins:
+            app = Cors(app, options.cors_origins)
         self._http = http_server(options.http_server, app, options.listen)
 
     @property

@@ -26,6 +26,11 @@ def test_without_flags_json_is_that_of_the_server():
         (["--timeout", "1.5"], "timeout", 1.5),
         (["--max-body-bytes", "10"], "max_body_bytes", 10),
         (["--upstream-ca", "ca.pem"], "tls", True),
+        (
+            ["--cors-origin", "https://a.example", "--cors-origin", "*"],
+            "cors_origins",
+            ("https://a.example", "*"),
+        ),
         (["--upstream-tls"], "tls", True),
         (["--plaintext"], "tls", False),
     ],
