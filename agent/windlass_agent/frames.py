@@ -15,6 +15,7 @@ HEADER = struct.Struct(">BQI")
 MAX_PAYLOAD = 64 * 1024
 STDOUT = 1
 STDERR = 2
+_STREAMS = (STDOUT, STDERR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,15 @@ class Frame:
 
 
 def whole_length(data: bytes | memoryview, start: int = 0) -> int:
-    """The end of the last whole frame in `data`, which has a frame's first byte at `start`."""
+    """The end of the last whole frame in `data`, which has a frame's first byte at `start`.
+
+    What a damaged disk made of a frame is none.
+    """
     end, size = start, len(data)
     while end + HEADER.size <= size:
-        after = end + HEADER.size + HEADER.unpack_from(data, end)[2]
-        if after > size:
+        stream, _, length = HEADER.unpack_from(data, end)
+        after = end + HEADER.size + length
+        if after > size or stream not in _STREAMS or length > MAX_PAYLOAD:
             break
         end = after
     return end
@@ -56,8 +61,9 @@ def file_end(path: str | os.PathLike[str]) -> int:
     try:
         end, size = 0, os.fstat(fd).st_size
         while end + HEADER.size <= size:
-            after = end + HEADER.size + HEADER.unpack(os.pread(fd, HEADER.size, end))[2]
-            if after > size:
+            stream, _, length = HEADER.unpack(os.pread(fd, HEADER.size, end))
+            after = end + HEADER.size + length
+            if after > size or stream not in _STREAMS or length > MAX_PAYLOAD:
                 break
             end = after
         return end

@@ -34,6 +34,9 @@ class LogReader:
         """Whole frames from `position` (a frame's first byte), at most `max_bytes`; b"" if none.
 
         A single frame has at most 64 KiB + 13 bytes; `max_bytes` must not be less.
+
+        Raises:
+            OSError: The file is there and cannot be read now.
         """
         if not self._open():
             return b""
@@ -41,7 +44,13 @@ class LogReader:
         return data[: whole_length(data)]
 
     async def wait(self, position: int) -> bool:
-        """Wait until the log is longer than `position` (True), or complete and not (False)."""
+        """Wait until the log is longer than `position` (True), or complete and not (False).
+
+        A log that should be longer, because its run has ended, counts as if it were.
+
+        Raises:
+            OSError: The file is there and cannot be read now.
+        """
         while not self._has_frame(position):
             end = self._log_end()
             if end is not None:
@@ -65,7 +74,7 @@ class LogReader:
 
     def _open(self) -> bool:
         if self._fd < 0:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(FileNotFoundError):
                 self._fd = os.open(self._path, os.O_RDONLY)
         return self._fd >= 0
 

@@ -1,7 +1,8 @@
 """Ships the logs of runs, losing nothing: what the server has not acknowledged is sent again.
 
 The log files on the node are the spool; the server says how much of each it has on disk. So all
-that is kept here is a position for each run, and a limit on how much may be on its way.
+that is kept here is a position for each run, and a limit on how much may be on its way. When a run
+has ended and the disk does not have its log any more, the server is told, so that nobody waits for it.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from windlass.agents.v1 import agent_pb2 as pb
+from windlass_agent.bounds import MAX_DETAIL, text
 from windlass_agent.clock import Clock
 from windlass_agent.run_types import Phase, RunNotFound, RunState
 
@@ -22,6 +24,9 @@ WINDOW_BYTES = 4 << 20
 BATCH_BYTES = 256 << 10
 _LARGEST_FRAME = 64 * 1024 + 13
 _TORN_FRAME_SECONDS = 0.005
+# A disk that fails to read may be in trouble for a moment; after so many times it is not.
+_UNREADABLE_SECONDS = 5.0
+_UNREADABLE_TIMES = 60
 
 Send = Callable[[pb.LogBatch], Awaitable[None]]
 
@@ -159,15 +164,29 @@ class LogShipper:
         self._followers[shipment.run_id] = task
 
     async def _ship_one(self, shipment: _Shipment, send: Send, *, ask: bool) -> None:
-        try:
-            if ask:
-                await self._ask(shipment, send)
-            else:
-                shipment.answered.set()
-            while await shipment.log.wait(shipment.sent):
-                await self._send_next(shipment, send)
-        except OSError:
-            _log.exception("cannot read a run's log", run_id=shipment.run_id)
+        if ask:
+            await self._ask(shipment, send)
+        else:
+            shipment.answered.set()
+        failures = 0
+        lost = ""
+        while not lost:
+            try:
+                if not await shipment.log.wait(shipment.sent):
+                    return
+                lost = await self._send_next(shipment, send)
+                failures = 0
+            except OSError as error:
+                failures += 1
+                if failures == 1:
+                    _log.warning(
+                        "cannot read a run's log", run_id=shipment.run_id, error=str(error)
+                    )
+                if failures >= _UNREADABLE_TIMES and shipment.end is not None:
+                    lost = f"The run's log cannot be read: {error}."
+                else:
+                    await self._clock.sleep(_UNREADABLE_SECONDS)
+        await self._give_up(shipment, send, lost)
 
     async def _ask(self, shipment: _Shipment, send: Send) -> None:
         """Learns what the server has, by a batch without frames, instead of sending it all again.
@@ -179,7 +198,8 @@ class LogShipper:
         await send(pb.LogBatch(run_id=shipment.run_id, epoch=shipment.epoch))
         await shipment.answered.wait()
 
-    async def _send_next(self, shipment: _Shipment, send: Send) -> None:
+    async def _send_next(self, shipment: _Shipment, send: Send) -> str:
+        """Sends what comes next; answers why nothing more can come, if that is so."""
         async with self._turn:
             await self._room()
             most = min(BATCH_BYTES, self._window_bytes - self.unacknowledged_bytes)
@@ -193,8 +213,26 @@ class LogShipper:
             shipment.sent += len(frames)
         if frames:
             await send(batch)
-        else:  # the frame is still being written
+        elif shipment.end is None:  # the frame is still being written
             await self._clock.sleep(_TORN_FRAME_SECONDS)
+        else:
+            missing = shipment.end - shipment.sent
+            return f"{missing} bytes of the run's log are not on the node's disk any more."
+        return ""
+
+    async def _give_up(self, shipment: _Shipment, send: Send, lost: str) -> None:
+        _log.error("a run's log is lost", run_id=shipment.run_id, why=lost)
+        position = shipment.sent
+        shipment.end = position
+        await send(
+            pb.LogBatch(
+                run_id=shipment.run_id,
+                epoch=shipment.epoch,
+                position=position,
+                lost=text(lost, MAX_DETAIL),
+            )
+        )
+        self._notify()
 
     async def _room(self) -> None:
         while self._window_bytes - self.unacknowledged_bytes < _LARGEST_FRAME:

@@ -16,7 +16,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from windlass_agent import adoption, attribution, cgroups, remains, rundir, sandbox, tracked
+from windlass_agent import (
+    adoption,
+    attribution,
+    cgroups,
+    frames,
+    remains,
+    rundir,
+    sandbox,
+    tracked,
+)
 from windlass_agent.changes import Changes
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
 from windlass_agent.log_reader import LogReader
@@ -168,7 +177,8 @@ class Runner:
 
     def _end_in_memory(self, run: Tracked, cause: Cause, message: str) -> None:
         now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        run.end(RunExit(cause, now, message=message))
+        log_end = frames.file_end(run.folder / rundir.LOG)
+        run.end(RunExit(cause, now, log_end=log_end, message=message))
         self._changes.publish(run.state)
 
     def _watch(self, run: Tracked) -> None:

@@ -153,7 +153,10 @@ class ControlSession:
         self.outbox.put_all(runs[fitting:])
         return pb.AgentMessage(
             hello=pb.Hello(
-                protocol_version=PROTOCOL_VERSION, inventory=inventory, runs=runs[:fitting]
+                protocol_version=PROTOCOL_VERSION,
+                inventory=inventory,
+                runs=runs[:fitting],
+                runs_follow=fitting < len(runs),
             )
         )
 

@@ -94,11 +94,12 @@ def reports(run: agent_pb2.RunReport) -> agent_pb2.AgentMessage:
 
 
 def log_batch(
-    run_id: str, position: int, frames: bytes, epoch: int = 1
+    run_id: str, position: int, frames: bytes, epoch: int = 1, lost: str = ""
 ) -> agent_pb2.TelemetryMessage:
-    return agent_pb2.TelemetryMessage(
-        logs=agent_pb2.LogBatch(run_id=run_id, epoch=epoch, position=position, frames=frames)
+    batch = agent_pb2.LogBatch(
+        run_id=run_id, epoch=epoch, position=position, frames=frames, lost=lost
     )
+    return agent_pb2.TelemetryMessage(logs=batch)
 
 
 def samples(

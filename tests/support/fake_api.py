@@ -70,6 +70,7 @@ class FakeState:
         failures: for each RPC, what its next calls fail with, in order.
         breaks: for each coming log stream, after how many messages it breaks and how: `abort`,
             `silent` (ends as if all were well) or `error` (says so in the stream).
+        incomplete: what the end of a log stream says is missing.
         silent: RPCs that are never answered.
         calls: names of the RPCs that were called, in order.
         requests: the requests by RPC.
@@ -81,6 +82,7 @@ class FakeState:
     logs: dict[str, list[job_pb2.LogChunk]] = field(default_factory=dict)
     failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
     breaks: list[tuple[int, str]] = field(default_factory=list)
+    incomplete: list[job_pb2.IncompleteLog] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
@@ -213,7 +215,7 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
                 heartbeat = job_pb2.LogHeartbeat()
                 yield job_pb2.JobLogMessage(cursor=str(len(chunks)), heartbeat=heartbeat)
                 await asyncio.sleep(0.01)
-            end = job_pb2.LogEnd(status=job.status)
+            end = job_pb2.LogEnd(status=job.status, incomplete=self.state.incomplete)
             yield job_pb2.JobLogMessage(cursor=str(len(chunks)), end=end)
         if how == "abort":
             await _refuse(context, Failure(grpc.StatusCode.UNAVAILABLE, "going away", "SHUTDOWN"))

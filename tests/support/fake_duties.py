@@ -1,6 +1,6 @@
 """The rest of the server, as a node's streams see it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tests.support.fake_clock import FakeClock
 from windlass.agents.v1 import agent_pb2
@@ -44,6 +44,8 @@ class FakeRuns:
         self.answers: dict[str, agent_pb2.RunDirective | Exception] = {}
         self.owned: set[tuple[str, str, int]] = set()
         self.asked_for_owner = 0
+        self.known: list[tuple[str, set[str]]] = []
+        self.lost: list[tuple[str, str]] = []
         self.log_ends: list[tuple[str, int]] = []
         self.at_log_end: dict[tuple[str, int], agent_pb2.RunDirective] = {}
 
@@ -56,6 +58,9 @@ class FakeRuns:
             raise answer
         return answer
 
+    async def hello(self, node_id: str, known: Collection[str]) -> None:
+        self.known.append((node_id, set(known)))
+
     async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
         return list(self.wanted)
 
@@ -66,6 +71,10 @@ class FakeRuns:
     async def log_complete(self, run_id: str, position: int) -> agent_pb2.RunDirective | None:
         self.log_ends.append((run_id, position))
         return self.at_log_end.get((run_id, position))
+
+    async def log_lost(self, run_id: str, why: str) -> agent_pb2.RunDirective | None:
+        self.lost.append((run_id, why))
+        return directive(run_id, generation=2, want="FORGOTTEN")
 
 
 def directive(

@@ -33,6 +33,8 @@ class FakeLog:
     def __init__(self) -> None:
         self.content = bytearray()
         self.complete = False
+        self.fails: OSError | None = None
+        self._end = 0
         self.read_from: list[int] = []
         self._grown = asyncio.Event()
 
@@ -41,17 +43,24 @@ class FakeLog:
         self.content += frame(payload)
         self.wake()
 
+    def ends_at(self, position: int) -> None:
+        """The run has ended and wrote so much, whatever is left of it."""
+        self.complete, self._end = True, position
+        self.wake()
+
     def wake(self) -> None:
         """Lets waiting readers look again."""
         self._grown.set()
         self._grown = asyncio.Event()
 
     def read(self, position: int, max_bytes: int = 1 << 20) -> bytes:
+        if self.fails is not None:
+            raise self.fails
         self.read_from.append(position)
         end = position
         while end + _HEADER.size <= len(self.content):
             size = _HEADER.size + _HEADER.unpack_from(self.content, end)[2]
-            if end + size - position > max_bytes:
+            if end + size - position > max_bytes or end + size > len(self.content):
                 break
             end += size
         return bytes(self.content[position:end])
@@ -59,7 +68,7 @@ class FakeLog:
     async def wait(self, position: int) -> bool:
         while len(self.content) <= position:
             if self.complete:
-                return False
+                return self._end > position
             await self._grown.wait()
         return True
 

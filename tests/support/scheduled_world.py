@@ -8,13 +8,19 @@ from tests.support.fake_clock import FakeClock
 from tests.support.jobs import add_jobs, add_projects, job_columns
 from tests.support.nodes import an_inventory, node_columns
 from windlass.agents.v1 import agent_pb2
+from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, Role
 from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
+from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.runs import RunsService
 from windlass_server.objects.logs import LogStore
 from windlass_server.resources.cluster import Cluster
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
+
+ADA = Caller(user="ada", roles={"default": Role.ADMIN})
 
 
 @dataclass
@@ -26,6 +32,7 @@ class ScheduledWorld:
     logs: LogStore
     runs: RunsService
     scheduling: Scheduling
+    job_logs: JobLogs
 
     @classmethod
     async def start(cls, database: Database, folder: Path) -> "ScheduledWorld":
@@ -42,7 +49,8 @@ class ScheduledWorld:
         )
         cluster = Cluster(database, (), lambda _node_id, _uuid: True)
         await database.write(lambda tx: add_projects(tx, "default"))
-        return cls(database, clock, logs, runs, Scheduling(database, cluster, runs, clock))
+        scheduling = Scheduling(database, cluster, runs, clock)
+        return cls(database, clock, logs, runs, scheduling, JobLogs(runs, logs, EventHub()))
 
     async def add_node(self, name: str, **values: Any) -> str:
         """A READY node; returns its id."""
@@ -91,3 +99,13 @@ class ScheduledWorld:
         if exit_:
             report.exit.CopyFrom(agent_pb2.RunExit(**exit_))
         return await self.runs.report(job.node_id, report)
+
+    async def follow(self, job_id: str) -> tuple[str, job_pb2.LogEnd]:
+        """The output of a job and the end of its log, when that has come."""
+        text = ""
+        messages = self.job_logs.stream(ADA, job_id, LogRequest(follow=True))
+        async for message in messages:
+            text += message.chunk.text
+            if message.HasField("end"):
+                return text, message.end
+        raise AssertionError(text)

@@ -112,6 +112,8 @@ def _write(message: "job_pb2.JobLogMessage", *, as_json: bool) -> None:
     if as_json:
         typer.echo(to_json(message, indent=None))
         return
+    for lost in message.end.incomplete:
+        say(f"the output of {lost.run_id} is not all there: {lost.message}")
     if not message.HasField("chunk"):
         return
     chunk = message.chunk

@@ -18,6 +18,7 @@ from windlass_server.storage.tables import JobRow, RunRow
 HEARTBEAT_SECONDS = 15.0
 # A follower looks again at least this often, also when nobody wakes it: another server's runs.
 _LOOK_SECONDS = 1.0
+_LOST = "LOG_LOST_BY_NODE"
 _CURSOR = re.compile(r"(run-[0-9a-z]{26}):([0-9]{1,18}):([0-9]{1,18})")
 
 
@@ -122,7 +123,7 @@ class JobLogs:
                     # Its end may still be on the way though the job has a next run already.
                     break
             if not wanted.follow or await self._is_whole(job, runs):
-                yield _end(job, reader.cursor)
+                yield _end(job, runs, reader.cursor)
                 return
             if loop.time() >= next_heartbeat:
                 next_heartbeat = loop.time() + HEARTBEAT_SECONDS
@@ -143,10 +144,12 @@ class JobLogs:
                 reader.place = frames.Place(frame.end_position)
 
     async def _is_whole(self, job: JobRow, runs: Sequence[RunRow]) -> bool:
-        """Whether the job has ended and everything that its runs wrote has arrived."""
+        """Whether the job has ended and all has arrived that its nodes still have of its output."""
         if Status(job.status) not in FINAL:
             return False
         for run in runs:
+            if run.log_lost:
+                continue
             if run.log_end is None or await self._logs.end(run.run_id) < run.log_end:
                 return False
         return True
@@ -166,6 +169,9 @@ class JobLogs:
 
 
 def _has_whole(reader: _Reader, run: RunRow) -> bool:
+    """Whether nothing more of the run comes; what was there when it was looked at has been read."""
+    if run.log_lost:
+        return True
     return run.log_end is not None and reader.place.position >= run.log_end
 
 
@@ -183,6 +189,14 @@ def _message(reader: _Reader, chunk: frames.Chunk) -> job_pb2.JobLogMessage:
     return message
 
 
-def _end(job: JobRow, cursor: str) -> job_pb2.JobLogMessage:
-    end = job_pb2.LogEnd(status=job_pb2.Job.Status.Name(job.status), exit_code=job.exit_code)
+def _end(job: JobRow, runs: Sequence[RunRow], cursor: str) -> job_pb2.JobLogMessage:
+    end = job_pb2.LogEnd(
+        status=job_pb2.Job.Status.Name(job.status),
+        exit_code=job.exit_code,
+        incomplete=[
+            job_pb2.IncompleteLog(run_id=run.run_id, reason=_LOST, message=run.log_lost)
+            for run in runs
+            if run.log_lost
+        ],
+    )
     return job_pb2.JobLogMessage(cursor=cursor, end=end)

@@ -72,6 +72,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def shown(detail: str) -> str:
+    """What of a node's words is stored and shown."""
+    return printable(detail[:_MAX_DETAIL])
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """What the end of a run means for its job."""
@@ -156,7 +161,7 @@ def ending(
         faults: how many of the job's runs ended by `NODE_FAULTS`, with this one if it did.
         cancelling: somebody has asked for its end.
     """
-    detail = printable(detail)[:_MAX_DETAIL]
+    detail = shown(detail)
     if cause in _INFRASTRUCTURE:
         words = detail or _INFRASTRUCTURE[cause]
         if cancelling or cause not in NODE_FAULTS or faults < MAX_NODE_FAULTS:

@@ -5,7 +5,7 @@ The session of a node calls `report` for whatever its agent says of a run, and s
 reordering between them do no harm.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from windlass.agents.v1 import agent_pb2
@@ -26,6 +26,8 @@ from windlass_server.timestamps import from_proto
 
 _State = agent_pb2.RunReport
 _Want = agent_pb2.RunDirective
+_GONE = "the node does not know the run any more; what it had not sent of its output is gone"
+_SHORT = "the node has less of the run's output than it had sent; what it had not sent is gone"
 
 
 class RunsService:
@@ -159,6 +161,35 @@ class RunsService:
             started_at=_time(report.start_time, self._clock.now()),
         )
 
+    async def hello(self, node_id: str, known: Collection[str]) -> None:
+        """Take a node's word that it knows these runs, and lost what else it has ever reported.
+
+        A run that it did not end is over by that. Runs that it has not reported yet may not have
+        reached it; it will be told of them.
+        """
+        reported = await self._database.read(lambda tx: tx.runs.reported_by(node_id))
+        for run_id in reported:
+            if run_id not in known:
+                await self._gone(node_id, run_id)
+
+    async def _gone(self, node_id: str, run_id: str) -> None:
+        held = await self._logs.end(run_id)
+
+        def store(tx: Transaction) -> None:
+            run = tx.runs.get(run_id)
+            if run is None or run.forgotten:
+                return
+            lost = run.log_end is None or held < run.log_end
+            if run.state != _State.EXITED:
+                end = agent_pb2.RunExit(cause=rules.Cause.LOST, log_end=held, message=_GONE)  # type: ignore[arg-type]
+                report = _State(run_id=run_id, epoch=run.epoch, state=_State.EXITED, exit=end)
+                self._end(tx, node_id, run, report)
+            tx.runs.change(run_id, forgotten=True, log_lost=_GONE if lost else "")
+
+        await self._database.write(store)
+        self._awaiting_log.pop(run_id, None)
+        self._logs.wake(run_id)
+
     async def _exited(
         self, node_id: str, report: agent_pb2.RunReport
     ) -> agent_pb2.RunDirective | None:
@@ -173,8 +204,11 @@ class RunsService:
         run = await self._database.write(store)
         if run is None:
             return None
-        self._awaiting_log[report.run_id] = report.exit.log_end
         held = await self._logs.end(report.run_id)
+        why = run.log_lost or (_SHORT if held > report.exit.log_end else "")
+        if why:
+            return await self.log_lost(report.run_id, why)
+        self._awaiting_log[report.run_id] = report.exit.log_end
         directive = await self.log_complete(report.run_id, held)
         self._logs.wake(report.run_id)
         return directive
@@ -242,14 +276,26 @@ class RunsService:
         run = await self._database.write(store)
         self._awaiting_log.pop(run_id, None)
         self._logs.wake(run_id)
-        if run is None:
-            return None
-        return agent_pb2.RunDirective(
-            run_id=run_id,
-            epoch=run.epoch,
-            generation=run.generation + 1,
-            want=_Want.FORGOTTEN,
-        )
+        return _forget(run) if run is not None else None
+
+    async def log_lost(self, run_id: str, why: str) -> agent_pb2.RunDirective | None:
+        """Note that the rest of a run's log will never come, and why, in a sentence.
+
+        Answers the directive to forget the run when it has ended.
+        """
+
+        def store(tx: Transaction) -> RunRow | None:
+            run = tx.runs.get(run_id)
+            if run is None:
+                return None
+            ended = run.state == _State.EXITED
+            tx.runs.change(run_id, log_lost=rules.shown(why), forgotten=ended)
+            return run if ended else None
+
+        run = await self._database.write(store)
+        self._awaiting_log.pop(run_id, None)
+        self._logs.wake(run_id)
+        return _forget(run) if run is not None else None
 
     async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
         """What the server wants of every run that this node may not drop yet."""
@@ -276,6 +322,15 @@ def _time(stamp: Any, fallback: int) -> int:
         return from_proto(stamp) if stamp.seconds > 0 else fallback
     except InvalidInput:
         return fallback
+
+
+def _forget(run: RunRow) -> agent_pb2.RunDirective:
+    return agent_pb2.RunDirective(
+        run_id=run.run_id,
+        epoch=run.epoch,
+        generation=run.generation + 1,
+        want=_Want.FORGOTTEN,
+    )
 
 
 def _directive(row: Any) -> agent_pb2.RunDirective:

@@ -1,6 +1,6 @@
 """What a node's streams ask of the rest of the server."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from windlass.agents.v1 import agent_pb2
@@ -35,6 +35,10 @@ class Runs(Protocol):
         """Take a node's report; answers the directive that follows from it, if any."""
         ...
 
+    async def hello(self, node_id: str, known: Collection[str]) -> None:
+        """Take a node's word that it knows these runs, and lost what else it has ever reported."""
+        ...
+
     async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
         """What the server wants of every run that this node may not drop yet."""
         ...
@@ -47,5 +51,12 @@ class Runs(Protocol):
         """Note that the server holds a run's log up to `position`.
 
         Answers the directive to forget the run when it has ended and its log is whole.
+        """
+        ...
+
+    async def log_lost(self, run_id: str, why: str) -> agent_pb2.RunDirective | None:
+        """Note that the rest of a run's log will never come, and why, in a sentence.
+
+        Answers the directive to forget the run when it has ended.
         """
         ...

@@ -154,6 +154,8 @@ class NodeSession:
         await self._entered(self)
         self.seen_at = max(self.seen_at, await self._members.hello(self.node_id, hello.inventory))
         following = await self._take_reports(hello.runs)
+        if not hello.runs_follow:
+            await self._runs.hello(self.node_id, {run.run_id for run in hello.runs})
         self._welcome()
         await self._tell_all()
         for directive in following:

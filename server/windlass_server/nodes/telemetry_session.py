@@ -139,7 +139,10 @@ class TelemetrySession:
             text = "logs cannot be written now"
             raise Unavailable(text, reason="LOG_NOT_WRITABLE", retry_seconds=5.0) from error
         self._ack(batch.run_id, end)
-        directive = await self._runs.log_complete(batch.run_id, end)
+        if batch.lost:
+            directive = await self._runs.log_lost(batch.run_id, batch.lost)
+        else:
+            directive = await self._runs.log_complete(batch.run_id, end)
         if directive is not None:
             self._tell(self._node_id, directive)
 

@@ -25,6 +25,11 @@ _KNOWN_TO_NODE = (
     .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten)
     .order_by(_RUNS.c.run_id)
 )
+_REPORTED_BY = (
+    select(_RUNS.c.run_id)
+    .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten, _RUNS.c.state > 0)
+    .order_by(_RUNS.c.run_id)
+)
 _COUNT_ENDED_BY = select(func.count()).where(
     _RUNS.c.job_id == bindparam("job_id"),
     _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
@@ -85,6 +90,10 @@ class RunStore:
     def known_to_node(self, node_id: str) -> Sequence[Any]:
         """The runs that a node may not drop yet, with `project`, `name` and `spec` of their jobs."""
         return self._connection.execute(_KNOWN_TO_NODE, {"node_id": node_id}).all()
+
+    def reported_by(self, node_id: str) -> Sequence[str]:
+        """The runs that a node has reported and may not drop yet."""
+        return self._connection.execute(_REPORTED_BY, {"node_id": node_id}).scalars().all()
 
     def active_on(self, node_ids: Sequence[str]) -> Sequence[Any]:
         """Runs that hold resources: rows of run_id, job_id, project, node_id and gpu_uuids."""

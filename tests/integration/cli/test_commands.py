@@ -116,6 +116,13 @@ def test_following_survives_a_stream_that_breaks(windlass, plane):
     assert done.stdout == "line 1\nline 2\nline 3\nline 5\n"
 
 
+def test_output_that_was_lost_is_told_beside_what_there_is(windlass, plane):
+    plane.state.incomplete = [job_pb2.IncompleteLog(run_id="run-1", message="the disk broke")]
+    done = windlass("submit", "--follow", "--", "true")
+    assert done.stdout == "line 1\nline 2\nline 3\nline 5\n"
+    assert "the output of run-1 is not all there: the disk broke" in done.stderr
+
+
 def test_validate_only_submits_nothing(windlass, plane):
     done = windlass("submit", "--validate-only", "--", "true")
     assert "valid" in done.stdout

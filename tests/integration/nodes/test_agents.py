@@ -244,9 +244,32 @@ async def test_a_lost_node_keeps_its_run_and_is_told_of_it_again(
     await server.job_once(job.job_id, job_pb2.Job.RUNNING)
 
     again = agent.control()
-    again.send(hello(inventory=INVENTORY))
+    still = agent_pb2.RunReport(run_id=told.run_id, epoch=told.epoch, state="RUNNING")
+    again.send(hello(still, inventory=INVENTORY))
 
     assert (await next_of(again, "directive")).run_id == told.run_id
+    await again.break_off()
+
+
+async def test_a_node_that_forgot_its_run_is_not_told_of_it_again(
+    server: Server, agent: Agent
+) -> None:
+    control = await agent.connected()
+    job = await server.submit(command=["train"])
+    told = await next_of(control, "directive")
+    control.send(a_report(told, "RUNNING"))
+    await server.job_once(job.job_id, job_pb2.Job.RUNNING)
+    await control.break_off()
+
+    again = agent.control()
+    again.send(hello(inventory=INVENTORY))
+
+    assert await next_of(again, "sync_end") is not None
+    waiting = await server.job_once(job.job_id, job_pb2.Job.QUEUED)
+    assert waiting.status_reason in {"LOST", "NODE_AVOIDED"}
+    again.send(heartbeat())
+    while (message := await again.receive()).WhichOneof("content") != "heartbeat_reply":
+        assert message.directive.run_id != told.run_id
     await again.break_off()
 
 

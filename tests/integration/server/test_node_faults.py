@@ -1,24 +1,11 @@
 """A node that fails a job is avoided for it, and a job that nodes keep failing comes to an end."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
-from tests.support.databases import acting
 from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.jobs.states import Status
-from windlass_server.storage.engine import Database
 
-__all__ = ["acting"]
 pytestmark = pytest.mark.usefixtures("acting")
-
-
-@pytest.fixture
-async def world(database: Database, tmp_path: Path, acting: None) -> AsyncIterator[ScheduledWorld]:
-    world = await ScheduledWorld.start(database, tmp_path)
-    yield world
-    await world.logs.close()
 
 
 async def test_a_job_that_could_not_be_started_goes_to_another_node_at_once(world: ScheduledWorld):

@@ -44,7 +44,7 @@ async def test_a_job_submitted_over_rest_runs_on_the_gpus_that_it_asked_for(any_
                     message = json.loads(line.removeprefix("data: "))
                     output += message.get("chunk", {}).get("text", "")
                     end = message.get("end", end)
-        assert end == {"status": "SUCCEEDED", "exit_code": 0}, lines
+        assert end == {"status": "SUCCEEDED", "exit_code": 0, "incomplete": []}, lines
 
         job = (await rest.get(f"/v1/jobs/{submitted['job_id']}")).json()
         assert job["status"] == "SUCCEEDED"

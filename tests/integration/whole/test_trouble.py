@@ -1,10 +1,15 @@
 """Killed servers and agents hurt no running task, and nothing is lost or doubled."""
 
+import asyncio
+import os
+import shutil
 import signal
 from pathlib import Path
 
-from tests.support.cluster import Cluster, running_cluster
-from windlass.jobs.v1 import job_pb2
+import psutil
+
+from tests.support.cluster import Cluster, living_shims, running_cluster
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 
 LINES = 60
 # Prints a numbered line every 50 ms. A second start would show in its output.
@@ -113,3 +118,55 @@ async def test_a_server_that_is_told_to_stop_leaves_tasks_alone_and_exits_with_0
     text, end = await cluster.follow(job.job_id)
     assert text == WHOLE_OUTPUT
     assert end.status == job_pb2.Job.SUCCEEDED
+
+
+async def test_a_node_whose_directory_was_wiped_starts_no_run_a_second_time(any_cluster: Cluster):
+    job = await any_cluster.submit("sh", "-c", "echo up; sleep 600")
+    await any_cluster.wait_for_output(job.job_id, "up")
+    first = (await any_cluster.get(job.job_id)).placement.run_id
+    await any_cluster.agent.kill()
+    forget_everything(any_cluster.directory / "agent")
+    await any_cluster.start_agent()
+    # It is queued again, and the only node is not tried again at once.
+    async with asyncio.timeout(30):
+        while (await any_cluster.get(job.job_id)).status_reason != "NODE_AVOIDED":
+            pass
+    request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
+    await any_cluster.jobs.CancelJob(request, metadata=any_cluster.metadata)
+
+    text, end = await any_cluster.follow(job.job_id)
+
+    assert (text, end.status) == ("up\n", job_pb2.Job.CANCELLED)
+    assert [(one.run_id, one.reason) for one in end.incomplete] == [(first, "LOG_LOST_BY_NODE")]
+
+
+def forget_everything(agent: Path) -> None:
+    """End the tasks of a killed agent and remove what it knew of them, but not who it is."""
+    for shim in living_shims(agent):
+        os.kill(shim, signal.SIGKILL)
+    shutil.rmtree(agent / "runs")
+
+
+async def test_output_that_was_lost_with_the_nodes_disk_is_not_waited_for(cluster: Cluster):
+    job = await counting_job(cluster)
+    await cluster.wait_for_output(job.job_id, "line 5\n")
+    await cluster.server.kill()
+    agent = cluster.directory / "agent"
+    (shim,) = living_shims(agent)
+    await asyncio.to_thread(psutil.Process(shim).wait, 30)
+    await cluster.agent.kill()
+    remove_logs(agent)
+    await cluster.start_server()
+    await cluster.start_agent()
+
+    text, end = await cluster.follow(job.job_id)
+
+    assert (end.status, end.exit_code) == (job_pb2.Job.SUCCEEDED, 0)
+    assert WHOLE_OUTPUT.startswith(text)
+    assert text != WHOLE_OUTPUT
+    assert "not on the node's disk any more" in end.incomplete[0].message
+
+
+def remove_logs(agent: Path) -> None:
+    (log,) = agent.glob("runs/*/output.log")
+    log.unlink()

@@ -29,6 +29,14 @@ def test_a_cut_log_is_read_up_to_its_last_whole_frame(pieces, cut):
     assert [(f.stream, f.payload) for f in frames(data)] == pieces[: ends.index(end)] or end == 0
 
 
+def test_what_a_damaged_disk_made_of_a_frame_is_none(tmp_path: Path):
+    whole, rest = encoded([(1, b"abc")]), encoded([(1, b"def")])
+    for damaged in (b"\0" * 16, HEADER.pack(9, 0, 3) + b"xyz", HEADER.pack(1, 0, 70_000)):
+        data = whole + damaged + b"z" * 70_000 + rest
+        (tmp_path / "log").write_bytes(data)
+        assert whole_length(data) == file_end(tmp_path / "log") == len(whole)
+
+
 def test_what_cannot_be_written_is_counted_and_frames_stay_whole(tmp_path: Path):
     path = tmp_path / "log"
     writer = FrameWriter(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))

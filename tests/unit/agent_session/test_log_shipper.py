@@ -199,3 +199,73 @@ async def test_a_run_without_a_log_is_no_error():
     async with shipping.connected():
         shipping.shipper.track(RunState(RUN, 1, Phase.EXITED, exit=RunExit(Cause.STOPPED, 0)))
         await shipping.shipper.settled()
+
+
+def ended(log_end: int) -> RunState:
+    return RunState(RUN, 1, Phase.EXITED, exit=RunExit(Cause.COMPLETED, 0, 0, log_end=log_end))
+
+
+async def test_what_an_ended_run_has_lost_of_its_log_is_said_and_not_waited_for():
+    shipping = Shipping()
+    whole = len(frame(b"one") + frame(b"two"))
+    shipping.logs[RUN].append(b"one")  # all that is left on the disk
+    shipping.logs[RUN].ends_at(whole)
+    shipping.shipper.track(ended(whole))
+    async with shipping.connected():
+        shipping.ack(0)
+        settled = asyncio.ensure_future(shipping.shipper.settled())
+        await shipping.clock.advance(0)
+        assert shipping.frames_sent() == [(0, 0), (0, len(frame(b"one"))), (len(frame(b"one")), 0)]
+        assert shipping.sent[-1].lost == (
+            f"{len(frame(b'two'))} bytes of the run's log are not on the node's disk any more."
+        )
+        assert not settled.done(), "what there was is still on its way"
+        shipping.ack(len(frame(b"one")))
+        await settled
+
+
+async def test_what_is_lost_is_said_again_on_the_next_connection():
+    shipping = Shipping()
+    shipping.logs[RUN].ends_at(50)
+    shipping.shipper.track(ended(50))
+    for _ in range(2):
+        shipping.sent.clear()
+        async with shipping.connected():
+            shipping.ack(20)
+            await shipping.clock.advance(0)
+            assert [(b.position, bool(b.lost)) for b in shipping.sent] == [(0, False), (20, True)]
+
+
+async def test_a_running_tasks_log_is_not_lost_however_long_it_says_nothing():
+    shipping = Shipping()
+    shipping.logs[RUN].content += frame(b"torn")[:-1]
+    shipping.shipper.track(preparing())
+    async with shipping.connected():
+        await shipping.clock.advance(1)
+        assert shipping.sent == []
+
+
+async def test_a_log_that_cannot_be_read_is_tried_again_for_minutes_before_it_is_given_up():
+    shipping = Shipping()
+    shipping.logs[RUN].append(b"one")
+    shipping.logs[RUN].fails = OSError(5, "Input/output error")
+    shipping.shipper.track(ended(len(frame(b"one"))))
+    async with shipping.connected():
+        shipping.ack(0)
+        await shipping.clock.advance(240)
+        assert shipping.frames_sent() == [(0, 0)]
+        await shipping.clock.advance(120)
+        assert "Input/output error" in shipping.sent[-1].lost
+
+
+async def test_a_log_that_can_be_read_again_is_sent():
+    shipping = Shipping()
+    shipping.logs[RUN].append(b"one")
+    shipping.logs[RUN].fails = OSError(24, "Too many open files")
+    shipping.shipper.track(ended(len(frame(b"one"))))
+    async with shipping.connected():
+        shipping.ack(0)
+        await shipping.clock.advance(60)
+        shipping.logs[RUN].fails = None
+        await shipping.clock.advance(10)
+        assert [batch.frames for batch in shipping.sent] == [b"", frame(b"one")]

@@ -14,7 +14,7 @@ from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.states import Status
 from windlass_server.objects import frames
 from windlass_server.objects.logs import LogStore
-from windlass_server.storage.rows import row
+from windlass_server.storage.rows import changed, row
 from windlass_server.storage.tables import JobRow, RunRow
 
 ADA = Caller(user="ada", roles={"default": Role.ADMIN})
@@ -32,16 +32,13 @@ class Runs:
         return self.job, list(self.runs)
 
     def add(self, log_end=None):
-        self.runs.append(row(RunRow, {"run_id": _ids.new("run"), "log_end": log_end}))
+        values = {"run_id": _ids.new("run"), "log_end": log_end, "log_lost": ""}
+        self.runs.append(row(RunRow, values))
         return self.runs[-1].run_id
 
     def end(self, run_id, log_end):
         self.runs = [
-            row(
-                RunRow,
-                {"run_id": one.run_id, "log_end": log_end if one.run_id == run_id else one.log_end},
-            )
-            for one in self.runs
+            changed(one, log_end=log_end) if one.run_id == run_id else one for one in self.runs
         ]
 
 

@@ -91,6 +91,22 @@ async def test_hello_is_answered_with_all_that_the_server_wants(world: World) ->
     assert world.registry.connected("node-1")
 
 
+async def test_a_hello_says_which_runs_the_node_has_lost(world: World) -> None:
+    agent = world.agent()
+    agent.send(hello(report("run-a"), report("run-z", state="EXITED")))
+    await agent.receive()
+    assert world.runs.known == [("node-1", {"run-a", "run-z"})]
+
+
+async def test_a_hello_that_more_runs_follow_says_nothing_of_lost_ones(world: World) -> None:
+    message = hello(report("run-a"))
+    message.hello.runs_follow = True
+    agent = world.agent()
+    agent.send(message)
+    assert said(await agent.receive(), await agent.receive()) == ["welcome", "sync_end"]
+    assert world.runs.known == []
+
+
 async def test_what_follows_from_the_reports_of_a_hello_comes_before_sync_end(
     world: World,
 ) -> None:

@@ -84,6 +84,19 @@ async def test_an_empty_batch_asks_what_the_server_has(world: World) -> None:
     assert await world.acknowledged() == (RUN, 3 * len(FRAME))
 
 
+async def test_that_the_rest_of_a_log_is_lost_is_passed_on_behind_what_is_there(
+    world: World,
+) -> None:
+    world.agent.send(
+        log_batch(RUN, 0, FRAME), log_batch(RUN, len(FRAME), b"", lost="the disk broke")
+    )
+    while not world.runs.lost:
+        assert await world.acknowledged() == (RUN, len(FRAME))
+        await settle()
+    assert world.runs.lost == [(RUN, "the disk broke")]
+    assert [(node, told.run_id) for node, told in world.told] == [("node-1", RUN)]
+
+
 async def test_batches_of_a_run_are_stored_in_the_order_in_which_they_came(world: World) -> None:
     for number in range(100):
         world.agent.send(log_batch(RUN, number * len(FRAME), FRAME))

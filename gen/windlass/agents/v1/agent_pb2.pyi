@@ -70,14 +70,16 @@ class AgentMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., run_report: _Optional[_Union[RunReport, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "inventory", "runs")
+    __slots__ = ("protocol_version", "inventory", "runs", "runs_follow")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FOLLOW_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     inventory: Inventory
     runs: _containers.RepeatedCompositeFieldContainer[RunReport]
-    def __init__(self, protocol_version: _Optional[int] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ...) -> None: ...
+    runs_follow: bool
+    def __init__(self, protocol_version: _Optional[int] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., runs_follow: _Optional[bool] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ()
@@ -327,16 +329,18 @@ class GpuProcessSample(_message.Message):
     def __init__(self, gpu_uuid: _Optional[str] = ..., pid: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., run_id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class LogBatch(_message.Message):
-    __slots__ = ("run_id", "epoch", "position", "frames")
+    __slots__ = ("run_id", "epoch", "position", "frames", "lost")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     FRAMES_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     epoch: int
     position: int
     frames: bytes
-    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., position: _Optional[int] = ..., frames: _Optional[bytes] = ...) -> None: ...
+    lost: str
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., position: _Optional[int] = ..., frames: _Optional[bytes] = ..., lost: _Optional[str] = ...) -> None: ...
 
 class LogAck(_message.Message):
     __slots__ = ("run_id", "position")

@@ -183,12 +183,24 @@ class LogHeartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class LogEnd(_message.Message):
-    __slots__ = ("status", "exit_code")
+    __slots__ = ("status", "exit_code", "incomplete")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     status: Job.Status
     exit_code: int
-    def __init__(self, status: _Optional[_Union[Job.Status, str]] = ..., exit_code: _Optional[int] = ...) -> None: ...
+    incomplete: _containers.RepeatedCompositeFieldContainer[IncompleteLog]
+    def __init__(self, status: _Optional[_Union[Job.Status, str]] = ..., exit_code: _Optional[int] = ..., incomplete: _Optional[_Iterable[_Union[IncompleteLog, _Mapping]]] = ...) -> None: ...
+
+class IncompleteLog(_message.Message):
+    __slots__ = ("run_id", "reason", "message")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    reason: str
+    message: str
+    def __init__(self, run_id: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class LogError(_message.Message):
     __slots__ = ("reason", "message")
