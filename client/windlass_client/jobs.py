@@ -31,6 +31,7 @@ from windlass_client.retries import Deadline
 Job = job_pb2.Job
 Status = job_pb2.Job.Status
 
+STATUS_NAMES = tuple(value.name for value in Status.DESCRIPTOR.values if value.number)
 FINAL = frozenset({Job.SUCCEEDED, Job.FAILED, Job.CANCELLED, Job.TIMED_OUT, Job.OUT_OF_MEMORY})
 
 _Stub = jobs_service_pb2_grpc.JobsServiceStub
@@ -59,10 +60,9 @@ def exit_code(job: job_pb2.Job) -> int:
 
 def parse_status(name: str) -> Status:
     """The status of a name in any case. Raises InvalidArgument."""
-    known = [value.name for value in Status.DESCRIPTOR.values if value.number]
-    if name.upper() not in known:
+    if name.upper() not in STATUS_NAMES:
         raise InvalidArgument(
-            f"{name!r} is not a status; there are {', '.join(known)}", reason="BAD_STATUS"
+            f"{name!r} is not a status; there are {', '.join(STATUS_NAMES)}", reason="BAD_STATUS"
         )
     return cast("Status", Status.Value(name.upper()))
 

@@ -64,6 +64,8 @@ def create_project(
     session.answer(project, lambda: project.project)
 
 
+_ROLES = ("viewer", "developer", "admin")
+
 keys_app = group("api-keys", help="Make, list and revoke API keys.")
 
 _CREATE_HELP = """Make an API key and print its secret, which is shown only now.
@@ -77,7 +79,9 @@ _CREATE_HELP = """Make an API key and print its secret, which is shown only now.
 def create_key(
     session: Session,
     user: Annotated[str, typer.Argument(metavar="USER", show_default=False)],
-    role: Annotated[str, typer.Option(help="viewer, developer or admin.")] = "developer",
+    role: Annotated[
+        str, typer.Option(help="viewer, developer or admin.", autocompletion=lambda: list(_ROLES))
+    ] = "developer",
     display_name: Annotated[str, typer.Option(help="For people.")] = "",
     lifetime: Annotated[str | None, typer.Option(help="Such as 90d; default for ever.")] = None,
 ) -> None:

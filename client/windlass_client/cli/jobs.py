@@ -34,6 +34,14 @@ _MOST_JOBS = 1_000_000
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", show_default=False)]
 JobsArgument = Annotated[list[str], typer.Argument(metavar="JOB...", show_default=False)]
 
+
+def _statuses(begun: str) -> list[str]:
+    """For the shell: the statuses, in the case in which one was begun."""
+    from windlass_client.jobs import STATUS_NAMES
+
+    return [name.lower() if begun.islower() else name for name in STATUS_NAMES]
+
+
 _LIST_HELP = """List the jobs of a project, newest first.
 
 [bold]Examples:[/bold]
@@ -47,7 +55,10 @@ _LIST_HELP = """List the jobs of a project, newest first.
 def list_jobs(
     session: Session,
     status: Annotated[
-        list[str] | None, typer.Option("--status", "-s", help="Only this status; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--status", "-s", help="Only this status; repeatable.", autocompletion=_statuses
+        ),
     ] = None,
     queue: Annotated[str, typer.Option(help="Only this queue.")] = "",
     user: Annotated[str, typer.Option(help="Only of this principal.")] = "",

@@ -45,7 +45,12 @@ def logs(
         ),
     ] = None,
     stream: Annotated[
-        str | None, typer.Option(metavar="stdout|stderr", help="Only this stream.")
+        str | None,
+        typer.Option(
+            metavar="stdout|stderr",
+            help="Only this stream.",
+            autocompletion=lambda: ["stdout", "stderr"],
+        ),
     ] = None,
     cursor: Annotated[
         str, typer.Option(help="Start behind this position; printed when a follow is interrupted.")

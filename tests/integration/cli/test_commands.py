@@ -4,9 +4,11 @@ import sys
 
 import grpc
 import pytest
+from typer.testing import CliRunner
 
 from tests.support.fake_api import Failure, a_node
 from windlass.jobs.v1 import job_pb2
+from windlass_client.cli.main import app
 from windlass_client.cli.output import bar, printable
 
 Job = job_pb2.Job
@@ -366,6 +368,29 @@ def test_help_has_examples_and_needs_no_grpc(arguments):
     )
     assert done.returncode == 0, done.stderr
     assert "windlass" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("begun", "words"),
+    [
+        ("windlass jo", ["jobs"]),
+        ("windlass jobs li", ["list"]),
+        ("windlass jobs list --st", ["--status"]),
+        ("windlass jobs list --status S", ["SCHEDULED", "SUCCEEDED"]),
+        ("windlass jobs list --status c", ["cancelling", "cancelled"]),
+        ("windlass jobs list --output j", ["json"]),
+        ("windlass logs job-1 --stream stde", ["stderr"]),
+        ("windlass api-keys create ada --role d", ["developer"]),
+    ],
+)
+def test_the_shell_completes_commands_options_and_values(begun, words):
+    completion = {
+        "_WINDLASS_COMPLETE": "complete_bash",
+        "COMP_WORDS": begun,
+        "COMP_CWORD": str(len(begun.split()) - 1),
+    }
+    done = CliRunner(env=completion).invoke(app, prog_name="windlass")
+    assert done.stdout.split() == words
 
 
 def test_control_characters_are_spelt_out():
