@@ -6,8 +6,10 @@ from typing import Any
 import protovalidate
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from protobuf.wkt import Duration
 
 from tests.support.openapi import validator
+from windlass_server.gateway.openapi.number_rules import duration_constraint
 
 UUID = "123e4567-e89b-12d3-a456-426614174000"
 
@@ -130,6 +132,23 @@ def _is_taken(ruled, body):
 def test_a_rule_that_no_keyword_says_is_told_in_words(field, wanted, catalog):
     properties = catalog["components"]["schemas"]["sample.v1.Worded-Input"]["properties"]
     assert properties[field]["description"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("rules", "pattern"),
+    [
+        ({}, None),
+        ({"gte": 0}, r"^[0-9]{1,12}(\.[0-9]{1,9})?s$"),
+        ({"gte": -1}, None),
+        ({"gte": 1, "lt": 60}, r"^[0-9]{1,2}(\.[0-9]{1,9})?s$"),
+        ({"gt": 0, "lte": 604800}, r"^[0-9]{1,6}(\.[0-9]{1,9})?s$"),
+        ({"gte": -5, "lte": 5}, None),
+        ({"lte": 5}, None),
+    ],
+)
+def test_a_duration_has_a_sign_and_so_many_digits_as_its_bounds_need(rules, pattern):
+    made = duration_constraint({key: Duration(seconds=value) for key, value in rules.items()})
+    assert made.keywords.get("pattern") == pattern
 
 
 def test_examples_of_the_rules_are_those_of_the_schema(catalog):

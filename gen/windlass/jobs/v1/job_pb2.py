@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from windlass.types.v1 import types_pb2 as windlass_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1awindlass/jobs/v1/job.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwindlass/types/v1/types.proto\"\xea\x0c\n\x03Job\x12\x15\n\x06job_id\x18\x14 \x01(\tB\x05\xe2\x41\x02\x03\x08\x12@\n\x07project\x18\x01 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12/\n\x04name\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x90\x01\n\x06labels\x18\x03 \x03(\x0b\x32!.windlass.jobs.v1.Job.LabelsEntryB]\xe2\x41\x01\x01\xbaHV\x9a\x01S\x10@\"3r1\x10\x01\x18?2+^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$*\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12>\n\x05queue\x18\x04 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12)\n\x08priority\x18\x05 \x01(\x05\x42\x17\xe2\x41\x01\x01\xbaH\x10\x1a\x0e\x18\xe8\x07(\x98\xf8\xff\xff\xff\xff\xff\xff\xff\x01\x12\xa0\x01\n\x07\x63ommand\x18\x06 \x03(\tB\x8e\x01\xe2\x41\x01\x02\xbaH\x86\x01\x92\x01\x19\x08\x01\x10\x80 \"\x12r\x10(\x80\x80\x08\x32\n^[^\\x00]*$\xba\x01g\n\x0f\x63ommand.program\x12\x31the first element, the program, must not be empty\x1a!this.size() == 0 || this[0] != \'\'\x12\x38\n\x0b\x65nvironment\x18\x07 \x01(\x0b\x32\x1d.windlass.jobs.v1.EnvironmentB\x04\xe2\x41\x01\x01\x12;\n\tresources\x18\x08 \x01(\x0b\x32\".windlass.types.v1.ResourceRequestB\x04\xe2\x41\x01\x01\x12\x46\n\ntime_limit\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\x17\xe2\x41\x01\x01\xbaH\x10\xaa\x01\r\"\x05\x08\x80\xe7\x84\x0f\x32\x04\x10\xc0\x84=\x12\x42\n\x0cgrace_period\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xe2\x41\x01\x01\xbaH\n\xaa\x01\x07\"\x03\x08\x90\x1c\x32\x00\x12G\n\rmin_isolation\x18\x0b \x01(\x0e\x32\".windlass.types.v1.Isolation.LevelB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12\x32\n\x06status\x18\x15 \x01(\x0e\x32\x1c.windlass.jobs.v1.Job.StatusB\x04\xe2\x41\x01\x03\x12\x1b\n\rstatus_reason\x18\x16 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0estatus_message\x18\x17 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\texit_code\x18\x18 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x1e\n\x0b\x65xit_signal\x18\x19 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x12\n\x04user\x18\x1a \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x1c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x1d \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61ttempt\x18\x1e \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\tplacement\x18\x1f \x01(\x0b\x32\x1b.windlass.jobs.v1.PlacementB\x04\xe2\x41\x01\x03\x12\x35\n\tisolation\x18  \x01(\x0b\x32\x1c.windlass.types.v1.IsolationB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18! \x01(\tB\x04\xe2\x41\x01\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa4\x01\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\r\n\tSCHEDULED\x10\x02\x12\x0b\n\x07RUNNING\x10\x03\x12\x0e\n\nCANCELLING\x10\x04\x12\r\n\tSUCCEEDED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\x12\r\n\tCANCELLED\x10\x07\x12\r\n\tTIMED_OUT\x10\x08\x12\x11\n\rOUT_OF_MEMORY\x10\tB\x0c\n\n_exit_codeB\x0e\n\x0c_exit_signal\"\x9f\x03\n\x0b\x45nvironment\x12\x9b\x02\n\tvariables\x18\x01 \x03(\x0b\x32,.windlass.jobs.v1.Environment.VariablesEntryB\xd9\x01\xe2\x41\x01\x01\xbaH\xd1\x01\x9a\x01\xcd\x01\x10\x80\x08\"\xb3\x01r\x1d\x18\xff\x01\x32\x18^[A-Za-z_][A-Za-z0-9_]*$\xba\x01\x90\x01\n\x12variables.reserved\x12\x39WINDLASS_* and CUDA_VISIBLE_DEVICES are set by the server\x1a?!this.startsWith(\'WINDLASS_\') && this != \'CUDA_VISIBLE_DEVICES\'*\x12r\x10(\x80\x80\x08\x32\n^[^\\x00]*$\x12@\n\x11working_directory\x18\x02 \x01(\tB%\xe2\x41\x01\x01\xbaH\x1er\x19(\xff\x1f\x32\x14^/[^\\x00-\\x1f\\x7f]*$\xd8\x01\x01\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"?\n\tPlacement\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x11\n\tgpu_uuids\x18\x03 \x03(\t\"\xc4\x01\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12,\n\x06status\x18\x05 \x01(\x0e\x32\x1c.windlass.jobs.v1.Job.Status\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06run_id\x18\x08 \x01(\t\"\xe2\x01\n\rJobLogMessage\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1a.windlass.jobs.v1.LogChunkH\x00\x12\x33\n\theartbeat\x18\x03 \x01(\x0b\x32\x1e.windlass.jobs.v1.LogHeartbeatH\x00\x12\'\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x18.windlass.jobs.v1.LogEndH\x00\x12+\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1a.windlass.jobs.v1.LogErrorH\x00\x42\t\n\x07\x63ontent\"\xdc\x01\n\x08LogChunk\x12\x31\n\x06stream\x18\x01 \x01(\x0e\x32!.windlass.jobs.v1.LogChunk.Stream\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x05 \x01(\x0cH\x00\"8\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02\x42\t\n\x07payload\"\x0e\n\x0cLogHeartbeat\"\x91\x01\n\x06LogEnd\x12,\n\x06status\x18\x01 \x01(\x0e\x32\x1c.windlass.jobs.v1.Job.Status\x12\x16\n\texit_code\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x33\n\nincomplete\x18\x03 \x03(\x0b\x32\x1f.windlass.jobs.v1.IncompleteLogB\x0c\n\n_exit_code\"@\n\rIncompleteLog\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"+\n\x08LogError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1awindlass/jobs/v1/job.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwindlass/types/v1/types.proto\"\x99\r\n\x03Job\x12\x15\n\x06job_id\x18\x14 \x01(\tB\x05\xe2\x41\x02\x03\x08\x12J\n\x07project\x18\x01 \x01(\tB9\xe2\x41\x01\x01\xbaH2r-\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x92\x02\x07\x64\x65\x66\x61ult\xd8\x01\x01\x12\x37\n\x04name\x18\x02 \x01(\tB)\xe2\x41\x01\x01\xbaH\"r \x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x92\x02\x05train\x12\x90\x01\n\x06labels\x18\x03 \x03(\x0b\x32!.windlass.jobs.v1.Job.LabelsEntryB]\xe2\x41\x01\x01\xbaHV\x9a\x01S\x10@\"3r1\x10\x01\x18?2+^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$*\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12H\n\x05queue\x18\x04 \x01(\tB9\xe2\x41\x01\x01\xbaH2r-\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x92\x02\x07\x64\x65\x66\x61ult\xd8\x01\x01\x12)\n\x08priority\x18\x05 \x01(\x05\x42\x17\xe2\x41\x01\x01\xbaH\x10\x1a\x0e\x18\xe8\x07(\x98\xf8\xff\xff\xff\xff\xff\xff\xff\x01\x12\xaa\x01\n\x07\x63ommand\x18\x06 \x03(\tB\x98\x01\xe2\x41\x01\x02\xbaH\x90\x01\x92\x01#\x08\x01\x10\x80 \"\x1cr\x1a(\x80\x80\x08\x32\n^[^\\x00]*$\x92\x02\x07python3\xba\x01g\n\x0f\x63ommand.program\x12\x31the first element, the program, must not be empty\x1a!this.size() == 0 || this[0] != \'\'\x12\x38\n\x0b\x65nvironment\x18\x07 \x01(\x0b\x32\x1d.windlass.jobs.v1.EnvironmentB\x04\xe2\x41\x01\x01\x12;\n\tresources\x18\x08 \x01(\x0b\x32\".windlass.types.v1.ResourceRequestB\x04\xe2\x41\x01\x01\x12K\n\ntime_limit\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\x1c\xe2\x41\x01\x01\xbaH\x15\xaa\x01\x12\"\x05\x08\x80\xe7\x84\x0f\x32\x04\x10\xc0\x84=J\x03\x08\x90\x1c\x12\x46\n\x0cgrace_period\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\xe2\x41\x01\x01\xbaH\x0e\xaa\x01\x0b\"\x03\x08\x90\x1c\x32\x00J\x02\x08\n\x12G\n\rmin_isolation\x18\x0b \x01(\x0e\x32\".windlass.types.v1.Isolation.LevelB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12\x32\n\x06status\x18\x15 \x01(\x0e\x32\x1c.windlass.jobs.v1.Job.StatusB\x04\xe2\x41\x01\x03\x12\x1b\n\rstatus_reason\x18\x16 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0estatus_message\x18\x17 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\texit_code\x18\x18 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x1e\n\x0b\x65xit_signal\x18\x19 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x12\n\x04user\x18\x1a \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x1c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x1d \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61ttempt\x18\x1e \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\tplacement\x18\x1f \x01(\x0b\x32\x1b.windlass.jobs.v1.PlacementB\x04\xe2\x41\x01\x03\x12\x35\n\tisolation\x18  \x01(\x0b\x32\x1c.windlass.types.v1.IsolationB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18! \x01(\tB\x04\xe2\x41\x01\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa4\x01\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\r\n\tSCHEDULED\x10\x02\x12\x0b\n\x07RUNNING\x10\x03\x12\x0e\n\nCANCELLING\x10\x04\x12\r\n\tSUCCEEDED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\x12\r\n\tCANCELLED\x10\x07\x12\r\n\tTIMED_OUT\x10\x08\x12\x11\n\rOUT_OF_MEMORY\x10\tB\x0c\n\n_exit_codeB\x0e\n\x0c_exit_signal\"\xaf\x03\n\x0b\x45nvironment\x12\x9b\x02\n\tvariables\x18\x01 \x03(\x0b\x32,.windlass.jobs.v1.Environment.VariablesEntryB\xd9\x01\xe2\x41\x01\x01\xbaH\xd1\x01\x9a\x01\xcd\x01\x10\x80\x08\"\xb3\x01r\x1d\x18\xff\x01\x32\x18^[A-Za-z_][A-Za-z0-9_]*$\xba\x01\x90\x01\n\x12variables.reserved\x12\x39WINDLASS_* and CUDA_VISIBLE_DEVICES are set by the server\x1a?!this.startsWith(\'WINDLASS_\') && this != \'CUDA_VISIBLE_DEVICES\'*\x12r\x10(\x80\x80\x08\x32\n^[^\\x00]*$\x12P\n\x11working_directory\x18\x02 \x01(\tB5\xe2\x41\x01\x01\xbaH.r)(\xff\x1f\x32\x14^/[^\\x00-\\x1f\\x7f]*$\x92\x02\r/work/project\xd8\x01\x01\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"?\n\tPlacement\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x11\n\tgpu_uuids\x18\x03 \x03(\t\"\xc4\x01\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12,\n\x06status\x18\x05 \x01(\x0e\x32\x1c.windlass.jobs.v1.Job.Status\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06run_id\x18\x08 \x01(\t\"\xe2\x01\n\rJobLogMessage\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1a.windlass.jobs.v1.LogChunkH\x00\x12\x33\n\theartbeat\x18\x03 \x01(\x0b\x32\x1e.windlass.jobs.v1.LogHeartbeatH\x00\x12\'\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x18.windlass.jobs.v1.LogEndH\x00\x12+\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1a.windlass.jobs.v1.LogErrorH\x00\x42\t\n\x07\x63ontent\"\xdc\x01\n\x08LogChunk\x12\x31\n\x06stream\x18\x01 \x01(\x0e\x32!.windlass.jobs.v1.LogChunk.Stream\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x05 \x01(\x0cH\x00\"8\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02\x42\t\n\x07payload\"\x0e\n\x0cLogHeartbeat\"\x91\x01\n\x06LogEnd\x12,\n\x06status\x18\x01 \x01(\x0e\x32\x1c.windlass.jobs.v1.Job.Status\x12\x16\n\texit_code\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x33\n\nincomplete\x18\x03 \x03(\x0b\x32\x1f.windlass.jobs.v1.IncompleteLogB\x0c\n\n_exit_code\"@\n\rIncompleteLog\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"+\n\x08LogError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,25 +41,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOB'].fields_by_name['job_id']._loaded_options = None
   _globals['_JOB'].fields_by_name['job_id']._serialized_options = b'\342A\002\003\010'
   _globals['_JOB'].fields_by_name['project']._loaded_options = None
-  _globals['_JOB'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
+  _globals['_JOB'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H2r-\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\222\002\007default\330\001\001'
   _globals['_JOB'].fields_by_name['name']._loaded_options = None
-  _globals['_JOB'].fields_by_name['name']._serialized_options = b'\342A\001\001\272H\032r\030\030\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_JOB'].fields_by_name['name']._serialized_options = b'\342A\001\001\272H\"r \030\200\0012\023^[^\\x00-\\x1f\\x7f]*$\222\002\005train'
   _globals['_JOB'].fields_by_name['labels']._loaded_options = None
   _globals['_JOB'].fields_by_name['labels']._serialized_options = b'\342A\001\001\272HV\232\001S\020@\"3r1\020\001\030?2+^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$*\032r\030\030\377\0012\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_JOB'].fields_by_name['queue']._loaded_options = None
-  _globals['_JOB'].fields_by_name['queue']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
+  _globals['_JOB'].fields_by_name['queue']._serialized_options = b'\342A\001\001\272H2r-\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\222\002\007default\330\001\001'
   _globals['_JOB'].fields_by_name['priority']._loaded_options = None
   _globals['_JOB'].fields_by_name['priority']._serialized_options = b'\342A\001\001\272H\020\032\016\030\350\007(\230\370\377\377\377\377\377\377\377\001'
   _globals['_JOB'].fields_by_name['command']._loaded_options = None
-  _globals['_JOB'].fields_by_name['command']._serialized_options = b'\342A\001\002\272H\206\001\222\001\031\010\001\020\200 \"\022r\020(\200\200\0102\n^[^\\x00]*$\272\001g\n\017command.program\0221the first element, the program, must not be empty\032!this.size() == 0 || this[0] != \'\''
+  _globals['_JOB'].fields_by_name['command']._serialized_options = b'\342A\001\002\272H\220\001\222\001#\010\001\020\200 \"\034r\032(\200\200\0102\n^[^\\x00]*$\222\002\007python3\272\001g\n\017command.program\0221the first element, the program, must not be empty\032!this.size() == 0 || this[0] != \'\''
   _globals['_JOB'].fields_by_name['environment']._loaded_options = None
   _globals['_JOB'].fields_by_name['environment']._serialized_options = b'\342A\001\001'
   _globals['_JOB'].fields_by_name['resources']._loaded_options = None
   _globals['_JOB'].fields_by_name['resources']._serialized_options = b'\342A\001\001'
   _globals['_JOB'].fields_by_name['time_limit']._loaded_options = None
-  _globals['_JOB'].fields_by_name['time_limit']._serialized_options = b'\342A\001\001\272H\020\252\001\r\"\005\010\200\347\204\0172\004\020\300\204='
+  _globals['_JOB'].fields_by_name['time_limit']._serialized_options = b'\342A\001\001\272H\025\252\001\022\"\005\010\200\347\204\0172\004\020\300\204=J\003\010\220\034'
   _globals['_JOB'].fields_by_name['grace_period']._loaded_options = None
-  _globals['_JOB'].fields_by_name['grace_period']._serialized_options = b'\342A\001\001\272H\n\252\001\007\"\003\010\220\0342\000'
+  _globals['_JOB'].fields_by_name['grace_period']._serialized_options = b'\342A\001\001\272H\016\252\001\013\"\003\010\220\0342\000J\002\010\n'
   _globals['_JOB'].fields_by_name['min_isolation']._loaded_options = None
   _globals['_JOB'].fields_by_name['min_isolation']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
   _globals['_JOB'].fields_by_name['status']._loaded_options = None
@@ -93,33 +93,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENVIRONMENT'].fields_by_name['variables']._loaded_options = None
   _globals['_ENVIRONMENT'].fields_by_name['variables']._serialized_options = b'\342A\001\001\272H\321\001\232\001\315\001\020\200\010\"\263\001r\035\030\377\0012\030^[A-Za-z_][A-Za-z0-9_]*$\272\001\220\001\n\022variables.reserved\0229WINDLASS_* and CUDA_VISIBLE_DEVICES are set by the server\032?!this.startsWith(\'WINDLASS_\') && this != \'CUDA_VISIBLE_DEVICES\'*\022r\020(\200\200\0102\n^[^\\x00]*$'
   _globals['_ENVIRONMENT'].fields_by_name['working_directory']._loaded_options = None
-  _globals['_ENVIRONMENT'].fields_by_name['working_directory']._serialized_options = b'\342A\001\001\272H\036r\031(\377\0372\024^/[^\\x00-\\x1f\\x7f]*$\330\001\001'
+  _globals['_ENVIRONMENT'].fields_by_name['working_directory']._serialized_options = b'\342A\001\001\272H.r)(\377\0372\024^/[^\\x00-\\x1f\\x7f]*$\222\002\r/work/project\330\001\001'
   _globals['_JOB']._serialized_start=207
-  _globals['_JOB']._serialized_end=1849
-  _globals['_JOB_LABELSENTRY']._serialized_start=1607
-  _globals['_JOB_LABELSENTRY']._serialized_end=1652
-  _globals['_JOB_STATUS']._serialized_start=1655
-  _globals['_JOB_STATUS']._serialized_end=1819
-  _globals['_ENVIRONMENT']._serialized_start=1852
-  _globals['_ENVIRONMENT']._serialized_end=2267
-  _globals['_ENVIRONMENT_VARIABLESENTRY']._serialized_start=2219
-  _globals['_ENVIRONMENT_VARIABLESENTRY']._serialized_end=2267
-  _globals['_PLACEMENT']._serialized_start=2269
-  _globals['_PLACEMENT']._serialized_end=2332
-  _globals['_JOBEVENT']._serialized_start=2335
-  _globals['_JOBEVENT']._serialized_end=2531
-  _globals['_JOBLOGMESSAGE']._serialized_start=2534
-  _globals['_JOBLOGMESSAGE']._serialized_end=2760
-  _globals['_LOGCHUNK']._serialized_start=2763
-  _globals['_LOGCHUNK']._serialized_end=2983
-  _globals['_LOGCHUNK_STREAM']._serialized_start=2916
-  _globals['_LOGCHUNK_STREAM']._serialized_end=2972
-  _globals['_LOGHEARTBEAT']._serialized_start=2985
-  _globals['_LOGHEARTBEAT']._serialized_end=2999
-  _globals['_LOGEND']._serialized_start=3002
-  _globals['_LOGEND']._serialized_end=3147
-  _globals['_INCOMPLETELOG']._serialized_start=3149
-  _globals['_INCOMPLETELOG']._serialized_end=3213
-  _globals['_LOGERROR']._serialized_start=3215
-  _globals['_LOGERROR']._serialized_end=3258
+  _globals['_JOB']._serialized_end=1896
+  _globals['_JOB_LABELSENTRY']._serialized_start=1654
+  _globals['_JOB_LABELSENTRY']._serialized_end=1699
+  _globals['_JOB_STATUS']._serialized_start=1702
+  _globals['_JOB_STATUS']._serialized_end=1866
+  _globals['_ENVIRONMENT']._serialized_start=1899
+  _globals['_ENVIRONMENT']._serialized_end=2330
+  _globals['_ENVIRONMENT_VARIABLESENTRY']._serialized_start=2282
+  _globals['_ENVIRONMENT_VARIABLESENTRY']._serialized_end=2330
+  _globals['_PLACEMENT']._serialized_start=2332
+  _globals['_PLACEMENT']._serialized_end=2395
+  _globals['_JOBEVENT']._serialized_start=2398
+  _globals['_JOBEVENT']._serialized_end=2594
+  _globals['_JOBLOGMESSAGE']._serialized_start=2597
+  _globals['_JOBLOGMESSAGE']._serialized_end=2823
+  _globals['_LOGCHUNK']._serialized_start=2826
+  _globals['_LOGCHUNK']._serialized_end=3046
+  _globals['_LOGCHUNK_STREAM']._serialized_start=2979
+  _globals['_LOGCHUNK_STREAM']._serialized_end=3035
+  _globals['_LOGHEARTBEAT']._serialized_start=3048
+  _globals['_LOGHEARTBEAT']._serialized_end=3062
+  _globals['_LOGEND']._serialized_start=3065
+  _globals['_LOGEND']._serialized_end=3210
+  _globals['_INCOMPLETELOG']._serialized_start=3212
+  _globals['_INCOMPLETELOG']._serialized_end=3276
+  _globals['_LOGERROR']._serialized_start=3278
+  _globals['_LOGERROR']._serialized_end=3321
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,8 @@ class Constraint:
         if not self.refuses_zero:
             return self.narrow(schema)
         keywords = self.keywords
-        only_pattern = "pattern" in keywords and set(keywords) <= {"pattern", "maxLength"}
+        allowed = {"pattern", "maxLength", "examples"}
+        only_pattern = "pattern" in keywords and set(keywords) <= allowed
         if zero == "" and only_pattern and not self.others:
             return schema | keywords | {"pattern": f"^$|{keywords['pattern']}"}
         return {"anyOf": [{"const": zero}, self.narrow(schema)]}

@@ -11,10 +11,11 @@ from protobuf import DescEnum
 from windlass_server.gateway.openapi.constraint import Constraint
 from windlass_server.gateway.openapi.number_rules import (
     bool_constraint,
+    duration_constraint,
     enum_constraint,
     long_constraint,
     number_constraint,
-    time_constraint,
+    timestamp_constraint,
 )
 from windlass_server.gateway.openapi.options import Rules, given
 from windlass_server.gateway.openapi.string_rules import bytes_constraint, string_constraint
@@ -28,8 +29,8 @@ _KINDS: dict[str, Callable[[Rules], Constraint]] = {
     "string": string_constraint,
     "bytes": bytes_constraint,
     "bool": bool_constraint,
-    "duration": time_constraint,
-    "timestamp": time_constraint,
+    "duration": duration_constraint,
+    "timestamp": timestamp_constraint,
     **dict.fromkeys(("float", "double"), number_constraint),
     **dict.fromkeys(("int32", "uint32", "sint32", "fixed32", "sfixed32"), number_constraint),
     **dict.fromkeys(("int64", "uint64", "sint64", "fixed64", "sfixed64"), long_constraint),

@@ -72,17 +72,39 @@ def enum_constraint(rules: Rules, enum: DescEnum) -> Constraint:
     return Constraint(keywords, refuses_zero=0 not in allowed)
 
 
-def time_constraint(rules: Rules) -> Constraint:
-    """The rules on a duration or a point in time; no keyword compares those."""
+def duration_constraint(rules: Rules) -> Constraint:
+    """The rules on a duration. No keyword compares those; a pattern tells signs and digits."""
+    made = _told(rules)
+    lowest, highest = _seconds(rules, "gt", "gte"), _seconds(rules, "lt", "lte")
+    sign = "" if lowest is not None and lowest >= 0 else "-?"
+    digits = 12 if highest is None or highest < 0 or sign else len(str(int(highest)))
+    if sign == "" or digits < 12:
+        made.keywords["pattern"] = rf"^{sign}[0-9]{{1,{digits}}}(\.[0-9]{{1,9}})?s$"
+    return made
+
+
+def timestamp_constraint(rules: Rules) -> Constraint:
+    """The rules on a point in time, which no keyword compares."""
+    made = _told(rules)
+    if rules.get("lt_now"):
+        made.notes.append("In the past.")
+    if rules.get("gt_now"):
+        made.notes.append("In the future.")
+    if "within" in rules:
+        made.notes.append(f"Within {_text(rules['within'])} of now.")
+    return made
+
+
+def _told(rules: Rules) -> Constraint:
     bounds = _bounds(rules)
     notes = [f"{_WORDS[key]} {_text(value)}." for key, value in bounds.items()]
-    if rules.get("lt_now"):
-        notes.append("In the past.")
-    if rules.get("gt_now"):
-        notes.append("In the future.")
-    if "within" in rules:
-        notes.append(f"Within {_text(rules['within'])} of now.")
     return Constraint(_values(rules, _text), notes=notes)
+
+
+def _seconds(rules: Rules, *bounds: str) -> float | None:
+    """The bound of a duration, in seconds."""
+    given = next((rules[key] for key in bounds if key in rules), None)
+    return None if given is None else given.seconds + given.nanos / 1e9
 
 
 def _text(value: Any) -> str:
