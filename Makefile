@@ -11,8 +11,8 @@ IMAGE := gen/windlass.binpb
 # Arguments for the command of a target, such as ARGS="--only rest" for bench.
 ARGS ?=
 
-.PHONY: help up demo test test-quick test-differential check static format-check lint types layers \
-	protos-check bench protos golden format constraints packages bench-packages clean
+.PHONY: help up demo test test-quick test-differential test-schema check static format-check lint types \
+	layers protos-check bench protos golden format constraints packages bench-packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,10 +29,13 @@ test: $(INSTALLED) packages ## all tests, on SQLite and PostgreSQL
 test-differential: $(INSTALLED) ## the same requests through the gateway, the real Envoy and gRPC
 	$(BIN)/pytest -q tests/differential $(ARGS)
 
+test-schema: $(INSTALLED) packages ## requests made from the OpenAPI page, to a real server
+	$(BIN)/pytest -q tests/schema $(ARGS)
+
 test-quick: $(INSTALLED) ## the tests that take no time
 	$(BIN)/pytest -q tests/unit $(ARGS)
 
-check: static test test-differential ## everything that a change must pass
+check: static test test-differential test-schema ## everything that a change must pass
 
 static: format-check lint types layers protos-check ## check without the tests
 

@@ -1,0 +1,80 @@
+"""What schemathesis is told of our API, and what it checks besides its own checks."""
+
+import json
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import schemathesis
+from schemathesis import Case, CheckContext, GenerationMode, Response
+
+from tests.support.contract_oracle import Oracle
+from tests.support.gateway import windlass_descriptors
+
+# INVALID_ARGUMENT of requests that are good by themselves: what they refer to was never given out, or
+# is not there.
+_OF_THE_STATE = {"CURSOR_INVALID", "PAGE_TOKEN_INVALID", "UNSATISFIABLE_RESOURCES"}
+_FAILED_PRECONDITION = 9
+
+_oracle = Oracle(windlass_descriptors())
+
+
+@schemathesis.hook
+def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    """Lead requests to what there is, and away from what would end the run.
+
+    A followed log has no end, and other tests follow some. The key of the run must not be revoked.
+    """
+    path_parameters = case.path_parameters or {}
+    if case.query and str(case.query.get("follow")).lower() in ("true", "['true']", "[true]"):
+        case.query["follow"] = "false"
+    if path_parameters.get("key_id") == os.environ["SCHEMA_KEY_ID"]:
+        path_parameters["key_id"] = "another"
+    if not _is_positive(case):
+        return
+    for name, known in (("node_id", "SCHEMA_NODE_IDS"), ("job_id", "SCHEMA_JOB_IDS")):
+        if name in path_parameters:
+            ids = os.environ[known].split(",")
+            path_parameters[name] = ids[len(str(path_parameters[name])) % len(ids)]
+
+
+def _is_positive(case: Case) -> bool:
+    return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+
+
+@schemathesis.check
+def the_contract_decides(ctx: CheckContext, response: Response, case: Case) -> None:
+    """What the contract refuses is refused with 400, and what it accepts is not."""
+    request = response.request
+    if request.method != case.operation.method.upper() or not _is_json(request):
+        return
+    if response.status_code == 401 and "authorization" not in request.headers:
+        return
+    parts = urlsplit(str(request.url))
+    body = request.body or b""
+    verdict = _oracle.judge(
+        case.operation.definition.raw["x-grpc-method"],
+        case.operation.path,
+        parts.path,
+        parts.query,
+        body.encode() if isinstance(body, str) else body,
+    )
+    if verdict.unsure or verdict.why == "the path is another":
+        return
+    if not verdict.accepted:
+        assert response.status_code == 400, f"accepted, though {verdict.why}"
+    elif response.status_code in (400, 413, 415):
+        code, reason = _error(response)
+        of_the_state = code == _FAILED_PRECONDITION or reason in _OF_THE_STATE
+        assert of_the_state, f"refused as {reason}, though the contract accepts it"
+
+
+def _is_json(request: Any) -> bool:
+    return not request.body or request.headers.get("content-type") == "application/json"
+
+
+def _error(response: Response) -> tuple[int, str]:
+    """The code of an error, and the reason of its ErrorInfo."""
+    status = json.loads(response.content)
+    infos = [each for each in status["details"] if each["@type"].endswith(".ErrorInfo")]
+    return status["code"], infos[0]["reason"]
