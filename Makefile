@@ -12,7 +12,7 @@ IMAGE := gen/windlass.binpb
 ARGS ?=
 
 .PHONY: help up demo test test-quick test-differential test-schema check static format-check lint types \
-	layers protos-check bench protos golden format constraints packages bench-packages clean
+	layers protos-check bench fuzz protos golden format constraints packages bench-packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -58,6 +58,9 @@ protos-check: $(INSTALLED)
 
 bench: $(INSTALLED) packages bench-packages ## measure beside the peers; takes about 15 minutes
 	$(BIN)/python -m tests.benchmarks --output build/bench.json $(ARGS)
+
+fuzz: $(INSTALLED) ## look for input that breaks the gateway; ARGS="--seconds 60" for each target
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 protos: $(INSTALLED) ## generate gen/ from protos/
 	$(BIN)/python protos/generate.py

@@ -44,6 +44,11 @@ _BY_KIND: dict[int, list[Any]] = {
     FieldDescriptor.CPPTYPE_FLOAT: _FLOATS,
     FieldDescriptor.CPPTYPE_ENUM: _ENUMS,
 }
+# What may stand for a value of any type, right or wrong.
+LEAVES: list[Any] = [
+    *(None, True, False, *_BYTES, *_FLOATS, *_TEXTS, *_ENUMS),
+    *(text for texts in _BY_TYPE.values() for text in texts),
+]
 _KEYS: dict[int, list[str]] = {
     FieldDescriptor.CPPTYPE_BOOL: ["true", "false", "True", "1", ""],
     FieldDescriptor.CPPTYPE_INT32: ["1", "2", "-1", "01", "+1", "1_0", " 1", "1.0", "-0", "x"],

@@ -22,7 +22,7 @@ from windlass_server.gateway.schema import (
     Shape,
     integers,
 )
-from windlass_server.gateway.values import expected, mask_paths
+from windlass_server.gateway.values import expected, is_text
 
 # The text of an integer: JSON's own grammar, so neither `1_000` nor `+1` nor other digits.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -102,22 +102,24 @@ class Checker:
             if isinstance(item, dict):
                 self._object(info.object, item, path + ".", depth, found)
         elif info.free:
-            self._free(info.free, item, path, depth, found)
+            self._free(info, item, path, depth, found)
         elif not _readable(info, item):
             violation = Violation(path, f"must be {expected(info.value)}")
             found.append(("INVALID_FIELD_VALUE", violation))
 
-    def _free(self, name: str, item: Any, path: str, depth: int, found: Found) -> None:
+    def _free(self, info: FieldInfo, item: Any, path: str, depth: int, found: Found) -> None:
         """Look at free-form JSON."""
         _limit(depth)
-        if name == ANY:
+        if info.free == ANY:
             if isinstance(item, dict) and item:
-                self._any(item, path, depth, found)
+                self._any(info, item, path, depth, found)
         else:
             # A Struct and a ListValue are what a Value of theirs would hold one message below it.
-            _limit_value(item, depth - 1 if name in (STRUCT, LIST_VALUE) else depth)
+            _limit_value(item, depth - 1 if info.free in (STRUCT, LIST_VALUE) else depth)
 
-    def _any(self, item: dict[str, Any], path: str, depth: int, found: Found) -> None:
+    def _any(
+        self, info: FieldInfo, item: dict[str, Any], path: str, depth: int, found: Found
+    ) -> None:
         content = self._schema.content(item)
         if content is None:
             description = f"its @type must be {TYPE_PREFIX} and the name of a known message"
@@ -130,8 +132,9 @@ class Checker:
         if list(members) != ["value"]:
             description = "must hold its value as `value`, and nothing else"
             found.append(("INVALID_FIELD_VALUE", Violation(path, description)))
-        elif message.type_name in (ANY, STRUCT, LIST_VALUE, "google.protobuf.Value"):
-            self._free(message.type_name, members["value"], f"{path}.value", depth + 1, found)
+            return
+        value = FieldInfo(info.field, Shape.ONE, message, None)
+        self._element(value, members["value"], f"{path}.value", depth + 1, found)
 
 
 def _limit(depth: int) -> None:
@@ -165,19 +168,9 @@ def _readable(info: FieldInfo, item: Any) -> bool:
     """Whether a value of some types is not one that only the native parser would take."""
     if isinstance(info.value, DescEnum):
         return not isinstance(item, int) or -(2**31) <= item < 2**31
-    if info.mask and isinstance(item, str):
-        return _is_mask(item)
-    if not info.integer:
+    if not isinstance(item, str):
         return True
-    return not isinstance(item, str) or _NUMBER.fullmatch(item) is not None
-
-
-def _is_mask(text: str) -> bool:
-    try:
-        mask_paths(text)
-    except ValueError:
-        return False
-    return True
+    return is_text(info.text, item) and (not info.integer or _NUMBER.fullmatch(item) is not None)
 
 
 def too_deep() -> Refusal:

@@ -7,7 +7,7 @@ from typing import Any
 from protobuf import DescEnum, DescMessage
 
 from windlass_server.gateway.errors import Violation
-from windlass_server.gateway.schema import ANY, SPECIAL, FieldInfo, Schema, Shape
+from windlass_server.gateway.schema import ANY, FIELD_MASK, SPECIAL, FieldInfo, Schema, Shape
 from windlass_server.gateway.values import INTEGER, expected
 
 
@@ -44,7 +44,7 @@ def _normal(schema: Schema, info: FieldInfo, item: Any) -> Any:
             return int(item)
         number = schema.enum_value(info.value, item)
         return item if number is None else number
-    if info.mask:
+    if info.text == FIELD_MASK:
         return ",".join(map(_camel, item.split(",")))
     return item
 

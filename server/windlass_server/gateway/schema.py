@@ -40,7 +40,8 @@ WRAPPERS = frozenset(
 )  # fmt: skip
 INTEGER_WRAPPERS = frozenset(name for name in WRAPPERS if "Int" in name)
 FIELD_MASK = "google.protobuf.FieldMask"
-TEXTS = frozenset({FIELD_MASK, "google.protobuf.Timestamp", "google.protobuf.Duration"})
+TIMESTAMP = "google.protobuf.Timestamp"
+TEXTS = frozenset({FIELD_MASK, TIMESTAMP, "google.protobuf.Duration"})
 ANY = "google.protobuf.Any"
 STRUCT = "google.protobuf.Struct"
 LIST_VALUE = "google.protobuf.ListValue"
@@ -92,14 +93,15 @@ class FieldInfo:
         return name if name in FREE_FORM else ""
 
     @cached_property
-    def mask(self) -> bool:
-        """Whether its values are field masks."""
-        return isinstance(self.value, DescMessage) and self.value.type_name == FIELD_MASK
+    def text(self) -> str:
+        """The name of its values' type when their JSON is one text (`TEXTS`), else empty."""
+        name = self.value.type_name if isinstance(self.value, DescMessage) else ""
+        return name if name in TEXTS else ""
 
     @cached_property
     def plain(self) -> bool:
         """Whether its JSON needs no look beyond what the parser does."""
-        looked_at = self.object or self.integer or self.free or self.mask
+        looked_at = self.object or self.integer or self.free or self.text
         strings = self.key in (None, ScalarType.STRING)
         return not looked_at and strings and not isinstance(self.value, DescEnum)
 

@@ -20,6 +20,7 @@ from windlass_server.gateway.schema import (
     FIELD_MASK,
     INTEGERS,
     TEXTS,
+    TIMESTAMP,
     WRAPPERS,
     FieldInfo,
     Schema,
@@ -29,6 +30,10 @@ from windlass_server.gateway.schema import (
 Reader = Callable[[str], Any]
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 _CAMEL = re.compile(r"[A-Z]")
 _MASK_NAME = r"_?[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*"
 _MASK_PATH = re.compile(rf"{_MASK_NAME}(\.{_MASK_NAME})*")
@@ -123,10 +128,8 @@ def _enum_reader(schema: Schema, enum: DescEnum) -> Reader:
 
 
 def _message_reader(schema: Schema, message: DescMessage) -> Reader | None:
-    if message.type_name == FIELD_MASK:
-        return lambda text: message.type(paths=mask_paths(text))
     if message.type_name in TEXTS:
-        return lambda text: _from_json(message.type, json.dumps(text))
+        return lambda text: _text(message, text)
     if message.type_name in WRAPPERS:
         inner = _reader(schema, _wrapped(message))
         assert inner is not None
@@ -155,18 +158,29 @@ def _from_json(parser: type[Message], text: str) -> Any:
         raise ValueError(text) from error
 
 
-def mask_paths(text: str) -> list[str]:
-    """The paths of a field mask in proto names, given in proto or JSON names.
+def is_text(type_name: str, text: str) -> bool:
+    """Whether the text of a message that is one (`TEXTS`) is none that only the parser would take.
 
-    Raises:
-        ValueError: a path is none, or could not be told in JSON names, as that of `line_1`.
+    That of a field mask has to be one that JSON names can tell, as `line_1` cannot: no answer could
+    hold it.
     """
-    paths = [_CAMEL.sub(lambda found: "_" + found[0].lower(), path) for path in text.split(",")]
-    if paths == [""]:
-        return []
-    if not all(map(_MASK_PATH.fullmatch, paths)):
+    if type_name == TIMESTAMP:
+        return _TIME.fullmatch(text) is not None
+    return type_name != FIELD_MASK or all(map(_MASK_PATH.fullmatch, _paths(text)))
+
+
+def _text(message: DescMessage, text: str) -> Any:
+    if not is_text(message.type_name, text):
         raise ValueError(text)
-    return paths
+    if message.type_name == FIELD_MASK:
+        return message.type(paths=_paths(text))
+    return _from_json(message.type, json.dumps(text))
+
+
+def _paths(text: str) -> list[str]:
+    """The paths of a field mask in proto names, given in proto or JSON names."""
+    paths = [_CAMEL.sub(lambda found: "_" + found[0].lower(), path) for path in text.split(",")]
+    return [] if paths == [""] else paths
 
 
 def _wrapped(message: DescMessage) -> ScalarType:

@@ -143,6 +143,8 @@ async def test_json_is_read_as_proto_json(put, body, expected):
         ('{"by_number":{"2147483648":"x"}}', "by_number[2147483648]"),
         ('{"time":"2024-13-01T00:00:00Z"}', "time"),
         ('{"time":{"seconds":1}}', "time"),
+        ('{"time":"2030-01-+1T12:00:00Z"}', "time"),
+        ('{"time":"2030-1-1T12:00:00Z"}', "time"),
         ('{"age":"1h"}', "age"),
         ('{"age":"315576000001s"}', "age"),
         ('{"update_mask":["a"]}', "update_mask"),
@@ -161,6 +163,14 @@ async def test_json_is_read_as_proto_json(put, body, expected):
         (
             '{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s","x":1}}',
             "any",
+        ),
+        (
+            '{"any":{"@type":"type.googleapis.com/google.protobuf.Int32Value","value":"1_0"}}',
+            "any.value",
+        ),
+        (
+            '{"any":{"@type":"type.googleapis.com/google.protobuf.FieldMask","value":","}}',
+            "any.value",
         ),
         ('{"any":{"@type":"type.googleapis.com/sample.v1.Thing","i64":"1_0"}}', "any.i64"),
         (

@@ -146,6 +146,7 @@ async def test_a_query_binds_its_parameters(bound, query, expected):
         ("data=***", "INVALID_FIELD_VALUE", ["data"]),
         ("kind=HUGE", "INVALID_FIELD_VALUE", ["kind"]),
         ("kinds=SMALL,LARGE", "INVALID_FIELD_VALUE", ["kinds"]),
+        ("time=2030-01-%2B1T12:00:00Z", "INVALID_FIELD_VALUE", ["time"]),
         ("time=noon", "INVALID_FIELD_VALUE", ["time"]),
         ("age=1h", "INVALID_FIELD_VALUE", ["age"]),
         ("update_mask=a,,b", "INVALID_FIELD_VALUE", ["update_mask"]),
