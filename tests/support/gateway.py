@@ -24,6 +24,7 @@ PLACES = "sample/v1/places.proto"
 PLACE_SERVICE = "sample.v1.PlaceService"
 STREAM_SERVICES = ("sample.v1.StreamService", "sample.v1.BlobService")
 PLANNED = "windlass.options.v1.planned"
+LIMITS = "windlass.options.v1.limits"
 WINDLASS_SERVICES = [
     f"windlass.{area}.v1.{area.capitalize()}Service"
     for area in (
@@ -289,6 +290,7 @@ def sample_gateway(descriptors: bytes, dispatcher: FakeDispatcher, **options: An
         services=[SAMPLE_SERVICE],
         dispatcher=dispatcher,
         planned_extension=PLANNED,
+        limits_extension=LIMITS,
         domain="sample",
         **options,
     )

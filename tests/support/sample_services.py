@@ -1,5 +1,6 @@
 """The sample contract's streams and files, served by real servicers through the real pipeline."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -82,6 +83,26 @@ class StreamServicer:
 
     def _noting_the_end(self) -> Any:
         return _NotedEnd(self.ended)
+
+
+class HangingStreams(StreamServicer):
+    """Answers what it is told to at first, and then nothing more."""
+
+    async def Follow(self, request: Any, call: Call) -> AsyncIterator[Any]:
+        async with self._noting_the_end():
+            for number in range(request.count):
+                yield self.types.Note(number=number)
+            await asyncio.Event().wait()
+
+    async def Chat(self, notes: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
+        async with self._noting_the_end():
+            async for note in notes:
+                yield note
+            await asyncio.Event().wait()
+
+    async def Collect(self, notes: AsyncIterator[Any], call: Call) -> Any:
+        async with self._noting_the_end():
+            await asyncio.Event().wait()
 
 
 class _NotedEnd:
@@ -203,9 +224,11 @@ class SampleServer:
         )
 
 
-def sample_server(descriptor_set: bytes, types: SampleTypes) -> SampleServer:
+def sample_server(
+    descriptor_set: bytes, types: SampleTypes, streams: StreamServicer | None = None
+) -> SampleServer:
     """Servicers behind a pipeline of their own."""
-    streams, blobs = StreamServicer(types), BlobServicer(types)
+    streams, blobs = streams or StreamServicer(types), BlobServicer(types)
     validation, draining = Validation(), Draining()
     pipeline = Pipeline(
         served_methods(dict(zip(STREAM_SERVICES, (streams, blobs), strict=True))),

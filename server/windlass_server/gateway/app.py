@@ -27,6 +27,7 @@ from windlass_server.gateway.errors import (
     with_more,
 )
 from windlass_server.gateway.exchange import Exchange
+from windlass_server.gateway.forwarding import REQUEST_ID, Forwarding
 from windlass_server.gateway.headers import RequestHeaders, read_headers, timeout
 from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle
 from windlass_server.gateway.pages import Pages
@@ -72,15 +73,18 @@ class Gateway:
         find_violations: asked about requests some of whose fields cannot be read, with the rest of
             them: what else is wrong, so that a caller learns all of it at once. Refuses by
             `RpcFailure` whoever may not make the call.
+        forward_headers: names of request headers that become metadata besides the usual ones.
         max_body_bytes: largest request body, as sent and as inflated; of a client's stream, its
             largest message. More where a method says so.
         max_upload_bytes: most bytes of a client's stream; None means any number.
         default_timeout: seconds for a call without a deadline, unless its method caps them or has a
             stream; None: for ever.
         heartbeat_s: seconds of silence after which a stream gives a sign of life.
-        new_id: makes correlation ids for errors whose text must not leave the process.
+        new_id: makes ids of requests that come without one, and of errors whose text must not leave
+            the process.
 
     Raises:
+        ValueError: a header to forward is none that can be.
         RuleError: the contract cannot be served: a bad template, an ambiguous route.
         LookupError: the descriptor set lacks a message of the error model.
     """
@@ -98,6 +102,7 @@ class Gateway:
         discovery: Discovery | None = None,
         authenticate: Authenticate | None = None,
         find_violations: FindViolations | None = None,
+        forward_headers: Sequence[str] = (),
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         max_upload_bytes: int | None = None,
         default_timeout: float | None = None,
@@ -120,6 +125,7 @@ class Gateway:
         self._dispatcher = dispatcher
         self._authenticate_caller = authenticate
         self._find_violations = find_violations
+        self._forwarding = Forwarding(forward_headers)
         self._max_body_bytes = max_body_bytes
         self._default_timeout = default_timeout
         self._new_id = new_id
@@ -165,9 +171,12 @@ class Gateway:
                 await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _serve(self, exchange: Exchange) -> None:
-        headers = read_headers(exchange.scope["headers"])
+        headers = read_headers(exchange.scope["headers"], self._forwarding)
         call = exchange.call
+        headers.metadata.setdefault(REQUEST_ID, f"req-{self._new_id()}")
         call.metadata = headers.metadata
+        if headers.refused is not None:
+            raise headers.refused
         routed = await self._route(exchange, headers)
         if routed is None:
             return
@@ -189,6 +198,7 @@ class Gateway:
             binding.limits.body_bytes(self._max_body_bytes),
         )
         request = binding.request(values, query, body)
+        binding.limits.check_size(request, self._max_body_bytes)
         reply = await self._dispatcher.unary(call, request)
         await exchange.answer(200, (), binding.response(reply).encode())
 

@@ -10,14 +10,16 @@ from urllib.parse import quote
 from windlass_server.gateway.body import Receive
 from windlass_server.gateway.compression import MIN_BYTES, compress
 from windlass_server.gateway.dispatch import OutgoingCall
-from windlass_server.gateway.errors import bad_request
+from windlass_server.gateway.errors import Headers, bad_request
+from windlass_server.gateway.forwarding import REQUEST_ID, TRACE_PARENT
 from windlass_server.gateway.negotiation import accepts_gzip
 
 _JSON = (b"content-type", b"application/json")
 # Names that describe the message on the wire: HTTP's to set, never the dispatcher's.
 _RESERVED = frozenset(
-    {"connection", "content-encoding", "content-length", "content-type", "trailer"}
-    | {"transfer-encoding", "upgrade", "date", "server"}
+    {"connection", "content-encoding", "content-length", "content-type", "date", "keep-alive"}
+    | {"proxy-authenticate", "proxy-connection", "server", "te", "trailer", "transfer-encoding"}
+    | {"upgrade", "user-agent"}
 )
 
 
@@ -73,13 +75,14 @@ class Exchange:
     ) -> None:
         """Send a whole JSON answer, as gzip when it is large and the client takes that."""
         self.started = True
-        head = [_JSON]
+        head: Headers = [_JSON]
         if len(body) >= MIN_BYTES:
             head.append((b"vary", b"accept-encoding"))
             if accepts_gzip(self._header(b"accept-encoding")):
                 body = await compress(body)
                 head.append((b"content-encoding", b"gzip"))
-        head += [(b"content-length", b"%d" % len(body)), *headers, *self._metadata()]
+        head += [(b"content-length", b"%d" % len(body)), *headers]
+        head += self._metadata(head)
         await self._send({"type": "http.response.start", "status": status, "headers": head})
         content = b"" if self.is_head else body
         if self._all_read or not self._has_body():
@@ -91,25 +94,27 @@ class Exchange:
     async def answer_options(self, allow: str) -> None:
         """Send an empty answer that names the path's methods."""
         self.started = True
-        headers = [(b"allow", allow.encode("ascii")), *self._metadata()]
+        ours = [(b"allow", allow.encode("ascii"))]
+        headers = ours + self._metadata(ours)
         await self._send({"type": "http.response.start", "status": 204, "headers": headers})
         await self._send({"type": "http.response.body", "body": b""})
 
     async def start_stream(self, content_type: bytes) -> None:
         """Send the head of a streamed answer, which no cache and no proxy may hold back."""
         self.started = True
-        headers = [
+        ours = [
             (b"content-type", content_type),
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),
-            *self._metadata(),
         ]
+        headers = ours + self._metadata(ours)
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def start_file(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Send the head of an answer whose bytes follow in chunks."""
         self.started = True
-        head = [*headers, *self._metadata()]
+        ours = list(headers)
+        head = ours + self._metadata(ours)
         await self._send({"type": "http.response.start", "status": status, "headers": head})
 
     async def send_chunk(self, data: bytes) -> None:
@@ -139,17 +144,21 @@ class Exchange:
                 while not self._all_read and dropped < _LINGER_BYTES:
                     dropped += len((await self.receive()).get("body", b""))
 
-    def _metadata(self) -> list[tuple[bytes, bytes]]:
-        """The headers that the dispatcher gave; the caller's own request id when it gave none."""
+    def _metadata(self, ours: Headers) -> Headers:
+        """The headers that the dispatcher gave, but for ours; the request's id and trace beside them."""
         given = self.call.response_metadata
-        headers = [
+        asked = self.call.metadata
+        echoed = {
+            name: asked[name]
+            for name in (REQUEST_ID, TRACE_PARENT)
+            if name in asked and name not in given
+        }
+        taken = {name for name, _ in ours}
+        return [
             (name.encode("ascii"), _header_value(value))
-            for name, value in given.items()
-            if _sendable(name, value)
+            for name, value in (given | echoed).items()
+            if _sendable(name, value) and name.encode("ascii") not in taken
         ]
-        if "x-request-id" not in given and "x-request-id" in self.call.metadata:
-            headers.append((b"x-request-id", _header_value(self.call.metadata["x-request-id"])))
-        return headers
 
 
 def _sendable(name: str, value: str | bytes) -> bool:

@@ -4,15 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from windlass_server.gateway.errors import UNAUTHENTICATED, Refusal, bad_field, bad_request
+from windlass_server.gateway.errors import Refusal, bad_field, bad_request
+from windlass_server.gateway.forwarding import Forwarding, Metadata, drop_unusable
 
-# Everything else stays outside, `grpc-*` above all: those names belong to the transport.
-_METADATA = {
-    b"authorization": "authorization",
-    b"x-request-id": "x-request-id",
-    b"traceparent": "traceparent",
-    b"user-agent": "user-agent",
-}
 _READ = {
     b"accept": "accept",
     b"accept-encoding": "accept_encoding",
@@ -32,8 +26,7 @@ _READ = {
     b"transfer-encoding": "transfer_encoding",
     b"x-request-timeout": "request_timeout",
 }
-_PRINTABLE = re.compile(rb"[\x20-\x7e]*")
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_FORWARDING = Forwarding()
 _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
@@ -46,38 +39,31 @@ class RequestHeaders:
     Attributes:
         metadata: what is handed on with the call.
         others: the headers that the gateway reads itself, by their keys in this module.
+        refused: why the request cannot be served with these headers, the first reason.
     """
 
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
+    refused: Refusal | None = None
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
-    """Sort the headers of a request.
-
-    Raises:
-        Refusal: UNAUTHENTICATED when there is more than one credential, or one of other than ASCII.
-    """
+def read_headers(
+    headers: Iterable[tuple[bytes, bytes]], forwarding: Forwarding = _FORWARDING
+) -> RequestHeaders:
+    """Sort the headers of a request."""
     found = RequestHeaders()
-    metadata, others = found.metadata, found.others
+    others = found.others
     for name, value in headers:
-        if key := _METADATA.get(name):
-            _add_metadata(metadata, key, value)
+        if key := forwarding.names.get(name):
+            try:
+                forwarding.add(found.metadata, key, value)
+            except Refusal as refusal:
+                found.refused = found.refused or refusal
         elif key := _READ.get(name):
             text = value.decode("latin-1")
             others[key] = f"{others[key]}, {text}" if key in others else text
-    if "x-request-id" in metadata and not _REQUEST_ID.fullmatch(metadata["x-request-id"]):
-        del metadata["x-request-id"]
+    drop_unusable(found.metadata)
     return found
-
-
-def _add_metadata(metadata: dict[str, str], key: str, value: bytes) -> None:
-    usable = _PRINTABLE.fullmatch(value) is not None
-    if key == "authorization" and (key in metadata or not usable):
-        message = "give one authorization header, in ASCII"
-        raise Refusal(UNAUTHENTICATED, "INVALID_CREDENTIALS", message)
-    if usable:
-        metadata[key] = value.decode("ascii")
 
 
 def timeout(headers: RequestHeaders) -> float | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from protobuf import DescMethod, Registry
 
+from windlass_server.gateway.body import too_large
 from windlass_server.gateway.http_rules import option
 
 
@@ -23,6 +24,12 @@ class MethodLimits:
     def body_bytes(self, default: int) -> int:
         """Largest body: the default, or more where the method takes larger messages."""
         return max(default, self.max_request_bytes or 0)
+
+    def check_size(self, request: bytes, default: int) -> None:
+        """Raise Refusal (413) for a serialized request that is larger than the method takes."""
+        limit = default if self.max_request_bytes is None else self.max_request_bytes
+        if len(request) > limit:
+            raise too_large(limit)
 
     def seconds(self, given: float | None, default: float | None) -> float | None:
         """The time that a call gets.

@@ -133,7 +133,9 @@ class StreamedCalls:
         last_id = headers.others.get("last_event_id", "")
         resumes = last_id and isinstance(_form(request), ServerSentEvents)
         resume_after = last_id if resumes else ""
-        return binding.request(request.values, request.query, body, resume_after=resume_after)
+        message = binding.request(request.values, request.query, body, resume_after=resume_after)
+        binding.limits.check_size(message, self._limits.max_message_bytes)
+        return message
 
     async def _messages(self, request: _Request, receive: Receive) -> AsyncGenerator[bytes]:
         """The messages of a client's stream."""

@@ -159,12 +159,20 @@ class Pipeline:
 
     async def _answers(self, call: Call, request: object) -> AsyncGenerator[bytes]:
         decision = guard.require_decision()
+        now = asyncio.get_running_loop().time()
+        deadline = None if call.timeout is None else now + call.timeout
         async with aclosing(call.method.handler(request, call)) as answers:
-            # Around each answer: the next one may be asked for by another task.
-            while (answer := await self._draining.unless_begun(_next_or_none(answers))) is not None:
+            while (answer := await self._next(answers, deadline)) is not None:
                 yield answer.SerializeToString()
                 guard.resume(decision)
                 current_request_id.set(call.request_id)
+
+    async def _next(
+        self, answers: AsyncGenerator[Message], deadline: float | None
+    ) -> Message | None:
+        """The next answer, None at the end; around each, as another task may ask for the next one."""
+        async with asyncio.timeout_at(deadline):
+            return await self._draining.unless_begun(_next_or_none(answers))
 
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]

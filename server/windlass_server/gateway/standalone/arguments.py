@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from windlass_server.gateway.app import DEFAULT_MAX_BODY_BYTES
+from windlass_server.gateway.forwarding import Forwarding
 from windlass_server.gateway.origins import is_origin
 from windlass_server.gateway.serving import Address
 
@@ -154,6 +155,15 @@ def upstream_name(text: str) -> str:
     if not text.startswith(_SCHEMES):
         address(text)
     return text
+
+
+def header_name(text: str) -> str:
+    """The name of a header that can become metadata."""
+    try:
+        Forwarding([text])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text.lower()
 
 
 def is_local(upstream: str) -> bool:

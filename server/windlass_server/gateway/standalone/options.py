@@ -14,6 +14,7 @@ from windlass_server.gateway.standalone.arguments import (
     add_timeout,
     add_tls,
     address,
+    header_name,
     is_local,
     origin,
     path,
@@ -67,6 +68,7 @@ class Options:
     cors_origins: tuple[str, ...]
     max_body_bytes: int
     timeout: float
+    forward_headers: tuple[str, ...]
     health_path: str | None
     http_server: ServerName
     grace: float
@@ -101,6 +103,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         cors_origins=tuple(given.cors_origins),
         max_body_bytes=given.max_body_bytes,
         timeout=given.timeout,
+        forward_headers=tuple(given.forward_header),
         health_path=given.health_path,
         http_server=given.http_server,
         grace=given.grace,
@@ -133,6 +136,15 @@ def _add_upstream(group: argparse._ArgumentGroup) -> None:
     )
     add_tls(group)
     add_timeout(group)
+    group.add_argument(
+        "--forward-header",
+        type=header_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a request header that becomes metadata, besides authorization, user-agent, "
+        "x-request-id, traceparent and tracestate; may be given more than once",
+    )
 
 
 def _add_http(group: argparse._ArgumentGroup) -> None:

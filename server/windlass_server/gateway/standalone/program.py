@@ -93,6 +93,7 @@ def _gateway(
             discovery=Discovery(about(services)) if options.docs else None,
             max_body_bytes=options.max_body_bytes,
             default_timeout=options.timeout,
+            forward_headers=options.forward_headers,
             # Of no account to a contract that does not have it.
             limits_extension="windlass.options.v1.limits",
         )
