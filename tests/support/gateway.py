@@ -86,6 +86,7 @@ class FakeDispatcher:
         stream_script: what a stream does in turn: bytes are sent, exceptions raised, events waited
             for.
         response_metadata: what it fills into each call.
+        trailing_metadata: what it fills into a stream's call at its end.
         calls: the calls and their requests.
         closed: set when a stream was closed, however it ended.
         streams: the streams that were handed out; kept, so that none is closed by being collected.
@@ -94,6 +95,7 @@ class FakeDispatcher:
     reply: bytes | Exception | None = None
     stream_script: list[bytes | Exception | asyncio.Event] = field(default_factory=list)
     response_metadata: dict[str, str] = field(default_factory=dict)
+    trailing_metadata: dict[str, str | bytes] = field(default_factory=dict)
     calls: list[tuple[OutgoingCall, bytes]] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     streams: list[AsyncIterator[bytes]] = field(default_factory=list)
@@ -108,7 +110,7 @@ class FakeDispatcher:
     def stream(self, call: OutgoingCall, request: bytes) -> AsyncIterator[bytes]:
         self.calls.append((call, request))
         call.response_metadata.update(self.response_metadata)
-        self.streams.append(self._play())
+        self.streams.append(self._play(call))
         return self.streams[-1]
 
     async def client_stream(self, call: OutgoingCall, requests: AsyncIterator[bytes]) -> bytes:
@@ -126,7 +128,7 @@ class FakeDispatcher:
             self.calls.append((call, request))
             yield request
 
-    async def _play(self) -> AsyncIterator[bytes]:
+    async def _play(self, call: OutgoingCall) -> AsyncIterator[bytes]:
         try:
             for step in self.stream_script:
                 if isinstance(step, asyncio.Event):
@@ -135,6 +137,7 @@ class FakeDispatcher:
                     raise step
                 else:
                     yield step
+            call.trailing_metadata.update(self.trailing_metadata)
         finally:
             self.closed.set()
 

@@ -17,6 +17,7 @@ class OutgoingCall:
         timeout: seconds until the caller gives up; None when it set no deadline.
         response_metadata: filled by the dispatcher with what the answer's headers shall carry; of a
             stream, before its first message.
+        trailing_metadata: filled by the dispatcher at the end of a stream.
     """
 
     method: str
@@ -24,6 +25,7 @@ class OutgoingCall:
     peer: str = ""
     timeout: float | None = None
     response_metadata: dict[str, str | bytes] = field(default_factory=dict)
+    trailing_metadata: dict[str, str | bytes] = field(default_factory=dict)
 
 
 class RpcFailure(Exception):

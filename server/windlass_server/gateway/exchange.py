@@ -110,6 +110,14 @@ class Exchange:
         headers = ours + self._metadata(ours)
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
+    def trailers(self) -> dict[str, str]:
+        """The metadata that came at the end of a stream, as a header's text each."""
+        return {
+            name: _header_value(value).decode("ascii")
+            for name, value in self.call.trailing_metadata.items()
+            if _sendable(name, value)
+        }
+
     async def start_file(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Send the head of an answer whose bytes follow in chunks."""
         self.started = True

@@ -180,6 +180,7 @@ class StreamedCalls:
             self._show,
             heartbeat_s=self._limits.heartbeat_s,
             stopping=self._stopping,
+            trailers=exchange.trailers,
         )
 
         async def start() -> None:

@@ -7,7 +7,8 @@ its real HTTP status; a later one is told in the stream, as an `error` event or 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,8 +38,8 @@ class Format(Protocol):
         """A sign of life that says nothing; empty where the form has none."""
         ...
 
-    def end(self) -> bytes:
-        """The end of a stream that did not fail."""
+    def end(self, trailers: Mapping[str, str]) -> bytes:
+        """The end of a stream that did not fail, with what the service says of it at last."""
         ...
 
     def failed(self, status: bytes) -> bytes:
@@ -67,9 +68,10 @@ class ServerSentEvents:
         """A comment."""
         return b": \n\n"
 
-    def end(self) -> bytes:
+    def end(self, trailers: Mapping[str, str]) -> bytes:
         """An `end` event: a client that sees it need not reconnect."""
-        return b"event: end\ndata: {}\n\n"
+        data = json.dumps({"trailers": dict(trailers)} if trailers else {}, separators=(",", ":"))
+        return f"event: end\ndata: {data}\n\n".encode()
 
     def failed(self, status: bytes) -> bytes:
         """An `error` event."""
@@ -93,7 +95,7 @@ class Lines:
         """Nothing: not every reader skips empty lines."""
         return b""
 
-    def end(self) -> bytes:
+    def end(self, trailers: Mapping[str, str]) -> bytes:
         """Nothing."""
         return b""
 
@@ -123,7 +125,7 @@ class Array:
         """Nothing."""
         return b""
 
-    def end(self) -> bytes:
+    def end(self, trailers: Mapping[str, str]) -> bytes:
         """The closing bracket."""
         return b"]\n"
 
@@ -175,6 +177,7 @@ class Pump:
         show: an error as the JSON of its `google.rpc.Status`.
         heartbeat_s: seconds without a message after which the client gets a sign of life.
         stopping: set when the server stops; open streams then end with UNAVAILABLE.
+        trailers: asked at the end for the metadata that came with it.
     """
 
     def __init__(
@@ -186,6 +189,7 @@ class Pump:
         *,
         heartbeat_s: float,
         stopping: asyncio.Event,
+        trailers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._messages = messages
         self._transcode = transcode
@@ -193,6 +197,7 @@ class Pump:
         self._show = show
         self._heartbeat_s = heartbeat_s
         self._stopping = stopping
+        self._trailers = trailers
 
     async def run(self, sink: Sink, *, body: bool = True) -> None:
         """Carry the stream to its end, or only its beginning when the answer has no body.
@@ -227,7 +232,7 @@ class Pump:
             if not body:
                 return
             if item is None:
-                await self._send(sink, self._format.end())
+                await self._send(sink, self._format.end(self._trailers()))
                 return
             await self._send(sink, self._format.item(item))
 

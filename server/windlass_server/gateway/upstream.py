@@ -82,9 +82,10 @@ class UpstreamDispatcher:
         rpc = start(request, timeout=call.timeout, metadata=to_send(call))
         try:
             with self._failures.of(call):
-                add_answered(call, await rpc.initial_metadata())
+                add_answered(call.response_metadata, await rpc.initial_metadata())
                 async for answer in rpc:
                     yield answer
+                add_answered(call.trailing_metadata, await rpc.trailing_metadata())
         finally:
             rpc.cancel()
 
@@ -106,9 +107,10 @@ class UpstreamDispatcher:
         rpc = start(timeout=call.timeout, metadata=to_send(call))
         async with _Feed(rpc, requests):
             with self._failures.of(call):
-                add_answered(call, await rpc.initial_metadata())
+                add_answered(call.response_metadata, await rpc.initial_metadata())
                 async for answer in rpc:
                     yield answer
+                add_answered(call.trailing_metadata, await rpc.trailing_metadata())
 
     def _is_connected(self) -> bool:
         return self._channel.get_state() is grpc.ChannelConnectivity.READY
@@ -122,8 +124,8 @@ class UpstreamDispatcher:
 
 
 async def _take_metadata(call: OutgoingCall, rpc: Any) -> None:
-    add_answered(call, await rpc.initial_metadata())
-    add_answered(call, await rpc.trailing_metadata())
+    add_answered(call.response_metadata, await rpc.initial_metadata())
+    add_answered(call.response_metadata, await rpc.trailing_metadata())
 
 
 class _Feed:

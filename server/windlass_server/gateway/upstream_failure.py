@@ -52,8 +52,8 @@ class UpstreamFailures:
         try:
             yield
         except aio.AioRpcError as error:
-            add_answered(call, error.initial_metadata() if unary else None)
-            add_answered(call, error.trailing_metadata())
+            add_answered(call.response_metadata, error.initial_metadata() if unary else None)
+            add_answered(call.response_metadata, error.trailing_metadata())
             status = _sent_status(error) or self._made(error)
             raise RpcFailure(status.code, status.message, status.SerializeToString()) from None
         if not self._reachable:

@@ -19,9 +19,10 @@ def to_send(call: OutgoingCall) -> tuple[tuple[str, str | bytes], ...]:
     return tuple(metadata.items())
 
 
-def add_answered(call: OutgoingCall, metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
+def add_answered(
+    answered: dict[str, str | bytes], metadata: Iterable[tuple[str, str | bytes]] | None
+) -> None:
     """Add what an upstream answered; a name that comes several times is one list, as in HTTP."""
-    answered = call.response_metadata
     for name, value in metadata or ():
         before = answered.get(name)
         if isinstance(before, str) and isinstance(value, str):

@@ -244,3 +244,12 @@ async def test_a_streams_answer_carries_the_dispatchers_metadata(client, dispatc
     dispatcher.response_metadata = {"x-request-id": "r-1"}
     answer = await client.request("GET", WATCH)
     assert answer.header("x-request-id") == "r-1"
+
+
+async def test_the_end_event_has_the_trailing_metadata(client, dispatcher, message):
+    dispatcher.stream_script = [message("1", "a")]
+    dispatcher.trailing_metadata = {"x-a": "1", "x-bin": b"\x00", "grpc-status": "0", "x-b": "\n"}
+    answer = await client.request("GET", "/v1/watch/t", headers={"accept": "text/event-stream"})
+    assert answer.body.endswith(b'event: end\ndata: {"trailers":{"x-a":"1","x-bin":"AA=="}}\n\n')
+    answer = await client.request("GET", "/v1/watch/t")
+    assert b"x-a" not in answer.body

@@ -131,17 +131,27 @@ async def test_initial_and_trailing_metadata_come_back(upstream, dispatcher):
     assert asked.response_metadata == {"x-a": "1, 2", "x-bin": b"\x00", "x-trailing": "3"}
 
 
-async def test_metadata_of_a_stream_is_known_with_its_first_message(upstream, dispatcher):
+@pytest.mark.parametrize("shape", ["stream", "bidi_stream"])
+async def test_metadata_of_a_stream_comes_with_its_first_message_and_at_its_end(
+    upstream, dispatcher, shape
+):
     async def answers(_request, context):
         await context.send_initial_metadata((("x-a", "1"),))
+        context.set_trailing_metadata((("x-trailing", "2"), ("x-bin", b"\x00")))
         yield b"1"
 
-    upstream.stream(METHOD, answers)
+    served(upstream, shape, None, answers)
     asked = call()
-    stream = dispatcher.stream(asked, b"")
+    stream = (
+        dispatcher.stream(asked, b"")
+        if shape == "stream"
+        else dispatcher.bidi_stream(asked, requests_of())
+    )
     await anext(stream)
+    assert (asked.response_metadata, asked.trailing_metadata) == ({"x-a": "1"}, {})
+    assert await anext(stream, None) is None
     assert asked.response_metadata == {"x-a": "1"}
-    await stream.aclose()
+    assert asked.trailing_metadata == {"x-trailing": "2", "x-bin": b"\x00"}
 
 
 async def test_the_deadline_reaches_the_upstream(upstream, dispatcher):
@@ -228,12 +238,14 @@ async def test_a_cancelled_call_is_cancelled_upstream(upstream, dispatcher, shap
 
 @pytest.mark.parametrize("shape", ["stream", "bidi_stream"])
 async def test_a_stream_that_is_closed_is_cancelled_upstream(upstream, dispatcher, shape):
-    _, stream, cancelled = hanging()
+    cancelled = asyncio.Event()
 
-    async def one_then_hangs(request, context):
-        yield b"1"
-        async for each in stream(request, context):
-            yield each
+    async def one_then_hangs(_request, _context):
+        try:
+            yield b"1"
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
 
     served(upstream, shape, None, one_then_hangs)
     waiting = requests_of(b"", asyncio.Event())
