@@ -69,7 +69,7 @@ _AGENT = """
 data_dir = sys.argv[sys.argv.index("--data-dir") + 1]
 os.makedirs(data_dir, exist_ok=True)
 with open(os.path.join(data_dir, "node.json"), "w") as file:
-    file.write("{}")
+    file.write('{"node_id": "node-1"}')
 tell("joined")
 while True:
     signal.pause()

@@ -5,6 +5,8 @@ death when the thread ends that started them: with one thread that is the superv
 """
 
 import asyncio
+import http
+import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -12,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from windlass_client.cli.launch import python_module
 from windlass_client.cli.supervise import Backoff, Child, Launch, Refused, unless
@@ -202,9 +205,34 @@ class Cluster:
 
     async def _agent_launch(self) -> Launch:
         env = {k: v for k, v in self._environ.items() if k != "WINDLASS_DATABASE_URL"}
-        if not self.plan.node_file.exists():
+        if await self._must_join():
             env["WINDLASS_JOIN_TOKEN"] = await self._join_token()
         return Launch(self.plan.agent_argv(), env)
+
+    async def _must_join(self) -> bool:
+        """Whether the agent has no identity, or that of a node which the server's database lacks.
+
+        That is so when the same directory is used with another database, such as PostgreSQL after
+        SQLite. Raises Unavailable when the server does not say.
+        """
+        try:
+            node_id = str(json.loads(self.plan.node_file.read_bytes())["node_id"])
+            token = self.settings().token or ""
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError, KeyError, TypeError):
+            return False  # the agent itself says what is wrong with it
+        except Unavailable:
+            return False  # without the administrator's token we cannot ask, nor let it join
+        path = f"/v1/resources/nodes/{quote(node_id, safe='')}"
+        status = await _status(self.plan.http.near, path, token)
+        if status is None:
+            raise Unavailable("the server does not answer", reason="NO_SERVER")
+        if status != http.HTTPStatus.NOT_FOUND:
+            return False
+        self._say(f"this database does not know {node_id}; the agent joins anew")
+        self.plan.node_file.unlink(missing_ok=True)
+        return True
 
     async def _join_token(self) -> str:
         """A join token, asked for by a process of its own: see the module's docstring."""
@@ -243,18 +271,24 @@ async def _for_ever() -> bool:
 
 
 async def _answers(endpoint: Endpoint) -> bool:
-    """Whether the server says that it is healthy; straight to it, past any proxy."""
-    request = f"GET /healthz HTTP/1.1\r\nHost: {endpoint}\r\nConnection: close\r\n\r\n"
+    """Whether the server says that it is healthy."""
+    return await _status(endpoint, "/healthz") == http.HTTPStatus.OK
+
+
+async def _status(endpoint: Endpoint, path: str, token: str = "") -> int | None:
+    """The status of the answer to a GET, straight to the server, past any proxy; None without one."""
+    credential = f"Authorization: Bearer {token}\r\n" if token else ""
+    request = f"GET {path} HTTP/1.1\r\nHost: {endpoint}\r\n{credential}Connection: close\r\n\r\n"
     try:
         async with asyncio.timeout(_ANSWER_LIMIT):
             reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
             try:
                 writer.write(request.encode())
-                return (await reader.readline()).split()[1:2] == [b"200"]
+                return int((await reader.readline()).split()[1])
             finally:
                 writer.close()
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 __all__ = ["Cluster", "Endpoint", "Plan", "Refused"]

@@ -155,6 +155,17 @@ async def test_a_server_that_refuses_its_configuration_ends_it_with_2(up: Up):
     assert up.processes() == []
 
 
+async def test_the_same_directory_works_with_another_database(up: Up, engines: Engines):
+    await up.start()
+    job = await up.submit("echo", "on sqlite")
+    assert await up.succeeds(job.job_id) == "on sqlite\n"
+    assert await up.up.kill(signal.SIGTERM) == 0
+
+    await up.start(WINDLASS_DATABASE_URL=engines.by_name("postgresql").new(migrated=False))
+    job = await up.submit("echo", "on postgresql")
+    assert await up.succeeds(job.job_id) == "on postgresql\n"
+
+
 async def test_on_postgresql_a_first_job_works(up: Up, engines: Engines):
     url = engines.by_name("postgresql").new(migrated=False)
     await up.start(WINDLASS_DATABASE_URL=url)
