@@ -13,8 +13,9 @@ _CHOICES: dict[int, list[Any]] = {
     FieldDescriptor.CPPTYPE_UINT32: [0, 1, 2**32 - 1],
     FieldDescriptor.CPPTYPE_UINT64: [0, 1, 2**53 + 1, 2**64 - 1],
     FieldDescriptor.CPPTYPE_DOUBLE: [0.0, -1.5, 0.1, 1e300, 5e-324, float("inf"), float("nan")],
-    # Only values that a double shows in the same digits: the native printer gives all 17 of others.
-    FieldDescriptor.CPPTYPE_FLOAT: [0.0, -1.5, 0.5, 16777216.0, float("-inf"), float("nan")],
+    FieldDescriptor.CPPTYPE_FLOAT: [
+        *(0.0, -1.5, 0.1, 1 / 3, 16777217, 3.4e38, 1e-45, float("-inf"), float("nan")),
+    ],
     FieldDescriptor.CPPTYPE_BOOL: [False, True],
 }
 

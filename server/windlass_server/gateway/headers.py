@@ -29,6 +29,8 @@ _READ = {
 _FORWARDING = Forwarding()
 _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+# Some thirty years; gRPC's own clocks overflow when they are set to its longest timeouts.
+_LONGEST_S = 1e9
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -83,7 +85,7 @@ def timeout(headers: RequestHeaders) -> float | None:
     for name, seconds in given:
         if seconds <= 0:
             raise bad_field("INVALID_TIMEOUT", name, "must be a positive time")
-    return min((seconds for _, seconds in given), default=None)
+    return min((min(seconds, _LONGEST_S) for _, seconds in given), default=None)
 
 
 def check_content_type(text: str) -> None:

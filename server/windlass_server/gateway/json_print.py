@@ -10,6 +10,8 @@ from typing import Any
 
 from protobuf import Message, Registry, message_to_json_value
 
+from windlass_server.gateway.float_digits import has_floats, shorten
+
 
 @dataclass(frozen=True, slots=True)
 class JsonStyle:
@@ -30,6 +32,8 @@ DEFAULT_STYLE = JsonStyle()
 
 def print_message(message: Message, registry: Registry, style: JsonStyle = DEFAULT_STYLE) -> str:
     """The message on one line; raises ValueError when a part of it has no JSON."""
+    if has_floats(message.desc()):
+        return _dump(_value(message, registry, style))
     return message.to_json(
         registry=registry,
         always_emit_implicit=style.defaults,
@@ -45,17 +49,25 @@ def print_field(
     Raises:
         ValueError: a part of it has no JSON.
     """
-    value = _members(message, registry, style).get(name)
+    value = _member(_value(message, registry, style), name)
     if value is None and not style.defaults:  # a value alone is printed also when it is the default
-        value = _members(message, registry, JsonStyle(style.proto_names)).get(name)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        value = _member(_value(message, registry, JsonStyle(style.proto_names)), name)
+    return _dump(value)
 
 
-def _members(message: Message, registry: Registry, style: JsonStyle) -> dict[str, Any]:
-    members = message_to_json_value(
+def _value(message: Message, registry: Registry, style: JsonStyle) -> Any:
+    value = message_to_json_value(
         message,
         registry=registry,
         always_emit_implicit=style.defaults,
         use_proto_field_name=style.proto_names,
     )
-    return members if isinstance(members, dict) else {}
+    return shorten(message.desc(), value) if has_floats(message.desc()) else value
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

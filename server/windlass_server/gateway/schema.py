@@ -118,7 +118,7 @@ class Schema:
         """The message's fields, each by its proto name and by its JSON name."""
         names = self._fields.get(message.type_name)
         if names is None:
-            infos = [_info(field) for field in message.fields]
+            infos = [field_info(field) for field in message.fields]
             names = {info.field.json_name: info for info in infos}
             names.update({info.field.name: info for info in infos})
             self._fields[message.type_name] = names
@@ -153,7 +153,8 @@ def integers(scalar: ScalarType) -> range:
     return range(-(2 ** (bits - 1)), 2 ** (bits - 1))
 
 
-def _info(field: DescField) -> FieldInfo:
+def field_info(field: DescField) -> FieldInfo:
+    """What is looked up of a field."""
     match field.value:
         case DescFieldValueList(element=element):
             return FieldInfo(field, Shape.LIST, element, None)
