@@ -63,9 +63,11 @@ async def validate(config: Path) -> list[str]:
 async def _read(process: asyncio.subprocess.Process, said: list[str], ready: asyncio.Event) -> None:
     assert process.stderr is not None
     async for line in process.stderr:
-        said.append(line.decode(errors="replace").rstrip())
-        if _READY in said[-1]:
+        text = line.decode(errors="replace").rstrip()
+        if _READY in text:
             ready.set()
+        if "][info]" not in text:  # among it hundreds of lines about what is built in
+            said.append(text)
     await process.wait()
     ready.set()
 

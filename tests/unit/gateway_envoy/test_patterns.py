@@ -114,6 +114,14 @@ def test_an_escape_is_seen_in_names_alone(query, expected):
     assert matches(patterns.ESCAPED_NAME, f"/a?{query}") is expected
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [("=1", True), ("a=1&=2", True), ("=", True), ("a==", False), ("a=&b", False), ("", False)],
+)
+def test_a_parameter_without_a_name_is_seen(query, expected):
+    assert matches(patterns.NO_NAME, f"/a?{query}") is expected
+
+
 def decodes(text):
     try:
         decode(text)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from protobuf import DescMessage, DescMethod, Registry
+from protobuf import DescMessage, Registry
 
 from windlass_server.gateway.envoy import patterns
 from windlass_server.gateway.http_rules import HttpRule, read_rules
@@ -22,12 +22,14 @@ class Bound:
 
     Attributes:
         takes_raw_bytes: whether its body is not JSON but the bytes of an HttpBody.
+        gives_raw_bytes: whether its answer is that.
     """
 
     rule: HttpRule
     template: Template
     limits: MethodLimits = field(default_factory=MethodLimits)
     takes_raw_bytes: bool = False
+    gives_raw_bytes: bool = False
 
     @property
     def order(self) -> tuple[tuple[int, str], ...]:
@@ -60,15 +62,18 @@ class Bound:
         return self.rule.rpc.partition("/")[0]
 
     @property
-    def has_stream(self) -> bool:
-        """Whether the request or the answer is a stream."""
-        return self.rule.method is not None and self.rule.method.method_kind != "unary"
+    def takes_stream(self) -> bool:
+        """Whether the request is a stream."""
+        return self._kind in ("client_streaming", "bidi_streaming")
 
     @property
-    def streams_answers(self) -> bool:
+    def gives_stream(self) -> bool:
         """Whether the answer is a stream."""
-        kinds = ("server_streaming", "bidi_streaming")
-        return self.rule.method is not None and self.rule.method.method_kind in kinds
+        return self._kind in ("server_streaming", "bidi_streaming")
+
+    @property
+    def _kind(self) -> str:
+        return self.rule.method.method_kind if self.rule.method else ""
 
 
 def read_bindings(
@@ -83,17 +88,22 @@ def read_bindings(
     def bound(rule: HttpRule) -> Bound:
         if rule.method is None:
             return Bound(rule, parse(rule.path))
-        limits = read_limits(registry, rule.method, limits_extension)
-        return Bound(rule, parse(rule.path), limits, _takes_raw_bytes(schema, rule, rule.method))
+        method = rule.method
+        return Bound(
+            rule,
+            parse(rule.path),
+            read_limits(registry, method, limits_extension),
+            takes_raw_bytes=_is_raw(schema, method.input, rule.body) if rule.body else False,
+            gives_raw_bytes=_is_raw(schema, method.output, rule.response_body or WHOLE),
+        )
 
     rules = read_rules(registry, services, planned_extension)
     return sorted(map(bound, rules), key=lambda one: one.order)
 
 
-def _takes_raw_bytes(schema: Schema, rule: HttpRule, method: DescMethod) -> bool:
-    if not rule.body:
-        return False
-    value = method.input if rule.body == WHOLE else schema.fields(method.input)[rule.body].value
+def _is_raw(schema: Schema, message: DescMessage, field: str) -> bool:
+    """Whether the message, or the field that holds the body, is an HttpBody."""
+    value = message if field == WHOLE else schema.fields(message)[field].value
     return isinstance(value, DescMessage) and value.type_name == _HTTP_BODY
 
 

@@ -76,7 +76,7 @@ def bootstrap(descriptor_set: bytes, services: Sequence[str], front: Front) -> C
         descriptors=prepare(descriptor_set, services),
         descriptor_path=front.descriptor_path,
         services=sorted({one.service for one in bindings if one.rule.method}),
-        streams=any(one.streams_answers for one in bindings),
+        streams=any(one.gives_stream for one in bindings),
         body_limits=sorted(limits),
         style=front.json_style,
     )

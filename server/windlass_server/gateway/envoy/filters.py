@@ -80,6 +80,7 @@ def http_filters(transcoding: Transcoding) -> list[Config]:
         _off(_LINES, header_filters.lines()),
         _off(_COMPRESSOR, _compressor()),
         _off(_DECOMPRESSOR, _decompressor()),
+        *(_off(_limit_name(limit), _size_limit(limit)) for limit in transcoding.body_limits),
         *(
             _off(_transcoder_name(form, limit), _transcoder(transcoding, form, limit))
             for form in forms
@@ -94,11 +95,20 @@ def http_filters(transcoding: Transcoding) -> list[Config]:
     ]
 
 
-def switched_on(form: Form, limit: int, *, streaming: bool) -> Config:
-    """The part of a route that switches on what its call needs: form, body limit, stream or not."""
+def switched_on(form: Form, limit: int, *, takes_stream: bool, gives_stream: bool) -> Config:
+    """The part of a route that switches on what its call needs.
+
+    Args:
+        form: of the answer, if it is a stream of messages.
+        limit: largest request body, or if that is a stream, largest message.
+        takes_stream: whether the request is a stream, which may be of any length.
+        gives_stream: whether the answer is a stream of messages.
+    """
     transcoder = _transcoder_name(form, limit)
     names = [_ANSWERS, _COMPRESSOR, _DECOMPRESSOR, transcoder, _TIMEOUT, _METADATA]
-    if streaming:
+    if not takes_stream:
+        names.append(_limit_name(limit))
+    if gives_stream:
         names += [_STREAM, *form.filters]
     on = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
     return {"typed_per_filter_config": dict.fromkeys(names, on)}
@@ -110,6 +120,15 @@ def _off(name: str, config: Config) -> Config:
 
 def _typed(name: str, **fields: Any) -> Config:
     return {"@type": f"{_EXTENSIONS}.{name}", **fields}
+
+
+def _limit_name(limit: int) -> str:
+    return f"windlass.limit.{limit}"
+
+
+def _size_limit(limit: int) -> Config:
+    """The limit of the whole body; the transcoder's own is only of what it has not read yet."""
+    return _typed("filters.http.body_size_limit.v3.BodySizeLimit", max_request_bytes=limit)
 
 
 def _transcoder_name(form: Form, limit: int) -> str:
@@ -135,7 +154,6 @@ def _transcoder(transcoding: Transcoding, form: Form, limit: int) -> Config:
         print_options=printing,
         convert_grpc_status=True,
         case_insensitive_enum_parsing=True,
-        match_unregistered_custom_verb=True,
         query_param_unescape_plus=True,
         url_unescape_spec="ALL_CHARACTERS_EXCEPT_SLASH",
         request_validation_options={
@@ -160,7 +178,11 @@ def _compressor() -> Config:
 
 
 def _decompressor() -> Config:
-    library = _typed("compression.gzip.decompressor.v3.Gzip", window_bits=15)
+    # By default Envoy gives up on what inflates to more than 100 times its size, and then forgets
+    # the request; how large it may get, the transcoder decides. Deflate's own limit is 1,032.
+    library = _typed(
+        "compression.gzip.decompressor.v3.Gzip", window_bits=15, max_inflate_ratio=1032
+    )
     never = {"default_value": False, "runtime_key": "windlass.inflate_answers"}
     return _typed(
         "filters.http.decompressor.v3.Decompressor",

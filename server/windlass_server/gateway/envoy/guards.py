@@ -62,6 +62,8 @@ def request_guards(answers: Answers) -> Iterator[Config]:
     malformed = bad_request("MALFORMED_QUERY", f"the query {_NOT_UTF8}")
     well_formed = regex(":path", patterns.WELL_FORMED_QUERY, invert=True)
     yield _guard("malformed query", answers, malformed, well_formed)
+    nameless = bad_field("UNKNOWN_PARAMETER", "", "there is no such parameter")
+    yield _guard("no name", answers, nameless, regex(":path", patterns.NO_NAME))
     hidden = bad_request("UNKNOWN_PARAMETER", "write the names of query parameters without escapes")
     yield _guard("escaped name", answers, hidden, regex(":path", patterns.ESCAPED_NAME))
     for name, form, zero in _DEADLINES:

@@ -24,12 +24,16 @@ _EXPRESSIONS = {
     "name": "envoy.formatter.cel",
     "typed_config": {
         "@type": f"{_EXTENSIONS}.formatter.cel.v3.Cel",
-        "cel_config": {"enable_string_conversion": True, "enable_string_concat": True},
+        "cel_config": dict.fromkeys(
+            ("enable_string_conversion", "enable_string_concat", "enable_string_functions"), True
+        ),
     },
 }
 _IS_UNAUTHENTICATED = "response.headers[':status'] == '401'"
 _IS_OK = "response.headers[':status'] == '200'"
-_X_TIMEOUT = "request.headers['x-request-timeout']"
+_GRPC_TIMEOUT = "request.headers['grpc-timeout']"
+# Seconds of gRPC's units; what is none of them is nanoseconds.
+_UNITS = {"H": "3600.0", "M": "60.0", "S": "1.0", "m": "0.001", "u": "0.000001"}
 
 
 def answers() -> Config:
@@ -40,7 +44,9 @@ def answers() -> Config:
 
 def stream() -> Config:
     """Keep caches and proxies from holding back what is streamed."""
-    return _filter(response=_settings({"cache-control": "no-store", "x-accel-buffering": "no"}))
+    held = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    when_ok = {name: f"%CEL({_IS_OK} ? '{value}' : '')%" for name, value in held.items()}
+    return _filter(response=_settings(when_ok))
 
 
 def lines() -> Config:
@@ -52,20 +58,33 @@ def lines() -> Config:
 def timeout() -> Config:
     """Make gRPC's deadline of `x-request-timeout`, which has seconds, perhaps with a fraction.
 
-    gRPC has at most eight digits before the unit. The routes have refused what is no number.
+    The shorter of the two counts. gRPC has at most eight digits before the unit. The routes have
+    refused what is no number.
     """
-    seconds = f"double({_X_TIMEOUT})"
+    seconds = "double(request.headers['x-request-timeout'])"
+    units = "".join(
+        f"{_GRPC_TIMEOUT}.endsWith('{unit}') ? {scale} : " for unit, scale in _UNITS.items()
+    )
+    number = f"double({_GRPC_TIMEOUT}.substring(0, size({_GRPC_TIMEOUT}) - 1))"
+    of_grpc = f"{number} * ({units}0.000000001)"
     micros = f"string(int({seconds} * 1000000.0)) + 'u'"
     whole = f"string(int({seconds} < 99999999.0 ? {seconds} : 99999999.0)) + 'S'"
-    given = f"'x-request-timeout' in request.headers ? ({seconds} < 99.0 ? {micros} : {whole})"
-    kept = "'grpc-timeout' in request.headers ? request.headers['grpc-timeout'] : ''"
-    return _filter(request=_settings({"grpc-timeout": f"%CEL({given} : ({kept}))%"}))
+    ours = f"({seconds} < 99.0 ? {micros} : {whole})"
+    both = f"({of_grpc} < {seconds} ? {_GRPC_TIMEOUT} : {ours})"
+    only_ours = f"('grpc-timeout' in request.headers ? {both} : {ours})"
+    theirs = f"('grpc-timeout' in request.headers ? {_GRPC_TIMEOUT} : '')"
+    chosen = f"'x-request-timeout' in request.headers ? {only_ours} : {theirs}"
+    return _filter(request=_settings({"grpc-timeout": f"%CEL({chosen})%"}))
 
 
 def metadata() -> Config:
-    """Let only headers of the allow-list become metadata: nobody forges those of the transport."""
+    """Let only headers of the allow-list become metadata: nobody forges those of the transport.
+
+    The user agent comes under two names: `windlass gateway` can send it only under the second.
+    """
     others = {"key_matcher": {"safe_regex": {"regex": none_of(_KEPT)}}}
-    return _filter(request=[{"remove_on_match": others}])
+    agent = _settings({"x-forwarded-user-agent": "%REQ(user-agent)%"})
+    return _filter(request=[{"remove_on_match": others}, *agent])
 
 
 def _filter(*, request: Iterable[Config] = (), response: Iterable[Config] = ()) -> Config:

@@ -31,6 +31,8 @@ WELL_FORMED_QUERY = rf"[^?]*(?:\?(?:{_CHARACTER})*)?"
 EMPTY_SEGMENT = r"[^?]*//[^?]*(?:\?.*)?|[^?]*/(?:\?.*)?"
 # At least one query parameter.
 ANY_PARAMETER = r"[^?]*\?.*[^&].*"
+# A query parameter without a name.
+NO_NAME = r"[^?]*\?(?:.*&)?=.*"
 # A query parameter whose name hides behind an escape.
 ESCAPED_NAME = r"[^?]*\?(?:.*&)?[^=&]*%.*"
 

@@ -79,7 +79,9 @@ class Routes:
     def _deadline(self, bound: Bound) -> Config:
         """The caller's `grpc-timeout`, within the method's cap; else the cap or the default."""
         cap = bound.limits.max_seconds
-        default = bound.limits.seconds(None, None if bound.has_stream else self._default_timeout)
+        default = bound.limits.seconds(
+            None, None if bound.takes_stream or bound.gives_stream else self._default_timeout
+        )
         deadline = {"grpc_timeout_header_max": _seconds(cap or 0)}
         return (
             deadline if default is None else {**deadline, "max_stream_duration": _seconds(default)}
@@ -96,7 +98,12 @@ class Routes:
         missing = self._answers.direct(guards.missing())
         limit = bound.limits.body_bytes(self._max_body_bytes)
         for conditions, form in _forms(bound):
-            switches = filters.switched_on(form, limit, streaming=bound.streams_answers)
+            switches = filters.switched_on(
+                form,
+                limit,
+                takes_stream=bound.takes_stream,
+                gives_stream=bound.gives_stream and not bound.gives_raw_bytes,
+            )
             route = {"name": bound.rule.rpc, "match": {"headers": conditions}}
             yield _at(bound, {**route, **missing, **switches})
 
@@ -135,7 +142,7 @@ def _at(bound: Bound, route: Config) -> Config:
 
 def _forms(bound: Bound) -> Iterator[tuple[list[Config], filters.Form]]:
     """What `Accept` says, and the form that it asks for: the one that is named first."""
-    if bound.streams_answers:
+    if bound.gives_stream and not bound.gives_raw_bytes:
         for form in (filters.EVENTS, filters.LINES, filters.ARRAY):
             yield [guards.regex("accept", rf"\s*(?i:{literal(form.media_type)}).*")], form
         for form in (filters.EVENTS, filters.LINES):
