@@ -143,8 +143,10 @@ def test_a_stream_of_requests_is_an_array_or_lines(paths):
 def test_files_are_of_any_type(paths):
     stored = paths["/v1/items/{item_id}/picture"]["put"]["requestBody"]["content"]
     assert list(stored) == ["*/*", "multipart/form-data"]
-    sent = paths["/v1/items/{item_id}/picture"]["get"]["responses"]["200"]["content"]
-    assert sent == {"*/*": {"schema": {}}}
+    sent = paths["/v1/items/{item_id}/picture"]["get"]
+    assert list(sent["responses"])[:4] == ["200", "206", "304", "416"]
+    assert sent["responses"]["206"]["content"] == {"*/*": {"schema": {}}}
+    assert [each["name"] for each in sent["parameters"]] == ["item_id", "Range", "If-None-Match"]
 
 
 def test_errors_are_statuses_with_the_details_that_are_known(catalog):

@@ -24,6 +24,8 @@ PATHS = [
     # a made name never takes that of a variable
     ("/v1/{a=x/*}/{x_id}", "/v1/x/{segment_3}/{x_id}",
      [("segment_3", "a", "x/*", False), ("x_id", "x_id", "", False)]),
+    # a variable may be all literal
+    ("/v1/{name=operations}", "/v1/operations", []),
     ("/v1/a%20b/{id}", "/v1/a%20b/{id}", [("id", "id", "", False)]),
 ]  # fmt: skip
 
@@ -33,3 +35,4 @@ def test_a_template_is_written_as_openapi_has_it(template, path, placeholders):
     made = openapi_path(parse(template))
     assert made.text == path
     assert [(p.name, p.field, p.pattern, p.rest) for p in made.parameters] == placeholders
+    assert made.fields == {variable.field for variable in parse(template).variables}

@@ -10,7 +10,12 @@ from windlass_server.gateway.http_rules import HttpRule
 from windlass_server.gateway.openapi.comments import Comments, split
 from windlass_server.gateway.openapi.constraints import Constrained
 from windlass_server.gateway.openapi.options import Options
-from windlass_server.gateway.openapi.parameters import LAST_EVENT_ID, Parameters
+from windlass_server.gateway.openapi.parameters import (
+    IF_NONE_MATCH,
+    LAST_EVENT_ID,
+    RANGE,
+    Parameters,
+)
 from windlass_server.gateway.openapi.paths import OpenApiPath
 from windlass_server.gateway.openapi.responses import Responses
 from windlass_server.gateway.openapi.schemas import Schemas, Side
@@ -29,11 +34,6 @@ class BoundMethod:
     rule: HttpRule
     method: DescMethod
     path: OpenApiPath
-
-    @property
-    def path_fields(self) -> frozenset[str]:
-        """Dotted paths of the fields that the path binds."""
-        return frozenset(each.field for each in self.path.parameters if each.field)
 
     @property
     def streams_in(self) -> bool:
@@ -95,7 +95,7 @@ class Operations:
         if body is not None:
             made["requestBody"] = body
         made["responses"] = {
-            "200": self._success(bound),
+            **self._success(bound),
             **self._responses.errors(_statuses(bound, public=public, has_body=body is not None)),
         }
         if self._secured and public:
@@ -114,8 +114,10 @@ class Operations:
         request = bound.method.input
         made = [self._parameters.of_path(request, each) for each in bound.path.parameters]
         if bound.rule.body != WHOLE:
-            taken = bound.path_fields | ({bound.rule.body} if bound.rule.body else set())
+            taken = bound.path.fields | ({bound.rule.body} if bound.rule.body else set())
             made += self._parameters.of_query(request, taken)
+        if self._answers_file(bound):
+            return [*made, RANGE, IF_NONE_MATCH] if bound.rule.http_method == "GET" else made
         if bound.streams_out and "cursor" in self._schema.fields(request):
             made.append(LAST_EVENT_ID)
         return made
@@ -141,32 +143,37 @@ class Operations:
     def _whole_body(self, bound: BoundMethod) -> Json:
         """A body that is the whole request but for what the path binds."""
         request = bound.method.input
-        top = frozenset(name for name in bound.path_fields if "." not in name)
+        top = frozenset(name for name in bound.path.fields if "." not in name)
         schema = self._schemas.object(request, Side.INPUT, without=top)
         required = bool(schema.get("required"))
         if not top:
             schema = self._schemas.message(request, Side.INPUT)
         return {"required": required} | _json_body(bound, schema)
 
-    def _success(self, bound: BoundMethod) -> Json:
+    def _success(self, bound: BoundMethod) -> dict[str, Json]:
+        """The answers that are no errors, by their statuses."""
         response = bound.method.output
+        if self._answers_file(bound):
+            return self._responses.file(in_parts=bound.rule.http_method == "GET")
         comment = self._comments.of(response)
         description = split(comment).summary or " ".join(comment.split()) or "The answer."
         if response.type_name == EMPTY:
             description = "An empty object"
-        if not bound.rule.response_body:
-            if _is_file(response):
-                return self._responses.file(description)
-            schema = self._schemas.message(response, Side.OUTPUT)
-        else:
+        if bound.rule.response_body:
             info = self._schema.fields(response)[bound.rule.response_body]
             description = self._comments.of(info.field) or description
-            if _is_file(info.value):
-                return self._responses.file(description)
             schema = self._schemas.field(info, Side.OUTPUT).schema
+        else:
+            schema = self._schemas.message(response, Side.OUTPUT)
         if bound.streams_out:
-            return self._responses.stream(description, schema)
-        return self._responses.unary(description, schema)
+            return {"200": self._responses.stream(description, schema)}
+        return {"200": self._responses.unary(description, schema)}
+
+    def _answers_file(self, bound: BoundMethod) -> bool:
+        response = bound.method.output
+        if not bound.rule.response_body:
+            return _is_file(response)
+        return _is_file(self._schema.fields(response)[bound.rule.response_body].value)
 
 
 def input_roots(bound: BoundMethod, schema: Schema) -> Sequence[DescMessage]:
@@ -177,7 +184,7 @@ def input_roots(bound: BoundMethod, schema: Schema) -> Sequence[DescMessage]:
     if bound.rule.body == WHOLE:
         infos = [schema.fields(request)[field.name] for field in request.fields]
         below = [info.object for info in infos if info.object is not None]
-        return below if bound.path_fields else [request, *below]
+        return below if bound.path.fields else [request, *below]
     info = schema.fields(request)[bound.rule.body]
     return [info.object] if info.object is not None else ()
 
@@ -220,6 +227,7 @@ def _file_body() -> Json:
     """A body that is a file: as it is, or as a form sends it."""
     form = {
         "type": "object",
+        "description": "One file, under any name; fields before it count as query parameters.",
         "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
         "required": ["file"],
     }

@@ -22,6 +22,19 @@ LAST_EVENT_ID: Json = {
     "schema": {"type": "string"},
 }
 
+RANGE: Json = {
+    "name": "Range",
+    "in": "header",
+    "description": "A part of the file, such as `bytes=1024-`; served where its size is known.",
+    "schema": {"type": "string"},
+}
+IF_NONE_MATCH: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "`ETag`s of files that the caller has.",
+    "schema": {"type": "string"},
+}
+
 
 class Parameters:
     """Makes the parameter objects of operations."""

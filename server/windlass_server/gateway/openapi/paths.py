@@ -30,10 +30,17 @@ class PathParameter:
 
 @dataclass(frozen=True, slots=True)
 class OpenApiPath:
-    """A path template in OpenAPI's form, and its placeholders in their order."""
+    """A path template in OpenAPI's form.
+
+    Attributes:
+        text: the path.
+        parameters: its placeholders, in their order.
+        fields: dotted paths of all fields that it binds; one may have no placeholder (`{name=all}`).
+    """
 
     text: str
     parameters: tuple[PathParameter, ...]
+    fields: frozenset[str]
 
 
 def openapi_path(template: Template) -> OpenApiPath:
@@ -48,14 +55,17 @@ def openapi_path(template: Template) -> OpenApiPath:
         parameters.append(parameter)
         parts.append(f"{{{parameter.name}}}")
     verb = f":{quote(template.verb, safe='')}" if template.verb else ""
-    return OpenApiPath("/" + "/".join(parts) + verb, tuple(parameters))
+    fields = frozenset(each.field for each in template.variables)
+    return OpenApiPath("/" + "/".join(parts) + verb, tuple(parameters), fields)
 
 
 def renamed(path: OpenApiPath, text: str) -> OpenApiPath:
     """The path under the text of another one of the same shape, whose placeholders have other names."""
     names = [part.partition("}")[0] for part in text.split("{")[1:]]
     parameters = zip(path.parameters, names, strict=True)
-    return OpenApiPath(text, tuple(replace(each, name=name) for each, name in parameters))
+    return replace(
+        path, text=text, parameters=tuple(replace(each, name=name) for each, name in parameters)
+    )
 
 
 def _parameter(template: Template, index: int, taken: set[str]) -> PathParameter:

@@ -126,6 +126,13 @@ _ERRORS = {
         "Retry-After",
     ),
 }
+_NO_SUCH_RANGE = _Error(
+    "",
+    "The file has no such part.",
+    11,
+    "RANGE_NOT_SATISFIABLE",
+    "the file has 1024 bytes",
+)
 
 
 class Responses:
@@ -210,9 +217,19 @@ class Responses:
         """The answer of a call with one message."""
         return self._ok(description, {"application/json": {"schema": schema}})
 
-    def file(self, description: str) -> Json:
-        """The answer of a call whose message is a file (`google.api.HttpBody`)."""
-        return self._ok(description, {"*/*": {"schema": {}}})
+    def file(self, *, in_parts: bool) -> dict[str, Json]:
+        """The answers of a call whose message is a file (`google.api.HttpBody`).
+
+        Args:
+            in_parts: whether a caller may ask for a part, and say that it has the file.
+        """
+        content: Json = {"*/*": {"schema": {}}}
+        made = {"200": self._ok("The file.", content)}
+        if in_parts:
+            made["206"] = self._ok("The part of the file that `Range` asked for.", content)
+            made["304"] = {"description": "The caller has the file already."}
+            made["416"] = self._error(_NO_SUCH_RANGE)
+        return made
 
     def stream(self, description: str, item: Json) -> Json:
         """The answer of a call with a stream of messages, in each of its forms."""
