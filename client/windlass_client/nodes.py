@@ -1,6 +1,7 @@
 """The machines, and the tokens with which they join."""
 
 from datetime import timedelta
+from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -15,14 +16,30 @@ from windlass_client.calls import (
     operation,
     unary,
 )
+from windlass_client.errors import InvalidArgument
 from windlass_client.quantities import parse_duration
 
 Node = node_pb2.Node
+DrainMode = node_pb2.Maintenance.DrainMode
 
 _Stub = resources_service_pb2_grpc.ResourcesServiceStub
 LIST = unary(_Stub, lambda stub: stub.ListNodes, idempotent=True)
 GET = unary(_Stub, lambda stub: stub.GetNode, idempotent=True)
+# Orders mean the same when they are repeated.
+CORDON = unary(_Stub, lambda stub: stub.CordonNode, idempotent=True)
+UNCORDON = unary(_Stub, lambda stub: stub.UncordonNode, idempotent=True)
+DRAIN = unary(_Stub, lambda stub: stub.DrainNode, idempotent=False)
 CREATE_JOIN_TOKEN = unary(_Stub, lambda stub: stub.CreateJoinToken, idempotent=False)
+
+
+def parse_drain_mode(name: str) -> DrainMode:
+    """The mode of a name in any case, with hyphens or underscores. Raises InvalidArgument."""
+    word = name.strip().upper().replace("-", "_")
+    modes = [mode for mode, number in DrainMode.items() if number]
+    if word not in modes:
+        known = ", ".join(mode.lower().replace("_", "-") for mode in modes)
+        raise InvalidArgument(f"{name!r} is not one of {known}", reason="BAD_DRAIN_MODE")
+    return cast("DrainMode", DrainMode.Value(word))
 
 
 class NodeCalls(Group):
@@ -50,6 +67,45 @@ class NodeCalls(Group):
     def get(self, node_id: str) -> Call[resources_service_pb2.GetNodeRequest, node_pb2.Node]:
         """Read a node with its live values. Raises NotFound."""
         return Call(GET, resources_service_pb2.GetNodeRequest(node_id=node_id))
+
+    @operation
+    def cordon(
+        self, node_id: str, *, reason: str = ""
+    ) -> Call[resources_service_pb2.CordonNodeRequest, node_pb2.Node]:
+        """Place nothing new on a node; what runs there goes on. Raises NotFound."""
+        request = resources_service_pb2.CordonNodeRequest(node_id=node_id, reason=reason)
+        return Call(CORDON, request)
+
+    @operation
+    def uncordon(
+        self, node_id: str
+    ) -> Call[resources_service_pb2.UncordonNodeRequest, node_pb2.Node]:
+        """Open a node to new work again; also ends a drain. Raises NotFound."""
+        return Call(UNCORDON, resources_service_pb2.UncordonNodeRequest(node_id=node_id))
+
+    @operation
+    def drain(
+        self,
+        node_id: str,
+        *,
+        mode: "DrainMode | None" = None,
+        deadline: timedelta | float | str | None = None,
+        reason: str = "",
+    ) -> Call[resources_service_pb2.DrainNodeRequest, node_pb2.Node]:
+        """Empty a node; returns at once, with how far it is in `maintenance`. Raises NotFound.
+
+        Args:
+            node_id: the node.
+            mode: what is done with what runs there; waits for it by default.
+            deadline: from now on until what is left is stopped, as seconds, a timedelta or such as
+                "10m"; by default it may take for ever.
+            reason: why, for people.
+        """
+        request = resources_service_pb2.DrainNodeRequest(node_id=node_id, mode=mode, reason=reason)
+        if deadline is not None:
+            request.deadline.CopyFrom(Duration())
+            request.deadline.FromTimedelta(parse_duration(deadline))
+        return Call(DRAIN, request)
 
     @operation
     def create_join_token(

@@ -19,7 +19,9 @@ from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
 from windlass_server.clock import SystemClock
 from windlass_server.config import ServerConfig
+from windlass_server.controllers.hints import Hints, Listeners
 from windlass_server.controllers.loop import Loop
+from windlass_server.controllers.node_drains import NodeDrains
 from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.scheduling import Scheduling
@@ -35,7 +37,7 @@ from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
-from windlass_server.jobs.service import Hints, JobsService
+from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.nodes.session import SILENT_HEARTBEATS
@@ -46,6 +48,7 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
+from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.dispatcher import InProcessDispatcher
@@ -80,6 +83,7 @@ PLANNED_SERVICES = (
 AGENTS_SERVICE = "windlass.agents.v1.AgentsService"
 _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
+_DRAINS_SECONDS = 2.0
 
 
 class App:
@@ -155,41 +159,38 @@ class App:
         )
 
         # What there is to run on.
-        telemetry = LatestTelemetry(health_changed=lambda _node_id: world_changed())
+        hints = Hints()
+        telemetry = LatestTelemetry(health_changed=lambda _node_id: hints.world_changed())
         cluster = Cluster(database, pools(config.pools), telemetry.is_healthy)
 
         # Jobs, their runs and their logs.
-        scheduling_loop: Loop
-        scheduling: Scheduling
-
-        def job_queued(job_id: str) -> None:
-            scheduling.job_queued(job_id)
-            scheduling_loop.wake()
-            outbox_loop.wake()
-
-        def world_changed() -> None:
-            scheduling.world_changed()
-            scheduling_loop.wake()
-
-        def runs_changed(node_id: str) -> None:
-            registry.wake(node_id)
-            outbox_loop.wake()
-
         runs = RunsService(
             database,
             logs,
             clock,
             ids,
-            capacity_freed=world_changed,
-            runs_changed=runs_changed,
+            capacity_freed=hints.run_ended,
+            runs_changed=hints.runs_changed,
         )
         jobs = JobsService(
-            database, cluster, clock, ids, page_tokens, Hints(job_queued, runs_changed)
+            database,
+            cluster,
+            clock,
+            ids,
+            page_tokens,
+            JobHints(hints.job_queued, hints.runs_changed),
         )
         hub = EventHub()
         job_logs = JobLogs(runs, logs, hub)
         resources = ResourcesService(database, access, page_tokens)
-        membership = Membership(database, access, telemetry, clock, ids, world_changed)
+        upkeep = NodeUpkeep(
+            database,
+            clock,
+            evict=runs.evict,
+            capacity_changed=hints.world_changed,
+            drain_began=hints.drain_began,
+        )
+        membership = Membership(database, access, telemetry, clock, ids, hints.world_changed)
         registry = NodeRegistry(membership, runs, clock, heartbeat_seconds=config.heartbeat_seconds)
 
         # Background duties.
@@ -201,6 +202,11 @@ class App:
         outbox_loop = Loop("outbox", outbox.cycle, interval_seconds=_OUTBOX_SECONDS, rest=1.0)
         liveness = NodeLiveness(membership, SILENT_HEARTBEATS * config.heartbeat_seconds)
         liveness_loop = Loop("nodes", liveness.cycle, interval_seconds=config.heartbeat_seconds)
+        drains = NodeDrains(upkeep)
+        drains_loop = Loop("node drains", drains.cycle, interval_seconds=_DRAINS_SECONDS)
+        hints.connect(
+            Listeners(scheduling, scheduling_loop, outbox_loop, drains, drains_loop, registry)
+        )
 
         # The contract, and the chain that every call takes.
         servicers: dict[str, object] = {
@@ -208,7 +214,9 @@ class App:
             "windlass.jobs.v1.JobsService": JobsRpc(
                 jobs, JobReader(database, page_tokens), job_logs
             ),
-            "windlass.resources.v1.ResourcesService": ResourcesRpc(resources, telemetry),
+            "windlass.resources.v1.ResourcesService": ResourcesRpc(
+                resources, upkeep, telemetry, clock
+            ),
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
             ),
@@ -261,7 +269,7 @@ class App:
             logs=logs,
             membership=membership,
             registry=registry,
-            loops=[scheduling_loop, outbox_loop, liveness_loop],
+            loops=[scheduling_loop, outbox_loop, liveness_loop, drains_loop],
             health=health,
             draining=draining,
             grpc=grpc,

@@ -71,7 +71,7 @@ class World:
         return await self.membership.join(await self.token(), key, told)
 
     async def node(self, node_id: str, who: Caller = ADMIN) -> node_pb2.Node:
-        return node_message(await self.resources.get(who, node_id), self.latest)
+        return node_message(await self.resources.get(who, node_id), self.latest, self.clock.now())
 
     async def events(self, node_id: str) -> list[tuple[str, int]]:
         rows = await self.database.read(lambda tx: tx.events.page(node_id, after=0, size=99))

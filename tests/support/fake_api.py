@@ -74,6 +74,7 @@ class FakeState:
         silent: RPCs that are never answered.
         calls: names of the RPCs that were called, in order.
         requests: the requests by RPC.
+        drains_to: the state that a node is in when its drain was asked for.
     """
 
     token: str | None = TOKEN
@@ -87,6 +88,7 @@ class FakeState:
     calls: list[str] = field(default_factory=list)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     nodes: list[node_pb2.Node] = field(default_factory=list)
+    drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
     projects: list[str] = field(default_factory=lambda: ["default"])
 
@@ -242,6 +244,23 @@ class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServ
             context,
             Failure(grpc.StatusCode.NOT_FOUND, f"no node {request.node_id}", "NODE_NOT_FOUND"),
         )
+
+    async def CordonNode(self, request: Any, context: Any) -> node_pb2.Node:
+        return await self._kept("CordonNode", node_pb2.Maintenance.CORDONED, request, context)
+
+    async def UncordonNode(self, request: Any, context: Any) -> node_pb2.Node:
+        return await self._kept("UncordonNode", node_pb2.Maintenance.OPEN, request, context)
+
+    async def DrainNode(self, request: Any, context: Any) -> node_pb2.Node:
+        return await self._kept("DrainNode", self.state.drains_to, request, context)
+
+    async def _kept(self, name: str, state: Any, request: Any, context: Any) -> node_pb2.Node:
+        await self.enter(name, request, context)
+        (node,) = [node for node in self.state.nodes if node.node_id == request.node_id]
+        node.maintenance.state = state
+        shown = node_pb2.Maintenance.State.Name(state).replace("OPEN", "READY")
+        node.status = getattr(node_pb2.Node, shown)
+        return node
 
     async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
         await self.enter("CreateJoinToken", request, context)

@@ -13,7 +13,7 @@ from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
-from windlass_server.jobs.service import Hints, JobsService
+from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.cluster import Cluster
@@ -70,7 +70,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         database, logs, clock, ids, capacity_freed=lambda: None, runs_changed=lambda _node_id: None
     )
     cluster = Cluster(database, (), lambda _node_id, _uuid: True)
-    hints = Hints(queued.append, lambda _node_id: None)
+    hints = JobHints(queued.append, lambda _node_id: None)
     jobs = JobsService(database, cluster, clock, ids, tokens, hints)
     rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, EventHub()))
     validation = Validation()

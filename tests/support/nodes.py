@@ -56,6 +56,13 @@ def node_columns(**values: Any) -> dict[str, Any]:
         "shrunk": False,
         "created_at": START,
         "connected_at": START,
+        "maintenance": 1,
+        "maintenance_reason": "",
+        "maintenance_actor": "",
+        "maintenance_at": START,
+        "drain_mode": 0,
+        "drain_deadline": None,
+        "drain_runs": 0,
         "last_seen_at": START,
     } | values
 
@@ -85,6 +92,9 @@ def add_run(tx: Transaction, node_id: str, **values: Any) -> str:
         "cpu_millis": 1000,
         "memory_bytes": GIB,
         "gpu_uuids": "",
+        "time_limit": None,
+        "grace": 10_000_000,
+        "stopping_since": None,
         "log_end": None,
         "log_lost": "",
         "end_cause": 0,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support.fake_clock import FakeClock
 from tests.support.jobs import add_jobs, add_projects, job_columns
@@ -35,7 +35,7 @@ class ScheduledWorld:
     job_logs: JobLogs
 
     @classmethod
-    async def start(cls, database: Database, folder: Path) -> "ScheduledWorld":
+    async def start(cls, database: Database, folder: Path) -> Self:
         """An empty one."""
         clock = FakeClock()
         logs = LogStore(folder / "logs")

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windlass_client.cli.drains import is_drained, watch_drains
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
-from windlass_client.cli.session import Session, command, group
+from windlass_client.cli.session import EXIT_FAILED, Session, command, group
+from windlass_client.errors import InvalidArgument, NotFound
 from windlass_client.quantities import format_bytes, format_cpu_millis
 
 if TYPE_CHECKING:
@@ -30,13 +32,119 @@ app = group("nodes", list_nodes, help="Show the machines; without a command: lis
 command(app, "list")(list_nodes)
 
 
+NodeArgument = Annotated[
+    str, typer.Argument(metavar="NODE", help="Its id, or its name.", show_default=False)
+]
+NodesArgument = Annotated[
+    list[str], typer.Argument(metavar="NODE...", help="Ids or names.", show_default=False)
+]
+ReasonOption = Annotated[str, typer.Option(help="Why, for those who see the node.")]
+
+
 @command(app, "get")
-def get(
-    session: Session, node_id: Annotated[str, typer.Argument(metavar="NODE", show_default=False)]
-) -> None:
+def get(session: Session, node: NodeArgument) -> None:
     """Show a node and its GPUs."""
-    node = session.client.nodes.get(node_id)
-    session.answer(node, lambda: node_table(node, session.now()))
+    found = session.client.nodes.get(node_ids(session, [node])[0])
+    session.answer(found, lambda: node_table(found, session.now()))
+
+
+@command(app, "cordon")
+def cordon(session: Session, nodes: NodesArgument, reason: ReasonOption = "") -> None:
+    """Place nothing new on nodes; what runs there goes on."""
+    for node_id in node_ids(session, nodes):
+        node = session.client.nodes.cordon(node_id, reason=reason)
+        session.answer(node, lambda: state_line(node))  # noqa: B023 - called at once
+
+
+@command(app, "uncordon")
+def uncordon(session: Session, nodes: NodesArgument) -> None:
+    """Open nodes to new work again; also ends a drain."""
+    for node_id in node_ids(session, nodes):
+        node = session.client.nodes.uncordon(node_id)
+        session.answer(node, lambda: state_line(node))  # noqa: B023 - called at once
+
+
+_DRAIN_HELP = """Empty nodes: nothing new is placed there, and what runs leaves.
+
+What is stopped is queued again, in its old place, and loses none of its attempts.
+
+[bold]Examples:[/bold]
+
+    windlass nodes drain n1                     lets everything end by itself
+
+    windlass nodes drain n1 n2 --mode checkpoint-requeue --deadline 10m --wait
+
+    windlass nodes drain n1 --mode force --reason 'fan on fire'"""
+
+
+@command(app, "drain", help=_DRAIN_HELP)
+def drain(
+    session: Session,
+    nodes: NodesArgument,
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of what runs there: wait, checkpoint-requeue or force.",
+            autocompletion=lambda: ["wait", "checkpoint-requeue", "force"],
+        ),
+    ] = "wait",
+    deadline: Annotated[
+        str | None, typer.Option(help="Stop what is left after, such as 10m.", show_default=False)
+    ] = None,
+    reason: ReasonOption = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when the nodes are drained, with progress.")
+    ] = False,
+) -> None:
+    """See `_DRAIN_HELP`."""
+    from windlass_client.nodes import parse_drain_mode
+
+    wanted = parse_drain_mode(mode)
+    draining = [
+        session.client.nodes.drain(node_id, mode=wanted, deadline=deadline, reason=reason)
+        for node_id in node_ids(session, nodes)
+    ]
+    if wait:
+        draining = watch_drains(session.client, draining)
+    for node in draining:
+        session.answer(node, lambda: state_line(node))  # noqa: B023 - called at once
+    if wait and not all(is_drained(node) for node in draining):
+        say("a drain was ended by somebody before the node was empty")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def node_ids(session: Session, words: "Sequence[str]") -> list[str]:
+    """The ids of nodes given by id or by name. Raises InvalidArgument and NotFound."""
+    if all(word.startswith("node-") for word in words):
+        return list(words)
+    by_name: dict[str, list[str]] = {}
+    known = set()
+    for node in session.client.nodes.list(page_size=1000):
+        by_name.setdefault(node.name, []).append(node.node_id)
+        known.add(node.node_id)
+    return [word if word in known else _named(word, by_name.get(word, [])) for word in words]
+
+
+def _named(name: str, ids: "Sequence[str]") -> str:
+    if not ids:
+        raise NotFound(f"there is no node {name!r}", reason="NODE_NOT_FOUND")
+    if len(ids) > 1:
+        message = f"{len(ids)} nodes are named {name!r}; give one of {', '.join(ids)}"
+        raise InvalidArgument(message, reason="AMBIGUOUS_NODE_NAME")
+    return ids[0]
+
+
+def state_line(node: "node_pb2.Node") -> str:
+    """A node's status, and how far its drain is."""
+    from windlass.resources.v1 import node_pb2
+
+    line = f"{node.node_id} {node_pb2.Node.Status.Name(node.status)}"
+    kept = node.maintenance
+    if kept.state == node_pb2.Maintenance.DRAINING:
+        line += f", {kept.runs_left} of {kept.runs_at_start} runs left"
+        if kept.HasField("estimated_end_time"):
+            line += f", until {moment(kept.estimated_end_time)} at the latest"
+    return line
 
 
 _JOIN_HELP = """Make a token with which one machine can join once, and print it.
@@ -116,6 +224,7 @@ def _facts(node: "node_pb2.Node", now: "datetime") -> "list[tuple[str, str]]":
         ("name", node.name),
         ("status", node_pb2.Node.Status.Name(node.status)),
         ("why", " ".join(filter(None, (node.status_reason, node.status_message)))),
+        ("maintenance", _maintenance(node, now)),
         ("labels", ", ".join(f"{k}={v}" for k, v in sorted(node.labels.items()))),
         ("gpus", f"{free.gpu_count} of {has.gpu_count} free"),
         (
@@ -134,6 +243,26 @@ def _facts(node: "node_pb2.Node", now: "datetime") -> "list[tuple[str, str]]":
         ("joined", moment(node.create_time)),
         ("seen", f"{ago(node.last_seen_time, now)} ago"),
     ]
+
+
+def _maintenance(node: "node_pb2.Node", now: "datetime") -> str:
+    """Since when, by whom and why the node takes nothing new, and how far its drain is."""
+    from windlass.resources.v1 import node_pb2
+
+    kept = node.maintenance
+    if kept.state in (node_pb2.Maintenance.STATE_UNSPECIFIED, node_pb2.Maintenance.OPEN):
+        return ""
+    said = f"{node_pb2.Maintenance.State.Name(kept.state)} for {ago(kept.start_time, now)}"
+    said += f" by {kept.actor}" + (f": {kept.reason}" if kept.reason else "")
+    if kept.state != node_pb2.Maintenance.DRAINING:
+        return said
+    said += f"; {node_pb2.Maintenance.DrainMode.Name(kept.mode)}"
+    said += f", {kept.runs_left} of {kept.runs_at_start} runs left"
+    return said + (
+        f", ends by {moment(kept.estimated_end_time)}"
+        if kept.HasField("estimated_end_time")
+        else ""
+    )
 
 
 def _level(node: "node_pb2.Node") -> str:

@@ -31,6 +31,9 @@ STATUS_STYLES = {
     "OUT_OF_MEMORY": "red",
     "READY": "green",
     "UNREACHABLE": "red",
+    "CORDONED": "yellow",
+    "DRAINING": "yellow",
+    "DRAINED": "dim",
     "HEALTHY": "green",
     "UNHEALTHY": "red",
 }

@@ -65,7 +65,15 @@ _VIEWER = frozenset({"jobs.get", "jobs.list", "jobs.logs"})
 _DEVELOPER = _VIEWER | {"jobs.submit", "jobs.cancel"}
 _ADMIN = _DEVELOPER | {"apikeys.create"}
 _ORGANISATION_ADMIN = frozenset(
-    {"apikeys.list", "apikeys.revoke", "nodes.join", "projects.create", "system.reflect"}
+    {
+        "apikeys.list",
+        "apikeys.revoke",
+        "nodes.cordon",
+        "nodes.drain",
+        "nodes.join",
+        "projects.create",
+        "system.reflect",
+    }
 )
 
 IN_PROJECT: Mapping[Role, frozenset[str]] = MappingProxyType(

@@ -19,6 +19,10 @@ MAX_COMMAND_BYTES = 128 * 1024
 MAX_ENVIRONMENT_BYTES = 1024 * 1024
 # A job that so many of its runs' nodes have failed is given up.
 MAX_NODE_FAULTS = 5
+# What a command returns that wants to be run again, such as after it has saved its state.
+REQUEUE_EXIT_CODE = 85
+# A job that wants to be run again for the so-manyth time is given up.
+MAX_RUNS = 1000
 # How long a node that has failed a job once, twice, … is not tried again for it.
 _PAUSE_SECONDS = (10, 60, 360, 2160)
 # A node that shuts down is no fault, but it is about to go. It is good again when it has come back.
@@ -129,17 +133,17 @@ def _fault(node_id: str, ends: list[RunEnd], now: int) -> Fault | None:
     return Fault(node_id, until if until > now else None)
 
 
-def cause_of(named: int, *, cancelling: bool) -> Cause:
+def cause_of(named: int, *, asked: bool) -> Cause:
     """What ended a run, from what its node named.
 
-    A node that names nothing we know has lost the run, and so has one that stopped it though nobody
-    had asked for that.
+    A node that names nothing we know has lost the run, and so has one that stopped it though it was
+    not asked to.
     """
     try:
         cause = Cause(named)
     except ValueError:
         return Cause.LOST
-    return Cause.LOST if cause is Cause.STOPPED and not cancelling else cause
+    return Cause.LOST if cause is Cause.STOPPED and not asked else cause
 
 
 def ending(
@@ -149,6 +153,7 @@ def ending(
     detail: str,
     *,
     faults: int,
+    attempt: int = 1,
     cancelling: bool = False,
 ) -> Ending:
     """What happens to a job whose run ended.
@@ -159,7 +164,8 @@ def ending(
         exit_signal: the signal that ended it, if one did.
         detail: what the node says about it, of which only what can be stored and shown is used.
         faults: how many of the job's runs ended by `NODE_FAULTS`, with this one if it did.
-        cancelling: somebody has asked for its end.
+        attempt: which run of the job this was, from 1.
+        cancelling: somebody has asked for the job's end.
     """
     detail = shown(detail)
     if cause in _INFRASTRUCTURE:
@@ -168,10 +174,22 @@ def ending(
             return Ending(Event.REQUEUE, cause.name, words)
         words = f"given up after {faults} runs that their nodes failed; the last: {words}"
         return Ending(Event.FAIL, "TOO_MANY_NODE_FAULTS", words)
+    if cause is Cause.STOPPED and not cancelling:
+        return Ending(Event.REQUEUE, "EVICTED", detail or "it was stopped to empty its node")
+    if exit_code == REQUEUE_EXIT_CODE and cause in (Cause.COMPLETED, Cause.TIME_LIMIT):
+        return _requeued_by_itself(attempt)
     if cause is Cause.COMPLETED:
         return _completed(exit_code, exit_signal)
     event, words = _CAUSES[cause]
     return Ending(event, cause.name, detail or words)
+
+
+def _requeued_by_itself(attempt: int) -> Ending:
+    if attempt < MAX_RUNS:
+        words = f"the command returned {REQUEUE_EXIT_CODE}: it asks to be run again"
+        return Ending(Event.REQUEUE, "REQUEUE_REQUESTED", words)
+    words = f"given up after {attempt} runs; the last asked to be run again, too"
+    return Ending(Event.FAIL, "TOO_MANY_RUNS", words)
 
 
 def _completed(exit_code: int | None, exit_signal: int | None) -> Ending:

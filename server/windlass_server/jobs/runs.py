@@ -6,6 +6,7 @@ reordering between them do no harm.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from windlass.agents.v1 import agent_pb2
@@ -92,6 +93,7 @@ class RunsService:
     def _add_run(
         self, tx: Transaction, job: JobRow, placement: Placement, run_id: str, attempt: int
     ) -> None:
+        times = _Times.of(job_pb2.Job.FromString(job.spec))
         tx.runs.add(
             {
                 "run_id": run_id,
@@ -108,6 +110,9 @@ class RunsService:
                 "cpu_millis": job.cpu_millis,
                 "memory_bytes": job.memory_bytes,
                 "gpu_uuids": ",".join(placement.gpu_uuids),
+                "time_limit": times.time_limit,
+                "grace": times.grace,
+                "stopping_since": None,
                 "log_end": None,
                 "log_lost": "",
                 "end_cause": 0,
@@ -123,6 +128,38 @@ class RunsService:
             memory_bytes=job.memory_bytes,
             gpu_uuids=placement.gpu_uuids,
         )
+
+    async def evict(self, run_id: str, *, kill: bool, why: str) -> None:
+        """Make a run leave its node, so that its job is queued again; harmless when repeated.
+
+        Args:
+            run_id: the run; one that has ended is left alone.
+            kill: without the grace period that the job asked for.
+            why: for the job's events.
+        """
+
+        def store(tx: Transaction) -> None:
+            run = tx.runs.get(run_id)
+            if run is None:
+                return
+            job = tx.jobs.lock(run.job_id)
+            assert job is not None
+            # Read again under the lock: it may have ended, or be on its way out already.
+            run = tx.runs.get(run_id)
+            if run is None or not run.active or job.run_id != run_id:
+                return
+            if run.want == _Want.STOPPED and (run.grace == 0 or not kill):
+                return
+            if kill:
+                tx.runs.change(run_id, grace=0)
+            now = self._clock.now()
+            tx.runs.want_stopped(run_id, now)
+            tx.after_commit(lambda: self._runs_changed(run.node_id))
+            if job.status != Status.CANCELLING:
+                reason, status = "EVICTED" if kill else "EVICTING", Status(job.status)
+                move(tx, job, status, reason=reason, message=why, actor="node drains", at=now)
+
+        await self._database.write(store)
 
     async def report(
         self, node_id: str, report: agent_pb2.RunReport
@@ -221,7 +258,7 @@ class RunsService:
         code = exited.exit_code if exited.HasField("exit_code") else None
         signal = exited.exit_signal if exited.HasField("exit_signal") else None
         cancelling = job.status == Status.CANCELLING
-        cause = rules.cause_of(exited.cause, cancelling=cancelling)
+        cause = rules.cause_of(exited.cause, asked=run.want == _Want.STOPPED)
         tx.runs.change(
             run.run_id,
             state=report.state,
@@ -233,7 +270,13 @@ class RunsService:
         )
         faults = tx.runs.count_ended_by(job.job_id, rules.NODE_FAULTS)
         ending = rules.ending(
-            cause, code, signal, exited.message, faults=faults, cancelling=cancelling
+            cause,
+            code,
+            signal,
+            exited.message,
+            faults=faults,
+            attempt=run.attempt,
+            cancelling=cancelling,
         )
         tx.nodes.release(node_id, run.run_id)
         tx.after_commit(self._capacity_freed)
@@ -312,6 +355,19 @@ class RunsService:
         return await self._database.read(lambda tx: (tx.jobs.get(job_id), tx.runs.of_job(job_id)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """What bounds a run's time, in microseconds; a limit of None: nothing does."""
+
+    time_limit: int | None
+    grace: int
+
+    @classmethod
+    def of(cls, spec: job_pb2.Job) -> "_Times":
+        limit = spec.time_limit.ToMicroseconds() if spec.HasField("time_limit") else None
+        return cls(limit, spec.grace_period.ToMicroseconds())
+
+
 def _is_news(run: RunRow, node_id: str, report: agent_pb2.RunReport) -> bool:
     return run.node_id == node_id and run.epoch == report.epoch and run.state < report.state
 
@@ -338,7 +394,7 @@ def _directive(row: Any) -> agent_pb2.RunDirective:
     directive = agent_pb2.RunDirective(
         run_id=row.run_id, epoch=row.epoch, generation=row.generation, want=row.want
     )
-    directive.grace_period.CopyFrom(spec.grace_period)
+    directive.grace_period.FromMicroseconds(row.grace)
     if row.want != _Want.RUNNING or row.state == _State.EXITED:
         return directive
     directive.spec.CopyFrom(

@@ -26,7 +26,7 @@ _SUBMIT = "jobs.submit"
 
 
 @dataclass(frozen=True, slots=True)
-class Hints:
+class JobHints:
     """Whom to wake when something changed; correctness never depends on it."""
 
     job_queued: Callable[[str], None]
@@ -64,7 +64,7 @@ class JobsService:
         clock: Clock,
         ids: IdSource,
         page_tokens: PageTokens,
-        hints: Hints,
+        hints: JobHints,
     ) -> None:
         self._database = database
         self._cluster = cluster
@@ -151,7 +151,7 @@ class JobsService:
                 return job
             message = f"cancelled by {who.user}" + (f": {reason}" if reason else "")
             if status is Status.CANCELLING:
-                tx.runs.want_stopped(job.run_id)
+                tx.runs.want_stopped(job.run_id, self._clock.now())
             tx.after_commit(lambda: self._hints.runs_changed(job.node_id))
             return move(
                 tx,

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from windlass.agents.v1 import agent_pb2
+from windlass_server.resources.maintenance import State
 from windlass_server.resources.states import Status
 from windlass_server.scheduler.snapshot import Gpu, NodeState, Pool
 from windlass_server.storage.tables import GpuClaimRow, NodeRow
@@ -63,6 +64,7 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
         memory_free=node.memory_bytes - node.memory_held,
         gpus=gpus,
         isolation_level=isolation_level,
+        takes_work=node.maintenance == State.OPEN,
     )
 
 

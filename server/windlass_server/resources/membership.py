@@ -8,6 +8,7 @@ from windlass_server.access.service import AccessService
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, Unauthenticated
 from windlass_server.ids import IdSource
+from windlass_server.resources.maintenance import State
 from windlass_server.resources.states import Event, Status, after
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import NodeRow
@@ -205,6 +206,13 @@ class Membership:
             created_at=now,
             connected_at=None,
             last_seen_at=now,
+            maintenance=int(State.OPEN),
+            maintenance_reason="",
+            maintenance_actor="",
+            maintenance_at=now,
+            drain_mode=0,
+            drain_deadline=None,
+            drain_runs=0,
         )
         tx.nodes.add(row.model_dump())
         _record(tx, node_id, Status.UNREACHABLE, ("JOINED", message), node_id, now)

@@ -3,6 +3,7 @@
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
+from windlass_server.resources.maintenance import State, estimated_end, shown
 from windlass_server.resources.rules import free
 from windlass_server.resources.service import NodeView
 from windlass_server.telemetry.latest import LatestTelemetry, Values
@@ -11,13 +12,13 @@ from windlass_server.timestamps import to_proto
 _UNHEALTHY = "its node reports that it must not be given to jobs"
 
 
-def node_message(view: NodeView, latest: LatestTelemetry) -> node_pb2.Node:
-    """The message; what nobody measured yet is left out."""
+def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.Node:
+    """The message at a time (µs); what nobody measured yet is left out."""
     row, inventory = view.row, view.inventory
     message = node_pb2.Node(
         node_id=row.node_id,
         name=row.name,
-        status=node_pb2.Node.Status.Name(row.status),
+        status=node_pb2.Node.Status.Name(shown(row.status, row.maintenance)),
         status_reason=row.status_reason,
         status_message=row.status_message,
         labels=inventory.labels,
@@ -40,6 +41,28 @@ def node_message(view: NodeView, latest: LatestTelemetry) -> node_pb2.Node:
         gpu_driver_version=inventory.gpu_driver_version,
     )
     message.available.CopyFrom(_available(view, message))
+    message.maintenance.CopyFrom(_maintenance(view, now))
+    return message
+
+
+def _maintenance(view: NodeView, now: int) -> node_pb2.Maintenance:
+    row = view.row
+    mode = row.drain_mode or node_pb2.Maintenance.DRAIN_MODE_UNSPECIFIED
+    message = node_pb2.Maintenance(
+        state=node_pb2.Maintenance.State.Name(row.maintenance),
+        reason=row.maintenance_reason,
+        actor=row.maintenance_actor,
+        start_time=to_proto(row.maintenance_at or row.created_at),
+        mode=node_pb2.Maintenance.DrainMode.Name(mode),
+    )
+    if row.drain_mode:
+        message.runs_at_start, message.runs_left = row.drain_runs, len(view.runs)
+    if row.drain_deadline is not None:
+        message.deadline_time.CopyFrom(to_proto(row.drain_deadline))
+    if row.maintenance == State.DRAINING:
+        end = estimated_end([run.leaving for run in view.runs], row.drain_deadline, now)
+        if end is not None:
+            message.estimated_end_time.CopyFrom(to_proto(end))
     return message
 
 

@@ -7,6 +7,8 @@ from windlass.agents.v1 import agent_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require, role_in
 from windlass_server.access.service import AccessService, IssuedSecret
 from windlass_server.paging import PageTokens, page_size
+from windlass_server.resources.maintenance import STATES, Leaving
+from windlass_server.resources.states import Status
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import NodeRow
 from windlass_server.storage.transaction import Transaction
@@ -22,6 +24,14 @@ class NodeFilter:
     status: int = 0
     gpu_type: str = ""
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """What the store is asked for: connection and maintenance, which `status` says as one."""
+        state = STATES.get(self.status)
+        if state is None:
+            return {"status": self.status}
+        return {"status": int(Status.READY), "maintenance": int(state)}
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedRun:
@@ -30,6 +40,7 @@ class PlacedRun:
     run_id: str
     job_id: str
     gpu_uuids: tuple[str, ...]
+    leaving: Leaving
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +82,10 @@ class ResourcesService:
 
         def load(tx: Transaction) -> tuple[list[NodeView], bool]:
             found = _matching(tx, wanted, behind, size + 1)
-            return _views(tx, who, found[:size]), len(found) > size
+            return views(tx, who, found[:size]), len(found) > size
 
-        views, more = await self._database.read(load)
-        return views, self._page_tokens.make(query, views[-1].row.node_id) if more else ""
+        found, more = await self._database.read(load)
+        return found, self._page_tokens.make(query, found[-1].row.node_id) if more else ""
 
     async def get(self, who: Caller, node_id: str) -> NodeView:
         """A node; NotFound when there is none of that id."""
@@ -84,7 +95,7 @@ class ResourcesService:
             node = tx.nodes.get(node_id)
             if node is None:
                 raise absent("node", node_id)
-            return _views(tx, who, [node])[0]
+            return views(tx, who, [node])[0]
 
         return await self._database.read(load)
 
@@ -95,9 +106,9 @@ class ResourcesService:
 
 def _matching(tx: Transaction, wanted: NodeFilter, behind: str, size: int) -> Sequence[NodeRow]:
     if not wanted.gpu_type:
-        return tx.nodes.page(after=behind, size=size, status=wanted.status)
+        return tx.nodes.page(after=behind, size=size, **wanted.rows)
     found: list[NodeRow] = []
-    while chunk := tx.nodes.page(after=behind, size=_CHUNK, status=wanted.status):
+    while chunk := tx.nodes.page(after=behind, size=_CHUNK, **wanted.rows):
         found += [node for node in chunk if _has_gpu_type(node, wanted.gpu_type)]
         if len(found) >= size or len(chunk) < _CHUNK:
             break
@@ -110,7 +121,8 @@ def _has_gpu_type(node: NodeRow, gpu_type: str) -> bool:
     return any(gpu.gpu_type.lower() == gpu_type for gpu in inventory.gpus)
 
 
-def _views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeView]:
+def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeView]:
+    """The nodes as the caller may see them, in the same order."""
     if not nodes:
         return []
     node_ids = [node.node_id for node in nodes]
@@ -118,7 +130,8 @@ def _views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeV
     for run in tx.runs.active_on(node_ids):
         job_id = run.job_id if role_in(who, run.project) is not None else ""
         uuids = tuple(run.gpu_uuids.split(",")) if run.gpu_uuids else ()
-        runs[run.node_id].append(PlacedRun(run.run_id, job_id, uuids))
+        leaving = Leaving(run.started_at, run.time_limit, run.grace, run.stopping_since)
+        runs[run.node_id].append(PlacedRun(run.run_id, job_id, uuids, leaving))
     return [_view(node, runs[node.node_id]) for node in nodes]
 
 

@@ -7,7 +7,8 @@
               └──lose (nothing changes)
 ```
 
-A node that cannot be reached keeps its work: unreachable is not failed.
+A node that cannot be reached keeps its work: unreachable is not failed. Whether it takes new work is
+another matter, and so is what people see of both: `maintenance`.
 """
 
 import enum
@@ -18,7 +19,7 @@ from windlass_server.errors import WrongState
 
 
 class Status(enum.IntEnum):
-    """As `resources.v1.Node.Status`."""
+    """Whether its agent is connected; numbered as in `resources.v1.Node.Status`."""
 
     READY = 1
     UNREACHABLE = 2

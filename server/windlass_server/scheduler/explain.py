@@ -6,6 +6,7 @@ The reasons in their order of precedence; the first that is true is given:
 2. A refusal of the filters, in their order: no registered node could hold the job, even empty.
    It waits for a node that has not joined yet.
 3. `NODES_UNREACHABLE`: nodes could hold it, but none of those is reachable.
+   `NODES_CORDONED`: some are, but all of these are cordoned or being drained.
 4. `BEHIND_HIGHER_PRIORITY`, `WAITING_BEHIND_EARLIER_JOBS`: it would start now, if the jobs that
    this plan places first did not take the room.
 5. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
@@ -32,6 +33,7 @@ class Reason(StrEnum):
 
     NO_NODES = "NO_NODES"
     NODES_UNREACHABLE = "NODES_UNREACHABLE"
+    NODES_CORDONED = "NODES_CORDONED"
     BEHIND_HIGHER_PRIORITY = "BEHIND_HIGHER_PRIORITY"
     WAITING_BEHIND_EARLIER_JOBS = "WAITING_BEHIND_EARLIER_JOBS"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
@@ -86,13 +88,16 @@ class Explainer:
         able = fits(demand, self._ledger.full)
         if not able.any():
             return self._never(demand)
-        candidates = able & (self._ledger.free.ready > 0)
+        reachable = able & (self._ledger.free.ready > 0)
+        if not reachable.any():
+            return Explanation(Reason.NODES_UNREACHABLE, _all_text(_count(able), "unreachable"))
+        candidates = reachable & (self._ledger.free.takes_work > 0)
         if not candidates.any():
-            return Explanation(Reason.NODES_UNREACHABLE, _unreachable_text(_count(able)))
+            return Explanation(Reason.NODES_CORDONED, self._cordoned_text(able, reachable))
         at_start = fits(demand, self._ledger.start)
         if at_start.any():
             return self._behind(demand, at_start, ahead)
-        return self._not_now(demand, able, candidates)
+        return self._not_now(demand, able, reachable, candidates)
 
     def _never(self, demand: Demand) -> Explanation:
         capacity = self._ledger.capacity
@@ -117,17 +122,26 @@ class Explainer:
         reason = Reason.BEHIND_HIGHER_PRIORITY if higher else Reason.WAITING_BEHIND_EARLIER_JOBS
         return Explanation(reason, message)
 
-    def _not_now(self, demand: Demand, able: Mask, candidates: Mask) -> Explanation:
+    def _cordoned_text(self, able: Mask, reachable: Mask) -> str:
+        text = _all_text(_count(reachable), "cordoned or being drained")
+        away = _count(able) - _count(reachable)
+        return f"{text}{f'; {away} more, unreachable' if away else ''}"
+
+    def _not_now(
+        self, demand: Demand, able: Mask, reachable: Mask, candidates: Mask
+    ) -> Explanation:
         stuck = blocked(demand, self._ledger.free, candidates)
         assert stuck is not None
         if stuck.filter.dimension is None:
             return self._avoided(demand)
-        away = _count(able) - _count(candidates)
+        away = _count(able) - _count(reachable)
+        closed = _count(reachable) - _count(candidates)
         message = (
             f"needs {wording.need_text(demand, stuck.filter.dimension)}; "
             f"{self._most_free_text(demand, stuck, stuck.filter.dimension)}; "
             f"{_when_empty_text(_count(able))}"
             f"{f', {away} of them unreachable' if away else ''}"
+            f"{f', {closed} of them cordoned or being drained' if closed else ''}"
         )
         return Explanation(Reason(stuck.filter.refusal), message)
 
@@ -194,10 +208,10 @@ def _count(mask: Mask) -> int:
     return int(np.count_nonzero(mask))
 
 
-def _unreachable_text(count: int) -> str:
+def _all_text(count: int, what: str) -> str:
     if count == 1:
-        return "the node that could hold it is unreachable"
-    return f"all {count} nodes that could hold it are unreachable"
+        return f"the node that could hold it is {what}"
+    return f"all {count} nodes that could hold it are {what}"
 
 
 def _when_empty_text(count: int) -> str:

@@ -21,6 +21,7 @@ class Refusal(StrEnum):
     """Why a node does not take a job."""
 
     NODE_UNREACHABLE = "NODE_UNREACHABLE"
+    NODE_CORDONED = "NODE_CORDONED"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
@@ -63,6 +64,10 @@ def reachable(_: Demand, room: Room[T]) -> tuple[T, int]:
     return room.ready, 1
 
 
+def takes_work(_: Demand, room: Room[T]) -> tuple[T, int]:
+    return room.takes_work, 1
+
+
 def gpu_type(demand: Demand, room: Room[T]) -> tuple[T, int]:
     there = room.installed.get(gpu_key(demand.gpu_type), room.none)
     return there, min(demand.gpu_count, 1)
@@ -93,6 +98,7 @@ def trust(demand: Demand, room: Room[T]) -> tuple[T, int]:
 
 FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.NODE_UNREACHABLE, None, reachable),
+    Filter(Refusal.NODE_CORDONED, None, takes_work),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
     Filter(Refusal.INSUFFICIENT_GPUS, "gpu_count", gpu_count),
     Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),

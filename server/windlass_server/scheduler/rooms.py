@@ -25,7 +25,8 @@ class Room(Generic[T]):
     """An amount of each dimension: what is free now, or what there is when nothing runs.
 
     Attributes:
-        ready: 1 where work can be taken, else 0.
+        ready: 1 where an agent is connected, else 0.
+        takes_work: 1 where new work may be placed, 0 on nodes that are cordoned or being drained.
         isolation: the strongest isolation level.
         cpu_millis: thousandths of a core.
         memory_bytes: bytes.
@@ -37,6 +38,7 @@ class Room(Generic[T]):
     """
 
     ready: T
+    takes_work: T
     isolation: T
     cpu_millis: T
     memory_bytes: T
@@ -56,6 +58,7 @@ def free_room(node: NodeState) -> Room[int]:
     given = [gpu for gpu in node.gpus if gpu.healthy and not gpu.held]
     return Room(
         ready=int(node.ready),
+        takes_work=int(node.takes_work),
         isolation=node.isolation_level,
         cpu_millis=node.cpu_free,
         memory_bytes=node.memory_free,
@@ -67,7 +70,7 @@ def free_room(node: NodeState) -> Room[int]:
 
 
 def full_room(node: NodeState) -> Room[int]:
-    """What a node can give once it is reachable, nothing runs on it and its GPUs are repaired.
+    """What a node can give once it is open and reachable, empty, and its GPUs are repaired.
 
     Unhealthy GPUs count: health comes back, and a job is not refused for a fault of today. For the
     same reason it does not matter whether the node has failed the job.
@@ -75,6 +78,7 @@ def full_room(node: NodeState) -> Room[int]:
     installed = _by_type(node.gpus)
     return Room(
         ready=1,
+        takes_work=1,
         isolation=node.isolation_level,
         cpu_millis=node.cpu_millis,
         memory_bytes=node.memory_bytes,
@@ -89,6 +93,7 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
     """The same rooms as arrays, in the same order."""
     return Room(
         ready=_column([room.ready for room in rooms]),
+        takes_work=_column([room.takes_work for room in rooms]),
         isolation=_column([room.isolation for room in rooms]),
         cpu_millis=_column([room.cpu_millis for room in rooms]),
         memory_bytes=_column([room.memory_bytes for room in rooms]),

@@ -75,13 +75,14 @@ class NodeState:
     Attributes:
         node_id: the node.
         name: its host name, for people.
-        ready: its agent is connected, so that it can take work.
+        ready: its agent is connected.
         cpu_millis: CPU that it has for jobs, in thousandths of a core.
         memory_bytes: memory that it has for jobs.
         cpu_free: CPU that no run holds; below 0 when the node shrank under its runs.
         memory_free: memory that no run holds; below 0 when the node shrank under its runs.
         gpus: its devices, in any order.
         isolation_level: the strongest isolation that it proved.
+        takes_work: it is neither cordoned nor being drained.
     """
 
     node_id: str
@@ -93,6 +94,7 @@ class NodeState:
     memory_free: int
     gpus: tuple[Gpu, ...]
     isolation_level: int
+    takes_work: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 
 _READY = 1
 _UNREACHABLE = 2
+# As Maintenance.State.
+_OPEN = 1
+_DRAINING = 3
 
 _GET = select(_NODES).where(_NODES.c.node_id == bindparam("node_id"))
 _LOCK = _GET.with_for_update()
@@ -21,6 +24,8 @@ _BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
 _ALL = select(_NODES).order_by(_NODES.c.node_id)
 _PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
 _PAGE_OF_STATUS = _PAGE.where(_NODES.c.status == bindparam("status"))
+_PAGE_OF_MAINTENANCE = _PAGE_OF_STATUS.where(_NODES.c.maintenance == bindparam("maintenance"))
+_ALL_DRAINING = _ALL.where(_NODES.c.maintenance == _DRAINING)
 _INSERT = insert(_NODES)
 # What is held is compared in the statement itself: it may have changed since the row was read.
 _HELLO = (
@@ -63,6 +68,7 @@ _HOLD = (
     .where(
         _NODES.c.node_id == bindparam("key"),
         _NODES.c.status == _READY,
+        _NODES.c.maintenance == _OPEN,
         _NODES.c.cpu_held + bindparam("cpu") <= _NODES.c.cpu_millis,
         _NODES.c.memory_held + bindparam("memory") <= _NODES.c.memory_bytes,
     )
@@ -115,20 +121,36 @@ class NodeStore:
         """Add a node; `values` has every column of NodeRow."""
         self._connection.execute(_INSERT, values)
 
-    def page(self, *, after: str, size: int, status: int = 0) -> Sequence[NodeRow]:
+    def lock(self, node_id: str) -> NodeRow | None:
+        """The node, held against other writers until the transaction ends; or None."""
+        return cast("NodeRow | None", self._connection.execute(_LOCK, {"node_id": node_id}).first())
+
+    def change(self, node_id: str, **values: Any) -> None:
+        """Set columns of a node that is locked."""
+        self._connection.execute(update(_NODES).where(_NODES.c.node_id == node_id).values(**values))
+
+    def draining(self) -> Sequence[NodeRow]:
+        """The nodes that are being emptied, oldest first."""
+        return cast("Sequence[NodeRow]", self._connection.execute(_ALL_DRAINING).all())
+
+    def page(
+        self, *, after: str, size: int, status: int = 0, maintenance: int = 0
+    ) -> Sequence[NodeRow]:
         """The oldest `size` nodes behind `after` (a node id; empty: from the first on).
 
         Args:
             after: the last node id of the page before.
             size: how many nodes at most.
             status: only nodes of this status; 0 for all.
+            maintenance: of these only nodes in this state; 0 for all.
         """
         values: dict[str, Any] = {"after": after, "size": size}
+        query = _PAGE
         if status:
-            rows = self._connection.execute(_PAGE_OF_STATUS, values | {"status": status}).all()
-        else:
-            rows = self._connection.execute(_PAGE, values).all()
-        return cast("Sequence[NodeRow]", rows)
+            query, values = _PAGE_OF_STATUS, values | {"status": status}
+        if maintenance:
+            query, values = _PAGE_OF_MAINTENANCE, values | {"maintenance": maintenance}
+        return cast("Sequence[NodeRow]", self._connection.execute(query, values).all())
 
     def all(self) -> Sequence[NodeRow]:
         """Every node, oldest first."""
@@ -203,8 +225,8 @@ class NodeStore:
         """Take a part of a node for a run, which is in the database already and active.
 
         Raises:
-            Conflict: the node is not READY (`NODE_NOT_READY`), the amounts do not fit
-                (`NODE_FULL`), or another run holds one of the GPUs (`GPU_TAKEN`).
+            Conflict: the node is not READY (`NODE_NOT_READY`) or takes no new work
+                (`NODE_CORDONED`), the amounts do not fit (`NODE_FULL`), or another run holds one of the GPUs (`GPU_TAKEN`).
         """
         values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes}
         if self._connection.execute(_HOLD, values).rowcount != 1:
@@ -250,5 +272,8 @@ class NodeStore:
         if node is None or node.status != _READY:
             message = f"node {node_id} is not ready"
             return Conflict(message, reason="NODE_NOT_READY", node_id=node_id)
+        if node.maintenance != _OPEN:
+            message = f"node {node_id} takes no new work"
+            return Conflict(message, reason="NODE_CORDONED", node_id=node_id)
         message = f"node {node_id} has not so much left"
         return Conflict(message, reason="NODE_FULL", node_id=node_id)

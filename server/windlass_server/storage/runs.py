@@ -44,7 +44,11 @@ _JOBS_AT_ONCE = 500
 _WANT_STOPPED = (
     update(_RUNS)
     .where(_RUNS.c.run_id == bindparam("key"), _RUNS.c.active)
-    .values(want=2, generation=_RUNS.c.generation + 1)
+    .values(
+        want=2,
+        generation=_RUNS.c.generation + 1,
+        stopping_since=func.coalesce(_RUNS.c.stopping_since, bindparam("at")),
+    )
 )
 
 
@@ -96,7 +100,11 @@ class RunStore:
         return self._connection.execute(_REPORTED_BY, {"node_id": node_id}).scalars().all()
 
     def active_on(self, node_ids: Sequence[str]) -> Sequence[Any]:
-        """Runs that hold resources: rows of run_id, job_id, project, node_id and gpu_uuids."""
+        """Runs that hold resources.
+
+        Rows of run_id, job_id, project, node_id, gpu_uuids, time_limit, grace, stopping_since, and
+        of started_at, when the command began.
+        """
         return self._connection.execute(
             select(
                 _RUNS.c.run_id,
@@ -104,12 +112,16 @@ class RunStore:
                 _JOBS.c.project,
                 _RUNS.c.node_id,
                 _RUNS.c.gpu_uuids,
+                _RUNS.c.time_limit,
+                _RUNS.c.grace,
+                _RUNS.c.stopping_since,
+                _JOBS.c.started_at,
             )
             .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
             .where(_RUNS.c.node_id.in_(node_ids), _RUNS.c.active)
             .order_by(_RUNS.c.run_id)
         ).all()
 
-    def want_stopped(self, run_id: str) -> None:
-        """Ask the run's node to stop it."""
-        self._connection.execute(_WANT_STOPPED, {"key": run_id})
+    def want_stopped(self, run_id: str, at: int) -> None:
+        """Ask the run's node to stop it, since `at` (µs) if it was not asked before."""
+        self._connection.execute(_WANT_STOPPED, {"key": run_id, "at": at})

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from tests.support.fake_api import Failure, a_node
 from windlass.jobs.v1 import job_pb2
+from windlass.resources.v1 import node_pb2
 from windlass_client.cli.main import app
 from windlass_client.cli.output import bar, printable
 
@@ -221,6 +222,60 @@ def test_nodes_are_listed_with_what_is_free(windlass, plane, arguments):
     plane.state.nodes = [a_node()]
     row = rows(windlass(*arguments).stdout)[1]
     assert row[:6] == ["node-gpu-1", "gpu-1", "READY", "H100", "1/2", "7.5/8"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rpc", "shown"),
+    [
+        (["cordon", "--reason", "fan"], "CordonNode", "CORDONED"),
+        (["uncordon"], "UncordonNode", "READY"),
+        (["drain", "--mode", "checkpoint-requeue", "--deadline", "10m"], "DrainNode", "DRAINED"),
+    ],
+)
+@pytest.mark.parametrize("word", ["gpu-1", "node-gpu-1"])
+def test_nodes_are_closed_and_opened_by_name_or_id(windlass, plane, arguments, rpc, shown, word):
+    plane.state.nodes = [a_node(), a_node("gpu-2")]
+    done = windlass("nodes", *arguments, word)
+    assert (done.exit_code, done.stdout) == (0, f"node-gpu-1 {shown}\n"), done.stderr
+    assert [request.node_id for request in plane.state.requests[rpc]] == ["node-gpu-1"]
+
+
+def test_a_drain_passes_its_options(windlass, plane):
+    plane.state.nodes = [a_node()]
+    windlass("nodes", "drain", "gpu-1", "--mode", "FORCE", "--deadline", "90s", "--reason", "fire")
+    (request,) = plane.state.requests["DrainNode"]
+    assert request.mode == node_pb2.Maintenance.FORCE
+    assert (request.deadline.seconds, request.reason) == (90, "fire")
+
+
+def test_a_drain_that_is_waited_for_ends_with_the_node_drained_or_taken_back(windlass, plane):
+    plane.state.nodes = [a_node()]
+    assert windlass("nodes", "drain", "gpu-1", "--wait").exit_code == 0
+    plane.state.drains_to = node_pb2.Maintenance.CORDONED
+    taken_back = windlass("nodes", "drain", "gpu-1", "--wait")
+    assert taken_back.exit_code == 1
+    assert "ended by somebody" in taken_back.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "word", "code", "words"),
+    [
+        (["a"], "b", 4, "there is no node 'b'"),
+        (["a", "a"], "a", 2, "2 nodes are named 'a'; give one of node-a, node-a"),
+    ],
+)
+def test_a_name_that_no_node_or_several_have_is_told(windlass, plane, names, word, code, words):
+    plane.state.nodes = [a_node(name) for name in names]
+    done = windlass("nodes", "cordon", word)
+    assert done.exit_code == code
+    assert words in done.stderr
+
+
+def test_a_drain_mode_that_there_is_not_is_told_with_those_that_there_are(windlass, plane):
+    plane.state.nodes = [a_node()]
+    done = windlass("nodes", "drain", "gpu-1", "--mode", "gently")
+    assert done.exit_code == 2
+    assert "is not one of wait, checkpoint-requeue, force" in done.stderr
 
 
 def test_nodes_get_shows_the_gpus(windlass, plane):

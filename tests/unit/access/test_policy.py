@@ -45,6 +45,8 @@ ALLOWED = {
     ("apikeys.revoke", ""): [ORG_ADMIN],
     ("projects.create", ""): [ORG_ADMIN],
     ("nodes.join", ""): [ORG_ADMIN],
+    ("nodes.cordon", ""): [ORG_ADMIN],
+    ("nodes.drain", ""): [ORG_ADMIN],
     ("system.reflect", ""): [ORG_ADMIN],
     ("nodes.get", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("nodes.list", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],

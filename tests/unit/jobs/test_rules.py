@@ -14,8 +14,6 @@ from windlass_server.jobs.states import Event, Status, after
         ("COMPLETED", 0, None, 0, Event.SUCCEED, "COMPLETED"),
         ("COMPLETED", 3, None, 0, Event.FAIL, "NONZERO_EXIT"),
         ("COMPLETED", None, 11, 0, Event.FAIL, "KILLED"),
-        ("STOPPED", None, 15, 0, Event.STOP, "STOPPED"),
-        ("STOPPED", 0, None, 0, Event.STOP, "STOPPED"),
         ("TIME_LIMIT", None, 9, 0, Event.RUN_OUT_OF_TIME, "TIME_LIMIT"),
         ("OUT_OF_MEMORY", None, 9, 0, Event.RUN_OUT_OF_MEMORY, "OUT_OF_MEMORY"),
         ("BAD_COMMAND", None, None, 0, Event.FAIL, "BAD_COMMAND"),
@@ -46,7 +44,7 @@ def test_causes_are_those_of_the_contract_and_each_has_a_meaning():
 
 
 @pytest.mark.parametrize(
-    ("named", "cancelling", "cause"),
+    ("named", "asked", "cause"),
     [
         (int(Cause.COMPLETED), False, Cause.COMPLETED),
         (int(Cause.STOPPED), True, Cause.STOPPED),
@@ -55,8 +53,36 @@ def test_causes_are_those_of_the_contract_and_each_has_a_meaning():
         (99, True, Cause.LOST),
     ],
 )
-def test_what_a_node_ended_unasked_or_by_no_known_cause_is_lost(named, cancelling, cause):
-    assert rules.cause_of(named, cancelling=cancelling) is cause
+def test_what_a_node_ended_unasked_or_by_no_known_cause_is_lost(named, asked, cause):
+    assert rules.cause_of(named, asked=asked) is cause
+
+
+@pytest.mark.parametrize(("code", "signal"), [(None, 15), (0, None)])
+def test_a_cancelled_job_is_stopped_whatever_it_returns_then(code, signal):
+    ending = rules.ending(Cause.STOPPED, code, signal, "", faults=0, cancelling=True)
+    assert (ending.event, ending.reason) == (Event.STOP, "STOPPED")
+
+
+@pytest.mark.parametrize("code", [None, 0, 1, rules.REQUEUE_EXIT_CODE])
+def test_a_job_whose_node_is_emptied_is_queued_again_whatever_it_returns_then(code):
+    ending = rules.ending(Cause.STOPPED, code, None, "", faults=0)
+    assert (ending.event, ending.reason) == (Event.REQUEUE, "EVICTED")
+    assert after(Status.RUNNING, ending.event) is Status.QUEUED
+
+
+@pytest.mark.parametrize("cause", [Cause.COMPLETED, Cause.TIME_LIMIT])
+def test_a_command_that_returns_85_is_run_again(cause):
+    ending = rules.ending(cause, rules.REQUEUE_EXIT_CODE, None, "", faults=0, attempt=1)
+    assert (ending.event, ending.reason) == (Event.REQUEUE, "REQUEUE_REQUESTED")
+    assert after(Status.CANCELLING, ending.event) is Status.CANCELLED
+
+
+def test_a_command_that_returns_85_for_ever_is_given_up():
+    again = [
+        rules.ending(Cause.COMPLETED, 85, None, "", faults=0, attempt=attempt).reason
+        for attempt in (rules.MAX_RUNS - 1, rules.MAX_RUNS)
+    ]
+    assert again == ["REQUEUE_REQUESTED", "TOO_MANY_RUNS"]
 
 
 SECOND = 1_000_000

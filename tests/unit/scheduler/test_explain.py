@@ -46,6 +46,33 @@ POOL = a_pool("big", template=a_node("shape", gpus=16))
         ),
         (
             H8,
+            [a_node(gpus=8, takes_work=False), a_node("n2")],
+            [],
+            "NODES_CORDONED",
+            "the node that could hold it is cordoned or being drained",
+        ),
+        (
+            H8,
+            [
+                *(a_node(name, gpus=8, takes_work=False) for name in ("a", "b")),
+                a_node("c", gpus=8, ready=False),
+            ],
+            [],
+            "NODES_CORDONED",
+            "all 2 nodes that could hold it are cordoned or being drained; 1 more, unreachable",
+        ),
+        (
+            H8,
+            [a_node("a", gpus=8, held=3), a_node("b", gpus=8, takes_work=False)],
+            [],
+            "INSUFFICIENT_GPUS",
+            (
+                "needs 8 H100; most free on one node is 5 of 8 (node a); "
+                "2 nodes fit it when empty, 1 of them cordoned or being drained"
+            ),
+        ),
+        (
+            H8,
             [a_node("gpu-07", gpus=8, held=3), a_node("gpu-08", gpus=8, held=4)],
             [],
             "INSUFFICIENT_GPUS",
@@ -210,8 +237,8 @@ def test_equal_jobs_share_one_explanation():
     assert messages[0] is messages[1] is messages[2]
 
 
-def test_every_refusal_that_a_ready_node_can_give_is_a_reason():
-    assert set(Refusal) - {Refusal.NODE_UNREACHABLE} <= set(map(str, Reason))
+def test_every_refusal_that_a_ready_and_open_node_can_give_is_a_reason():
+    assert set(Refusal) - {Refusal.NODE_UNREACHABLE, Refusal.NODE_CORDONED} <= set(map(str, Reason))
 
 
 def test_isolation_levels_are_called_as_in_the_contract():

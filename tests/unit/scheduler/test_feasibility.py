@@ -92,6 +92,7 @@ def test_a_pool_of_no_nodes_holds_nothing():
     ("job", "node", "now", "when_empty"),
     [
         (a_job(), a_node(ready=False), Refused(Refusal.NODE_UNREACHABLE, 1, 0), None),
+        (a_job(), a_node(takes_work=False), Refused(Refusal.NODE_CORDONED, 1, 0), None),
         (
             a_job(gpus=2),
             a_node(gpus=4, held=3),

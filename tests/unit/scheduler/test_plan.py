@@ -66,6 +66,7 @@ def placed_on(job, *cluster) -> str | None:
         ("types are compared without case", a_job(gpus=1, gpu_type="h100"), [a_node(gpus=1)], "n1"),
         ("an exact fit fits", a_job(cpu=32_000, memory=256 * GIB), [a_node()], "n1"),
         ("an unreachable node takes nothing", a_job(), [a_node(ready=False)], None),
+        ("a cordoned node takes nothing", a_job(), [a_node(takes_work=False)], None),
         ("one missing byte is too little", a_job(memory=256 * GIB + 1), [a_node()], None),
         ("a weak sandbox is refused", a_job(isolation=3), [a_node(isolation=2)], None),
         ("GPUs of two types do not add up", a_job(gpus=4), [a_node(gpus=MIXED)], None),

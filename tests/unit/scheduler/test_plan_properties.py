@@ -130,6 +130,10 @@ def test_a_reason_is_true(world: Snapshot):
         assert (each.reason == "NODES_UNREACHABLE") == (
             bool(able) and not any(node.ready for node in able)
         )
+        assert (each.reason == "NODES_CORDONED") == (
+            any(node.ready for node in able)
+            and not any(node.ready and node.takes_work for node in able)
+        )
         assert ("fit it when empty" in each.message or "fits it when empty" in each.message) == (
             each.reason in SHORT and bool(able)
         )

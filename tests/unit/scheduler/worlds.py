@@ -38,6 +38,7 @@ def a_node(
     cpu_free: int | None = None,
     memory_free: int | None = None,
     ready: bool = True,
+    takes_work: bool = True,
     isolation: int = 3,
 ) -> NodeState:
     """A node; its first `held` GPUs are held and its last `sick` ones unhealthy."""
@@ -56,6 +57,7 @@ def a_node(
         memory_free=memory if memory_free is None else memory_free,
         gpus=tuple(gpus),
         isolation_level=isolation,
+        takes_work=takes_work,
     )
 
 
@@ -64,10 +66,11 @@ def a_pool(name: str = "big", *, template: NodeState, count: int = 1) -> Pool:
 
 
 def emptied(node: NodeState) -> NodeState:
-    """The node as it is when it is reachable, runs nothing and is repaired."""
+    """The node as it is when it is open and reachable, runs nothing and is repaired."""
     return replace(
         node,
         ready=True,
+        takes_work=True,
         cpu_free=node.cpu_millis,
         memory_free=node.memory_bytes,
         gpus=tuple(replace(gpu, healthy=True, held=False) for gpu in node.gpus),
@@ -86,6 +89,7 @@ def holds(node: NodeState, job: Demand) -> bool:
     wanted = {job.gpu_type.lower()} if job.gpu_type else set(usable)
     return (
         node.ready
+        and node.takes_work
         and node.node_id not in paused
         and node.cpu_free >= job.cpu_millis
         and node.memory_free >= job.memory_bytes
@@ -145,6 +149,7 @@ def nodes(draw: st.DrawFn, name: str = "n0") -> NodeState:
         cpu_free=cpu - draw(st.sampled_from([0, 0, 1000, 2000])),
         memory_free=memory - draw(st.sampled_from([0, 0, GIB])),
         ready=draw(st.sampled_from([True, True, True, False])),
+        takes_work=draw(st.sampled_from([True, True, True, False])),
         isolation=draw(st.sampled_from([1, 3])),
     )
 

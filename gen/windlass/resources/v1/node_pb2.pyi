@@ -13,15 +13,21 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version")
+    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Node.Status]
         READY: _ClassVar[Node.Status]
         UNREACHABLE: _ClassVar[Node.Status]
+        CORDONED: _ClassVar[Node.Status]
+        DRAINING: _ClassVar[Node.Status]
+        DRAINED: _ClassVar[Node.Status]
     STATUS_UNSPECIFIED: Node.Status
     READY: Node.Status
     UNREACHABLE: Node.Status
+    CORDONED: Node.Status
+    DRAINING: Node.Status
+    DRAINED: Node.Status
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +52,7 @@ class Node(_message.Message):
     LAST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
     GPU_DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     name: str
     status: Node.Status
@@ -63,7 +70,52 @@ class Node(_message.Message):
     last_seen_time: _timestamp_pb2.Timestamp
     runs: _containers.RepeatedCompositeFieldContainer[NodeRun]
     gpu_driver_version: str
-    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ...) -> None: ...
+    maintenance: Maintenance
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ...) -> None: ...
+
+class Maintenance(_message.Message):
+    __slots__ = ("state", "reason", "actor", "start_time", "mode", "deadline_time", "runs_at_start", "runs_left", "estimated_end_time")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Maintenance.State]
+        OPEN: _ClassVar[Maintenance.State]
+        CORDONED: _ClassVar[Maintenance.State]
+        DRAINING: _ClassVar[Maintenance.State]
+        DRAINED: _ClassVar[Maintenance.State]
+    STATE_UNSPECIFIED: Maintenance.State
+    OPEN: Maintenance.State
+    CORDONED: Maintenance.State
+    DRAINING: Maintenance.State
+    DRAINED: Maintenance.State
+    class DrainMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        DRAIN_MODE_UNSPECIFIED: _ClassVar[Maintenance.DrainMode]
+        WAIT: _ClassVar[Maintenance.DrainMode]
+        CHECKPOINT_REQUEUE: _ClassVar[Maintenance.DrainMode]
+        FORCE: _ClassVar[Maintenance.DrainMode]
+    DRAIN_MODE_UNSPECIFIED: Maintenance.DrainMode
+    WAIT: Maintenance.DrainMode
+    CHECKPOINT_REQUEUE: Maintenance.DrainMode
+    FORCE: Maintenance.DrainMode
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RUNS_AT_START_FIELD_NUMBER: _ClassVar[int]
+    RUNS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_END_TIME_FIELD_NUMBER: _ClassVar[int]
+    state: Maintenance.State
+    reason: str
+    actor: str
+    start_time: _timestamp_pb2.Timestamp
+    mode: Maintenance.DrainMode
+    deadline_time: _timestamp_pb2.Timestamp
+    runs_at_start: int
+    runs_left: int
+    estimated_end_time: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[_Union[Maintenance.State, str]] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mode: _Optional[_Union[Maintenance.DrainMode, str]] = ..., deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs_at_start: _Optional[int] = ..., runs_left: _Optional[int] = ..., estimated_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Capacity(_message.Message):
     __slots__ = ("cpu_millis", "memory_bytes", "gpu_count")

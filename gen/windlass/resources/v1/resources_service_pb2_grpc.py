@@ -46,6 +46,21 @@ class ResourcesServiceStub:
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
                 _registered_method=True)
+        self.CordonNode = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/CordonNode',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CordonNodeRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
+        self.UncordonNode = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/UncordonNode',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UncordonNodeRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
+        self.DrainNode = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/DrainNode',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
         self.CreateJoinToken = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CreateJoinToken',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateJoinTokenRequest.SerializeToString,
@@ -71,6 +86,30 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CordonNode(self, request, context):
+        """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
+        Harmless when repeated. NOT_FOUND when the node does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UncordonNode(self, request, context):
+        """Opens a node to new work again, also one that is drained or on its way to it. Runs that were told
+        to stop do so. Harmless when repeated. NOT_FOUND when the node does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainNode(self, request, context):
+        """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
+        changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateJoinToken(self, request, context):
         """Makes a token with which one node can join once.
         """
@@ -89,6 +128,21 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
             'GetNode': grpc.unary_unary_rpc_method_handler(
                     servicer.GetNode,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'CordonNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.CordonNode,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CordonNodeRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'UncordonNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.UncordonNode,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UncordonNodeRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'DrainNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainNode,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
             ),
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
@@ -151,6 +205,87 @@ class ResourcesService:
             target,
             '/windlass.resources.v1.ResourcesService/GetNode',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CordonNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/CordonNode',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.CordonNodeRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UncordonNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/UncordonNode',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.UncordonNodeRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/DrainNode',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
             options,
             channel_credentials,

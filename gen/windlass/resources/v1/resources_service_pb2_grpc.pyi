@@ -38,6 +38,18 @@ class ResourcesServiceStub:
     """Lists the nodes with their live values, oldest first."""
     GetNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetNodeRequest, _node_pb2.Node]
     """Reads a node with its live values. NOT_FOUND when it does not exist."""
+    CordonNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CordonNodeRequest, _node_pb2.Node]
+    """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
+    Harmless when repeated. NOT_FOUND when the node does not exist.
+    """
+    UncordonNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.UncordonNodeRequest, _node_pb2.Node]
+    """Opens a node to new work again, also one that is drained or on its way to it. Runs that were told
+    to stop do so. Harmless when repeated. NOT_FOUND when the node does not exist.
+    """
+    DrainNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DrainNodeRequest, _node_pb2.Node]
+    """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
+    changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+    """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
     """Makes a token with which one node can join once."""
 
@@ -50,6 +62,18 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """Lists the nodes with their live values, oldest first."""
     GetNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Reads a node with its live values. NOT_FOUND when it does not exist."""
+    CordonNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CordonNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
+    Harmless when repeated. NOT_FOUND when the node does not exist.
+    """
+    UncordonNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.UncordonNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Opens a node to new work again, also one that is drained or on its way to it. Runs that were told
+    to stop do so. Harmless when repeated. NOT_FOUND when the node does not exist.
+    """
+    DrainNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DrainNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
+    changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+    """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
     """Makes a token with which one node can join once."""
 
@@ -71,6 +95,36 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
         """Reads a node with its live values. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def CordonNode(
+        self,
+        request: _resources_service_pb2.CordonNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
+        Harmless when repeated. NOT_FOUND when the node does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def UncordonNode(
+        self,
+        request: _resources_service_pb2.UncordonNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Opens a node to new work again, also one that is drained or on its way to it. Runs that were told
+        to stop do so. Harmless when repeated. NOT_FOUND when the node does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def DrainNode(
+        self,
+        request: _resources_service_pb2.DrainNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
+        changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+        """
 
     @_abc_1.abstractmethod
     def CreateJoinToken(

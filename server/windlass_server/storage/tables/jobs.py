@@ -103,6 +103,11 @@ class RunRow(SQLModel, table=True):
     cpu_millis: int = Field(sa_type=BigInteger)
     memory_bytes: int = Field(sa_type=BigInteger)
     gpu_uuids: str = Field(sa_type=Text)
+    # How long it may run (None: for ever), and from SIGTERM to SIGKILL, in microseconds.
+    time_limit: int | None = Field(sa_type=BigInteger)
+    grace: int = Field(sa_type=BigInteger)
+    # Since when its node is asked to stop it.
+    stopping_since: int | None = Field(sa_type=BigInteger)
     log_end: int | None = Field(sa_type=BigInteger)
     # Why the rest of the log up to `log_end` will never come; empty while it may.
     log_lost: str

@@ -1,6 +1,6 @@
 """Nodes and what of them is taken. Times are microseconds since 1970 (UTC)."""
 
-from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
 
@@ -16,6 +16,13 @@ class NodeRow(SQLModel, table=True):
             name="nodes_capacity",
         ),
         CheckConstraint("cpu_held >= 0 AND memory_held >= 0", name="nodes_held_not_negative"),
+        # The drains' look at the nodes that are on their way.
+        Index(
+            "nodes_draining",
+            "node_id",
+            sqlite_where=text("maintenance = 3"),
+            postgresql_where=text("maintenance = 3"),
+        ),
     )
 
     node_id: str = Field(primary_key=True)
@@ -34,6 +41,15 @@ class NodeRow(SQLModel, table=True):
     # When it last said hello; None when it never has.
     connected_at: int | None = Field(sa_type=BigInteger)
     last_seen_at: int = Field(sa_type=BigInteger)
+    # Whether it takes new work: as Maintenance.State; why, who said so, and since when.
+    maintenance: int
+    maintenance_reason: str
+    maintenance_actor: str
+    maintenance_at: int = Field(sa_type=BigInteger)
+    # Of a drain: its mode (0 without one), when waiting ends, and how many runs it began with.
+    drain_mode: int
+    drain_deadline: int | None = Field(sa_type=BigInteger)
+    drain_runs: int
 
 
 class GpuClaimRow(SQLModel, table=True):

@@ -1,0 +1,67 @@
+"""Who is told of what has changed, so that nobody waits for an interval. A lost hint costs time alone."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from windlass_server.controllers.loop import Loop
+from windlass_server.controllers.node_drains import NodeDrains
+from windlass_server.controllers.scheduling import Scheduling
+
+
+class Sessions(Protocol):
+    """The nodes that are connected here."""
+
+    def wake(self, node_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The duties, and the nodes' sessions."""
+
+    scheduling: Scheduling
+    scheduling_loop: Loop
+    outbox_loop: Loop
+    drains: NodeDrains
+    drains_loop: Loop
+    sessions: Sessions
+
+
+class Hints:
+    """Passes on what services say has changed; they exist before the duties that want to know."""
+
+    def __init__(self) -> None:
+        self._listeners: Listeners | None = None
+
+    def connect(self, listeners: Listeners) -> None:
+        """Tell these from now on."""
+        self._listeners = listeners
+
+    def job_queued(self, job_id: str) -> None:
+        """A job waits that no cycle has looked at."""
+        if (to := self._listeners) is not None:
+            to.scheduling.job_queued(job_id)
+            to.scheduling_loop.wake()
+            to.outbox_loop.wake()
+
+    def world_changed(self) -> None:
+        """There is more or less to give out."""
+        if (to := self._listeners) is not None:
+            to.scheduling.world_changed()
+            to.scheduling_loop.wake()
+
+    def run_ended(self) -> None:
+        """A run holds nothing any more; it may have been the last on a node that is drained."""
+        self.world_changed()
+        if (to := self._listeners) is not None and to.drains.some:
+            to.drains_loop.wake()
+
+    def runs_changed(self, node_id: str) -> None:
+        """The server wants something else of a node's runs."""
+        if (to := self._listeners) is not None:
+            to.sessions.wake(node_id)
+            to.outbox_loop.wake()
+
+    def drain_began(self) -> None:
+        """A node is to be emptied."""
+        if (to := self._listeners) is not None:
+            to.drains_loop.wake()

@@ -1,0 +1,198 @@
+"""Closing, emptying and opening nodes: authorise, load, decide, store."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from windlass_server.access.policy import ORGANISATION, Caller, absent, require
+from windlass_server.clock import Clock
+from windlass_server.resources.maintenance import (
+    DrainMode,
+    Event,
+    Eviction,
+    State,
+    after,
+    eviction,
+    shown,
+)
+from windlass_server.resources.service import NodeView, views
+from windlass_server.storage.engine import Database
+from windlass_server.storage.rows import changed
+from windlass_server.storage.tables import NodeRow
+from windlass_server.storage.transaction import Transaction
+
+_CONTROLLER = "node drains"
+
+
+class EvictRun(Protocol):
+    """Makes a run leave its node, so that its job is queued again; harmless when repeated."""
+
+    def __call__(self, run_id: str, *, kill: bool, why: str) -> Awaitable[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What an operator asks of a drain.
+
+    Attributes:
+        mode: what becomes of what runs on the node.
+        deadline: from now on until what is left is stopped, in microseconds; None: never.
+        reason: why, for people.
+    """
+
+    mode: DrainMode
+    deadline: int | None
+    reason: str
+
+
+class NodeUpkeep:
+    """Keeps which nodes take new work, and empties those that are being drained.
+
+    Args:
+        evict: makes a run leave.
+        capacity_changed: called when a node was opened or closed.
+        drain_began: called when there is something to look at for `empty_draining`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        evict: EvictRun,
+        capacity_changed: Callable[[], None],
+        drain_began: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._evict = evict
+        self._capacity_changed = capacity_changed
+        self._drain_began = drain_began
+
+    async def cordon(self, who: Caller, node_id: str, reason: str) -> NodeView:
+        """Place nothing new on a node; also ends a drain. NotFound when there is no such node."""
+        require(who, "nodes.cordon", ORGANISATION)
+        return await self._order(who, node_id, Event.CORDON, reason)
+
+    async def uncordon(self, who: Caller, node_id: str) -> NodeView:
+        """Open a node to new work again. NotFound when there is no such node."""
+        require(who, "nodes.cordon", ORGANISATION)
+        return await self._order(who, node_id, Event.UNCORDON, "")
+
+    async def drain(self, who: Caller, node_id: str, asked: Drain) -> NodeView:
+        """Begin to empty a node, or change how it is done. NotFound when there is no such node."""
+        require(who, "nodes.drain", ORGANISATION)
+        return await self._order(who, node_id, Event.DRAIN, asked.reason, asked)
+
+    async def empty_draining(self) -> bool:
+        """Make runs leave whose time on a draining node is up, and note which nodes are empty.
+
+        Returns whether a node is still on its way.
+        """
+        draining, holders = await self._database.read(_look)
+        now = self._clock.now()
+        for node in draining:
+            how = eviction(node.drain_mode, node.drain_deadline, now)
+            for run_id in holders.get(node.node_id, ()):
+                if how is not None:
+                    why = f"node {node.name} is being drained" + _because(node.maintenance_reason)
+                    await self._evict(run_id, kill=how is Eviction.KILL, why=why)
+            if not holders.get(node.node_id):
+                await self._database.write(self._noting_empty(node.node_id))
+        return any(holders.get(node.node_id) for node in draining)
+
+    async def _order(
+        self, who: Caller, node_id: str, event: Event, reason: str, asked: Drain | None = None
+    ) -> NodeView:
+        def store(tx: Transaction) -> NodeView:
+            node = tx.nodes.lock(node_id)
+            if node is None:
+                raise absent("node", node_id)
+            node = self._move(tx, node, event, who.user, reason, asked)
+            if event is Event.DRAIN and not tx.runs.active_on([node_id]):
+                node = self._move(tx, node, Event.EMPTY, _CONTROLLER, "nothing runs on it")
+            return views(tx, who, [node])[0]
+
+        return await self._database.write(store)
+
+    def _noting_empty(self, node_id: str) -> Callable[[Transaction], None]:
+        def store(tx: Transaction) -> None:
+            # Looked at again under the lock: it may have been opened meanwhile.
+            node = tx.nodes.lock(node_id)
+            if node is None or node.maintenance != State.DRAINING:
+                return
+            if not tx.runs.active_on([node_id]):
+                self._move(tx, node, Event.EMPTY, _CONTROLLER, "nothing runs on it any more")
+
+        return store
+
+    def _move(
+        self,
+        tx: Transaction,
+        node: NodeRow,
+        event: Event,
+        actor: str,
+        reason: str,
+        asked: Drain | None = None,
+    ) -> NodeRow:
+        """Move a locked node, with an event; an order that changes nothing leaves no trace."""
+        now = self._clock.now()
+        state = after(node.maintenance, event)
+        values: dict[str, object] = {"maintenance": int(state)}
+        if event is not Event.EMPTY:
+            values |= {
+                "maintenance_reason": reason,
+                "maintenance_actor": actor if state is not State.OPEN else "",
+                "drain_mode": int(asked.mode) if asked else 0,
+                "drain_deadline": None
+                if asked is None or asked.deadline is None
+                else now + asked.deadline,
+            }
+        if asked is not None and node.maintenance != State.DRAINING:
+            values["drain_runs"] = len(tx.runs.active_on([node.node_id]))
+        if all(getattr(node, name) == value for name, value in values.items()):
+            return node
+        if state != node.maintenance:
+            values["maintenance_at"] = now
+        tx.nodes.change(node.node_id, **values)
+        _record(tx, changed(node, **values), actor, reason, now)
+        tx.after_commit(self._capacity_changed)
+        if state is State.DRAINING:
+            tx.after_commit(self._drain_began)
+        return changed(node, **values)
+
+
+def _look(tx: Transaction) -> tuple[list[NodeRow], dict[str, list[str]]]:
+    """The draining nodes, and the runs that hold a part of each."""
+    draining = list(tx.nodes.draining())
+    holders: dict[str, list[str]] = {}
+    if draining:
+        for run in tx.runs.active_on([node.node_id for node in draining]):
+            holders.setdefault(run.node_id, []).append(run.run_id)
+    return draining, holders
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+_WORDS = {
+    State.OPEN: ("OPENED", "takes new work again"),
+    State.CORDONED: ("CORDONED", "takes no new work"),
+    State.DRAINING: ("DRAINING", "takes no new work and is being emptied"),
+    State.DRAINED: ("DRAINED", "is drained"),
+}
+
+
+def _record(tx: Transaction, node: NodeRow, actor: str, reason: str, at: int) -> None:
+    word, sentence = _WORDS[State(node.maintenance)]
+    tx.events.record(
+        project=ORGANISATION,
+        object_id=node.node_id,
+        at=at,
+        actor=actor,
+        status=int(shown(node.status, node.maintenance)),
+        reason=word,
+        message=sentence + _because(reason),
+        run_id="",
+    )
