@@ -260,6 +260,7 @@ class App:
             dispatcher=dispatcher,
             authenticate=dispatcher.authenticate,
             find_violations=dispatcher.find_violations,
+            write_timeout_s=config.write_timeout_seconds,
         )
         http = _http_server(config, gateway)
         return cls(
@@ -331,7 +332,7 @@ def _http_server(config: ServerConfig, gateway: Gateway) -> HttpServer:
     address = Address(host, int(port))
     app = Cors(gateway, config.cors_origins) if config.cors_origins else gateway
     try:
-        return http_server(config.http_server, app, address)
+        return http_server(config.http_server, app, address, config.write_timeout_seconds)
     except OSError as error:
         message = f"cannot listen for HTTP on {config.http}: {error.strerror or error}"
         raise BadConfiguration(message) from None

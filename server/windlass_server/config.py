@@ -89,6 +89,8 @@ class ServerConfig(_Section):
         max_streams_per_caller: streams that one principal may have open.
         heartbeat_seconds: how often an agent must be heard; silent for three times that, its node
             is unreachable.
+        write_timeout_seconds: how long the client of a stream or a file may take to make room for what
+            it is sent; it is then cut off.
         shutdown_seconds: how long calls in flight may take when the server stops.
         secret_key: master secret as 64 hexadecimal digits, for several servers that share a
             database; empty: `secret.key` in `data_dir`, made on first start.
@@ -110,6 +112,7 @@ class ServerConfig(_Section):
     max_calls_per_caller: int = Field(default=500, ge=1)
     max_streams_per_caller: int = Field(default=2000, ge=1)
     heartbeat_seconds: float = Field(default=10.0, gt=0, le=3600)
+    write_timeout_seconds: float = Field(default=60.0, ge=1, le=3600)
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
     secret_key: SecretStr = SecretStr("")
     reflection: bool = True

@@ -44,6 +44,7 @@ class StreamServicer:
         taken: how many messages of a client's stream were taken.
         given: how many messages of a server's stream were asked for.
         ended: how server's streams ended: `end`, or the name of an exception.
+        waiting: whether one has nothing to send, as for a negative cursor.
     """
 
     types: SampleTypes
@@ -51,6 +52,7 @@ class StreamServicer:
     taken: int = 0
     given: int = 0
     ended: list[str] = field(default_factory=list)
+    waiting: bool = False
 
     async def Collect(self, notes: AsyncIterator[Any], call: Call) -> Any:
         texts: list[str] = []
@@ -67,41 +69,41 @@ class StreamServicer:
         return self.types.Collected(room=room, count=len(texts), texts=texts)
 
     async def Chat(self, notes: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
-        async with self._noting_the_end():
+        async with _NotedEnd(self.ended):
             async for note in notes:
                 self.taken += 1
                 yield note
 
     async def Follow(self, request: Any, call: Call) -> AsyncIterator[Any]:
-        async with self._noting_the_end():
+        async with _NotedEnd(self.ended):
             first = int(request.cursor or 0)
+            if first < 0:
+                self.waiting = True
+                await asyncio.Event().wait()
             for number in range(first, request.count):
                 self.given += 1
                 yield self.types.Note(
                     number=number, text="x" * request.size, cursor=str(number + 1)
                 )
 
-    def _noting_the_end(self) -> Any:
-        return _NotedEnd(self.ended)
-
 
 class HangingStreams(StreamServicer):
     """Answers what it is told to at first, and then nothing more."""
 
     async def Follow(self, request: Any, call: Call) -> AsyncIterator[Any]:
-        async with self._noting_the_end():
+        async with _NotedEnd(self.ended):
             for number in range(request.count):
                 yield self.types.Note(number=number)
             await asyncio.Event().wait()
 
     async def Chat(self, notes: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
-        async with self._noting_the_end():
+        async with _NotedEnd(self.ended):
             async for note in notes:
                 yield note
             await asyncio.Event().wait()
 
     async def Collect(self, notes: AsyncIterator[Any], call: Call) -> Any:
-        async with self._noting_the_end():
+        async with _NotedEnd(self.ended):
             await asyncio.Event().wait()
 
 
@@ -135,6 +137,7 @@ class BlobServicer:
         calls: the calls, for their metadata.
         piece: bytes of each message of a download.
         sent: how many messages of downloads were asked for.
+        ended: how downloads ended, as above.
     """
 
     types: SampleTypes
@@ -143,6 +146,7 @@ class BlobServicer:
     calls: list[Call] = field(default_factory=list)
     piece: int = 64 << 10
     sent: int = 0
+    ended: list[str] = field(default_factory=list)
 
     async def Upload(self, requests: AsyncIterator[Any], call: Call) -> Any:
         self.calls.append(call)
@@ -169,12 +173,13 @@ class BlobServicer:
         self.calls.append(call)
         blob = self._find(request.name)
         call.response_metadata.update(blob.metadata)
-        for start in range(0, len(blob.data), self.piece):
-            self.sent += 1
-            yield self.types.HttpBody(
-                content_type=blob.content_type if start == 0 else "",
-                data=blob.data[start : start + self.piece],
-            )
+        async with _NotedEnd(self.ended):
+            for start in range(0, len(blob.data), self.piece):
+                self.sent += 1
+                yield self.types.HttpBody(
+                    content_type=blob.content_type if start == 0 else "",
+                    data=blob.data[start : start + self.piece],
+                )
 
     async def Get(self, request: Any, call: Call) -> Any:
         self.calls.append(call)

@@ -33,10 +33,11 @@ from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle
 from windlass_server.gateway.pages import Pages
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
+from windlass_server.gateway.serving import DEFAULT_WRITE_TIMEOUT_S
 from windlass_server.gateway.streamed_calls import StreamedCalls, StreamLimits
 from windlass_server.gateway.table import Planned, Target, build_table
 from windlass_server.gateway.transcoder import Binding, Transcoder
-from windlass_server.gateway.watched import ClientGone
+from windlass_server.gateway.watched import ClientGone, ReaderStalled
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -80,6 +81,8 @@ class Gateway:
         default_timeout: seconds for a call without a deadline, unless its method caps them or has a
             stream; None: for ever.
         heartbeat_s: seconds of silence after which a stream gives a sign of life.
+        write_timeout_s: seconds that the client of a stream or a file may take to make room for what
+            it is sent; it is then cut off.
         new_id: makes ids of requests that come without one, and of errors whose text must not leave
             the process.
 
@@ -107,6 +110,7 @@ class Gateway:
         max_upload_bytes: int | None = None,
         default_timeout: float | None = None,
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
+        write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         transcoder = Transcoder(descriptor_set, json_style, limits_extension)
@@ -133,7 +137,7 @@ class Gateway:
         self._streamed = StreamedCalls(
             dispatcher,
             lambda error: self._failed(error).body,
-            StreamLimits(max_body_bytes, max_upload_bytes, heartbeat_s),
+            StreamLimits(max_body_bytes, max_upload_bytes, heartbeat_s, write_timeout_s),
             self._stopping,
         )
         self.routes = table.lines
@@ -159,6 +163,9 @@ class Gateway:
         """Serve one request; whatever happens, it is answered once."""
         try:
             await self._serve(exchange)
+        except ReaderStalled:
+            logger.info("a client of %s was cut off: it does not read", exchange.call.method)
+            raise AnswerBroken from None
         except ClientGone:
             return
         except Exception as error:

@@ -1,8 +1,8 @@
 """Sends a file to the client as its RPC gives it, piece by piece."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 
 from windlass_server.gateway.body import Receive
 from windlass_server.gateway.downloads import (
@@ -14,6 +14,7 @@ from windlass_server.gateway.downloads import (
 from windlass_server.gateway.exchange import Exchange
 from windlass_server.gateway.headers import RequestHeaders
 from windlass_server.gateway.http_body import FileBytes
+from windlass_server.gateway.pump import closable
 from windlass_server.gateway.transcoder import Binding
 from windlass_server.gateway.watched import Watched
 
@@ -30,6 +31,7 @@ async def send_file(
     receive: Receive,
     *,
     whole: bool,
+    write_timeout_s: float,
 ) -> None:
     """Send the file that the RPC's messages are of, all but the end of the answer.
 
@@ -40,13 +42,15 @@ async def send_file(
         answers: its messages; closed at the end, however it comes.
         receive: tells when the client leaves.
         whole: whether the first message is the whole file.
+        write_timeout_s: seconds that the client may take to make room for what is sent.
 
     Raises:
-        ClientGone: the client left.
+        ClientGone: the client left, or does not read.
         Refusal: the client asked for what the file does not have.
         Exception: what the RPC raised; when the answer has begun it must be cut off.
     """
-    async with aclosing(_closable(answers)) as messages, Watched(receive):
+    watched = Watched(receive, write_timeout_s)
+    async with closable(answers) as messages, watched:
         try:
             first = await anext(messages, None)
         finally:
@@ -58,7 +62,7 @@ async def send_file(
         head = file_head(asked, metadata, part.content_type, size)
         await exchange.start_file(head.status, head.headers)
         if head.status != 304 and not exchange.is_head:
-            await _send_bytes(exchange, binding, head, part.data, messages)
+            await _send_bytes(exchange, binding, head, part.data, messages, watched)
 
 
 async def _send_bytes(
@@ -67,6 +71,7 @@ async def _send_bytes(
     head: FileHead,
     data: bytes,
     messages: AsyncGenerator[bytes],
+    watched: Watched,
 ) -> None:
     skip, left = head.skip, head.length
     while True:
@@ -77,7 +82,9 @@ async def _send_bytes(
             cut = cut if len(cut) <= left else cut[:left]
             left -= len(cut)
         if cut:
+            watched.sending_since = time.monotonic()
             await exchange.send_chunk(cut)
+            watched.sending_since = None
         # Neither a service that has it all in memory nor a server whose client has left waits for
         # anything: let others run, and be told that the client has left.
         await asyncio.sleep(0)
@@ -91,13 +98,3 @@ async def _send_bytes(
 def _declared_size(metadata: dict[str, str]) -> int | None:
     text = metadata.get("content-length", "")
     return int(text) if text.isdecimal() and len(text) <= 18 else None
-
-
-async def _closable(answers: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    try:
-        async for answer in answers:
-            yield answer
-    finally:
-        close = getattr(answers, "aclose", None)
-        if close is not None:
-            await close()

@@ -15,7 +15,13 @@ from granian import net
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from windlass_server.gateway.serving import Address, App, address_of, listen
+from windlass_server.gateway.serving import (
+    DEFAULT_WRITE_TIMEOUT_S,
+    Address,
+    App,
+    address_of,
+    listen,
+)
 
 # Seconds for cancelled requests to unwind.
 _CUT_OFF_S = 1.0
@@ -50,15 +56,23 @@ class GranianServer:
         app: the ASGI application.
         address: where to listen.
         backlog: connections that may wait to be accepted.
+        write_timeout_s: seconds after which a connection whose client does not read is closed.
 
     Raises:
         OSError: the address cannot be had.
     """
 
-    def __init__(self, app: App, address: Address, *, backlog: int = 1024) -> None:
+    def __init__(
+        self,
+        app: App,
+        address: Address,
+        *,
+        backlog: int = 1024,
+        write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
+    ) -> None:
         self._app = app
         self._backlog = backlog
-        self._listener = listen(address, backlog)
+        self._listener = listen(address, backlog, write_timeout_s)
         self.address = address_of(self._listener)
         self._server: _Embedded | None = None
         self._serving: asyncio.Task[None] | None = None

@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 App = Callable[..., Awaitable[None]]
 ServerName = Literal["granian", "uvicorn"]
 
+DEFAULT_WRITE_TIMEOUT_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -34,22 +36,33 @@ class HttpServer(Protocol):
         ...
 
 
-def http_server(name: ServerName, app: App, address: Address) -> HttpServer:
+def http_server(
+    name: ServerName,
+    app: App,
+    address: Address,
+    write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
+) -> HttpServer:
     """The HTTP server of that name, listening already; raises OSError as `listen` does."""
     if name == "uvicorn":
         from windlass_server.gateway.uvicorn_server import UvicornServer
 
-        return UvicornServer(app, address)
+        return UvicornServer(app, address, write_timeout_s=write_timeout_s)
     from windlass_server.gateway.granian_server import GranianServer
 
-    return GranianServer(app, address)
+    return GranianServer(app, address, write_timeout_s=write_timeout_s)
 
 
-def listen(address: Address, backlog: int) -> socket.socket:
+def listen(address: Address, backlog: int, write_timeout_s: float) -> socket.socket:
     """Open the listening socket, before anything else is started.
 
     Without SO_REUSEPORT, so that a port in use is an error and not a second listener that gets half
     of the connections.
+
+    Args:
+        address: where.
+        backlog: connections that may wait to be accepted.
+        write_timeout_s: after how long the system closes a connection whose client takes nothing of
+            what it is sent. Neither HTTP server can do that by itself.
 
     Raises:
         OSError: the address cannot be had; the message names it.
@@ -58,6 +71,9 @@ def listen(address: Address, backlog: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Handed on to the connections that are accepted.
+        milliseconds = max(int(write_timeout_s * 1000), 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind((address.host, address.port))
         listener.listen(backlog)
     except OSError as error:

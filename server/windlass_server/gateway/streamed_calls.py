@@ -19,14 +19,9 @@ from windlass_server.gateway.file_uploads import (
 )
 from windlass_server.gateway.headers import RequestHeaders
 from windlass_server.gateway.inbox import Inbox
+from windlass_server.gateway.pump import Pump, Sink
 from windlass_server.gateway.request_streams import json_messages
-from windlass_server.gateway.streams import (
-    Format,
-    Pump,
-    ServerSentEvents,
-    Sink,
-    choose_format,
-)
+from windlass_server.gateway.streams import Format, ServerSentEvents, choose_format
 from windlass_server.gateway.transcoder import Binding
 
 
@@ -39,11 +34,13 @@ class StreamLimits:
             of a call that does not stream its request. More where a method says so.
         max_upload_bytes: most bytes of a client's stream, all of it together; None means any number.
         heartbeat_s: seconds of silence after which a server's stream gives a sign of life.
+        write_timeout_s: seconds that a client may take to make room for what it is sent.
     """
 
     max_message_bytes: int
     max_upload_bytes: int | None
     heartbeat_s: float
+    write_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +158,15 @@ class StreamedCalls:
         if binding.file_out is None:
             await exchange.answer(200, (), binding.response(reply).encode())
             return
-        await send_file(exchange, headers, binding, _only(reply), exchange.receive, whole=True)
+        await send_file(
+            exchange,
+            headers,
+            binding,
+            _only(reply),
+            exchange.receive,
+            whole=True,
+            write_timeout_s=self._limits.write_timeout_s,
+        )
         await exchange.end_stream()
 
     async def _send(
@@ -170,7 +175,15 @@ class StreamedCalls:
         """Send the messages of an answer: a file, or in the form that the client asked for."""
         exchange, headers, binding = request.exchange, request.headers, request.binding
         if binding.file_out is not None:
-            await send_file(exchange, headers, binding, answers, receive, whole=False)
+            await send_file(
+                exchange,
+                headers,
+                binding,
+                answers,
+                receive,
+                whole=False,
+                write_timeout_s=self._limits.write_timeout_s,
+            )
             return
         form = _form(request)
         pump = Pump(
@@ -186,7 +199,8 @@ class StreamedCalls:
         async def start() -> None:
             await exchange.start_stream(form.content_type)
 
-        await pump.run(Sink(start, exchange.send_chunk, receive), body=not exchange.is_head)
+        sink = Sink(start, exchange.send_chunk, receive, self._limits.write_timeout_s)
+        await pump.run(sink, body=not exchange.is_head)
 
 
 async def _open_file(request: _Request, receive: Receive, limit: int | None) -> IncomingFile:

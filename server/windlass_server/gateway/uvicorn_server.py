@@ -6,7 +6,13 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from windlass_server.gateway.serving import Address, App, address_of, listen
+from windlass_server.gateway.serving import (
+    DEFAULT_WRITE_TIMEOUT_S,
+    Address,
+    App,
+    address_of,
+    listen,
+)
 
 
 class _Embedded(uvicorn.Server):
@@ -35,13 +41,21 @@ class UvicornServer:
         app: the ASGI application.
         address: where to listen.
         backlog: connections that may wait to be accepted.
+        write_timeout_s: seconds after which a connection whose client does not read is closed.
 
     Raises:
         OSError: the address cannot be had.
     """
 
-    def __init__(self, app: App, address: Address, *, backlog: int = 1024) -> None:
-        self._listener = listen(address, backlog)
+    def __init__(
+        self,
+        app: App,
+        address: Address,
+        *,
+        backlog: int = 1024,
+        write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
+    ) -> None:
+        self._listener = listen(address, backlog, write_timeout_s)
         self.address = address_of(self._listener)
         config = uvicorn.Config(
             app, lifespan="on", log_config=None, access_log=False, backlog=backlog

@@ -1,15 +1,18 @@
-"""Ends a block of code when the client leaves or the server stops."""
+"""Ends a block of code when the client leaves, or does not read what it is sent."""
 
 import asyncio
+import time
 from types import TracebackType
-from typing import Any
 
 from windlass_server.gateway.body import Receive
-from windlass_server.gateway.errors import UNAVAILABLE, Refusal
 
 
 class ClientGone(Exception):
-    """The client closed the connection, or does not read; nobody waits for the answer."""
+    """The client closed the connection; nobody waits for the answer."""
+
+
+class ReaderStalled(ClientGone):
+    """The client is there and has not read what it was sent for too long."""
 
 
 class Watched:
@@ -17,28 +20,33 @@ class Watched:
 
     Args:
         receive: ASGI's, of a request whose body was read.
-        stopping: set when the server stops; None when that does not matter.
+        write_timeout_s: seconds that the client may take to make room for what is sent.
+
+    Attributes:
+        sending_since: when what is being sent now was begun, by the monotonic clock; None while
+            nothing is. Set by whoever sends.
 
     Raises:
         ClientGone: on leaving, when the client left.
-        Refusal: on leaving, UNAVAILABLE when the server stops.
+        ReaderStalled: on leaving, when the client did not read.
+        Exception: on leaving, what `interrupt` was called with.
     """
 
-    def __init__(self, receive: Receive, stopping: asyncio.Event | None = None) -> None:
+    def __init__(self, receive: Receive, write_timeout_s: float) -> None:
+        self.sending_since: float | None = None
         self._receive = receive
-        self._stopping = stopping
+        self._write_timeout_s = write_timeout_s
         self._reason: Exception | None = None
-        self._watches: list[asyncio.Task[Any]] = []
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> "Watched":
         """Begin to watch."""
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._watches = [asyncio.create_task(self._until_gone())]
-        if self._stopping is not None:
-            self._watches.append(asyncio.create_task(self._until_stopping(self._stopping)))
+        self._watch = asyncio.create_task(self._until_gone())
+        self._check_later()
+        return self
 
     async def __aexit__(
         self,
@@ -47,24 +55,32 @@ class Watched:
         trace: TracebackType | None,
     ) -> None:
         """Stop watching; raise why the block was ended, if it was."""
-        for watch in self._watches:
-            watch.cancel()
+        self._watch.cancel()
+        self._timer.cancel()
         if self._reason is None:
             return
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._reason from None
 
-    async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._interrupt(ClientGone())
-
-    async def _until_stopping(self, stopping: asyncio.Event) -> None:
-        await stopping.wait()
-        message = "the server is stopping; reconnect"
-        self._interrupt(Refusal(UNAVAILABLE, "SERVER_STOPPING", message))
-
-    def _interrupt(self, reason: Exception) -> None:
+    def interrupt(self, reason: Exception) -> None:
+        """End the block, from another task; only the first reason counts."""
         if self._reason is None:
             self._reason = reason
             self._task.cancel()
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.interrupt(ClientGone())
+
+    def _check_later(self) -> None:
+        # A timer for the whole stream, not one for each message: those come by the thousand.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._write_timeout_s / 4, self._check)
+
+    def _check(self) -> None:
+        since = self.sending_since
+        if since is not None and time.monotonic() - since >= self._write_timeout_s:
+            self.interrupt(ReaderStalled())
+        else:
+            self._check_later()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from windlass_server.gateway.serving import Address, ServerName
+from windlass_server.gateway.serving import DEFAULT_WRITE_TIMEOUT_S, Address, ServerName
 from windlass_server.gateway.standalone.arguments import (
     Parser,
     add_contract,
@@ -69,6 +69,7 @@ class Options:
     max_body_bytes: int
     timeout: float
     forward_headers: tuple[str, ...]
+    write_timeout: float
     health_path: str | None
     http_server: ServerName
     grace: float
@@ -104,6 +105,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         max_body_bytes=given.max_body_bytes,
         timeout=given.timeout,
         forward_headers=tuple(given.forward_header),
+        write_timeout=given.write_timeout,
         health_path=given.health_path,
         http_server=given.http_server,
         grace=given.grace,
@@ -170,6 +172,13 @@ def _add_http(group: argparse._ArgumentGroup) -> None:
         dest="cors_origins",
         metavar="ORIGIN",
         help="an origin whose pages may use the API, or * for any; can be repeated (default: none)",
+    )
+    group.add_argument(
+        "--write-timeout",
+        type=seconds,
+        default=DEFAULT_WRITE_TIMEOUT_S,
+        metavar="SECONDS",
+        help="how long a client may read nothing of its stream or file (default: 60)",
     )
     group.add_argument(
         "--health-path",

@@ -43,7 +43,7 @@ class Program:
             app = self._health
         if options.cors_origins:
             app = Cors(app, options.cors_origins)
-        self._http = http_server(options.http_server, app, options.listen)
+        self._http = http_server(options.http_server, app, options.listen, options.write_timeout)
 
     @property
     def address(self) -> str:
@@ -94,6 +94,7 @@ def _gateway(
             max_body_bytes=options.max_body_bytes,
             default_timeout=options.timeout,
             forward_headers=options.forward_headers,
+            write_timeout_s=options.write_timeout,
             # Of no account to a contract that does not have it.
             limits_extension="windlass.options.v1.limits",
         )
