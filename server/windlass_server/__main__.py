@@ -10,6 +10,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import argparse
 import asyncio
 import ctypes
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,9 @@ async def _serve(settings: config.ServerConfig) -> int:
     app = await App.build(settings)
     try:
         await app.start()
+        # What is there now stays for good. Looking through all of it for garbage would hold up every
+        # call for 50 to 90 ms each time.
+        gc.freeze()
         await stop.wait()
     finally:
         await app.stop()

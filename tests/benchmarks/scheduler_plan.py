@@ -1,14 +1,33 @@
 """How fast the scheduler plans: `python -m tests.benchmarks.scheduler_plan`.
 
-Prints the time of one cycle for 10,000 queued jobs on 1,000 nodes of 8 GPUs in four situations,
+Prints the time of one plan for 10,000 queued jobs on 1,000 nodes of 8 GPUs in five situations,
 and the time of one job on one node, which is what the scheduler adds between submit and start.
+
+Then how long the server's event loop is held up: by the slowest of these plans on the loop itself and
+in a thread, and by whole cycles of the controller on SQLite, from reading the queue to telling the last
+job why it waits.
 """
 
+import asyncio
+import gc
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
+import uvloop
+
+from tests.support.jobs import add_jobs, job_columns
+from tests.support.nodes import an_inventory
+from tests.support.scheduled_world import ScheduledWorld
+from windlass_server.clock import SystemClock
+from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.resources.cluster import Cluster
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState, Snapshot
+from windlass_server.storage.engine import open_database
+from windlass_server.storage.guard import acting_as
 
 JOBS = 10_000
 NODES = 1_000
@@ -60,6 +79,108 @@ def best_of(repeats: int, snapshot: Snapshot) -> tuple[float, Plan]:
     return shortest, result
 
 
+class Stalls:
+    """How long the loop's other work waits for its turn: a look every millisecond, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    @asynccontextmanager
+    async def measured(self) -> AsyncIterator[None]:
+        looking = asyncio.create_task(self._look())
+        await asyncio.sleep(0.02)
+        self.seconds.clear()
+        try:
+            yield
+            await asyncio.sleep(0.005)
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+
+    async def _look(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            self.seconds.append(time.perf_counter() - before - 0.001)
+
+    def __str__(self) -> str:
+        inorder = sorted(self.seconds)
+        median, p99 = inorder[len(inorder) // 2], inorder[int(len(inorder) * 0.99)]
+        return (
+            f"loop held up: longest {inorder[-1] * 1e3:6.1f} ms, p99 {p99 * 1e3:6.1f} ms, "
+            f"median {median * 1e3:6.2f} ms"
+        )
+
+
+async def stalls_of_a_plan(snapshot: Snapshot, *, thread: bool) -> tuple[float, Stalls]:
+    """The time of a plan in seconds, and what else waited meanwhile."""
+    stalls = Stalls()
+    async with stalls.measured():
+        before = time.perf_counter()
+        if thread:
+            await asyncio.to_thread(plan, snapshot)
+        else:
+            plan(snapshot)
+        seconds = time.perf_counter() - before
+    return seconds, stalls
+
+
+async def stalls_of_a_cycle(folder: Path, memory: int) -> tuple[float, Stalls]:
+    """The same of a cycle of the controller, for jobs of one GPU and so much memory and more."""
+    database = await open_database(f"sqlite:///{folder / 'windlass.db'}")
+    world = await ScheduledWorld.start(database, folder)
+    await fill(world, memory)
+    cluster = Cluster(database, (), lambda _node_id, _uuid: True)
+    scheduling = Scheduling(database, cluster, world.runs, SystemClock())
+    settle_memory()
+    stalls = Stalls()
+    async with stalls.measured():
+        before = time.perf_counter()
+        await scheduling.cycle()
+        seconds = time.perf_counter() - before
+    await world.logs.close()
+    await database.close()
+    return seconds, stalls
+
+
+async def fill(world: ScheduledWorld, memory: int) -> None:
+    """The nodes, and jobs that are all different."""
+    inventory = an_inventory(cpu_millis=128_000, memory_bytes=1024 * GIB, gpus=8)
+    size = {"cpu_millis": inventory.cpu_millis, "memory_bytes": inventory.memory_bytes}
+    for number in range(NODES):
+        await world.add_node(
+            f"n{number}", inventory=inventory.SerializeToString(), public_key=b"%d" % number, **size
+        )
+    for first in range(0, JOBS, 1000):
+        jobs = [
+            job_columns(gpu_count=1, gpu_type="H100", memory_bytes=memory + number)
+            for number in range(first, first + 1000)
+        ]
+        await world.database.write(lambda tx, jobs=jobs: add_jobs(tx, *jobs))
+
+
+def settle_memory() -> None:
+    """As the server does when it has started: what is there now is not looked through again."""
+    gc.collect()
+    gc.freeze()
+
+
+async def print_stalls() -> None:
+    """What the server's other work notices."""
+    settle_memory()
+    name = "10,000 shapes, none fits"
+    snapshot = SITUATIONS[name]()
+    for thread in (False, True):
+        seconds, stalls = await stalls_of_a_plan(snapshot, thread=thread)
+        where = "in a thread" if thread else "on the loop"
+        print(f"{name}, planned {where}: {seconds * 1e3:.0f} ms; {stalls}")
+    for name, memory in (("most are placed", 8 * GIB), ("none fits", 1024 * GIB + 1)):
+        with tempfile.TemporaryDirectory() as folder, acting_as("bench"):
+            seconds, stalls = await stalls_of_a_cycle(Path(folder), memory)
+        print(f"whole cycle on SQLite, {name}: {seconds * 1e3:.0f} ms; {stalls}")
+
+
 def main() -> None:
     print(f"{JOBS} jobs x {NODES} nodes of 8 GPUs")
     for name, build in SITUATIONS.items():
@@ -74,6 +195,7 @@ def main() -> None:
         print(f"1 job x 1 node, {name}: {seconds * 1e6:.0f} us")
     seconds, _ = best_of(2_000, Snapshot((demand(0, 8),), (node(0, held=3),)))
     print(f"1 job x 1 node, waits: {seconds * 1e6:.0f} us")
+    uvloop.run(print_stalls())
 
 
 if __name__ == "__main__":

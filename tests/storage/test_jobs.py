@@ -95,6 +95,25 @@ async def test_the_queue_is_by_priority_then_by_age(database, jobs):
     ]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+async def test_the_queue_in_pages_is_the_queue_in_one(database, size):
+    stored = [job_columns(priority=priority) for priority in (0, 5, 0, 5, 5, -1, 0)]
+
+    def store(tx):
+        add_projects(tx, "default")
+        add_jobs(tx, *stored)
+
+    await database.write(store)
+    whole = [job.job_id for job in await database.read(lambda tx: tx.jobs.queued(100))]
+    in_turn = sorted(stored, key=lambda job: (-job["priority"], job["job_id"]))
+    assert whole == [job["job_id"] for job in in_turn]
+    pages, last = [], None
+    while page := await database.read(lambda tx, last=last: tx.jobs.queued(size, last)):
+        pages += [job.job_id for job in page]
+        last = page[-1]
+    assert pages == whole
+
+
 async def test_the_queue_of_given_jobs_leaves_out_those_that_wait_no_longer(database, jobs):
     ids = [job["job_id"] for job in jobs]
     queued = await database.read(lambda tx: tx.jobs.queued_of(ids))

@@ -116,9 +116,13 @@ def test_the_queue_is_read_by_its_index(engines: Engines) -> None:
     """SQLite cannot compare this index with the classes, so its use is looked at instead."""
     engine = create_engine(engines.by_name("sqlite").new(migrated=True))
     with engine.connect() as connection:
-        query = "SELECT job_id FROM jobs WHERE status = 1 ORDER BY priority DESC, job_id"
-        steps = connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all()
+        for behind in ("", "AND priority <= 5 AND (priority < 5 OR job_id > 'j')"):
+            query = (
+                f"SELECT job_id FROM jobs WHERE status = 1 {behind} ORDER BY priority DESC, job_id"
+            )
+            steps = connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all()
+            plan = " ".join(step[-1] for step in steps)
+            assert "jobs_waiting" in plan
+            assert ("priority<?" in plan) == bool(behind)
+            assert "TEMP B-TREE" not in plan
     engine.dispose()
-    plan = " ".join(step[-1] for step in steps)
-    assert "jobs_waiting" in plan
-    assert "TEMP B-TREE" not in plan

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TypeVar
 
 from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.jobs.runs import RunsService
 from windlass_server.resources.cluster import Cluster
-from windlass_server.scheduler.plan import Placement, Waiting, plan
+from windlass_server.scheduler.plan import Placement, Plan, Waiting, plan
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -18,6 +19,13 @@ _log = logging.getLogger(__name__)
 
 # Jobs that one cycle considers; those behind them are considered when these have moved on.
 QUEUE_DEPTH = 10_000
+# How much is read or told, and how many placements are committed, before others get their turn.
+_READ_AT_ONCE = 500
+_COMMITS_AT_ONCE = 64
+# Jobs and nodes of which a plan takes a few milliseconds at most, less than it is worth to hand it over.
+_PLANNED_AT_ONCE = 256
+
+T = TypeVar("T")
 
 
 class Scheduling:
@@ -60,29 +68,59 @@ class Scheduling:
             raise
 
     async def _plan_and_place(self, only: set[str] | None) -> None:
-        # 2. See the world once. Without a node that is ready, new jobs know why they wait.
+        # 2. See the world. Without a node that is ready, new jobs know why they wait.
         if only is not None and not self._cluster.any_ready():
             return
-        queue, snapshot = await self._database.read(lambda tx: self._look(tx, only))
+        rows, demands = await self._look(only)
+        nodes = await self._database.read(self._cluster.load)
         # 3. Decide, purely.
-        result = plan(snapshot)
+        result = await _planned(Snapshot(tuple(demands), nodes, self._cluster.pools))
         # 4. Commit, each guarded by the version that was seen. A refusal is normal: the truth has
         #    moved on, and the next cycle sees it.
-        rows = {job.job_id: job for job in queue}
-        placed = await asyncio.gather(
-            *(self._place(placement, rows[placement.job_id]) for placement in result.placements)
-        )
-        if not all(placed):
-            self._look_at_all = True
+        for some in _in_parts(result.placements, _COMMITS_AT_ONCE):
+            placed = await asyncio.gather(*(self._place(one, rows[one.job_id]) for one in some))
+            if not all(placed):
+                self._look_at_all = True
         # 5. Tell the rest why they wait.
-        await self._explain(result.waiting, rows)
+        for waiting in _in_parts(result.waiting, _READ_AT_ONCE):
+            await self._explain(waiting, rows)
+            await asyncio.sleep(0)
 
-    def _look(self, tx: Transaction, only: set[str] | None) -> tuple[Sequence[JobRow], Snapshot]:
-        queue = tx.jobs.queued(QUEUE_DEPTH) if only is None else tx.jobs.queued_of(sorted(only))
-        faults = self._faults(tx, queue)
-        demands = tuple(_demand(job, faults.get(job.job_id, ())) for job in queue)
-        nodes = self._cluster.load(tx)
-        return queue, Snapshot(queue=demands, nodes=nodes, pools=self._cluster.pools)
+    async def _look(self, only: set[str] | None) -> tuple[dict[str, JobRow], list[Demand]]:
+        """The jobs that wait, by id, and what they ask for."""
+        rows: dict[str, JobRow] = {}
+        demands: list[Demand] = []
+        async for page, asked in self._pages(only):
+            rows |= {job.job_id: job for job in page}
+            demands += asked
+            await asyncio.sleep(0)
+        return rows, demands
+
+    async def _pages(
+        self, only: set[str] | None
+    ) -> AsyncIterator[tuple[Sequence[JobRow], list[Demand]]]:
+        """The queue as far as it is looked at, page by page; or of it only some jobs."""
+        if only is not None:
+            for ids in _in_parts(sorted(only), _READ_AT_ONCE):
+                yield await self._database.read(
+                    lambda tx, ids=ids: self._asked(tx, tx.jobs.queued_of(ids))  # type: ignore[misc]
+                )
+            return
+        last: JobRow | None = None
+        for _ in range(QUEUE_DEPTH // _READ_AT_ONCE):
+            page, asked = await self._database.read(
+                lambda tx, last=last: self._asked(tx, tx.jobs.queued(_READ_AT_ONCE, last))  # type: ignore[misc]
+            )
+            yield page, asked
+            if len(page) < _READ_AT_ONCE:
+                return
+            last = page[-1]
+
+    def _asked(
+        self, tx: Transaction, page: Sequence[JobRow]
+    ) -> tuple[Sequence[JobRow], list[Demand]]:
+        faults = self._faults(tx, page)
+        return page, [_demand(job, faults.get(job.job_id, ())) for job in page]
 
     def _faults(self, tx: Transaction, queue: Sequence[JobRow]) -> dict[str, tuple[Fault, ...]]:
         """The nodes that have failed the jobs of the queue, most of which have never run on any."""
@@ -108,6 +146,23 @@ class Scheduling:
         ]
         if news:
             await self._database.write(lambda tx: tx.jobs.explain(news))
+
+
+async def _planned(snapshot: Snapshot) -> Plan:
+    """The plan; a large one is made in a thread, so that the event loop answers others meanwhile.
+
+    A thread takes turns with the loop, but numpy lets go of the interpreter within its steps: measured
+    (tests/benchmarks/scheduler_plan.py), the loop waits for its turn a tenth of a millisecond mostly and
+    ten at worst, less than between slices of a plan on the loop itself.
+    """
+    if len(snapshot.queue) + len(snapshot.nodes) <= _PLANNED_AT_ONCE:
+        return plan(snapshot)
+    return await asyncio.to_thread(plan, snapshot)
+
+
+def _in_parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for first in range(0, len(things), size):
+        yield things[first : first + size]
 
 
 def _demand(job: JobRow, faults: tuple[Fault, ...]) -> Demand:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
 
 from windlass_server.errors import LostRace
 from windlass_server.storage.hot import Hot
@@ -39,6 +39,11 @@ _WAITING = (
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)
 )
 _QUEUED = _WAITING.limit(bindparam("size"))
+# In the words of the index, so that it is entered where the page begins.
+_QUEUED_BEHIND = _QUEUED.where(
+    _JOBS.c.priority <= bindparam("priority"),
+    or_(_JOBS.c.priority < bindparam("priority"), _JOBS.c.job_id > bindparam("job_id")),
+)
 _QUEUED_OF = _WAITING.where(_JOBS.c.job_id.in_(bindparam("job_ids", expanding=True)))
 
 
@@ -144,9 +149,17 @@ class JobStore:
         query = select(_JOBS).where(_JOBS.c.job_id.in_(job_ids))
         return cast("Sequence[JobRow]", self._connection.execute(query).all())
 
-    def queued(self, size: int) -> Sequence[JobRow]:
-        """The first `size` jobs of the queue, in its order, with the columns it needs."""
-        return cast("Sequence[JobRow]", self._connection.execute(_QUEUED, {"size": size}).all())
+    def queued(self, size: int, behind: JobRow | None = None) -> Sequence[JobRow]:
+        """The first `size` jobs of the queue, or those behind another one of it, in its order.
+
+        Only with the columns that the scheduler needs.
+        """
+        values: dict[str, Any] = {"size": size}
+        statement = _QUEUED
+        if behind is not None:
+            statement = _QUEUED_BEHIND
+            values |= {"priority": behind.priority, "job_id": behind.job_id}
+        return cast("Sequence[JobRow]", self._connection.execute(statement, values).all())
 
     def queued_of(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
         """Those of these jobs that wait, as `queued` gives them."""
