@@ -11,8 +11,8 @@ IMAGE := gen/windlass.binpb
 # Arguments for the command of a target, such as ARGS="--only rest" for bench.
 ARGS ?=
 
-.PHONY: help up demo test test-quick test-differential test-schema check static format-check lint types \
-	layers protos-check bench fuzz protos golden format constraints packages bench-packages clean
+.PHONY: help up demo test test-quick test-differential test-schema test-browser check static format-check lint types \
+	layers protos-check bench fuzz protos golden format constraints packages browser bench-packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,10 +32,13 @@ test-differential: $(INSTALLED) ## the same requests through the gateway, the re
 test-schema: $(INSTALLED) packages ## requests made from the OpenAPI page, to a real server
 	$(BIN)/pytest -q tests/schema $(ARGS)
 
+test-browser: $(INSTALLED) browser ## pages as people use them, in chromium
+	$(BIN)/pytest -q tests/browser $(ARGS)
+
 test-quick: $(INSTALLED) ## the tests that take no time
 	$(BIN)/pytest -q tests/unit $(ARGS)
 
-check: static test test-differential test-schema ## everything that a change must pass
+check: static test test-differential test-schema test-browser ## everything that a change must pass
 
 static: format-check lint types layers protos-check ## check without the tests
 
@@ -81,6 +84,9 @@ constraints: ## pin the newest versions that pyproject.toml allows in constraint
 
 packages:
 	@.ci/packages bwrap=bubblewrap curl=curl
+
+browser:
+	@.ci/packages chromium=chromium
 
 bench-packages:
 	@.ci/packages wrk=wrk h2load=nghttp2-client
