@@ -219,7 +219,7 @@ class Gateway:
         """
         method = exchange.scope["method"]
         try:
-            found = self._router.match("GET" if exchange.is_head else method, exchange.path)
+            found = self._router.match(method, exchange.path)
         except (MalformedEscape, UnicodeDecodeError) as error:
             await self._authenticate(exchange)
             raise bad_request("MALFORMED_PATH", f"the path cannot be read: {error}") from None

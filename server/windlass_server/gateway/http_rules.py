@@ -1,5 +1,6 @@
 """Reads which HTTP requests a contract promises: the options of its services and methods."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from protobuf import DescMethod, DescService, Registry
 
 from windlass_server.gateway.routes import ANY_METHOD
 
+_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]*")
 _STANDARD_METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -89,7 +91,11 @@ def _pattern(rpc: str, rule: Any) -> tuple[str, str]:
     if pattern.field in _STANDARD_METHODS:
         return pattern.field.upper(), pattern.value
     kind = pattern.value.kind
-    return kind if kind == ANY_METHOD else kind.upper(), pattern.value.path
+    if kind == ANY_METHOD:
+        return kind, pattern.value.path
+    if not _METHOD.fullmatch(kind):
+        raise RuleError(f"{rpc}: {kind!r} is not an HTTP method")
+    return kind.upper(), pattern.value.path
 
 
 def option(registry: Registry, options: Any, name: str) -> Any:

@@ -1,6 +1,7 @@
 """The second look at JSON that the native parser refused: what may be meant, and what is wrong."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ from protobuf import DescEnum, DescMessage
 from windlass_server.gateway.errors import Violation
 from windlass_server.gateway.schema import ANY, FIELD_MASK, SPECIAL, FieldInfo, Schema, Shape
 from windlass_server.gateway.values import INTEGER, expected
+
+_MISSING = re.compile(r"cannot encode (\S+) to binary: required field not set")
 
 
 def normalise(schema: Schema, message: DescMessage, value: dict[str, Any]) -> dict[str, Any]:
@@ -109,9 +112,15 @@ def _elements(info: FieldInfo, item: Any) -> Iterator[tuple[str, Any, Any]]:
 def _parses(schema: Schema, message: DescMessage, value: dict[str, Any]) -> bool:
     try:
         message.type.from_json(json.dumps(value), registry=schema.registry).to_binary()
-    except Exception:
-        return False
+    except Exception as error:
+        return missing_field(error) is not None
     return True
+
+
+def missing_field(error: Exception) -> str | None:
+    """The name of the required field (of proto2) that the serializer misses, if that is its error."""
+    found = _MISSING.fullmatch(str(error))
+    return found[1] if found else None
 
 
 def _expected(info: FieldInfo) -> str:

@@ -89,6 +89,8 @@ def _path_parameter(schema: Schema, message: DescMessage, name: str) -> Paramete
         path = resolve(schema, message, name)
     except UnknownField:
         raise ParameterError(f"{message.type_name} has no field {name}") from None
+    if path.name != name:
+        raise ParameterError(f"{message.type_name}.{name}: a path names it {path.name}")
     read = text_reader(schema, path.leaf)
     if read is None or path.leaf.shape is not Shape.ONE:
         raise ParameterError(f"{message.type_name}.{name}: a path holds single values only")

@@ -4,6 +4,8 @@ Per segment a literal wins over `*`, which wins over `**`; a dead end goes back 
 the order of declaration never matters. A path that matches only under other methods is a miss that
 knows them. The path is split before it is decoded: `%2F` is data, and so is `%3A`.
 
+HEAD is answered as GET where it has no route of its own.
+
 A verb is what follows the last colon of the last segment, where a route with that verb is
 registered at that place; anywhere else the colon is part of the value.
 """
@@ -18,6 +20,9 @@ T = TypeVar("T")
 
 ANY_METHOD = "*"
 _ALL_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+# Whose routes answer a method, the best first. OPTIONS asks what a path takes, also where that is any
+# method; only a route of its own answers it otherwise.
+_STAND_INS = {"HEAD": ("HEAD", "GET", ANY_METHOD), "OPTIONS": ("OPTIONS",)}
 
 
 class AmbiguousRoute(ValueError):
@@ -111,10 +116,10 @@ def _values(template: Template, raw: list[str]) -> list[str]:
 class _Search(Generic[T]):
     """One look-up: a depth-first walk, best branch first."""
 
-    __slots__ = ("allowed", "decoded", "head", "last", "method", "tail", "used_verb", "verb")
+    __slots__ = ("allowed", "decoded", "head", "last", "methods", "tail", "used_verb", "verb")
 
     def __init__(self, method: str, raw: list[str], escaped: bool) -> None:
-        self.method = method
+        self.methods = _STAND_INS.get(method) or (method, ANY_METHOD)
         self.allowed: set[str] = set()
         self.used_verb = False
         self.decoded = [decode(part) for part in raw] if escaped else raw
@@ -165,7 +170,7 @@ class _Search(Generic[T]):
         methods = by_verb.get(verb)
         if methods is None:
             return None
-        route = methods.get(self.method) or methods.get(ANY_METHOD)
+        route = next((methods[one] for one in self.methods if one in methods), None)
         if route is None:
             self.allowed.update(methods)
             return None

@@ -32,6 +32,7 @@ from windlass_server.gateway.json_print import (
     print_field,
     print_message,
 )
+from windlass_server.gateway.json_repair import missing_field
 from windlass_server.gateway.limits import MethodLimits, read_limits
 from windlass_server.gateway.page_print import PagePrinter, page_printer
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
@@ -114,7 +115,7 @@ class Binding:
             refused += self._path.bind(message, values)
         if refused:
             refusal = bad_fields(refused[0].reason, refused)
-            refusal.rest = _serialized(message)
+            refusal.rest = _rest(message)
             raise refusal
         return _serialized(message)
 
@@ -203,7 +204,7 @@ class Binding:
         message = self._json.read(self._request, body, self._body.field.name)
         if self._needs_object and message[self._body.field] is None:
             refusal = bad_field("INVALID_FIELD_VALUE", self._body.field.name, "must be an object")
-            refusal.rest = _serialized(message)
+            refusal.rest = _rest(message)
             raise refusal
         return message
 
@@ -293,6 +294,8 @@ class Transcoder:
             raise RuleError(f"{rule.rpc}: {message.type_name} has no field {name}") from None
         if path.parents:
             raise RuleError(f"{rule.rpc}: the body {name} is not a top-level field")
+        if path.name != name:
+            raise RuleError(f"{rule.rpc}: a rule names the field {name} {path.name}")
         return path.leaf
 
     def _printed_name(self, info: FieldInfo) -> str:
@@ -315,4 +318,14 @@ def _serialized(message: Message) -> bytes:
     try:
         return message.to_binary()
     except PARSE_ERRORS as error:
+        if (name := missing_field(error)) is not None:
+            raise bad_field("REQUIRED_FIELD_NOT_SET", name, "must be set") from None
         raise bad_request("INVALID_FIELD_VALUE", f"a value is out of range: {error}") from None
+
+
+def _rest(message: Message) -> bytes | None:
+    """What could be read of a request that is refused; None when that is not a message by itself."""
+    try:
+        return message.to_binary()
+    except PARSE_ERRORS:
+        return None

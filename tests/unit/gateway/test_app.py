@@ -8,6 +8,7 @@ import zlib
 import pytest
 
 from tests.support.gateway import AsgiClient, FakeDispatcher, failure, sample_gateway
+from windlass_server.gateway.json_print import JsonStyle
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 JSON = {"content-type": "application/json"}
@@ -467,6 +468,37 @@ async def test_response_body_narrows_the_answer(client, dispatcher, thing, path,
     if path == "children":
         shown = [{"name": each["name"]} for each in shown]
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "set_to", "shown", "unset"),
+    [
+        ("counts", {"counts": {"a": 2**60}}, {"a": str(2**60)}, {}),
+        ("kind", {"kind": 2}, "LARGE", "KIND_UNSPECIFIED"),
+        ("data", {"data": b"\x00"}, "AA==", ""),
+        ("time", {"time": {"seconds": 1}}, "1970-01-01T00:00:01Z", None),
+        ("wrapped", {"wrapped_text": {"value": ""}}, "", None),
+        ("value", {"value": {"string_value": "a"}}, "a", None),
+        ("left", {"left": "a"}, "a", None),
+        ("f64", {"f64": float("nan")}, "NaN", 0.0),
+    ],
+)
+@pytest.mark.parametrize("style", [JsonStyle(), JsonStyle(proto_names=False, defaults=False)])
+async def test_any_field_can_be_all_of_an_answer(
+    sample_set, dispatcher, thing, path, set_to, shown, unset, style
+):
+    client = AsgiClient(sample_gateway(sample_set, dispatcher, json_style=style))
+    for message, expected in ((thing(**set_to), shown), (thing(), unset)):
+        dispatcher.reply = message.SerializeToString()
+        answer = await client.request("GET", f"/v1/things/n/{path}")
+        assert (answer.status, answer.json) == (200, expected)
+
+
+async def test_methods_of_http_itself_can_be_a_contracts_own(client, dispatcher):
+    head = await client.request("HEAD", "/v1/checks/a")
+    assert (head.status, head.body) == (200, b"")
+    assert (await client.request("OPTIONS", "/v1/checks/a")).json["name"] == "a"
+    assert (await client.request("GET", "/v1/checks/a")).status == 405
 
 
 async def test_an_error_is_not_narrowed(client, dispatcher):

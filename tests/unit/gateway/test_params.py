@@ -40,6 +40,19 @@ def bound(client, dispatcher, sample_type):
         ("/v1/times/2030-01-31T12:00:00Z", {"time": "2030-01-31T12:00:00Z"}),
         ("/v1/bytes/_-8", {"data": "/+8="}),
         ("/v1/files/a/b%2Fc", {"name": "a/b%2Fc"}),
+        ("/v1/files", {}),
+        ("/v1/shelves/a/books/b%2Fc", {"name": "shelves/a/books/b%2Fc"}),
+        ("/v1/shelves/a/any/x/t%2Fu", {"name": "shelves/a", "text": "t/u"}),
+        ("/v1/libraries/a/b", {"child": {"name": "libraries/a/b"}}),
+        ("/v1/libraries", {"child": {"name": "libraries"}}),
+        ("/v1/wrapped/5", {"wrapped_number": "5"}),
+        ("/v1/ages/1.5s", {"age": "1.500s"}),
+        ("/v1/masks/a.b,c_d", {"update_mask": "a.b,cD"}),
+        ("/v1/maybes/x", {"maybe": "x"}),
+        ("/v1/doubles/-1.5e3", {"f64": -1500.0}),
+        ("/v1/lefts/a?child.text=t", {"left": "a", "child": {"text": "t"}}),
+        ("/v1/middles/a?middle.text=t", {"middle": {"name": "a", "text": "t"}}),
+        ("/v1/nested/deep?child.child.text=t", {"child": {"name": "deep", "child": {"text": "t"}}}),
     ],
 )
 async def test_a_path_binds_its_variables(bound, target, expected):
@@ -194,6 +207,11 @@ async def test_a_query_that_cannot_be_decoded_is_malformed(bound, query):
         ("PUT /v1/nested/n", '{"name":"m"}', "CONFLICTING_VALUES", "child.name"),
         # a oneof over body and query
         ("GET /v1/nested/n?child.name=m", None, "CONFLICTING_PARAMETER", "child.name"),
+        # a oneof over path and query: neither takes the other's place
+        ("GET /v1/lefts/a?right=1", None, "ONEOF_CONFLICT", "left"),
+        ("GET /v1/lefts/a?middle.text=t", None, "ONEOF_CONFLICT", "left"),
+        ("GET /v1/middles/a?left=b", None, "ONEOF_CONFLICT", "middle.name"),
+        ("GET /v1/lefts/a?left=a", None, "CONFLICTING_PARAMETER", "left"),
     ],
 )
 async def test_what_another_part_binds_is_not_bound_again(bound, line, body, reason, field):
@@ -210,6 +228,8 @@ async def test_what_another_part_binds_is_not_bound_again(bound, line, body, rea
         ("PUT /v1/things/n", "", {"name": "n"}),
         ("PUT /v1/things/n", None, {"name": "n"}),
         ("PUT /v1/numbers/5", '{"i64":5}', {"i64": "5"}),
+        # a mask is only what the caller says: nobody adds one to a PATCH
+        ("PATCH /v1/things/n?update_mask=a", "{}", {"name": "n", "child": {}, "update_mask": "a"}),
         ("PATCH /v1/things/n?text=a", '{"i32":1}', {"name": "n", "text": "a", "child": {"i32": 1}}),
         ("PATCH /v1/things/n", None, {"name": "n", "child": {}}),
         ("POST /v1/things/n/tags", '["a","b"]', {"name": "n", "tags": ["a", "b"]}),
@@ -233,6 +253,7 @@ service BadService {
 }
 message Message {
   string id = 1; repeated string ids = 2; map<string, string> map = 3; Message message = 4;
+  string odd_name = 5 [json_name = "oddSpelling"];
 }
 """
 
@@ -255,6 +276,13 @@ message Message {
             "match the same requests",
         ),
         ('body: "*"', "no path"),
+        ('get: "/v1/{oddSpelling}"', "names it odd_name"),
+        ('get: "/v1/{odd_name}/{oddSpelling}"', "names it odd_name"),
+        ('post: "/v1" body: "oddSpelling"', "oddSpelling odd_name"),
+        ('get: "/v1" response_body: "oddSpelling"', "oddSpelling odd_name"),
+        ('custom {kind: "" path: "/v1"}', "'' is not an HTTP method"),
+        ('custom {kind: "A B" path: "/v1"}', "'A B' is not an HTTP method"),
+        ('custom {kind: "**" path: "/v1"}', "'**' is not an HTTP method"),
         (
             'get: "/a" additional_bindings {get: "/b" additional_bindings {get: "/c"}}',
             "do not nest",

@@ -152,6 +152,29 @@ def test_routes_that_differ_live_side_by_side(one, other):
 
 
 @pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        # HEAD is GET, unless it has a route of its own; `*` comes last
+        ("HEAD /a/1", ("GET /a/{x}", "1")),
+        ("HEAD /a/b", ("GET /a/{x}", "b")),
+        ("HEAD /b/1", ("HEAD /b/{x}", "1")),
+        ("GET /b/1", ("GET /b/{x}", "1")),
+        ("HEAD /c/1", ("* /c/{x}", "1")),
+        ("HEAD /d", ["POST"]),
+        # OPTIONS asks what there is, also where that is any method
+        ("OPTIONS /a/1", ["*", "GET"]),
+        ("OPTIONS /c/1", ["*"]),
+        ("OPTIONS /e", ("OPTIONS /e",)),
+        ("TRACE /c/1", ("* /c/{x}", "1")),
+        ("DELETE /a/1", ("* /a/{x}", "1")),
+    ],
+)
+def test_head_and_options_have_their_own_way(request_line, expected):
+    routes = ["GET /a/{x}", "* /a/{x}", "POST /a/b", "GET /b/{x}", "HEAD /b/{x}", "* /c/{x}"]
+    assert look_up(router(*routes, "POST /d", "OPTIONS /e"), request_line) == expected
+
+
+@pytest.mark.parametrize(
     "path", ["/v1/jobs/%zz", "/v1/jobs/%", "/v1/jobs/%1", "/v1/jobs/%ff", "/%C3"]
 )
 def test_a_path_that_cannot_be_decoded_is_malformed(path):
