@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from tests.support.random_messages import fill
 from windlass_server.gateway.json_body import JsonReader
-from windlass_server.gateway.json_print import print_message
+from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle, print_message
 from windlass_server.gateway.schema import Schema
 from windlass_server.gateway.transcoder import Transcoder
 
@@ -39,25 +39,25 @@ class Peers:
         fill(made, random.Random(f"{name} {seed}"))
         return made
 
-    def theirs(self, message: Message) -> Any:
+    def theirs(self, message: Message, style: JsonStyle = DEFAULT_STYLE) -> Any:
         """The peer's JSON of its message, parsed."""
         return json_format.MessageToDict(
             message,
-            always_print_fields_with_no_presence=True,
-            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=style.defaults,
+            preserving_proto_field_name=style.proto_names,
             descriptor_pool=self.pool,
         )
 
-    def ours(self, message: Message) -> Any:
+    def ours(self, message: Message, style: JsonStyle = DEFAULT_STYLE) -> Any:
         """The gateway's JSON of the peer's message, parsed."""
-        return json.loads(self.printed(message))
+        return json.loads(self.printed(message, style))
 
-    def printed(self, message: Message) -> str:
+    def printed(self, message: Message, style: JsonStyle = DEFAULT_STYLE) -> str:
         """The gateway's JSON of the peer's message."""
         descriptor = self.registry.message(message.DESCRIPTOR.full_name)
         assert descriptor is not None
         decoded = descriptor.type.from_binary(message.SerializeToString())
-        return print_message(decoded, self.registry)
+        return print_message(decoded, self.registry, style)
 
     def read(self, message: Any, text: str | bytes) -> Any:
         """The gateway's reading of a JSON text, as the peer's message; raises Refusal."""

@@ -3,8 +3,10 @@
 import pytest
 from google.protobuf import json_format
 
-from tests.support.gateway import WINDLASS_SERVICES, windlass_descriptors
+from tests.support.gateway import windlass_descriptors
 from tests.support.json_peer import Peers, same
+from windlass_server.gateway.json_print import JsonStyle
+from windlass_server.gateway.standalone.contract import Contract
 
 SEEDS = range(12)
 
@@ -24,10 +26,12 @@ def types_of(pool, services):
     return sorted(found)
 
 
+# All that have a path, so that none can be forgotten here.
+SERVICES = Contract(windlass_descriptors(), "windlass").services_with_rules()
 WINDLASS = Peers(windlass_descriptors())
 SERVED = [
     name
-    for name in types_of(WINDLASS.pool, WINDLASS_SERVICES)
+    for name in types_of(WINDLASS.pool, SERVICES)
     if name.startswith("windlass.") or name == "google.rpc.Status"
 ]
 
@@ -37,6 +41,16 @@ def test_json_of_a_served_type_is_what_google_protobuf_prints(name):
     for seed in SEEDS:
         message = WINDLASS.message(name, seed)
         assert WINDLASS.ours(message) == WINDLASS.theirs(message)
+
+
+@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize(
+    "style", [JsonStyle(False, True), JsonStyle(True, False), JsonStyle(False, False)]
+)
+def test_json_of_a_served_type_is_the_same_in_every_style(name, style):
+    for seed in list(SEEDS)[:4]:
+        message = WINDLASS.message(name, seed)
+        assert WINDLASS.ours(message, style) == WINDLASS.theirs(message, style)
 
 
 @pytest.mark.parametrize("name", SERVED)
