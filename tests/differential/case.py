@@ -22,6 +22,7 @@ class Reaches:
         metadata: what of these names has to come along with the call; None: nothing.
         deadline: seconds that the call may take; None: not compared.
         headers: that the answer has besides those that its metadata are.
+        told: parts of the outcome that HTTP tells and gRPC has no words for.
     """
 
     rpc: str
@@ -31,6 +32,7 @@ class Reaches:
     metadata: Mapping[str, str | None] = field(default_factory=dict)
     deadline: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

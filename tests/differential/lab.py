@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,22 @@ from tests.support.gateway import PLACE_SERVICE, PLANNED, SAMPLE_SERVICE, STREAM
 from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.envoy.bootstrap import Front, bootstrap
 from windlass_server.gateway.granian_server import GranianServer
-from windlass_server.gateway.serving import Address
+from windlass_server.gateway.serving import Address, App
 from windlass_server.gateway.upstream import UpstreamDispatcher
 
 SERVICES = (SAMPLE_SERVICE, *STREAM_SERVICES, PLACE_SERVICE)
-LIMITS = "windlass.options.v1.limits"
 DOMAIN = "sample"
-MAX_BODY_BYTES = 64 << 10
-TIMEOUT_SECONDS = 5.0
+# What both front ends are told; the ports are not known before they run.
+FRONT = Front(
+    listen=Address("127.0.0.1", 0),
+    server=Address("127.0.0.1", 0),
+    admin=Address("127.0.0.1", 0),
+    planned_extension=PLANNED,
+    limits_extension="windlass.options.v1.limits",
+    domain=DOMAIN,
+    max_body_bytes=64 << 10,
+    default_timeout=5,
+)
 # google/rpc/code.proto, once more and by hand.
 HTTP_STATUSES = {
     1: 499,
@@ -51,6 +60,7 @@ HTTP_STATUSES = {
     16: 401,
 }
 _HTTP_BODY = "google.api.HttpBody"
+_OF_FILES = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
 
 
 class Lab:
@@ -117,6 +127,8 @@ class Lab:
         outcome = await self._call(case, expect)
         self._add_call(case, outcome)
         outcome.headers.update(expect.headers)
+        for name, value in expect.told.items():
+            setattr(outcome, name, value)
         outcome.metadata = dict(expect.metadata)
         outcome.deadline = None if expect.deadline is None else float(expect.deadline)
         if case.line.startswith("HEAD "):
@@ -135,7 +147,7 @@ class Lab:
         except aio.AioRpcError as error:
             return self._failed(case, error)
         outcome = self._answered(answer, expect.narrow)
-        outcome.headers = await self._metadata(case, call)
+        outcome.headers.update(await self._metadata(case, call))
         return outcome
 
     async def _unary(
@@ -163,7 +175,9 @@ class Lab:
             end = str(error.code().value[0])
         outcome = self._streamed(case, expect, items)
         outcome.headers = await self._metadata(case, call, trailing=False)
-        if not _holds_file(method.output_type):
+        if _holds_file(method.output_type):
+            outcome.headers.update(_OF_FILES)
+        else:
             outcome.end = end
             outcome.headers["cache-control"] = "no-store"
         return outcome
@@ -188,7 +202,7 @@ class Lab:
             answer, narrow = getattr(answer, narrow), ""
         if _holds_file(answer.DESCRIPTOR):
             data = base64.b64encode(answer.data).decode()
-            return Outcome(media_type=answer.content_type, body=data)
+            return Outcome(media_type=answer.content_type, body=data, headers=dict(_OF_FILES))
         written = self.types.written(answer)
         return Outcome(body=written.get(narrow) if narrow else written)
 
@@ -257,7 +271,8 @@ class Lab:
 
     def _shown(self, case: Case) -> tuple[str, ...]:
         scripted = (*case.script.headers, *case.script.trailers)
-        return (*case.shown, *(name for name, _ in scripted))
+        names = (name for name, _ in scripted if name != "content-length")  # gRPC keeps that
+        return (*case.shown, *names)
 
     def _method(self, case: Case) -> Any:
         assert isinstance(case.expect, Reaches)
@@ -288,42 +303,57 @@ def _info(reason: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running_lab(descriptor_set: bytes, directory: Path) -> AsyncIterator[Lab]:
-    """Start everything."""
-    backend = Backend(Types(descriptor_set))
-    await backend.start()
-    address = f"127.0.0.1:{backend.port}"
-    upstream = UpstreamDispatcher(address, domain=DOMAIN)
+async def gateway_before(backend: Backend, descriptor_set: bytes) -> AsyncIterator[Gateway]:
+    """A gateway that calls the backend, as an ASGI application."""
+    upstream = UpstreamDispatcher(f"127.0.0.1:{backend.port}", domain=DOMAIN)
     gateway = Gateway(
         descriptor_set=descriptor_set,
         services=SERVICES,
         dispatcher=upstream,
         planned_extension=PLANNED,
-        limits_extension=LIMITS,
+        limits_extension=FRONT.limits_extension,
         domain=DOMAIN,
-        max_body_bytes=MAX_BODY_BYTES,
-        default_timeout=TIMEOUT_SECONDS,
+        max_body_bytes=FRONT.max_body_bytes,
+        default_timeout=FRONT.default_timeout,
     )
-    front = Front(
-        listen=Address("127.0.0.1", 0),
-        server=Address("127.0.0.1", backend.port),
-        admin=Address("127.0.0.1", 0),
-        planned_extension=PLANNED,
-        limits_extension=LIMITS,
-        domain=DOMAIN,
-        max_body_bytes=MAX_BODY_BYTES,
-        default_timeout=TIMEOUT_SECONDS,
-    )
-    http = GranianServer(gateway, Address("127.0.0.1", 0))
-    await http.start()
     try:
-        async with (
-            aio.insecure_channel(address) as channel,
-            running_envoy(bootstrap(descriptor_set, SERVICES, front), directory) as envoy,
-        ):
-            yield Lab(backend, channel, f"127.0.0.1:{http.address.port}", envoy)
+        yield gateway
     finally:
         gateway.drain()
-        await http.stop(1)
         await upstream.close()
+
+
+@asynccontextmanager
+async def serving(app: App) -> AsyncIterator[str]:
+    """An ASGI application under granian; yields its `host:port`."""
+    http = GranianServer(app, Address("127.0.0.1", 0))
+    await http.start()
+    try:
+        yield f"127.0.0.1:{http.address.port}"
+    finally:
+        await http.stop(1)
+
+
+@asynccontextmanager
+async def running_backend(descriptor_set: bytes) -> AsyncIterator[Backend]:
+    """A started backend."""
+    backend = Backend(Types(descriptor_set))
+    await backend.start()
+    try:
+        yield backend
+    finally:
         await backend.stop()
+
+
+@asynccontextmanager
+async def running_lab(descriptor_set: bytes, directory: Path) -> AsyncIterator[Lab]:
+    """Start everything."""
+    async with running_backend(descriptor_set) as backend:
+        front = replace(FRONT, server=Address("127.0.0.1", backend.port))
+        async with (
+            gateway_before(backend, descriptor_set) as gateway,
+            serving(gateway) as address,
+            running_envoy(bootstrap(descriptor_set, SERVICES, front), directory) as envoy,
+            aio.insecure_channel(f"127.0.0.1:{backend.port}") as channel,
+        ):
+            yield Lab(backend, channel, address, envoy)

@@ -11,7 +11,10 @@ from windlass_server.gateway.envoy.answers import REFUSED
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 # Headers of answers that are always compared.
-SHOWN = ("allow", "www-authenticate", "retry-after", "cache-control", "accept-encoding")
+SHOWN = (
+    *("allow", "www-authenticate", "retry-after", "cache-control", "accept-encoding"),
+    *("x-content-type-options", "content-security-policy"),
+)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Streams in every direction and every form, and files."""
 
 import base64
+import hashlib
 import json
 from dataclasses import replace
 
@@ -141,6 +142,22 @@ CONTENT = {"content_type": "image/png", "data": b64(DATA)}
 FILE = {"name": "f", "content": CONTENT}
 PIECES = Script(items=({**CONTENT, "data": b64(DATA[:100])}, {"data": b64(DATA[100:])}))
 
+SIZED = Script(reply=CONTENT, headers=(("etag", '"1"'), ("content-length", "256")))
+
+
+def known(name, sent, **told):
+    """A GET of a file whose tag and size the backend tells."""
+    expect = Reaches("BlobService.Get", ({"name": "f"},), told=told)
+    return Case(name, "GET /v1/whole/f", expect, headers=sent, script=SIZED)
+
+
+DIGEST = b64(hashlib.sha256(DATA).digest())
+AS_FORM = (("content-type", "multipart/form-data; boundary=b"),)
+FORM = b"".join((
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="g.png"\r\n',
+    b"Content-Type: image/png\r\n\r\n", DATA, b"\r\n--b--\r\n",
+))  # fmt: skip
+
 FILES = table(
     "files",
     [
@@ -162,6 +179,20 @@ FILES = table(
                body=b"{}", headers=JSON),
         refuse("up-too-large", "PUT /v1/blobs/f", 413, "BODY_TOO_LARGE", body=b"x" * (65 << 10),
                headers=PNG),
+        known("down-with-a-tag", ()),
+        known("down-with-another-tag", (("if-none-match", '"2"'),)),
+        known("down-with-that-tag", (("if-none-match", '"1"'),), status=304, media_type="", body="",
+              headers={"etag": '"1"'}),
+        known("down-in-part", (("range", "bytes=10-19"),), status=206, body=b64(DATA[10:20])),
+        upload("up-as-a-form", "PUT /v1/blobs/f", "BlobService.Put",
+               {**FILE, "filename": "g.png"}, body=FORM, headers=AS_FORM),
+        upload("up-with-a-name", "PUT /v1/blobs/f", "BlobService.Put",
+               {**FILE, "filename": "g.png"},
+               headers=(*PNG, ("content-disposition", 'attachment; filename="g.png"'))),
+        upload("up-with-a-digest", "PUT /v1/blobs/f", "BlobService.Put", FILE,
+               headers=(*PNG, ("content-digest", f"sha-256=:{DIGEST}:"))),
+        refuse("up-with-another-digest", "PUT /v1/blobs/f", 400, "DIGEST_MISMATCH", "content-digest", body=DATA,
+               headers=(*PNG, ("content-digest", f"sha-256=:{b64(bytes(32))}:"))),
         Case("echoed", "POST /v1/echo", Reaches("BlobService.Echo", (CONTENT,)), headers=PNG,
              body=DATA),
     ],

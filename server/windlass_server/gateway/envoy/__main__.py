@@ -18,6 +18,7 @@ from windlass_server.gateway.standalone.arguments import (
     EXIT_BAD_CONFIGURATION,
     Parser,
     add_contract,
+    add_cors,
     add_json,
     add_timeout,
     add_tls,
@@ -72,6 +73,7 @@ def _config(options: argparse.Namespace) -> dict[str, object]:
         json_style=JsonStyle(options.json_names == "proto", options.print_defaults),
         max_body_bytes=options.max_body_bytes,
         default_timeout=options.timeout,
+        cors_origins=tuple(options.cors_origins),
         descriptor_path=str(options.descriptors_output.resolve())
         if options.descriptors_output
         else "",
@@ -110,7 +112,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="write the set as Envoy takes it there and let it be read from there, not inline",
     )
     _add_addresses(parser.add_argument_group("addresses"))
-    add_json(parser.add_argument_group("JSON"))
+    http = parser.add_argument_group("HTTP and JSON")
+    add_json(http)
+    add_cors(http)
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="where to write it (default: standard output)"
     )

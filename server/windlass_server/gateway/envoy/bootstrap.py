@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from windlass_server.gateway.envoy import filters, upstream
+from windlass_server.gateway.envoy import cors, filters, upstream
 from windlass_server.gateway.envoy.answers import Answers, Config
 from windlass_server.gateway.envoy.bindings import Bound, read_bindings
 from windlass_server.gateway.envoy.descriptors import prepare
@@ -40,6 +40,7 @@ class Front:
         max_body_bytes: largest request body, inflated; more where a method says so.
         default_timeout: seconds for a call without a deadline, unless its method caps them or has a
             stream; None: for ever.
+        cors_origins: origins whose pages may use the API; `*` for any.
         descriptor_path: the file that Envoy reads the prepared set from; empty to have it inline.
     """
 
@@ -54,6 +55,7 @@ class Front:
     json_style: JsonStyle = DEFAULT_STYLE
     max_body_bytes: int = 4 << 20
     default_timeout: float | None = None
+    cors_origins: tuple[str, ...] = ()
     descriptor_path: str = ""
 
 
@@ -79,12 +81,16 @@ def bootstrap(descriptor_set: bytes, services: Sequence[str], front: Front) -> C
         streams=any(one.gives_stream for one in bindings),
         body_limits=sorted(limits),
         style=front.json_style,
+        kept_headers=("origin",) if front.cors_origins else (),
     )
     manager = {
         **_connections(bindings),
         "local_reply_config": answers.own_errors(),
-        "http_filters": filters.http_filters(transcoding),
-        "route_config": _route_config(routes.all()),
+        "http_filters": [
+            *cors.http_filters(front.cors_origins),
+            *filters.http_filters(transcoding),
+        ],
+        "route_config": _route_config([*cors.routes(front.cors_origins), *routes.all()]),
     }
     buffer = max([front.max_body_bytes, *limits]) + _BUFFER_MARGIN
     return {

@@ -12,6 +12,7 @@ from typing import Any
 
 from windlass_server.gateway.envoy import header_filters
 from windlass_server.gateway.envoy.answers import Config
+from windlass_server.gateway.envoy.bindings import Bound
 from windlass_server.gateway.json_print import JsonStyle
 
 # Largest answer that is not streamed; the transcoder holds all of it.
@@ -20,6 +21,7 @@ MAX_RESPONSE_BYTES = 64 << 20
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _ANSWERS = "windlass.answers"
 _STREAM = "windlass.stream"
+_FILE = "windlass.file"
 _LINES = "windlass.lines"
 _COMPRESSOR = "windlass.compressor"
 _DECOMPRESSOR = "windlass.decompressor"
@@ -61,6 +63,7 @@ class Transcoding:
         body_limits: the largest request bodies of its methods, inflated; there is a transcoder for
             each.
         style: how answers look.
+        kept_headers: names of request headers that are left for other filters.
     """
 
     descriptors: bytes
@@ -69,6 +72,7 @@ class Transcoding:
     streams: bool
     body_limits: Sequence[int]
     style: JsonStyle
+    kept_headers: Sequence[str] = ()
 
 
 def http_filters(transcoding: Transcoding) -> list[Config]:
@@ -77,6 +81,7 @@ def http_filters(transcoding: Transcoding) -> list[Config]:
     return [
         _off(_ANSWERS, header_filters.answers()),
         _off(_STREAM, header_filters.stream()),
+        _off(_FILE, header_filters.file()),
         _off(_LINES, header_filters.lines()),
         _off(_COMPRESSOR, _compressor()),
         _off(_DECOMPRESSOR, _decompressor()),
@@ -87,7 +92,7 @@ def http_filters(transcoding: Transcoding) -> list[Config]:
             for limit in transcoding.body_limits
         ),
         _off(_TIMEOUT, header_filters.timeout()),
-        _off(_METADATA, header_filters.metadata()),
+        _off(_METADATA, header_filters.metadata(transcoding.kept_headers)),
         {
             "name": "envoy.filters.http.router",
             "typed_config": _typed("filters.http.router.v3.Router", suppress_envoy_headers=True),
@@ -95,20 +100,21 @@ def http_filters(transcoding: Transcoding) -> list[Config]:
     ]
 
 
-def switched_on(form: Form, limit: int, *, takes_stream: bool, gives_stream: bool) -> Config:
+def switched_on(form: Form, limit: int, bound: Bound) -> Config:
     """The part of a route that switches on what its call needs.
 
     Args:
         form: of the answer, if it is a stream of messages.
         limit: largest request body, or if that is a stream, largest message.
-        takes_stream: whether the request is a stream, which may be of any length.
-        gives_stream: whether the answer is a stream of messages.
+        bound: what is called.
     """
     transcoder = _transcoder_name(form, limit)
     names = [_ANSWERS, _COMPRESSOR, _DECOMPRESSOR, transcoder, _TIMEOUT, _METADATA]
-    if not takes_stream:
+    if not bound.takes_stream:
         names.append(_limit_name(limit))
-    if gives_stream:
+    if bound.gives_raw_bytes:
+        names.append(_FILE)
+    elif bound.gives_stream:
         names += [_STREAM, *form.filters]
     on = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
     return {"typed_per_filter_config": dict.fromkeys(names, on)}

@@ -39,20 +39,27 @@ _UNITS = {"H": "3600.0", "M": "60.0", "S": "1.0", "m": "0.001", "u": "0.000001"}
 def answers() -> Config:
     """Take gRPC's headers out of answers, and say at 401 how a caller shows who it is."""
     ask = {"www-authenticate": f"%CEL({_IS_UNAUTHENTICATED} ? 'Bearer' : '')%"}
-    return _filter(response=[*_removals(_OF_GRPC), *_settings(ask)])
+    return changed_headers(response=[*_removals(_OF_GRPC), *settings(ask)])
 
 
 def stream() -> Config:
     """Keep caches and proxies from holding back what is streamed."""
     held = {"cache-control": "no-store", "x-accel-buffering": "no"}
     when_ok = {name: f"%CEL({_IS_OK} ? '{value}' : '')%" for name, value in held.items()}
-    return _filter(response=_settings(when_ok))
+    return changed_headers(response=settings(when_ok))
+
+
+def file() -> Config:
+    """Keep browsers from running what somebody uploaded in the API's name."""
+    guarded = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
+    when_ok = {name: f"%CEL({_IS_OK} ? '{value}' : '')%" for name, value in guarded.items()}
+    return changed_headers(response=settings(when_ok))
 
 
 def lines() -> Config:
     """Call a stream of lines by its name; the transcoder calls it JSON, as an error is."""
     kind = f"%CEL({_IS_OK} ? 'application/x-ndjson' : 'application/json')%"
-    return _filter(response=_settings({"content-type": kind}))
+    return changed_headers(response=settings({"content-type": kind}))
 
 
 def timeout() -> Config:
@@ -74,20 +81,24 @@ def timeout() -> Config:
     only_ours = f"('grpc-timeout' in request.headers ? {both} : {ours})"
     theirs = f"('grpc-timeout' in request.headers ? {_GRPC_TIMEOUT} : '')"
     chosen = f"'x-request-timeout' in request.headers ? {only_ours} : {theirs}"
-    return _filter(request=_settings({"grpc-timeout": f"%CEL({chosen})%"}))
+    return changed_headers(request=settings({"grpc-timeout": f"%CEL({chosen})%"}))
 
 
-def metadata() -> Config:
+def metadata(further: Iterable[str]) -> Config:
     """Let only headers of the allow-list become metadata: nobody forges those of the transport.
 
     The user agent comes under two names: `windlass gateway` can send it only under the second.
+
+    Args:
+        further: names that stay for other filters, which look at them when the answer comes back.
     """
-    others = {"key_matcher": {"safe_regex": {"regex": none_of(_KEPT)}}}
-    agent = _settings({"x-forwarded-user-agent": "%REQ(user-agent)%"})
-    return _filter(request=[{"remove_on_match": others}, *agent])
+    others = {"key_matcher": {"safe_regex": {"regex": none_of([*_KEPT, *further])}}}
+    agent = settings({"x-forwarded-user-agent": "%REQ(user-agent)%"})
+    return changed_headers(request=[{"remove_on_match": others}, *agent])
 
 
-def _filter(*, request: Iterable[Config] = (), response: Iterable[Config] = ()) -> Config:
+def changed_headers(*, request: Iterable[Config] = (), response: Iterable[Config] = ()) -> Config:
+    """The configuration of a filter that makes these changes."""
     mutations: dict[str, Any] = {
         "request_mutations": list(request),
         "response_mutations": list(response),
@@ -103,7 +114,8 @@ def _removals(names: Iterable[str]) -> list[Config]:
     return [{"remove": name} for name in names]
 
 
-def _settings(headers: Mapping[str, str]) -> list[Config]:
+def settings(headers: Mapping[str, str]) -> list[Config]:
+    """Changes that set headers; values are formats, in which `%CEL(…)%` is an expression."""
     return [
         {
             "append": {

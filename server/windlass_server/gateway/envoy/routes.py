@@ -98,12 +98,7 @@ class Routes:
         missing = self._answers.direct(guards.missing())
         limit = bound.limits.body_bytes(self._max_body_bytes)
         for conditions, form in _forms(bound):
-            switches = filters.switched_on(
-                form,
-                limit,
-                takes_stream=bound.takes_stream,
-                gives_stream=bound.gives_stream and not bound.gives_raw_bytes,
-            )
+            switches = filters.switched_on(form, limit, bound)
             route = {"name": bound.rule.rpc, "match": {"headers": conditions}}
             yield _at(bound, {**route, **missing, **switches})
 

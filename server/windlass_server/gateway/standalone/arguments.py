@@ -100,6 +100,19 @@ def add_json(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_cors(group: argparse._ArgumentGroup) -> None:
+    """Add which pages of other origins may use the API."""
+    group.add_argument(
+        "--cors-origin",
+        type=origin,
+        action="append",
+        default=[],
+        dest="cors_origins",
+        metavar="ORIGIN",
+        help="an origin whose pages may use the API, or * for any; can be repeated (default: none)",
+    )
+
+
 def address(text: str) -> Address:
     """A host and a port of `host:port`."""
     host, colon, port = text.rpartition(":")

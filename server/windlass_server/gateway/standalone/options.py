@@ -10,13 +10,13 @@ from windlass_server.gateway.serving import DEFAULT_WRITE_TIMEOUT_S, Address, Se
 from windlass_server.gateway.standalone.arguments import (
     Parser,
     add_contract,
+    add_cors,
     add_json,
     add_timeout,
     add_tls,
     address,
     header_name,
     is_local,
-    origin,
     path,
     seconds,
     upstream_name,
@@ -164,15 +164,7 @@ def _add_http(group: argparse._ArgumentGroup) -> None:
         dest="docs",
         help="do not serve /docs, /openapi.json and /descriptors.binpb",
     )
-    group.add_argument(
-        "--cors-origin",
-        type=origin,
-        action="append",
-        default=[],
-        dest="cors_origins",
-        metavar="ORIGIN",
-        help="an origin whose pages may use the API, or * for any; can be repeated (default: none)",
-    )
+    add_cors(group)
     group.add_argument(
         "--write-timeout",
         type=seconds,
