@@ -15,6 +15,7 @@ from tests.differential.differences import load
 from tests.differential.lab import Lab
 from tests.differential.outcome import Outcome
 from tests.differential.tables import answers, bodies, http, paths, queries, streams
+from tests.differential.tables.windlass import ROWS
 
 TABLES = (paths, queries, bodies, answers, streams, http)
 CASES: list[Case] = [case for table in TABLES for case in table.CASES]
@@ -50,6 +51,6 @@ def test_every_case_has_a_name_of_its_own():
 
 
 def test_every_pattern_of_a_difference_is_that_of_a_case():
-    names = [case.name for case in CASES]
+    names = [one.name for one in (*CASES, *ROWS)]
     for pattern in LISTED.patterns():
         assert any(fnmatchcase(name, pattern) for name in names), pattern

@@ -36,6 +36,7 @@ JSON = table(
         shown("float", {"f32": 0.5}),
         shown("float-of-short-digits", {"f32": 0.1}),
         shown("float-of-many-digits", {"f32": 16777217}),
+        shown("float-of-eight-digits", {"f32": 0.33333334}),
         shown("large-float", {"f32": 3.4e38}),
         shown("bools", {"flag": True, "wrapped_flag": False}),
         shown("bytes", {"data": "/+8="}),
