@@ -19,6 +19,7 @@ HEARTBEAT_SECONDS = 15.0
 # A follower looks again at least this often, also when nobody wakes it: another server's runs.
 _LOOK_SECONDS = 1.0
 _LOST = "LOG_LOST_BY_NODE"
+_NOT_HERE = "LOG_NOT_ON_SERVER"
 _CURSOR = re.compile(r"(run-[0-9a-z]{26}):([0-9]{1,18}):([0-9]{1,18})")
 
 
@@ -123,7 +124,7 @@ class JobLogs:
                     # Its end may still be on the way though the job has a next run already.
                     break
             if not wanted.follow or await self._is_whole(job, runs):
-                yield _end(job, runs, reader.cursor)
+                yield await self._end(job, runs, reader.cursor)
                 return
             if loop.time() >= next_heartbeat:
                 next_heartbeat = loop.time() + HEARTBEAT_SECONDS
@@ -148,11 +149,23 @@ class JobLogs:
         if Status(job.status) not in FINAL:
             return False
         for run in runs:
-            if run.log_lost:
+            if _is_given_up(run):
                 continue
             if run.log_end is None or await self._logs.end(run.run_id) < run.log_end:
                 return False
         return True
+
+    async def _end(self, job: JobRow, runs: Sequence[RunRow], cursor: str) -> job_pb2.JobLogMessage:
+        end = job_pb2.LogEnd(status=job_pb2.Job.Status.Name(job.status), exit_code=job.exit_code)
+        for run in runs:
+            if run.log_lost:
+                end.incomplete.add(run_id=run.run_id, reason=_LOST, message=run.log_lost)
+            elif run.forgotten and run.log_end is not None:
+                missing = run.log_end - await self._logs.end(run.run_id)
+                if missing > 0:
+                    message = f"this server does not have {missing} bytes of the run's output"
+                    end.incomplete.add(run_id=run.run_id, reason=_NOT_HERE, message=message)
+        return job_pb2.JobLogMessage(cursor=cursor, end=end)
 
     async def _wait(self, job_id: str, reader: _Reader) -> None:
         """Until there may be something new; nothing depends on when."""
@@ -168,9 +181,14 @@ class JobLogs:
             pass
 
 
+def _is_given_up(run: RunRow) -> bool:
+    """Whether its node was told that it may drop the run, or has lost the rest of its log."""
+    return run.forgotten or bool(run.log_lost)
+
+
 def _has_whole(reader: _Reader, run: RunRow) -> bool:
     """Whether nothing more of the run comes; what was there when it was looked at has been read."""
-    if run.log_lost:
+    if _is_given_up(run):
         return True
     return run.log_end is not None and reader.place.position >= run.log_end
 
@@ -187,16 +205,3 @@ def _message(reader: _Reader, chunk: frames.Chunk) -> job_pb2.JobLogMessage:
     else:
         shown.text = text
     return message
-
-
-def _end(job: JobRow, runs: Sequence[RunRow], cursor: str) -> job_pb2.JobLogMessage:
-    end = job_pb2.LogEnd(
-        status=job_pb2.Job.Status.Name(job.status),
-        exit_code=job.exit_code,
-        incomplete=[
-            job_pb2.IncompleteLog(run_id=run.run_id, reason=_LOST, message=run.log_lost)
-            for run in runs
-            if run.log_lost
-        ],
-    )
-    return job_pb2.JobLogMessage(cursor=cursor, end=end)

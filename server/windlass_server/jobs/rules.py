@@ -192,6 +192,18 @@ def _requeued_by_itself(attempt: int) -> Ending:
     return Ending(Event.FAIL, "TOO_MANY_RUNS", words)
 
 
+def cancelled(ending: Ending, reason: str, message: str) -> Ending:
+    """The end of a cancelled job's run, told in the words of whoever cancelled it.
+
+    Args:
+        ending: as its node told it.
+        reason: why the job is being cancelled.
+        message: the same in a sentence.
+    """
+    told = "" if ending.message == _CAUSES[Cause.STOPPED][1] else f"; {ending.message}"
+    return Ending(ending.event, reason, message + told)
+
+
 def _completed(exit_code: int | None, exit_signal: int | None) -> Ending:
     if exit_code == 0:
         return Ending(Event.SUCCEED, "COMPLETED", "the command returned 0")

@@ -284,6 +284,8 @@ class RunsService:
             return
         status = after(job.status, ending.event)
         values: dict[str, Any] = {"exit_code": code, "exit_signal": signal}
+        if status is Status.CANCELLED:
+            ending = rules.cancelled(ending, job.status_reason, job.status_message)
         if status is Status.QUEUED:
             values = {"started_at": None}
         elif report.HasField("start_time") and job.started_at is None:

@@ -361,7 +361,7 @@ def _whole_frames(block: bytes) -> list[int]:
 def _create(path: Path) -> int:
     """Open a log for writing; its name is on disk before its first byte can be."""
     existed = path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if not existed:
         for directory in (path.parent, path.parent.parent):

@@ -1,14 +1,18 @@
 """A follower waits for output that a node may still have, and not for output that it has lost."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.support.scheduled_world import ScheduledWorld
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
+from windlass_server.hub import EventHub
+from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.states import Status
 from windlass_server.objects.frames import encode
+from windlass_server.objects.logs import LogStore
 from windlass_server.storage.tables import JobRow, RunRow
 
 pytestmark = pytest.mark.usefixtures("acting")
@@ -121,6 +125,25 @@ async def test_a_node_that_lost_what_the_server_has_already_has_lost_nothing(
     _, end = await world.follow(job.job_id)
     assert missing(end) == []
     assert (await run_of(world, job)).forgotten
+
+
+async def test_a_log_that_the_server_has_lost_is_not_waited_for_either(
+    world: ScheduledWorld, tmp_path: Path
+):
+    job = await a_running_job(world)
+    await world.report(job.job_id, "EXITED", cause="COMPLETED", exit_code=0, log_end=WHOLE)
+    await world.logs.append(job.run_id, len(HEAD), REST)
+    await world.runs.log_complete(job.run_id, WHOLE)
+    emptied = LogStore(tmp_path / "emptied")
+    world.job_logs = JobLogs(world.runs, emptied, EventHub())
+
+    async with asyncio.timeout(10):
+        text, end = await world.follow(job.job_id)
+
+    assert (text, end.status) == ("", job_pb2.Job.SUCCEEDED)
+    assert missing(end) == [(job.run_id, "LOG_NOT_ON_SERVER")]
+    assert f"{WHOLE} bytes" in end.incomplete[0].message
+    await emptied.close()
 
 
 @pytest.mark.parametrize("first", ["the end", "the loss"])

@@ -109,6 +109,9 @@ async def test_a_running_job_is_cancelled_with_its_whole_process_tree(cluster: C
         assert "typo" in answer.json()["status_message"]
     _, end = await cluster.follow(job.job_id)
     assert end.status == job_pb2.Job.CANCELLED
+    ended = await cluster.get(job.job_id)
+    assert ended.status_reason == "CANCEL_REQUESTED"
+    assert ended.status_message.startswith("cancelled by admin: typo; ")
     again = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
     same = await cluster.jobs.CancelJob(again, metadata=cluster.metadata)
     assert same.status == job_pb2.Job.CANCELLED

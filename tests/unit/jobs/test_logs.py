@@ -32,7 +32,7 @@ class Runs:
         return self.job, list(self.runs)
 
     def add(self, log_end=None):
-        values = {"run_id": _ids.new("run"), "log_end": log_end, "log_lost": ""}
+        values = {"run_id": _ids.new("run"), "log_end": log_end, "log_lost": "", "forgotten": False}
         self.runs.append(row(RunRow, values))
         return self.runs[-1].run_id
 

@@ -36,6 +36,22 @@ def test_a_job_that_is_being_cancelled_is_not_failed_by_its_nodes_faults(cause):
     assert after(Status.CANCELLING, ending.event) is Status.CANCELLED
 
 
+@pytest.mark.parametrize(
+    ("cause", "detail", "message"),
+    [
+        (Cause.STOPPED, "", "cancelled by ada: typo"),
+        (Cause.STOPPED, "It was slow.", "cancelled by ada: typo; It was slow."),
+        (Cause.LOST, "it was booted", "cancelled by ada: typo; it was booted"),
+    ],
+)
+def test_a_cancelled_job_says_who_cancelled_it_and_not_only_that_it_was_stopped(
+    cause, detail, message
+):
+    ending = rules.ending(cause, None, 15, detail, faults=0, cancelling=True)
+    told = rules.cancelled(ending, "CANCEL_REQUESTED", "cancelled by ada: typo")
+    assert (told.reason, told.message) == ("CANCEL_REQUESTED", message)
+
+
 def test_causes_are_those_of_the_contract_and_each_has_a_meaning():
     contract = dict(agent_pb2.RunExit.Cause.items())
     del contract["CAUSE_UNSPECIFIED"]
