@@ -15,7 +15,7 @@ ARGS ?=
 	layers protos-check bench fuzz protos golden format constraints packages browser bench-packages clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 up: $(INSTALLED) packages ## a server and an agent on this machine, until Ctrl-C
 	$(BIN)/windlass up $(ARGS)

@@ -2,19 +2,27 @@
 
 import json
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import schemathesis
+from jsonschema import Draft202012Validator
 from schemathesis import Case, CheckContext, GenerationMode, Response
 
-from tests.support.contract_oracle import Oracle
+from tests.support.contract_oracle import Oracle, Verdict
 from tests.support.gateway import windlass_descriptors
+from tests.support.openapi import validator
 
 # INVALID_ARGUMENT of requests that are good by themselves: what they refer to was never given out, or
 # is not there.
 _OF_THE_STATE = {"CURSOR_INVALID", "PAGE_TOKEN_INVALID", "UNSATISFIABLE_RESOURCES"}
 _FAILED_PRECONDITION = 9
+# Rules that a schema tells in words only.
+_BEYOND_SCHEMAS = re.compile(
+    r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
+    r"command\.program|variables\.reserved"
+)
 
 _oracle = Oracle(windlass_descriptors())
 
@@ -45,11 +53,38 @@ def _is_positive(case: Case) -> bool:
 @schemathesis.check
 def the_contract_decides(ctx: CheckContext, response: Response, case: Case) -> None:
     """What the contract refuses is refused with 400, and what it accepts is not."""
+    verdict = _verdict(response, case)
+    if verdict is None:
+        return
+    if not verdict.accepted:
+        assert response.status_code == 400, f"accepted, though {verdict.why}"
+    elif response.status_code in (400, 413, 415):
+        code, reason = _error(response)
+        of_the_state = code == _FAILED_PRECONDITION or reason in _OF_THE_STATE
+        assert of_the_state, f"refused as {reason}, though the contract accepts it"
+
+
+@schemathesis.check
+def the_page_says_what_the_contract_does(ctx: CheckContext, response: Response, case: Case) -> None:
+    """Schemas take what is accepted, in the form that JSON is written in, and else refuse what they can."""
+    verdict = _verdict(response, case)
+    if verdict is None:
+        return
+    if not verdict.accepted and _is_positive(case):
+        silent = [rule for rule in verdict.rules if _BEYOND_SCHEMAS.fullmatch(rule)]
+        assert silent, f"fits the schema, though {verdict.why}"
+    if verdict.accepted and verdict.body is not None:
+        errors = [error.message for error in _validator(case).iter_errors(verdict.body)]
+        assert not errors, f"does not fit the schema: {errors}"
+
+
+def _verdict(response: Response, case: Case) -> Verdict | None:
+    """What the contract says of the request; None where it does not decide, or is not sure to."""
     request = response.request
     if request.method != case.operation.method.upper() or not _is_json(request):
-        return
+        return None
     if response.status_code == 401 and "authorization" not in request.headers:
-        return
+        return None
     parts = urlsplit(str(request.url))
     body = request.body or b""
     verdict = _oracle.judge(
@@ -59,14 +94,13 @@ def the_contract_decides(ctx: CheckContext, response: Response, case: Case) -> N
         parts.query,
         body.encode() if isinstance(body, str) else body,
     )
-    if verdict.unsure or verdict.why == "the path is another":
-        return
-    if not verdict.accepted:
-        assert response.status_code == 400, f"accepted, though {verdict.why}"
-    elif response.status_code in (400, 413, 415):
-        code, reason = _error(response)
-        of_the_state = code == _FAILED_PRECONDITION or reason in _OF_THE_STATE
-        assert of_the_state, f"refused as {reason}, though the contract accepts it"
+    return None if verdict.unsure or verdict.why == "the path is another" else verdict
+
+
+def _validator(case: Case) -> Draft202012Validator:
+    """A validator for the bodies of the operation."""
+    schema = case.operation.definition.raw["requestBody"]["content"]["application/json"]["schema"]
+    return validator(case.operation.schema.raw_schema, schema)
 
 
 def _is_json(request: Any) -> bool:

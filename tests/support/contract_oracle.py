@@ -41,12 +41,16 @@ class Verdict:
     Attributes:
         accepted: whether the request is one that the method takes.
         why: why not.
+        rules: ids of the rules that it breaks.
         unsure: whether google.protobuf and ProtoJSON as we serve it may differ on it.
+        body: what the body says, as JSON is written; None when there is none.
     """
 
     accepted: bool
     why: str = ""
+    rules: frozenset[str] = frozenset()
     unsure: bool = False
+    body: Any = None
 
 
 class Oracle:
@@ -77,12 +81,16 @@ class Oracle:
         try:
             json_format.ParseDict(value, message, descriptor_pool=self._pool)
         except (json_format.ParseError, ValueError, TypeError) as error:
-            return Verdict(False, str(error), self._differs(method.input_type, value, GATEWAY))
+            unsure = self._differs(method.input_type, value, GATEWAY)
+            return Verdict(False, str(error), unsure=unsure)
         try:
             protovalidate.validate(message)
         except protovalidate.ValidationError as error:
-            return Verdict(False, "; ".join(each.proto.message for each in error.violations))
-        return Verdict(True, unsure=self._differs(method.input_type, value, PEER))
+            found = [each.proto for each in error.violations]
+            ids = frozenset(each.rule_id for each in found)
+            return Verdict(False, "; ".join(each.message for each in found), ids)
+        unsure = self._differs(method.input_type, value, PEER)
+        return Verdict(True, unsure=unsure, body=_written(message, method, path) if body else None)
 
     def _request(
         self, method: MethodDescriptor, path: str, url_path: str, query: str, body: bytes
@@ -126,6 +134,19 @@ def _rule(method: MethodDescriptor, path: str) -> Any:
         if getattr(rule, rule.WhichOneof("pattern")) == path:
             return rule
     raise AssertionError(f"{method.full_name} has no rule for {path}")
+
+
+def _written(message: Any, method: MethodDescriptor, path: str) -> Any:
+    """The body of a request as JSON is written."""
+    pool = message.DESCRIPTOR.file.pool
+    value = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, descriptor_pool=pool
+    )
+    body = _rule(method, path).body
+    if body != "*":
+        return value.get(body)
+    bound = re.findall(r"\{([^}]+)\}", path)
+    return {name: each for name, each in value.items() if name not in bound}
 
 
 def _path_values(path: str, url_path: str) -> dict[str, str]:
