@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from windlass_client.access import Access, AsyncAccess
+from windlass_client.allocations import Allocations, AsyncAllocations
 from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
 from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
@@ -47,6 +48,7 @@ class Client:
         self._transport = transport
         self.jobs = Jobs(transport, project)
         self.nodes = Nodes(transport, project)
+        self.allocations = Allocations(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
 
@@ -99,6 +101,7 @@ class AsyncClient:
         self._transport = transport
         self.jobs = AsyncJobs(transport, project)
         self.nodes = AsyncNodes(transport, project)
+        self.allocations = AsyncAllocations(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)
 

@@ -19,6 +19,7 @@ from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
 from windlass_server.clock import SystemClock
 from windlass_server.config import ServerConfig
+from windlass_server.controllers.allocation_leases import AllocationLeases
 from windlass_server.controllers.hints import Hints, Listeners
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
@@ -43,6 +44,7 @@ from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.nodes.session import SILENT_HEARTBEATS
 from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
+from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.capacity import pools
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.membership import Membership
@@ -84,6 +86,7 @@ AGENTS_SERVICE = "windlass.agents.v1.AgentsService"
 _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
+_LEASES_SECONDS = 1.0
 
 
 class App:
@@ -183,10 +186,14 @@ class App:
         hub = EventHub()
         job_logs = JobLogs(runs, logs, hub)
         resources = ResourcesService(database, access, page_tokens)
+        allocations = AllocationsService(
+            database, cluster, clock, ids, page_tokens, hints.run_ended
+        )
         upkeep = NodeUpkeep(
             database,
             clock,
             evict=runs.evict,
+            revoke=allocations.revoke,
             capacity_changed=hints.world_changed,
             drain_began=hints.drain_began,
         )
@@ -202,6 +209,8 @@ class App:
         outbox_loop = Loop("outbox", outbox.cycle, interval_seconds=_OUTBOX_SECONDS, rest=1.0)
         liveness = NodeLiveness(membership, SILENT_HEARTBEATS * config.heartbeat_seconds)
         liveness_loop = Loop("nodes", liveness.cycle, interval_seconds=config.heartbeat_seconds)
+        leases = AllocationLeases(allocations)
+        leases_loop = Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS)
         drains = NodeDrains(upkeep)
         drains_loop = Loop("node drains", drains.cycle, interval_seconds=_DRAINS_SECONDS)
         hints.connect(
@@ -215,7 +224,7 @@ class App:
                 jobs, JobReader(database, page_tokens), job_logs
             ),
             "windlass.resources.v1.ResourcesService": ResourcesRpc(
-                resources, upkeep, telemetry, clock
+                resources, upkeep, allocations, telemetry, clock
             ),
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
@@ -270,7 +279,7 @@ class App:
             logs=logs,
             membership=membership,
             registry=registry,
-            loops=[scheduling_loop, outbox_loop, liveness_loop, drains_loop],
+            loops=[scheduling_loop, outbox_loop, liveness_loop, drains_loop, leases_loop],
             health=health,
             draining=draining,
             grpc=grpc,

@@ -10,9 +10,11 @@ from tests.support.databases import acting
 from tests.support.fake_clock import START
 from tests.support.scheduled_world import ScheduledWorld
 from windlass.jobs.v1 import job_pb2
+from windlass.resources.v1 import resources_service_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, Role
-from windlass_server.errors import Denied, NotFound
+from windlass_server.errors import Conflict, Denied, NotFound, WrongState
 from windlass_server.jobs.states import Status
+from windlass_server.resources.allocation_states import Status as AllocationStatus
 from windlass_server.resources.maintenance import DrainMode, State
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
 from windlass_server.storage.engine import Database
@@ -31,12 +33,23 @@ FORCE = Drain(DrainMode.FORCE, None, "fire")
 class Upkeep(ScheduledWorld):
     """A cluster whose nodes are closed and opened."""
 
+    async def allocation(self) -> tuple[str, int]:
+        """An allocation of ten minutes; its id and its status."""
+        wanted = resources_service_pb2.AllocateRequest(project="default")
+        row = await self.allocations.allocate(ADMIN, wanted)
+        return row.allocation_id, row.status
+
+    async def status_of(self, allocation_id: str) -> str:
+        row = await self.allocations.get(ADMIN, allocation_id)
+        return AllocationStatus(row.status).name
+
     @property
     def upkeep(self) -> NodeUpkeep:
         return NodeUpkeep(
             self.database,
             self.clock,
             evict=self.runs.evict,
+            revoke=self.allocations.revoke,
             capacity_changed=lambda: None,
             drain_began=lambda: None,
         )
@@ -197,6 +210,33 @@ async def test_a_job_that_is_being_cancelled_stays_so_and_is_cancelled(world: Up
     assert (await world.job(job)).status == Status.CANCELLING
     await world.report(job, "EXITED", cause="STOPPED", exit_signal=15)
     assert (await world.job(job)).status == Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("order", "ends"),
+    [
+        (FORCE, "REVOKED"),
+        (Drain(DrainMode.WAIT, 0, ""), "REVOKED"),
+        (LEAVE, "ACTIVE"),
+        (WAIT, "ACTIVE"),
+    ],
+)
+async def test_a_drain_takes_allocations_back_by_force_or_at_its_deadline(
+    world: Upkeep, order: Drain, ends: str
+):
+    node = await world.add_node("held")
+    allocation, _ = await world.allocation()
+    view = await world.upkeep.drain(ADMIN, node, order)
+    assert (view.row.maintenance, view.row.drain_runs) == (State.DRAINING, 1)
+    await world.upkeep.empty_draining()
+    assert await world.status_of(allocation) == ends
+    with pytest.raises((Conflict, WrongState)) as refused:
+        await world.allocations.renew(ADMIN, allocation, None)
+    assert refused.value.reason in ("NODE_DRAINING", "ALLOCATION_ENDED")
+    world.clock.advance(600)
+    await world.allocations.expire()
+    await world.upkeep.empty_draining()
+    assert (await world.node(node)).maintenance == State.DRAINED
 
 
 async def test_an_opened_node_is_not_found_drained_by_a_look_that_began_before(world: Upkeep):

@@ -21,7 +21,12 @@ from grpc_status import rpc_status
 
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
-from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
+from windlass.resources.v1 import (
+    allocation_pb2,
+    node_pb2,
+    resources_service_pb2,
+    resources_service_pb2_grpc,
+)
 from windlass.system.v1 import system_service_pb2, system_service_pb2_grpc
 from windlass.types.v1 import types_pb2
 
@@ -88,6 +93,7 @@ class FakeState:
     calls: list[str] = field(default_factory=list)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     nodes: list[node_pb2.Node] = field(default_factory=list)
+    allocations: list[allocation_pb2.Allocation] = field(default_factory=list)
     drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
     projects: list[str] = field(default_factory=lambda: ["default"])
@@ -261,6 +267,44 @@ class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServ
         shown = node_pb2.Maintenance.State.Name(state).replace("OPEN", "READY")
         node.status = getattr(node_pb2.Node, shown)
         return node
+
+    async def Allocate(self, request: Any, context: Any) -> allocation_pb2.Allocation:
+        await self.enter("Allocate", request, context)
+        made = allocation_pb2.Allocation(
+            allocation_id=f"alloc-{len(self.state.allocations) + 1}",
+            project=request.project or "default",
+            user="ada",
+            status=allocation_pb2.Allocation.ACTIVE,
+            node_id="node-gpu-1",
+            resources=request.resources,
+            gpu_uuids=[f"GPU-{number}" for number in range(request.resources.gpu_count)],
+            fencing_token=7,
+        )
+        made.expire_time.FromDatetime(T0)
+        self.state.allocations.append(made)
+        return made
+
+    async def GetAllocation(self, request: Any, context: Any) -> allocation_pb2.Allocation:
+        return await self._allocation("GetAllocation", request, context)
+
+    async def ListAllocations(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListAllocationsResponse:
+        await self.enter("ListAllocations", request, context)
+        return resources_service_pb2.ListAllocationsResponse(allocations=self.state.allocations)
+
+    async def RenewAllocation(self, request: Any, context: Any) -> allocation_pb2.Allocation:
+        return await self._allocation("RenewAllocation", request, context)
+
+    async def ReleaseAllocation(self, request: Any, context: Any) -> allocation_pb2.Allocation:
+        found = await self._allocation("ReleaseAllocation", request, context)
+        found.status = allocation_pb2.Allocation.RELEASED
+        return found
+
+    async def _allocation(self, name: str, request: Any, context: Any) -> allocation_pb2.Allocation:
+        await self.enter(name, request, context)
+        wanted = request.allocation_id
+        return next(one for one in self.state.allocations if one.allocation_id == wanted)
 
     async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
         await self.enter("CreateJoinToken", request, context)

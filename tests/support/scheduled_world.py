@@ -16,6 +16,8 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.runs import RunsService
 from windlass_server.objects.logs import LogStore
+from windlass_server.paging import PageTokens
+from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.cluster import Cluster
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -33,6 +35,7 @@ class ScheduledWorld:
     runs: RunsService
     scheduling: Scheduling
     job_logs: JobLogs
+    allocations: AllocationsService
 
     @classmethod
     async def start(cls, database: Database, folder: Path) -> Self:
@@ -50,7 +53,11 @@ class ScheduledWorld:
         cluster = Cluster(database, (), lambda _node_id, _uuid: True)
         await database.write(lambda tx: add_projects(tx, "default"))
         scheduling = Scheduling(database, cluster, runs, clock)
-        return cls(database, clock, logs, runs, scheduling, JobLogs(runs, logs, EventHub()))
+        job_logs = JobLogs(runs, logs, EventHub())
+        allocations = AllocationsService(
+            database, cluster, clock, IdSource(clock), PageTokens(b"key"), lambda: None
+        )
+        return cls(database, clock, logs, runs, scheduling, job_logs, allocations)
 
     async def add_node(self, name: str, **values: Any) -> str:
         """A READY node; returns its id."""

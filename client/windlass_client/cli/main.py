@@ -7,7 +7,18 @@ import typer
 
 import windlass_client
 from windlass_client import WindlassError
-from windlass_client.cli import access, demo, jobs, launch, logs, nodes, submit, top, up
+from windlass_client.cli import (
+    access,
+    allocations,
+    demo,
+    jobs,
+    launch,
+    logs,
+    nodes,
+    submit,
+    top,
+    up,
+)
 from windlass_client.cli.output import printable, to_json
 from windlass_client.cli.session import (
     OutputOption,
@@ -91,6 +102,7 @@ submit.register(app)
 app.add_typer(jobs.app)
 logs.register(app)
 app.add_typer(nodes.app)
+app.add_typer(allocations.app)
 top.register(app)
 nodes.register_join_token(app)
 access.register(app)

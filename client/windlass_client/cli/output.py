@@ -34,6 +34,10 @@ STATUS_STYLES = {
     "CORDONED": "yellow",
     "DRAINING": "yellow",
     "DRAINED": "dim",
+    "ACTIVE": "cyan",
+    "RELEASED": "dim",
+    "EXPIRED": "dim",
+    "REVOKED": "red",
     "HEALTHY": "green",
     "UNHEALTHY": "red",
 }

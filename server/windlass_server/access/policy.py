@@ -61,8 +61,8 @@ class Caller:
     credential_id: str = ""
 
 
-_VIEWER = frozenset({"jobs.get", "jobs.list", "jobs.logs"})
-_DEVELOPER = _VIEWER | {"jobs.submit", "jobs.cancel"}
+_VIEWER = frozenset({"allocations.get", "allocations.list", "jobs.get", "jobs.list", "jobs.logs"})
+_DEVELOPER = _VIEWER | {"allocations.create", "jobs.submit", "jobs.cancel"}
 _ADMIN = _DEVELOPER | {"apikeys.create"}
 _ORGANISATION_ADMIN = frozenset(
     {

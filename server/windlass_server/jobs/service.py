@@ -1,15 +1,14 @@
 """Submits jobs and acts on them: authorise, load, decide, store."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
-from windlass_server.errors import Conflict, InvalidInput
+from windlass_server.errors import InvalidInput
+from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
 from windlass_server.jobs.moves import move
@@ -31,20 +30,6 @@ class JobHints:
 
     job_queued: Callable[[str], None]
     runs_changed: Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a caller asks to submit: `job` has its defaults, an empty `request_id` is none."""
-
-    user: str
-    request_id: str
-    job: job_pb2.Job
-
-    @cached_property
-    def fingerprint(self) -> bytes:
-        """The same for the same job."""
-        return hashlib.sha256(self.job.SerializeToString(deterministic=True)).digest()
 
 
 class JobsService:
@@ -94,7 +79,7 @@ class JobsService:
             message = "the job is too large"
             raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
         full = with_defaults(spec, who.default_project)
-        asked = _Asked(who.user, request_id, full)
+        asked = Asked(who.user, _SUBMIT, request_id, full)
         # An answer that was given stays it, whatever has become of the cluster meanwhile.
         earlier, has_project = await self._database.read(
             lambda tx: (_earlier_answer(tx, asked), tx.access.has_project(full.project))
@@ -114,7 +99,7 @@ class JobsService:
             if earlier is not None:
                 return earlier
             self._add(tx, columns, full)
-            _remember_answer(tx, asked, columns)
+            asked.remember(tx, columns["job_id"], columns["created_at"])
             return new_row(JobRow, columns)
 
         return await self._database.write(store)
@@ -258,28 +243,7 @@ def _demand(full: job_pb2.Job) -> Demand:
     )
 
 
-def _earlier_answer(tx: Transaction, asked: _Asked) -> JobRow | None:
+def _earlier_answer(tx: Transaction, asked: Asked) -> JobRow | None:
     """The job that this request has made already, if any; Conflict when it made another one."""
-    if not asked.request_id:
-        return None
-    earlier = tx.events.earlier_answer(asked.user, _SUBMIT, asked.request_id)
-    if earlier is None:
-        return None
-    if earlier.fingerprint != asked.fingerprint:
-        message = "this request_id was used for another job"
-        raise Conflict(message, reason="REQUEST_ID_REUSED", job_id=earlier.object_id)
-    job = tx.jobs.get(earlier.object_id)
-    assert job is not None
-    return job
-
-
-def _remember_answer(tx: Transaction, asked: _Asked, columns: dict[str, Any]) -> None:
-    if asked.request_id:
-        tx.events.remember_answer(
-            asked.user,
-            _SUBMIT,
-            asked.request_id,
-            fingerprint=asked.fingerprint,
-            object_id=columns["job_id"],
-            at=columns["created_at"],
-        )
+    job_id = asked.earlier(tx)
+    return None if job_id is None else tx.jobs.get(job_id)

@@ -14,6 +14,10 @@ IsHealthy = Callable[[str, str], bool]
 """Whether a node (id) has said that its GPU (UUID) can be given to jobs."""
 
 
+ZONE_LABEL = "zone"
+"""The label of a node that says where it is."""
+
+
 class DeclaredPool(Protocol):
     """What an operator declared of a pool, as the configuration has it."""
 
@@ -43,13 +47,23 @@ def node_states(
     return tuple(_node_state(node, held, is_healthy) for node in nodes)
 
 
+def gpus_of(node: NodeRow) -> tuple[tuple[str, str], ...]:
+    """UUID and type of each GPU of a node."""
+    return _read_inventory(node.inventory)[0]
+
+
+def zone_of(node: NodeRow) -> str:
+    """The zone that a node's operator says it is in; empty when none is said."""
+    return _read_inventory(node.inventory)[2]
+
+
 def pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
     """Declared pools as the scheduler sees them."""
     return tuple(Pool(one.name, _template(one), one.count) for one in declared)
 
 
 def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy) -> NodeState:
-    devices, isolation_level = _read_inventory(node.inventory)
+    devices, isolation_level, _ = _read_inventory(node.inventory)
     gpus = tuple(
         Gpu(uuid, gpu_type, is_healthy(node.node_id, uuid), (node.node_id, uuid) in held)
         for uuid, gpu_type in devices
@@ -70,10 +84,11 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
 
 # Inventories change with a Hello and are read with each cycle.
 @lru_cache(maxsize=8192)
-def _read_inventory(inventory: bytes) -> tuple[tuple[tuple[str, str], ...], int]:
-    """UUID and type of each GPU, and the isolation level."""
+def _read_inventory(inventory: bytes) -> tuple[tuple[tuple[str, str], ...], int, str]:
+    """UUID and type of each GPU, the isolation level, and the zone."""
     read = agent_pb2.Inventory.FromString(inventory)
-    return tuple((gpu.uuid, gpu.gpu_type) for gpu in read.gpus), int(read.isolation.level)
+    gpus = tuple((gpu.uuid, gpu.gpu_type) for gpu in read.gpus)
+    return gpus, int(read.isolation.level), read.labels.get(ZONE_LABEL, "")
 
 
 def _template(declared: DeclaredPool) -> NodeState:

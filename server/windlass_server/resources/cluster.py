@@ -7,6 +7,7 @@ from windlass_server.resources.capacity import IsHealthy, node_states
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
 from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import NodeRow
 from windlass_server.storage.transaction import Transaction
 
 
@@ -27,6 +28,10 @@ class Cluster:
         """Look at the nodes within a transaction, and remember them."""
         self._nodes = node_states(tx.nodes.all(), tx.nodes.all_claims(), self._is_healthy)
         return self._nodes
+
+    def look(self, tx: Transaction, nodes: Sequence[NodeRow]) -> tuple[NodeState, ...]:
+        """These nodes as the scheduler sees them, not remembered."""
+        return node_states(nodes, tx.nodes.all_claims(), self._is_healthy)
 
     def any_ready(self) -> bool:
         """Whether some node could take work when last looked at."""
@@ -58,10 +63,11 @@ class Cluster:
         field = (
             "job.min_isolation" if dimension == "min_isolation" else f"job.resources.{dimension}"
         )
-        reason = "UNSATISFIABLE_RESOURCES"
-        raise InvalidInput(
-            unsatisfiable.message,
-            reason=reason,
-            violations=(FieldViolation(field, unsatisfiable.message, reason),),
-            dimension=dimension,
-        )
+        raise never(field, dimension, unsatisfiable.message)
+
+
+def never(field: str, dimension: str, message: str) -> InvalidInput:
+    """The refusal of what nothing that there is, or will be, can give."""
+    reason = "UNSATISFIABLE_RESOURCES"
+    violations = (FieldViolation(field, message, reason),)
+    return InvalidInput(message, reason=reason, violations=violations, dimension=dimension)

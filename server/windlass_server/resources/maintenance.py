@@ -105,8 +105,13 @@ def eviction(mode: int, deadline: int | None, now: int) -> Eviction | None:
     """
     if mode == DrainMode.FORCE:
         return Eviction.KILL
-    late = deadline is not None and now >= deadline
-    return Eviction.CHECKPOINT if late or mode == DrainMode.CHECKPOINT_REQUEUE else None
+    leave = mode == DrainMode.CHECKPOINT_REQUEUE or is_late(deadline, now)
+    return Eviction.CHECKPOINT if leave else None
+
+
+def is_late(deadline: int | None, now: int) -> bool:
+    """Whether waiting has come to its end."""
+    return deadline is not None and now >= deadline
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,19 +56,22 @@ def _maintenance(view: NodeView, now: int) -> node_pb2.Maintenance:
         mode=node_pb2.Maintenance.DrainMode.Name(mode),
     )
     if row.drain_mode:
-        message.runs_at_start, message.runs_left = row.drain_runs, len(view.runs)
+        message.runs_at_start, message.runs_left = row.drain_runs, len(view.leaving)
     if row.drain_deadline is not None:
         message.deadline_time.CopyFrom(to_proto(row.drain_deadline))
     if row.maintenance == State.DRAINING:
-        end = estimated_end([run.leaving for run in view.runs], row.drain_deadline, now)
+        end = estimated_end(view.leaving, row.drain_deadline, now)
         if end is not None:
             message.estimated_end_time.CopyFrom(to_proto(end))
     return message
 
 
 def _available(view: NodeView, message: node_pb2.Node) -> node_pb2.Capacity:
-    """What no run holds; a GPU that must not be given to jobs is not available either."""
-    idle = [gpu for gpu in message.gpus if not gpu.run_id and gpu.health == node_pb2.Gpu.HEALTHY]
+    """What nobody holds; a GPU that must not be given to jobs is not available either."""
+    held = view.holders.keys() | view.allocated.keys()
+    idle = [
+        gpu for gpu in message.gpus if gpu.uuid not in held and gpu.health == node_pb2.Gpu.HEALTHY
+    ]
     return node_pb2.Capacity(
         cpu_millis=free(view.row.cpu_millis, view.row.cpu_held),
         memory_bytes=free(view.row.memory_bytes, view.row.memory_held),
@@ -89,6 +92,7 @@ def _gpu(view: NodeView, gpu: agent_pb2.GpuDevice, latest: LatestTelemetry) -> n
         health=node_pb2.Gpu.HEALTHY if healthy else node_pb2.Gpu.UNHEALTHY,
         health_message="" if healthy else _UNHEALTHY,
         run_id=view.holders.get(gpu.uuid, ""),
+        allocation_id=view.allocated.get(gpu.uuid, ""),
     )
     values = latest.gpu(node_id, gpu.uuid)
     if values is not None:

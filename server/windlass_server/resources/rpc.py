@@ -1,12 +1,15 @@
 """The resources API: messages to calls and back."""
 
-from windlass.resources.v1 import node_pb2, resources_service_pb2
+from windlass.resources.v1 import allocation_pb2, node_pb2, resources_service_pb2
 from windlass_server.clock import Clock
+from windlass_server.resources.allocation_message import allocation_message
+from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.node_message import node_message
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
 from windlass_server.rpc.call import Call
+from windlass_server.storage.allocations import AllocationFilter
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.timestamps import duration_from_proto, to_proto
 
@@ -18,11 +21,13 @@ class ResourcesRpc:
         self,
         resources: ResourcesService,
         upkeep: NodeUpkeep,
+        allocations: AllocationsService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
         self._resources = resources
         self._upkeep = upkeep
+        self._allocations = allocations
         self._latest = latest
         self._clock = clock
 
@@ -68,6 +73,47 @@ class ResourcesRpc:
 
     def _message(self, view: NodeView) -> node_pb2.Node:
         return node_message(view, self._latest, self._clock.now())
+
+    async def Allocate(
+        self, request: resources_service_pb2.AllocateRequest, call: Call
+    ) -> allocation_pb2.Allocation:
+        return allocation_message(await self._allocations.allocate(call.caller, request))
+
+    async def GetAllocation(
+        self, request: resources_service_pb2.GetAllocationRequest, call: Call
+    ) -> allocation_pb2.Allocation:
+        return allocation_message(await self._allocations.get(call.caller, request.allocation_id))
+
+    async def ListAllocations(
+        self, request: resources_service_pb2.ListAllocationsRequest, call: Call
+    ) -> resources_service_pb2.ListAllocationsResponse:
+        wanted = AllocationFilter(
+            project=request.project or call.caller.default_project,
+            status=request.status,
+            node_id=request.node_id,
+            user=request.user,
+        )
+        rows, token = await self._allocations.list(
+            call.caller, wanted, size=request.page_size, token=request.page_token
+        )
+        return resources_service_pb2.ListAllocationsResponse(
+            allocations=map(allocation_message, rows), next_page_token=token
+        )
+
+    async def RenewAllocation(
+        self, request: resources_service_pb2.RenewAllocationRequest, call: Call
+    ) -> allocation_pb2.Allocation:
+        ttl = duration_from_proto(request.ttl) if request.HasField("ttl") else None
+        row = await self._allocations.renew(call.caller, request.allocation_id, ttl)
+        return allocation_message(row)
+
+    async def ReleaseAllocation(
+        self, request: resources_service_pb2.ReleaseAllocationRequest, call: Call
+    ) -> allocation_pb2.Allocation:
+        row = await self._allocations.release(
+            call.caller, request.allocation_id, force=request.force
+        )
+        return allocation_message(row)
 
     async def CreateJoinToken(
         self, request: resources_service_pb2.CreateJoinTokenRequest, call: Call

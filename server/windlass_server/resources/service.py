@@ -44,17 +44,34 @@ class PlacedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldPart:
+    """An allocation on a node; `allocation_id` is empty when the caller may not see it."""
+
+    allocation_id: str
+    gpu_uuids: tuple[str, ...]
+    leaving: Leaving
+
+
+@dataclass(frozen=True, slots=True)
 class NodeView:
     """A node as a caller may see it.
 
     Attributes:
         holders: the run that holds a GPU, by the GPU's UUID.
+        allocated: the allocation that holds a GPU, empty for one that is not seen, by the same.
     """
 
     row: NodeRow
     inventory: agent_pb2.Inventory
     runs: tuple[PlacedRun, ...]
+    allocations: tuple[HeldPart, ...]
     holders: dict[str, str]
+    allocated: dict[str, str]
+
+    @property
+    def leaving(self) -> list[Leaving]:
+        """What bounds the time of everything that holds a part of it."""
+        return [run.leaving for run in self.runs] + [part.leaving for part in self.allocations]
 
 
 class ResourcesService:
@@ -132,10 +149,22 @@ def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeVi
         uuids = tuple(run.gpu_uuids.split(",")) if run.gpu_uuids else ()
         leaving = Leaving(run.started_at, run.time_limit, run.grace, run.stopping_since)
         runs[run.node_id].append(PlacedRun(run.run_id, job_id, uuids, leaving))
-    return [_view(node, runs[node.node_id]) for node in nodes]
+    parts: dict[str, list[HeldPart]] = {node_id: [] for node_id in node_ids}
+    for one in tx.allocations.active_on(node_ids):
+        seen = one.allocation_id if role_in(who, one.project) is not None else ""
+        uuids = tuple(one.gpu_uuids.split(",")) if one.gpu_uuids else ()
+        leaving = Leaving(one.created_at, one.expires_at - one.created_at, 0, None)
+        parts[one.node_id].append(HeldPart(seen, uuids, leaving))
+    return [_view(node, runs[node.node_id], parts[node.node_id]) for node in nodes]
 
 
-def _view(node: NodeRow, runs: Iterable[PlacedRun]) -> NodeView:
-    placed = tuple(runs)
-    holders = {uuid: run.run_id for run in placed for uuid in run.gpu_uuids}
-    return NodeView(node, agent_pb2.Inventory.FromString(node.inventory), placed, holders)
+def _view(node: NodeRow, runs: Iterable[PlacedRun], parts: Iterable[HeldPart]) -> NodeView:
+    placed, held = tuple(runs), tuple(parts)
+    return NodeView(
+        node,
+        agent_pb2.Inventory.FromString(node.inventory),
+        placed,
+        held,
+        holders={uuid: run.run_id for run in placed for uuid in run.gpu_uuids},
+        allocated={uuid: part.allocation_id for part in held for uuid in part.gpu_uuids},
+    )

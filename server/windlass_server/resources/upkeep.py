@@ -1,6 +1,6 @@
 """Closing, emptying and opening nodes: authorise, load, decide, store."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from windlass_server.resources.maintenance import (
     State,
     after,
     eviction,
+    is_late,
     shown,
 )
 from windlass_server.resources.service import NodeView, views
@@ -22,6 +23,12 @@ from windlass_server.storage.tables import NodeRow
 from windlass_server.storage.transaction import Transaction
 
 _CONTROLLER = "node drains"
+
+
+class RevokeAllocation(Protocol):
+    """Takes an allocation back; harmless when repeated."""
+
+    def __call__(self, allocation_id: str) -> Awaitable[None]: ...
 
 
 class EvictRun(Protocol):
@@ -50,6 +57,7 @@ class NodeUpkeep:
 
     Args:
         evict: makes a run leave.
+        revoke: takes an allocation back.
         capacity_changed: called when a node was opened or closed.
         drain_began: called when there is something to look at for `empty_draining`.
     """
@@ -60,12 +68,14 @@ class NodeUpkeep:
         clock: Clock,
         *,
         evict: EvictRun,
+        revoke: RevokeAllocation,
         capacity_changed: Callable[[], None],
         drain_began: Callable[[], None],
     ) -> None:
         self._database = database
         self._clock = clock
         self._evict = evict
+        self._revoke = revoke
         self._capacity_changed = capacity_changed
         self._drain_began = drain_began
 
@@ -90,16 +100,27 @@ class NodeUpkeep:
         Returns whether a node is still on its way.
         """
         draining, holders = await self._database.read(_look)
-        now = self._clock.now()
         for node in draining:
-            how = eviction(node.drain_mode, node.drain_deadline, now)
-            for run_id in holders.get(node.node_id, ()):
-                if how is not None:
-                    why = f"node {node.name} is being drained" + _because(node.maintenance_reason)
-                    await self._evict(run_id, kill=how is Eviction.KILL, why=why)
-            if not holders.get(node.node_id):
+            held = holders[node.node_id]
+            if held.anything:
+                await self._press(node, held)
+            else:
                 await self._database.write(self._noting_empty(node.node_id))
-        return any(holders.get(node.node_id) for node in draining)
+        return any(held.anything for held in holders.values())
+
+    async def _press(self, node: NodeRow, held: "_Held") -> None:
+        """Make leave what must leave a node by now."""
+        now = self._clock.now()
+        how = eviction(node.drain_mode, node.drain_deadline, now)
+        if how is None:
+            return
+        why = f"node {node.name} is being drained" + _because(node.maintenance_reason)
+        for run_id in held.run_ids:
+            await self._evict(run_id, kill=how is Eviction.KILL, why=why)
+        # A holder cannot be told to leave: it has its time, unless that is cut short for all.
+        if how is Eviction.KILL or is_late(node.drain_deadline, now):
+            for allocation_id in held.allocation_ids:
+                await self._revoke(allocation_id)
 
     async def _order(
         self, who: Caller, node_id: str, event: Event, reason: str, asked: Drain | None = None
@@ -109,7 +130,7 @@ class NodeUpkeep:
             if node is None:
                 raise absent("node", node_id)
             node = self._move(tx, node, event, who.user, reason, asked)
-            if event is Event.DRAIN and not tx.runs.active_on([node_id]):
+            if event is Event.DRAIN and not _held(tx, [node_id])[node_id].anything:
                 node = self._move(tx, node, Event.EMPTY, _CONTROLLER, "nothing runs on it")
             return views(tx, who, [node])[0]
 
@@ -121,7 +142,7 @@ class NodeUpkeep:
             node = tx.nodes.lock(node_id)
             if node is None or node.maintenance != State.DRAINING:
                 return
-            if not tx.runs.active_on([node_id]):
+            if not _held(tx, [node_id])[node_id].anything:
                 self._move(tx, node, Event.EMPTY, _CONTROLLER, "nothing runs on it any more")
 
         return store
@@ -149,7 +170,8 @@ class NodeUpkeep:
                 else now + asked.deadline,
             }
         if asked is not None and node.maintenance != State.DRAINING:
-            values["drain_runs"] = len(tx.runs.active_on([node.node_id]))
+            held = _held(tx, [node.node_id])[node.node_id]
+            values["drain_runs"] = len(held.run_ids) + len(held.allocation_ids)
         if all(getattr(node, name) == value for name, value in values.items()):
             return node
         if state != node.maintenance:
@@ -162,14 +184,31 @@ class NodeUpkeep:
         return changed(node, **values)
 
 
-def _look(tx: Transaction) -> tuple[list[NodeRow], dict[str, list[str]]]:
-    """The draining nodes, and the runs that hold a part of each."""
-    draining = list(tx.nodes.draining())
-    holders: dict[str, list[str]] = {}
-    if draining:
-        for run in tx.runs.active_on([node.node_id for node in draining]):
-            holders.setdefault(run.node_id, []).append(run.run_id)
-    return draining, holders
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What holds a part of a node."""
+
+    run_ids: list[str]
+    allocation_ids: list[str]
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.run_ids or self.allocation_ids)
+
+
+def _look(tx: Transaction) -> tuple[Sequence[NodeRow], dict[str, _Held]]:
+    """The draining nodes, and what holds a part of each."""
+    draining = tx.nodes.draining()
+    return draining, _held(tx, [node.node_id for node in draining]) if draining else {}
+
+
+def _held(tx: Transaction, node_ids: Sequence[str]) -> dict[str, _Held]:
+    held = {node_id: _Held([], []) for node_id in node_ids}
+    for run in tx.runs.active_on(node_ids):
+        held[run.node_id].run_ids.append(run.run_id)
+    for one in tx.allocations.active_on(node_ids):
+        held[one.node_id].allocation_ids.append(one.allocation_id)
+    return held
 
 
 def _because(reason: str) -> str:

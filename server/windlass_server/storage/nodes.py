@@ -6,11 +6,12 @@ from typing import Any, cast
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from windlass_server.errors import Conflict
-from windlass_server.storage.tables import GpuClaimRow, NodeRow, RunRow
+from windlass_server.storage.tables import AllocationRow, GpuClaimRow, NodeRow, RunRow
 
 _NODES = NodeRow.__table__  # type: ignore[attr-defined]
 _CLAIMS = GpuClaimRow.__table__  # type: ignore[attr-defined]
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
+_ALLOCATIONS = AllocationRow.__table__  # type: ignore[attr-defined]
 
 _READY = 1
 _UNREACHABLE = 2
@@ -88,16 +89,26 @@ _SET_HELD = (
         ),
     )
 )
-_HELD_BY_OTHERS = select(
+_HELD_BY_RUNS = select(
     func.coalesce(func.sum(_RUNS.c.cpu_millis), 0), func.coalesce(func.sum(_RUNS.c.memory_bytes), 0)
 ).where(
     _RUNS.c.node_id == bindparam("node_id"),
     ~_RUNS.c.forgotten,
     _RUNS.c.active,
-    _RUNS.c.run_id != bindparam("run_id"),
+    _RUNS.c.run_id != bindparam("holder"),
+)
+_HELD_BY_ALLOCATIONS = select(
+    func.coalesce(func.sum(_ALLOCATIONS.c.cpu_millis), 0),
+    func.coalesce(func.sum(_ALLOCATIONS.c.memory_bytes), 0),
+).where(
+    _ALLOCATIONS.c.node_id == bindparam("node_id"),
+    _ALLOCATIONS.c.status == 1,
+    _ALLOCATIONS.c.allocation_id != bindparam("holder"),
 )
 _CLAIM = insert(_CLAIMS)
-_UNCLAIM = delete(_CLAIMS).where(_CLAIMS.c.run_id == bindparam("key"))
+_UNCLAIM = delete(_CLAIMS).where(
+    or_(_CLAIMS.c.run_id == bindparam("key"), _CLAIMS.c.allocation_id == bindparam("key"))
+)
 _CLAIMS_ON = select(_CLAIMS).where(_CLAIMS.c.node_id == bindparam("node_id"))
 _ALL_CLAIMS = select(_CLAIMS).order_by(_CLAIMS.c.node_id, _CLAIMS.c.gpu_uuid)
 
@@ -216,17 +227,18 @@ class NodeStore:
     def hold(
         self,
         node_id: str,
-        run_id: str,
+        holder: str,
         *,
         cpu_millis: int,
         memory_bytes: int,
         gpu_uuids: Sequence[str],
+        by_allocation: bool = False,
     ) -> None:
-        """Take a part of a node for a run, which is in the database already and active.
+        """Take a part of a node for a run or an allocation, which is stored already and active.
 
         Raises:
             Conflict: the node is not READY (`NODE_NOT_READY`) or takes no new work
-                (`NODE_CORDONED`), the amounts do not fit (`NODE_FULL`), or another run holds one of the GPUs (`GPU_TAKEN`).
+                (`NODE_CORDONED`), the amounts do not fit (`NODE_FULL`), or another holds one of the GPUs (`GPU_TAKEN`).
         """
         values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes}
         if self._connection.execute(_HOLD, values).rowcount != 1:
@@ -236,27 +248,35 @@ class NodeStore:
         taken = {claim.gpu_uuid for claim in self.claims_on(node_id)}.intersection(gpu_uuids)
         if taken:
             gpu = min(taken)
-            message = f"GPU {gpu} of node {node_id} is held by another run"
+            message = f"GPU {gpu} of node {node_id} is held by another"
             raise Conflict(message, reason="GPU_TAKEN", node_id=node_id, gpu_uuid=gpu)
+        claimant = {
+            "run_id": None if by_allocation else holder,
+            "allocation_id": holder if by_allocation else None,
+        }
         self._connection.execute(
-            _CLAIM,
-            [{"node_id": node_id, "gpu_uuid": gpu, "run_id": run_id} for gpu in gpu_uuids],
+            _CLAIM, [{"node_id": node_id, "gpu_uuid": gpu, **claimant} for gpu in gpu_uuids]
         )
 
-    def release(self, node_id: str, run_id: str) -> None:
-        """Give back what a run holds; once or more often, before or after `active` is cleared.
+    def release(self, node_id: str, holder: str) -> None:
+        """Give back what a run or an allocation holds, once or more often.
 
-        The sums are counted anew from the node's other active runs, under a lock on the node, so
-        that no order of events and no repeat can make them drift. The caller clears the run's
-        `active` in the same transaction.
+        The sums are counted anew from what else is active on the node, under a lock on the node, so
+        that no order of events and no repeat can make them drift. The caller notes in the same
+        transaction that the holder is not active any more, before or after this.
         """
         self._connection.execute(_LOCK, {"node_id": node_id})
-        held = self._connection.execute(_HELD_BY_OTHERS, {"node_id": node_id, "run_id": run_id})
-        cpu, memory = held.one()
+        others = {"node_id": node_id, "holder": holder}
+        run_cpu, run_memory = self._connection.execute(_HELD_BY_RUNS, others).one()
+        cpu, memory = self._connection.execute(_HELD_BY_ALLOCATIONS, others).one()
         # PostgreSQL sums a BIGINT to a NUMERIC.
-        values = {"key": node_id, "cpu": int(cpu), "memory": int(memory)}
+        values = {
+            "key": node_id,
+            "cpu": int(run_cpu) + int(cpu),
+            "memory": int(run_memory) + int(memory),
+        }
         self._connection.execute(_SET_HELD, values)
-        self._connection.execute(_UNCLAIM, {"key": run_id})
+        self._connection.execute(_UNCLAIM, {"key": holder})
 
     def claims_on(self, node_id: str) -> Sequence[GpuClaimRow]:
         """The GPUs of a node that runs hold."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from sqlalchemy import Connection
 
 from windlass_server.storage.access import AccessStore
+from windlass_server.storage.allocations import AllocationStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
@@ -39,6 +40,10 @@ class Transaction:
     @cached_property
     def nodes(self) -> NodeStore:
         return NodeStore(self.connection)
+
+    @cached_property
+    def allocations(self) -> AllocationStore:
+        return AllocationStore(self.connection)
 
     @cached_property
     def access(self) -> AccessStore:

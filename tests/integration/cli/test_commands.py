@@ -224,6 +224,26 @@ def test_nodes_are_listed_with_what_is_free(windlass, plane, arguments):
     assert row[:6] == ["node-gpu-1", "gpu-1", "READY", "H100", "1/2", "7.5/8"]
 
 
+def test_an_allocation_is_made_listed_renewed_and_released(windlass, plane):
+    made = windlass(
+        "allocations", "create", "--gpus", "2", "--gpu-type", "H100", "--cpus", "1.5",
+        "--zone", "a", "--exclusive", "--ttl", "1h",
+    )  # fmt: skip
+    assert (made.exit_code, made.stdout) == (0, "alloc-1\n"), made.stderr
+    (asked,) = plane.state.requests["Allocate"]
+    assert (asked.resources.gpu_count, asked.resources.cpu_millis) == (2, 1500)
+    assert (asked.constraints.exclusive_node, list(asked.constraints.zones)) == (True, ["a"])
+    assert (asked.ttl.seconds, bool(asked.request_id)) == (3600, True)
+    listed = rows(windlass("allocations", "list").stdout)
+    assert listed[1][:4] == ["alloc-1", "ACTIVE", "ada", "node-gpu-1"]
+    assert ["fencing", "token", "7"] in rows(windlass("allocations", "get", "alloc-1").stdout)
+    assert windlass("allocations", "renew", "alloc-1", "--ttl", "5m").exit_code == 0
+    assert plane.state.requests["RenewAllocation"][0].ttl.seconds == 300
+    assert windlass("allocations", "release", "alloc-1").stdout == "alloc-1 RELEASED\n"
+    page = json.loads(windlass("allocations", "list", "-o", "json").stdout)
+    assert page["allocations"][0]["gpu_uuids"] == ["GPU-0", "GPU-1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "rpc", "shown"),
     [

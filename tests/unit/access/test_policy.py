@@ -35,6 +35,9 @@ EVERYONE = [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN, NOBODY, N
 
 # Who may, in project `vision` or, for what is the organisation's, there.
 ALLOWED = {
+    ("allocations.get", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
+    ("allocations.list", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
+    ("allocations.create", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],
     ("jobs.get", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("jobs.list", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("jobs.logs", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],

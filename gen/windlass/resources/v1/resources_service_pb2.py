@@ -28,10 +28,12 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
+from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v1_dot_allocation__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
+from windlass.types.v1 import types_pb2 as windlass_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-windlass/resources/v1/resources_service.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\x1a windlass/resources/v1/node.proto\"\xcd\x01\n\x10ListNodesRequest\x12@\n\x06status\x18\x01 \x01(\x0e\x32\".windlass.resources.v1.Node.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x08gpu_type\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"X\n\x11ListNodesResponse\x12*\n\x05nodes\x18\x01 \x03(\x0b\x32\x1b.windlass.resources.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x0eGetNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"s\n\x11\x43ordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x31\n\x06reason\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"B\n\x13UncordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xfe\x01\n\x10\x44rainNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12H\n\x04mode\x18\x02 \x01(\x0e\x32,.windlass.resources.v1.Maintenance.DrainModeB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12@\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xe7\x84\x0f\x32\x00\x12\x31\n\x06reason\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"[\n\x16\x43reateJoinTokenRequest\x12\x41\n\x08lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"K\n\tJoinToken\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xe3\t\n\x10ResourcesService\x12\x8d\x01\n\tListNodes\x12\'.windlass.resources.v1.ListNodesRequest\x1a(.windlass.resources.v1.ListNodesResponse\"-\x8a\xb5\x18\x0e\x12\nnodes.list\x18\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/resources/nodes\x12\x85\x01\n\x07GetNode\x12%.windlass.resources.v1.GetNodeRequest\x1a\x1b.windlass.resources.v1.Node\"6\x8a\xb5\x18\r\x12\tnodes.get\x18\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/resources/nodes/{node_id}\x12\x98\x01\n\nCordonNode\x12(.windlass.resources.v1.CordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"C\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02)\x1a$/v1/resources/nodes/{node_id}/cordon:\x01*\x12\x9e\x01\n\x0cUncordonNode\x12*.windlass.resources.v1.UncordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"E\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02+\x1a&/v1/resources/nodes/{node_id}/uncordon:\x01*\x12\x94\x01\n\tDrainNode\x12\'.windlass.resources.v1.DrainNodeRequest\x1a\x1b.windlass.resources.v1.Node\"A\x8a\xb5\x18\x0f\x12\x0bnodes.drain\x18\x03\x82\xd3\xe4\x93\x02(\x1a#/v1/resources/nodes/{node_id}/drain:\x01*\x12\x99\x01\n\x0f\x43reateJoinToken\x12-.windlass.resources.v1.CreateJoinTokenRequest\x1a .windlass.resources.v1.JoinToken\"5\x8a\xb5\x18\x0e\x12\nnodes.join\x18\x03\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/resources/joinTokens:\x01*\x1a\xc7\x02\x8a\xb5\x18\"\n\tListPools\x12\x15\x12\x13/v1/resources/pools\x8a\xb5\x18*\n\x07GetPool\x12\x1f\x12\x1d/v1/resources/pools/{pool_id}\x8a\xb5\x18$\n\x08\x41llocate\x12\x18\"\x16/v1/resources/allocate\x8a\xb5\x18@\n\x11ReleaseAllocation\x12+*)/v1/resources/allocations/{allocation_id}\x8a\xb5\x18.\n\x0fListAllocations\x12\x1b\x12\x19/v1/resources/allocations\x8a\xb5\x18!\n\x08GetUsage\x12\x15\x12\x13/v1/resources/usage\x8a\xb5\x18,\n\x11\x43reateReservation\x12\x17\"\x15/v1/resources/reserveb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-windlass/resources/v1/resources_service.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\x1a&windlass/resources/v1/allocation.proto\x1a windlass/resources/v1/node.proto\x1a\x1dwindlass/types/v1/types.proto\"\xcd\x01\n\x10ListNodesRequest\x12@\n\x06status\x18\x01 \x01(\x0e\x32\".windlass.resources.v1.Node.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x08gpu_type\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"X\n\x11ListNodesResponse\x12*\n\x05nodes\x18\x01 \x03(\x0b\x32\x1b.windlass.resources.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x0eGetNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xc9\x02\n\x0f\x41llocateRequest\x12@\n\x07project\x18\x01 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12;\n\tresources\x18\x02 \x01(\x0b\x32\".windlass.types.v1.ResourceRequestB\x04\xe2\x41\x01\x01\x12G\n\x0b\x63onstraints\x18\x03 \x01(\x0b\x32,.windlass.resources.v1.AllocationConstraintsB\x04\xe2\x41\x01\x01\x12<\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\x12\x30\n\nrequest_id\x18\x05 \x01(\tB\x1c\xe2\x41\x01\x01\xbaH\x15r\x13\x18\x80\x01\x32\x0e^[\\x21-\\x7e]*$\"I\n\x14GetAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xc3\x02\n\x16ListAllocationsRequest\x12@\n\x07project\x18\x01 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12\x46\n\x06status\x18\x02 \x01(\x0e\x32(.windlass.resources.v1.Allocation.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x07node_id\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12&\n\x04user\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x06 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"j\n\x17ListAllocationsResponse\x12\x36\n\x0b\x61llocations\x18\x01 \x03(\x0b\x32!.windlass.resources.v1.Allocation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x16RenewAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12<\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"b\n\x18ReleaseAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x13\n\x05\x66orce\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"s\n\x11\x43ordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x31\n\x06reason\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"B\n\x13UncordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xfe\x01\n\x10\x44rainNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12H\n\x04mode\x18\x02 \x01(\x0e\x32,.windlass.resources.v1.Maintenance.DrainModeB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12@\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xe7\x84\x0f\x32\x00\x12\x31\n\x06reason\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"[\n\x16\x43reateJoinTokenRequest\x12\x41\n\x08lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"K\n\tJoinToken\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xb9\x0f\n\x10ResourcesService\x12\x8d\x01\n\tListNodes\x12\'.windlass.resources.v1.ListNodesRequest\x1a(.windlass.resources.v1.ListNodesResponse\"-\x8a\xb5\x18\x0e\x12\nnodes.list\x18\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/resources/nodes\x12\x85\x01\n\x07GetNode\x12%.windlass.resources.v1.GetNodeRequest\x1a\x1b.windlass.resources.v1.Node\"6\x8a\xb5\x18\r\x12\tnodes.get\x18\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/resources/nodes/{node_id}\x12\x98\x01\n\nCordonNode\x12(.windlass.resources.v1.CordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"C\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02)\x1a$/v1/resources/nodes/{node_id}/cordon:\x01*\x12\x9e\x01\n\x0cUncordonNode\x12*.windlass.resources.v1.UncordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"E\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02+\x1a&/v1/resources/nodes/{node_id}/uncordon:\x01*\x12\x94\x01\n\tDrainNode\x12\'.windlass.resources.v1.DrainNodeRequest\x1a\x1b.windlass.resources.v1.Node\"A\x8a\xb5\x18\x0f\x12\x0bnodes.drain\x18\x03\x82\xd3\xe4\x93\x02(\x1a#/v1/resources/nodes/{node_id}/drain:\x01*\x12\x9b\x01\n\x08\x41llocate\x12&.windlass.resources.v1.AllocateRequest\x1a!.windlass.resources.v1.Allocation\"D\x8a\xb5\x18\x1f\x12\x12\x61llocations.create\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/resources/allocate:\x01*\x12\xa9\x01\n\rGetAllocation\x12+.windlass.resources.v1.GetAllocationRequest\x1a!.windlass.resources.v1.Allocation\"H\x8a\xb5\x18\x13\x12\x0f\x61llocations.get\x18\x02\x82\xd3\xe4\x93\x02+\x12)/v1/resources/allocations/{allocation_id}\x12\xb4\x01\n\x0fListAllocations\x12-.windlass.resources.v1.ListAllocationsRequest\x1a..windlass.resources.v1.ListAllocationsResponse\"B\x8a\xb5\x18\x1d\x12\x10\x61llocations.list\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/resources/allocations\x12\xb9\x01\n\x0fRenewAllocation\x12-.windlass.resources.v1.RenewAllocationRequest\x1a!.windlass.resources.v1.Allocation\"T\x8a\xb5\x18\x16\x12\x12\x61llocations.create\x18\x02\x82\xd3\xe4\x93\x02\x34\"//v1/resources/allocations/{allocation_id}:renew:\x01*\x12\xb4\x01\n\x11ReleaseAllocation\x12/.windlass.resources.v1.ReleaseAllocationRequest\x1a!.windlass.resources.v1.Allocation\"K\x8a\xb5\x18\x16\x12\x12\x61llocations.create\x18\x02\x82\xd3\xe4\x93\x02+*)/v1/resources/allocations/{allocation_id}\x12\x99\x01\n\x0f\x43reateJoinToken\x12-.windlass.resources.v1.CreateJoinTokenRequest\x1a .windlass.resources.v1.JoinToken\"5\x8a\xb5\x18\x0e\x12\nnodes.join\x18\x03\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/resources/joinTokens:\x01*\x1a\xa9\x01\x8a\xb5\x18\"\n\tListPools\x12\x15\x12\x13/v1/resources/pools\x8a\xb5\x18*\n\x07GetPool\x12\x1f\x12\x1d/v1/resources/pools/{pool_id}\x8a\xb5\x18!\n\x08GetUsage\x12\x15\x12\x13/v1/resources/usage\x8a\xb5\x18,\n\x11\x43reateReservation\x12\x17\"\x15/v1/resources/reserveb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +50,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTNODESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_GETNODEREQUEST'].fields_by_name['node_id']._loaded_options = None
   _globals['_GETNODEREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_ALLOCATEREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_ALLOCATEREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
+  _globals['_ALLOCATEREQUEST'].fields_by_name['resources']._loaded_options = None
+  _globals['_ALLOCATEREQUEST'].fields_by_name['resources']._serialized_options = b'\342A\001\001'
+  _globals['_ALLOCATEREQUEST'].fields_by_name['constraints']._loaded_options = None
+  _globals['_ALLOCATEREQUEST'].fields_by_name['constraints']._serialized_options = b'\342A\001\001'
+  _globals['_ALLOCATEREQUEST'].fields_by_name['ttl']._loaded_options = None
+  _globals['_ALLOCATEREQUEST'].fields_by_name['ttl']._serialized_options = b'\342A\001\001\272H\r\252\001\n\"\004\010\200\365$2\002\010\001'
+  _globals['_ALLOCATEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ALLOCATEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001\272H\025r\023\030\200\0012\016^[\\x21-\\x7e]*$'
+  _globals['_GETALLOCATIONREQUEST'].fields_by_name['allocation_id']._loaded_options = None
+  _globals['_GETALLOCATIONREQUEST'].fields_by_name['allocation_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['status']._loaded_options = None
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['status']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['node_id']._loaded_options = None
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTALLOCATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
+  _globals['_RENEWALLOCATIONREQUEST'].fields_by_name['allocation_id']._loaded_options = None
+  _globals['_RENEWALLOCATIONREQUEST'].fields_by_name['allocation_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_RENEWALLOCATIONREQUEST'].fields_by_name['ttl']._loaded_options = None
+  _globals['_RENEWALLOCATIONREQUEST'].fields_by_name['ttl']._serialized_options = b'\342A\001\001\272H\r\252\001\n\"\004\010\200\365$2\002\010\001'
+  _globals['_RELEASEALLOCATIONREQUEST'].fields_by_name['allocation_id']._loaded_options = None
+  _globals['_RELEASEALLOCATIONREQUEST'].fields_by_name['allocation_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_RELEASEALLOCATIONREQUEST'].fields_by_name['force']._loaded_options = None
+  _globals['_RELEASEALLOCATIONREQUEST'].fields_by_name['force']._serialized_options = b'\342A\001\001'
   _globals['_CORDONNODEREQUEST'].fields_by_name['node_id']._loaded_options = None
   _globals['_CORDONNODEREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_CORDONNODEREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -65,7 +99,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['lifetime']._loaded_options = None
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['lifetime']._serialized_options = b'\342A\001\001\272H\r\252\001\n\"\004\010\200\365$2\002\010\001'
   _globals['_RESOURCESSERVICE']._loaded_options = None
-  _globals['_RESOURCESSERVICE']._serialized_options = b'\212\265\030\"\n\tListPools\022\025\022\023/v1/resources/pools\212\265\030*\n\007GetPool\022\037\022\035/v1/resources/pools/{pool_id}\212\265\030$\n\010Allocate\022\030\"\026/v1/resources/allocate\212\265\030@\n\021ReleaseAllocation\022+*)/v1/resources/allocations/{allocation_id}\212\265\030.\n\017ListAllocations\022\033\022\031/v1/resources/allocations\212\265\030!\n\010GetUsage\022\025\022\023/v1/resources/usage\212\265\030,\n\021CreateReservation\022\027\"\025/v1/resources/reserve'
+  _globals['_RESOURCESSERVICE']._serialized_options = b'\212\265\030\"\n\tListPools\022\025\022\023/v1/resources/pools\212\265\030*\n\007GetPool\022\037\022\035/v1/resources/pools/{pool_id}\212\265\030!\n\010GetUsage\022\025\022\023/v1/resources/usage\212\265\030,\n\021CreateReservation\022\027\"\025/v1/resources/reserve'
   _globals['_RESOURCESSERVICE'].methods_by_name['ListNodes']._loaded_options = None
   _globals['_RESOURCESSERVICE'].methods_by_name['ListNodes']._serialized_options = b'\212\265\030\016\022\nnodes.list\030\003\202\323\344\223\002\025\022\023/v1/resources/nodes'
   _globals['_RESOURCESSERVICE'].methods_by_name['GetNode']._loaded_options = None
@@ -76,24 +110,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCESSERVICE'].methods_by_name['UncordonNode']._serialized_options = b'\212\265\030\020\022\014nodes.cordon\030\003\202\323\344\223\002+\032&/v1/resources/nodes/{node_id}/uncordon:\001*'
   _globals['_RESOURCESSERVICE'].methods_by_name['DrainNode']._loaded_options = None
   _globals['_RESOURCESSERVICE'].methods_by_name['DrainNode']._serialized_options = b'\212\265\030\017\022\013nodes.drain\030\003\202\323\344\223\002(\032#/v1/resources/nodes/{node_id}/drain:\001*'
+  _globals['_RESOURCESSERVICE'].methods_by_name['Allocate']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['Allocate']._serialized_options = b'\212\265\030\037\022\022allocations.create\030\001\"\007project\202\323\344\223\002\033\"\026/v1/resources/allocate:\001*'
+  _globals['_RESOURCESSERVICE'].methods_by_name['GetAllocation']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['GetAllocation']._serialized_options = b'\212\265\030\023\022\017allocations.get\030\002\202\323\344\223\002+\022)/v1/resources/allocations/{allocation_id}'
+  _globals['_RESOURCESSERVICE'].methods_by_name['ListAllocations']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['ListAllocations']._serialized_options = b'\212\265\030\035\022\020allocations.list\030\001\"\007project\202\323\344\223\002\033\022\031/v1/resources/allocations'
+  _globals['_RESOURCESSERVICE'].methods_by_name['RenewAllocation']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['RenewAllocation']._serialized_options = b'\212\265\030\026\022\022allocations.create\030\002\202\323\344\223\0024\"//v1/resources/allocations/{allocation_id}:renew:\001*'
+  _globals['_RESOURCESSERVICE'].methods_by_name['ReleaseAllocation']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['ReleaseAllocation']._serialized_options = b'\212\265\030\026\022\022allocations.create\030\002\202\323\344\223\002+*)/v1/resources/allocations/{allocation_id}'
   _globals['_RESOURCESSERVICE'].methods_by_name['CreateJoinToken']._loaded_options = None
   _globals['_RESOURCESSERVICE'].methods_by_name['CreateJoinToken']._serialized_options = b'\212\265\030\016\022\nnodes.join\030\003\202\323\344\223\002\035\"\030/v1/resources/joinTokens:\001*'
-  _globals['_LISTNODESREQUEST']._serialized_start=299
-  _globals['_LISTNODESREQUEST']._serialized_end=504
-  _globals['_LISTNODESRESPONSE']._serialized_start=506
-  _globals['_LISTNODESRESPONSE']._serialized_end=594
-  _globals['_GETNODEREQUEST']._serialized_start=596
-  _globals['_GETNODEREQUEST']._serialized_end=657
-  _globals['_CORDONNODEREQUEST']._serialized_start=659
-  _globals['_CORDONNODEREQUEST']._serialized_end=774
-  _globals['_UNCORDONNODEREQUEST']._serialized_start=776
-  _globals['_UNCORDONNODEREQUEST']._serialized_end=842
-  _globals['_DRAINNODEREQUEST']._serialized_start=845
-  _globals['_DRAINNODEREQUEST']._serialized_end=1099
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=1101
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=1192
-  _globals['_JOINTOKEN']._serialized_start=1194
-  _globals['_JOINTOKEN']._serialized_end=1269
-  _globals['_RESOURCESSERVICE']._serialized_start=1272
-  _globals['_RESOURCESSERVICE']._serialized_end=2523
+  _globals['_LISTNODESREQUEST']._serialized_start=370
+  _globals['_LISTNODESREQUEST']._serialized_end=575
+  _globals['_LISTNODESRESPONSE']._serialized_start=577
+  _globals['_LISTNODESRESPONSE']._serialized_end=665
+  _globals['_GETNODEREQUEST']._serialized_start=667
+  _globals['_GETNODEREQUEST']._serialized_end=728
+  _globals['_ALLOCATEREQUEST']._serialized_start=731
+  _globals['_ALLOCATEREQUEST']._serialized_end=1060
+  _globals['_GETALLOCATIONREQUEST']._serialized_start=1062
+  _globals['_GETALLOCATIONREQUEST']._serialized_end=1135
+  _globals['_LISTALLOCATIONSREQUEST']._serialized_start=1138
+  _globals['_LISTALLOCATIONSREQUEST']._serialized_end=1461
+  _globals['_LISTALLOCATIONSRESPONSE']._serialized_start=1463
+  _globals['_LISTALLOCATIONSRESPONSE']._serialized_end=1569
+  _globals['_RENEWALLOCATIONREQUEST']._serialized_start=1572
+  _globals['_RENEWALLOCATIONREQUEST']._serialized_end=1709
+  _globals['_RELEASEALLOCATIONREQUEST']._serialized_start=1711
+  _globals['_RELEASEALLOCATIONREQUEST']._serialized_end=1809
+  _globals['_CORDONNODEREQUEST']._serialized_start=1811
+  _globals['_CORDONNODEREQUEST']._serialized_end=1926
+  _globals['_UNCORDONNODEREQUEST']._serialized_start=1928
+  _globals['_UNCORDONNODEREQUEST']._serialized_end=1994
+  _globals['_DRAINNODEREQUEST']._serialized_start=1997
+  _globals['_DRAINNODEREQUEST']._serialized_end=2251
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=2253
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=2344
+  _globals['_JOINTOKEN']._serialized_start=2346
+  _globals['_JOINTOKEN']._serialized_end=2421
+  _globals['_RESOURCESSERVICE']._serialized_start=2424
+  _globals['_RESOURCESSERVICE']._serialized_end=4401
 # @@protoc_insertion_point(module_scope)

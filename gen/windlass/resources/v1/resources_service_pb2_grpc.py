@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v1_dot_allocation__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
 
@@ -61,6 +62,31 @@ class ResourcesServiceStub:
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
                 _registered_method=True)
+        self.Allocate = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/Allocate',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.AllocateRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+                _registered_method=True)
+        self.GetAllocation = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetAllocation',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetAllocationRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+                _registered_method=True)
+        self.ListAllocations = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListAllocations',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListAllocationsRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListAllocationsResponse.FromString,
+                _registered_method=True)
+        self.RenewAllocation = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/RenewAllocation',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.RenewAllocationRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+                _registered_method=True)
+        self.ReleaseAllocation = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ReleaseAllocation',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ReleaseAllocationRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+                _registered_method=True)
         self.CreateJoinToken = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CreateJoinToken',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateJoinTokenRequest.SerializeToString,
@@ -110,6 +136,45 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Allocate(self, request, context):
+        """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
+        (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
+        dimension when none can now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAllocation(self, request, context):
+        """Reads an allocation. NOT_FOUND when it does not exist or belongs to a foreign project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAllocations(self, request, context):
+        """Lists the allocations of a project, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewAllocation(self, request, context):
+        """Gives an allocation its time anew, from now on. FAILED_PRECONDITION when it is held no longer:
+        what it held may be somebody else's. PERMISSION_DENIED for other users than its holder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseAllocation(self, request, context):
+        """Gives an allocation back; harmless when it was given back before. PERMISSION_DENIED for other
+        users than its holder; administrators of the project say `force`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateJoinToken(self, request, context):
         """Makes a token with which one node can join once.
         """
@@ -144,6 +209,31 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.DrainNode,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'Allocate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Allocate,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.AllocateRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.SerializeToString,
+            ),
+            'GetAllocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAllocation,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetAllocationRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.SerializeToString,
+            ),
+            'ListAllocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAllocations,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListAllocationsRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListAllocationsResponse.SerializeToString,
+            ),
+            'RenewAllocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewAllocation,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.RenewAllocationRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.SerializeToString,
+            ),
+            'ReleaseAllocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseAllocation,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ReleaseAllocationRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.SerializeToString,
             ),
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJoinToken,
@@ -287,6 +377,141 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/DrainNode',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Allocate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/Allocate',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.AllocateRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAllocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetAllocation',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetAllocationRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAllocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListAllocations',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListAllocationsRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListAllocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewAllocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/RenewAllocation',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.RenewAllocationRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseAllocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ReleaseAllocation',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ReleaseAllocationRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
             options,
             channel_credentials,
             insecure,

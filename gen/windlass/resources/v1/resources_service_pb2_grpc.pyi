@@ -5,6 +5,7 @@ The verbs of the resources API."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
 import abc as _abc_1
@@ -50,6 +51,23 @@ class ResourcesServiceStub:
     """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
     changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
     """
+    Allocate: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]
+    """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
+    (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
+    dimension when none can now.
+    """
+    GetAllocation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetAllocationRequest, _allocation_pb2.Allocation]
+    """Reads an allocation. NOT_FOUND when it does not exist or belongs to a foreign project."""
+    ListAllocations: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListAllocationsRequest, _resources_service_pb2.ListAllocationsResponse]
+    """Lists the allocations of a project, newest first."""
+    RenewAllocation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.RenewAllocationRequest, _allocation_pb2.Allocation]
+    """Gives an allocation its time anew, from now on. FAILED_PRECONDITION when it is held no longer:
+    what it held may be somebody else's. PERMISSION_DENIED for other users than its holder.
+    """
+    ReleaseAllocation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ReleaseAllocationRequest, _allocation_pb2.Allocation]
+    """Gives an allocation back; harmless when it was given back before. PERMISSION_DENIED for other
+    users than its holder; administrators of the project say `force`.
+    """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
     """Makes a token with which one node can join once."""
 
@@ -73,6 +91,23 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     DrainNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DrainNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
     changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+    """
+    Allocate: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
+    """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
+    (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
+    dimension when none can now.
+    """
+    GetAllocation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetAllocationRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
+    """Reads an allocation. NOT_FOUND when it does not exist or belongs to a foreign project."""
+    ListAllocations: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListAllocationsRequest, _resources_service_pb2.ListAllocationsResponse]  # type: ignore[assignment]
+    """Lists the allocations of a project, newest first."""
+    RenewAllocation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.RenewAllocationRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
+    """Gives an allocation its time anew, from now on. FAILED_PRECONDITION when it is held no longer:
+    what it held may be somebody else's. PERMISSION_DENIED for other users than its holder.
+    """
+    ReleaseAllocation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ReleaseAllocationRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
+    """Gives an allocation back; harmless when it was given back before. PERMISSION_DENIED for other
+    users than its holder; administrators of the project say `force`.
     """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
     """Makes a token with which one node can join once."""
@@ -124,6 +159,53 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
         """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
         changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def Allocate(
+        self,
+        request: _resources_service_pb2.AllocateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocation_pb2.Allocation, _abc.Awaitable[_allocation_pb2.Allocation]]:
+        """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
+        (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
+        dimension when none can now.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAllocation(
+        self,
+        request: _resources_service_pb2.GetAllocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocation_pb2.Allocation, _abc.Awaitable[_allocation_pb2.Allocation]]:
+        """Reads an allocation. NOT_FOUND when it does not exist or belongs to a foreign project."""
+
+    @_abc_1.abstractmethod
+    def ListAllocations(
+        self,
+        request: _resources_service_pb2.ListAllocationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListAllocationsResponse, _abc.Awaitable[_resources_service_pb2.ListAllocationsResponse]]:
+        """Lists the allocations of a project, newest first."""
+
+    @_abc_1.abstractmethod
+    def RenewAllocation(
+        self,
+        request: _resources_service_pb2.RenewAllocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocation_pb2.Allocation, _abc.Awaitable[_allocation_pb2.Allocation]]:
+        """Gives an allocation its time anew, from now on. FAILED_PRECONDITION when it is held no longer:
+        what it held may be somebody else's. PERMISSION_DENIED for other users than its holder.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseAllocation(
+        self,
+        request: _resources_service_pb2.ReleaseAllocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocation_pb2.Allocation, _abc.Awaitable[_allocation_pb2.Allocation]]:
+        """Gives an allocation back; harmless when it was given back before. PERMISSION_DENIED for other
+        users than its holder; administrators of the project say `force`.
         """
 
     @_abc_1.abstractmethod

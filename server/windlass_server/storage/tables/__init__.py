@@ -7,11 +7,13 @@ from windlass_server.storage.tables.access import (
     ProjectRow,
     RoleBindingRow,
 )
+from windlass_server.storage.tables.allocations import AllocationRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
 from windlass_server.storage.tables.nodes import GpuClaimRow, JoinTokenRow, NodeRow
 
 __all__ = [
+    "AllocationRow",
     "ApiKeyRow",
     "EventRow",
     "GpuClaimRow",

@@ -1,6 +1,6 @@
 """Nodes and what of them is taken. Times are microseconds since 1970 (UTC)."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, text
 from sqlmodel import Field, SQLModel
 
 
@@ -53,13 +53,24 @@ class NodeRow(SQLModel, table=True):
 
 
 class GpuClaimRow(SQLModel, table=True):
-    """A GPU held by a run. The primary key forbids a second holder."""
+    """A GPU held by a run or by an allocation. The primary key forbids a second holder."""
 
     __tablename__ = "gpu_claims"
+    __table_args__ = (
+        CheckConstraint(
+            "(run_id IS NULL) <> (allocation_id IS NULL)", name="gpu_claims_one_holder"
+        ),
+    )
 
     node_id: str = Field(primary_key=True, foreign_key="nodes.node_id")
     gpu_uuid: str = Field(primary_key=True)
-    run_id: str = Field(index=True, foreign_key="runs.run_id")
+    run_id: str | None = Field(index=True, foreign_key="runs.run_id")
+    allocation_id: str | None = Field(
+        default=None,
+        sa_column=Column(
+            ForeignKey("allocations.allocation_id", name="gpu_claims_allocation"), index=True
+        ),
+    )
 
 
 class JoinTokenRow(SQLModel, table=True):

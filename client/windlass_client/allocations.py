@@ -1,0 +1,158 @@
+"""Parts of nodes that are held for a time, without a job."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+from google.protobuf.duration_pb2 import Duration
+
+from windlass.resources.v1 import (
+    allocation_pb2,
+    resources_service_pb2,
+    resources_service_pb2_grpc,
+)
+from windlass.types.v1 import types_pb2
+from windlass_client.calls import (
+    AsyncGroup,
+    Call,
+    Group,
+    Pages,
+    SyncGroup,
+    listing,
+    operation,
+    unary,
+)
+from windlass_client.quantities import parse_bytes, parse_cpu_millis, parse_duration
+
+Allocation = allocation_pb2.Allocation
+
+_Stub = resources_service_pb2_grpc.ResourcesServiceStub
+# Allocate always carries a request_id; a repeated renewal or release means the same.
+ALLOCATE = unary(_Stub, lambda stub: stub.Allocate, idempotent=True)
+GET = unary(_Stub, lambda stub: stub.GetAllocation, idempotent=True)
+LIST = unary(_Stub, lambda stub: stub.ListAllocations, idempotent=True)
+RENEW = unary(_Stub, lambda stub: stub.RenewAllocation, idempotent=True)
+RELEASE = unary(_Stub, lambda stub: stub.ReleaseAllocation, idempotent=True)
+
+
+class AllocationCalls(Group):
+    """Requests about allocations."""
+
+    @operation
+    def create(
+        self,
+        *,
+        gpus: int = 0,
+        gpu_type: str = "",
+        cpus: float | str | None = None,
+        memory: int | str | None = None,
+        exclusive_node: bool = False,
+        zones: Sequence[str] = (),
+        ttl: timedelta | float | str | None = None,
+        project: str | None = None,
+        request_id: str | None = None,
+    ) -> Call[resources_service_pb2.AllocateRequest, Allocation]:
+        """Take a part of a node, whole or not at all. Renew it before its `expire_time`.
+
+        Args:
+            gpus: whole GPUs.
+            gpu_type: such as "H100"; any by default.
+            cpus: cores, such as 1.5 or "500m"; one by default.
+            memory: bytes, or such as "4GiB"; 256 MiB by default.
+            exclusive_node: only a node that is empty, which is then held whole.
+            zones: only nodes whose label `zone` is one of these.
+            ttl: seconds, a timedelta or such as "1h"; ten minutes by default.
+            project: instead of the client's.
+            request_id: makes a repeat by yourself harmless; made up by default.
+
+        Raises:
+            InvalidArgument: no node could ever give so much.
+            Aborted: none can now.
+        """
+        request = resources_service_pb2.AllocateRequest(
+            project=self.project if project is None else project,
+            resources=types_pb2.ResourceRequest(
+                cpu_millis=0 if cpus is None else parse_cpu_millis(cpus),
+                memory_bytes=0 if memory is None else parse_bytes(memory),
+                gpu_count=gpus,
+                gpu_type=gpu_type,
+            ),
+            constraints=allocation_pb2.AllocationConstraints(
+                exclusive_node=exclusive_node, zones=zones
+            ),
+            ttl=_duration(ttl),
+            request_id=request_id or uuid.uuid4().hex,
+        )
+        return Call(ALLOCATE, request)
+
+    @operation
+    def get(
+        self, allocation_id: str
+    ) -> Call[resources_service_pb2.GetAllocationRequest, Allocation]:
+        """Read an allocation. Raises NotFound."""
+        request = resources_service_pb2.GetAllocationRequest(allocation_id=allocation_id)
+        return Call(GET, request)
+
+    @listing
+    def list(
+        self,
+        *,
+        status: "Allocation.Status | None" = None,
+        node_id: str = "",
+        user: str = "",
+        project: str | None = None,
+        page_size: int = 0,
+    ) -> Pages[
+        resources_service_pb2.ListAllocationsRequest,
+        resources_service_pb2.ListAllocationsResponse,
+        Allocation,
+    ]:
+        """Iterate over the allocations of a project, newest first."""
+        request = resources_service_pb2.ListAllocationsRequest(
+            project=self.project if project is None else project,
+            status=status,
+            node_id=node_id,
+            user=user,
+            page_size=page_size,
+        )
+        return Pages(LIST, request, lambda page: page.allocations)
+
+    @operation
+    def renew(
+        self, allocation_id: str, *, ttl: timedelta | float | str | None = None
+    ) -> Call[resources_service_pb2.RenewAllocationRequest, Allocation]:
+        """Give an allocation its time anew, by default as long as before.
+
+        Raises:
+            FailedPrecondition: it is held no longer.
+        """
+        request = resources_service_pb2.RenewAllocationRequest(
+            allocation_id=allocation_id, ttl=_duration(ttl)
+        )
+        return Call(RENEW, request)
+
+    @operation
+    def release(
+        self, allocation_id: str, *, force: bool = False
+    ) -> Call[resources_service_pb2.ReleaseAllocationRequest, Allocation]:
+        """Give an allocation back; `force`: also one of somebody else, as an administrator."""
+        request = resources_service_pb2.ReleaseAllocationRequest(
+            allocation_id=allocation_id, force=force
+        )
+        return Call(RELEASE, request)
+
+
+def _duration(span: timedelta | float | str | None) -> Duration | None:
+    if span is None:
+        return None
+    message = Duration()
+    message.FromTimedelta(parse_duration(span))
+    return message
+
+
+class Allocations(AllocationCalls, SyncGroup):
+    """Allocations, blocking."""
+
+
+class AsyncAllocations(AllocationCalls, AsyncGroup):
+    """Allocations for asyncio."""

@@ -1,0 +1,173 @@
+"""`windlass allocations …`."""
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
+from windlass_client.cli.session import Session, command, group
+from windlass_client.quantities import format_bytes, format_cpu_millis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from rich.table import Table
+
+    from windlass.resources.v1 import allocation_pb2
+
+AllocationArgument = Annotated[str, typer.Argument(metavar="ALLOCATION", show_default=False)]
+TtlOption = Annotated[
+    str | None, typer.Option("--ttl", help="Such as 30m; default 10m, at most 7d.")
+]
+
+
+def list_allocations(
+    session: Session,
+    node: Annotated[str, typer.Option(help="Only on this node (id).")] = "",
+    user: Annotated[str, typer.Option(help="Only of this principal.")] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Also those that have ended.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 lists all.")] = 50,
+) -> None:
+    """List the allocations of a project, newest first."""
+    from windlass.resources.v1 import allocation_pb2, resources_service_pb2
+
+    found = session.client.allocations.list(
+        status=None if everything else allocation_pb2.Allocation.ACTIVE,
+        node_id=node,
+        user=user,
+        page_size=min(limit + 1, 1000) if limit else 1000,
+    )
+    allocations = list(islice(found, limit + 1) if limit else found)
+    if limit and len(allocations) > limit:
+        allocations.pop()
+        say(f"the newest {limit} are shown; --limit 0 lists all")
+    page = resources_service_pb2.ListAllocationsResponse(allocations=allocations)
+    session.answer(page, lambda: allocations_table(allocations, session.now()))
+
+
+app = group("allocations", help="Hold parts of nodes for a time, without a job.")
+command(app, "list")(list_allocations)
+
+_CREATE_HELP = """Take a part of a node, whole or not at all, and print its id.
+
+It is given back by itself when its time is over, unless it is renewed before.
+
+[bold]Example:[/bold]
+
+    ID=$(windlass allocations create --gpus 2 --gpu-type H100 --ttl 1h)
+
+    windlass allocations renew $ID
+
+    windlass allocations release $ID"""
+
+
+@command(app, "create", help=_CREATE_HELP)
+def create(
+    session: Session,
+    gpus: Annotated[int, typer.Option(min=0, help="Whole GPUs.")] = 0,
+    gpu_type: Annotated[str, typer.Option(help="Such as H100; default any.")] = "",
+    cpus: Annotated[str | None, typer.Option(help="Cores, such as 1.5; default 1.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Such as 4GiB; default 256MiB.")] = None,
+    exclusive: Annotated[
+        bool, typer.Option("--exclusive", help="An empty node, which is then held whole.")
+    ] = False,
+    zone: Annotated[
+        list[str] | None, typer.Option(help="Only nodes labelled with it; repeatable.")
+    ] = None,
+    ttl: TtlOption = None,
+) -> None:
+    """See `_CREATE_HELP`."""
+    made = session.client.allocations.create(
+        gpus=gpus,
+        gpu_type=gpu_type,
+        cpus=cpus,
+        memory=memory,
+        exclusive_node=exclusive,
+        zones=zone or (),
+        ttl=ttl,
+    )
+    session.answer(made, lambda: made.allocation_id)
+    say(f"held on {made.node_id} until {moment(made.expire_time)}")
+
+
+@command(app, "get")
+def get(session: Session, allocation_id: AllocationArgument) -> None:
+    """Show an allocation."""
+    found = session.client.allocations.get(allocation_id)
+    session.answer(found, lambda: allocation_table(found))
+
+
+@command(app, "renew")
+def renew(session: Session, allocation_id: AllocationArgument, ttl: TtlOption = None) -> None:
+    """Give an allocation its time anew; without --ttl as long as before."""
+    found = session.client.allocations.renew(allocation_id, ttl=ttl)
+    session.answer(found, lambda: f"{found.allocation_id} until {moment(found.expire_time)}")
+
+
+@command(app, "release")
+def release(
+    session: Session,
+    allocation_id: AllocationArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one that somebody else holds.")
+    ] = False,
+) -> None:
+    """Give an allocation back."""
+    found = session.client.allocations.release(allocation_id, force=force)
+    session.answer(found, lambda: f"{found.allocation_id} {_status(found)}")
+
+
+def allocations_table(
+    allocations: "Sequence[allocation_pb2.Allocation]", now: "datetime"
+) -> "Table":
+    """A line for each allocation."""
+    right = ["GPUS", "CPUS", "MEMORY"]
+    made = table("ALLOCATION", "STATUS", "USER", "NODE", *right, "AGE", "EXPIRES", right=right)
+    for one in allocations:
+        made.add_row(
+            cell(one.allocation_id),
+            status_cell(_status(one)),
+            cell(one.user),
+            cell(one.node_id),
+            cell(one.resources.gpu_count),
+            cell(format_cpu_millis(one.resources.cpu_millis)),
+            cell(format_bytes(one.resources.memory_bytes)),
+            cell(ago(one.create_time, now)),
+            cell(moment(one.expire_time)),
+        )
+    return made
+
+
+def allocation_table(one: "allocation_pb2.Allocation") -> "Table":
+    """Everything about an allocation."""
+    made = table("", "")
+    made.show_header = False
+    for heading, value in (
+        ("allocation", one.allocation_id),
+        ("status", _status(one)),
+        ("why", " ".join(filter(None, (one.status_reason, one.status_message)))),
+        ("project", one.project),
+        ("user", one.user),
+        ("node", one.node_id),
+        ("exclusive", "yes" if one.exclusive_node else ""),
+        ("gpus", " ".join(one.gpu_uuids)),
+        ("cpus", format_cpu_millis(one.resources.cpu_millis)),
+        ("memory", format_bytes(one.resources.memory_bytes)),
+        ("fencing token", str(one.fencing_token)),
+        ("created", moment(one.create_time)),
+        ("expires", moment(one.expire_time)),
+        ("ended", moment(one.end_time) if one.HasField("end_time") else ""),
+    ):
+        if value:
+            made.add_row(cell(heading, "bold"), cell(value))
+    return made
+
+
+def _status(one: "allocation_pb2.Allocation") -> str:
+    from windlass.resources.v1 import allocation_pb2
+
+    return allocation_pb2.Allocation.Status.Name(one.status)

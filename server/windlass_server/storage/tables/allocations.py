@@ -1,0 +1,43 @@
+"""Parts of nodes that are held without a job. Times are microseconds since 1970 (UTC)."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, text
+from sqlmodel import Field, SQLModel
+
+# SQLite numbers rows by itself only for a primary key of exactly INTEGER.
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+
+class AllocationRow(SQLModel, table=True):
+    """One allocation. Its sequence number is its fencing token: it never goes back."""
+
+    __tablename__ = "allocations"
+    __table_args__ = (
+        Index("allocations_by_project", "project", "allocation_id"),
+        Index(
+            "allocations_active",
+            "node_id",
+            sqlite_where=text("status = 1"),
+            postgresql_where=text("status = 1"),
+        ),
+        CheckConstraint("status BETWEEN 1 AND 4", name="allocations_status_known"),
+        # What `AUTOINCREMENT` is called here: numbers of deleted rows are not given again.
+        {"sqlite_autoincrement": True},
+    )
+
+    sequence: int | None = Field(default=None, primary_key=True, sa_type=_SEQUENCE)
+    allocation_id: str = Field(unique=True)
+    project: str = Field(foreign_key="projects.project")
+    user: str
+    status: int
+    status_reason: str
+    status_message: str = Field(sa_type=Text)
+    node_id: str = Field(foreign_key="nodes.node_id")
+    cpu_millis: int = Field(sa_type=BigInteger)
+    memory_bytes: int = Field(sa_type=BigInteger)
+    gpu_type: str
+    gpu_uuids: str = Field(sa_type=Text)
+    exclusive: bool
+    ttl: int = Field(sa_type=BigInteger)
+    created_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+    ended_at: int | None = Field(sa_type=BigInteger)

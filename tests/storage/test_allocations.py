@@ -1,0 +1,285 @@
+"""Parts of nodes that are held without a job, on both engines."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.access import ORG_ADMIN as ADMIN
+from tests.support.databases import acting
+from tests.support.jobs import add_projects
+from tests.support.nodes import GIB, an_inventory
+from tests.support.scheduled_world import ScheduledWorld
+from windlass.resources.v1 import allocation_pb2, resources_service_pb2
+from windlass.types.v1 import types_pb2
+from windlass_server.access.policy import Caller, Role
+from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, WrongState
+from windlass_server.jobs.states import Status as JobStatus
+from windlass_server.resources.allocation_message import allocation_message
+from windlass_server.resources.allocation_states import Status
+from windlass_server.storage.allocations import AllocationFilter
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import AllocationRow
+
+__all__ = ["acting"]
+pytestmark = pytest.mark.usefixtures("acting")
+
+ADA = Caller("ada", default_project="default", roles={"default": Role.DEVELOPER})
+BOB = Caller("bob", default_project="default", roles={"default": Role.DEVELOPER})
+STRANGER = Caller("eve", default_project="other", roles={"other": Role.ADMIN})
+SECOND = 1_000_000
+
+
+class World(ScheduledWorld):
+    """A cluster of which parts are allocated."""
+
+    async def add_gpu_node(self, name: str, gpus: int = 2, zone: str = "", **shape: Any) -> str:
+        inventory = an_inventory(gpus=gpus, **shape)
+        if zone:
+            inventory.labels["zone"] = zone
+        return await self.add_node(
+            name,
+            inventory=inventory.SerializeToString(),
+            cpu_millis=inventory.cpu_millis,
+            memory_bytes=inventory.memory_bytes,
+        )
+
+    async def allocate(
+        self, who: Caller = ADA, *, request_id: str = "", ttl: int = 0, **wanted: Any
+    ) -> AllocationRow:
+        constraints = allocation_pb2.AllocationConstraints(
+            exclusive_node=wanted.pop("exclusive", False), zones=wanted.pop("zones", ())
+        )
+        request = resources_service_pb2.AllocateRequest(
+            resources=types_pb2.ResourceRequest(**wanted),
+            constraints=constraints,
+            request_id=request_id,
+        )
+        if ttl:
+            request.ttl.FromSeconds(ttl)
+        return await self.allocations.allocate(who, request)
+
+    async def held(self, node_id: str) -> tuple[int, int, int]:
+        """CPU, memory in GiB and GPUs that are held of a node."""
+        node = await self.database.read(lambda tx: tx.nodes.get(node_id))
+        claims = await self.database.read(lambda tx: tx.nodes.claims_on(node_id))
+        assert node is not None
+        return node.cpu_held, node.memory_held // GIB, len(claims)
+
+    async def status(self, row: AllocationRow) -> str:
+        return Status((await self.allocations.get(ADMIN, row.allocation_id)).status).name
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path, acting: None) -> AsyncIterator[World]:
+    world = await World.start(database, tmp_path)
+    await database.write(lambda tx: add_projects(tx, "other"))
+    yield world
+    await world.logs.close()
+
+
+async def test_what_is_allocated_is_held_and_shown(world: World):
+    node = await world.add_gpu_node("n")
+    row = await world.allocate(cpu_millis=500, memory_bytes=GIB, gpu_count=2, gpu_type="h100")
+    assert await world.held(node) == (500, 1, 2)
+    shown = allocation_message(row)
+    assert (shown.node_id, shown.user, shown.project) == (node, "ada", "default")
+    assert list(shown.gpu_uuids) == ["GPU-0", "GPU-1"]
+    assert shown.status == allocation_pb2.Allocation.ACTIVE
+    assert shown.expire_time.ToSeconds() - shown.create_time.ToSeconds() == shown.ttl.seconds == 600
+
+
+async def test_jobs_do_not_get_what_is_allocated_until_it_is_given_back(world: World):
+    await world.add_gpu_node("n", cpu_millis=64_000)
+    row = await world.allocate(gpu_count=2)
+    job = await world.add_job(gpu_count=1)
+    assert (await world.cycle(job)).status_reason == "INSUFFICIENT_GPUS"
+    await world.allocations.release(ADA, row.allocation_id, force=False)
+    assert (await world.cycle(job)).status == JobStatus.SCHEDULED
+
+
+async def test_the_end_of_a_job_beside_it_takes_nothing_from_an_allocation(world: World):
+    node = await world.add_gpu_node("n")
+    await world.allocate(cpu_millis=500, memory_bytes=GIB, gpu_count=1)
+    job = await world.add_job(gpu_count=1)
+    await world.cycle(job)
+    await world.report(job, "EXITED", cause="COMPLETED", exit_code=0)
+    assert await world.held(node) == (500, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "reason", "dimension"),
+    [
+        ({"gpu_count": 3}, InvalidInput, "UNSATISFIABLE_RESOURCES", "gpu_count"),
+        ({"gpu_count": 1, "gpu_type": "B200"}, InvalidInput, "UNSATISFIABLE_RESOURCES", "gpu_type"),
+        ({"cpu_millis": 9000}, InvalidInput, "UNSATISFIABLE_RESOURCES", "cpu_millis"),
+        ({"zones": ["moon"]}, InvalidInput, "UNSATISFIABLE_RESOURCES", "zones"),
+        ({"gpu_count": 2}, Conflict, "INSUFFICIENT_GPUS", "gpu_count"),
+        ({"cpu_millis": 8000}, Conflict, "INSUFFICIENT_CPU", "cpu_millis"),
+        ({"exclusive": True}, Conflict, "NO_EMPTY_NODE", "exclusive_node"),
+    ],
+)
+async def test_more_than_there_is_is_refused_by_its_dimension_and_nothing_is_held(
+    world: World, wanted: dict[str, Any], error: type[Any], reason: str, dimension: str
+):
+    node = await world.add_gpu_node("n", zone="earth")
+    await world.allocate(gpu_count=1)
+    before = await world.held(node)
+    with pytest.raises(error) as refused:
+        await world.allocate(**wanted)
+    assert (refused.value.reason, refused.value.metadata["dimension"]) == (reason, dimension)
+    assert await world.held(node) == before
+
+
+async def test_without_a_node_an_allocation_is_refused_and_does_not_wait(world: World):
+    with pytest.raises(Conflict) as refused:
+        await world.allocate()
+    assert refused.value.reason == "NO_NODES"
+
+
+async def test_an_exclusive_node_is_held_whole(world: World):
+    node = await world.add_gpu_node("n")
+    row = await world.allocate(exclusive=True, gpu_count=1)
+    assert await world.held(node) == (8000, 16, 2)
+    assert allocation_message(row).resources.gpu_count == 2
+    job = await world.add_job(cpu_millis=1)
+    assert (await world.cycle(job)).status == JobStatus.QUEUED
+
+
+async def test_only_nodes_of_the_zones_are_taken(world: World):
+    await world.add_gpu_node("a", zone="a")
+    wanted = await world.add_gpu_node("b", zone="b", cpu_millis=64_000)
+    assert (await world.allocate(zones=["b", "c"])).node_id == wanted
+
+
+async def test_of_many_that_ask_at_once_as_many_get_a_gpu_as_there_are(world: World):
+    node = await world.add_gpu_node("n", gpus=2)
+    answers = await asyncio.gather(
+        *(world.allocate(gpu_count=1, cpu_millis=1) for _ in range(5)), return_exceptions=True
+    )
+    given = [one for one in answers if not isinstance(one, BaseException)]
+    assert sorted(one.gpu_uuids for one in given) == ["GPU-0", "GPU-1"]
+    assert all(isinstance(one, Conflict) for one in answers if isinstance(one, BaseException))
+    assert (await world.held(node))[::2] == (2, 2)
+
+
+async def test_fencing_tokens_only_rise(world: World):
+    await world.add_gpu_node("n")
+    tokens = []
+    for _ in range(3):
+        row = await world.allocate()
+        tokens.append(row.sequence)
+        await world.allocations.release(ADA, row.allocation_id, force=False)
+    assert tokens == sorted(set(tokens))
+
+
+async def test_what_is_not_renewed_is_taken_back(world: World):
+    node = await world.add_gpu_node("n")
+    gone, stays = await world.allocate(ttl=60), await world.allocate(ttl=60)
+    world.clock.advance(30)
+    renewed = await world.allocations.renew(ADA, stays.allocation_id, 90 * SECOND)
+    assert renewed.expires_at == world.clock.now() + 90 * SECOND
+    world.clock.advance(30)
+    await world.allocations.expire()
+    assert [await world.status(one) for one in (gone, stays)] == ["EXPIRED", "ACTIVE"]
+    assert (await world.held(node))[0] == 1000
+    world.clock.advance(60)
+    await world.allocations.expire()
+    assert await world.status(stays) == "EXPIRED"
+    assert await world.held(node) == (0, 0, 0)
+
+
+async def test_what_is_overdue_cannot_be_renewed_though_nobody_has_looked(world: World):
+    await world.add_gpu_node("n")
+    row = await world.allocate(ttl=60)
+    world.clock.advance(60)
+    with pytest.raises(WrongState, match="a EXPIRED allocation cannot be renewed"):
+        await world.allocations.renew(ADA, row.allocation_id, None)
+
+
+async def test_a_release_is_harmless_when_repeated_and_does_not_hide_an_earlier_end(world: World):
+    node = await world.add_gpu_node("n")
+    row = await world.allocate(ttl=60)
+    for _ in range(2):
+        released = await world.allocations.release(ADA, row.allocation_id, force=False)
+        assert released.status == Status.RELEASED
+    late = await world.allocate(ttl=60)
+    world.clock.advance(60)
+    await world.allocations.expire()
+    released = await world.allocations.release(ADA, late.allocation_id, force=True)
+    assert released.status == Status.EXPIRED
+    assert await world.held(node) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("who", "force", "error"),
+    [
+        (ADA, False, None),
+        (ADA, True, None),
+        (BOB, False, Denied),
+        (BOB, True, Denied),
+        (ADMIN, False, Denied),
+        (ADMIN, True, None),
+        (STRANGER, True, NotFound),
+    ],
+)
+async def test_its_holder_gives_it_back_or_an_administrator_by_force(
+    world: World, who: Caller, force: bool, error: type[Exception] | None
+):
+    await world.add_gpu_node("n")
+    row = await world.allocate()
+    if error is None:
+        await world.allocations.release(who, row.allocation_id, force=force)
+        assert await world.status(row) == "RELEASED"
+        return
+    with pytest.raises(error):
+        await world.allocations.release(who, row.allocation_id, force=force)
+    assert await world.status(row) == "ACTIVE"
+
+
+async def test_a_foreign_allocation_is_answered_like_one_that_there_is_not(world: World):
+    await world.add_gpu_node("n")
+    row = await world.allocate()
+    said = []
+    for allocation_id in (row.allocation_id, "alloc-none"):
+        with pytest.raises(NotFound) as refused:
+            await world.allocations.get(STRANGER, allocation_id)
+        said.append(refused.value.message.replace(allocation_id, "…"))
+    assert said[0] == said[1]
+
+
+async def test_a_request_id_makes_one_allocation(world: World):
+    await world.add_gpu_node("n")
+    first = await world.allocate(request_id="once", gpu_count=1)
+    again = await world.allocate(request_id="once", gpu_count=1)
+    assert first.allocation_id == again.allocation_id
+    with pytest.raises(Conflict) as refused:
+        await world.allocate(request_id="once", gpu_count=2)
+    assert refused.value.reason == "REQUEST_ID_REUSED"
+
+
+async def test_an_unknown_project_is_not_found(world: World):
+    await world.add_gpu_node("n")
+    request = resources_service_pb2.AllocateRequest(project="none")
+    with pytest.raises(NotFound, match="there is no project 'none'"):
+        await world.allocations.allocate(ADMIN, request)
+
+
+async def test_pages_lead_through_the_allocations_that_match_newest_first(world: World):
+    node = await world.add_gpu_node("n", cpu_millis=64_000)
+    made = [await world.allocate() for _ in range(5)]
+    await world.allocations.release(ADA, made[2].allocation_id, force=False)
+    wanted = AllocationFilter("default", status=int(Status.ACTIVE), node_id=node, user="ada")
+    seen, token = [], ""
+    while True:
+        page, token = await world.allocations.list(ADA, wanted, size=2, token=token)
+        seen += [row.allocation_id for row in page]
+        if not token:
+            break
+    assert seen == [made[index].allocation_id for index in (4, 3, 1, 0)]
+    nobodys = AllocationFilter("default", user="nobody")
+    assert await world.allocations.list(ADA, nobodys, size=2, token="") == ([], "")
+    with pytest.raises(Denied):
+        await world.allocations.list(STRANGER, wanted, size=2, token="")
