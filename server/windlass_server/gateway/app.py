@@ -8,7 +8,7 @@ refuses look alike: `google.rpc.Status` as JSON.
 import asyncio
 import contextlib
 import logging
-import secrets
+import os
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
@@ -111,7 +111,7 @@ class Gateway:
         default_timeout: float | None = None,
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
         write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
-        new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+        new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
     ) -> None:
         transcoder = Transcoder(descriptor_set, json_style, limits_extension)
         pages = discovery_pages(

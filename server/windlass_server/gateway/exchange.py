@@ -23,6 +23,9 @@ _RESERVED = frozenset(
 )
 
 
+# What an answer repeats of its request, when the dispatcher says nothing else.
+_ECHOED = ((REQUEST_ID, REQUEST_ID.encode()), (TRACE_PARENT, TRACE_PARENT.encode()))
+
 # What a client may still send behind its answer, and for how long: one that is sending when the
 # connection closes sees that and not the answer.
 _LINGER_BYTES = 64 << 20
@@ -154,19 +157,17 @@ class Exchange:
 
     def _metadata(self, ours: Headers) -> Headers:
         """The headers that the dispatcher gave, but for ours; the request's id and trace beside them."""
-        given = self.call.response_metadata
-        asked = self.call.metadata
-        echoed = {
-            name: asked[name]
-            for name in (REQUEST_ID, TRACE_PARENT)
-            if name in asked and name not in given
-        }
-        taken = {name for name, _ in ours}
-        return [
+        given, asked = self.call.response_metadata, self.call.metadata
+        found = [
             (name.encode("ascii"), _header_value(value))
-            for name, value in (given | echoed).items()
-            if _sendable(name, value) and name.encode("ascii") not in taken
+            for name, value in given.items()
+            if _sendable(name, value)
         ]
+        for name, header in _ECHOED:
+            if name in asked and name not in given:
+                found.append((header, _header_value(asked[name])))
+        taken = [name for name, _ in ours]
+        return [one for one in found if one[0] not in taken]
 
 
 def _sendable(name: str, value: str | bytes) -> bool:

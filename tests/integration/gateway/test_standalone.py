@@ -333,6 +333,23 @@ async def test_it_is_a_command_of_windlass(sample):
     )
 
 
+async def test_it_needs_nothing_of_the_server_and_of_its_contract(sample):
+    """So that it can be installed and scaled by itself, in front of anything."""
+    program = (
+        "import sys\n"
+        "from windlass_server.gateway.__main__ import main\n"
+        f"main(['--descriptors', {str(sample)!r}, '--routes'])\n"
+        "print('loaded', *sorted(sys.modules))\n"
+    )
+    process = await Process.start("-c", program)
+    assert await process.ended() == 0
+    loaded = process.lines[-1].split()[1:]
+    ours = [name for name in loaded if name.split(".")[0] in ("windlass", "windlass_server")]
+    assert "windlass_server.gateway.upstream" in ours
+    assert all(f"{name}.".startswith("windlass_server.gateway.") for name in ours[1:]), ours
+    assert not {"sqlalchemy", "sqlmodel", "pydantic", "protovalidate", "numpy"} & set(loaded)
+
+
 async def test_it_serves_windlass_as_the_server_itself_does(tmp_path):
     descriptors = tmp_path / "windlass.binpb"
     descriptors.write_bytes(windlass_descriptors())
