@@ -70,6 +70,13 @@ JSON = table(
         narrowed("narrowed-to-a-number", "i64", "i64", {"i64": "5"}),
         narrowed("narrowed-to-messages", "children", "children", {"children": [{"text": "t"}]}),
         narrowed("narrowed-to-a-message", "child", "child", {"child": {"text": "t"}}),
+        narrowed("narrowed-to-a-map", "counts", "counts", {"counts": {"a": "1"}}),
+        narrowed("narrowed-to-an-enum", "kind", "kind", {"kind": "LARGE"}),
+        narrowed("narrowed-to-bytes", "data", "data", {"data": "/+8="}),
+        narrowed("narrowed-to-a-time", "time", "time", {"time": "2030-01-31T12:00:00Z"}),
+        narrowed("narrowed-to-a-wrapper", "wrapped", "wrapped_text", {"wrapped_text": "a"}),
+        narrowed("narrowed-to-a-value", "value", "value", {"value": [1, None]}),
+        narrowed("narrowed-to-a-double", "f64", "f64", {"f64": 0.1}),
         Case("of-another-type", "GET /v1/ping", Reaches("ShelfService.Ping", ({},))),
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from tests.differential.case import JSON, Case, Reaches, Refused, get, refuse, s
 GET_THING = "ShelfService.GetThing"
 PUT_THING = "ShelfService.PutThing"
 THINGS_ALLOW = {"allow": "GET, HEAD, OPTIONS, PATCH, PUT"}
+CHECK = "ShelfService.CheckThing"
 PING = Reaches("ShelfService.Ping", ({},))
 
 
@@ -32,6 +33,11 @@ METHODS = table(
         options("options", "/v1/things/x", "GET, HEAD, OPTIONS, PATCH, PUT"),
         options("options-on-a-planned-path", "/v1/shelves/3:burn", "OPTIONS, POST"),
         options("options-with-a-query", "/v1/ping?x=1", "GET, HEAD, OPTIONS, PURGE"),
+        options("options-of-any", "/p/any/x", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+        Case("options-of-its-own", "OPTIONS /v1/checks/x", Reaches(CHECK, ({"name": "x"},))),
+        Case("head-of-its-own", "HEAD /v1/checks/x", Reaches(CHECK, ({"name": "x"},))),
+        refuse("no-get-beside-them", "GET /v1/checks/x", 405, "METHOD_NOT_ALLOWED",
+               with_headers={"allow": "HEAD, OPTIONS"}),
         refuse("options-nowhere", "OPTIONS /nowhere", 404, "ROUTE_NOT_FOUND"),
         Case("head", "HEAD /v1/things/x", Reaches(GET_THING, ({"name": "x"},))),
         Case("head-with-a-query", "HEAD /v1/things/x?flag=true",

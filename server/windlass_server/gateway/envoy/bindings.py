@@ -54,7 +54,8 @@ class Bound:
     def methods(self) -> str:
         """The expression of the HTTP methods that it takes."""
         method = self.rule.http_method
-        return {ANY_METHOD: ".*", "GET": "GET|HEAD"}.get(method, patterns.literal(method))
+        stand_ins = {ANY_METHOD: patterns.none_of(["OPTIONS"]), "GET": "GET|HEAD"}
+        return stand_ins.get(method, patterns.literal(method))
 
     @property
     def service(self) -> str:
@@ -98,7 +99,8 @@ def read_bindings(
         )
 
     rules = read_rules(registry, services, planned_extension)
-    return sorted(map(bound, rules), key=lambda one: one.order)
+    # HEAD has its own route before that of GET.
+    return sorted(map(bound, rules), key=lambda one: (one.order, one.rule.http_method != "HEAD"))
 
 
 def _is_raw(schema: Schema, message: DescMessage, field: str) -> bool:
