@@ -166,7 +166,7 @@ class Operations:
         else:
             schema = self._schemas.message(response, Side.OUTPUT)
         if bound.streams_out:
-            return {"200": self._responses.stream(description, schema)}
+            return {"200": self._responses.stream(f"A stream. {description}", schema)}
         return {"200": self._responses.unary(description, schema)}
 
     def _answers_file(self, bound: BoundMethod) -> bool:
