@@ -94,7 +94,7 @@ async def _new_admin_key(settings: config.ServerConfig) -> int:
     from windlass_server.clock import SystemClock
     from windlass_server.storage.engine import open_database
 
-    database = await open_database(settings.effective_database_url)
+    database = await open_database(settings.effective_database_url, shared=True)
     try:
         secrets = load_secrets(settings.data_dir, settings.secret_key.get_secret_value())
         made = await bootstrap.rotate_admin_key(

@@ -70,7 +70,7 @@ async def test_the_key_of_another_installation_is_noticed(
 
 
 async def test_of_several_first_starts_one_wins(database_url: str, tmp_path: Path) -> None:
-    databases = [await open_database(database_url) for _ in range(3)]
+    databases = [await open_database(database_url, shared=True) for _ in range(3)]
     made = await asyncio.gather(*(start(one, tmp_path) for one in databases))
     assert sorted(one.made for one in made) == [False, False, True]
     assert (await start(databases[0], tmp_path)).problem == ""

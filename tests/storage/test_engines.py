@@ -295,6 +295,20 @@ async def test_a_database_that_cannot_be_opened_says_why(url: str, says: str) ->
     assert "secret" not in str(caught.value)
 
 
+@acting
+async def test_a_sqlite_file_has_one_server_at_a_time(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'windlass.db'}"
+    database = await open_database(url)
+    await database.write(lambda tx: found(tx, "a"))
+    with pytest.raises(BadConfiguration, match="another windlass server uses the database"):
+        await open_database(url)
+    beside = await open_database(url, shared=True)
+    assert await beside.read(count) == 1
+    await beside.close()
+    await database.close()
+    await (await open_database(url)).close()
+
+
 async def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     path = tmp_path / "windlass.db"
     path.write_text("this is a letter to my aunt, and long enough to look like a header" * 50)
@@ -319,7 +333,8 @@ async def test_nobody_but_its_owner_reads_a_new_sqlite_file_or_what_lies_beside_
         await database.write(lambda tx: found(tx, "a"))
     modes = modes_in(tmp_path)
     await database.close()
-    assert modes == dict.fromkeys(("windlass.db", "windlass.db-wal", "windlass.db-shm"), 0o600)
+    names = ("windlass.db", "windlass.db-wal", "windlass.db-shm", "windlass.db.lock")
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 def modes_in(folder: Path) -> dict[str, int]:

@@ -61,8 +61,12 @@ def parse_database_url(url: str) -> URL:
     return parsed
 
 
-async def open_database(url: str) -> Database:
+async def open_database(url: str, *, shared: bool = False) -> Database:
     """Open and migrate the database behind a SQLAlchemy URL.
+
+    Args:
+        url: of SQLite or PostgreSQL.
+        shared: open it also when it is SQLite's and a server has it.
 
     Raises:
         BadConfiguration: the URL is none of ours, or the database cannot be opened.
@@ -71,7 +75,7 @@ async def open_database(url: str) -> Database:
     if parsed.get_backend_name() == "sqlite":
         from windlass_server.storage.sqlite import SqliteDatabase
 
-        return await SqliteDatabase.open(Path(parsed.database or ""))
+        return await SqliteDatabase.open(Path(parsed.database or ""), shared=shared)
     from windlass_server.storage.postgresql import PostgresqlDatabase
 
     return await PostgresqlDatabase.open(parsed)

@@ -8,6 +8,7 @@ read that has run for longer than `_LONG_READ_STEPS`.
 
 import asyncio
 import contextvars
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
@@ -53,8 +54,9 @@ class SqliteDatabase:
 
     name = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: int | None) -> None:
         self._path = path
+        self._lock = lock
         self._writer = _connect(path, readonly=False)
         self._reader = _connect(path, readonly=True)
         self._pending: list[_Pending] = []
@@ -71,12 +73,23 @@ class SqliteDatabase:
         self._closing = False
 
     @classmethod
-    async def open(cls, path: Path) -> "SqliteDatabase":
-        """Open and migrate; `BadConfiguration` when the file cannot be used."""
+    async def open(cls, path: Path, *, shared: bool = False) -> "SqliteDatabase":
+        """Open and migrate; `BadConfiguration` when the file cannot be used, or a server has it.
+
+        Args:
+            path: the file.
+            shared: open it beside the server that has it, for an operator's command.
+        """
+        lock = None
         try:
+            lock = None if shared else _lock(path)
             await asyncio.to_thread(_migrate, path)
-            return cls(path)
-        except (DBAPIError, sqlite3.Error, OSError) as error:
+            return cls(path, lock)
+        except BaseException as error:
+            if lock is not None:
+                os.close(lock)
+            if not isinstance(error, DBAPIError | sqlite3.Error | OSError):
+                raise
             reason = error.strerror if isinstance(error, OSError) else getattr(error, "orig", error)
             message = f"cannot open the database {path}: {reason}"
             raise BadConfiguration(message) from None
@@ -121,6 +134,8 @@ class SqliteDatabase:
         self._writer.close()
         self._reader.engine.dispose()
         self._writer.engine.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
 
     def _end_snapshot(self) -> None:
         """Let the next read see what has been committed since the present snapshot was taken."""
@@ -215,6 +230,22 @@ def _run(connection: Connection, work: Work[T], begin: str) -> T:
         return work(Transaction(connection))
     finally:
         driver.rollback()
+
+
+def _lock(path: Path) -> int:
+    """Take the file for this process, until the descriptor is closed.
+
+    Two servers would each give the other old snapshots, and take its nodes for lost. The lock is on a
+    file beside it: closing any descriptor of the database itself would drop SQLite's own locks.
+    """
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        message = f"another windlass server uses the database {path}"
+        raise BadConfiguration(message) from None
+    return lock
 
 
 def _create(path: Path) -> None:
