@@ -116,14 +116,17 @@ class JobLogs:
             job = found
             run_ids = [run.run_id for run in runs]
             start = run_ids.index(reader.run_id) if reader.run_id else 0
+            whole = True
             for run in runs[start:]:
                 async for message in self._read_run(reader, run.run_id, wanted.stream):
                     next_heartbeat = loop.time() + HEARTBEAT_SECONDS
                     yield message
-                if wanted.follow and not _has_whole(reader, run):
+                # By what was read, not by what is there: more may have come since.
+                whole = _has_whole(reader, run)
+                if wanted.follow and not whole:
                     # Its end may still be on the way though the job has a next run already.
                     break
-            if not wanted.follow or await self._is_whole(job, runs):
+            if not wanted.follow or (whole and Status(job.status) in FINAL):
                 yield await self._end(job, runs, reader.cursor)
                 return
             if loop.time() >= next_heartbeat:
@@ -143,17 +146,6 @@ class JobLogs:
                     if stream in (0, chunk.stream):
                         yield _message(reader, chunk)
                 reader.place = frames.Place(frame.end_position)
-
-    async def _is_whole(self, job: JobRow, runs: Sequence[RunRow]) -> bool:
-        """Whether the job has ended and all has arrived that its nodes still have of its output."""
-        if Status(job.status) not in FINAL:
-            return False
-        for run in runs:
-            if _is_given_up(run):
-                continue
-            if run.log_end is None or await self._logs.end(run.run_id) < run.log_end:
-                return False
-        return True
 
     async def _end(self, job: JobRow, runs: Sequence[RunRow], cursor: str) -> job_pb2.JobLogMessage:
         end = job_pb2.LogEnd(status=job_pb2.Job.Status.Name(job.status), exit_code=job.exit_code)

@@ -72,6 +72,35 @@ async def test_a_follower_stays_with_a_run_until_its_log_is_whole(logs):
     assert rest[-1].HasField("end")
 
 
+class LateLogStore(LogStore):
+    """Some output arrives just after a reader has seen that there is no more yet."""
+
+    late = b""
+
+    async def read(self, run_id, position=0, *more):
+        found = await super().read(run_id, position, *more)
+        if not found and self.late:
+            late, self.late = self.late, b""
+            await self.append(run_id, position, late)
+        return found
+
+
+async def test_what_arrives_just_behind_a_followers_last_look_is_not_lost(tmp_path):
+    logs = LateLogStore(tmp_path)
+    runs = Runs()
+    first_part, last_part = frames.encode(1, 1, b"a1\n"), frames.encode(1, 2, b"a2\n")
+    run = runs.add(log_end=len(first_part + last_part))
+    runs.job = row(JobRow, job_columns(status=int(Status.SUCCEEDED)))
+    await logs.append(run, 0, first_part)
+    logs.late = last_part
+    follow = JobLogs(runs, logs, EventHub()).stream(ADA, runs.job.job_id, LogRequest(follow=True))
+    async with asyncio.timeout(10):
+        messages = [message async for message in follow]
+    assert [message.chunk.text for message in messages] == ["a1\n", "a2\n", ""]
+    assert messages[-1].HasField("end")
+    await logs.close()
+
+
 @pytest.mark.parametrize(
     "cursor",
     ["x", "{other}:0:0", "{run}:1:0", "{run}:0:3", "{run}:9999:0", "{run}:16:1", "{run}:-1:0"],
