@@ -22,6 +22,8 @@ QUEUE_DEPTH = 10_000
 # How much is read or told, and how many placements are committed, before others get their turn.
 _READ_AT_ONCE = 500
 _COMMITS_AT_ONCE = 64
+# How often the numbers in the words about a waiting job are written anew.
+_NUMBERS_SECONDS = 10.0
 # Jobs and nodes of which a plan takes a few milliseconds at most, less than it is worth to hand it over.
 _PLANNED_AT_ONCE = 256
 
@@ -45,6 +47,8 @@ class Scheduling:
         self._clock = clock
         self._new: set[str] = set()
         self._look_at_all = True
+        # When it was last written down why each job waits, on the monotonic clock.
+        self._told: dict[str, float] = {}
 
     def job_queued(self, job_id: str) -> None:
         """Note a new job for the next cycle."""
@@ -82,6 +86,8 @@ class Scheduling:
             if not all(placed):
                 self._look_at_all = True
         # 5. Tell the rest why they wait.
+        if only is None:
+            self._told = {job_id: at for job_id, at in self._told.items() if job_id in rows}
         for waiting in _in_parts(result.waiting, _READ_AT_ONCE):
             await self._explain(waiting, rows)
             await asyncio.sleep(0)
@@ -141,11 +147,23 @@ class Scheduling:
         news = [
             (one.job_id, one.reason, one.message)
             for one in waiting
-            if (one.reason, one.message)
-            != (rows[one.job_id].status_reason, rows[one.job_id].status_message)
+            if self._is_news(one, rows[one.job_id])
         ]
         if news:
             await self._database.write(lambda tx: tx.jobs.explain(news))
+            self._told |= dict.fromkeys((job_id for job_id, *_ in news), self._clock.monotonic())
+
+    def _is_news(self, one: Waiting, job: JobRow) -> bool:
+        """Whether to write down why a job waits: another reason at once, other numbers now and then.
+
+        The numbers change for every waiting job with each one that ends.
+        """
+        if one.reason != job.status_reason:
+            return True
+        if one.message == job.status_message:
+            return False
+        told = self._told.get(one.job_id)
+        return told is None or self._clock.monotonic() - told >= _NUMBERS_SECONDS
 
 
 async def _planned(snapshot: Snapshot) -> Plan:

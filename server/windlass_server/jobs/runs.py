@@ -253,6 +253,9 @@ class RunsService:
     def _end(self, tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport) -> None:
         job = tx.jobs.lock(run.job_id)
         assert job is not None
+        # Looked at again under the lock: the same end may have been reported twice at once.
+        if tx.runs.has_ended(run.run_id):
+            return
         now = self._clock.now()
         exited = report.exit
         code = exited.exit_code if exited.HasField("exit_code") else None

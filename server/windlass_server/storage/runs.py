@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import JobRow, RunRow
 
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
@@ -29,6 +30,10 @@ _REPORTED_BY = (
     select(_RUNS.c.run_id)
     .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten, _RUNS.c.state > 0)
     .order_by(_RUNS.c.run_id)
+)
+# As RunReport.EXITED.
+_HAS_ENDED = Hot(
+    select(_RUNS.c.run_id).where(_RUNS.c.run_id == bindparam("run_id"), _RUNS.c.state == 3)
 )
 _COUNT_ENDED_BY = select(func.count()).where(
     _RUNS.c.job_id == bindparam("job_id"),
@@ -61,6 +66,10 @@ class RunStore:
     def get(self, run_id: str) -> RunRow | None:
         """The run, or None."""
         return cast("RunRow | None", self._connection.execute(_GET, {"run_id": run_id}).first())
+
+    def has_ended(self, run_id: str) -> bool:
+        """Whether the run's node has reported its end."""
+        return _HAS_ENDED.first(self._connection, {"run_id": run_id}) is not None
 
     def of_job(self, job_id: str) -> Sequence[RunRow]:
         """All runs of a job, the first attempt first."""

@@ -1,5 +1,7 @@
 """A node that fails a job is avoided for it, and a job that nodes keep failing comes to an end."""
 
+import asyncio
+
 import pytest
 
 from tests.support.scheduled_world import ScheduledWorld
@@ -97,3 +99,13 @@ async def test_a_job_that_was_cancelled_meanwhile_is_cancelled_and_not_failed(
     )
     await world.report(job, "EXITED", cause="LOST")
     assert (await world.job(job)).status == Status.CANCELLED
+
+
+async def test_an_end_that_is_reported_many_times_at_once_counts_once(world: ScheduledWorld):
+    await world.add_node("only")
+    job = await world.add_job()
+    await world.cycle(job)
+    await asyncio.gather(*(world.report(job, "EXITED", cause="LOST") for _ in range(8)))
+    events = await world.database.read(lambda tx: tx.events.page(job, after=0, size=100))
+    assert [event.reason for event in events] == ["PLACED", "LOST"]
+    assert (await world.job(job)).status == Status.QUEUED

@@ -116,3 +116,24 @@ async def test_a_cycle_looks_no_deeper_into_the_queue_than_its_bound(
     await world.cycle(jobs[0])
     statuses = [(await world.job(job)).status for job in jobs]
     assert statuses == [Status.SCHEDULED] * 4 + [Status.QUEUED] * 2
+
+
+async def test_another_reason_is_told_at_once_and_other_numbers_now_and_then(
+    world: ScheduledWorld,
+):
+    node = await world.add_node("n1", cpu_millis=4000)
+    await world.cycle(await world.add_job())
+    job = await world.add_job(cpu_millis=4000)
+    assert "most free on one node is 3 cores" in (await world.cycle(job)).status_message
+    await world.cycle(await world.add_job(priority=1))
+    # The scheduler's next look sees 2 cores, and does not write it for every waiting job each time.
+    assert "is 3 cores" in (await world.cycle(job)).status_message
+    world.clock.advance(10)
+    assert "is 2 cores" in (await world.cycle(job)).status_message
+
+    await world.database.write(
+        lambda tx: tx.nodes.mark_unreachable(
+            node, seen_at=world.clock.now(), reason="GONE", message="gone"
+        )
+    )
+    assert (await world.cycle(job)).status_reason == "NODES_UNREACHABLE"
