@@ -17,7 +17,7 @@ from google.protobuf import json_format
 
 from tests.fuzz.asgi import ask
 from tests.fuzz.contract import SERVICES, descriptors, peers
-from tests.fuzz.echo import Echo
+from tests.support.echo_dispatcher import Echo
 from tests.support.gateway import PLANNED, Answer
 from windlass_server.gateway.app import Gateway
 
@@ -90,7 +90,7 @@ def _parts() -> tuple[asyncio.AbstractEventLoop, Gateway, _Faults]:
     gateway = Gateway(
         descriptor_set=descriptors(),
         services=SERVICES,
-        dispatcher=Echo(),
+        dispatcher=Echo(peers(), SERVICES),
         planned_extension=PLANNED,
         domain="sample",
         max_body_bytes=4096,

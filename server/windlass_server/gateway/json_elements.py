@@ -88,9 +88,11 @@ class ArrayElements:
         self._depth = 0
         self._in_string = False
         self._escaped = False
+        self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The elements that end in the next bytes."""
+        self._begun = self._begun or bool(data)
         at = 0
         while at < len(data):
             if self._at is _At.ELEMENT:
@@ -106,6 +108,8 @@ class ArrayElements:
 
     def end(self) -> Iterator[bytes]:
         """Nothing: an array ends by its bracket."""
+        if self._at is _At.START and self._begun:
+            raise bad_request("MALFORMED_JSON", "the body must be a JSON array")
         if self._at not in (_At.START, _At.BEHIND):
             raise bad_request("MALFORMED_JSON", f"the array is cut off in element {self._count}")
         return iter(())

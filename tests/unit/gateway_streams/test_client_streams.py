@@ -126,6 +126,7 @@ async def test_a_wrong_field_of_an_element_is_named_by_its_path(client):
         "[][]",
         '[{"text":"a]',
         "]",
+        " ",
         "nonsense",
     ],
 )

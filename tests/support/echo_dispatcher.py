@@ -1,9 +1,9 @@
 """A dispatcher that answers with what it was asked."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from tests.fuzz.contract import SERVICES, peers
+from tests.support.json_peer import Peers
 from windlass_server.gateway.dispatch import OutgoingCall
 
 
@@ -13,11 +13,12 @@ class Echo:
     It parses each request by google.protobuf: what the gateway hands on has to be a message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, peers: Peers, services: Sequence[str]) -> None:
+        self._peers = peers
         self._methods = {
             f"/{service}/{method.name}": method
-            for service in SERVICES
-            for method in peers().pool.FindServiceByName(service).methods
+            for service in services
+            for method in peers.pool.FindServiceByName(service).methods
         }
 
     async def unary(self, call: OutgoingCall, request: bytes) -> bytes:
@@ -45,8 +46,8 @@ class Echo:
 
     def _answer(self, call: OutgoingCall, request: bytes) -> bytes:
         method = self._methods[call.method]
-        asked = peers().type(method.input_type.full_name).FromString(request)
-        answer: Any = peers().type(method.output_type.full_name)()
+        asked = self._peers.type(method.input_type.full_name).FromString(request)
+        answer: Any = self._peers.type(method.output_type.full_name)()
         if type(answer) is type(asked):
             return request
         for field in answer.DESCRIPTOR.fields:
