@@ -37,10 +37,11 @@ def match(
         for index, (route_method, template) in enumerate(routes)
         for rank, values in _matches(template, path)
     ]
-    usable = [one for one in found if one.method in (method, "*")]
+    methods = {"HEAD": ["HEAD", "GET", "*"], "OPTIONS": ["OPTIONS"]}.get(method, [method, "*"])
+    usable = [one for one in found if one.method in methods]
     if not usable:
         return frozenset(one.method for one in found)
-    return min(usable, key=lambda one: (one.rank, one.method == "*"))
+    return min(usable, key=lambda one: (one.rank, methods.index(one.method)))
 
 
 def _matches(

@@ -10,7 +10,14 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from tests.integration.policies.site import FAILURE, FAILURE_STATUS, Site, reason_of, violations_of
+from tests.integration.policies.site import (
+    FAILURE,
+    FAILURE_STATUS,
+    Site,
+    names,
+    reason_of,
+    violations_of,
+)
 from tests.support.served_routes import ServedRoute, example, example_text, has_text
 
 Check = Callable[[Site, ServedRoute], Awaitable[bool]]
@@ -39,11 +46,12 @@ async def wrong_method(site: Site, route: ServedRoute) -> bool:
 
 
 async def options(site: Site, route: ServedRoute) -> bool:
-    if route.any_method:
-        return False
+    if any(each.method == "OPTIONS" and each.path == route.path for each in site.routes):
+        return False  # a route of its own
     answer = await site.ask("OPTIONS", route.path)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert {route.method, "OPTIONS"} <= set(answer.headers["allow"].split(", "))
+    allowed = set(answer.headers["allow"].split(", "))
+    assert {"GET" if route.any_method else route.method, "OPTIONS"} <= allowed
     return True
 
 
@@ -74,7 +82,7 @@ async def unknown_query_parameter(site: Site, route: ServedRoute) -> bool:
             f"{route.path}?{query}",
             route.body,
         )
-        assert query.partition("=")[0] in violations_of(answer)
+        assert names(answer, query.partition("=")[0])
     return True
 
 
@@ -99,7 +107,7 @@ async def parameter_that_is_bound(site: Site, route: ServedRoute) -> bool:
                 f"{route.path}?{spelled}=x",
                 route.body,
             )
-            assert name in violations_of(answer)
+            assert names(answer, name)
     return bool(bound)
 
 
@@ -161,6 +169,8 @@ async def two_members_of_a_oneof(site: Site, route: ServedRoute) -> bool:
 
 
 async def enum_in_any_case(site: Site, route: ServedRoute) -> bool:
+    if route.method == "HEAD":
+        return False  # its answer tells no field
     for field in route.parameters():
         if field.enum_type is not None:
             await _takes_enum(
@@ -250,28 +260,25 @@ async def malformed_deadline(site: Site, route: ServedRoute) -> bool:
         headers = {"content-type": "application/json", name: value}
         reason = "INVALID_TIMEOUT"
         answer = await site.refused(400, reason, route.method, route.path, route.body, headers)
-        assert violations_of(answer) == [name]
+        assert names(answer, name)
     return True
 
 
 async def error(site: Site, route: ServedRoute) -> bool:
     """Every check above looks at each refusal; here at one that has several reasons."""
-    names = ["nope", "no.pe"]
-    target = f"{route.path}?" + "&".join(f"{name}=1" for name in names)
+    target = f"{route.path}?nope=1&no.pe=1"
     reasons = "UNKNOWN_PARAMETER QUERY_NOT_ALLOWED"
     answer = await site.refused(400, reasons, route.method, target, route.body)
-    assert set(names) <= set(violations_of(answer))
+    assert names(answer, "nope", "no.pe")
     return True
 
 
 async def unknown_error_detail(site: Site, route: ServedRoute) -> bool:
-    for method in {route.method, "HEAD" if route.method == "GET" else route.method}:
-        body = route.body
-        headers = {"content-type": "application/json"} if body else {}
-        answer = await site.failing.request(method, route.path, content=body, headers=headers)
-        assert answer.status_code == FAILURE_STATUS
-        if method != "HEAD":
-            assert answer.json() == FAILURE, answer.text
+    headers = {"content-type": "application/json"} if route.body else {}
+    path = route.path
+    answer = await site.failing.request(route.method, path, content=route.body, headers=headers)
+    assert answer.status_code == FAILURE_STATUS
+    assert route.method == "HEAD" or answer.json() == FAILURE, answer.text
     return True
 
 

@@ -66,6 +66,9 @@ class Site:
         )
         assert answer.status_code == status, found
         assert answer.headers["content-type"] == "application/json", found
+        if method == "HEAD":
+            assert answer.content == b"", found
+            return answer
         parsed = self.peers.type("google.rpc.Status")()
         json_format.Parse(answer.content, parsed, descriptor_pool=self.peers.pool)
         assert parsed.code, found
@@ -105,6 +108,11 @@ def reason_of(answer: httpx.Response) -> str:
     assert _REASON.fullmatch(infos[0]["reason"]), answer.text
     assert infos[0]["domain"] == "windlass", answer.text
     return str(infos[0]["reason"])
+
+
+def names(answer: httpx.Response, *fields: str) -> bool:
+    """Whether the error names all of the fields, as far as it can: that of HEAD names none."""
+    return answer.request.method == "HEAD" or set(fields) <= set(violations_of(answer))
 
 
 def violations_of(answer: httpx.Response) -> list[str]:

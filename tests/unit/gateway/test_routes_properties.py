@@ -10,7 +10,7 @@ from tests.support.templates import paths, paths_of, templates, write
 from windlass_server.gateway.routes import AmbiguousRoute, Match, Router
 from windlass_server.gateway.template import TemplateError, parse
 
-METHODS = ["GET", "POST", "*"]
+METHODS = ["GET", "POST", "HEAD", "OPTIONS", "*"]
 
 
 def same(template):
@@ -53,7 +53,7 @@ def requests_of(routes):
 
 
 @settings(max_examples=500)
-@given(tables(), st.sampled_from(["GET", "POST", "PURGE"]), st.data())
+@given(tables(), st.sampled_from(["GET", "POST", "PURGE", "HEAD", "OPTIONS"]), st.data())
 def test_a_route_table_answers_what_the_definition_says(routes, method, data):
     router = filled(routes)
     for path in data.draw(requests_of(routes)):
