@@ -24,6 +24,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
     ("grpc.max_metadata_size", 64 << 10),
+    ("grpc.enable_http_proxy", 0),  # a proxy in the environment is for the web
     # The rarest pings that no server takes for abuse: by default they are to be five minutes apart.
     # A peer that does not acknowledge what was sent is found dead after the timeout all the same.
     ("grpc.keepalive_time_ms", 330_000),

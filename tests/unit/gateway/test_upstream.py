@@ -431,3 +431,14 @@ async def test_an_upstream_killed_under_a_stream_ends_it_with_unavailable(upstre
     with pytest.raises(RpcFailure) as failure:
         await anext(stream)
     assert failure.value.code in (1, 14)  # a graceful stop cancels, a crash breaks the connection
+
+
+async def test_a_proxy_for_the_web_is_not_asked_for_the_upstream(upstream, monkeypatch):
+    async def echo(request, _context):
+        return request
+
+    upstream.unary(METHOD, echo)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    dispatcher = UpstreamDispatcher(upstream.address)
+    assert await dispatcher.unary(call(), b"a") == b"a"
+    await dispatcher.close()
