@@ -270,6 +270,7 @@ class App:
             authenticate=dispatcher.authenticate,
             find_violations=dispatcher.find_violations,
             write_timeout_s=config.write_timeout_seconds,
+            token_cookies=True,
         )
         http = _http_server(config, gateway)
         return cls(

@@ -18,6 +18,7 @@ import uvloop
 
 from tests.support.gateway import STREAMS, compile_protos
 from tests.support.sample_services import SampleTypes, StoredBlob, sample_server
+from windlass_server.gateway.cors import Cors
 from windlass_server.gateway.granian_server import GranianServer
 from windlass_server.gateway.serving import Address, HttpServer
 from windlass_server.gateway.uvicorn_server import UvicornServer
@@ -32,8 +33,9 @@ async def serve(http_server: str, port: int, cors_origins: list[str]) -> None:
     metadata = {"etag": '"v1"', "content-length": str(len(data) * 16)}
     sample.blobs.blobs["file"] = StoredBlob(data * 16, metadata=metadata)
     gateway = sample.gateway()
+    app = Cors(gateway, cors_origins) if cors_origins else gateway
     server_class = UvicornServer if http_server == "uvicorn" else GranianServer
-    http: HttpServer = server_class(gateway, Address("127.0.0.1", port))
+    http: HttpServer = server_class(app, Address("127.0.0.1", port))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

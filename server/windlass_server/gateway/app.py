@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from windlass_server.gateway.body import Receive, read_body
+from windlass_server.gateway.cookies import cookie_token
 from windlass_server.gateway.discovery import Discovery, discovery_pages
 from windlass_server.gateway.dispatch import Dispatcher, OutgoingCall, RpcFailure
 from windlass_server.gateway.errors import (
@@ -83,6 +84,7 @@ class Gateway:
         heartbeat_s: seconds of silence after which a stream gives a sign of life.
         write_timeout_s: seconds that the client of a stream or a file may take to make room for what
             it is sent; it is then cut off.
+        token_cookies: whether a credential may come in a cookie; see `cookies`.
         new_id: makes ids of requests that come without one, and of errors whose text must not leave
             the process.
 
@@ -111,6 +113,7 @@ class Gateway:
         default_timeout: float | None = None,
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
         write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
+        token_cookies: bool = False,
         new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
     ) -> None:
         transcoder = Transcoder(descriptor_set, json_style, limits_extension)
@@ -133,6 +136,7 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._default_timeout = default_timeout
         self._new_id = new_id
+        self._token_cookies = token_cookies
         self._stopping = asyncio.Event()
         self._streamed = StreamedCalls(
             dispatcher,
@@ -180,6 +184,10 @@ class Gateway:
     async def _serve(self, exchange: Exchange) -> None:
         headers = read_headers(exchange.scope["headers"], self._forwarding)
         call = exchange.call
+        if self._token_cookies and (
+            token := cookie_token(exchange.scope["method"], exchange.scope["headers"])
+        ):
+            headers.metadata["authorization"] = f"Bearer {token}"
         headers.metadata.setdefault(REQUEST_ID, f"req-{self._new_id()}")
         call.metadata = headers.metadata
         if headers.refused is not None:
