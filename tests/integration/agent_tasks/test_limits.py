@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tests.support.tasks import Bench, a_bench, a_run, a_script, processes_with
@@ -57,9 +59,11 @@ async def test_usage_is_that_of_the_task(bench: Bench):
     await bench.start(run)
     assert bench.runner.usage(run.run_id) is not None
     await bench.says(run.run_id, "ready")
-    usage = bench.runner.usage(run.run_id)
+    async with asyncio.timeout(30):
+        # It is what was used since the last look, between which a busy machine may give it nothing.
+        while not (usage := bench.runner.usage(run.run_id)).cpu_used_millis:  # noqa: ASYNC110
+            await asyncio.sleep(0)
     assert usage.memory_used_bytes > 48 * MIB
-    assert usage.cpu_used_millis > 0
     assert usage.pids >= 1
     spinning = processes_with("while True: pass")
     assert run.run_id in {bench.runner.run_of_pid(pid) for pid in spinning}
