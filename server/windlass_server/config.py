@@ -120,6 +120,14 @@ class ServerConfig(_Section):
     public_docs: bool = False
     pools: tuple[PoolConfig, ...] = ()
 
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _is_named(cls, value: object) -> object:
+        if value == "":
+            message = "must not be empty"
+            raise ValueError(message)
+        return value
+
     @field_validator("http", "grpc")
     @classmethod
     def _has_host_and_port(cls, value: str) -> str:

@@ -78,6 +78,7 @@ def test_secrets_are_used_and_not_shown(url: str, shown: str):
     [
         ({"secret_key": "hush"}, "secret_key: is not 64 hexadecimal digits"),
         ({"secret_key": "hush" * 16}, "secret_key: is not 64 hexadecimal digits"),
+        ({"data_dir": ""}, "data_dir: must not be empty"),
         ({"http": "host:٨٠"}, "is not host:port"),
         ({"grpc": "host:" + "9" * 5000}, "is not host:port"),
     ],

@@ -154,20 +154,31 @@ class AccessService:
         if role > (role_in(caller, project) or 0):
             raise _too_high(user, project)
         secret = api_keys.make(api_keys.API_KEY)
+        key = self._key_row(secret, user, project, Role(role), display_name, lifetime)
+        await self._database.write(lambda tx: _add_key(tx, caller, key))
+        return key, secret.text()
+
+    def _key_row(
+        self,
+        secret: api_keys.Secret,
+        user: str,
+        project: str,
+        role: Role,
+        display_name: str,
+        lifetime: int | None,
+    ) -> ApiKeyRow:
         now = self._clock.now()
-        key = ApiKeyRow(
+        return ApiKeyRow(
             key_id=secret.public_id,
             user=user,
             project=project,
-            role=Role(role),
+            role=role,
             display_name=display_name,
             secret_digest=api_keys.digest(self._pepper, secret),
             created_at=now,
             expires_at=None if lifetime is None else now + lifetime,
             revoked_at=None,
         )
-        await self._database.write(lambda tx: _add_key(tx, caller, key))
-        return key, secret.text()
 
     async def list_api_keys(
         self, caller: Caller, *, size: int, page_token: str
