@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import grpc_calls, launch, report, rest, settings, startup
+from tests.benchmarks import envoy, grpc_calls, launch, report, rest, settings, startup
 from tests.benchmarks.processes import NotReady
 from tests.benchmarks.results import Result
 from tests.benchmarks.tools import MissingTool
@@ -20,6 +20,7 @@ Part = Callable[[Console, settings.Settings], Iterator[Result]]
 PARTS: dict[str, Part] = {
     "rest": rest.run,
     "grpc": grpc_calls.run,
+    "envoy": envoy.run,
     "startup": startup.run,
     "launch": launch.run,
 }

@@ -41,6 +41,7 @@ QUICK = Settings(
 # Our rate over the peer's, at least.
 REST_GET, REST_LIST, REST_SUBMIT = 5.0, 6.0, 4.0
 GRPC_GET, GRPC_LIST = 1.2, 1.2
+ENVOY_GET = 2.5
 
 START_SECONDS = 2.0
 IDLE_MIB = 160.0
