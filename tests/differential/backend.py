@@ -96,9 +96,13 @@ class Backend:
     Attributes:
         script: for the calls that come next.
         received: the calls since the last `expect`.
+
+    Args:
+        types: of the contract.
+        credentials: of TLS; None: plain text.
     """
 
-    def __init__(self, types: Types) -> None:
+    def __init__(self, types: Types, credentials: grpc.ServerCredentials | None = None) -> None:
         self.types = types
         self.script = Script()
         self.received: list[Received] = []
@@ -106,7 +110,11 @@ class Backend:
         self._idle = asyncio.Condition()
         self._server = aio.server(options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers((_Handlers(self),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.port = (
+            self._server.add_insecure_port("127.0.0.1:0")
+            if credentials is None
+            else self._server.add_secure_port("localhost:0", credentials)
+        )
 
     async def start(self) -> None:
         await self._server.start()

@@ -22,6 +22,7 @@ Config = dict[str, Any]
 REFUSED = "REQUEST_REFUSED"
 
 _ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
+_RETRY_SECONDS = "1"
 
 
 class Answers:
@@ -54,7 +55,6 @@ class Answers:
             408: self._status(DEADLINE_EXCEEDED, "REQUEST_TIMEOUT", "the request took too long"),
             413: self._status(RESOURCE_EXHAUSTED, "BODY_TOO_LARGE", "the body is too large"),
             431: self._status(RESOURCE_EXHAUSTED, "HEADERS_TOO_LARGE", "the headers are too large"),
-            503: self._unavailable(),
             504: self._status(DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the call took too long"),
         }
         return {
@@ -64,6 +64,11 @@ class Answers:
                     {"filter": _has_status(status), "body_format_override": body}
                     for status, body in statuses.items()
                 ),
+                {
+                    "filter": _has_status(503),
+                    "body_format_override": self._unavailable(),
+                    "headers_to_add": [header("retry-after", _RETRY_SECONDS)],
+                },
             ],
             "body_format": self._status(INVALID_ARGUMENT, REFUSED, _ENVOYS_WORDS),
         }
@@ -71,7 +76,10 @@ class Answers:
     def _unavailable(self) -> Config:
         message = "the upstream server cannot be reached"
         status = self._status(UNAVAILABLE, "UPSTREAM_UNAVAILABLE", message)
-        retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": "1s"}
+        retry = {
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retry_delay": f"{_RETRY_SECONDS}s",
+        }
         status["json_format"]["details"].append(retry)
         return status
 
