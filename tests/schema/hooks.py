@@ -25,6 +25,8 @@ _BEYOND_SCHEMAS = re.compile(
 )
 
 _oracle = Oracle(windlass_descriptors())
+# Names of path parameters, and the values that lead somewhere.
+_known: dict[str, list[str]] = json.loads(os.environ["SCHEMA_IDS"])
 
 
 @schemathesis.hook
@@ -38,12 +40,12 @@ def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str,
         case.query["follow"] = "false"
     if path_parameters.get("key_id") == os.environ["SCHEMA_KEY_ID"]:
         path_parameters["key_id"] = "another"
-    if not _is_positive(case):
-        return
-    for name, known in (("node_id", "SCHEMA_NODE_IDS"), ("job_id", "SCHEMA_JOB_IDS")):
-        if name in path_parameters:
-            ids = os.environ[known].split(",")
-            path_parameters[name] = ids[len(str(path_parameters[name])) % len(ids)]
+    if _is_positive(case):
+        for name in set(_known) & set(path_parameters):
+            # All of them in turn, the same in every run.
+            path_parameters[name] = _known[name][
+                len(str(path_parameters[name])) % len(_known[name])
+            ]
 
 
 def _is_positive(case: Case) -> bool:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import re
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.cluster import running_cluster
+from tests.support.cluster import Cluster, running_cluster
 from tests.support.gateway import ROOT
 from tests.support.openapi import closed, operations, validator
 
 _SECONDS = 240
+
+Ids = dict[str, list[str]]
 
 
 @dataclass
@@ -26,6 +30,7 @@ class Outcome:
         report: its JSON report.
         output: what it printed.
         document: the OpenAPI document that it read.
+        ids: values of path parameters that led to something.
         answers: answers to good and bad requests, by the template of their path and their status.
         surprises: lines of the server's log about errors that nobody foresaw.
     """
@@ -33,6 +38,7 @@ class Outcome:
     report: dict[str, Any]
     output: str
     document: dict[str, Any]
+    ids: dict[str, list[str]]
     answers: list[tuple[str, int, Any]]
     surprises: list[str]
 
@@ -43,44 +49,58 @@ def outcome(tmp_path_factory):
 
 
 async def _run(folder: Path) -> Outcome:
-    """Look at a server that has a node, a job that ran and one that waits."""
-    async with running_cluster(folder) as cluster:
-        ran = await cluster.submit("echo", "hello")
-        await cluster.follow(ran.job_id)
-        # What is submitted from now on waits, and is never run.
-        assert cluster.agent is not None
-        await cluster.agent.kill()
-        async with cluster.rest() as rest:
-            document = (await rest.get("/openapi.json")).json()
-            nodes = (await rest.get("/v1/resources/nodes")).json()["nodes"]
-            waiting = await cluster.submit("echo", "later")
-            ids = {"job_id": ran.job_id, "node_id": nodes[0]["node_id"]}
-            answers = await _answers(rest, document, ids)
-        output = await _schemathesis(
-            folder,
-            f"http://{cluster.http}/openapi.json",
-            cluster.token,
-            SCHEMA_NODE_IDS=nodes[0]["node_id"],
-            SCHEMA_JOB_IDS=f"{ran.job_id},{waiting.job_id}",
-        )
+    """Look at a server that has one of everything, on a node that has gone."""
+    async with running_cluster(folder) as cluster, cluster.rest() as rest:
+        document = (await rest.get("/openapi.json")).json()
+        ids = await _make_one_of_everything(cluster, rest)
+        answers = await _answers(rest, document, ids)
+        url = f"http://{cluster.http}/openapi.json"
+        output = await _schemathesis(folder, url, cluster.token, ids)
         assert cluster.server is not None
         surprises = [line for line in cluster.server.lines if "unexpected error" in line]
     report = json.loads((folder / "report.json").read_text())
-    return Outcome(report, output, document, answers, surprises)
+    return Outcome(report, output, document, ids, answers, surprises)
 
 
-async def _answers(rest: httpx.AsyncClient, document: Any, ids: dict[str, str]) -> Any:
+async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> Ids:
+    """Make objects of each kind; a new kind belongs here, or only its 404 is looked at.
+
+    Returns:
+        The values of path parameters that lead to them, by name.
+    """
+    ran = await cluster.submit("echo", "hello")
+    await cluster.follow(ran.job_id)
+    small = {"cpu_millis": "10", "memory_bytes": "1048576", "gpu_count": 1}
+    wanted = {"resources": small, "ttl": "3600s"}
+    allocations = [
+        (await rest.post("/v1/resources/allocate", json=wanted)).raise_for_status().json()
+        for _ in range(3)
+    ]
+    nodes = (await rest.get("/v1/resources/nodes")).json()["nodes"]
+    # What is submitted from now on waits, and is never run.
+    assert cluster.agent is not None
+    await cluster.agent.kill()
+    waiting = await cluster.submit("echo", "later")
+    return {
+        "job_id": [ran.job_id, waiting.job_id],
+        "node_id": [nodes[0]["node_id"]],
+        "allocation_id": [each["allocation_id"] for each in allocations],
+    }
+
+
+async def _answers(rest: httpx.AsyncClient, document: Any, ids: Ids) -> Any:
     """What the server answers to every GET, once as it is meant and once with a bad parameter."""
+    values = defaultdict(lambda: "none", {name: known[0] for name, known in ids.items()})
     answers = []
     for method, path, _ in operations(document):
         if method == "GET":
             for query in ("", "?no_such=1"):
-                got = await rest.get(path.format(**ids) + query)
+                got = await rest.get(path.format_map(values) + query)
                 answers.append((path, got.status_code, got.json()))
     return answers
 
 
-async def _schemathesis(folder: Path, url: str, token: str, **environment: str) -> str:
+async def _schemathesis(folder: Path, url: str, token: str, ids: Ids) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -100,8 +120,8 @@ async def _schemathesis(folder: Path, url: str, token: str, **environment: str) 
             "PYTHONPATH": str(ROOT),
             "SCHEMATHESIS_HOOKS": "tests.schema.hooks",
             "SCHEMA_KEY_ID": token.split("_")[1],
-        }
-        | environment,
+            "SCHEMA_IDS": json.dumps(ids),
+        },
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -134,12 +154,17 @@ def test_every_operation_was_tried_in_every_way(outcome):
 
 @pytest.mark.timeout(_SECONDS + 60)
 def test_good_requests_are_among_them_for_every_operation(outcome):
-    accepted = {
-        name: sum(phase["accepted"] for phase in phases.values())
+    served = {
+        name: sum(phase["accepted"] + phase["conflicts"] for phase in phases.values())
         for name, phases in outcome.report["valid_rates"].items()
     }
-    listed = {f"{method} {path}" for method, path, _ in operations(outcome.document)}
-    assert {name for name, count in accepted.items() if count} == listed, outcome.output
+    wanted = {
+        f"{method} {path}"
+        for method, path, _ in operations(outcome.document)
+        if set(re.findall(r"{(\w+)}", path)) <= {*outcome.ids, "key_id"}
+    }
+    assert len(wanted) > 20
+    assert not {name for name in wanted if not served.get(name)}, outcome.output
 
 
 @pytest.mark.timeout(_SECONDS + 60)
@@ -159,5 +184,5 @@ def test_answers_have_the_declared_schema_and_nothing_besides(outcome):
         errors = [error.message for error in validator(document, schema).iter_errors(answer)]
         assert not errors, f"{path} {status}: {answer}"
         statuses.add((path, status))
-    assert {status for _, status in statuses} == {200, 400}
+    assert {status for _, status in statuses} >= {200, 400}
     assert len(statuses) == len(outcome.answers)
