@@ -26,9 +26,13 @@ def channel_to(config: AgentConfig) -> grpc.aio.Channel:
     Raises:
         ConfigError: the certificate file cannot be read.
     """
+    options = _OPTIONS
+    if config.loopback:
+        # What is on this machine is never reached through a proxy for the web.
+        options = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
     if config.insecure or (config.loopback and config.ca_file is None):
-        return grpc.aio.insecure_channel(config.server, options=_OPTIONS)
-    return grpc.aio.secure_channel(config.server, _credentials(config), options=_OPTIONS)
+        return grpc.aio.insecure_channel(config.server, options=options)
+    return grpc.aio.secure_channel(config.server, _credentials(config), options=options)
 
 
 def _credentials(config: AgentConfig) -> grpc.ChannelCredentials:

@@ -12,7 +12,7 @@ from windlass_client.calls import Call, RequestT, ResponseT, Unary
 from windlass_client.errors import InvalidArgument
 from windlass_client.retries import Deadline, RetryPolicy
 from windlass_client.rpc_errors import FailedCall, from_rpc_error
-from windlass_client.settings import Settings
+from windlass_client.settings import Settings, Target
 
 DEFAULT_TIMEOUT = 30.0
 
@@ -29,6 +29,11 @@ OPTIONS: Options = [
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.primary_user_agent", "windlass-client"),
 ]
+
+
+def options(target: Target) -> Options:
+    """The options of a channel. A server on this machine is never asked through a proxy for the web."""
+    return [*OPTIONS, ("grpc.enable_http_proxy", 0)] if target.local else OPTIONS
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,9 @@ class BlockingTransport:
         """Open a channel; nothing is sent yet."""
         target = settings.target
         channel = (
-            grpc.secure_channel(target.address, _credentials(settings), OPTIONS)
+            grpc.secure_channel(target.address, _credentials(settings), options(target))
             if target.tls
-            else grpc.insecure_channel(target.address, OPTIONS)
+            else grpc.insecure_channel(target.address, options(target))
         )
         return cls(_Wire(settings, channel), manner)
 
@@ -153,9 +158,9 @@ class AioTransport:
         """Open a channel; nothing is sent yet."""
         target = settings.target
         channel = (
-            grpc.aio.secure_channel(target.address, _credentials(settings), OPTIONS)
+            grpc.aio.secure_channel(target.address, _credentials(settings), options(target))
             if target.tls
-            else grpc.aio.insecure_channel(target.address, OPTIONS)
+            else grpc.aio.insecure_channel(target.address, options(target))
         )
         return cls(_Wire(settings, channel), manner)
 

@@ -32,6 +32,13 @@ def texts(messages) -> list[str]:
 ALL_LINES = [f"line {n}\n" for n in range(1, 6)] + ["END"]
 
 
+def test_a_server_on_this_machine_is_reached_past_a_proxy_for_the_web(plane, monkeypatch):
+    for name in ("http_proxy", "grpc_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with Client(plane.address, TOKEN, timeout=5) as client:
+        assert list(client.jobs.list()) == []
+
+
 def test_a_job_is_submitted_with_everything_that_was_said(client, plane):
     job = client.jobs.submit(
         ["python", "train.py"],

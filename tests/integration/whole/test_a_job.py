@@ -1,6 +1,7 @@
 """A job goes through the whole house: REST or gRPC in, a real process on a node, its output back."""
 
 import json
+from pathlib import Path
 
 import grpc
 import pytest
@@ -188,3 +189,13 @@ async def _node_with_samples(cluster: Cluster, job_id: str):
         node = await stub.GetNode(request, metadata=cluster.metadata, timeout=10)
         if sum(len(gpu.processes) for gpu in node.gpus) >= 2 and node.HasField("host"):
             return node
+
+
+async def test_a_proxy_for_the_web_keeps_no_agent_from_the_server_beside_it(tmp_path: Path):
+    proxy = dict.fromkeys(("http_proxy", "grpc_proxy", "https_proxy"), "http://127.0.0.1:9")
+    cluster = Cluster(tmp_path, environment=proxy)
+    try:
+        await cluster.start_server()
+        await cluster.start_agent()  # returns when it is connected
+    finally:
+        await cluster.stop()
