@@ -271,7 +271,7 @@ class Lab:
 
     def _shown(self, case: Case) -> tuple[str, ...]:
         scripted = (*case.script.headers, *case.script.trailers)
-        names = (name for name, _ in scripted if name != "content-length")  # gRPC keeps that
+        names = (name for name, _ in scripted if name != "x-content-length")  # see docs
         return (*case.shown, *names)
 
     def _method(self, case: Case) -> Any:

@@ -30,7 +30,7 @@ async def serve(http_server: str, port: int, cors_origins: list[str]) -> None:
         descriptors = compile_protos(Path(scratch), STREAMS)
     sample = sample_server(descriptors, SampleTypes(descriptors))
     data = bytes(range(256)) * 4096
-    metadata = {"etag": '"v1"', "content-length": str(len(data) * 16)}
+    metadata = {"etag": '"v1"', "x-content-length": str(len(data) * 16)}
     sample.blobs.blobs["file"] = StoredBlob(data * 16, metadata=metadata)
     gateway = sample.gateway()
     app = Cors(gateway, cors_origins) if cors_origins else gateway

@@ -45,6 +45,7 @@ class StreamServicer:
         given: how many messages of a server's stream were asked for.
         ended: how server's streams ended: `end`, or the name of an exception.
         waiting: whether one has nothing to send, as for a negative cursor.
+        idle: set when a call has ended, and cleared when one begins.
     """
 
     types: SampleTypes
@@ -53,6 +54,7 @@ class StreamServicer:
     given: int = 0
     ended: list[str] = field(default_factory=list)
     waiting: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def Collect(self, notes: AsyncIterator[Any], call: Call) -> Any:
         texts: list[str] = []
@@ -69,13 +71,13 @@ class StreamServicer:
         return self.types.Collected(room=room, count=len(texts), texts=texts)
 
     async def Chat(self, notes: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
-        async with _NotedEnd(self.ended):
+        async with _NotedEnd(self.ended, self.idle):
             async for note in notes:
                 self.taken += 1
                 yield note
 
     async def Follow(self, request: Any, call: Call) -> AsyncIterator[Any]:
-        async with _NotedEnd(self.ended):
+        async with _NotedEnd(self.ended, self.idle):
             first = int(request.cursor or 0)
             if first < 0:
                 self.waiting = True
@@ -91,31 +93,35 @@ class HangingStreams(StreamServicer):
     """Answers what it is told to at first, and then nothing more."""
 
     async def Follow(self, request: Any, call: Call) -> AsyncIterator[Any]:
-        async with _NotedEnd(self.ended):
+        async with _NotedEnd(self.ended, self.idle):
             for number in range(request.count):
                 yield self.types.Note(number=number)
             await asyncio.Event().wait()
 
     async def Chat(self, notes: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
-        async with _NotedEnd(self.ended):
+        async with _NotedEnd(self.ended, self.idle):
             async for note in notes:
                 yield note
             await asyncio.Event().wait()
 
     async def Collect(self, notes: AsyncIterator[Any], call: Call) -> Any:
-        async with _NotedEnd(self.ended):
+        async with _NotedEnd(self.ended, self.idle):
             await asyncio.Event().wait()
 
 
 class _NotedEnd:
-    def __init__(self, ended: list[str]) -> None:
+    """Notes how a call ends, and that none is under way any more."""
+
+    def __init__(self, ended: list[str], idle: asyncio.Event) -> None:
         self._ended = ended
+        self._idle = idle
 
     async def __aenter__(self) -> None:
-        pass
+        self._idle.clear()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._ended.append(kind.__name__ if kind else "end")
+        self._idle.set()
 
 
 @dataclass
@@ -137,7 +143,8 @@ class BlobServicer:
         calls: the calls, for their metadata.
         piece: bytes of each message of a download.
         sent: how many messages of downloads were asked for.
-        ended: how downloads ended, as above.
+        ended: how streams ended, as above.
+        idle: as above.
     """
 
     types: SampleTypes
@@ -147,18 +154,20 @@ class BlobServicer:
     piece: int = 64 << 10
     sent: int = 0
     ended: list[str] = field(default_factory=list)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def Upload(self, requests: AsyncIterator[Any], call: Call) -> Any:
         self.calls.append(call)
         blob = self.types.Blob()
         digest = hashlib.sha256()
-        async for request in requests:
-            if blob.messages == 0:
-                blob.name, blob.filename = request.name, request.filename
-                blob.version, blob.content_type = request.version, request.content.content_type
-            blob.messages += 1
-            blob.size += len(request.content.data)
-            digest.update(request.content.data)
+        async with _NotedEnd(self.ended, self.idle):
+            async for request in requests:
+                if blob.messages == 0:
+                    blob.name, blob.filename = request.name, request.filename
+                    blob.version, blob.content_type = request.version, request.content.content_type
+                blob.messages += 1
+                blob.size += len(request.content.data)
+                digest.update(request.content.data)
         blob.sha256 = digest.hexdigest()
         self.committed[blob.name] = blob
         return blob
@@ -173,7 +182,7 @@ class BlobServicer:
         self.calls.append(call)
         blob = self._find(request.name)
         call.response_metadata.update(blob.metadata)
-        async with _NotedEnd(self.ended):
+        async with _NotedEnd(self.ended, self.idle):
             for start in range(0, len(blob.data), self.piece):
                 self.sent += 1
                 yield self.types.HttpBody(

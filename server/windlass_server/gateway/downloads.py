@@ -5,12 +5,13 @@ first message. What else HTTP says of a file the RPC says by its response metada
 its first message:
 
     etag, last-modified   validators, for `If-None-Match`, `If-Modified-Since` and `If-Range`
-    content-length        size of the whole file in bytes; the file can then be read in ranges
+    x-content-length      size of the whole file in bytes; the file can then be read in ranges
+    x-content-encoding    the file is stored encoded, such as gzip
     content-range         the RPC itself took the `range` of its request metadata: this is what it sends
-    content-encoding      the file is stored encoded, such as gzip
     content-disposition, content-digest, repr-digest, cache-control, …   passed on
 
-An RPC that does not look at `range` sends the whole file; the gateway then cuts the range out.
+Length and encoding have names of their own, as gRPC keeps HTTP's for its own frames. An RPC that does not
+look at `range` sends the whole file; the gateway then cuts the range out.
 """
 
 from collections.abc import Mapping
@@ -36,9 +37,8 @@ _CONDITIONS = {
 }
 # Response metadata that says something of the file, and nothing of an error in its place.
 _OF_THE_FILE = (
-    "accept-ranges", "cache-control", "content-digest", "content-disposition", "content-encoding",
-    "content-length", "content-md5", "content-range", "content-type", "etag", "last-modified",
-    "repr-digest",
+    "cache-control", "content-digest", "content-disposition", "content-md5", "content-range", "etag",
+    "last-modified", "repr-digest", "x-content-encoding", "x-content-length",
 )  # fmt: skip
 # Of those, what a 304 repeats.
 _OF_EACH_ANSWER = ("cache-control", "etag", "last-modified")
@@ -152,8 +152,10 @@ def _partial(metadata: Mapping[str, str], content_type: str, served: ByteRange) 
 def _headers(
     metadata: Mapping[str, str], content_type: str, length: int | None, exclude: tuple[str, ...]
 ) -> Headers:
-    own = ("accept-ranges", "content-length", "content-range", "content-type", *exclude)
+    own = ("content-range", "x-content-encoding", "x-content-length", *exclude)
     headers = _select(metadata, tuple(name for name in metadata if name not in own))
+    if encoding := metadata.get("x-content-encoding"):
+        headers.append((b"content-encoding", encoding.encode("ascii")))
     usable = content_type.isascii() and content_type.isprintable() and "/" in content_type
     headers += [
         (b"content-type", (content_type if usable else _DEFAULT_TYPE).encode("ascii")),

@@ -96,5 +96,5 @@ async def _send_bytes(
 
 
 def _declared_size(metadata: dict[str, str]) -> int | None:
-    text = metadata.get("content-length", "")
+    text = metadata.get("x-content-length", "")
     return int(text) if text.isdecimal() and len(text) <= 18 else None

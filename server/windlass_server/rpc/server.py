@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import grpc
 from grpc import aio
 
-from windlass_server.errors import BadConfiguration, Unimplemented
+from windlass_server.errors import BadConfiguration, Cancelled, Unimplemented
 from windlass_server.rpc.call import Call, Method
 from windlass_server.rpc.errors import fit_for_trailers, to_status
 from windlass_server.rpc.pipeline import CallFailed, Pipeline
@@ -107,12 +107,44 @@ def _server_stream_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethod
         call = _call(method, context)
         try:
             async with aclosing(pipeline.server_stream(call, request)) as answers:
-                async for one in answers:
+                async for one in _behind_metadata(context, call, answers):
                     yield one
         except CallFailed as failure:
             await _abort(context, call, failure)
 
     return grpc.unary_stream_rpc_method_handler(answer)
+
+
+async def _behind_metadata(
+    context: aio.ServicerContext[bytes, bytes], call: Call, answers: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """The answers; what the call says beside them, such as a file's size, goes before the first."""
+    sent = False
+    async for answer in answers:
+        if not sent:
+            sent = True
+            await context.send_initial_metadata(tuple(call.response_metadata.items()))
+        yield answer
+
+
+async def _whole(
+    context: aio.ServicerContext[bytes, bytes], requests: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """A client's messages; their end is an end only when the client has said so.
+
+    grpc.aio ends `requests` in the same way when the client is done and when it has left or given up,
+    and cancels the handler only afterwards: a part of a stream would be taken for the whole and
+    committed. To a client that is gone nothing can be sent, so an end is believed when something was.
+
+    Raises:
+        Cancelled: the stream broke off.
+    """
+    async for request in requests:
+        yield request
+    try:
+        await context.send_initial_metadata(())
+    except Exception:
+        raise Cancelled("the stream breaks off", reason="REQUEST_BROKE_OFF") from None
 
 
 def _client_stream_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
@@ -121,7 +153,7 @@ def _client_stream_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethod
     ) -> bytes:
         call = _call(method, context)
         try:
-            answer = await pipeline.client_stream(call, requests)
+            answer = await pipeline.client_stream(call, _whole(context, requests))
         except CallFailed as failure:
             await _abort(context, call, failure)
         context.set_trailing_metadata(tuple(call.response_metadata.items()))
@@ -137,7 +169,7 @@ def _bidi_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[A
         call = _call(method, context)
         try:
             async with aclosing(pipeline.bidi_stream(call, requests)) as answers:
-                async for one in answers:
+                async for one in _behind_metadata(context, call, answers):
                     yield one
         except CallFailed as failure:
             await _abort(context, call, failure)

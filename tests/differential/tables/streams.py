@@ -142,7 +142,7 @@ CONTENT = {"content_type": "image/png", "data": b64(DATA)}
 FILE = {"name": "f", "content": CONTENT}
 PIECES = Script(items=({**CONTENT, "data": b64(DATA[:100])}, {"data": b64(DATA[100:])}))
 
-SIZED = Script(reply=CONTENT, headers=(("etag", '"1"'), ("content-length", "256")))
+SIZED = Script(reply=CONTENT, headers=(("etag", '"1"'), ("x-content-length", "256")))
 
 
 def known(name, sent, **told):

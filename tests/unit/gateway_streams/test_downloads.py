@@ -25,7 +25,7 @@ def blob(server):
         {
             "etag": '"v1"',
             "last-modified": MONDAY,
-            "content-length": str(SIZE),
+            "x-content-length": str(SIZE),
             "content-disposition": 'attachment; filename="b.png"',
             "content-digest": "sha-256=:AA==:",
             "repr-digest": "sha-256=:BB==:",
@@ -83,7 +83,7 @@ async def test_the_bytes_are_sent_as_they_are_whatever_is_accepted(client, accep
 
 
 async def test_a_file_that_is_stored_encoded_says_so(client, blob):
-    blob.metadata["content-encoding"] = "gzip"
+    blob.metadata["x-content-encoding"] = "gzip"
     for target in ALL:
         assert (await client.request("GET", target)).header("content-encoding") == "gzip"
 
@@ -138,7 +138,7 @@ async def test_a_head_has_no_ranges(client):
 
 
 async def test_without_a_size_there_are_no_ranges(client, blob):
-    del blob.metadata["content-length"]
+    del blob.metadata["x-content-length"]
     answer = await client.request("GET", PIECES, headers={"range": "bytes=5-"})
     assert (answer.status, answer.body) == (200, DATA)
     assert answer.header("content-length") is answer.header("accept-ranges") is None
@@ -230,7 +230,7 @@ async def test_a_type_that_is_none_is_bytes(client, blob, target, content_type):
 
 @pytest.mark.parametrize("target", ALL)
 async def test_an_empty_file(client, blob, target):
-    blob.data, blob.metadata = b"", {"content-length": "0"}
+    blob.data, blob.metadata = b"", {"x-content-length": "0"}
     answer = await client.request("GET", target)
     assert (answer.status, answer.body, answer.header("content-length")) == (200, b"", "0")
     assert (await client.request("GET", target, headers={"range": "bytes=0-"})).status == 416
@@ -242,14 +242,14 @@ async def test_a_failure_before_the_first_byte_is_an_error(client):
 
 
 async def test_a_file_shorter_than_it_says_is_cut_off(client, blob, caplog):
-    blob.metadata["content-length"] = str(SIZE + 1)
+    blob.metadata["x-content-length"] = str(SIZE + 1)
     with pytest.raises(AnswerBroken):
         await client.request("GET", PIECES)
     assert "ends 1 bytes before it should" in caplog.text
 
 
 async def test_a_file_longer_than_it_says_is_cut_to_its_length(client, blob):
-    blob.metadata["content-length"] = "1500"
+    blob.metadata["x-content-length"] = "1500"
     assert (await client.request("GET", PIECES)).body == DATA[:1500]
 
 

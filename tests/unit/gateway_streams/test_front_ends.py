@@ -1,5 +1,6 @@
 """The same streams through gRPC and through HTTP: the same servicers, the same answers."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -19,15 +20,20 @@ CODES = {404: grpc.StatusCode.NOT_FOUND, 400: grpc.StatusCode.INVALID_ARGUMENT}
 
 
 @pytest.fixture
-async def channel(server) -> AsyncIterator[aio.Channel]:
+async def port(server) -> AsyncIterator[int]:
     unrouted = next(iter(server.pipeline.methods.values()))
     grpc_server = GrpcServer(
         server.pipeline, "127.0.0.1:0", unrouted=unrouted, add_others=lambda _: None
     )
     await grpc_server.start()
-    async with aio.insecure_channel(f"127.0.0.1:{grpc_server.port}") as channel:
-        yield channel
+    yield grpc_server.port
     await grpc_server.stop(0)
+
+
+@pytest.fixture
+async def channel(port) -> AsyncIterator[aio.Channel]:
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
 
 
 @pytest.fixture(params=[GranianServer, UvicornServer])
@@ -111,3 +117,36 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_commits_nothing(ht
         await http.post("/v1/rooms/r/notes:collect", content=body())
     assert (await http.post("/v1/rooms/r/notes:collect", content="[]")).status_code == 200
     assert server.streams.committed == [[]]
+
+
+@pytest.mark.parametrize("pause", [0, 0.001])
+@pytest.mark.parametrize("how", ["cancel", "close"])
+async def test_a_stream_that_a_client_gives_up_is_never_taken_for_whole(
+    server, types, port, how, pause
+):
+    # Some of these would be committed in every run: grpc.aio ends the iterator before it cancels.
+    count = 60 if how == "cancel" else 10
+    for number in range(count):
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            upload = channel.stream_unary(
+                "/sample.v1.BlobService/Upload",
+                request_serializer=types.UploadRequest.SerializeToString,
+                response_deserializer=types.Blob.FromString,
+            )
+            call = upload()
+            await call.write(types.UploadRequest(name=f"b{number}"))
+            await asyncio.sleep(pause)
+            if how == "cancel":
+                call.cancel()
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        whole = stub(channel, types, "stream_unary", "Collect", "Collected")
+        assert (await whole(notes(types, ["a"]))).count == 1
+    await asyncio.sleep(0.05)  # what would be committed is by now
+    assert server.blobs.committed == {}
+
+
+async def test_a_streams_metadata_goes_before_its_first_message(channel, types):
+    chat = stub(channel, types, "stream_stream", "Chat", "Note")
+    call = chat(notes(types, ["a"]))
+    assert "x-request-id" in dict(await call.initial_metadata())
+    assert [note.text async for note in call] == ["a"]
