@@ -66,6 +66,8 @@ FROM_SERVER = table(
              script=Script(items=ITEMS)),
         Case("head", "HEAD /v1/watch/t", Reaches(WATCH, ({"topic": "t"},)),
              script=Script(items=ITEMS)),
+        refuse("another-method", "DELETE /v1/watch/t", 405, "METHOD_NOT_ALLOWED",
+               with_headers={"allow": "GET, HEAD, OPTIONS"}),
         refuse("unknown-parameter", "GET /v1/watch/t?nonsense=1", 400, "UNKNOWN_PARAMETER",
                "nonsense", headers=(("accept", "text/event-stream"),)),
     ],

@@ -23,6 +23,15 @@ REFUSED = "REQUEST_REFUSED"
 
 _ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
 _RETRY_SECONDS = "1"
+# The filter that says of a call that it is transcoded, by a key in the dynamic metadata.
+TRANSCODED = "windlass.transcoded"
+# A route's answer is ready; and who speaks gRPC is told in gRPC, by Envoy.
+_IS_DIRECT = "response.code_details == 'direct_response'"
+_IS_GRPC = (
+    "'content-type' in request.headers"
+    " && request.headers['content-type'].startsWith('application/grpc')"
+    f" && !('{TRANSCODED}' in metadata.filter_metadata)"
+)
 
 
 class Answers:
@@ -59,7 +68,10 @@ class Answers:
         }
         return {
             "mappers": [
-                {"filter": _is_direct(), "body_format_override": _text(_ENVOYS_WORDS)},
+                {"filter": _when(expression), "body_format_override": _text(_ENVOYS_WORDS)}
+                for expression in (_IS_DIRECT, _IS_GRPC)
+            ]
+            + [
                 *(
                     {"filter": _has_status(status), "body_format_override": body}
                     for status, body in statuses.items()
@@ -112,15 +124,12 @@ def _text(text: str) -> Config:
     return {"text_format_source": {"inline_string": text}, "content_type": "application/json"}
 
 
-def _is_direct() -> Config:
-    """The filter of answers that a route gives: they are ready."""
-    expression = {
-        "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3"
-        ".ExpressionFilter",
-        "expression": "response.code_details == 'direct_response'",
-    }
+def _when(expression: str) -> Config:
+    """The filter of answers for which an expression in CEL is true."""
+    kind = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
     name = "envoy.access_loggers.extension_filters.cel"
-    return {"extension_filter": {"name": name, "typed_config": expression}}
+    config = {"@type": kind, "expression": expression}
+    return {"extension_filter": {"name": name, "typed_config": config}}
 
 
 def _has_status(status: int) -> Config:

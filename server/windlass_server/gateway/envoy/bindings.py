@@ -54,8 +54,14 @@ class Bound:
     def methods(self) -> str:
         """The expression of the HTTP methods that it takes."""
         method = self.rule.http_method
-        stand_ins = {ANY_METHOD: patterns.none_of(["OPTIONS"]), "GET": "GET|HEAD"}
-        return stand_ins.get(method, patterns.literal(method))
+        if method == ANY_METHOD:
+            return patterns.none_of(["OPTIONS"])
+        return "GET|HEAD" if method == "GET" and self.answers_head else patterns.literal(method)
+
+    @property
+    def answers_head(self) -> bool:
+        """Whether it answers HEAD, too: Envoy can take the body out of a whole answer alone."""
+        return self.rule.http_method in ("GET", "HEAD", ANY_METHOD) and not self.gives_stream
 
     @property
     def service(self) -> str:

@@ -1,8 +1,8 @@
 """The descriptor set as Envoy's transcoder is given it.
 
 Envoy loads a set only when every rule in it is one that it knows, so what it cannot do is taken out:
-`response_body` of anything but `google.api.HttpBody`. `HEAD` is put in beside every `GET` that has none.
-What the transcoder does not read, comments above all, is left out.
+`response_body` of anything but `google.api.HttpBody`. `HEAD` is put in beside every `GET` that has none
+and is answered with one message. What the transcoder does not read, comments above all, is left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,8 +66,9 @@ def _prepare_method(
     for rule in rules:
         if (method.output_type, rule.response_body) not in raw_fields:
             rule.response_body = ""
-    added = [_head(rule) for rule in rules if rule.get and parse(rule.get).shape not in heads]
-    rules[0].additional_bindings.extend(added)
+    if not method.server_streaming:
+        added = [_head(rule) for rule in rules if rule.get and parse(rule.get).shape not in heads]
+        rules[0].additional_bindings.extend(added)
 
 
 def _head(rule: http_pb2.HttpRule) -> http_pb2.HttpRule:

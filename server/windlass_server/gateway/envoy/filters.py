@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from windlass_server.gateway.envoy import header_filters
-from windlass_server.gateway.envoy.answers import Config
+from windlass_server.gateway.envoy.answers import TRANSCODED, Config
 from windlass_server.gateway.envoy.bindings import Bound
 from windlass_server.gateway.json_print import JsonStyle
 
@@ -23,6 +23,7 @@ _ANSWERS = "windlass.answers"
 _STREAM = "windlass.stream"
 _FILE = "windlass.file"
 _LINES = "windlass.lines"
+_HEAD = "windlass.head"
 _COMPRESSOR = "windlass.compressor"
 _DECOMPRESSOR = "windlass.decompressor"
 _TIMEOUT = "windlass.timeout"
@@ -83,7 +84,9 @@ def http_filters(transcoding: Transcoding) -> list[Config]:
         _off(_STREAM, header_filters.stream()),
         _off(_FILE, header_filters.file()),
         _off(_LINES, header_filters.lines()),
+        _off(_HEAD, _without_body()),
         _off(_COMPRESSOR, _compressor()),
+        _off(TRANSCODED, _mark()),
         _off(_DECOMPRESSOR, _decompressor()),
         *(_off(_limit_name(limit), _size_limit(limit)) for limit in transcoding.body_limits),
         *(
@@ -100,16 +103,19 @@ def http_filters(transcoding: Transcoding) -> list[Config]:
     ]
 
 
-def switched_on(form: Form, limit: int, bound: Bound) -> Config:
+def switched_on(form: Form, limit: int, bound: Bound, *, head: bool = False) -> Config:
     """The part of a route that switches on what its call needs.
 
     Args:
         form: of the answer, if it is a stream of messages.
         limit: largest request body, or if that is a stream, largest message.
         bound: what is called.
+        head: whether the answer has no body.
     """
     transcoder = _transcoder_name(form, limit)
-    names = [_ANSWERS, _COMPRESSOR, _DECOMPRESSOR, transcoder, _TIMEOUT, _METADATA]
+    names = [_ANSWERS, _COMPRESSOR, _DECOMPRESSOR, transcoder, TRANSCODED, _TIMEOUT, _METADATA]
+    if head:
+        names.append(_HEAD)
     if not bound.takes_stream:
         names.append(_limit_name(limit))
     if bound.gives_raw_bytes:
@@ -168,6 +174,24 @@ def _transcoder(transcoding: Transcoding, form: Form, limit: int) -> Config:
         },
         max_request_body_size=limit,
         max_response_body_size=MAX_RESPONSE_BYTES,
+    )
+
+
+def _mark() -> Config:
+    """Say that a call is transcoded, for what looks at answers."""
+    return _typed(
+        "filters.http.set_metadata.v3.Config",
+        metadata=[{"metadata_namespace": TRANSCODED, "value": {"is": True}}],
+    )
+
+
+def _without_body() -> Config:
+    """Take the body out of answers to HEAD; in HTTP/2 Envoy would send it, and clients break off."""
+    nothing = {"text_format_source": {"inline_string": ""}}
+    body = {"body_format": nothing, "action": "REPLACE"}
+    return _typed(
+        "filters.http.transform.v3.TransformConfig",
+        response_transformation={"body_transformation": body},
     )
 
 

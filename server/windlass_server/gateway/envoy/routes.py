@@ -75,6 +75,9 @@ class Routes:
                     "max_stream_duration": self._deadline(bound),
                 },
             }
+        # Without a body, which in gRPC would be the message.
+        other = {"match": {"prefix": "/", "headers": [content_type]}}
+        yield {"name": "gRPC, another method", **other, "direct_response": {"status": 404}}
 
     def _deadline(self, bound: Bound) -> Config:
         """The caller's `grpc-timeout`, within the method's cap; else the cap or the default."""
@@ -98,15 +101,19 @@ class Routes:
         missing = self._answers.direct(guards.missing())
         limit = bound.limits.body_bytes(self._max_body_bytes)
         for conditions, form in _forms(bound):
+            route = {"name": bound.rule.rpc, **missing}
+            if bound.answers_head:
+                match = {"headers": [guards.regex(":method", "HEAD"), *conditions]}
+                switches = filters.switched_on(form, limit, bound, head=True)
+                yield _at(bound, {**route, "match": match, **switches})
             switches = filters.switched_on(form, limit, bound)
-            route = {"name": bound.rule.rpc, "match": {"headers": conditions}}
-            yield _at(bound, {**route, **missing, **switches})
+            yield _at(bound, {**route, "match": {"headers": conditions}, **switches})
 
     def _other_methods(self) -> Iterator[Config]:
         templates = {each.template.shape: each for each in self._bindings}
         for bound in templates.values():
             path = {"safe_regex": {"regex": bound.path}}
-            allow = allow_header(self._methods(bound.template))
+            allow = self._allow(bound.template)
             yield {
                 "name": f"OPTIONS {bound.template.text}",
                 "match": {**path, "headers": [guards.regex(":method", "OPTIONS")]},
@@ -116,10 +123,13 @@ class Routes:
             refused = self._answers.direct(_not_allowed(allow))
             yield {"name": f"other methods {bound.template.text}", "match": path, **refused}
 
-    def _methods(self, template: Template) -> frozenset[str]:
-        """The methods that every path of the template has."""
-        covering = (each for each in self._bindings if covers(each.template, template))
-        return frozenset(each.rule.http_method for each in covering)
+    def _allow(self, template: Template) -> str:
+        """The methods that every path of the template has, as `Allow` lists them."""
+        covering = [each for each in self._bindings if covers(each.template, template)]
+        allow = allow_header(frozenset(each.rule.http_method for each in covering))
+        if any(each.answers_head for each in covering):
+            return allow
+        return ", ".join(method for method in allow.split(", ") if method != "HEAD")
 
 
 def _at(bound: Bound, route: Config) -> Config:
