@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 QUEUE_DEPTH = 10_000
 # How much is read or told, and how many placements are committed, before others get their turn.
 _READ_AT_ONCE = 500
-_COMMITS_AT_ONCE = 64
+_COMMITS_AT_ONCE = 32
 # How often the numbers in the words about a waiting job are written anew.
 _NUMBERS_SECONDS = 10.0
 # Jobs and nodes of which a plan takes a few milliseconds at most, less than it is worth to hand it over.
