@@ -308,6 +308,10 @@ class App:
             loop.start()
         await self._grpc.start()
         await self._http.start()
+        for address in self._config.open_addresses:
+            _log.warning(
+                "%s is open to other machines without TLS: credentials can be read", address
+            )
         _log.info(
             "windlass %s serves http://%s and grpc://%s, data in %s",
             __version__,

@@ -3,6 +3,7 @@
 Later sources win: defaults, the TOML file, `WINDLASS_*` environment variables, flags.
 """
 
+import ipaddress
 import json
 import re
 import tomllib
@@ -173,9 +174,23 @@ class ServerConfig(_Section):
         return _PASSWORD.sub(r"\1\2***", value)
 
     @property
+    def open_addresses(self) -> list[str]:
+        """The addresses that other machines can reach; what goes there and back is not encrypted."""
+        return [one for one in (self.http, self.grpc) if not _is_loopback(one.rpartition(":")[0])]
+
+    @property
     def effective_database_url(self) -> str:
         """The database's URL, by default a SQLite file in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir / 'windlass.db'}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def load(

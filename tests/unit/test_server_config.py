@@ -2,7 +2,7 @@
 
 import pytest
 
-from windlass_server.config import load
+from windlass_server.config import ServerConfig, load
 from windlass_server.errors import BadConfiguration
 
 OF_OTHERS = (
@@ -87,3 +87,17 @@ def test_what_no_server_could_start_with_is_refused_unseen(values: dict[str, str
     with pytest.raises(BadConfiguration, match=words) as refused:
         load(None, {}, values)
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("http", "grpc", "opened"),
+    [
+        ("127.0.0.1:80", "localhost:81", []),
+        ("[::1]:80", "127.8.8.8:81", []),
+        ("0.0.0.0:80", "127.0.0.1:81", ["0.0.0.0:80"]),
+        ("[::]:80", "10.0.0.1:81", ["[::]:80", "10.0.0.1:81"]),
+        ("windlass.internal:80", "127.0.0.1:81", ["windlass.internal:80"]),
+    ],
+)
+def test_addresses_that_other_machines_reach_are_known(http, grpc, opened):
+    assert ServerConfig(http=http, grpc=grpc).open_addresses == opened

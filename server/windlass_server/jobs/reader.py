@@ -62,7 +62,10 @@ class JobReader:
         return to_proto(job).SerializeToString()
 
     async def page(self, wanted: JobFilter, *, size: int, token: str) -> bytes:
-        """A serialized `ListJobsResponse`: a page of a project's jobs, newest first."""
+        """A serialized `ListJobsResponse`: a page of a project's jobs, newest first.
+
+        NotFound when there is no such project.
+        """
         size = page_size(size)
         query = f"jobs {wanted}"
         before = self._page_tokens.read(query, token) if token else ""
@@ -75,6 +78,9 @@ class JobReader:
 
     def _load(self, tx: Transaction, wanted: JobFilter, before: str, size: int) -> _Page:
         heads = tx.jobs.page_of_heads(wanted, before=before, size=size + 1)
+        # Who may list everywhere can ask for what there is not; a page of jobs proves its project.
+        if not heads and not tx.access.has_project(wanted.project):
+            raise absent("project", wanted.project)
         keys = [(head.job_id, head.version) for head in heads[:size]]
         known = {key: kept for key in keys if (kept := self._kept.get(key)) is not None}
         rows = _rows(tx, [job_id for job_id, version in keys if (job_id, version) not in known])

@@ -12,6 +12,7 @@ from typing import Any
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass.types.v1 import types_pb2
+from windlass_server import actors
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput
 from windlass_server.ids import IdSource
@@ -73,7 +74,7 @@ class RunsService:
                 after(job.status, Event.PLACE),
                 reason="PLACED",
                 message=f"placed on node {placement.node_id}",
-                actor="scheduler",
+                actor=actors.SCHEDULER,
                 at=self._clock.now(),
                 run_id=run_id,
                 node_id=placement.node_id,
@@ -157,7 +158,7 @@ class RunsService:
             tx.after_commit(lambda: self._runs_changed(run.node_id))
             if job.status != Status.CANCELLING:
                 reason, status = "EVICTED" if kill else "EVICTING", Status(job.status)
-                move(tx, job, status, reason=reason, message=why, actor="node drains", at=now)
+                move(tx, job, status, reason=reason, message=why, actor=actors.DRAINS, at=now)
 
         await self._database.write(store)
 
@@ -192,7 +193,7 @@ class RunsService:
             after(job.status, Event.START),
             reason="STARTED",
             message=f"the command runs on node {node_id}",
-            actor=node_id,
+            actor=actors.node(node_id),
             at=self._clock.now(),
             isolation=report.isolation.SerializeToString(),
             started_at=_time(report.start_time, self._clock.now()),
@@ -303,7 +304,7 @@ class RunsService:
             status,
             reason=ending.reason,
             message=ending.message,
-            actor=node_id,
+            actor=actors.node(node_id),
             at=now,
             **values,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from windlass.resources.v1 import resources_service_pb2
+from windlass_server import actors
 from windlass_server.access.policy import Caller, Role, absent, require, require_object, role_in
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, Denied, LostRace
@@ -118,14 +119,22 @@ class AllocationsService:
     async def list(
         self, who: Caller, wanted: AllocationFilter, *, size: int, token: str
     ) -> tuple[Sequence[AllocationRow], str]:
-        """A page of allocations, newest first, and the token of the next one."""
+        """A page of allocations, newest first, and the token of the next one.
+
+        NotFound when there is no such project.
+        """
         require(who, "allocations.list", wanted.project)
         size = page_size(size)
         query = f"allocations {wanted}"
         before = self._page_tokens.read(query, token) if token else ""
-        found = await self._database.read(
-            lambda tx: tx.allocations.page(wanted, before=before, size=size + 1)
-        )
+
+        def load(tx: Transaction) -> Sequence[AllocationRow]:
+            rows = tx.allocations.page(wanted, before=before, size=size + 1)
+            if not rows and not tx.access.has_project(wanted.project):
+                raise absent("project", wanted.project)
+            return rows
+
+        found = await self._database.read(load)
         if len(found) <= size:
             return found, ""
         return found[:size], self._page_tokens.make(query, found[size - 1].allocation_id)
@@ -187,7 +196,7 @@ class AllocationsService:
         def store(tx: Transaction) -> None:
             row = tx.allocations.lock(allocation_id)
             if row is not None and row.status == Status.ACTIVE:
-                self._end(tx, row, Event.REVOKE, "node drains")
+                self._end(tx, row, Event.REVOKE, actors.DRAINS)
 
         await self._database.write(store)
 
@@ -196,7 +205,7 @@ class AllocationsService:
             # Looked at again under the lock: it may have been renewed meanwhile.
             row = tx.allocations.lock(allocation_id)
             if row is not None and row.status == Status.ACTIVE and row.expires_at <= now:
-                self._end(tx, row, Event.EXPIRE, "allocations")
+                self._end(tx, row, Event.EXPIRE, actors.LEASES)
 
         return store
 

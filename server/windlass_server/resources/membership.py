@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from windlass.agents.v1 import agent_pb2
+from windlass_server import actors
 from windlass_server.access.policy import ORGANISATION, absent
 from windlass_server.access.service import AccessService
 from windlass_server.clock import Clock
@@ -107,7 +108,7 @@ class Membership:
             )
             status = after(node.status, Event.HELLO)
             if status != node.status:
-                _record(tx, node_id, status, _CONNECTED, node_id, now)
+                _record(tx, node_id, status, _CONNECTED, actors.node(node_id), now)
             tx.after_commit(self._capacity_changed)
 
         await self._database.write(store)
@@ -138,7 +139,7 @@ class Membership:
         What runs on it is held, not failed: it may well go on.
         """
         await self._database.write(
-            lambda tx: self._lose(tx, node_id, seen_at, _DISCONNECTED, "nodes")
+            lambda tx: self._lose(tx, node_id, seen_at, _DISCONNECTED, actors.NODES)
         )
 
     async def server_started(self) -> None:
@@ -146,7 +147,7 @@ class Membership:
 
         def store(tx: Transaction) -> None:
             for node in tx.nodes.all():
-                self._lose(tx, node.node_id, node.last_seen_at, _RESTARTED, "server")
+                self._lose(tx, node.node_id, node.last_seen_at, _RESTARTED, actors.SERVER)
 
         await self._database.write(store)
 
@@ -166,7 +167,7 @@ class Membership:
 
         def store(tx: Transaction) -> None:
             for node_id in silent(tx):
-                self._lose(tx, node_id, heard_since, _SILENT, "nodes")
+                self._lose(tx, node_id, heard_since, _SILENT, actors.NODES)
 
         # Nearly always there is nothing to write.
         if await self._database.read(silent):
@@ -215,7 +216,7 @@ class Membership:
             drain_runs=0,
         )
         tx.nodes.add(row.model_dump())
-        _record(tx, node_id, Status.UNREACHABLE, ("JOINED", message), node_id, now)
+        _record(tx, node_id, Status.UNREACHABLE, ("JOINED", message), actors.node(node_id), now)
         tx.after_commit(self._capacity_changed)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from windlass_server import actors
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require
 from windlass_server.clock import Clock
 from windlass_server.resources.maintenance import (
@@ -21,8 +22,6 @@ from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed
 from windlass_server.storage.tables import NodeRow
 from windlass_server.storage.transaction import Transaction
-
-_CONTROLLER = "node drains"
 
 
 class RevokeAllocation(Protocol):
@@ -131,7 +130,7 @@ class NodeUpkeep:
                 raise absent("node", node_id)
             node = self._move(tx, node, event, who.user, reason, asked)
             if event is Event.DRAIN and not _held(tx, [node_id])[node_id].anything:
-                node = self._move(tx, node, Event.EMPTY, _CONTROLLER, "nothing runs on it")
+                node = self._move(tx, node, Event.EMPTY, actors.DRAINS, "nothing runs on it")
             return views(tx, who, [node])[0]
 
         return await self._database.write(store)
@@ -143,7 +142,7 @@ class NodeUpkeep:
             if node is None or node.maintenance != State.DRAINING:
                 return
             if not _held(tx, [node_id])[node_id].anything:
-                self._move(tx, node, Event.EMPTY, _CONTROLLER, "nothing runs on it any more")
+                self._move(tx, node, Event.EMPTY, actors.DRAINS, "nothing runs on it any more")
 
         return store
 

@@ -126,6 +126,8 @@ PATHS = [
     ("/v1/jobs?labels=a%3D%00", 400),
     ("/v1/jobs?created_after=yesterday", 400),
     ("/v1/jobs?project=a&project=b", 400),
+    ("/v1/jobs?project=nope", 404),
+    ("/v1/resources/allocations?project=nope", 404),
     ("/v1/jobs/nope/logs?cursor=%00", 400),
     ("/v1/jobs/nope/logs?tail=-1", 400),
     ("/v1/resources/nodes/nope", 404),

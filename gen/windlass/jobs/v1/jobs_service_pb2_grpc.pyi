@@ -44,7 +44,7 @@ class JobsServiceStub:
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobsRequest, _jobs_service_pb2.ListJobsResponse]
-    """Lists the jobs of one project, newest first."""
+    """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
     UpdateJobStatus: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusRequest, _job_pb2.Job]
     """Acts on a job's status; REST's form of CancelJob and of the verbs that will follow it.
 
@@ -76,7 +76,7 @@ class JobsServiceAsyncStub(JobsServiceStub):
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobsRequest, _jobs_service_pb2.ListJobsResponse]  # type: ignore[assignment]
-    """Lists the jobs of one project, newest first."""
+    """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
     UpdateJobStatus: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Acts on a job's status; REST's form of CancelJob and of the verbs that will follow it.
 
@@ -123,7 +123,7 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_service_pb2.ListJobsResponse, _abc.Awaitable[_jobs_service_pb2.ListJobsResponse]]:
-        """Lists the jobs of one project, newest first."""
+        """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
 
     @_abc_1.abstractmethod
     def UpdateJobStatus(

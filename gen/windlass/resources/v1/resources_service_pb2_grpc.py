@@ -153,7 +153,7 @@ class ResourcesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAllocations(self, request, context):
-        """Lists the allocations of a project, newest first.
+        """Lists the allocations of a project, newest first. NOT_FOUND when there is no such project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -59,7 +59,7 @@ class ResourcesServiceStub:
     GetAllocation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetAllocationRequest, _allocation_pb2.Allocation]
     """Reads an allocation. NOT_FOUND when it does not exist or belongs to a foreign project."""
     ListAllocations: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListAllocationsRequest, _resources_service_pb2.ListAllocationsResponse]
-    """Lists the allocations of a project, newest first."""
+    """Lists the allocations of a project, newest first. NOT_FOUND when there is no such project."""
     RenewAllocation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.RenewAllocationRequest, _allocation_pb2.Allocation]
     """Gives an allocation its time anew, from now on. FAILED_PRECONDITION when it is held no longer:
     what it held may be somebody else's. PERMISSION_DENIED for other users than its holder.
@@ -100,7 +100,7 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     GetAllocation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetAllocationRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
     """Reads an allocation. NOT_FOUND when it does not exist or belongs to a foreign project."""
     ListAllocations: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListAllocationsRequest, _resources_service_pb2.ListAllocationsResponse]  # type: ignore[assignment]
-    """Lists the allocations of a project, newest first."""
+    """Lists the allocations of a project, newest first. NOT_FOUND when there is no such project."""
     RenewAllocation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.RenewAllocationRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
     """Gives an allocation its time anew, from now on. FAILED_PRECONDITION when it is held no longer:
     what it held may be somebody else's. PERMISSION_DENIED for other users than its holder.
@@ -186,7 +186,7 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resources_service_pb2.ListAllocationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resources_service_pb2.ListAllocationsResponse, _abc.Awaitable[_resources_service_pb2.ListAllocationsResponse]]:
-        """Lists the allocations of a project, newest first."""
+        """Lists the allocations of a project, newest first. NOT_FOUND when there is no such project."""
 
     @_abc_1.abstractmethod
     def RenewAllocation(

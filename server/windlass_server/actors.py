@@ -1,0 +1,12 @@
+"""Who does what: the names of actors in events. A slash is in no user's name, so none can pose as one."""
+
+SERVER = "system/server"
+SCHEDULER = "system/scheduler"
+NODES = "system/nodes"
+DRAINS = "system/drains"
+LEASES = "system/leases"
+
+
+def node(node_id: str) -> str:
+    """The name of a node's agent."""
+    return f"node/{node_id}"
