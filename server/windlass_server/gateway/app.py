@@ -38,7 +38,7 @@ from windlass_server.gateway.serving import DEFAULT_WRITE_TIMEOUT_S
 from windlass_server.gateway.streamed_calls import StreamedCalls, StreamLimits
 from windlass_server.gateway.table import Planned, Target, build_table
 from windlass_server.gateway.transcoder import Binding, Transcoder
-from windlass_server.gateway.watched import ClientGone, ReaderStalled
+from windlass_server.gateway.watched import ClientGone, ReaderStalled, unless_gone
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -214,7 +214,7 @@ class Gateway:
         )
         request = binding.request(values, query, body)
         binding.limits.check_size(request, self._max_body_bytes)
-        reply = await self._dispatcher.unary(call, request)
+        reply = await unless_gone(exchange.receive, self._dispatcher.unary(call, request))
         await exchange.answer(200, (), binding.response(reply).encode())
 
     async def _route(

@@ -65,11 +65,17 @@ class FileHead:
 
 
 def conditions(method: str, headers: RequestHeaders) -> dict[str, str]:
-    """The range and the preconditions that a request has, by the names of their headers."""
+    """The range and the preconditions that a request has, by the names of their headers.
+
+    What metadata cannot hold no service can have said of its file: it is left out, and with an
+    `If-Range` the range, which then is of another file.
+    """
     others = headers.others
-    return {
-        key.replace("_", "-"): others[key] for key in _CONDITIONS.get(method, ()) if key in others
-    }
+    given = [key for key in _CONDITIONS.get(method, ()) if key in others]
+    unusable = {key for key in given if not (others[key].isascii() and others[key].isprintable())}
+    if "if_range" in unusable:
+        unusable.add("range")
+    return {key.replace("_", "-"): others[key] for key in given if key not in unusable}
 
 
 def take_file_metadata(metadata: dict[str, str | bytes]) -> dict[str, str]:

@@ -38,6 +38,10 @@ class Sink:
     started: bool = False
 
 
+class _HeadSent(Exception):
+    """The head is sent and is the whole answer, though no message has come yet."""
+
+
 class Pump:
     """Carries one stream from the dispatcher to the client.
 
@@ -83,13 +87,15 @@ class Pump:
         watched = Watched(sink.receive, sink.write_timeout_s)
         try:
             async with closable(self._messages) as messages, watched:
-                attending = asyncio.create_task(self._attend(sink, watched))
+                attending = asyncio.create_task(self._attend(sink, watched, body=body))
                 try:
                     await self._carry(sink, watched, messages, body=body)
                 finally:
                     attending.cancel()
         except ClientGone:
             raise
+        except _HeadSent:
+            return
         except Exception as error:
             if not sink.started:
                 raise
@@ -110,7 +116,7 @@ class Pump:
             if body:
                 await self._send(sink, watched, self._format.end(self._trailers()))
 
-    async def _attend(self, sink: Sink, watched: Watched) -> None:
+    async def _attend(self, sink: Sink, watched: Watched, *, body: bool) -> None:
         """Give signs of life while no message comes, and end the stream when the server stops."""
         while not self._stopping.is_set():
             silent_s = time.monotonic() - self._sent_at
@@ -120,6 +126,8 @@ class Pump:
             async with self._sending:
                 try:
                     await self._open(sink, watched)
+                    if not body:
+                        raise _HeadSent
                     await self._send(sink, watched, self._format.heartbeat())
                 except Exception as error:
                     watched.interrupt(error)

@@ -94,7 +94,7 @@ def not_modified_since(if_modified_since: str, last_modified: str) -> bool:
     try:
         known, ours = map(parsedate_to_datetime, (if_modified_since, last_modified))
         return ours <= known
-    except (ValueError, TypeError):  # no date, or one without its zone
+    except (ValueError, TypeError, OverflowError):  # no date, one without its zone, one too far
         return False
 
 

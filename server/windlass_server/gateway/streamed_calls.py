@@ -23,6 +23,7 @@ from windlass_server.gateway.pump import Pump, Sink
 from windlass_server.gateway.request_streams import json_messages
 from windlass_server.gateway.streams import Format, ServerSentEvents, choose_format
 from windlass_server.gateway.transcoder import Binding
+from windlass_server.gateway.watched import unless_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class StreamedCalls:
                 reply = await self._dispatcher.client_stream(call, messages)
             await self._answer(request, reply)
         else:
-            reply = await self._dispatcher.unary(call, await self._message(request))
+            message = await self._message(request)
+            reply = await unless_gone(receive, self._dispatcher.unary(call, message))
             await self._answer(request, reply)
 
     async def _both_ways(self, request: _Request) -> None:

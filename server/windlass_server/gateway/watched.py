@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from types import TracebackType
 
 from windlass_server.gateway.body import Receive
@@ -15,12 +16,18 @@ class ReaderStalled(ClientGone):
     """The client is there and has not read what it was sent for too long."""
 
 
+# A call that is done before this needs nobody who watches its client; nearly all are.
+_PATIENCE_S = 0.1
+
+
 class Watched:
     """An asynchronous context that cancels what is in it, as `asyncio.timeout` does, and says why.
 
     Args:
         receive: ASGI's, of a request whose body was read.
-        write_timeout_s: seconds that the client may take to make room for what is sent.
+        write_timeout_s: seconds that the client may take to make room for what is sent; None while
+            nothing is sent in it.
+        after_s: seconds after which to begin; most calls are done before and are spared the cost.
 
     Attributes:
         sending_since: when what is being sent now was begun, by the monotonic clock; None while
@@ -32,10 +39,15 @@ class Watched:
         Exception: on leaving, what `interrupt` was called with.
     """
 
-    def __init__(self, receive: Receive, write_timeout_s: float) -> None:
+    def __init__(
+        self, receive: Receive, write_timeout_s: float | None = None, *, after_s: float = 0.0
+    ) -> None:
         self.sending_since: float | None = None
         self._receive = receive
         self._write_timeout_s = write_timeout_s
+        self._after_s = after_s
+        self._watch: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._reason: Exception | None = None
 
     async def __aenter__(self) -> "Watched":
@@ -44,8 +56,10 @@ class Watched:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._watch = asyncio.create_task(self._until_gone())
-        self._check_later()
+        if self._after_s:
+            self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
+        else:
+            self._begin()
         return self
 
     async def __aexit__(
@@ -55,8 +69,9 @@ class Watched:
         trace: TracebackType | None,
     ) -> None:
         """Stop watching; raise why the block was ended, if it was."""
-        self._watch.cancel()
-        self._timer.cancel()
+        for watching in (self._watch, self._timer):
+            if watching is not None:
+                watching.cancel()
         if self._reason is None:
             return
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
@@ -68,6 +83,10 @@ class Watched:
             self._reason = reason
             self._task.cancel()
 
+    def _begin(self) -> None:
+        self._watch = asyncio.create_task(self._until_gone())
+        self._check_later()
+
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -75,12 +94,24 @@ class Watched:
 
     def _check_later(self) -> None:
         # A timer for the whole stream, not one for each message: those come by the thousand.
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._write_timeout_s / 4, self._check)
+        if (timeout_s := self._write_timeout_s) is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(timeout_s / 4, self._check, timeout_s)
 
-    def _check(self) -> None:
+    def _check(self, timeout_s: float) -> None:
         since = self.sending_since
-        if since is not None and time.monotonic() - since >= self._write_timeout_s:
+        if since is not None and time.monotonic() - since >= timeout_s:
             self.interrupt(ReaderStalled())
         else:
             self._check_later()
+
+
+async def unless_gone(receive: Receive, answer: Awaitable[bytes]) -> bytes:
+    """An awaited answer of one message; raises ClientGone, and cancels it, when the client leaves.
+
+    Args:
+        receive: ASGI's, of a request whose body was read.
+        answer: what is awaited.
+    """
+    async with Watched(receive, after_s=_PATIENCE_S):
+        return await answer

@@ -153,6 +153,28 @@ async def test_streams_pass_and_a_client_that_leaves_cancels_them(sample, upstre
         await asyncio.wait_for(cancelled.wait(), 10)
 
 
+async def test_a_client_that_leaves_cancels_a_call_of_one_message(sample, upstream):
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def hang(_request, _context):
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    for path, rpc in (("/v1/things/a", "GetThing"), ("/v1/things/a:touch", "TouchThing")):
+        upstream.unary(SHELF + rpc, hang)
+        async with running_gateway(sample, upstream.address) as (_, client):
+            method = "POST" if rpc == "TouchThing" else "GET"
+            asking = asyncio.create_task(client.request(method, path))
+            await asyncio.wait_for(begun.wait(), 10)
+            asking.cancel()
+            await asyncio.wait_for(cancelled.wait(), 10)
+        begun.clear()
+        cancelled.clear()
+
+
 async def test_deadlines_end_every_shape_with_504(sample, upstream):
     async def hang(*_):
         await asyncio.Event().wait()

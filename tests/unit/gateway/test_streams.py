@@ -239,6 +239,18 @@ async def test_head_of_a_stream_has_its_status_and_no_body(client, dispatcher, m
     assert (answer.status, answer.body) == (200, b"")
 
 
+@pytest.mark.parametrize("headers", [SSE, LINES, {}])
+async def test_head_of_a_stream_without_a_message_ends_when_a_sign_of_life_is_due(
+    sample_set, dispatcher, headers
+):
+    dispatcher.stream_script = [asyncio.Event()]
+    client = AsgiClient(sample_gateway(sample_set, dispatcher, heartbeat_s=0.01))
+    async with asyncio.timeout(5):
+        answer = await client.request("HEAD", WATCH, headers=headers)
+        await dispatcher.closed.wait()
+    assert (answer.status, answer.body) == (200, b"")
+
+
 async def test_a_streams_answer_carries_the_dispatchers_metadata(client, dispatcher, message):
     dispatcher.stream_script = [message("1", "a")]
     dispatcher.response_metadata = {"x-request-id": "r-1"}

@@ -206,6 +206,15 @@ async def test_only_a_get_of_a_file_hands_its_conditions_on(client, server):
     assert not {"range", "if-none-match"} & server.blobs.calls[0].metadata.keys()
 
 
+@pytest.mark.parametrize("odd", ["bytes=\xe9", 'a"\t"'])
+async def test_conditions_that_no_metadata_can_hold_are_none(client, server, odd):
+    names = ("range", "if-none-match", "if-modified-since")
+    for asked in (dict.fromkeys(names, odd), {"range": "bytes=0-9", "if-range": odd}):
+        answer = await client.request("GET", PIECES, headers=asked)
+        assert (answer.status, answer.body) == (200, DATA)
+        assert not asked.keys() & server.blobs.calls[-1].metadata.keys()
+
+
 @pytest.mark.parametrize("name", ["etag", "content-range"])
 async def test_what_no_service_can_mean_is_an_internal_error(client, blob, name, caplog):
     blob.metadata[name] = "nonsense"

@@ -98,6 +98,8 @@ def test_what_a_client_knows_by_its_tag(if_none_match, etag, known):
         ("nonsense", MONDAY, False),
         ("Mon, 05 Jan 2026 10:00:00", MONDAY, False),
         (MONDAY, "nonsense", False),
+        ("Mon, 05 Jan 99999 10:00:00 GMT", MONDAY, False),
+        ("Mon, 05 Jan 2026 10:00:00 +999999999999999999", MONDAY, False),
     ],
 )
 def test_what_a_client_knows_by_its_date(since, modified, known):
