@@ -20,6 +20,7 @@ from tests.fuzz.contract import SERVICES, descriptors, peers
 from tests.support.echo_dispatcher import Echo
 from tests.support.gateway import PLANNED, Answer
 from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.cors import Cors
 
 SEEDS = (
     b"GET /v1/things/a%2Fb?text=x&tags=a&tags=b\naccept: application/json\nx-request-id: r-1",
@@ -35,7 +36,8 @@ SEEDS = (
         b"POST /v1/blobs/a\ncontent-type: multipart/form-data; boundary=b\n\n--b\r\n"
         b'content-disposition: form-data; name="content"; filename="a"\r\n\r\nx\r\n--b--\r\n'
     ),
-    b"OPTIONS /v1/ping\norigin: http://a",
+    b"OPTIONS /v1/ping\norigin: https://a.example\naccess-control-request-method: PURGE",
+    b"PURGE /v1/ping\norigin: https://a.example",
     b"HEAD /v1/things/a\ngrpc-timeout: 3S",
     b"POST /v1/shelves/s:burn\n\n{}",
 )
@@ -86,7 +88,7 @@ class _Faults(logging.Handler):
 
 
 @cache
-def _parts() -> tuple[asyncio.AbstractEventLoop, Gateway, _Faults]:
+def _parts() -> tuple[asyncio.AbstractEventLoop, Cors, _Faults]:
     gateway = Gateway(
         descriptor_set=descriptors(),
         services=SERVICES,
@@ -100,7 +102,7 @@ def _parts() -> tuple[asyncio.AbstractEventLoop, Gateway, _Faults]:
     logger = logging.getLogger("windlass_server")
     logger.addHandler(faults)
     logger.propagate = False
-    return asyncio.new_event_loop(), gateway, faults
+    return asyncio.new_event_loop(), Cors(gateway, ["https://a.example"]), faults
 
 
 def check(data: bytes) -> None:
@@ -108,13 +110,13 @@ def check(data: bytes) -> None:
     head, _, body = data.partition(b"\n\n")
     line, *lines = head.split(b"\n")
     method, _, target = line.partition(b" ")
-    loop, gateway, faults = _parts()
+    loop, app, faults = _parts()
     version = "2" if target.endswith(b" 2") else "1.1"
     pieces = body.split(b"<>")
     scope = _scope(method, target.removesuffix(b" 2"), version)
     scope["headers"] = [*_pairs(lines), *_framing(version, pieces)]
     faults.texts.clear()
-    answer = loop.run_until_complete(ask(gateway, scope, pieces))
+    answer = loop.run_until_complete(ask(app, scope, pieces))
     assert not faults.texts, faults.texts[0]
     _look_at(scope["method"], answer)
 

@@ -10,13 +10,14 @@ A target is a module with
 
 from types import ModuleType
 
-from tests.fuzz import bodies, headers, paths, requests, streams, templates
+from tests.fuzz import bodies, forms, headers, paths, requests, streams, templates
 
 TARGETS: dict[str, ModuleType] = {
     "template": templates,
     "path": paths,
     "json": bodies,
     "stream": streams,
+    "form": forms,
     "headers": headers,
     "request": requests,
 }

@@ -10,9 +10,9 @@ from random import Random
 
 import atheris
 
-with atheris.instrument_imports(include=["windlass_server.gateway"]):
+with atheris.instrument_imports(include=["windlass_server.gateway", "python_multipart"]):
     import_module("windlass_server.gateway.app")
-    import_module("windlass_server.gateway.json_elements")
+    import_module("windlass_server.gateway.cors")
 
 from tests.fuzz.targets import TARGETS
 
