@@ -239,16 +239,19 @@ class AsgiClient:
         ended = False
         self.read_before_answer = 0
         leaving = asyncio.create_task(self.gone.wait())
+        # Goes on when `receive` is cancelled, as a server's does: nothing of the body is lost.
+        reading: asyncio.Future[dict[str, Any] | None] | None = None
 
         async def receive() -> dict[str, Any]:
-            reading = asyncio.ensure_future(anext(messages, None))
-            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                reading.cancel()
-                await asyncio.wait({reading})
-            elif (message := reading.result()) is not None:
-                self.read_before_answer += answer.status == 0
-                return message
+            nonlocal reading
+            reading = reading or asyncio.ensure_future(anext(messages, None))
+            either: set[asyncio.Future[Any]] = {reading, leaving}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                message, reading = reading.result(), None
+                if message is not None:
+                    self.read_before_answer += answer.status == 0
+                    return message
             await leaving
             return {"type": "http.disconnect"}
 
@@ -268,6 +271,9 @@ class AsgiClient:
             await self._app(scope, receive, send)
         finally:
             leaving.cancel()
+            if reading is not None:
+                reading.cancel()
+                await asyncio.wait({reading})
             await messages.aclose()
         return answer
 

@@ -47,6 +47,7 @@ FindViolations = Callable[[OutgoingCall, bytes], Awaitable[Sequence[Violation]]]
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
 DEFAULT_HEARTBEAT_S = 15.0
+DEFAULT_READ_TIMEOUT_S = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class Gateway:
         default_timeout: seconds for a call without a deadline, unless its method caps them or has a
             stream; None: for ever.
         heartbeat_s: seconds of silence after which a stream gives a sign of life.
+        read_timeout_s: seconds that a client may take to send its body, beyond what its bytes take at
+            16 KiB/s; of a stream or a file, to send the next piece of it.
         write_timeout_s: seconds that the client of a stream or a file may take to make room for what
             it is sent; it is then cut off.
         token_cookies: whether a credential may come in a cookie; see `cookies`.
@@ -112,6 +115,7 @@ class Gateway:
         max_upload_bytes: int | None = None,
         default_timeout: float | None = None,
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
+        read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
         write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
         token_cookies: bool = False,
         new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
@@ -134,6 +138,7 @@ class Gateway:
         self._find_violations = find_violations
         self._forwarding = Forwarding(forward_headers)
         self._max_body_bytes = max_body_bytes
+        self._read_timeout_s = read_timeout_s
         self._default_timeout = default_timeout
         self._new_id = new_id
         self._token_cookies = token_cookies
@@ -141,7 +146,9 @@ class Gateway:
         self._streamed = StreamedCalls(
             dispatcher,
             lambda error: self._failed(error).body,
-            StreamLimits(max_body_bytes, max_upload_bytes, heartbeat_s, write_timeout_s),
+            StreamLimits(
+                max_body_bytes, max_upload_bytes, heartbeat_s, read_timeout_s, write_timeout_s
+            ),
             self._stopping,
         )
         self.routes = table.lines
@@ -211,6 +218,7 @@ class Gateway:
             headers,
             exchange.scope["http_version"],
             binding.limits.body_bytes(self._max_body_bytes),
+            self._read_timeout_s,
         )
         request = binding.request(values, query, body)
         binding.limits.check_size(request, self._max_body_bytes)

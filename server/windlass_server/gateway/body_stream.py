@@ -1,22 +1,22 @@
 """Reads a request body as it comes: inflated, counted, a piece of it in memory at a time."""
 
-import zlib
-from collections.abc import AsyncGenerator, Iterator
+import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from windlass_server.gateway.body import (
-    GZIP,
     Receive,
+    announced_bytes,
+    body_chunk,
     content_encoding,
     has_body,
     too_large,
+    too_slow,
 )
 from windlass_server.gateway.digests import BodyDigests
 from windlass_server.gateway.errors import bad_request
 from windlass_server.gateway.headers import RequestHeaders
-
-# Most bytes that come out of one step of inflation.
-_PIECE = 256 << 10
+from windlass_server.gateway.inflate import Inflater
 
 
 class BodyStream:
@@ -29,6 +29,7 @@ class BodyStream:
         headers: of the request.
         http_version: ASGI's; before 2, a request without framing headers has no body.
         limit: most bytes, as sent and as inflated; None means any number.
+        timeout_s: seconds that the client may take for each piece.
 
     Raises:
         Refusal: 413 when the body says that it is too large, 415 for an encoding that is not taken,
@@ -36,14 +37,19 @@ class BodyStream:
     """
 
     def __init__(
-        self, receive: Receive, headers: RequestHeaders, http_version: str, limit: int | None
+        self,
+        receive: Receive,
+        headers: RequestHeaders,
+        http_version: str,
+        limit: int | None,
+        timeout_s: float,
     ) -> None:
-        length = headers.others.get("content_length", "")
-        if limit is not None and length.isdecimal() and int(length) > limit:
+        if limit is not None and announced_bytes(headers) > limit:
             raise too_large(limit)
         self._receive = receive
         self._limit = limit
-        self._inflater = _Inflater() if content_encoding(headers) == "gzip" else None
+        self._timeout_s = timeout_s
+        self._inflater = Inflater() if content_encoding(headers) == "gzip" else None
         self._digests = BodyDigests(headers)
         self._finished = not has_body(headers, http_version)
 
@@ -52,7 +58,7 @@ class BodyStream:
 
         Raises:
             Refusal: 413 beyond the limit, 400 for a body that breaks off, is not gzip though it says
-                so, or is not what its digest says.
+                so, or is not what its digest says, 408 for one that does not come.
         """
         sent = inflated = 0
         while not self._finished:
@@ -76,34 +82,11 @@ class BodyStream:
                 raise bad_request("BODY_NOT_ALLOWED", message)
 
     async def _next(self) -> bytes:
-        message = await self._receive()
-        if message["type"] != "http.request":
-            raise bad_request("MALFORMED_BODY", "the body breaks off, or its chunks are malformed")
-        self._finished = not message.get("more_body", False)
-        data: bytes = message.get("body", b"")
-        return data
-
-
-class _Inflater:
-    """Inflates gzip, all members of it, in pieces of bounded size."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(GZIP)
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """What the next bytes inflate to; raises Refusal when they are not gzip."""
         try:
-            while data:
-                if self._member.eof:
-                    self._member = zlib.decompressobj(GZIP)
-                yield self._member.decompress(data, _PIECE)
-                data = (
-                    self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-                )
-        except zlib.error:
-            raise bad_request("MALFORMED_BODY", "the body is not gzip") from None
-
-    def end(self) -> None:
-        """Raise Refusal when the last member is not whole."""
-        if not self._member.eof:
-            raise bad_request("MALFORMED_BODY", "the gzip body is cut off")
+            async with asyncio.timeout(self._timeout_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise too_slow() from None
+        data, more = body_chunk(message)
+        self._finished = not more
+        return data

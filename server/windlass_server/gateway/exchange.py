@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -15,6 +16,8 @@ from windlass_server.gateway.forwarding import REQUEST_ID, TRACE_PARENT
 from windlass_server.gateway.negotiation import accepts_gzip
 
 _JSON = (b"content-type", b"application/json")
+# What gRPC allows as a name of metadata.
+_NAME = re.compile(r"[a-z0-9_.-]+")
 # Names that describe the message on the wire: HTTP's to set, never the dispatcher's.
 _RESERVED = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "date", "keep-alive"}
@@ -30,6 +33,7 @@ _ECHOED = ((REQUEST_ID, REQUEST_ID.encode()), (TRACE_PARENT, TRACE_PARENT.encode
 # connection closes sees that and not the answer.
 _LINGER_BYTES = 64 << 20
 _LINGER_S = 5.0
+_REQUEST_TIMEOUT = 408
 
 
 class Exchange:
@@ -88,7 +92,8 @@ class Exchange:
         head += self._metadata(head)
         await self._send({"type": "http.response.start", "status": status, "headers": head})
         content = b"" if self.is_head else body
-        if self._all_read or not self._has_body():
+        # A body that did not come in time is not waited for any longer.
+        if self._all_read or status == _REQUEST_TIMEOUT or not self._has_body():
             await self._send({"type": "http.response.body", "body": content})
             return
         await self._send({"type": "http.response.body", "body": content, "more_body": True})
@@ -172,7 +177,7 @@ class Exchange:
 
 def _sendable(name: str, value: str | bytes) -> bool:
     """Whether response metadata can be a header and is not the transport's own."""
-    if not name.isascii() or name in _RESERVED or name.startswith(("grpc-", ":")):
+    if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("grpc-"):
         return False
     if isinstance(value, bytes):
         return name.endswith("-bin")

@@ -4,7 +4,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from windlass_server.gateway.errors import Refusal, bad_field, bad_request
+from windlass_server.gateway.errors import (
+    RESOURCE_EXHAUSTED,
+    Refusal,
+    bad_field,
+    bad_request,
+)
 from windlass_server.gateway.forwarding import Forwarding, Metadata, drop_unusable
 
 _READ = {
@@ -31,6 +36,9 @@ _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 # Some thirty years; gRPC's own clocks overflow when they are set to its longest timeouts.
 _LONGEST_S = 1e9
+# Of all headers together, counted as HTTP/2 counts them.
+_MAX_BYTES = 64 << 10
+_OVERHEAD_BYTES = 32
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -55,7 +63,9 @@ def read_headers(
     """Sort the headers of a request."""
     found = RequestHeaders()
     others = found.others
+    size = 0
     for name, value in headers:
+        size += len(name) + len(value) + _OVERHEAD_BYTES
         if key := forwarding.names.get(name):
             try:
                 forwarding.add(found.metadata, key, value)
@@ -65,7 +75,14 @@ def read_headers(
             text = value.decode("latin-1")
             others[key] = f"{others[key]}, {text}" if key in others else text
     drop_unusable(found.metadata)
+    if size > _MAX_BYTES:
+        found.refused = found.refused or _too_large()
     return found
+
+
+def _too_large() -> Refusal:
+    message = f"the headers are larger than {_MAX_BYTES} bytes"
+    return Refusal(RESOURCE_EXHAUSTED, "HEADERS_TOO_LARGE", message, http_status=431)
 
 
 def timeout(headers: RequestHeaders) -> float | None:

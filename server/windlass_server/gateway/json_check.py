@@ -22,7 +22,7 @@ from windlass_server.gateway.schema import (
     Shape,
     integers,
 )
-from windlass_server.gateway.values import expected, is_text
+from windlass_server.gateway.values import INTEGER, expected, is_text
 
 # The text of an integer: JSON's own grammar, so neither `1_000` nor `+1` nor other digits.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -167,7 +167,8 @@ def _bad_key(kind: ScalarType | None, key: str) -> str:
 def _readable(info: FieldInfo, item: Any) -> bool:
     """Whether a value of some types is not one that only the native parser would take."""
     if isinstance(info.value, DescEnum):
-        return not isinstance(item, int) or -(2**31) <= item < 2**31
+        number = int(item) if isinstance(item, str) and INTEGER.fullmatch(item) else item
+        return not isinstance(number, int) or -(2**31) <= number < 2**31
     if not isinstance(item, str):
         return True
     return is_text(info.text, item) and (not info.integer or _NUMBER.fullmatch(item) is not None)

@@ -15,6 +15,7 @@ from windlass_server.gateway.negotiation import accepts_gzip
 _GZIP_LEVEL = 9
 # No page takes a body; what is longer than this is refused as too large instead.
 _BODY_LIMIT = 4096
+_BODY_SECONDS = 10.0
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -107,7 +108,7 @@ async def _refuse_input(exchange: Exchange, headers: RequestHeaders) -> None:
         name = exchange.query.partition("&")[0].partition("=")[0]
         raise bad_field("UNKNOWN_PARAMETER", name, "there is no such parameter")
     version = exchange.scope["http_version"]
-    if await read_body(exchange.receive, headers, version, _BODY_LIMIT):
+    if await read_body(exchange.receive, headers, version, _BODY_LIMIT, _BODY_SECONDS):
         raise bad_request("BODY_NOT_ALLOWED", "this path takes no body")
 
 

@@ -35,12 +35,14 @@ class StreamLimits:
             of a call that does not stream its request. More where a method says so.
         max_upload_bytes: most bytes of a client's stream, all of it together; None means any number.
         heartbeat_s: seconds of silence after which a server's stream gives a sign of life.
+        read_timeout_s: seconds that a client may take for each piece of its body.
         write_timeout_s: seconds that a client may take to make room for what it is sent.
     """
 
     max_message_bytes: int
     max_upload_bytes: int | None
     heartbeat_s: float
+    read_timeout_s: float
     write_timeout_s: float
 
 
@@ -125,10 +127,11 @@ class StreamedCalls:
         exchange, headers, binding = request.exchange, request.headers, request.binding
         limit = binding.limits.body_bytes(self._limits.max_message_bytes)
         if binding.file_in is not None:
-            file = await _open_file(request, exchange.receive, limit)
+            file = await self._open_file(request, exchange.receive, limit)
             return await file_request(binding, request.values, request.query, file, limit)
         version = exchange.scope["http_version"]
-        body = await read_body(exchange.receive, headers, version, limit)
+        timeout_s = self._limits.read_timeout_s
+        body = await read_body(exchange.receive, headers, version, limit, timeout_s)
         last_id = headers.others.get("last_event_id", "")
         resumes = last_id and isinstance(_form(request), ServerSentEvents)
         resume_after = last_id if resumes else ""
@@ -141,10 +144,9 @@ class StreamedCalls:
         limits = self._limits
         limit = request.binding.limits.body_bytes(limits.max_message_bytes)
         if request.binding.file_in is not None:
-            file = await _open_file(request, receive, limits.max_upload_bytes)
+            file = await self._open_file(request, receive, limits.max_upload_bytes)
             return file_messages(request.binding, request.values, request.query, file, limit)
-        version = request.exchange.scope["http_version"]
-        body = BodyStream(receive, request.headers, version, limits.max_upload_bytes)
+        body = self._body(request, receive, limits.max_upload_bytes)
         return json_messages(
             request.binding,
             request.values,
@@ -204,14 +206,19 @@ class StreamedCalls:
         sink = Sink(start, exchange.send_chunk, receive, self._limits.write_timeout_s)
         await pump.run(sink, body=not exchange.is_head)
 
+    async def _open_file(
+        self, request: _Request, receive: Receive, limit: int | None
+    ) -> IncomingFile:
+        """Find the file in the body, and let the call say what is known of it."""
+        call = request.exchange.call
+        file = await open_file(request.headers, self._body(request, receive, limit))
+        call.metadata = {**call.metadata, **file.metadata}
+        return file
 
-async def _open_file(request: _Request, receive: Receive, limit: int | None) -> IncomingFile:
-    """Find the file in the body, and let the call say what is known of it."""
-    exchange, call = request.exchange, request.exchange.call
-    body = BodyStream(receive, request.headers, exchange.scope["http_version"], limit)
-    file = await open_file(request.headers, body)
-    call.metadata = {**call.metadata, **file.metadata}
-    return file
+    def _body(self, request: _Request, receive: Receive, limit: int | None) -> BodyStream:
+        version = request.exchange.scope["http_version"]
+        timeout_s = self._limits.read_timeout_s
+        return BodyStream(receive, request.headers, version, limit, timeout_s)
 
 
 def _form(request: _Request) -> Format:

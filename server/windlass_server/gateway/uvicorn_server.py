@@ -34,6 +34,26 @@ class _Embedded(uvicorn.Server):
         yield
 
 
+def _protocol() -> type[asyncio.Protocol]:
+    """Uvicorn's HTTP protocol, on httptools where that is installed.
+
+    On httptools it adds the trailers of a chunked body to the headers that the request began with: a
+    proxy that checks headers would not see them. They are left out here.
+    """
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    if AutoHTTPProtocol.__name__ != "HttpToolsProtocol":
+        return AutoHTTPProtocol
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    class WithoutTrailers(HttpToolsProtocol):
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            self.headers = []  # what comes from here on is no header; the scope keeps its own list
+
+    return WithoutTrailers
+
+
 class UvicornServer:
     """An HTTP/1.1 server with the interface of `GranianServer`.
 
@@ -58,7 +78,13 @@ class UvicornServer:
         self._listener = listen(address, backlog, write_timeout_s)
         self.address = address_of(self._listener)
         config = uvicorn.Config(
-            app, lifespan="on", log_config=None, access_log=False, backlog=backlog
+            app,
+            http=_protocol(),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            backlog=backlog,
         )
         self._server = _Embedded(config)
         self._serving: asyncio.Task[None] | None = None

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import json
 import logging
@@ -302,6 +303,63 @@ async def test_a_gzip_body_is_read(client, dispatcher, thing, body):
 async def test_a_bad_gzip_body_is_refused(client, body, status, reason):
     answer = await client.request("PUT", "/v1/things/a", body, {"content-encoding": "gzip"})
     assert (answer.status, answer.reason) == (status, reason)
+
+
+async def test_a_gzip_body_of_nothing_but_members_is_refused(client):
+    body = gzip.compress(b"", mtime=0) * 150
+    assert len(body) < 4096
+    answer = await client.request("PUT", "/v1/things/a", body, {"content-encoding": "gzip"})
+    assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
+    assert "too many members" in answer.json["message"]
+
+
+@pytest.mark.parametrize("pieces", [[b"{", None], [None], [b"{", b" ", None]])
+async def test_a_body_that_does_not_come_is_given_up(sample_set, dispatcher, pieces):
+    client = AsgiClient(sample_gateway(sample_set, dispatcher, read_timeout_s=0.05))
+    answer = await client.request("PUT", "/v1/things/a", pieces)
+    assert (answer.status, answer.reason) == (408, "BODY_TIMEOUT")
+    assert dispatcher.calls == []
+
+
+async def test_a_body_that_comes_too_slowly_is_given_up(sample_set, dispatcher):
+    async def for_ever():
+        while True:
+            yield b""
+
+    client = AsgiClient(sample_gateway(sample_set, dispatcher, read_timeout_s=0.05))
+    async with asyncio.timeout(5):
+        answer = await client.request("PUT", "/v1/things/a", for_ever())
+    assert (answer.status, answer.reason) == (408, "BODY_TIMEOUT")
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "9" * 30, "10000000000"])
+async def test_a_length_beyond_all_bounds_is_refused_before_the_body(client, length):
+    headers = [(b"content-length", length.encode())]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "PUT",
+        "path": "/v1/things/a",
+        "raw_path": b"/v1/things/a",
+        "query_string": b"",
+        "headers": headers,
+        "client": None,
+    }
+    answer = await client._run(scope, b"{}")
+    assert (answer.status, answer.reason) == (413, "BODY_TOO_LARGE")
+
+
+async def test_headers_beyond_the_limit_are_refused(client, dispatcher):
+    answer = await client.request("GET", "/v1/things/a", headers={"user-agent": "a" * 65536})
+    assert (answer.status, answer.reason) == (431, "HEADERS_TOO_LARGE")
+    assert dispatcher.calls == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "chunked, chunked", "identity"])
+async def test_another_transfer_coding_than_chunked_is_refused(client, coding):
+    headers = {"transfer-encoding": coding}
+    answer = await client.request("PUT", "/v1/things/a", "{}", headers)
+    assert (answer.status, answer.reason) == (400, "UNSUPPORTED_TRANSFER_ENCODING")
 
 
 async def test_a_gzip_bomb_is_never_inflated_whole(client):

@@ -115,6 +115,8 @@ async def test_json_is_read_as_proto_json(put, body, expected):
         ('{"kind":1.5}', "kind"),
         ('{"kind":true}', "kind"),
         ('{"kind":3000000000}', "kind"),
+        ('{"kind":"3000000000"}', "kind"),
+        ('{"kind":"99999999999999999999"}', "kind"),
         ('{"kinds":["SMALL",null]}', "kinds[1]"),
         ('{"kinds":["SMALL","HUGE"]}', "kinds[1]"),
         ('{"f32":1e39}', "f32"),

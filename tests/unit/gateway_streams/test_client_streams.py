@@ -308,3 +308,12 @@ async def test_not_more_than_a_few_pieces_are_read_ahead():
         for _ in range(20):
             await asyncio.sleep(0)
         assert len(read) == 6
+
+
+@pytest.mark.parametrize("pieces", [[None], [b'[{"text":"a"},', None]])
+async def test_a_stream_of_which_nothing_comes_any_more_is_given_up(server, pieces):
+    client = AsgiClient(server.gateway(read_timeout_s=0.05))
+    async with asyncio.timeout(5):
+        answer = await client.request("POST", COLLECT, pieces)
+    assert (answer.status, answer.reason) == (408, "BODY_TIMEOUT")
+    assert server.streams.committed == []
