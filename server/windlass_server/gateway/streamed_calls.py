@@ -23,7 +23,7 @@ from windlass_server.gateway.pump import Pump, Sink
 from windlass_server.gateway.request_streams import json_messages
 from windlass_server.gateway.streams import Format, ServerSentEvents, choose_format
 from windlass_server.gateway.transcoder import Binding
-from windlass_server.gateway.watched import unless_gone
+from windlass_server.gateway.watched import Watched, unless_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +104,21 @@ class StreamedCalls:
             await self._send(request, self._dispatcher.stream(call, message), receive)
             await exchange.end_stream()
         elif binding.client_streams:
-            async with aclosing(await self._messages(request, receive)) as messages:
-                reply = await self._dispatcher.client_stream(call, messages)
-            await self._answer(request, reply)
+            await self._answer(request, await self._collected(request))
         else:
             message = await self._message(request)
             reply = await unless_gone(receive, self._dispatcher.unary(call, message))
             await self._answer(request, reply)
+
+    async def _collected(self, request: _Request) -> bytes:
+        """The answer to a client's stream; who leaves behind its end is noticed, too."""
+        exchange = request.exchange
+        async with AsyncExitStack() as stack:
+            incoming = await self._messages(request, exchange.receive)
+            messages = await stack.enter_async_context(aclosing(incoming))
+            watched = await stack.enter_async_context(Watched(exchange.receive, after_s=None))
+            read = _and_then(messages, watched.begin)
+            return await self._dispatcher.client_stream(exchange.call, read)
 
     async def _both_ways(self, request: _Request) -> None:
         exchange = request.exchange
@@ -223,6 +231,15 @@ class StreamedCalls:
 
 def _form(request: _Request) -> Format:
     return choose_format(request.headers.others.get("accept", ""))
+
+
+async def _and_then(
+    messages: AsyncIterator[bytes], whole: Callable[[], None]
+) -> AsyncIterator[bytes]:
+    """The messages; calls `whole` behind the last of them."""
+    async for message in messages:
+        yield message
+    whole()
 
 
 async def _only(message: bytes) -> AsyncIterator[bytes]:

@@ -28,6 +28,7 @@ class Watched:
         write_timeout_s: seconds that the client may take to make room for what is sent; None while
             nothing is sent in it.
         after_s: seconds after which to begin; most calls are done before and are spared the cost.
+            None: when `begin` is called.
 
     Attributes:
         sending_since: when what is being sent now was begun, by the monotonic clock; None while
@@ -40,7 +41,7 @@ class Watched:
     """
 
     def __init__(
-        self, receive: Receive, write_timeout_s: float | None = None, *, after_s: float = 0.0
+        self, receive: Receive, write_timeout_s: float | None = None, *, after_s: float | None = 0.0
     ) -> None:
         self.sending_since: float | None = None
         self._receive = receive
@@ -57,9 +58,9 @@ class Watched:
         self._task = task
         self._cancelling = task.cancelling()
         if self._after_s:
-            self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
-        else:
-            self._begin()
+            self._timer = asyncio.get_running_loop().call_later(self._after_s, self.begin)
+        elif self._after_s is not None:
+            self.begin()
         return self
 
     async def __aexit__(
@@ -83,7 +84,8 @@ class Watched:
             self._reason = reason
             self._task.cancel()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Watch from here on; `receive` is then nobody else's."""
         self._watch = asyncio.create_task(self._until_gone())
         self._check_later()
 

@@ -7,7 +7,8 @@ import tracemalloc
 
 import pytest
 
-from tests.support.gateway import AsgiClient
+from tests.support.gateway import STREAM_SERVICES, AsgiClient
+from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.inbox import Inbox
 
 COLLECT = "/v1/rooms/r/notes:collect"
@@ -279,6 +280,36 @@ async def test_a_client_that_leaves_cancels_both_ways(client, server):
     async with asyncio.timeout(5):
         await client.request("POST", CHAT, body(), LINES)
     assert server.streams.ended in (["Cancelled"], ["CancelledError"])
+
+
+class Busy:
+    """A dispatcher that is long in answering a client's stream that it has read."""
+
+    def __init__(self):
+        self.has_read, self.cancelled = asyncio.Event(), asyncio.Event()
+
+    async def client_stream(self, _call, requests):
+        async for _ in requests:
+            pass
+        self.has_read.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+@pytest.mark.parametrize("body", ["[]", '[{"text":"a"},{"text":"b"}]'])
+async def test_a_client_that_leaves_behind_its_stream_cancels_the_call(streams_set, body):
+    busy = Busy()
+    gateway = Gateway(descriptor_set=streams_set, services=STREAM_SERVICES, dispatcher=busy)
+    client = AsgiClient(gateway)
+    headers = {"content-type": "application/json"}
+    async with asyncio.timeout(5):
+        asking = asyncio.create_task(client.request("POST", COLLECT, body, headers))
+        await busy.has_read.wait()
+        client.gone.set()
+        await busy.cancelled.wait()
+        assert (await asking).status == 0
 
 
 async def test_a_client_that_leaves_is_noticed_though_nobody_reads_its_body():
