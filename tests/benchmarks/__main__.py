@@ -11,7 +11,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import envoy, grpc_calls, launch, report, rest, settings, startup
+from tests.benchmarks import (
+    envoy,
+    followers,
+    grpc_calls,
+    launch,
+    memory,
+    report,
+    rest,
+    route_match,
+    settings,
+    startup,
+)
 from tests.benchmarks.processes import NotReady
 from tests.benchmarks.results import Result
 from tests.benchmarks.tools import MissingTool
@@ -20,7 +31,10 @@ Part = Callable[[Console, settings.Settings], Iterator[Result]]
 PARTS: dict[str, Part] = {
     "rest": rest.run,
     "grpc": grpc_calls.run,
+    "memory": memory.run,
     "envoy": envoy.run,
+    "routes": route_match.run,
+    "followers": followers.run,
     "startup": startup.run,
     "launch": launch.run,
 }

@@ -16,6 +16,7 @@ class Settings:
         starts: how often the server is started.
         launches: how many jobs are launched one after the other.
         trivial_jobs: how many jobs are launched together.
+        followers: how many follow one log.
     """
 
     jobs: int = 10_000
@@ -26,6 +27,7 @@ class Settings:
     starts: int = 5
     launches: int = 100
     trivial_jobs: int = 500
+    followers: int = 1_000
 
 
 QUICK = Settings(
@@ -42,7 +44,10 @@ QUICK = Settings(
 REST_GET, REST_LIST, REST_SUBMIT = 5.0, 6.0, 4.0
 GRPC_GET, GRPC_LIST = 1.2, 1.2
 ENVOY_GET = 2.5
+MEMORY_GET, MEMORY_LIST = 3.0, 1.5
 
+ROUTE_US, ROUTE_GROWTH = 3.0, 1.5
+FOLLOWER_P99_MS = 250.0
 START_SECONDS = 2.0
 IDLE_MIB = 160.0
 LAUNCH_P50_MS = 40.0
