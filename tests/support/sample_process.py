@@ -10,32 +10,34 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
 
 from tests.support.gateway import STREAMS, compile_protos
-from tests.support.sample_services import SampleTypes, StoredBlob, sample_server
+from tests.support.sample_services import SampleServer, SampleTypes, StoredBlob, sample_server
 from windlass_server.gateway.cors import Cors
-from windlass_server.gateway.granian_server import GranianServer
-from windlass_server.gateway.serving import Address, HttpServer
-from windlass_server.gateway.uvicorn_server import UvicornServer
+from windlass_server.gateway.serving import Address, http_server
+from windlass_server.gateway.upstream import UpstreamDispatcher
+from windlass_server.rpc.server import GrpcServer
 
 
-async def serve(http_server: str, port: int, cors_origins: list[str]) -> None:
+async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     with tempfile.TemporaryDirectory() as scratch:
         descriptors = compile_protos(Path(scratch), STREAMS)
     sample = sample_server(descriptors, SampleTypes(descriptors))
     data = bytes(range(256)) * 4096
-    metadata = {"etag": '"v1"', "x-content-length": str(len(data) * 16)}
-    sample.blobs.blobs["file"] = StoredBlob(data * 16, metadata=metadata)
-    gateway = sample.gateway()
-    app = Cors(gateway, cors_origins) if cors_origins else gateway
-    server_class = UvicornServer if http_server == "uvicorn" else GranianServer
-    http: HttpServer = server_class(app, Address("127.0.0.1", port))
+    for name, times in (("file", 16), ("large", 2048)):
+        metadata = {"etag": '"v1"', "x-content-length": str(len(data) * times)}
+        sample.blobs.blobs[name] = StoredBlob(data, metadata=metadata, times=times)
+    stack = contextlib.AsyncExitStack()
+    dispatcher = await stack.enter_async_context(_upstream(sample)) if options.upstream else None
+    gateway = sample.gateway(dispatcher)
+    app = Cors(gateway, options.cors_origin) if options.cors_origin else gateway
+    http = http_server(options.http_server, app, Address("127.0.0.1", options.port))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -45,6 +47,21 @@ async def serve(http_server: str, port: int, cors_origins: list[str]) -> None:
     await stop.wait()
     gateway.drain()
     await http.stop(1)
+    await stack.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _upstream(sample: SampleServer) -> AsyncIterator[UpstreamDispatcher]:
+    """The way to the services over a gRPC server, which is in this process, too."""
+    unrouted = next(iter(sample.pipeline.methods.values()))
+    server = GrpcServer(
+        sample.pipeline, "127.0.0.1:0", unrouted=unrouted, add_others=lambda _: None
+    )
+    await server.start()
+    dispatcher = UpstreamDispatcher(f"127.0.0.1:{server.port}")
+    yield dispatcher
+    await dispatcher.close()
+    await server.stop(1)
 
 
 @dataclass
@@ -93,12 +110,13 @@ def main() -> None:
     parser.add_argument("--http-server", choices=["granian", "uvicorn"], default="granian")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--cors-origin", action="append", default=[])
+    parser.add_argument("--upstream", action="store_true", help="answer over a gRPC server")
     options = parser.parse_args()
     with (
         contextlib.suppress(KeyboardInterrupt),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(serve(options.http_server, options.port, options.cors_origin))
+        runner.run(serve(options))
 
 
 if __name__ == "__main__":

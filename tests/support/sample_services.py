@@ -11,6 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tests.support.gateway import STREAM_SERVICES, STREAMS
 from windlass_server.errors import NotFound
 from windlass_server.gateway.app import Gateway
+from windlass_server.gateway.dispatch import Dispatcher
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.call import Call
 from windlass_server.rpc.dispatcher import InProcessDispatcher
@@ -131,6 +132,7 @@ class StoredBlob:
     data: bytes
     content_type: str = "application/octet-stream"
     metadata: dict[str, str] = field(default_factory=dict)
+    times: int = 1  # how often the data is sent in a row
 
 
 @dataclass
@@ -183,7 +185,7 @@ class BlobServicer:
         blob = self._find(request.name)
         call.response_metadata.update(blob.metadata)
         async with _NotedEnd(self.ended, self.idle):
-            for start in range(0, len(blob.data), self.piece):
+            for start in list(range(0, len(blob.data), self.piece)) * blob.times:
                 self.sent += 1
                 yield self.types.HttpBody(
                     content_type=blob.content_type if start == 0 else "",
@@ -226,13 +228,13 @@ class SampleServer:
     pipeline: Pipeline
     draining: Draining
 
-    def gateway(self, **options: Any) -> Gateway:
-        """A gateway that serves them in its process."""
+    def gateway(self, dispatcher: Dispatcher | None = None, **options: Any) -> Gateway:
+        """A gateway that serves them, by default in its process."""
         unrouted = next(iter(self.pipeline.methods.values()))
         return Gateway(
             descriptor_set=self.descriptor_set,
             services=STREAM_SERVICES,
-            dispatcher=InProcessDispatcher(self.pipeline, unrouted),
+            dispatcher=dispatcher or InProcessDispatcher(self.pipeline, unrouted),
             domain="sample",
             **options,
         )

@@ -7,9 +7,8 @@ import json
 
 import pytest
 
-from tests.support.gateway import STREAM_SERVICES, AsgiClient
+from tests.support.gateway import AsgiClient
 from tests.support.sample_services import StoredBlob
-from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.upstream import UpstreamDispatcher
 from windlass_server.rpc.server import GrpcServer
 
@@ -20,17 +19,14 @@ LINES = {"content-type": "application/x-ndjson"}
 
 
 @pytest.fixture
-async def client(streams_set, server):
+async def client(server):
     unrouted = next(iter(server.pipeline.methods.values()))
     grpc_server = GrpcServer(
         server.pipeline, "127.0.0.1:0", unrouted=unrouted, add_others=lambda _: None
     )
     await grpc_server.start()
     upstream = UpstreamDispatcher(f"127.0.0.1:{grpc_server.port}")
-    gateway = Gateway(
-        descriptor_set=streams_set, services=STREAM_SERVICES, dispatcher=upstream, domain="sample"
-    )
-    yield AsgiClient(gateway)
+    yield AsgiClient(server.gateway(upstream))
     await upstream.close()
     await grpc_server.stop(0)
 
