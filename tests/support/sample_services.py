@@ -174,6 +174,9 @@ class BlobServicer:
         self.committed[blob.name] = blob
         return blob
 
+    async def UploadSmall(self, requests: AsyncIterator[Any], call: Call) -> Any:
+        return await self.Upload(requests, call)
+
     async def Put(self, request: Any, call: Call) -> Any:
         async def one() -> AsyncIterator[Any]:
             yield request
@@ -235,6 +238,7 @@ class SampleServer:
             descriptor_set=self.descriptor_set,
             services=STREAM_SERVICES,
             dispatcher=dispatcher or InProcessDispatcher(self.pipeline, unrouted),
+            limits_extension="windlass.options.v1.limits",
             domain="sample",
             **options,
         )

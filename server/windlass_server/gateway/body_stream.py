@@ -29,7 +29,7 @@ class BodyStream:
         headers: of the request.
         http_version: ASGI's; before 2, a request without framing headers has no body.
         limit: most bytes, as sent and as inflated; None means any number.
-        timeout_s: seconds that the client may take for each piece.
+        timeout_s: seconds that the client may take for each piece; None: any.
 
     Raises:
         Refusal: 413 when the body says that it is too large, 415 for an encoding that is not taken,
@@ -42,7 +42,7 @@ class BodyStream:
         headers: RequestHeaders,
         http_version: str,
         limit: int | None,
-        timeout_s: float,
+        timeout_s: float | None,
     ) -> None:
         if limit is not None and announced_bytes(headers) > limit:
             raise too_large(limit)

@@ -16,18 +16,28 @@ class MethodLimits:
     Attributes:
         max_request_bytes: largest serialized request message.
         max_seconds: the deadline of a call that comes without one, and the cap on those given.
+        max_stream_bytes: most bytes of a client's stream.
     """
 
     max_request_bytes: int | None = None
     max_seconds: float | None = None
+    max_stream_bytes: int | None = None
 
     def body_bytes(self, default: int) -> int:
         """Largest body: the default, or more where the method takes larger messages."""
         return max(default, self.max_request_bytes or 0)
 
+    def message_bytes(self, default: int) -> int:
+        """Largest serialized message."""
+        return default if self.max_request_bytes is None else self.max_request_bytes
+
+    def stream_bytes(self, default: int | None) -> int | None:
+        """Most bytes of a client's stream; None: any number."""
+        return default if self.max_stream_bytes is None else self.max_stream_bytes
+
     def check_size(self, request: bytes, default: int) -> None:
         """Raise Refusal (413) for a serialized request that is larger than the method takes."""
-        limit = default if self.max_request_bytes is None else self.max_request_bytes
+        limit = self.message_bytes(default)
         if len(request) > limit:
             raise too_large(limit)
 
@@ -49,13 +59,17 @@ def read_limits(registry: Registry, method: DescMethod, extension: str | None) -
     Args:
         registry: knows the option.
         method: whose limits.
-        extension: full name of a method option whose message has `max_request_bytes`, an integer, and
-            `max_duration`, a `google.protobuf.Duration`; in both, 0 and unset mean no limit. None:
-            there is no such option.
+        extension: full name of a method option whose message has `max_request_bytes`, an integer,
+            `max_duration`, a `google.protobuf.Duration`, and perhaps `max_stream_bytes`, an integer;
+            in each, 0 and unset mean no limit. None: there is no such option.
     """
     limits: Any = option(registry, method.proto.options, extension) if extension else None
     if limits is None:
         return MethodLimits()
     duration = limits.max_duration
     seconds = duration.seconds + duration.nanos / 1e9 if duration is not None else 0
-    return MethodLimits(limits.max_request_bytes or None, seconds or None)
+    return MethodLimits(
+        limits.max_request_bytes or None,
+        seconds or None,
+        getattr(limits, "max_stream_bytes", 0) or None,
+    )

@@ -30,7 +30,9 @@ def json_messages(
     query: str,
     headers: RequestHeaders,
     body: BodyStream,
-    limit: int,
+    *,
+    element_limit: int,
+    message_limit: int,
 ) -> AsyncGenerator[bytes]:
     """The messages of a stream of JSON values.
 
@@ -42,7 +44,8 @@ def json_messages(
         query: the raw query string.
         headers: of the request.
         body: the elements; read as fast as the messages are taken.
-        limit: most bytes of an element, and of a serialized message.
+        element_limit: most bytes of an element, as JSON.
+        message_limit: most bytes of a serialized message.
 
     Raises:
         Refusal: for bad parameters and content types at once; of the iterator for a bad element, by
@@ -52,11 +55,11 @@ def json_messages(
     if not binding.takes_body:
         return _one(first, body)
     content_type = headers.others.get("content_type", "")
-    elements: Elements = LineElements(limit)
+    elements: Elements = LineElements(element_limit)
     if not is_lines(content_type):
         check_content_type(content_type)
-        elements = ArrayElements(limit)
-    return _read(binding, values, query, body, elements, limit)
+        elements = ArrayElements(element_limit)
+    return _read(binding, values, query, body, elements, message_limit)
 
 
 async def _one(message: bytes, body: BodyStream) -> AsyncGenerator[bytes]:

@@ -9,6 +9,7 @@ App = Callable[..., Awaitable[None]]
 ServerName = Literal["granian", "uvicorn"]
 
 DEFAULT_WRITE_TIMEOUT_S = 60.0
+_KEEPALIVE_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,10 @@ def listen(address: Address, backlog: int, write_timeout_s: float) -> socket.soc
         # Handed on to the connections that are accepted.
         milliseconds = max(int(write_timeout_s * 1000), 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        # A client that is gone without a word, its cable cut, is noticed though nothing is sent to it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
         listener.bind((address.host, address.port))
         listener.listen(backlog)
     except OSError as error:

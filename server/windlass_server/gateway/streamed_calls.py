@@ -34,6 +34,7 @@ class StreamLimits:
         max_message_bytes: largest message of a client's stream, as JSON and serialized; largest body
             of a call that does not stream its request. More where a method says so.
         max_upload_bytes: most bytes of a client's stream, all of it together; None means any number.
+            Where a method says how many, that counts.
         heartbeat_s: seconds of silence after which a server's stream gives a sign of life.
         read_timeout_s: seconds that a client may take for each piece of its body.
         write_timeout_s: seconds that a client may take to make room for what it is sent.
@@ -136,7 +137,8 @@ class StreamedCalls:
         limit = binding.limits.body_bytes(self._limits.max_message_bytes)
         if binding.file_in is not None:
             file = await self._open_file(request, exchange.receive, limit)
-            return await file_request(binding, request.values, request.query, file, limit)
+            message_limit = binding.limits.message_bytes(self._limits.max_message_bytes)
+            return await file_request(binding, request.values, request.query, file, message_limit)
         version = exchange.scope["http_version"]
         timeout_s = self._limits.read_timeout_s
         body = await read_body(exchange.receive, headers, version, limit, timeout_s)
@@ -149,19 +151,23 @@ class StreamedCalls:
 
     async def _messages(self, request: _Request, receive: Receive) -> AsyncGenerator[bytes]:
         """The messages of a client's stream."""
-        limits = self._limits
-        limit = request.binding.limits.body_bytes(limits.max_message_bytes)
+        limits, own = self._limits, request.binding.limits
+        stream_limit = own.stream_bytes(limits.max_upload_bytes)
+        message_limit = own.message_bytes(limits.max_message_bytes)
         if request.binding.file_in is not None:
-            file = await self._open_file(request, receive, limits.max_upload_bytes)
-            return file_messages(request.binding, request.values, request.query, file, limit)
-        body = self._body(request, receive, limits.max_upload_bytes)
+            file = await self._open_file(request, receive, stream_limit)
+            return file_messages(
+                request.binding, request.values, request.query, file, message_limit
+            )
+        body = self._body(request, receive, stream_limit)
         return json_messages(
             request.binding,
             request.values,
             request.query,
             request.headers,
             body,
-            limit,
+            element_limit=own.body_bytes(limits.max_message_bytes),
+            message_limit=message_limit,
         )
 
     async def _answer(self, request: _Request, reply: bytes) -> None:
@@ -225,7 +231,9 @@ class StreamedCalls:
 
     def _body(self, request: _Request, receive: Receive, limit: int | None) -> BodyStream:
         version = request.exchange.scope["http_version"]
-        timeout_s = self._limits.read_timeout_s
+        # Who talks both ways may wait for an answer, or for something to say.
+        talks = request.binding.streaming and request.binding.client_streams
+        timeout_s = None if talks else self._limits.read_timeout_s
         return BodyStream(receive, request.headers, version, limit, timeout_s)
 
 

@@ -20,6 +20,8 @@ class Method:
         handler: the servicer's bound method. It may answer a message or its serialized form.
         max_request_bytes: largest serialized request message.
         max_seconds: cap on the caller's deadline, and its default; None: no limit.
+        max_stream_bytes: most serialized bytes of a client's stream, all messages together; None: no
+            limit.
     """
 
     path: str
@@ -29,6 +31,7 @@ class Method:
     authz: options_pb2.Authz
     max_request_bytes: int
     max_seconds: float | None
+    max_stream_bytes: int | None = None
 
     @property
     def client_streaming(self) -> bool:

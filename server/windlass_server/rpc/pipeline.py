@@ -16,6 +16,10 @@ from windlass_server.rpc.request_id import current_request_id
 from windlass_server.rpc.validation import Validation
 from windlass_server.storage import guard
 
+# Of a client's stream: tags and lengths around each message's bytes, and parameters of the first one.
+_FRAMING_BYTES = 64
+_ALLOWANCE_BYTES = 4096
+
 
 class Interceptor(Protocol):
     """One thing that is done before a servicer runs; refuses a call by raising.
@@ -177,7 +181,13 @@ class Pipeline:
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]
     ) -> AsyncIterator[Message]:
+        # What is around the bytes of a file does not count: the gateway counts the file alone.
+        size = -_ALLOWANCE_BYTES
         async for request in requests:
+            size += max(len(request) - _FRAMING_BYTES, 0)
+            if method.max_stream_bytes is not None and size > method.max_stream_bytes:
+                text = f"the stream has more than {method.max_stream_bytes} bytes"
+                raise InvalidInput(text, reason="STREAM_TOO_LARGE")
             message = parse(method, request)
             self._validation.check(message)
             yield message

@@ -250,6 +250,20 @@ async def test_an_answer_to_both_ways_comes_while_the_body_is_still_under_way(cl
     assert [json.loads(line)["text"] for line in answer.body.splitlines()] == ["a", "b"]
 
 
+async def test_who_talks_both_ways_may_be_silent_for_long(server):
+    client = AsgiClient(server.gateway(read_timeout_s=0.01))
+
+    async def body():
+        yield b'{"text":"a"}\n'
+        await asyncio.sleep(0.05)
+        yield b'{"text":"b"}\n'
+
+    answer = await client.request("POST", CHAT, body(), LINES)
+    assert [note["text"] for note in answer.json] == ["a", "b"]
+    answer = await client.request("POST", COLLECT, body(), LINES)
+    assert answer.status == 408
+
+
 @pytest.mark.parametrize(
     ("accept", "last"),
     [

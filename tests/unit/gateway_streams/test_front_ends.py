@@ -150,3 +150,18 @@ async def test_a_streams_metadata_goes_before_its_first_message(channel, types):
     call = chat(notes(types, ["a"]))
     assert "x-request-id" in dict(await call.initial_metadata())
     assert [note.text async for note in call] == ["a"]
+
+
+async def test_a_stream_over_grpc_has_the_limit_of_its_method(channel, types, server):
+    upload = channel.stream_unary(
+        "/sample.v1.BlobService/UploadSmall",
+        request_serializer=types.UploadRequest.SerializeToString,
+        response_deserializer=types.Blob.FromString,
+    )
+    piece = types.UploadRequest(content=types.HttpBody(data=bytes(60_000)))
+    assert (await upload([piece] * 16)).size == 960_000
+    with pytest.raises(aio.AioRpcError) as refused:
+        await upload([piece] * 17)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "1000000 bytes" in refused.value.details()
+    assert len(server.blobs.calls) == 2

@@ -134,6 +134,19 @@ async def test_a_stream_has_its_own_limit(server, body):
     assert (await client.request("POST", "/v1/blobs/b", body)).status == 200
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(("size", "status"), [(990_000, 200), (1_000_001, 413), (3_000_000, 413)])
+async def test_a_stream_has_the_limits_of_its_method(server, whole, size, status):
+    body = bytes(size) if whole else cut(bytes(size), 100_000)
+    answer = await AsgiClient(server.gateway()).request("POST", "/v1/small/b", body)
+    assert answer.status == status
+    if status == 200:
+        assert answer.json["messages"] >= 16
+    else:
+        assert answer.reason == "BODY_TOO_LARGE"
+        assert server.blobs.committed == {}
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_gzip_is_inflated_as_it_comes(client, method):
     body = cut(gzip.compress(DATA), 50)

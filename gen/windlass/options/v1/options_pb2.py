@@ -27,7 +27,7 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!windlass/options/v1/options.proto\x12\x13windlass.options.v1\x1a\x15google/api/http.proto\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc0\x02\n\x05\x41uthz\x12\x0e\n\x06public\x18\x01 \x01(\x08\x12\x12\n\npermission\x18\x02 \x01(\t\x12/\n\x05scope\x18\x03 \x01(\x0e\x32 .windlass.options.v1.Authz.Scope\x12\x15\n\rproject_field\x18\x04 \x01(\t\x12;\n\tprincipal\x18\x05 \x01(\x0e\x32(.windlass.options.v1.Authz.PrincipalKind\"S\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PROJECT\x10\x01\x12\n\n\x06OBJECT\x10\x02\x12\x10\n\x0cORGANISATION\x10\x03\x12\x08\n\x04SELF\x10\x04\"9\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04NODE\x10\x01\"T\n\x06Limits\x12\x19\n\x11max_request_bytes\x18\x01 \x01(\x03\x12/\n\x0cmax_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x0cPlannedRoute\x12\x0b\n\x03rpc\x18\x01 \x01(\t\x12\"\n\x04http\x18\x02 \x01(\x0b\x32\x14.google.api.HttpRule:K\n\x05\x61uthz\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1a.windlass.options.v1.Authz:M\n\x06limits\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1b.windlass.options.v1.Limits:U\n\x07planned\x12\x1f.google.protobuf.ServiceOptions\x18\xd1\x86\x03 \x03(\x0b\x32!.windlass.options.v1.PlannedRouteb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!windlass/options/v1/options.proto\x12\x13windlass.options.v1\x1a\x15google/api/http.proto\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc0\x02\n\x05\x41uthz\x12\x0e\n\x06public\x18\x01 \x01(\x08\x12\x12\n\npermission\x18\x02 \x01(\t\x12/\n\x05scope\x18\x03 \x01(\x0e\x32 .windlass.options.v1.Authz.Scope\x12\x15\n\rproject_field\x18\x04 \x01(\t\x12;\n\tprincipal\x18\x05 \x01(\x0e\x32(.windlass.options.v1.Authz.PrincipalKind\"S\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PROJECT\x10\x01\x12\n\n\x06OBJECT\x10\x02\x12\x10\n\x0cORGANISATION\x10\x03\x12\x08\n\x04SELF\x10\x04\"9\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04NODE\x10\x01\"n\n\x06Limits\x12\x19\n\x11max_request_bytes\x18\x01 \x01(\x03\x12/\n\x0cmax_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10max_stream_bytes\x18\x03 \x01(\x03\"?\n\x0cPlannedRoute\x12\x0b\n\x03rpc\x18\x01 \x01(\t\x12\"\n\x04http\x18\x02 \x01(\x0b\x32\x14.google.api.HttpRule:K\n\x05\x61uthz\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1a.windlass.options.v1.Authz:M\n\x06limits\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1b.windlass.options.v1.Limits:U\n\x07planned\x12\x1f.google.protobuf.ServiceOptions\x18\xd1\x86\x03 \x03(\x0b\x32!.windlass.options.v1.PlannedRouteb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHZ_PRINCIPALKIND']._serialized_start=411
   _globals['_AUTHZ_PRINCIPALKIND']._serialized_end=468
   _globals['_LIMITS']._serialized_start=470
-  _globals['_LIMITS']._serialized_end=554
-  _globals['_PLANNEDROUTE']._serialized_start=556
-  _globals['_PLANNEDROUTE']._serialized_end=619
+  _globals['_LIMITS']._serialized_end=580
+  _globals['_PLANNEDROUTE']._serialized_start=582
+  _globals['_PLANNEDROUTE']._serialized_end=645
 # @@protoc_insertion_point(module_scope)

@@ -50,12 +50,14 @@ class Authz(_message.Message):
     def __init__(self, public: _Optional[bool] = ..., permission: _Optional[str] = ..., scope: _Optional[_Union[Authz.Scope, str]] = ..., project_field: _Optional[str] = ..., principal: _Optional[_Union[Authz.PrincipalKind, str]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_request_bytes", "max_duration")
+    __slots__ = ("max_request_bytes", "max_duration", "max_stream_bytes")
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_DURATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_STREAM_BYTES_FIELD_NUMBER: _ClassVar[int]
     max_request_bytes: int
     max_duration: _duration_pb2.Duration
-    def __init__(self, max_request_bytes: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_stream_bytes: int
+    def __init__(self, max_request_bytes: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_stream_bytes: _Optional[int] = ...) -> None: ...
 
 class PlannedRoute(_message.Message):
     __slots__ = ("rpc", "http")
