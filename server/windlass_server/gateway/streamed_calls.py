@@ -21,7 +21,7 @@ from windlass_server.gateway.headers import RequestHeaders
 from windlass_server.gateway.inbox import Inbox
 from windlass_server.gateway.pump import Pump, Sink
 from windlass_server.gateway.request_streams import json_messages
-from windlass_server.gateway.streams import Format, ServerSentEvents, choose_format
+from windlass_server.gateway.streams import Format, ServerSentEvents, choose_format, last_event_id
 from windlass_server.gateway.transcoder import Binding
 from windlass_server.gateway.watched import Watched, unless_gone
 
@@ -142,9 +142,8 @@ class StreamedCalls:
         version = exchange.scope["http_version"]
         timeout_s = self._limits.read_timeout_s
         body = await read_body(exchange.receive, headers, version, limit, timeout_s)
-        last_id = headers.others.get("last_event_id", "")
-        resumes = last_id and isinstance(_form(request), ServerSentEvents)
-        resume_after = last_id if resumes else ""
+        resumes = isinstance(_form(request), ServerSentEvents)
+        resume_after = last_event_id(headers) if resumes else ""
         message = binding.request(request.values, request.query, body, resume_after=resume_after)
         binding.limits.check_size(message, self._limits.max_message_bytes)
         return message

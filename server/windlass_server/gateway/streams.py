@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Protocol
 
+from windlass_server.gateway.errors import bad_field
+from windlass_server.gateway.headers import RequestHeaders
 from windlass_server.gateway.negotiation import qualities
 from windlass_server.gateway.transcoder import StreamItem
 
@@ -144,3 +146,15 @@ _FORMATS: dict[str, type[ServerSentEvents | Lines | Array]] = {
     "application/x-ndjson": Lines,
     "application/json": Array,
 }
+
+
+def last_event_id(headers: RequestHeaders) -> str:
+    """The position that a broken stream of events goes on behind; empty when there is none.
+
+    Raises:
+        Refusal: it is not UTF-8, in which browsers send what they got as `id`.
+    """
+    try:
+        return headers.others.get("last_event_id", "").encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        raise bad_field("MALFORMED_HEADER", "last-event-id", "is not valid UTF-8") from None

@@ -127,3 +127,20 @@ def test_a_large_answer_is_compressed_when_asked_for(process):
     )
     assert json.loads(plain[0])["texts"] == json.loads(packed[0])["texts"] == texts
     assert int(packed[2]) < int(plain[2]) / 3
+
+
+def test_http_2_carries_files_both_ways(large, tmp_path: Path):
+    path, sha256 = large
+    resumed = tmp_path / "file"
+    resumed.write_bytes(SERVED[:5_000_000])
+    with sample_process() as process:
+        http_2 = ("--http2-prior-knowledge", "--write-out", "\n%{http_version} %{http_code}")
+        before = process.forget_peak()
+        arguments = ("--request", "POST", "--upload-file", path)
+        answer = curl(*http_2, *arguments, f"{process.base}/v1/blobs/b").splitlines()
+        assert (json.loads(answer[0])["sha256"], answer[1]) == (sha256, b"2 200")
+        arguments = ("--continue-at", "-", "--output", resumed)
+        answer = curl(*http_2, *arguments, f"{process.base}/v1/blobs/file")
+        assert answer.strip() == b"2 206"
+        assert resumed.read_bytes() == SERVED
+        assert process.peak() - before < 64 * MIB

@@ -150,6 +150,7 @@ async def test_the_text_of_an_unexpected_error_stays_inside(client, dispatcher, 
     [
         (WATCH, {**SSE, "last-event-id": "7"}, "7"),
         (WATCH + "?cursor=5", {**SSE, "last-event-id": "7"}, "7"),
+        (WATCH, {**SSE, "last-event-id": "ä".encode().decode("latin-1")}, "ä"),
         (WATCH + "?cursor=5", SSE, "5"),
         (WATCH, {"last-event-id": "7"}, ""),
         (WATCH + "?cursor=5", LINES, "5"),
@@ -161,6 +162,12 @@ async def test_last_event_id_resumes_server_sent_events(
     await client.request("GET", target, headers=headers)
     request = sample_type("WatchThingsRequest").FromString(dispatcher.calls[0][1])
     assert (request.topic, request.cursor) == ("news", cursor)
+
+
+async def test_a_last_event_id_that_is_not_utf_8_is_refused(client, dispatcher):
+    answer = await client.request("GET", WATCH, headers={**SSE, "last-event-id": "ä"})
+    assert (answer.status, answer.reason) == (400, "MALFORMED_HEADER")
+    assert dispatcher.calls == []
 
 
 @pytest.mark.parametrize(("headers", "sign"), [(SSE, b": \n\n"), (LINES, None), ({}, b"[")])
