@@ -9,9 +9,12 @@ class EventHub:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self.news = 0
+        """Rises whenever somebody is told of something."""
 
     def tell(self, topics: Iterable[str]) -> None:
         """Wake everyone who waits for one of these objects."""
+        self.news += 1
         for topic in topics:
             for listener in self._waiting.pop(topic, ()):
                 if not listener.done():

@@ -10,7 +10,7 @@ case.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protobuf import DescMessage, DescMethod, Message, Registry
 from protobuf.wkt import FileDescriptorSet
@@ -40,6 +40,9 @@ from windlass_server.gateway.schema import FieldInfo, Schema, Shape
 from windlass_server.gateway.template import Template
 
 WHOLE = "*"
+# Messages of streams that are kept for each binding, and the largest of them in bytes.
+_KEPT_ITEMS = 64
+_LARGEST_KEPT_ITEM = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Binding:
     _cursor_in: FieldInfo | None
     _cursor_out: FieldInfo | None
     _filename: FieldInfo | None
+    _items: dict[bytes, StreamItem] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:
@@ -185,11 +189,20 @@ class Binding:
         return self._print(self._response.from_binary(message))
 
     def item(self, message: bytes) -> StreamItem:
-        """The JSON of one message of a stream; raises ValueError when it is none."""
-        decoded = self._response.from_binary(message)
-        return StreamItem(
-            self._print(decoded), decoded[self._cursor_out.field] if self._cursor_out else ""
-        )
+        """The JSON of one message of a stream; raises ValueError when it is none.
+
+        The newest are kept by their bytes: many clients may follow the same stream.
+        """
+        item = self._items.get(message)
+        if item is None:
+            decoded = self._response.from_binary(message)
+            cursor = decoded[self._cursor_out.field] if self._cursor_out else ""
+            item = StreamItem(self._print(decoded), cursor)
+            if len(message) <= _LARGEST_KEPT_ITEM:
+                if len(self._items) >= _KEPT_ITEMS:
+                    self._items.clear()
+                self._items[message] = item
+        return item
 
     def _print(self, message: Message) -> str:
         if self._narrow:

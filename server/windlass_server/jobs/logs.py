@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from windlass.jobs.v1 import job_pb2
@@ -18,6 +18,12 @@ from windlass_server.storage.tables import JobRow, RunRow
 HEARTBEAT_SECONDS = 15.0
 # A follower looks again at least this often, also when nobody wakes it: another server's runs.
 _LOOK_SECONDS = 1.0
+# What one follower saw of a job is what others see until somebody is told of something: a thousand
+# followers of one job are woken together.
+_SEEN_SECONDS = 0.2
+_KEPT = 64
+# A larger part of a log is read by those who come late, each at another time.
+_LARGEST_KEPT = 16 << 10
 _LOST = "LOG_LOST_BY_NODE"
 _NOT_HERE = "LOG_NOT_ON_SERVER"
 _CURSOR = re.compile(r"(run-[0-9a-z]{26}):([0-9]{1,18}):([0-9]{1,18})")
@@ -52,6 +58,25 @@ class _Reader:
         return f"{self.run_id}:{self.place.position}:{self.place.skip}" if self.run_id else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A job and its runs as they were when this much had been told."""
+
+    job: JobRow
+    runs: Sequence[RunRow]
+    news: tuple[int, int]
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A message of a log, which stream it is of, and where its reader stands behind it."""
+
+    message: job_pb2.JobLogMessage
+    stream: int
+    after: frames.Place
+
+
 class JobLogs:
     """Reads and follows the logs of jobs."""
 
@@ -59,6 +84,8 @@ class JobLogs:
         self._runs = runs
         self._logs = logs
         self._hub = hub
+        self._seen: dict[str, _Seen] = {}
+        self._pieces: dict[tuple[str, frames.Place, int], list[_Piece]] = {}
 
     async def stream(
         self, who: Caller, job_id: str, wanted: LogRequest
@@ -111,9 +138,8 @@ class JobLogs:
         next_heartbeat = loop.time() + HEARTBEAT_SECONDS
         while True:
             # Looked at before the logs are read: what was written before it was so is read then.
-            found, runs = await self._runs.of_job(job.job_id)
-            assert found is not None
-            job = found
+            seen = await self._look(job.job_id)
+            job, runs = seen.job, seen.runs
             run_ids = [run.run_id for run in runs]
             start = run_ids.index(reader.run_id) if reader.run_id else 0
             whole = True
@@ -140,12 +166,40 @@ class JobLogs:
         if run_id != reader.run_id:
             reader.run_id, reader.place = run_id, frames.Place(0)
         while batch := await self._logs.read(run_id, reader.place.position):
-            for frame in batch:
-                for chunk in frames.chunks(frame, reader.place.skip):
-                    reader.place = chunk.after
-                    if stream in (0, chunk.stream):
-                        yield _message(reader, chunk)
-                reader.place = frames.Place(frame.end_position)
+            for piece in self._pieces_of(run_id, reader.place, batch):
+                reader.place = piece.after
+                if stream in (0, piece.stream):
+                    yield piece.message
+            reader.place = frames.Place(batch[-1].end_position)
+
+    def _pieces_of(
+        self, run_id: str, place: frames.Place, batch: Sequence[frames.Frame]
+    ) -> Sequence[_Piece]:
+        """The messages of a batch that was read at a place: the same for all who stand there."""
+        key = run_id, place, batch[-1].end_position
+        pieces = self._pieces.get(key)
+        if pieces is None:
+            pieces = list(_cut(run_id, place, batch))
+            if key[2] - place.position > _LARGEST_KEPT:
+                return pieces
+            while len(self._pieces) >= _KEPT:
+                del self._pieces[next(iter(self._pieces))]
+            self._pieces[key] = pieces
+        return pieces
+
+    async def _look(self, job_id: str) -> _Seen:
+        """The job and its runs as they are now, or as another follower has just seen them."""
+        now = asyncio.get_running_loop().time()
+        news = self._logs.news, self._hub.news
+        seen = self._seen.get(job_id)
+        if seen is not None and seen.news == news and now < seen.until:
+            return seen
+        job, runs = await self._runs.of_job(job_id)
+        assert job is not None
+        while len(self._seen) >= _KEPT:
+            del self._seen[next(iter(self._seen))]
+        self._seen[job_id] = seen = _Seen(job, runs, news, now + _SEEN_SECONDS)
+        return seen
 
     async def _end(self, job: JobRow, runs: Sequence[RunRow], cursor: str) -> job_pb2.JobLogMessage:
         end = job_pb2.LogEnd(status=job_pb2.Job.Status.Name(job.status), exit_code=job.exit_code)
@@ -183,6 +237,16 @@ def _has_whole(reader: _Reader, run: RunRow) -> bool:
     if _is_given_up(run):
         return True
     return run.log_end is not None and reader.place.position >= run.log_end
+
+
+def _cut(run_id: str, place: frames.Place, batch: Sequence[frames.Frame]) -> Iterator[_Piece]:
+    """The pieces of a batch, of which the first `place.skip` bytes are known."""
+    skip = place.skip
+    for frame in batch:
+        for chunk in frames.chunks(frame, skip):
+            message = _message(_Reader(run_id, chunk.after), chunk)
+            yield _Piece(message, chunk.stream, chunk.after)
+        skip = 0
 
 
 def _message(reader: _Reader, chunk: frames.Chunk) -> job_pb2.JobLogMessage:

@@ -17,6 +17,8 @@ T = TypeVar("T")
 # Batches that share one turn of the writer, so that the first of them does not wait for ever.
 _MAX_GROUP = 64
 _READ_BYTES = 256 << 10
+# Reads that are kept for those who read the same: followers of one log want it all at once.
+_KEPT_READS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,16 @@ class _Pending:
 
     batch: Batch
     done: asyncio.Future[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What is read of a log that has so many bytes."""
+
+    run_id: str
+    position: int
+    end: int
+    max_bytes: int
 
 
 class LogStore:
@@ -41,6 +53,9 @@ class LogStore:
         self._pending: list[_Pending] = []
         self._flush: asyncio.Task[None] | None = None
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._kept: dict[_Range, asyncio.Task[list[Frame]]] = {}
+        self.news = 0
+        """Rises whenever somebody is told that there may be something new in a log."""
 
     async def append(self, run_id: str, position: int, frames: bytes) -> int:
         """Add whole frames to a run's log; returns when they are on disk.
@@ -79,7 +94,30 @@ class LogStore:
             InvalidInput: `position` is no boundary of this log (`LOG_POSITION_INVALID`), or that is
                 no run's id.
         """
-        return await self._read(lambda: self._files.read(run_id, position, max_bytes))
+        end = self._files.known_end(run_id)
+        if end is None:
+            return await self._read(lambda: self._files.read(run_id, position, max_bytes))
+        if position == end:
+            return []
+        # What lies before the end never changes.
+        wanted = _Range(run_id, position, end, max_bytes)
+        reading = self._kept.get(wanted)
+        if reading is None:
+            reading = asyncio.create_task(
+                self._read(lambda: self._files.read(run_id, position, max_bytes))
+            )
+            self._kept[wanted] = reading
+            reading.add_done_callback(lambda done: self._keep(wanted, done))
+        if reading.done():
+            return reading.result()
+        # Shielded: whoever reads the same does not lose it when this reader leaves.
+        return await asyncio.shield(reading)
+
+    def _keep(self, wanted: _Range, done: "asyncio.Task[list[Frame]]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._kept.pop(wanted, None)
+        while len(self._kept) > _KEPT_READS:
+            del self._kept[next(iter(self._kept))]
 
     async def has_place(self, run_id: str, place: Place) -> bool:
         """Whether a reader can go on there; false for a place that this log never gave out."""
@@ -108,6 +146,7 @@ class LogStore:
 
     def wake(self, run_id: str) -> None:
         """Make every follower of the log look again, as when its run has ended."""
+        self.news += 1
         for told in self._waiting.pop(run_id, ()):
             if not told.done():
                 told.set_result(None)

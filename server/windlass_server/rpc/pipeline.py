@@ -175,6 +175,8 @@ class Pipeline:
         self, answers: AsyncGenerator[Message], deadline: float | None
     ) -> Message | None:
         """The next answer, None at the end; around each, as another task may ask for the next one."""
+        if deadline is None:
+            return await self._draining.unless_begun(_next_or_none(answers))
         async with asyncio.timeout_at(deadline):
             return await self._draining.unless_begun(_next_or_none(answers))
 

@@ -133,3 +133,32 @@ async def test_every_cursor_that_a_log_gave_out_is_taken_back(logs):
         wanted = LogRequest(cursor=message.cursor)
         rest = [one async for one in stream(ADA, runs.job.job_id, wanted)]
         assert read + "".join(one.chunk.text for one in rest) == whole
+
+
+async def test_a_thousand_followers_look_at_their_job_together(logs):
+    runs = Runs()
+    looks = []
+    of_job = runs.of_job
+
+    async def counted(job_id):
+        looks.append(job_id)
+        return await of_job(job_id)
+
+    runs.of_job = counted
+    run_id = runs.add()
+    line = frames.encode(1, 1, b"a\n")
+    await logs.append(run_id, 0, line)
+    job_logs = JobLogs(runs, logs, EventHub())
+    follow = LogRequest(follow=True)
+    followers = [job_logs.stream(ADA, runs.job.job_id, follow) for _ in range(1000)]
+    assert {(await anext(one)).chunk.text for one in followers} == {"a\n"}
+    admitted = len(looks)
+    waiting = [asyncio.create_task(anext(one)) for one in followers]
+    await asyncio.sleep(0)
+    await logs.append(run_id, len(line), frames.encode(1, 2, b"b\n"))
+    assert {message.chunk.text for message in await asyncio.gather(*waiting)} == {"b\n"}
+    # Each is admitted by a look of its own; all else is seen by a few for all.
+    assert admitted <= 1000 + 5
+    assert len(looks) - admitted <= 20
+    for one in followers:
+        await one.aclose()

@@ -8,7 +8,7 @@ import pytest
 
 from windlass_server.errors import InvalidInput
 from windlass_server.objects import log_files
-from windlass_server.objects.frames import MAX_BATCH_BYTES, Place, encode
+from windlass_server.objects.frames import MAX_BATCH_BYTES, Frame, Place, encode
 from windlass_server.objects.logs import LogRefused, LogStore
 
 START = Place(0)
@@ -395,3 +395,38 @@ async def test_what_was_begun_is_written_before_it_closes(tmp_path: Path) -> Non
     await logs.close()
     assert append.done()
     assert (tmp_path / "ab" / f"{RUN}.log").read_bytes() == lines("a")
+
+
+async def test_followers_of_one_log_share_what_is_read(tmp_path: Path) -> None:
+    reads: list[int] = []
+
+    class CountedFiles(log_files.LogFiles):
+        def read(self, run_id: str, position: int, max_bytes: int) -> list[Frame]:
+            reads.append(position)
+            return super().read(run_id, position, max_bytes)
+
+    logs = LogStore(tmp_path)
+    logs._files = CountedFiles(tmp_path)
+    first = lines("a\n")
+    end = await logs.append(RUN, 0, first)
+    impatient = asyncio.create_task(logs.read(RUN, 0))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    both = await asyncio.gather(logs.read(RUN, 0), logs.read(RUN, 0))
+    assert [frames[0].payload for frames in both] == [b"a\n"] * 2
+    assert reads == [0]
+    await logs.append(RUN, end, lines("b\n"))
+    assert [frame.payload for frame in await logs.read(RUN, 0)] == [b"a\n", b"b\n"]
+    assert await logs.read(RUN, await logs.end(RUN)) == []
+    assert reads == [0, 0]
+    await logs.close()
+
+
+async def test_a_read_that_failed_is_not_kept(tmp_path: Path) -> None:
+    logs = LogStore(tmp_path)
+    await logs.append(RUN, 0, lines("a\n"))
+    for _ in range(2):
+        with pytest.raises(InvalidInput):
+            await logs.read(RUN, 1)
+    assert not logs._kept
+    await logs.close()
