@@ -3,7 +3,7 @@
 from email.message import Message
 from urllib.parse import quote
 
-from windlass_server.gateway.errors import bad_field
+from windlass_server.gateway.errors import Refusal, bad_field
 
 _MAX_CHARACTERS = 255
 
@@ -12,7 +12,11 @@ def header_filename(disposition: str) -> str:
     """The name of the file in a request's own `Content-Disposition`; empty when it gives none."""
     header = Message()
     header["content-disposition"] = disposition
-    return checked_filename(header.get_filename("") or "")
+    try:
+        name = header.get_filename("") or ""
+    except (LookupError, ValueError):  # a character set that is none
+        raise _no_filename() from None
+    return checked_filename(name)
 
 
 def checked_filename(name: str) -> str:
@@ -22,8 +26,12 @@ def checked_filename(name: str) -> str:
     """
     base = name.replace("\\", "/").rpartition("/")[2]
     if base in (".", "..") or not base.isprintable() or len(base) > _MAX_CHARACTERS:
-        raise bad_field("INVALID_FILENAME", "filename", "is not the name of a file")
+        raise _no_filename()
     return base
+
+
+def _no_filename() -> Refusal:
+    return bad_field("INVALID_FILENAME", "filename", "is not the name of a file")
 
 
 def attachment(name: str) -> str:

@@ -52,6 +52,8 @@ class FormFile:
         self.filename = ""
         self.content_type = ""
         self.opened = False
+        # The parser would take some of what may come before it, and not always the same.
+        self._due = b"--" + boundary
         self._pieces: list[bytes] = []
         self._headers: dict[str, str] = {}
         self._header = ["", ""]
@@ -70,6 +72,11 @@ class FormFile:
         Raises:
             Refusal: the body is malformed, or has parts that it may not have.
         """
+        if self._due:
+            length = min(len(data), len(self._due))
+            if data[:length] != self._due[:length]:
+                raise _malformed("it does not begin with its boundary")
+            self._due = self._due[length:]
         try:
             self._parser.write(data)
         except FormParserError as error:
