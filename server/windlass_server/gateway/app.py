@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from windlass_server.gateway.cookies import cookie_token
 from windlass_server.gateway.discovery import Discovery, discovery_pages
 from windlass_server.gateway.dispatch import Dispatcher, OutgoingCall, RpcFailure
 from windlass_server.gateway.errors import (
+    DEADLINE_EXCEEDED,
     INTERNAL,
     NOT_FOUND,
     UNIMPLEMENTED,
@@ -208,18 +210,27 @@ class Gateway:
         await self._authenticate(exchange)
         is_stream = binding.streaming or binding.client_streams
         default_timeout = None if is_stream else self._default_timeout
-        call.timeout = binding.limits.seconds(timeout(headers), default_timeout)
+        asked_timeout = timeout(headers)
+        call.timeout = binding.limits.seconds(asked_timeout, default_timeout)
         query = exchange.query
         if not binding.plain:
             await self._streamed.run(exchange, headers, binding, values, query)
             return
-        body = await read_body(
-            exchange.receive,
-            headers,
-            exchange.scope["http_version"],
-            binding.limits.body_bytes(self._max_body_bytes),
-            self._read_timeout_s,
-        )
+        began = time.monotonic()
+        try:
+            # A deadline of the caller's holds for its body, too.
+            async with asyncio.timeout(None if asked_timeout is None else call.timeout):
+                body = await read_body(
+                    exchange.receive,
+                    headers,
+                    exchange.scope["http_version"],
+                    binding.limits.body_bytes(self._max_body_bytes),
+                    self._read_timeout_s,
+                )
+        except TimeoutError:
+            raise _deadline_passed() from None
+        if body and asked_timeout is not None and call.timeout is not None:
+            call.timeout = max(call.timeout - (time.monotonic() - began), 0.001)
         request = binding.request(values, query, body)
         binding.limits.check_size(request, self._max_body_bytes)
         reply = await unless_gone(exchange.receive, self._dispatcher.unary(call, request))
@@ -285,6 +296,11 @@ class Gateway:
         message = f"internal error; the server's log has it as {correlation}"
         metadata = {"correlation_id": correlation}
         return self._errors.refusal(Refusal(INTERNAL, "INTERNAL", message, metadata=metadata))
+
+
+def _deadline_passed() -> Refusal:
+    message = "the deadline passed before the body had come"
+    return Refusal(DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message)
 
 
 def _planned(rpc: str) -> Refusal:

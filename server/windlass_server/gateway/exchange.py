@@ -24,7 +24,8 @@ _RESERVED = frozenset(
     | {"proxy-authenticate", "proxy-connection", "server", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "user-agent"}
 )
-
+# Nor are the transport's own, and who may read an answer is said by the gateway's configuration.
+_NOT_THEIRS = ("grpc-", "access-control-")
 
 # What an answer repeats of its request, when the dispatcher says nothing else.
 _ECHOED = ((REQUEST_ID, REQUEST_ID.encode()), (TRACE_PARENT, TRACE_PARENT.encode()))
@@ -177,7 +178,7 @@ class Exchange:
 
 def _sendable(name: str, value: str | bytes) -> bool:
     """Whether response metadata can be a header and is not the transport's own."""
-    if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("grpc-"):
+    if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith(_NOT_THEIRS):
         return False
     if isinstance(value, bytes):
         return name.endswith("-bin")

@@ -132,6 +132,7 @@ async def test_an_answer_is_json_with_the_dispatchers_headers(client, dispatcher
         "content-type": "text/html",
         "trace-bin": "AA",
         "x-evil": "a\r\nset-cookie: b",
+        "access-control-allow-origin": "*",
     }
     answer = await client.request("GET", "/v1/things/a", headers={"x-request-id": "r-1"})
     assert answer.json["name"] == "a"
@@ -318,6 +319,13 @@ async def test_a_body_that_does_not_come_is_given_up(sample_set, dispatcher, pie
     client = AsgiClient(sample_gateway(sample_set, dispatcher, read_timeout_s=0.05))
     answer = await client.request("PUT", "/v1/things/a", pieces)
     assert (answer.status, answer.reason) == (408, "BODY_TIMEOUT")
+    assert dispatcher.calls == []
+
+
+async def test_a_callers_deadline_holds_for_its_body_too(client, dispatcher):
+    late = {"x-request-timeout": "0.05"}
+    answer = await client.request("PUT", "/v1/things/a", [b"{", None], late)
+    assert (answer.status, answer.reason) == (504, "DEADLINE_EXCEEDED")
     assert dispatcher.calls == []
 
 

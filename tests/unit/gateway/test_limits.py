@@ -69,7 +69,9 @@ async def test_json_that_is_smaller_than_its_message_is_measured_as_the_message(
 async def test_a_call_gets_the_time_that_it_asks_for_within_its_methods_cap(
     put, path, given, default, seconds
 ):
-    assert (await put(path, timeout=given, default=default))[1] == seconds
+    got = (await put(path, timeout=given, default=default))[1]
+    # What the body took to come has been used up.
+    assert got == (seconds if seconds is None else pytest.approx(seconds, abs=0.5))
 
 
 async def test_a_stream_has_no_deadline_but_its_callers(sample_set):

@@ -49,7 +49,8 @@ class HealthPath:
             await self._gateway(scope, receive, send)
             return
         if scope["method"] not in ("GET", "HEAD"):
-            await _send(send, 405, b"", (b"allow", b"GET, HEAD"))
+            status_code = 204 if scope["method"] == "OPTIONS" else 405
+            await _send(send, status_code, b"", (b"allow", b"GET, HEAD, OPTIONS"))
             return
         status = "NOT_SERVING" if self._draining else await self._status()
         body = json.dumps({"status": status}).encode() if scope["method"] == "GET" else b""
