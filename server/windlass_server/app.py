@@ -235,7 +235,6 @@ class App:
         if config.reflection:
             reflection = reflection_method([*PUBLIC_SERVICES, AGENTS_SERVICE])
             methods[reflection.path] = reflection
-        validation = Validation()
         draining = Draining()
         pipeline = Pipeline(
             methods,
@@ -245,8 +244,8 @@ class App:
                 Authentication(authenticator),
                 CallerLimits(config.max_calls_per_caller, config.max_streams_per_caller),
             ],
-            after_parsing=[Authorisation(), validation],
-            validation=validation,
+            after_parsing=[Authorisation()],
+            validation=Validation(),
             draining=draining,
         )
         needs_credential = methods["/windlass.access.v1.AccessService/GetCaller"]

@@ -73,12 +73,11 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     hints = JobHints(queued.append, lambda _node_id: None)
     jobs = JobsService(database, cluster, clock, ids, tokens, hints)
     rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, EventHub()))
-    validation = Validation()
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),
         before_parsing=[RequestId(), Authentication(access.authenticator)],
-        after_parsing=[Authorisation(), validation],
-        validation=validation,
+        after_parsing=[Authorisation()],
+        validation=Validation(),
         draining=Draining(),
     )
     return JobsApi(pipeline, access, database, cluster, logs, queued)

@@ -249,12 +249,12 @@ def sample_server(
 ) -> SampleServer:
     """Servicers behind a pipeline of their own."""
     streams, blobs = streams or StreamServicer(types), BlobServicer(types)
-    validation, draining = Validation(), Draining()
+    draining = Draining()
     pipeline = Pipeline(
         served_methods(dict(zip(STREAM_SERVICES, (streams, blobs), strict=True))),
         before_parsing=[RequestId()],
-        after_parsing=[Authorisation(), validation],
-        validation=validation,
+        after_parsing=[Authorisation()],
+        validation=Validation(),
         draining=draining,
     )
     return SampleServer(descriptor_set, types, streams, blobs, pipeline, draining)

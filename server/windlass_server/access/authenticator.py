@@ -69,17 +69,25 @@ class Authenticator:
             Unauthenticated: reason CREDENTIAL_MISSING, CREDENTIAL_AMBIGUOUS (more than one),
                 CREDENTIAL_INVALID or CREDENTIAL_EXPIRED.
         """
-        if len(authorization) == 1:
-            remembered = self._remembered.get(authorization[0])
-            if remembered is not None and self._clock.monotonic() < remembered.good_until:
-                self._remembered.move_to_end(authorization[0])
-                return remembered.caller
+        remembered = self.remembered(authorization)
+        if remembered is not None:
+            return remembered
         credential = bearer(authorization)
         generation = self._generation
         verified = await self._verify(credential)
         if generation == self._generation:
             self._remember(authorization[0], verified)
         return verified.caller
+
+    def remembered(self, authorization: Sequence[str]) -> Caller | None:
+        """The caller, when its credential was verified so lately that it need not be again."""
+        if len(authorization) != 1:
+            return None
+        remembered = self._remembered.get(authorization[0])
+        if remembered is None or self._clock.monotonic() >= remembered.good_until:
+            return None
+        self._remembered.move_to_end(authorization[0])
+        return remembered.caller
 
     async def verify_api_key(self, text: str) -> Verified:
         """The caller behind an API key, without a look at what is remembered.

@@ -55,11 +55,14 @@ class JobReader:
 
     async def get(self, who: Caller, job_id: str) -> bytes:
         """A serialized `Job`; NotFound when there is none that the caller may see."""
-        job = await self._database.read(lambda tx: tx.jobs.get(job_id))
-        if job is None:
+        found = await self._database.read(lambda tx: self._look_up(tx, job_id))
+        if found is None:
             raise absent("job", job_id)
-        require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
-        return to_proto(job).SerializeToString()
+        project, kept, row = found
+        require_object(who, "jobs.get", project, kind="job", object_id=job_id)
+        if row is not None:
+            (kept,) = self._keep([row]).values()
+        return _only_job(kept)
 
     async def page(self, wanted: JobFilter, *, size: int, token: str) -> bytes:
         """A serialized `ListJobsResponse`: a page of a project's jobs, newest first.
@@ -91,18 +94,38 @@ class JobReader:
         rows = [row for row in rows if (row.job_id, row.version) in shown]
         return _Page(list(shown), known, rows, more=len(heads) > len(shown))
 
+    def _look_up(self, tx: Transaction, job_id: str) -> tuple[str, bytes, JobRow | None] | None:
+        """A job's project, and its serialized form where that is kept, else its row."""
+        head = tx.jobs.head(job_id)
+        if head is None:
+            return None
+        kept = self._kept.get((job_id, head.version))
+        return head.project, kept or b"", None if kept else tx.jobs.get(job_id)
+
     def _serialize(self, page: _Page) -> list[bytes]:
+        found = {**page.known, **self._keep(page.rows)}
+        return [found[key] for key in page.keys]
+
+    def _keep(self, rows: Sequence[JobRow]) -> dict[tuple[str, int], bytes]:
+        """Serialize jobs and keep them, unless they are large."""
         fresh = {
             (row.job_id, row.version): pb.ListJobsResponse(jobs=[to_proto(row)]).SerializeToString()
-            for row in page.rows
+            for row in rows
         }
         if len(self._kept) + len(fresh) > _KEPT_JOBS:
             # The oldest half goes; dictionaries keep the order of insertion.
             for key in list(self._kept)[: _KEPT_JOBS // 2]:
                 del self._kept[key]
         self._kept |= {key: one for key, one in fresh.items() if len(one) <= _KEPT_JOB_BYTES}
-        found = {**page.known, **fresh}
-        return [found[key] for key in page.keys]
+        return fresh
+
+
+def _only_job(page: bytes) -> bytes:
+    """The serialized job of a serialized page with one: it follows a tag and a length in base 128."""
+    start = 2
+    while page[start - 1] & 0x80:
+        start += 1
+    return page[start:]
 
 
 def _rows(tx: Transaction, job_ids: Sequence[str]) -> list[JobRow]:

@@ -48,7 +48,6 @@ class Call:
 
     Attributes:
         metadata: lower-case names and all the values that each came with.
-        peer: the caller's address; empty when unknown.
         timeout: seconds until the caller gives up; None when it set no deadline.
         response_metadata: sent back with the answer; bytes where a name ends with `-bin`.
         finalizers: run when the call has ended, however it ended.
@@ -56,7 +55,6 @@ class Call:
 
     method: Method
     metadata: Mapping[str, Sequence[str]]
-    peer: str = ""
     timeout: float | None = None
     request_id: str = ""
     authenticated: Caller | None = None

@@ -106,7 +106,7 @@ class _Source:
 
 def _call(method: Method, call: OutgoingCall) -> Call:
     metadata = {name: (value,) for name, value in call.metadata.items() if isinstance(value, str)}
-    return Call(method=method, metadata=metadata, peer=call.peer, timeout=call.timeout)
+    return Call(method=method, metadata=metadata, timeout=call.timeout)
 
 
 def _failure(failure: CallFailed) -> RpcFailure:

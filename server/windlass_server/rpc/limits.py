@@ -1,7 +1,7 @@
 """Bounds what callers can make the server hold: calls in flight, open streams, the time of each."""
 
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from google.protobuf.message import Message
 
@@ -23,7 +23,7 @@ class Limits:
         self._max = max_in_flight
         self._in_flight = 0
 
-    async def __call__(self, call: Call, request: Message | None) -> None:
+    def __call__(self, call: Call, request: Message | None) -> None:
         cap = call.method.max_seconds
         if cap is not None:
             call.timeout = cap if call.timeout is None else min(cap, call.timeout)
@@ -52,15 +52,15 @@ class CallerLimits:
     def __init__(self, max_calls: int, max_streams: int) -> None:
         self._max_calls = max_calls
         self._max_streams = max_streams
-        self._calls: Counter[str] = Counter()
-        self._streams: Counter[str] = Counter()
+        self._calls: dict[str, int] = {}
+        self._streams: dict[str, int] = {}
 
-    async def __call__(self, call: Call, request: Message | None) -> None:
+    def __call__(self, call: Call, request: Message | None) -> None:
         if call.authenticated is None:
             return
         user = call.authenticated.user
         if call.method.server_streaming or call.method.client_streaming:
-            if self._streams[user] >= self._max_streams:
+            if self._streams.get(user, 0) >= self._max_streams:
                 raise Exhausted(
                     f"{user} has {self._max_streams} streams open already, the most there may be",
                     reason="TOO_MANY_STREAMS",
@@ -69,7 +69,7 @@ class CallerLimits:
                 )
             call.finalizers.append(_counted(self._streams, user))
         else:
-            if self._calls[user] >= self._max_calls:
+            if self._calls.get(user, 0) >= self._max_calls:
                 raise Exhausted(
                     f"the server is answering {self._max_calls} calls of {user} already",
                     reason="TOO_MANY_CALLS_OF_CALLER",
@@ -79,13 +79,15 @@ class CallerLimits:
             call.finalizers.append(_counted(self._calls, user))
 
 
-def _counted(counter: Counter[str], user: str) -> Callable[[], None]:
+def _counted(counter: dict[str, int], user: str) -> Callable[[], None]:
     """Counts one more; what is returned counts it off, and forgets who has none left."""
-    counter[user] += 1
+    counter[user] = counter.get(user, 0) + 1
+    return partial(_ended, counter, user)
 
-    def ended() -> None:
-        counter[user] -= 1
-        if not counter[user]:
-            del counter[user]
 
-    return ended
+def _ended(counter: dict[str, int], user: str) -> None:
+    left = counter[user] - 1
+    if left:
+        counter[user] = left
+    else:
+        del counter[user]

@@ -1,7 +1,7 @@
 """The chain that every call takes, whichever front end it came through."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from google.rpc import status_pb2
 
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.rpc.call import Call, Method
+from windlass_server.rpc.deadline import within
 from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.errors import to_status
 from windlass_server.rpc.request_id import current_request_id
@@ -24,10 +25,11 @@ _ALLOWANCE_BYTES = 4096
 class Interceptor(Protocol):
     """One thing that is done before a servicer runs; refuses a call by raising.
 
-    `request` is None before the request is parsed, and for a client's stream.
+    `request` is None before the request is parsed, and for a client's stream. What has to wait
+    answers an awaitable; few have to, and a coroutine takes longer than what most of them do.
     """
 
-    async def __call__(self, call: Call, request: Message | None) -> None: ...
+    def __call__(self, call: Call, request: Message | None) -> Awaitable[None] | None: ...
 
 
 class CallFailed(Exception):
@@ -45,7 +47,7 @@ class Pipeline:
         methods: what is served, by gRPC path.
         before_parsing: run first, in this order: nothing of an anonymous caller's is parsed.
         after_parsing: run on the parsed request, in this order.
-        validation: also run on each message of a client's stream.
+        validation: looks at the request after that, and at each message of a client's stream.
         draining: ends streams when the server stops.
     """
 
@@ -68,8 +70,7 @@ class Pipeline:
         """Answer a unary call; raises `CallFailed`."""
         try:
             message = await self._admit(call, request)
-            async with asyncio.timeout(call.timeout):
-                answer: Message | bytes = await call.method.handler(message, call)
+            answer: Message | bytes = await within(call.timeout, call.method.handler(message, call))
             return answer if isinstance(answer, bytes) else answer.SerializeToString()
         except Exception as error:
             raise CallFailed(to_status(error, call.request_id)) from None
@@ -94,10 +95,8 @@ class Pipeline:
         """Answer a client's stream; raises `CallFailed`."""
         try:
             await self._admit_stream(call)
-            async with asyncio.timeout(call.timeout):
-                answer: Message = await call.method.handler(
-                    self._messages(call.method, requests), call
-                )
+            messages = self._messages(call.method, requests)
+            answer: Message = await within(call.timeout, call.method.handler(messages, call))
             return answer.SerializeToString()
         except Exception as error:
             raise CallFailed(to_status(error, call.request_id)) from None
@@ -124,8 +123,8 @@ class Pipeline:
     async def authenticate(self, call: Call) -> None:
         """Do what comes before parsing, and nothing else; raises `CallFailed`."""
         try:
-            for interceptor in self._before_parsing:
-                await interceptor(call, None)
+            if (waits := _intercept(self._before_parsing, call, None)) is not None:
+                await waits
         except Exception as error:
             raise CallFailed(to_status(error, call.request_id)) from None
         finally:
@@ -150,16 +149,18 @@ class Pipeline:
         return ()
 
     async def _admit(self, call: Call, request: bytes) -> Message:
-        for interceptor in self._before_parsing:
-            await interceptor(call, None)
+        if (waits := _intercept(self._before_parsing, call, None)) is not None:
+            await waits
         message = parse(call.method, request)
-        for interceptor in self._after_parsing:
-            await interceptor(call, message)
+        if (waits := _intercept(self._after_parsing, call, message)) is not None:
+            await waits
+        self._validation.check_request(call.method.path, request, message)
         return message
 
     async def _admit_stream(self, call: Call) -> None:
-        for interceptor in (*self._before_parsing, *self._after_parsing):
-            await interceptor(call, None)
+        both = (*self._before_parsing, *self._after_parsing)
+        if (waits := _intercept(both, call, None)) is not None:
+            await waits
 
     async def _answers(self, call: Call, request: object) -> AsyncGenerator[bytes]:
         decision = guard.require_decision()
@@ -193,6 +194,25 @@ class Pipeline:
             message = parse(method, request)
             self._validation.check(message)
             yield message
+
+
+def _intercept(
+    interceptors: Sequence[Interceptor], call: Call, request: Message | None
+) -> Awaitable[None] | None:
+    """Run them in order. From the first on that has to wait, the rest is left to be awaited."""
+    for place, interceptor in enumerate(interceptors, 1):
+        waits = interceptor(call, request)
+        if waits is not None:
+            return _go_on(waits, interceptors[place:], call, request)
+    return None
+
+
+async def _go_on(
+    waits: Awaitable[None], rest: Sequence[Interceptor], call: Call, request: Message | None
+) -> None:
+    await waits
+    if (left := _intercept(rest, call, request)) is not None:
+        await left
 
 
 async def _next_or_none(answers: AsyncGenerator[Message]) -> Message | None:

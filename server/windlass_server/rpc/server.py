@@ -195,7 +195,6 @@ def _call(method: Method, context: aio.ServicerContext[bytes, bytes]) -> Call:
     return Call(
         method=method,
         metadata=_metadata(context),
-        peer=context.peer(),
         # Without a deadline grpc answers with an absurdly large number or None.
         timeout=remaining if remaining is not None and remaining < 1e8 else None,
     )

@@ -5,7 +5,7 @@ their bounds: five seconds less a nanosecond passes, and so do two billion nanos
 for these, so that a stored one would break every later answer that contains it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -21,38 +21,55 @@ _READERS: dict[str, Callable[[Any], int]] = {
 }
 
 
+_Values = Callable[[Any, str], Iterable[tuple[str, Message]]]
+
+
 def malformed_times(message: Message) -> list[FieldViolation]:
     """One violation for each time or duration in the message, however deep, that is none."""
-    return list(_look(message, ""))
+    found: list[FieldViolation] = []
+    _look(message, "", found)
+    return found
 
 
-def _look(message: Message, prefix: str) -> Iterator[FieldViolation]:
-    for field in _leading_to_times(message.DESCRIPTOR):
-        for path, value in _values(message, field):
-            read = _READERS.get(value.DESCRIPTOR.full_name)
+def _look(message: Message, prefix: str, found: list[FieldViolation]) -> None:
+    for name, values_of, read in _ways_to_times(message.DESCRIPTOR):
+        for path, value in values_of(message, name):
             if read is None:
-                yield from _look(value, f"{prefix}{path}.")
+                _look(value, f"{prefix}{path}.", found)
                 continue
             try:
                 read(value)
             except InvalidInput as error:
-                yield FieldViolation(f"{prefix}{path}", error.message, error.reason)
+                found.append(FieldViolation(f"{prefix}{path}", error.message, error.reason))
 
 
-def _values(message: Any, field: FieldDescriptor) -> list[tuple[str, Message]]:
-    """The messages in a field, with their paths."""
-    held = getattr(message, field.name)
-    if _entry_value(field) is not None:
-        return [(f"{field.name}[{key}]", held[key]) for key in held]
-    if field.is_repeated:
-        return [(f"{field.name}[{index}]", value) for index, value in enumerate(held)]
-    return [(field.name, held)] if message.HasField(field.name) else []
+def _single(message: Any, name: str) -> Iterable[tuple[str, Message]]:
+    return ((name, getattr(message, name)),) if message.HasField(name) else ()
+
+
+def _repeated(message: Any, name: str) -> Iterable[tuple[str, Message]]:
+    return ((f"{name}[{index}]", value) for index, value in enumerate(getattr(message, name)))
+
+
+def _mapped(message: Any, name: str) -> Iterable[tuple[str, Message]]:
+    held = getattr(message, name)
+    return ((f"{name}[{key}]", held[key]) for key in held)
 
 
 @cache
-def _leading_to_times(message: Descriptor) -> tuple[FieldDescriptor, ...]:
-    """The fields that are times or hold some further down."""
-    return tuple(field for field in message.fields if _leads_to_times(field, frozenset()))
+def _ways_to_times(
+    message: Descriptor,
+) -> tuple[tuple[str, _Values, Callable[[Any], int] | None], ...]:
+    """The fields that are times or hold some further down: name, values with paths, reader of times."""
+    ways = []
+    for field in message.fields:
+        if _leads_to_times(field, frozenset()):
+            entry = _entry_value(field)
+            inner = entry or field.message_type
+            assert inner is not None
+            values = _mapped if entry else _repeated if field.is_repeated else _single
+            ways.append((field.name, values, _READERS.get(inner.full_name)))
+    return tuple(ways)
 
 
 def _leads_to_times(field: FieldDescriptor, above: frozenset[str]) -> bool:

@@ -6,31 +6,45 @@ from google.protobuf.message import Message
 from protovalidate import Validator, Violation
 
 from windlass_server.errors import FieldViolation, InvalidInput
-from windlass_server.rpc.call import Call
 from windlass_server.rpc.times import malformed_times
 
 # A gRPC client takes 8 KiB of what an error says: the message names the first fields, and of a map's
 # key, which is the caller's and may be of any length, the first characters.
 _MOST_NAMED = 5
+# At most about 1 MiB is remembered.
+_REMEMBERED_BYTES = 128
+_REMEMBERED = 4096
 _KEY_CHARS = 32
 
 
 class Validation:
-    """Raises InvalidInput with one violation for each rule that is broken."""
+    """Raises InvalidInput with one violation for each rule that a message breaks."""
 
     def __init__(self) -> None:
         self._validator = Validator()
+        self._good: set[tuple[str, bytes]] = set()
 
-    async def __call__(self, call: Call, request: Message | None) -> None:
-        if request is not None:
-            self.check(request)
+    def check_request(self, method: str, request: bytes, message: Message) -> None:
+        """Check a request of a method, in both its forms.
+
+        Whether bytes keep to the rules never changes, so that short ones that did are remembered:
+        who waits for a job or shows a list asks the same again and again.
+        """
+        if (method, request) in self._good:
+            return
+        self.check(message)
+        if len(request) <= _REMEMBERED_BYTES:
+            if len(self._good) >= _REMEMBERED:
+                self._good.clear()
+            self._good.add((method, request))
 
     def check(self, message: Message) -> None:
         """Check one message, such as each of a client's stream."""
         found = self._validator.collect_violations(message)
-        violations = (*map(_violation, found), *malformed_times(message))
-        if not violations:
+        malformed = malformed_times(message)
+        if not found and not malformed:
             return
+        violations = (*map(_violation, found), *malformed)
         text = f"the request has {len(violations)} invalid field(s): {_named(violations)}"
         raise InvalidInput(text, reason="INVALID_FIELDS", violations=violations)
 

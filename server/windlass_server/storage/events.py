@@ -19,6 +19,8 @@ _INSERT_EVENT = Hot(
     .returning(_EVENTS.c.sequence)
 )
 _INSERT_OUTBOX = Hot(insert(_OUTBOX))
+_UNTOLD = Hot(select(_OUTBOX).order_by(_OUTBOX.c.sequence).limit(bindparam("size")))
+_TOLD = Hot(delete(_OUTBOX).where(_OUTBOX.c.sequence == bindparam("told")))
 _PAGE = (
     select(_EVENTS)
     .where(_EVENTS.c.object_id == bindparam("object_id"), _EVENTS.c.sequence > bindparam("after"))
@@ -76,14 +78,11 @@ class EventStore:
 
     def untold(self, size: int) -> Sequence[OutboxRow]:
         """The oldest events that have still to be told."""
-        rows = self._connection.execute(
-            select(_OUTBOX).order_by(_OUTBOX.c.sequence).limit(size)
-        ).all()
-        return cast("Sequence[OutboxRow]", rows)
+        return cast("Sequence[OutboxRow]", _UNTOLD.all(self._connection, {"size": size}))
 
     def told(self, sequences: Sequence[int]) -> None:
         """Forget that these events have to be told."""
-        self._connection.execute(delete(_OUTBOX).where(_OUTBOX.c.sequence.in_(sequences)))
+        _TOLD.run_many(self._connection, [{"told": sequence} for sequence in sequences])
 
     def earlier_answer(self, user: str, method: str, request_id: str) -> RequestRow | None:
         """The answer that this principal's `request_id` has had for `method`, if any."""

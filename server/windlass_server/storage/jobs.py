@@ -16,6 +16,7 @@ _LABELS = JobLabelRow.__table__  # type: ignore[attr-defined]
 
 _BY_ID = _JOBS.c.job_id == bindparam("job_id")
 _GET = Hot(select(_JOBS).where(_BY_ID))
+_HEAD = Hot(select(_JOBS.c.project, _JOBS.c.version).where(_BY_ID))
 _LOCK = Hot(select(_JOBS).where(_BY_ID).with_for_update())
 _INSERT = Hot(insert(_JOBS))
 _INSERT_LABEL = Hot(insert(_LABELS))
@@ -109,6 +110,10 @@ class JobStore:
     def get(self, job_id: str) -> JobRow | None:
         """The job, or None."""
         return cast("JobRow | None", _GET.first(self._connection, {"job_id": job_id}))
+
+    def head(self, job_id: str) -> JobRow | None:
+        """Only `project` and `version` of the job; or None."""
+        return cast("JobRow | None", _HEAD.first(self._connection, {"job_id": job_id}))
 
     def lock(self, job_id: str) -> JobRow | None:
         """The job, held against other writers until the transaction ends; or None."""

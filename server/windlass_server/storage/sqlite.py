@@ -98,9 +98,9 @@ class SqliteDatabase:
         """Run `work` on a snapshot: on the event loop while it is short, in a thread when not."""
         require_decision()
         self._steps = 0
-        loop = asyncio.get_running_loop()
         if self._snapshot is None:
             _driver(self._reader).execute("BEGIN")
+            loop = asyncio.get_running_loop()
             self._snapshot = loop.call_later(_SNAPSHOT_SECONDS, self._end_snapshot)
         try:
             return work(self._reading)
@@ -108,7 +108,7 @@ class SqliteDatabase:
             self._end_snapshot()
             if "interrupted" not in str(error):
                 raise
-        context = contextvars.copy_context()
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         return await loop.run_in_executor(self._threads, context.run, self._long_read, work)
 
     async def write(self, work: Work[T]) -> T:

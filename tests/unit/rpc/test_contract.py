@@ -32,6 +32,7 @@ _NEEDED = {
     FieldDescriptor.TYPE_BOOL: dict[str, set[str]](),
 }
 _NEEDED_OF_MESSAGES = {"google.protobuf.Duration": {"a range": {"gt", "gte"}}}
+_TIMED = {"lt_now", "gt_now", "within"}
 BEHAVIORS = {
     field_behavior_pb2.REQUIRED,
     field_behavior_pb2.OPTIONAL,
@@ -57,9 +58,13 @@ def lacks_of_one(field: FieldDescriptor, rules: validate_pb2.FieldRules) -> list
     return [what for what, names in needed.items() if not names & given(rules)]
 
 
+def rules_of(field: FieldDescriptor) -> validate_pb2.FieldRules:
+    return field.GetOptions().Extensions[validate_pb2.field]
+
+
 def lacks(field: FieldDescriptor) -> Iterator[str]:
     """What the rules of a field do not bound."""
-    rules: validate_pb2.FieldRules = field.GetOptions().Extensions[validate_pb2.field]
+    rules = rules_of(field)
     if is_map(field):
         if "max_pairs" not in given(rules):
             yield "a count"
@@ -112,6 +117,12 @@ def test_every_field_that_a_caller_sets_is_bounded_or_excepted() -> None:
 
 def test_no_exception_outlives_its_field() -> None:
     assert EXCEPTIONS.keys() - LACKING == set()
+
+
+def test_no_rule_depends_on_the_time() -> None:
+    """What was good once is remembered to be good."""
+    timed = {name for name, field in FIELDS.items() if given(rules_of(field)) & _TIMED}
+    assert timed == set()
 
 
 def test_every_request_field_says_whether_it_is_required() -> None:

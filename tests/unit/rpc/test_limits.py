@@ -42,7 +42,7 @@ def end(call: Call) -> None:
 async def reason(limits: CallerLimits, call: Call) -> str:
     """Why a call is refused; empty when it is not. A refused one holds nothing."""
     try:
-        await limits(call, None)
+        limits(call, None)
     except Exhausted as refused:
         return f"{refused.reason}{call.finalizers or ''}"
     return ""
@@ -81,7 +81,7 @@ async def test_who_has_nothing_open_is_forgotten():
     limits = CallerLimits(9, 9)
     calls = [a_call(path, user) for path in (GET, FOLLOW) for user in ("ada", "bob")]
     for call in calls:
-        await limits(call, None)
+        limits(call, None)
     for call in calls:
         end(call)
     assert (limits._calls, limits._streams) == ({}, {})
