@@ -8,12 +8,12 @@ refuses look alike: `google.rpc.Status` as JSON.
 import asyncio
 import contextlib
 import logging
-import os
+import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
-from windlass_server.gateway.body import Receive, read_body
+from windlass_server.gateway.body import Receive, has_body, read_body
 from windlass_server.gateway.cookies import cookie_token
 from windlass_server.gateway.discovery import Discovery, discovery_pages
 from windlass_server.gateway.dispatch import Dispatcher, OutgoingCall, RpcFailure
@@ -33,7 +33,7 @@ from windlass_server.gateway.exchange import Exchange
 from windlass_server.gateway.forwarding import REQUEST_ID, Forwarding
 from windlass_server.gateway.headers import RequestHeaders, read_headers, timeout
 from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle
-from windlass_server.gateway.pages import Pages
+from windlass_server.gateway.pages import Page, Pages
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
 from windlass_server.gateway.serving import DEFAULT_WRITE_TIMEOUT_S
@@ -52,6 +52,8 @@ DEFAULT_HEARTBEAT_S = 15.0
 DEFAULT_READ_TIMEOUT_S = 60.0
 
 logger = logging.getLogger(__name__)
+# Ids are no secrets; the system's own source is a system call for each of them.
+_random = random.Random()  # noqa: S311
 
 
 class AnswerBroken(Exception):
@@ -120,7 +122,7 @@ class Gateway:
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
         write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
         token_cookies: bool = False,
-        new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
+        new_id: Callable[[], str] = lambda: f"{_random.getrandbits(64):016x}",
     ) -> None:
         transcoder = Transcoder(descriptor_set, json_style, limits_extension)
         pages = discovery_pages(
@@ -163,14 +165,11 @@ class Gateway:
         """End the open streams, as part of a graceful stop; their clients reconnect elsewhere."""
         self._stopping.set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI's entry."""
         if scope["type"] == "http":
-            await self._http(Exchange(scope, receive, send))
-        elif scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1003})
+            return self._http(Exchange(scope, receive, send))
+        return _lifespan(receive, send) if scope["type"] == "lifespan" else _refuse_websocket(send)
 
     async def _http(self, exchange: Exchange) -> None:
         """Serve one request; whatever happens, it is answered once."""
@@ -191,86 +190,86 @@ class Gateway:
                 await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _serve(self, exchange: Exchange) -> None:
-        headers = read_headers(exchange.scope["headers"], self._forwarding)
-        call = exchange.call
-        if self._token_cookies and (
-            token := cookie_token(exchange.scope["method"], exchange.scope["headers"])
-        ):
-            headers.metadata["authorization"] = f"Bearer {token}"
-        headers.metadata.setdefault(REQUEST_ID, f"req-{self._new_id()}")
-        call.metadata = headers.metadata
+        scope, call = exchange.scope, exchange.call
+        headers = read_headers(scope["headers"], self._forwarding)
+        metadata = call.metadata = headers.metadata
+        if self._token_cookies and (token := cookie_token(scope["method"], scope["headers"])):
+            metadata["authorization"] = f"Bearer {token}"
+        if REQUEST_ID not in metadata:
+            metadata[REQUEST_ID] = f"req-{self._new_id()}"
         if headers.refused is not None:
             raise headers.refused
-        routed = await self._route(exchange, headers)
-        if routed is None:
-            return
-        binding, values = routed
+        try:
+            found = self._router.match(scope["method"], exchange.path)
+        except (MalformedEscape, UnicodeDecodeError) as error:
+            await self._authenticate(exchange)
+            raise bad_request("MALFORMED_PATH", f"the path cannot be read: {error}") from None
+        if isinstance(found, Match) and isinstance(found.target, Binding):
+            await self._call(exchange, headers, found.target, found.values)
+        else:
+            await self._answer_without_call(exchange, headers, found)
+
+    async def _call(
+        self, exchange: Exchange, headers: RequestHeaders, binding: Binding, values: list[str]
+    ) -> None:
+        """Make a call of the request, and answer what that answers."""
+        call = exchange.call
         call.method = binding.grpc_method
         # Before the body is read: nothing of an anonymous caller's is held or parsed.
-        await self._authenticate(exchange)
-        is_stream = binding.streaming or binding.client_streams
-        default_timeout = None if is_stream else self._default_timeout
+        if self._authenticate_caller is not None:
+            await self._authenticate_caller(call)
         asked_timeout = timeout(headers)
+        default_timeout = self._default_timeout if binding.one_each_way else None
         call.timeout = binding.limits.seconds(asked_timeout, default_timeout)
         query = exchange.query
         if not binding.plain:
             await self._streamed.run(exchange, headers, binding, values, query)
             return
-        began = time.monotonic()
-        try:
-            # A deadline of the caller's holds for its body, too.
-            async with asyncio.timeout(None if asked_timeout is None else call.timeout):
-                body = await read_body(
-                    exchange.receive,
-                    headers,
-                    exchange.scope["http_version"],
-                    binding.limits.body_bytes(self._max_body_bytes),
-                    self._read_timeout_s,
-                )
-        except TimeoutError:
-            raise _deadline_passed() from None
-        if body and asked_timeout is not None and call.timeout is not None:
-            call.timeout = max(call.timeout - (time.monotonic() - began), 0.001)
+        body = b""
+        if has_body(headers, exchange.scope["http_version"]):
+            body = await self._body(exchange, headers, binding, deadline=asked_timeout is not None)
         request = binding.request(values, query, body)
         binding.limits.check_size(request, self._max_body_bytes)
         reply = await unless_gone(exchange.receive, self._dispatcher.unary(call, request))
-        await exchange.answer(200, (), binding.response(reply).encode())
+        await exchange.answer(200, (), binding.response(reply))
 
-    async def _route(
-        self, exchange: Exchange, headers: RequestHeaders
-    ) -> tuple[Binding, list[str]] | None:
-        """The binding and the values of its path's variables; None for what is answered here.
-
-        Raises:
-            Refusal: there is no served method.
-        """
-        method = exchange.scope["method"]
+    async def _body(
+        self, exchange: Exchange, headers: RequestHeaders, binding: Binding, *, deadline: bool
+    ) -> bytes:
+        """The body of a call; a deadline of the caller's holds for it, too."""
+        call, version = exchange.call, exchange.scope["http_version"]
+        limit = binding.limits.body_bytes(self._max_body_bytes)
+        if not deadline:
+            return await read_body(exchange.receive, headers, version, limit, self._read_timeout_s)
+        began = time.monotonic()
         try:
-            found = self._router.match(method, exchange.path)
-        except (MalformedEscape, UnicodeDecodeError) as error:
-            await self._authenticate(exchange)
-            raise bad_request("MALFORMED_PATH", f"the path cannot be read: {error}") from None
-        if isinstance(found, Match):
-            return await self._arrived(exchange, headers, found)
-        await self._authenticate(exchange)
-        if method == "OPTIONS" and found.allowed:
-            await exchange.answer_options(allow_header(found.allowed))
-            return None
-        raise _missed(method, found)
+            async with asyncio.timeout(call.timeout):
+                body = await read_body(
+                    exchange.receive, headers, version, limit, self._read_timeout_s
+                )
+        except TimeoutError:
+            raise _deadline_passed() from None
+        if body and call.timeout is not None:
+            call.timeout = max(call.timeout - (time.monotonic() - began), 0.001)
+        return body
 
-    async def _arrived(
-        self, exchange: Exchange, headers: RequestHeaders, found: Match[Target]
-    ) -> tuple[Binding, list[str]] | None:
-        """What a route leads to, as `_route` tells it."""
-        target = found.target
-        if isinstance(target, Binding):
-            return target, found.values
-        if isinstance(target, Planned) or not target.public:
+    async def _answer_without_call(
+        self, exchange: Exchange, headers: RequestHeaders, found: Match[Target] | Miss
+    ) -> None:
+        """Answer what leads to no call: a page, what a path takes, or why there is nothing."""
+        page = found.target if isinstance(found, Match) else None
+        if not (isinstance(page, Page) and page.public):
             await self._authenticate(exchange)
-        if isinstance(target, Planned):
-            raise _planned(target.rpc)
-        await self._pages.answer(exchange, headers, target)
-        return None
+        if isinstance(page, Page):
+            await self._pages.answer(exchange, headers, page)
+            return
+        if isinstance(page, Planned):
+            raise _planned(page.rpc)
+        assert isinstance(found, Miss)
+        if exchange.scope["method"] == "OPTIONS" and found.allowed:
+            await exchange.answer_options(allow_header(found.allowed))
+            return
+        raise _missed(exchange.scope["method"], found)
 
     async def _authenticate(self, exchange: Exchange) -> None:
         if self._authenticate_caller is not None:
@@ -320,6 +319,10 @@ def _missed(method: str, miss: Miss) -> Refusal:
         headers=((b"allow", allow.encode("ascii")),),
         metadata={"allow": allow},
     )
+
+
+async def _refuse_websocket(send: Send) -> None:
+    await send({"type": "websocket.close", "code": 1003})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from windlass_server.gateway.errors import Headers, bad_request
 from windlass_server.gateway.forwarding import REQUEST_ID, TRACE_PARENT
 from windlass_server.gateway.negotiation import accepts_gzip
 
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _JSON = (b"content-type", b"application/json")
 # What gRPC allows as a name of metadata.
 _NAME = re.compile(r"[a-z0-9_.-]+")
@@ -150,8 +151,10 @@ class Exchange:
         return b",".join(values).decode("latin-1")
 
     def _has_body(self) -> bool:
-        framing = (b"content-length", b"transfer-encoding")
-        return any(name in framing for name, _ in self.scope["headers"])
+        for name, _ in self.scope["headers"]:  # noqa: SIM110 (a generator takes twice as long)
+            if name in _FRAMING:
+                return True
+        return False
 
     async def _linger(self) -> None:
         """Read and drop what the client still sends, for a while."""
@@ -164,16 +167,20 @@ class Exchange:
     def _metadata(self, ours: Headers) -> Headers:
         """The headers that the dispatcher gave, but for ours; the request's id and trace beside them."""
         given, asked = self.call.response_metadata, self.call.metadata
+        echoed = [
+            (header, _header_value(asked[name]))
+            for name, header in _ECHOED
+            if name in asked and name not in given
+        ]
+        if not given:
+            return echoed
         found = [
             (name.encode("ascii"), _header_value(value))
             for name, value in given.items()
             if _sendable(name, value)
         ]
-        for name, header in _ECHOED:
-            if name in asked and name not in given:
-                found.append((header, _header_value(asked[name])))
         taken = [name for name, _ in ours]
-        return [one for one in found if one[0] not in taken]
+        return [one for one in found if one[0] not in taken] + echoed
 
 
 def _sendable(name: str, value: str | bytes) -> bool:

@@ -8,10 +8,10 @@ this module's place by configuration.
 import asyncio
 import contextlib
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from typing import Any
 
-from granian import net
+from granian import _futures, net
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
@@ -25,6 +25,12 @@ from windlass_server.gateway.serving import (
 
 # Seconds for cancelled requests to unwind.
 _CUT_OFF_S = 1.0
+
+
+def _is_request(task: asyncio.Task[Any]) -> bool:
+    """Whether granian made the task, for a request; to note each of them would cost each of them."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and code.co_filename == _futures.__file__
 
 
 class _Embedded(Server):
@@ -77,7 +83,6 @@ class GranianServer:
         self._server: _Embedded | None = None
         self._serving: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-        self._requests: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Start serving; returns when the application is ready."""
@@ -97,25 +102,19 @@ class GranianServer:
         self._server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({self._serving}, timeout=grace_s)
         # granian itself would wait for its connections for ever.
-        for request in self._requests:
-            request.cancel()
+        for task in asyncio.all_tasks():
+            if _is_request(task):
+                task.cancel()
         await asyncio.wait({self._serving}, timeout=_CUT_OFF_S)
         self._serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._serving
 
-    async def _watched(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        """The application, watched for the end of its start and for requests that do not end."""
+    def _watched(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> Awaitable[None]:
+        """The application, watched for the end of its start."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, self._noticing_ready(send))
-            return
-        request = asyncio.current_task()
-        assert request is not None, "granian runs requests as tasks"
-        self._requests.add(request)
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._requests.discard(request)
+            send = self._noticing_ready(send)
+        return self._app(scope, receive, send)
 
     def _noticing_ready(self, send: Any) -> Any:
         async def sent(message: MutableMapping[str, Any]) -> None:

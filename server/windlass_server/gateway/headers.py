@@ -92,6 +92,8 @@ def timeout(headers: RequestHeaders) -> float | None:
         Refusal: INVALID_ARGUMENT when one of them is malformed or not positive.
     """
     others = headers.others
+    if "grpc_timeout" not in others and "request_timeout" not in others:
+        return None
     given = []
     if (text := others.get("grpc_timeout")) is not None:
         found = _GRPC_TIMEOUT.fullmatch(text)

@@ -1,69 +1,53 @@
 """Pages as JSON, element by element, so that an element seen before is not printed again.
 
-A message's JSON depends on nothing but its bytes. The elements of a list change far less often than
-the list is asked for, so the JSON of each is kept by its bytes. Finding the elements in a page's
-bytes costs about a sixth of decoding and printing them.
+Finding the elements in a page's bytes costs about a sixth of decoding and printing them.
 """
 
-from protobuf import DescMessage, Message, Registry, ScalarType
+from collections.abc import Callable
 
-from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle, print_message
+from protobuf import DescMessage, ScalarType
+
+from windlass_server.gateway.json_print import JsonStyle
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
 
 _LENGTH_DELIMITED = 2
-# Elements kept by each printer, and the largest of them in bytes.
-_KEPT = 8192
-_LARGEST = 4096
+
+Printer = Callable[[bytes], bytes]
 
 
 class PagePrinter:
     """Prints messages of one type that has one list of messages and otherwise only scalars.
 
     Args:
-        page: the message type.
         elements: its list of messages.
         style: one that prints defaults, so that a page without elements has a place for them.
+        rest: prints a page without its elements.
+        element: prints an element.
     """
 
     def __init__(
-        self, page: DescMessage, elements: FieldInfo, registry: Registry, style: JsonStyle
+        self, elements: FieldInfo, style: JsonStyle, rest: Printer, element: Printer
     ) -> None:
-        assert elements.object is not None
-        self._page: type[Message] = page.type
-        self._element: type[Message] = elements.object.type
         self._tag = elements.field.number << 3 | _LENGTH_DELIMITED
-        field = elements.field
-        self._name = field.name if style.proto_names else field.json_name
+        name = elements.field.name if style.proto_names else elements.field.json_name
         # Quotes inside of a JSON text are escaped, so that this is found nowhere else.
-        self._empty = f'"{self._name}":[]'
-        self._registry = registry
-        self._style = style
-        self._kept: dict[bytes, str] = {}
+        self._empty = f'"{name}":[]'.encode()
+        self._opened = f'"{name}":['.encode()
+        self._rest = rest
+        self._element = element
 
-    def print(self, message: bytes) -> str:
+    def __call__(self, message: bytes) -> bytes:
         """The JSON of a serialized page; raises ValueError when it is none."""
         elements, rest = split(message, self._tag)
-        printed = print_message(self._page.from_binary(rest), self._registry, self._style)
+        printed = self._rest(rest)
         if not elements:
             return printed
-        joined = ",".join([self._kept.get(one) or self._print(one) for one in elements])
-        return printed.replace(self._empty, f'"{self._name}":[{joined}]', 1)
-
-    def _print(self, element: bytes) -> str:
-        printed = print_message(self._element.from_binary(element), self._registry, self._style)
-        if len(element) <= _LARGEST:
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            self._kept[element] = printed
-        return printed
+        joined = b",".join(map(self._element, elements))
+        return printed.replace(self._empty, b"".join((self._opened, joined, b"]")), 1)
 
 
-def page_printer(
-    message: DescMessage, schema: Schema, style: JsonStyle = DEFAULT_STYLE
-) -> PagePrinter | None:
-    """A printer for a type that is a page: one list of messages, and scalars; else None."""
-    if not style.defaults:
-        return None
+def page_elements(message: DescMessage, schema: Schema) -> FieldInfo | None:
+    """The list of a type that is a page: one list of messages, and scalars; else None."""
     infos = {info.field.number: info for info in schema.fields(message).values()}
     lists = [one for one in infos.values() if one.shape is Shape.LIST and one.object is not None]
     rest = [one for one in infos.values() if one not in lists]
@@ -71,7 +55,7 @@ def page_printer(
         return None
     if not all(isinstance(one.value, ScalarType) and one.shape is Shape.ONE for one in rest):
         return None
-    return PagePrinter(message, lists[0], schema.registry, style)
+    return lists[0]
 
 
 def split(message: bytes, tag: int) -> tuple[list[bytes], bytes]:

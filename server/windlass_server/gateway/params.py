@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protobuf import DescMessage, Message
+from protobuf import DescMessage, Message, ScalarType
 
 from windlass_server.gateway.errors import Violation, bad_request
 from windlass_server.gateway.fields import (
@@ -22,6 +22,10 @@ from windlass_server.gateway.fields import (
 from windlass_server.gateway.percent import MalformedEscape, decode_form
 from windlass_server.gateway.schema import Schema, Shape
 from windlass_server.gateway.values import Reader, expected, text_reader
+
+_LENGTH_DELIMITED = 2
+# The largest number that protobuf encodes as itself, in one byte.
+_ONE_BYTE = 127
 
 
 class ParameterError(ValueError):
@@ -56,6 +60,21 @@ class PathParameters:
         """Resolve the variables; raises ParameterError for a field that no path can hold."""
         self._parameters = [_path_parameter(schema, message, name) for name in names]
         self.names = frozenset(parameter.path.name for parameter in self._parameters)
+        self._tags = [_string_tag(parameter.path) for parameter in self._parameters]
+
+    def serialized(self, values: Sequence[str]) -> bytes | None:
+        """The request that has these values and nothing else; None when it has to be bound.
+
+        Nearly all of what a GET asks for is strings, and their encoding is a tag, a length and UTF-8.
+        """
+        parts = []
+        for tag, text in zip(self._tags, values, strict=True):
+            value = text.encode()
+            if tag is None or len(value) > _ONE_BYTE:
+                return None
+            if value:
+                parts.append(b"%c%c%s" % (tag, len(value), value))
+        return b"".join(parts)
 
     def bind(self, message: Message, values: Sequence[str]) -> list[Violation]:
         """Set the variables' fields; returns what is wrong with them, or denied by the body."""
@@ -82,6 +101,17 @@ def _bind_variable(message: Message, parameter: Parameter, text: str) -> None:
         raise _Refused("ONEOF_CONFLICT", description) from None
     if present is not None and present != value:
         raise _Refused("CONFLICTING_VALUES", "the body and the path give different values")
+
+
+def _string_tag(path: FieldPath) -> int | None:
+    """The tag of a field whose value is a string without presence, when it is one byte; else None."""
+    info = path.leaf
+    if path.parents or info.value is not ScalarType.STRING:
+        return None
+    if info.field.presence.name != "IMPLICIT":
+        return None
+    tag = info.field.number << 3 | _LENGTH_DELIMITED
+    return tag if tag <= _ONE_BYTE else None
 
 
 def _path_parameter(schema: Schema, message: DescMessage, name: str) -> Parameter:

@@ -42,7 +42,8 @@ class Route(Generic[T]):
         return f"{self.method} {self.template.text} ({self.target})"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, like others that are made for each request: that costs more than the rest of it.
+@dataclass(slots=True)
 class Match(Generic[T]):
     """A found route and the decoded values of its template's variables, in their order."""
 
@@ -91,43 +92,46 @@ class Router(Generic[T]):
 
     def match(self, method: str, path: str) -> Match[T] | Miss:
         """Find the route of a raw path; raises MalformedEscape."""
-        raw = path.split("/")[1:]
-        if not path.startswith("/") or "" in raw:
+        origin, *raw = path.split("/")
+        if origin or "" in raw or not raw:
             return Miss(frozenset())
-        search = _Search[T](method, raw, "%" in path)
+        escaped = "%" in path
+        search: _Search[T] = _Search(method, raw, escaped)
         route = search.visit(self._root, 0)
         if route is None:
             return Miss(frozenset(search.allowed))
-        if search.used_verb:
+        if route.template.verb:
             raw[-1] = search.head
-        return Match(route.target, _values(route.template, raw))
+        return Match(route.target, _values(route.template, raw, escaped))
 
 
-def _values(template: Template, raw: list[str]) -> list[str]:
+def _values(template: Template, raw: list[str], escaped: bool) -> list[str]:
     """The decoded values of the template's variables in a path that it matches."""
-    return [
-        "/".join(map(decode_keeping_slashes, raw[variable.start : variable.end]))
-        if variable.multiple
-        else decode(raw[variable.start])
-        for variable in template.variables
-    ]
+    values = []
+    for variable in template.variables:
+        if variable.multiple:
+            parts = raw[variable.start : variable.end]
+            values.append("/".join(map(decode_keeping_slashes, parts) if escaped else parts))
+        else:
+            part = raw[variable.start]
+            values.append(decode(part) if escaped else part)
+    return values
 
 
 class _Search(Generic[T]):
     """One look-up: a depth-first walk, best branch first."""
 
-    __slots__ = ("allowed", "decoded", "head", "last", "methods", "tail", "used_verb", "verb")
+    __slots__ = ("allowed", "decoded", "head", "last", "methods", "tail", "verb")
 
     def __init__(self, method: str, raw: list[str], escaped: bool) -> None:
         self.methods = _STAND_INS.get(method) or (method, ANY_METHOD)
         self.allowed: set[str] = set()
-        self.used_verb = False
         self.decoded = [decode(part) for part in raw] if escaped else raw
         self.last = len(raw) - 1
         # The raw last segment is cut: an encoded colon never starts a verb.
         self.head, _, verb = raw[-1].rpartition(":")
-        self.tail = decode(self.head) if escaped else self.head
         self.verb = (decode(verb) if escaped else verb) if self.head else ""
+        self.tail = decode(self.head) if escaped else self.head
 
     def visit(self, node: _Node[T], index: int) -> Route[T] | None:
         """Search below `node` for the segments from `index`."""
@@ -138,44 +142,41 @@ class _Search(Generic[T]):
             return route
         if node.any is not None and (route := self.visit(node.any, index + 1)):
             return route
-        return self._take_rest(node)
+        return self._take_rest(node) if node.rest else None
 
     def _visit_last(self, node: _Node[T]) -> Route[T] | None:
         """Search for the last segment: per kind of branch first with the verb, then without."""
-        literals = node.literals
-        whole = self.decoded[-1]
-        return (
-            (self._take_end(literals.get(self.tail), self.verb) if self.verb else None)
-            or self._take_end(literals.get(whole), "")
-            or (self._take_end(node.any, self.verb) if self.verb else None)
-            or self._take_end(node.any, "")
-            or self._take_rest(node)
-        )
+        route = None
+        if self.verb and (literal := node.literals.get(self.tail)):
+            route = self._take_end(literal, self.verb)
+        if route is None and (literal := node.literals.get(self.decoded[-1])):
+            route = self._take_end(literal, "")
+        if route is None and node.any is not None:
+            if self.verb:
+                route = self._take_end(node.any, self.verb)
+            route = route or self._take_end(node.any, "")
+        return route or (self._take_rest(node) if node.rest else None)
 
-    def _take_end(self, node: _Node[T] | None, verb: str) -> Route[T] | None:
+    def _take_end(self, node: _Node[T], verb: str) -> Route[T] | None:
         """The route that ends at `node`, itself or with `**` standing for nothing."""
-        if node is None:
-            return None
-        return self._take(node.ends, verb) or self._take(node.rest, verb)
+        route = self._take(node.ends, verb) if node.ends else None
+        return route or (self._take(node.rest, verb) if node.rest else None)
 
     def _take_rest(self, node: _Node[T]) -> Route[T] | None:
         """The route whose `**` holds all further segments."""
-        if not node.rest:
-            return None
-        return (self._take(node.rest, self.verb) if self.verb else None) or self._take(
-            node.rest, ""
-        )
+        route = self._take(node.rest, self.verb) if self.verb else None
+        return route or self._take(node.rest, "")
 
     def _take(self, by_verb: dict[str, dict[str, Route[T]]], verb: str) -> Route[T] | None:
         methods = by_verb.get(verb)
         if methods is None:
             return None
-        route = next((methods[one] for one in self.methods if one in methods), None)
-        if route is None:
-            self.allowed.update(methods)
-            return None
-        self.used_verb = verb != ""
-        return route
+        for one in self.methods:
+            route = methods.get(one)
+            if route is not None:
+                return route
+        self.allowed.update(methods)
+        return None
 
 
 def allow_header(allowed: frozenset[str]) -> str:

@@ -173,7 +173,7 @@ class StreamedCalls:
         """Send the one message of an answer."""
         exchange, headers, binding = request.exchange, request.headers, request.binding
         if binding.file_out is None:
-            await exchange.answer(200, (), binding.response(reply).encode())
+            await exchange.answer(200, (), binding.response(reply))
             return
         await send_file(
             exchange,

@@ -9,8 +9,8 @@ fields have, and whether defaults are shown. JSON in takes both names of a field
 case.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from protobuf import DescMessage, DescMethod, Message, Registry
 from protobuf.wkt import FileDescriptorSet
@@ -34,15 +34,17 @@ from windlass_server.gateway.json_print import (
 )
 from windlass_server.gateway.json_repair import missing_field
 from windlass_server.gateway.limits import MethodLimits, read_limits
-from windlass_server.gateway.page_print import PagePrinter, page_printer
+from windlass_server.gateway.page_print import Printer
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
+from windlass_server.gateway.printers import Printers
+from windlass_server.gateway.remembered import Memory, Remembered
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
 from windlass_server.gateway.template import Template
 
 WHOLE = "*"
-# Messages of streams that are kept for each binding, and the largest of them in bytes.
-_KEPT_ITEMS = 64
-_LARGEST_KEPT_ITEM = 4096
+
+# Of messages of streams and their JSON: for who follows the same, not for who comes later.
+_ITEMS_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Binding:
         limits: what a call may cost.
         file_in: where the request holds the body as it is, a file; None when the body is JSON.
         file_out: where the response holds a file that is the answer; None when the answer is JSON.
+        plain: whether it takes one message and answers one, both as JSON.
     """
 
     rpc: str
@@ -76,6 +79,7 @@ class Binding:
     limits: MethodLimits
     file_in: HttpBodyPlace | None
     file_out: HttpBodyPlace | None
+    plain: bool
     _registry: Registry
     _style: JsonStyle
     _request: DescMessage
@@ -85,16 +89,16 @@ class Binding:
     _body: FieldInfo | None
     _json: JsonReader
     _narrow: str
-    _pages: PagePrinter | None
+    _printer: Printer
+    _items: Remembered[StreamItem]
     _cursor_in: FieldInfo | None
     _cursor_out: FieldInfo | None
     _filename: FieldInfo | None
-    _items: dict[bytes, StreamItem] = field(default_factory=dict)
 
     @property
-    def plain(self) -> bool:
-        """Whether it takes one message and answers one, both as JSON."""
-        return not (self.streaming or self.client_streams or self.file_in or self.file_out)
+    def one_each_way(self) -> bool:
+        """Whether it takes one message and answers one."""
+        return not (self.streaming or self.client_streams)
 
     def request(
         self, values: Sequence[str], query: str, body: bytes, *, resume_after: str = ""
@@ -110,6 +114,10 @@ class Binding:
         Raises:
             Refusal: INVALID_ARGUMENT naming what is wrong.
         """
+        if not (body or query or resume_after or self.takes_body):
+            serialized = self._path.serialized(values)
+            if serialized is not None:
+                return serialized
         message, refused = self._begin(body)
         if query:
             refused += self._query.bind(message, query)
@@ -182,32 +190,13 @@ class Binding:
         assert self.file_out is not None
         return self.file_out.take(self._response.from_binary(message))
 
-    def response(self, message: bytes) -> str:
+    def response(self, message: bytes) -> bytes:
         """The JSON of a response message; raises ValueError when it is none."""
-        if self._pages is not None:
-            return self._pages.print(message)
-        return self._print(self._response.from_binary(message))
+        return self._printer(message)
 
     def item(self, message: bytes) -> StreamItem:
-        """The JSON of one message of a stream; raises ValueError when it is none.
-
-        The newest are kept by their bytes: many clients may follow the same stream.
-        """
-        item = self._items.get(message)
-        if item is None:
-            decoded = self._response.from_binary(message)
-            cursor = decoded[self._cursor_out.field] if self._cursor_out else ""
-            item = StreamItem(self._print(decoded), cursor)
-            if len(message) <= _LARGEST_KEPT_ITEM:
-                if len(self._items) >= _KEPT_ITEMS:
-                    self._items.clear()
-                self._items[message] = item
-        return item
-
-    def _print(self, message: Message) -> str:
-        if self._narrow:
-            return print_field(message, self._narrow, self._registry, self._style)
-        return print_message(message, self._registry, self._style)
+        """The JSON of one message of a stream; raises ValueError when it is none."""
+        return self._items(message)
 
     def _read(self, body: bytes) -> Message:
         if not self.takes_body:
@@ -257,6 +246,8 @@ class Transcoder:
         self._schema = Schema(self.registry)
         self._json = JsonReader(self._schema)
         self._style = style
+        self._printers = Printers(self.registry, self._schema, style)
+        self._items = Memory(_ITEMS_BYTES)
         self._limits_extension = limits_extension
 
     def compile(self, rule: HttpRule, method: DescMethod, template: Template) -> Binding:
@@ -273,7 +264,10 @@ class Transcoder:
             path = PathParameters(self._schema, request, names)
         except ParameterError as error:
             raise RuleError(f"{rule.rpc}: {rule.path}: {error}") from error
+        name = self._printed_name(narrow) if narrow else ""
         taken = path.names | ({body.field.name} if body else set())
+        file_in = _file_place(request, body) if rule.body else None
+        file_out = _file_place(response, narrow)
         return Binding(
             rpc=rule.rpc,
             grpc_method=f"/{rule.rpc}",
@@ -281,8 +275,9 @@ class Transcoder:
             streaming=method.method_kind in ("server_streaming", "bidi_streaming"),
             takes_body=rule.body != "",
             limits=read_limits(self.registry, method, self._limits_extension),
-            file_in=_file_place(request, body) if rule.body else None,
-            file_out=_file_place(response, narrow),
+            file_in=file_in,
+            file_out=file_out,
+            plain=method.method_kind == "unary" and not (file_in or file_out),
             _registry=self.registry,
             _style=self._style,
             _request=request,
@@ -291,8 +286,11 @@ class Transcoder:
             _query=QueryParameters(self._schema, request, taken, closed=rule.body == WHOLE),
             _body=body,
             _json=self._json,
-            _narrow=self._printed_name(narrow) if narrow else "",
-            _pages=None if narrow else page_printer(response, self._schema, self._style),
+            _narrow=name,
+            _printer=(
+                self._printers.field(response, name) if name else self._printers.whole(response)
+            ),
+            _items=self._items.remember(self._item_maker(response, name), lambda i: len(i.json)),
             _cursor_in=self._text_field(request, "cursor"),
             _cursor_out=self._text_field(response, "cursor"),
             _filename=self._text_field(request, "filename")
@@ -310,6 +308,19 @@ class Transcoder:
         if path.name != name:
             raise RuleError(f"{rule.rpc}: a rule names the field {name} {path.name}")
         return path.leaf
+
+    def _item_maker(self, response: DescMessage, name: str) -> Callable[[bytes], StreamItem]:
+        cursor = self._text_field(response, "cursor")
+
+        def made(serialized: bytes) -> StreamItem:
+            message = response.type.from_binary(serialized)
+            if name:
+                text = print_field(message, name, self.registry, self._style)
+            else:
+                text = print_message(message, self.registry, self._style)
+            return StreamItem(text, message[cursor.field] if cursor else "")
+
+        return made
 
     def _printed_name(self, info: FieldInfo) -> str:
         return info.field.name if self._style.proto_names else info.field.json_name

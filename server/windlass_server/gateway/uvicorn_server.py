@@ -79,6 +79,7 @@ class UvicornServer:
         self.address = address_of(self._listener)
         config = uvicorn.Config(
             app,
+            interface="asgi3",
             http=_protocol(),
             ws="none",
             lifespan="on",

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Coroutine, Generator
 from types import TracebackType
+from typing import Any
 
 from windlass_server.gateway.body import Receive
 
@@ -108,12 +109,41 @@ class Watched:
             self._check_later()
 
 
-async def unless_gone(receive: Receive, answer: Awaitable[bytes]) -> bytes:
+async def unless_gone(receive: Receive, answer: Coroutine[Any, Any, bytes]) -> bytes:
     """An awaited answer of one message; raises ClientGone, and cancels it, when the client leaves.
+
+    One that is there at once costs nothing.
 
     Args:
         receive: ASGI's, of a request whose body was read.
         answer: what is awaited.
     """
+    try:
+        waits_for = answer.send(None)
+    except StopIteration as end:
+        found: bytes = end.value
+        return found
     async with Watched(receive, after_s=_PATIENCE_S):
-        return await answer
+        return await _Begun(answer, waits_for)
+
+
+class _Begun:
+    """A coroutine that has begun and waits for something, to be awaited from there on."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, bytes], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        waits_for = self._waits_for
+        try:
+            while True:
+                try:
+                    sent = yield waits_for
+                except BaseException as error:  # such as that it is cancelled
+                    waits_for = self._coroutine.throw(error)
+                else:
+                    waits_for = self._coroutine.send(sent)
+        except StopIteration as end:
+            found: bytes = end.value
+            return found

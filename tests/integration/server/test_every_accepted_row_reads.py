@@ -203,7 +203,7 @@ async def both_ways(
     route = ROUTER.match(verb, f"/v1/jobs{path}")
     assert isinstance(route, Match)
     assert isinstance(route.target, Binding)
-    text = route.target.response(reply).encode().decode()
+    text = route.target.response(reply).decode()
     message = answer.FromString(reply)
     assert json_format.Parse(text, answer()) == message
     return message

@@ -8,13 +8,18 @@ from protobuf.wkt import FileDescriptorSet
 from tests.support.gateway import windlass_descriptors
 from tests.support.random_messages import fill
 from windlass.jobs.v1 import jobs_service_pb2
-from windlass_server.gateway.json_print import print_message
-from windlass_server.gateway.page_print import page_printer, split
+from windlass_server.gateway.json_print import DEFAULT_STYLE, print_message
+from windlass_server.gateway.page_print import page_elements, split
+from windlass_server.gateway.printers import Printers
 from windlass_server.gateway.schema import Schema
 
 REGISTRY = FileDescriptorSet.from_binary(windlass_descriptors()).to_registry()
 SCHEMA = Schema(REGISTRY)
 JOBS_TAG = 1 << 3 | 2
+
+
+def printers():
+    return Printers(REGISTRY, SCHEMA, DEFAULT_STYLE)
 
 
 def described(name):
@@ -28,15 +33,15 @@ def test_a_page_is_printed_as_it_is_at_once_first_and_again(seed):
     page.next_page_token = '"jobs":[]'
     message = page.SerializeToString()
     type_ = described("jobs.v1.ListJobsResponse")
-    expected = print_message(type_.type.from_binary(message), REGISTRY)
-    printer = page_printer(type_, SCHEMA)
-    assert printer.print(message) == expected
-    assert printer.print(message) == expected
+    expected = print_message(type_.type.from_binary(message), REGISTRY).encode()
+    printer = printers().whole(type_)
+    assert printer(message) == expected
+    assert printer(message) == expected
 
 
 def test_an_empty_page_is_printed_too():
-    printer = page_printer(described("jobs.v1.ListJobsResponse"), SCHEMA)
-    assert printer.print(b"") == '{"jobs":[],"next_page_token":""}'
+    printer = printers().whole(described("jobs.v1.ListJobsResponse"))
+    assert printer(b"") == b'{"jobs":[],"next_page_token":""}'
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_an_empty_page_is_printed_too():
     ],
 )
 def test_only_a_list_of_messages_beside_scalars_is_a_page(name, is_page):
-    assert (page_printer(described(name), SCHEMA) is not None) == is_page
+    assert (page_elements(described(name), SCHEMA) is not None) == is_page
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_what_does_not_look_like_an_element_is_left_to_the_decoder(message, valu
 
 
 def test_bytes_that_are_no_page_are_refused():
-    printer = page_printer(described("jobs.v1.ListJobsResponse"), SCHEMA)
+    printer = printers().whole(described("jobs.v1.ListJobsResponse"))
     for message in (b"\x0a\x05a", b"\x0a\x01\xff", b"\xff"):
         with pytest.raises(ValueError, match=r"."):
-            printer.print(message)
+            printer(message)

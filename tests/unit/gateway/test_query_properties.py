@@ -15,6 +15,8 @@ from tests.support.json_bodies import bodies
 from tests.support.json_peer import Peers, same
 from tests.support.random_messages import fill
 from windlass_server.gateway.errors import Refusal
+from windlass_server.gateway.params import PathParameters
+from windlass_server.gateway.schema import Schema
 from windlass_server.gateway.table import build_table
 from windlass_server.gateway.transcoder import Transcoder
 
@@ -123,3 +125,20 @@ def test_neither_query_nor_body_changes_what_the_path_says(peers, router):
             assert read(message) == value
 
     bind()
+
+
+@given(
+    st.lists(st.text(max_size=200).map(lambda t: t.encode("utf-8", "replace").decode()), min_size=4)
+)
+def test_strings_of_a_path_alone_are_serialized_as_they_are_bound(peers, texts):
+    schema = Schema(peers.registry)
+    thing = peers.registry.message(THING)
+    for names in (["name"], ["text", "name"], ["i64"], ["maybe"], ["child.name"], ["left"]):
+        path = PathParameters(schema, thing, names)
+        values = ["5" if name == "i64" else text for name, text in zip(names, texts, strict=False)]
+        bound = thing.type()
+        path.bind(bound, values)
+        serialized = path.serialized(values)
+        assert serialized is None or thing.type.from_binary(serialized) == bound
+        if names == ["name"]:
+            assert (serialized is None) == (len(values[0].encode()) > 127)
