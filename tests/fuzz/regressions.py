@@ -6,6 +6,7 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
         b'{"by_number":{"1":"x","+1":"y"}}',  # one key, given twice
         b'{"time":"2030-01-+1T12:00:00Z"}',  # no time
         b'{"kind":"8446744073709551615"}',  # could be read, and not serialized
+        b'{"any":{"@type":"type.googleapis.com/a/google.protobuf.Duration","value":"0s"}}',
     ),
     "form": (b'mu/foa; boundary="a b"\n\n\r\xc4\n--a b--',),  # read otherwise in pieces
     "headers": (b"content-disposition: a; filename*=UTF-8\0'en'a",),  # no character set

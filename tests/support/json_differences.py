@@ -31,6 +31,7 @@ _TIME = re.compile(
 )
 _DURATION = re.compile(r"-?\d+(\.\d{0,9})?s", re.A)
 _MASK = re.compile(r"[A-Za-z][A-Za-z0-9]*([.,][A-Za-z][A-Za-z0-9]*)*")
+_TYPE_URL = re.compile(r"type\.googleapis\.com/[A-Za-z0-9_.]*")
 _KEY = re.compile(r"0|-?[1-9][0-9]*|true|false")
 
 
@@ -79,7 +80,7 @@ def _odd(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 
 
 _odd_number, _odd_base64 = _odd(_NUMBER), _odd(_BASE64)
-_odd_mask = _odd(_MASK)
+_odd_mask, _odd_type_url = _odd(_MASK), _odd(_TYPE_URL)
 _odd_time, _odd_duration = _odd(_TIME), _odd(_DURATION)
 
 
@@ -172,11 +173,15 @@ DIFFERENCES = (
     Difference(
         "of the hosts of a type only the one that is served back is taken",
         PEER,
-        ('{"any":{"@type":"sample.v1.Thing"}}', '{"any":{"@type":"a.com/sample.v1.Thing"}}'),
+        (
+            '{"any":{"@type":"sample.v1.Thing"}}',
+            '{"any":{"@type":"a.com/sample.v1.Thing"}}',
+            '{"any":{"@type":"type.googleapis.com/a/sample.v1.Thing"}}',
+        ),
         lambda e: (
             e.type == _ANY
             and isinstance(e.item, dict)
-            and not str(e.item.get("@type")).startswith("type.googleapis.com/")
+            and _odd_type_url(e.item.get("@type"))
         ),
     ),
     Difference(
