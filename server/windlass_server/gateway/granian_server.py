@@ -13,9 +13,11 @@ from typing import Any
 
 from granian import _futures, net
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
 from windlass_server.gateway.serving import (
+    DEFAULT_HEAD_TIMEOUT_S,
     DEFAULT_WRITE_TIMEOUT_S,
     Address,
     App,
@@ -25,6 +27,8 @@ from windlass_server.gateway.serving import (
 
 # Seconds for cancelled requests to unwind.
 _CUT_OFF_S = 1.0
+# Beyond what the gateway takes, so that it is the one who refuses in words.
+_HTTP2_HEADERS_BYTES = 128 << 10
 
 
 def _is_request(task: asyncio.Task[Any]) -> bool:
@@ -36,13 +40,18 @@ def _is_request(task: asyncio.Task[Any]) -> bool:
 class _Embedded(Server):
     """granian's embedded server on a socket that is already open."""
 
-    def __init__(self, target: Any, listener: socket.socket, backlog: int) -> None:
+    def __init__(
+        self, target: Any, listener: socket.socket, backlog: int, head_timeout_s: float
+    ) -> None:
         super().__init__(
             target,
             interface=Interfaces.ASGI,
             http=HTTPModes.auto,
             websockets=False,
             backlog=backlog,
+            http1_settings=HTTP1Settings(header_read_timeout=int(head_timeout_s * 1000)),
+            # By default 16 MiB, of each of 200 requests at a time.
+            http2_settings=HTTP2Settings(max_headers_size=_HTTP2_HEADERS_BYTES),
             log_enabled=False,
         )
         self._listener = listener
@@ -63,6 +72,7 @@ class GranianServer:
         address: where to listen.
         backlog: connections that may wait to be accepted.
         write_timeout_s: seconds after which a connection whose client does not read is closed.
+        head_timeout_s: seconds that a client may take for the head of a request.
 
     Raises:
         OSError: the address cannot be had.
@@ -75,8 +85,10 @@ class GranianServer:
         *,
         backlog: int = 1024,
         write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
+        head_timeout_s: float = DEFAULT_HEAD_TIMEOUT_S,
     ) -> None:
         self._app = app
+        self._head_timeout_s = head_timeout_s
         self._backlog = backlog
         self._listener = listen(address, backlog, write_timeout_s)
         self.address = address_of(self._listener)
@@ -86,7 +98,7 @@ class GranianServer:
 
     async def start(self) -> None:
         """Start serving; returns when the application is ready."""
-        self._server = _Embedded(self._watched, self._listener, self._backlog)
+        self._server = _Embedded(self._watched, self._listener, self._backlog, self._head_timeout_s)
         self._serving = asyncio.create_task(self._server.serve())
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({self._serving, ready}, return_when=asyncio.FIRST_COMPLETED)

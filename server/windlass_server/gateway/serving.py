@@ -9,6 +9,7 @@ App = Callable[..., Awaitable[None]]
 ServerName = Literal["granian", "uvicorn"]
 
 DEFAULT_WRITE_TIMEOUT_S = 60.0
+DEFAULT_HEAD_TIMEOUT_S = 30.0
 _KEEPALIVE_S = 30
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from windlass_server.gateway.serving import (
+    DEFAULT_HEAD_TIMEOUT_S,
     DEFAULT_WRITE_TIMEOUT_S,
     Address,
     App,
@@ -34,24 +36,37 @@ class _Embedded(uvicorn.Server):
         yield
 
 
-def _protocol() -> type[asyncio.Protocol]:
-    """Uvicorn's HTTP protocol, on httptools where that is installed.
+def _protocol(head_timeout_s: float) -> type[HttpToolsProtocol]:
+    """Uvicorn's HTTP protocol, mended.
 
-    On httptools it adds the trailers of a chunked body to the headers that the request began with: a
-    proxy that checks headers would not see them. They are left out here.
+    uvicorn waits for the head of a request for ever, and adds the trailers of a chunked body to the
+    headers that the request began with, where no proxy has seen them.
+
+    Args:
+        head_timeout_s: seconds that the head of a request may take.
     """
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-    if AutoHTTPProtocol.__name__ != "HttpToolsProtocol":
-        return AutoHTTPProtocol
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    class Mended(HttpToolsProtocol):
+        _head_timer: asyncio.TimerHandle | None = None
 
-    class WithoutTrailers(HttpToolsProtocol):
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._head_timer = self.loop.call_later(head_timeout_s, self.transport.close)
+
         def on_headers_complete(self) -> None:
+            self._stop_timer()
             super().on_headers_complete()
             self.headers = []  # what comes from here on is no header; the scope keeps its own list
 
-    return WithoutTrailers
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_timer()
+            super().connection_lost(exc)
+
+        def _stop_timer(self) -> None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+
+    return Mended
 
 
 class UvicornServer:
@@ -62,6 +77,7 @@ class UvicornServer:
         address: where to listen.
         backlog: connections that may wait to be accepted.
         write_timeout_s: seconds after which a connection whose client does not read is closed.
+        head_timeout_s: seconds that a client may take for the head of a request.
 
     Raises:
         OSError: the address cannot be had.
@@ -74,13 +90,14 @@ class UvicornServer:
         *,
         backlog: int = 1024,
         write_timeout_s: float = DEFAULT_WRITE_TIMEOUT_S,
+        head_timeout_s: float = DEFAULT_HEAD_TIMEOUT_S,
     ) -> None:
         self._listener = listen(address, backlog, write_timeout_s)
         self.address = address_of(self._listener)
         config = uvicorn.Config(
             app,
             interface="asgi3",
-            http=_protocol(),
+            http=_protocol(head_timeout_s),
             ws="none",
             lifespan="on",
             log_config=None,

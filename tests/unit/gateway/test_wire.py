@@ -20,7 +20,7 @@ LIMIT = 4096
 @pytest.fixture(params=[GranianServer, UvicornServer])
 async def port(request, sample_set, dispatcher):
     gateway = sample_gateway(sample_set, dispatcher, max_body_bytes=LIMIT, read_timeout_s=0.2)
-    server = request.param(gateway, Address("127.0.0.1", 0))
+    server = request.param(gateway, Address("127.0.0.1", 0), head_timeout_s=0.3)
     await server.start()
     yield server.address.port
     await server.stop(1)
@@ -214,3 +214,13 @@ async def test_metadata_cannot_split_an_answer(port, dispatcher):
     _, headers, _ = await asked(port, get(b"/v1/things/a"))
     assert "x-ok" in headers
     assert not {"x-injected", "x-a", "x-c"} & set(headers)
+
+
+@pytest.mark.parametrize("behind", [b"", get(b"/v1/things/a")])
+async def test_a_head_that_does_not_come_is_given_up(port, behind):
+    async with connected(port) as (reader, writer):
+        writer.write(behind)
+        if behind:
+            assert (await answer(reader))[0] == 200
+        writer.write(b"GET /v1/things/a HTTP/1.1\r\nHost: x\r\nX-")
+        assert await reader.read() == b""
