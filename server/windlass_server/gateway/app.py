@@ -48,6 +48,8 @@ Authenticate = Callable[[OutgoingCall], Awaitable[None]]
 FindViolations = Callable[[OutgoingCall, bytes], Awaitable[Sequence[Violation]]]
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
+# What takes long to be read, so that others shall have their turns.
+_LARGE_BYTES = 256 << 10
 DEFAULT_HEARTBEAT_S = 15.0
 DEFAULT_READ_TIMEOUT_S = 60.0
 
@@ -228,7 +230,10 @@ class Gateway:
         body = b""
         if has_body(headers, exchange.scope["http_version"]):
             body = await self._body(exchange, headers, binding, deadline=asked_timeout is not None)
-        request = binding.request(values, query, body)
+        if len(body) > _LARGE_BYTES:
+            request = await asyncio.to_thread(binding.request, values, query, body)
+        else:
+            request = binding.request(values, query, body)
         binding.limits.check_size(request, self._max_body_bytes)
         reply = await unless_gone(exchange.receive, self._dispatcher.unary(call, request))
         await exchange.answer(200, (), binding.response(reply))

@@ -9,6 +9,7 @@ searched for, so that it names its field.
 
 import json
 import math
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 from protobuf import DescMessage, Message
 
 from windlass_server.gateway.errors import (
+    RESOURCE_EXHAUSTED,
     Refusal,
     Violation,
     ancestors,
@@ -23,12 +25,17 @@ from windlass_server.gateway.errors import (
     bad_request,
 )
 from windlass_server.gateway.json_check import Checker, Found, too_deep
-from windlass_server.gateway.json_repair import locate, normalise
+from windlass_server.gateway.json_locate import locate
+from windlass_server.gateway.json_repair import normalise
 from windlass_server.gateway.json_rest import rest_of
 from windlass_server.gateway.schema import Schema
 
 # Characters of JSON up to which wrong fields are searched for: each probe parses a part again.
 LOCATE_LIMIT = 65536
+
+# Objects and lists in one body.
+_MOST_CONTAINERS = 100_000
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 _WHOLE = Violation("", "the body does not fit the message")
 
@@ -42,10 +49,18 @@ class _Refused(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Refused("DUPLICATE_KEY", f"the key {twice!r} is given twice in one object")
+        raise _Refused("DUPLICATE_KEY", f"the key {_twice(pairs)!r} is given twice in one object")
     return members
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    """The first name that comes again."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError("every name comes once")
 
 
 def _no_constant(text: str) -> NoReturn:
@@ -77,6 +92,8 @@ class JsonReader:
         Raises:
             Refusal: INVALID_ARGUMENT with the fields that are wrong.
         """
+        if len(body) > 2 * _MOST_CONTAINERS:  # it may have so many
+            _limit_containers(body)
         text, value = _parse(body)
         if field:
             text, value = f'{{"{field}":{text}}}', {field: value}
@@ -126,6 +143,19 @@ class JsonReader:
             return message.type.from_json(text, registry=self._schema.registry).to_binary()
         except PARSE_ERRORS:
             return None
+
+
+def _limit_containers(body: bytes) -> None:
+    """Raise Refusal (413) for a body of more objects and lists than one may have.
+
+    The parser makes messages of them, up to 6 us each, and everybody else waits meanwhile.
+    """
+    if body.count(b"{") + body.count(b"[") <= _MOST_CONTAINERS:
+        return
+    outside = _STRING.sub(b"", body)
+    if outside.count(b"{") + outside.count(b"[") > _MOST_CONTAINERS:
+        message = f"the body has more than {_MOST_CONTAINERS} objects and lists"
+        raise Refusal(RESOURCE_EXHAUSTED, "BODY_TOO_COMPLEX", message, http_status=413)
 
 
 def _parse(body: bytes) -> tuple[str, Any]:

@@ -26,13 +26,13 @@ from windlass_server.gateway.fields import UnknownField, resolve
 from windlass_server.gateway.http_body import FileBytes, HttpBodyPlace, find_http_body
 from windlass_server.gateway.http_rules import HttpRule, RuleError
 from windlass_server.gateway.json_body import PARSE_ERRORS, JsonReader
+from windlass_server.gateway.json_locate import missing_field
 from windlass_server.gateway.json_print import (
     DEFAULT_STYLE,
     JsonStyle,
     print_field,
     print_message,
 )
-from windlass_server.gateway.json_repair import missing_field
 from windlass_server.gateway.limits import MethodLimits, read_limits
 from windlass_server.gateway.page_print import Printer
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters

@@ -243,6 +243,40 @@ async def test_a_large_body_is_refused_without_a_search(sample_set):
     assert "(and 999 more)" in answer.json["message"]
 
 
+# Each took a quadratic time, or one for each of more mistakes than anybody reads.
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (
+            "{" + ",".join(f'"k{n}":1' for n in range(200_000)) + ',"z":1,"z":1}',
+            400,
+            "DUPLICATE_KEY",
+        ),
+        ("{" + ",".join(f'"k{n}":1' for n in range(200_000)) + "}", 400, "UNKNOWN_FIELD"),
+        ('{"numbers":[' + ",".join(['"1_0"'] * 400_000) + "]}", 400, "INVALID_FIELD_VALUE"),
+        ('{"children":[' + ",".join(["{}"] * 100_000) + "]}", 413, "BODY_TOO_COMPLEX"),
+        ('{"value":' + "[" * 100_000, 413, "BODY_TOO_COMPLEX"),
+        (
+            '{"child":' * 90 + '{"tags":[' + ",".join(["1"] * 31_000) + "]}" + "}" * 90,
+            400,
+            "INVALID_FIELD_VALUE",
+        ),
+    ],
+    ids=["duplicate", "unknown", "numbers", "objects", "lists", "deep"],
+)
+async def test_a_body_of_many_mistakes_is_refused_soon(sample_set, body, status, reason):
+    client = AsgiClient(sample_gateway(sample_set, FakeDispatcher()))
+    answer = await client.request("PUT", "/v1/things/n", body)
+    assert (answer.status, answer.reason) == (status, reason)
+
+
+async def test_brackets_in_strings_are_not_counted(sample_set, dispatcher):
+    client = AsgiClient(sample_gateway(sample_set, dispatcher))
+    body = json.dumps({"text": "{[" * 60_000, "tags": ['[\\"]'] * 10})
+    assert (await client.request("PUT", "/v1/things/n", body)).status == 200
+
+
 @pytest.mark.parametrize(
     "body",
     [
