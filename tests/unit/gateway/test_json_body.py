@@ -256,14 +256,15 @@ async def test_a_large_body_is_refused_without_a_search(sample_set):
         ("{" + ",".join(f'"k{n}":1' for n in range(200_000)) + "}", 400, "UNKNOWN_FIELD"),
         ('{"numbers":[' + ",".join(['"1_0"'] * 400_000) + "]}", 400, "INVALID_FIELD_VALUE"),
         ('{"children":[' + ",".join(["{}"] * 100_000) + "]}", 413, "BODY_TOO_COMPLEX"),
-        ('{"value":' + "[" * 100_000, 413, "BODY_TOO_COMPLEX"),
+        ('{"value":' + "[" * 100_000, 400, "NESTING_TOO_DEEP"),
+        ('{"value":' + "[" * 300_000, 413, "BODY_TOO_COMPLEX"),
         (
             '{"child":' * 90 + '{"tags":[' + ",".join(["1"] * 31_000) + "]}" + "}" * 90,
             400,
             "INVALID_FIELD_VALUE",
         ),
     ],
-    ids=["duplicate", "unknown", "numbers", "objects", "lists", "deep"],
+    ids=["duplicate", "unknown", "numbers", "objects", "lists", "more lists", "deep"],
 )
 async def test_a_body_of_many_mistakes_is_refused_soon(sample_set, body, status, reason):
     client = AsgiClient(sample_gateway(sample_set, FakeDispatcher()))
