@@ -10,6 +10,7 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
     ),
     "form": (b'mu/foa; boundary="a b"\n\n\r\xc4\n--a b--',),  # read otherwise in pieces
     "headers": (b"content-disposition: a; filename*=UTF-8\0'en'a",),  # no character set
+    "stream": (b"a [\x00]\x00",),  # no JSON, but in UTF-16
     "request": (
         b'PUT /v1/things/a\n\n{"update_mask":"line_1"}',
         b"GET /v1/things/a?update_mask=a__b",

@@ -51,7 +51,7 @@ def _pieces(body: bytes, size: int) -> list[bytes]:
 def _as_json_says(body: bytes, elements: list[bytes], refused: str) -> None:
     """Where the body is a JSON array, the elements are its elements."""
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
         return
     if not isinstance(value, list):
