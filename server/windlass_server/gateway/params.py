@@ -24,6 +24,8 @@ from windlass_server.gateway.schema import Schema, Shape
 from windlass_server.gateway.values import Reader, expected, text_reader
 
 _LENGTH_DELIMITED = 2
+# Parameters of one binding whose fields are kept by their names.
+_KNOWN = 256
 # The largest number that protobuf encodes as itself, in one byte.
 _ONE_BYTE = 127
 
@@ -144,6 +146,7 @@ class QueryParameters:
         self._message = message
         self._taken = tuple(taken)
         self._closed = closed
+        self._known: dict[str, Parameter] = {}
 
     def bind(
         self, message: Message, query: str, fields: Sequence[tuple[str, str]] = ()
@@ -172,7 +175,7 @@ class QueryParameters:
     def _bind_one(self, message: Message, name: str, text: str, seen: dict[str, list[Any]]) -> None:
         if self._closed:
             raise _Refused("QUERY_NOT_ALLOWED", "the body is the whole request; no query is read")
-        parameter = self._parameter(name)
+        parameter = self._known.get(name) or self._parameter(name)
         path = parameter.path
         try:
             value = parameter.read(text)
@@ -198,7 +201,10 @@ class QueryParameters:
         read = text_reader(self._schema, path.leaf)
         if read is None:
             raise _Refused("INVALID_PARAMETER", "has no text form; name one of its fields")
-        return Parameter(path, read)
+        parameter = Parameter(path, read)
+        if len(self._known) < _KNOWN:  # messages in messages have names without end
+            self._known[name] = parameter
+        return parameter
 
 
 def _split(query: str) -> list[tuple[str, str]]:
