@@ -1,14 +1,18 @@
 """`make fuzz`: coverage-guided fuzzing of everything that reads what a client sends.
 
 Each target runs for a while in a process of its own, from its seeds on; what is found is printed, to
-become a row of `regressions`. Fails when an invariant was broken.
+become a row of `regressions`. Fails when an invariant was broken. With a seed and a number of inputs
+instead of a time, a run of the same code tries much the same inputs: what CI does, so that a change is
+judged by itself and not by luck.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +36,7 @@ class Outcome:
 
     Attributes:
         target: its name.
+        seconds: how long it ran.
         executions: inputs that were tried.
         edges: places in the code that were reached.
         features: places together with how often; what libFuzzer steers by.
@@ -41,6 +46,7 @@ class Outcome:
     """
 
     target: str
+    seconds: float
     executions: int
     edges: int
     features: int
@@ -59,9 +65,9 @@ def main() -> int:
     table = Table("target", "executions", "per s", "edges", "features", "inputs", "broken")
     failed = False
     for name in options.only or TARGETS:
-        outcome = fuzz(name, options.seconds, options.seed)
+        outcome = fuzz(name, options)
         failed = failed or bool(outcome.why)
-        table.add_row(*row(outcome, options.seconds))
+        table.add_row(*row(outcome))
         report(console, outcome)
     console.print(table)
     return int(failed)
@@ -70,7 +76,9 @@ def main() -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    made.add_argument("--seconds", type=int, default=60, help="for each target")
+    limit = made.add_mutually_exclusive_group()
+    limit.add_argument("--seconds", type=int, default=60, help="for each target")
+    limit.add_argument("--runs", type=int, help="inputs for each target, however long they take")
     made.add_argument(
         "--only", action="append", choices=TARGETS, help="only this target; may be given repeatedly"
     )
@@ -78,16 +86,25 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def fuzz(name: str, seconds: int, seed: int) -> Outcome:
-    """Run one target for so long."""
+def fuzz(name: str, options: argparse.Namespace) -> Outcome:
+    """Run one target for as long as the options say."""
+    limit = f"-runs={options.runs}" if options.runs else f"-max_total_time={options.seconds}"
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="windlass-fuzz-") as folder:
         command = [
             *(sys.executable, "-m", "tests.fuzz.worker", name, folder),
-            *(f"-max_total_time={seconds}", f"-timeout={HANG_SECONDS}", f"-seed={seed}"),
+            *(limit, f"-timeout={HANG_SECONDS}", f"-seed={options.seed}"),
             *(f"-rss_limit_mb={MEMORY_MIB}", "-max_len=2048", "-len_control=20"),
+            "-reload=0",
         ]
+        # Sets are walked in the order of hashes, which is to be the same in every run, too.
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=os.environ | {"PYTHONHASHSEED": "0"},
         )
         found = tuple(
             file.read_bytes()
@@ -98,7 +115,8 @@ def fuzz(name: str, seconds: int, seed: int) -> Outcome:
     pulses = _PULSE.findall(output)
     counts = [int(count or 0) for count in pulses[-1]] if pulses else [0] * 4
     failed = done.returncode != 0 or not pulses
-    return Outcome(name, *counts, found, _why(output) if failed else "")
+    seconds = time.monotonic() - started
+    return Outcome(name, seconds, *counts, found, _why(output) if failed else "")
 
 
 def _why(output: str) -> str:
@@ -109,11 +127,11 @@ def _why(output: str) -> str:
     return "\n".join(told[:_LINES] if marker else told[-_LINES:])
 
 
-def row(outcome: Outcome, seconds: int) -> list[str]:
+def row(outcome: Outcome) -> list[str]:
     """A row of the table."""
     numbers = (
         outcome.executions,
-        outcome.executions // max(seconds, 1),
+        round(outcome.executions / outcome.seconds),
         outcome.edges,
         outcome.features,
         outcome.inputs,

@@ -1,6 +1,7 @@
 """Inputs that once broke an invariant, by target; they are checked with the tests."""
 
 REGRESSIONS: dict[str, tuple[bytes, ...]] = {
+    "template": (b"/*" * 1000,),  # could be read, and not looked up
     "json": (
         b'{"update_mask":","}',  # could be read, and not printed
         b'{"by_number":{"1":"x","+1":"y"}}',  # one key, given twice

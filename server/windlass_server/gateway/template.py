@@ -11,7 +11,8 @@ The grammar, as google/api/http.proto has it:
 
 `{name}` means `{name=*}`. `**` stands for zero or more segments and must be the last segment.
 Variables do not nest, and no field is bound twice. Literals are kept percent-decoded, so that a
-path matches however it spells them.
+path matches however it spells them. A template has at most `MAX_SEGMENTS` segments: looking a path up
+recurses once for each.
 """
 
 import re
@@ -21,6 +22,7 @@ from windlass_server.gateway.percent import MalformedEscape, decode
 
 ANY = "*"
 REST = "**"
+MAX_SEGMENTS = 128
 
 _FIELD_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _LITERAL = re.compile(r"[A-Za-z0-9\-._~!$&'()+,;@%]+")
@@ -83,6 +85,8 @@ def parse(text: str) -> Template:
             variables.append(_variable(text, part, segments))
         else:
             segments.append(_segment(text, part))
+    if len(segments) > MAX_SEGMENTS:
+        raise TemplateError(f"{text!r}: has more than {MAX_SEGMENTS} segments")
     _refuse_early_rest(text, segments)
     _refuse_repeated(text, variables)
     return Template(text, tuple(segments), tuple(variables), verb)

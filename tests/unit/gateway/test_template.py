@@ -1,6 +1,6 @@
 import pytest
 
-from windlass_server.gateway.template import Literal, TemplateError, Variable, parse
+from windlass_server.gateway.template import MAX_SEGMENTS, Literal, TemplateError, Variable, parse
 
 
 def shown(text):
@@ -85,3 +85,10 @@ def test_a_template_that_the_grammar_refuses_is_refused_by_name(text):
     with pytest.raises(TemplateError) as error:
         parse(text)
     assert repr(text) in str(error.value)
+
+
+def test_a_template_has_at_most_as_many_segments_as_a_look_up_can_follow():
+    parse("/a" * MAX_SEGMENTS)
+    for text in ("/a" * (MAX_SEGMENTS + 1), "/{x=a" + "/*" * MAX_SEGMENTS + "}"):
+        with pytest.raises(TemplateError, match=f"more than {MAX_SEGMENTS} segments"):
+            parse(text)
