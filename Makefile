@@ -12,7 +12,7 @@ IMAGE := gen/windlass.binpb
 ARGS ?=
 
 .PHONY: help up demo test test-quick test-differential test-schema test-browser check static format-check lint types \
-	layers protos-check bench fuzz protos golden format constraints packages browser bench-packages clean
+	layers protos-check wheel bench fuzz protos golden format constraints packages browser bench-packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -38,7 +38,7 @@ test-browser: $(INSTALLED) browser ## pages as people use them, in chromium
 test-quick: $(INSTALLED) ## the tests that take no time
 	$(BIN)/pytest -q tests/unit $(ARGS)
 
-check: static test test-differential test-schema test-browser ## everything that a change must pass
+check: static wheel test test-differential test-schema test-browser ## everything that a change must pass
 
 static: format-check lint types layers protos-check ## check without the tests
 
@@ -58,6 +58,12 @@ protos-check: $(INSTALLED)
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/buf lint $(IMAGE)
 	$(BIN)/python protos/breaking.py
+
+wheel: $(INSTALLED) ## build what is published, and ask its own programs for their version
+	rm -rf build/wheel
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/wheel/unpacked build/wheel/*.whl
+	$(BIN)/python -m tests.support.wheel build/wheel/unpacked
 
 bench: $(INSTALLED) packages bench-packages ## measure beside the peers; takes about 15 minutes
 	$(BIN)/python -m tests.benchmarks --output build/bench.json $(ARGS)

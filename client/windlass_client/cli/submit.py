@@ -1,7 +1,8 @@
 """`windlass submit`."""
 
+import enum
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,9 @@ from windlass_client.cli import logs
 from windlass_client.cli.output import say
 from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
 from windlass_client.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from windlass.types.v1 import types_pb2
 
 _HELP = """Submit a command as a job and print its id.
 
@@ -25,6 +29,14 @@ It starts in a fresh private directory; --workdir names one of the node instead,
     windlass submit --follow -e LR=0.1 -l team=vision -- sh -c 'echo $LR'
 
     JOB=$(windlass submit -- nvidia-smi); windlass logs $JOB -f"""
+
+
+class Isolation(enum.StrEnum):
+    """The levels that a job can insist on, weakest first."""
+
+    RLIMITS = "rlimits"
+    NAMESPACES = "namespaces"
+    SANDBOX = "sandbox"
 
 
 def register(app: typer.Typer) -> None:
@@ -73,6 +85,10 @@ def submit(
     workdir: Annotated[
         str, typer.Option(metavar="PATH", help="Absolute; default a fresh private directory.")
     ] = "",
+    min_isolation: Annotated[
+        Isolation | None,
+        typer.Option(case_sensitive=False, help="Run with no weaker isolation than this."),
+    ] = None,
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Check everything, submit nothing.")
     ] = False,
@@ -101,6 +117,7 @@ def submit(
         priority=priority,
         time_limit=time_limit,
         grace_period=grace_period,
+        min_isolation=_level(min_isolation),
         validate_only=validate_only,
         request_id=request_id,
     )
@@ -113,6 +130,12 @@ def submit(
         _wait(session, job.job_id)
     else:
         session.answer(job, lambda: job.job_id)
+
+
+def _level(wanted: Isolation | None) -> "types_pb2.Isolation.Level | None":
+    from windlass.types.v1 import types_pb2
+
+    return types_pb2.Isolation.Level.Value(wanted.name) if wanted else None
 
 
 def _wait(session: Session, job_id: str) -> None:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from tests.support.fake_api import Failure, a_node
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import node_pb2
+from windlass.types.v1 import types_pb2
 from windlass_client.cli.main import app
 from windlass_client.cli.output import bar, printable
 
@@ -124,6 +125,19 @@ def test_output_that_was_lost_is_told_beside_what_there_is(windlass, plane):
     done = windlass("submit", "--follow", "--", "true")
     assert done.stdout == "line 1\nline 2\nline 3\nline 5\n"
     assert "the output of run-1 is not all there: the disk broke" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["sandbox", "NameSpaces"])
+def test_a_job_can_insist_on_isolation_in_any_case(windlass, plane, word):
+    windlass("submit", "--min-isolation", word, "--", "true")
+    (job,) = plane.state.jobs.values()
+    assert types_pb2.Isolation.Level.Name(job.min_isolation) == word.upper()
+
+
+def test_an_unknown_isolation_is_a_usage_error_that_names_the_known_ones(windlass):
+    done = windlass("submit", "--min-isolation", "safe", "--", "true")
+    assert done.exit_code == 2
+    assert all(level in done.output for level in ("rlimits", "namespaces", "sandbox"))
 
 
 def test_validate_only_submits_nothing(windlass, plane):
