@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -135,7 +135,9 @@ def submit(
 def _level(wanted: Isolation | None) -> "types_pb2.Isolation.Level | None":
     from windlass.types.v1 import types_pb2
 
-    return types_pb2.Isolation.Level.Value(wanted.name) if wanted else None
+    if wanted is None:
+        return None
+    return cast("types_pb2.Isolation.Level", types_pb2.Isolation.Level.Value(wanted.name))
 
 
 def _wait(session: Session, job_id: str) -> None:
