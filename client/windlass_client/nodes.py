@@ -109,14 +109,15 @@ class NodeCalls(Group):
 
     @operation
     def create_join_token(
-        self, *, lifetime: timedelta | float | str | None = None
+        self, *, lifetime: timedelta | float | str | None = None, max_uses: int = 1
     ) -> Call[resources_service_pb2.CreateJoinTokenRequest, resources_service_pb2.JoinToken]:
-        """Make a token with which one node can join once.
+        """Make a token with which nodes can join.
 
         Args:
+            max_uses: how many nodes.
             lifetime: seconds, a timedelta or such as "1h"; one hour by default, at most a week.
         """
-        request = resources_service_pb2.CreateJoinTokenRequest()
+        request = resources_service_pb2.CreateJoinTokenRequest(max_uses=max_uses)
         if lifetime is not None:
             request.lifetime.CopyFrom(Duration())
             request.lifetime.FromTimedelta(parse_duration(lifetime))

@@ -161,9 +161,9 @@ async def test_a_join_token_is_good_once(access: Access, database: Database) -> 
     issued = await access.service.create_join_token(ORG_ADMIN, None)
     assert issued.expires_at == access.clock.now() + 3600 * SECOND
     now, service = access.clock.now(), access.service
-    assert await database.read(lambda tx: service.joined_node(tx, issued.text)) is None
+    assert not await database.read(lambda tx: service.used_join_token(tx, issued.text, "n1"))
     await database.write(lambda tx: service.consume_join_token(tx, issued.text, "n1", now))
-    assert await database.read(lambda tx: service.joined_node(tx, issued.text)) == "n1"
+    assert await database.read(lambda tx: service.used_join_token(tx, issued.text, "n1"))
     with pytest.raises(Unauthenticated) as caught:
         await database.write(lambda tx: service.consume_join_token(tx, issued.text, "n2", now))
     assert caught.value.reason == "JOIN_TOKEN_USED"

@@ -137,24 +137,29 @@ async def test_a_key_is_revoked_once(database: Database) -> None:
     assert await database.read(lambda tx: tx.access.organisation_keys("ann")) == ["k2"]
 
 
-async def test_a_join_token_is_used_once(database: Database) -> None:
+async def test_a_join_token_is_used_as_often_as_it_may_be(database: Database) -> None:
     row = JoinTokenRow(
         token_id="t",
         secret_digest=b"d",
         created_by="ann",
         created_at=1,
         expires_at=2,
-        node_id=None,
+        max_uses=2,
+        uses=0,
     )
 
     def work(tx: Transaction) -> list[bool]:
         tx.access.add_join_token(row)
-        return [tx.access.use_join_token(one, node) for one, node in (("t", "n1"), ("t", "n2"))]
+        return [tx.access.use_join_token("t", node) for node in ("n1", "n2", "n3")]
 
-    assert await database.write(work) == [True, False]
+    assert await database.write(work) == [True, True, False]
     found = await database.read(lambda tx: tx.access.join_token("t"))
     assert found is not None
-    assert found.node_id == "n1"
+    assert (found.uses, found.max_uses) == (2, 2)
+    used = await database.read(
+        lambda tx: [tx.access.used_join_token("t", node) for node in ("n1", "n2", "n3")]
+    )
+    assert used == [True, True, False]
     assert not await database.write(lambda tx: tx.access.use_join_token("x", "n1"))
 
 

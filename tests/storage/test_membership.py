@@ -63,8 +63,8 @@ class World:
     def capacity_changed(self) -> None:
         self.changes += 1
 
-    async def token(self) -> str:
-        return (await self.resources.create_join_token(ADMIN, None)).text
+    async def token(self, uses: int = 1) -> str:
+        return (await self.resources.create_join_token(ADMIN, None, max_uses=uses)).text
 
     async def joined(self, key: bytes = KEY, **inventory: object) -> str:
         told = an_inventory(**inventory)  # type: ignore[arg-type]
@@ -127,8 +127,34 @@ async def test_the_same_key_gets_the_same_node_again(world: World) -> None:
         await world.membership.join(fresh, b"x" * 32, an_inventory())
 
 
-async def test_a_node_that_asks_several_times_at_once_is_one_node(world: World) -> None:
-    token = await world.token()
+async def test_a_token_of_several_uses_is_good_for_so_many_nodes(world: World) -> None:
+    token = await world.token(uses=3)
+    keys = [bytes([number]) * 32 for number in range(3)]
+    nodes = [await world.membership.join(token, key, an_inventory()) for key in keys]
+    assert len(set(nodes)) == 3
+
+    assert await world.membership.join(token, keys[1], an_inventory()) == nodes[1]
+    with pytest.raises(Unauthenticated, match="used by 3 nodes") as refused:
+        await world.membership.join(token, b"x" * 32, an_inventory())
+    assert refused.value.reason == "JOIN_TOKEN_USED"
+
+
+async def test_of_nodes_that_come_at_once_as_many_get_in_as_the_token_has_uses(
+    world: World,
+) -> None:
+    token = await world.token(uses=3)
+    joins = [
+        world.membership.join(token, bytes([number]) * 32, an_inventory()) for number in range(5)
+    ]
+    answers = await asyncio.gather(*joins, return_exceptions=True)
+    assert len({answer for answer in answers if isinstance(answer, str)}) == 3
+    refused = [answer for answer in answers if isinstance(answer, Unauthenticated)]
+    assert [answer.reason for answer in refused] == ["JOIN_TOKEN_USED"] * 2
+
+
+@pytest.mark.parametrize("uses", [1, 9])
+async def test_a_node_that_asks_several_times_at_once_is_one_node(world: World, uses: int) -> None:
+    token = await world.token(uses)
     joins = [world.membership.join(token, KEY, an_inventory()) for _ in range(4)]
     assert len(set(await asyncio.gather(*joins))) == 1
 

@@ -48,13 +48,28 @@ async def test_what_the_first_schema_held_is_there_at_head(engines: Engines, nam
     engine.dispose()
     database = await open_database(url)
     with acting_as("test"):
+        tokens = await database.read(lambda tx: [tx.access.join_token(one) for one in ("t0", "t1")])
+        used = await database.read(lambda tx: tx.access.used_join_token("t1", "node-1"))
         run = await database.read(lambda tx: tx.runs.get("run-1"))
         job = await database.read(lambda tx: tx.jobs.get("job-1"))
     await database.close()
+    assert [(one.uses, one.max_uses) for one in tokens if one] == [(0, 1), (1, 1)]
+    assert used
     assert run is not None
     assert job is not None
     assert (run.job_id, run.log_end, run.end_cause, run.log_lost) == ("job-1", 7, 0, "")
     assert (job.name, job.spec) == ("train", b"spec")
+
+
+def _join_token(token_id: str, node_id: str | None) -> dict[str, object]:
+    return {
+        "token_id": token_id,
+        "secret_digest": b"d",
+        "created_by": "ann",
+        "created_at": 1,
+        "expires_at": 2,
+        "node_id": node_id,
+    }
 
 
 # A run of a job on a node; what the first schema did not have is left out.
@@ -66,6 +81,8 @@ FIRST_ROWS: list[tuple[str, dict[str, object]]] = [
     ),
     ("jobs", job_columns(job_id="job-1", spec=b"spec")),
     ("nodes", node_columns(node_id="node-1")),
+    ("join_tokens", _join_token("t0", None)),
+    ("join_tokens", _join_token("t1", "node-1")),
     (
         "runs",
         {

@@ -147,11 +147,13 @@ def state_line(node: "node_pb2.Node") -> str:
     return line
 
 
-_JOIN_HELP = """Make a token with which one machine can join once, and print it.
+_JOIN_HELP = """Make a token with which a machine can join, or several, and print it.
 
-[bold]Example:[/bold]
+[bold]Examples:[/bold]
 
-    WINDLASS_JOIN_TOKEN=$(windlass node-token) windlass agent --server 10.0.0.5:50051"""
+    WINDLASS_JOIN_TOKEN=$(windlass node-token) windlass agent --server 10.0.0.5:50051
+
+    windlass node-token --uses 40 --lifetime 1d     one token for a rack"""
 
 
 def register_join_token(app: typer.Typer) -> None:
@@ -164,11 +166,17 @@ def node_token(
     lifetime: Annotated[
         str | None, typer.Option(help="Such as 10m; default 1h, at most 7d.")
     ] = None,
+    uses: Annotated[int, typer.Option(min=1, help="How many machines may join with it.")] = 1,
 ) -> None:
     """See `_JOIN_HELP`."""
-    token = session.client.nodes.create_join_token(lifetime=lifetime)
+    token = session.client.nodes.create_join_token(lifetime=lifetime, max_uses=uses)
     session.answer(token, lambda: token.token)
-    say(f"good for one machine until {moment(token.expire_time)}")
+    say(f"good for {machines(uses)} until {moment(token.expire_time)}")
+
+
+def machines(count: int) -> str:
+    """So many machines, in words."""
+    return "one machine" if count == 1 else f"{count} machines"
 
 
 def nodes_table(nodes: "Sequence[node_pb2.Node]", now: "datetime") -> "Table":

@@ -1,4 +1,4 @@
-"""Tokens with which a node may join, once. For use inside the transaction that stores the node."""
+"""Tokens with which nodes may join. For use inside the transaction that stores the node."""
 
 from windlass_server.access import api_keys
 from windlass_server.errors import Unauthenticated
@@ -16,7 +16,9 @@ class JoinTokens:
     def __init__(self, pepper: bytes) -> None:
         self._pepper = pepper
 
-    def make(self, tx: Transaction, created_by: str, *, now: int, expires_at: int) -> str:
+    def make(
+        self, tx: Transaction, created_by: str, *, now: int, expires_at: int, max_uses: int = 1
+    ) -> str:
         """Store a new token; returns the text, which is nowhere else (times in microseconds)."""
         secret = api_keys.make(api_keys.JOIN_TOKEN)
         row = JoinTokenRow(
@@ -25,36 +27,35 @@ class JoinTokens:
             created_by=created_by,
             created_at=now,
             expires_at=expires_at,
-            node_id=None,
+            max_uses=max_uses,
+            uses=0,
         )
         tx.access.add_join_token(row)
         return secret.text()
 
-    def joined_node(self, tx: Transaction, token: str) -> str | None:
-        """The node that used this token up; None while nobody has.
-
-        For a node whose answer got lost and that joins again: the caller compares the public keys.
+    def used_by(self, tx: Transaction, token: str, node_id: str) -> bool:
+        """Whether this node joined with this token: its answer got lost, and it joins again.
 
         Raises:
             Unauthenticated: JOIN_TOKEN_INVALID: it is not one of ours.
         """
-        return self._find(tx, token).node_id
+        return tx.access.used_join_token(self._find(tx, token).token_id, node_id)
 
     def consume(self, tx: Transaction, token: str, node_id: str, now: int) -> None:
-        """Use the token up for this node, if the transaction commits.
+        """Take one use of the token for this node, if the transaction commits.
 
         Raises:
             Unauthenticated: JOIN_TOKEN_INVALID, JOIN_TOKEN_EXPIRED or JOIN_TOKEN_USED.
         """
         found = self._find(tx, token)
-        if found.node_id is not None:
-            raise _used()
+        if found.uses >= found.max_uses:
+            raise _used(found.max_uses)
         if now >= found.expires_at:
             message = "the join token has expired"
             raise Unauthenticated(message, reason="JOIN_TOKEN_EXPIRED")
-        # Guarded: of two nodes that come at once, one gets it.
+        # Guarded: of two nodes that come at once, one gets the last use.
         if not tx.access.use_join_token(found.token_id, node_id):
-            raise _used()
+            raise _used(found.max_uses)
 
     def _find(self, tx: Transaction, token: str) -> JoinTokenRow:
         secret = api_keys.parse(api_keys.JOIN_TOKEN, token)
@@ -69,6 +70,7 @@ class JoinTokens:
         return found
 
 
-def _used() -> Unauthenticated:
-    message = "the join token was used before; ask for another"
+def _used(max_uses: int) -> Unauthenticated:
+    by = "before" if max_uses == 1 else f"by {max_uses} nodes"
+    message = f"the join token was used {by}; ask for another"
     return Unauthenticated(message, reason="JOIN_TOKEN_USED")

@@ -223,8 +223,10 @@ class AccessService:
 
         return await self._database.write(revoke)
 
-    async def create_join_token(self, caller: Caller, lifetime: int | None) -> IssuedSecret:
-        """Make a token with which one node may join once; good for an hour unless told otherwise.
+    async def create_join_token(
+        self, caller: Caller, lifetime: int | None, *, max_uses: int = 1
+    ) -> IssuedSecret:
+        """Make a token with which so many nodes may join; good for an hour unless told otherwise.
 
         Raises:
             Denied: the caller may not.
@@ -233,7 +235,9 @@ class AccessService:
         now = self._clock.now()
         expires_at = now + min(lifetime or JOIN_TOKEN_MICROS, MAX_JOIN_TOKEN_MICROS)
         text = await self._database.write(
-            lambda tx: self._join_tokens.make(tx, caller.user, now=now, expires_at=expires_at)
+            lambda tx: self._join_tokens.make(
+                tx, caller.user, now=now, expires_at=expires_at, max_uses=max_uses
+            )
         )
         return IssuedSecret(text, expires_at)
 
@@ -241,9 +245,9 @@ class AccessService:
         """As `JoinTokens.consume`, for the transaction that stores the node."""
         self._join_tokens.consume(tx, token, node_id, now)
 
-    def joined_node(self, tx: Transaction, token: str) -> str | None:
-        """As `JoinTokens.joined_node`."""
-        return self._join_tokens.joined_node(tx, token)
+    def used_join_token(self, tx: Transaction, token: str, node_id: str) -> bool:
+        """As `JoinTokens.used_by`."""
+        return self._join_tokens.used_by(tx, token, node_id)
 
 
 def _add_key(tx: Transaction, caller: Caller, key: ApiKeyRow) -> None:

@@ -60,12 +60,12 @@ class Membership:
             inventory: what the node has, valid by the rules in the protos.
 
         Raises:
-            Unauthenticated: the token is not known, has expired, or another node has used it.
+            Unauthenticated: the token is not known, has expired, or others have used it up.
         """
 
         def store(tx: Transaction) -> str:
             known = tx.nodes.by_public_key(public_key)
-            if known is not None and self._access.joined_node(tx, token) == known.node_id:
+            if known is not None and self._access.used_join_token(tx, token, known.node_id):
                 return known.node_id
             node_id = known.node_id if known is not None else self._ids.new("node")
             now = self._clock.now()
@@ -74,7 +74,7 @@ class Membership:
             except Unauthenticated:
                 # The same node may have asked twice at once, and the other one was first.
                 known = tx.nodes.by_public_key(public_key)
-                if known is None or self._access.joined_node(tx, token) != known.node_id:
+                if known is None or not self._access.used_join_token(tx, token, known.node_id):
                     raise
                 return known.node_id
             if known is None:

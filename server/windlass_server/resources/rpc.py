@@ -119,7 +119,8 @@ class ResourcesRpc:
         self, request: resources_service_pb2.CreateJoinTokenRequest, call: Call
     ) -> resources_service_pb2.JoinToken:
         lifetime = duration_from_proto(request.lifetime) if request.HasField("lifetime") else None
-        token = await self._resources.create_join_token(call.caller, lifetime)
+        max_uses = request.max_uses or 1
+        token = await self._resources.create_join_token(call.caller, lifetime, max_uses=max_uses)
         return resources_service_pb2.JoinToken(
-            token=token.text, expire_time=to_proto(token.expires_at)
+            token=token.text, expire_time=to_proto(token.expires_at), max_uses=max_uses
         )

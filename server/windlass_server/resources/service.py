@@ -116,9 +116,11 @@ class ResourcesService:
 
         return await self._database.read(load)
 
-    async def create_join_token(self, who: Caller, lifetime: int | None) -> IssuedSecret:
-        """A token with which one node can join once; `lifetime` in microseconds, None: an hour."""
-        return await self._access.create_join_token(who, lifetime)
+    async def create_join_token(
+        self, who: Caller, lifetime: int | None, *, max_uses: int = 1
+    ) -> IssuedSecret:
+        """A token with which so many nodes can join; `lifetime` in microseconds, None: an hour."""
+        return await self._access.create_join_token(who, lifetime, max_uses=max_uses)
 
 
 def _matching(tx: Transaction, wanted: NodeFilter, behind: str, size: int) -> Sequence[NodeRow]:

@@ -10,6 +10,7 @@ from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import (
     ApiKeyRow,
     JoinTokenRow,
+    JoinTokenUseRow,
     NodeRow,
     OrganisationRow,
     PrincipalRow,
@@ -23,6 +24,7 @@ _PRINCIPALS: Table = PrincipalRow.__table__  # type: ignore[attr-defined]
 _BINDINGS: Table = RoleBindingRow.__table__  # type: ignore[attr-defined]
 _KEYS: Table = ApiKeyRow.__table__  # type: ignore[attr-defined]
 _JOIN_TOKENS: Table = JoinTokenRow.__table__  # type: ignore[attr-defined]
+_JOIN_TOKEN_USES: Table = JoinTokenUseRow.__table__  # type: ignore[attr-defined]
 _NODES: Table = NodeRow.__table__  # type: ignore[attr-defined]
 
 _here = _BINDINGS.alias("here")
@@ -92,8 +94,14 @@ _RAISE_ROLE = (
 _JOIN_TOKEN = select(_JOIN_TOKENS).where(_JOIN_TOKENS.c.token_id == bindparam("token_id"))
 _USE_JOIN_TOKEN = (
     update(_JOIN_TOKENS)
-    .where(_JOIN_TOKENS.c.token_id == bindparam("which"), _JOIN_TOKENS.c.node_id.is_(None))
-    .values(node_id=bindparam("node"))
+    .where(
+        _JOIN_TOKENS.c.token_id == bindparam("which"), _JOIN_TOKENS.c.uses < _JOIN_TOKENS.c.max_uses
+    )
+    .values(uses=_JOIN_TOKENS.c.uses + 1)
+)
+_JOIN_TOKEN_USE = select(_JOIN_TOKEN_USES.c.node_id).where(
+    _JOIN_TOKEN_USES.c.token_id == bindparam("token_id"),
+    _JOIN_TOKEN_USES.c.node_id == bindparam("node_id"),
 )
 _NODE_KEY = select(_NODES.c.public_key).where(_NODES.c.node_id == bindparam("node_id"))
 
@@ -234,9 +242,17 @@ class AccessStore:
         return cast("JoinTokenRow | None", row)
 
     def use_join_token(self, token_id: str, node_id: str) -> bool:
-        """Use a join token up for a node; False when it was used before."""
-        values = {"which": token_id, "node": node_id}
-        return self._connection.execute(_USE_JOIN_TOKEN, values).rowcount == 1
+        """Count a node that joins with a token; False when no use of it is left."""
+        if self._connection.execute(_USE_JOIN_TOKEN, {"which": token_id}).rowcount != 1:
+            return False
+        use = {"token_id": token_id, "node_id": node_id}
+        self._connection.execute(insert(_JOIN_TOKEN_USES), use)
+        return True
+
+    def used_join_token(self, token_id: str, node_id: str) -> bool:
+        """Whether the node joined with the token."""
+        use = {"token_id": token_id, "node_id": node_id}
+        return self._connection.scalar(_JOIN_TOKEN_USE, use) is not None
 
     def _insert_new(self, table: Table, values: dict[str, Any]) -> bool:
         """Insert unless there is a row of that key, without spoiling the transaction."""

@@ -239,8 +239,9 @@ async def test_the_async_client_does_the_same(plane: FakeControlPlane):
 def test_everything_else_of_the_contract_can_be_called(client, plane):
     plane.state.nodes = [a_node()]
     assert client.nodes.get("node-gpu-1").name == "gpu-1"
-    assert client.nodes.create_join_token(lifetime="10m").token == "join-me"
-    assert plane.state.requests["CreateJoinToken"][0].lifetime.seconds == 600
+    assert client.nodes.create_join_token(lifetime="10m", max_uses=7).token == "join-me"
+    asked = plane.state.requests["CreateJoinToken"][0]
+    assert (asked.lifetime.seconds, asked.max_uses) == (600, 7)
     assert client.access.caller().user == "ada"
     assert client.access.create_token(lifetime=60).access_token == "jwt"
     assert client.access.create_project("vision").project == "vision"

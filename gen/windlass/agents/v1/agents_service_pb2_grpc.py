@@ -57,9 +57,9 @@ class AgentsServiceServicer:
     """
 
     def Join(self, request, context):
-        """Trades a join token for a node identity: the server remembers the node's public key. The token
-        is used up. UNAUTHENTICATED when it is not good. Joining again with the same key before the
-        token is known to be used answers the same node.
+        """Trades a join token for a node identity: the server remembers the node's public key, and one use
+        of the token is gone. UNAUTHENTICATED when it is not good. Joining again with the same key and
+        token answers the same node.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,9 +34,9 @@ class AgentsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AgentsServiceAsyncStub: ...
     Join: _grpc.UnaryUnaryMultiCallable[_agents_service_pb2.JoinRequest, _agents_service_pb2.JoinResponse]
-    """Trades a join token for a node identity: the server remembers the node's public key. The token
-    is used up. UNAUTHENTICATED when it is not good. Joining again with the same key before the
-    token is known to be used answers the same node.
+    """Trades a join token for a node identity: the server remembers the node's public key, and one use
+    of the token is gone. UNAUTHENTICATED when it is not good. Joining again with the same key and
+    token answers the same node.
     """
     OpenSession: _grpc.StreamStreamMultiCallable[_agents_service_pb2.OpenSessionRequest, _agents_service_pb2.OpenSessionResponse]
     """The control stream: one for each node. A second one replaces the first.
@@ -53,9 +53,9 @@ class AgentsServiceAsyncStub(AgentsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Join: _aio.UnaryUnaryMultiCallable[_agents_service_pb2.JoinRequest, _agents_service_pb2.JoinResponse]  # type: ignore[assignment]
-    """Trades a join token for a node identity: the server remembers the node's public key. The token
-    is used up. UNAUTHENTICATED when it is not good. Joining again with the same key before the
-    token is known to be used answers the same node.
+    """Trades a join token for a node identity: the server remembers the node's public key, and one use
+    of the token is gone. UNAUTHENTICATED when it is not good. Joining again with the same key and
+    token answers the same node.
     """
     OpenSession: _aio.StreamStreamMultiCallable[_agents_service_pb2.OpenSessionRequest, _agents_service_pb2.OpenSessionResponse]  # type: ignore[assignment]
     """The control stream: one for each node. A second one replaces the first.
@@ -75,9 +75,9 @@ class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agents_service_pb2.JoinRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agents_service_pb2.JoinResponse, _abc.Awaitable[_agents_service_pb2.JoinResponse]]:
-        """Trades a join token for a node identity: the server remembers the node's public key. The token
-        is used up. UNAUTHENTICATED when it is not good. Joining again with the same key before the
-        token is known to be used answers the same node.
+        """Trades a join token for a node identity: the server remembers the node's public key, and one use
+        of the token is gone. UNAUTHENTICATED when it is not good. Joining again with the same key and
+        token answers the same node.
         """
 
     @_abc_1.abstractmethod

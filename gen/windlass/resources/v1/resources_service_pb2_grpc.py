@@ -176,7 +176,7 @@ class ResourcesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateJoinToken(self, request, context):
-        """Makes a token with which one node can join once.
+        """Makes a token with which a node can join once, or as many nodes as it is told.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

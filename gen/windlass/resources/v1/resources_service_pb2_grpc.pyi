@@ -69,7 +69,7 @@ class ResourcesServiceStub:
     users than its holder; administrators of the project say `force`.
     """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
-    """Makes a token with which one node can join once."""
+    """Makes a token with which a node can join once, or as many nodes as it is told."""
 
 @_typing.type_check_only
 class ResourcesServiceAsyncStub(ResourcesServiceStub):
@@ -110,7 +110,7 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     users than its holder; administrators of the project say `force`.
     """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
-    """Makes a token with which one node can join once."""
+    """Makes a token with which a node can join once, or as many nodes as it is told."""
 
 class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows and administers the machines."""
@@ -214,6 +214,6 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resources_service_pb2.CreateJoinTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resources_service_pb2.JoinToken, _abc.Awaitable[_resources_service_pb2.JoinToken]]:
-        """Makes a token with which one node can join once."""
+        """Makes a token with which a node can join once, or as many nodes as it is told."""
 
 def add_ResourcesServiceServicer_to_server(servicer: ResourcesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -10,7 +10,12 @@ from windlass_server.storage.tables.access import (
 from windlass_server.storage.tables.allocations import AllocationRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
-from windlass_server.storage.tables.nodes import GpuClaimRow, JoinTokenRow, NodeRow
+from windlass_server.storage.tables.nodes import (
+    GpuClaimRow,
+    JoinTokenRow,
+    JoinTokenUseRow,
+    NodeRow,
+)
 
 __all__ = [
     "AllocationRow",
@@ -20,6 +25,7 @@ __all__ = [
     "JobLabelRow",
     "JobRow",
     "JoinTokenRow",
+    "JoinTokenUseRow",
     "NodeRow",
     "OrganisationRow",
     "OutboxRow",

@@ -74,14 +74,26 @@ class GpuClaimRow(SQLModel, table=True):
 
 
 class JoinTokenRow(SQLModel, table=True):
-    """A token with which one node may join once."""
+    """A token with which so many nodes may join."""
 
     __tablename__ = "join_tokens"
+    __table_args__ = (
+        CheckConstraint("uses BETWEEN 0 AND max_uses", name="join_tokens_not_overused"),
+    )
 
     token_id: str = Field(primary_key=True)
     secret_digest: bytes
     created_by: str
     created_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
-    # The node that used it up.
-    node_id: str | None
+    max_uses: int
+    uses: int
+
+
+class JoinTokenUseRow(SQLModel, table=True):
+    """A node that joined with a token, which is how its repeated question is told from another's."""
+
+    __tablename__ = "join_token_uses"
+
+    token_id: str = Field(primary_key=True, foreign_key="join_tokens.token_id")
+    node_id: str = Field(primary_key=True)
