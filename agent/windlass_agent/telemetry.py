@@ -15,6 +15,7 @@ from windlass_agent.clock import Clock
 from windlass_agent.identity import Identity
 from windlass_agent.log_shipper import LogShipper
 from windlass_agent.reconnect import Liveliness, StreamLostError, first_to_end, lost
+from windlass_agent.sample_tally import SampleTally, StreamTally
 from windlass_agent.sampling import Sampler
 from windlass_agent.session import OpenChannel
 
@@ -71,6 +72,7 @@ class _Outgoing:
         self.gate = SampleGate()
         self._logs: asyncio.Queue[pb.LogBatch] = asyncio.Queue(_QUEUED_LOG_BATCHES)
         self._filled = asyncio.Event()
+        self._finished = False
 
     async def put_log(self, batch: pb.LogBatch) -> None:
         await self._logs.put(batch)
@@ -80,14 +82,21 @@ class _Outgoing:
         """The gate may have something to let go."""
         self._filled.set()
 
-    async def next(self) -> pb.TelemetryMessage:
-        """Samples first: they are small, one a second, and worthless when late."""
+    def finish(self) -> None:
+        """Nothing follows what waits."""
+        self._finished = True
+        self._filled.set()
+
+    async def next(self) -> pb.TelemetryMessage | None:
+        """Samples first: they are small, one a second, and worthless when late. None: that is all."""
         while True:
             samples = self.gate.take()
             if samples is not None:
                 return pb.TelemetryMessage(samples=samples)
             if not self._logs.empty():
                 return pb.TelemetryMessage(logs=self._logs.get_nowait())
+            if self._finished:
+                return None
             self._filled.clear()
             await self._filled.wait()
 
@@ -120,6 +129,13 @@ class TelemetryLink:
         self._shipper = shipper
         self._clock = clock
         self._sample_seconds = sample_seconds
+        self._outgoing: _Outgoing | None = None
+        self.tally = SampleTally()
+
+    def finish(self) -> None:
+        """Sends no more on this connection, which ends when the server has taken all in."""
+        if self._outgoing is not None:
+            self._outgoing.finish()
 
     async def connect(self, alive: Liveliness) -> None:
         """Holds one connection, to its end.
@@ -127,14 +143,15 @@ class TelemetryLink:
         Raises:
             StreamLostError: it ended, for whatever reason.
         """
-        outgoing = _Outgoing()
+        outgoing = self._outgoing = _Outgoing()
+        tally = StreamTally(self.tally)
         async with self._open_channel() as channel:
             stub = agents_service_pb2_grpc.AgentsServiceStub(channel)
             call = stub.StreamTelemetry(metadata=self._identity.metadata())
             try:
                 await first_to_end(
-                    self._read(call, outgoing, alive),
-                    self._write(call, outgoing),
+                    self._read(call, outgoing, tally, alive),
+                    self._write(call, outgoing, tally),
                     self._sample(outgoing),
                     self._shipper.ship(outgoing.put_log),
                 )
@@ -143,13 +160,19 @@ class TelemetryLink:
             except asyncio.InvalidStateError:  # grpc's word for writing to a stream that has ended
                 raise StreamLostError(f"{await call.code()}: {await call.details()}") from None
             finally:
+                self._outgoing = None
+                tally.ended()
                 call.cancel()
 
-    async def _read(self, call: Call, outgoing: _Outgoing, alive: Liveliness) -> None:
+    async def _read(
+        self, call: Call, outgoing: _Outgoing, tally: StreamTally, alive: Liveliness
+    ) -> None:
         responses: AsyncIterator[agents_service_pb2.StreamTelemetryResponse] = aiter(call)
         async for response in responses:
             if alive.established_at is None:
                 alive.established_at = self._clock.monotonic()
+            if response.message.HasField("sample_ack"):
+                tally.on_ack(response.message.sample_ack)
             kind = response.message.WhichOneof("content")
             if kind == "credit":
                 outgoing.gate.grant(response.message.credit)
@@ -157,10 +180,13 @@ class TelemetryLink:
             elif kind == "log_ack":
                 self._shipper.on_ack(response.message.log_ack)
 
-    async def _write(self, call: Call, outgoing: _Outgoing) -> None:
-        while True:
-            message = await outgoing.next()
+    async def _write(self, call: Call, outgoing: _Outgoing, tally: StreamTally) -> None:
+        while (message := await outgoing.next()) is not None:
+            if message.HasField("samples"):
+                tally.sent()
             await call.write(agents_service_pb2.StreamTelemetryRequest(message=message))
+        await call.done_writing()
+        await asyncio.get_running_loop().create_future()  # until the server has ended the stream
 
     async def _sample(self, outgoing: _Outgoing) -> None:
         while True:

@@ -119,6 +119,7 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         self.samples: asyncio.Queue[pb.SampleBatch] = asyncio.Queue()
         self.telemetry_streams = 0
         self.changed = asyncio.Condition()
+        self._half_closed = asyncio.Event()
         self._telemetry_writes: asyncio.Queue[pb.TelemetryReply | None] | None = None
         self._validation = Validation()
         self._server = grpc.aio.server()
@@ -176,6 +177,10 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         """Returns when Join has been called so often."""
         async with self.changed:
             await self.changed.wait_for(lambda: len(self.joins) >= count)
+
+    async def until_half_closed(self) -> None:
+        """Returns when the agent has closed its side of a telemetry stream."""
+        await self._half_closed.wait()
 
     # --- the service -----------------------------------------------------------------------------
 
@@ -280,6 +285,7 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
                     writes.put_nowait(None)
                     return
             await self._hold(batch)
+        self._half_closed.set()
 
     async def _hold(self, batch: pb.LogBatch) -> None:
         held = self.logs.setdefault(batch.run_id, bytearray())

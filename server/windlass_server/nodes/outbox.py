@@ -23,6 +23,7 @@ class Outbox(Generic[M]):
         self._limit = limit
         self._messages: dict[Hashable, M] = {}
         self._filled = asyncio.Event()
+        self._taken = asyncio.Event()
         self._closed = False
         self._error: Exception | None = None
 
@@ -48,6 +49,13 @@ class Outbox(Generic[M]):
         self._error = error
         self._messages.clear()
         self._filled.set()
+        self._taken.set()
+
+    async def emptied(self) -> None:
+        """Return when everything has been taken, or the box is closed."""
+        while self._messages:
+            self._taken.clear()
+            await self._taken.wait()
 
     async def take(self) -> M | None:
         """The next message; None when the box is closed. Raises what it was closed with."""
@@ -58,4 +66,5 @@ class Outbox(Generic[M]):
                 return None
             self._filled.clear()
             await self._filled.wait()
+        self._taken.set()
         return self._messages.pop(next(iter(self._messages)))

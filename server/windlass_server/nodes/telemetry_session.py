@@ -65,6 +65,7 @@ class TelemetrySession:
         self._sleep = sleep
         self._owned: OrderedDict[tuple[str, int], bool] = OrderedDict()
         self._credit = 0
+        self._received = self._kept = self._acknowledged = 0
         self._appends: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_APPENDS_AT_ONCE)
         self._grant()
@@ -83,21 +84,28 @@ class TelemetrySession:
             async for message in messages:
                 await self.on(message)
             await asyncio.gather(*self._appends)
+            # The agent has said all it has to say, and may wait to hear what became of it.
+            self._ack_samples()
+            await self.outbox.emptied()
         finally:
             for append in self._appends:
                 append.cancel()
 
     async def replenish(self) -> None:
-        """Grant more credit as it is used, until cancelled."""
+        """Grant more credit as it is used and say what became of it, until cancelled."""
         while True:
             await self._sleep(_GRANT_SECONDS)
             if self._credit <= CREDIT_BATCHES // 2:
                 self._grant()
+            else:
+                self._ack_samples()
 
     def _on_samples(self, batch: agent_pb2.SampleBatch) -> None:
         """Keep a batch, unless it came without credit."""
+        self._received += 1
         if self._credit > 0:
             self._credit -= 1
+            self._kept += 1
             self._latest.take(self._node_id, batch)
 
     def _grant(self) -> None:
@@ -106,7 +114,17 @@ class TelemetrySession:
         interval = Duration()
         interval.FromNanoseconds(int(MIN_INTERVAL_SECONDS * 1e9))
         credit = agent_pb2.SampleCredit(batches=CREDIT_BATCHES, min_interval=interval)
-        self.outbox.put("credit", agent_pb2.TelemetryReply(credit=credit))
+        reply = agent_pb2.TelemetryReply(credit=credit, sample_ack=self._sample_ack())
+        self.outbox.put("credit", reply)
+
+    def _ack_samples(self) -> None:
+        """Say what became of the samples, unless that was said."""
+        if self._received > self._acknowledged:
+            self.outbox.put("samples", agent_pb2.TelemetryReply(sample_ack=self._sample_ack()))
+
+    def _sample_ack(self) -> agent_pb2.SampleAck:
+        self._acknowledged = self._received
+        return agent_pb2.SampleAck(received=self._received, kept=self._kept)
 
     async def _on_logs(self, batch: agent_pb2.LogBatch) -> None:
         """Begin to store a batch. Batches of a run are begun in order, which is kept from there."""

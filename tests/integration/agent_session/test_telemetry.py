@@ -106,3 +106,18 @@ async def test_the_server_can_ask_for_fewer_samples(plane, runner, tmp_path):
         times = [(await plane.samples.get()).base_time_nanos for _ in range(5)]
     # Read by another thread than the one that paces: a little less than the interval is possible.
     assert min(b - a for a, b in itertools.pairwise(times)) > 40_000_000
+
+
+async def test_a_stream_that_is_finished_ends_when_the_server_has_taken_all_in(
+    plane, runner, tmp_path
+):
+    plane.credits = [pb.SampleCredit(batches=100)]
+    node = Node(plane, runner, tmp_path / "agent")
+    link = node.agent._telemetry
+    link._sample_seconds = 0.01
+    async with node.running():
+        for _ in range(3):
+            await plane.samples.get()
+        link.finish()
+        await plane.until_half_closed()
+        assert plane.samples.qsize() + 3 == link.tally.sent

@@ -61,3 +61,20 @@ async def test_a_peer_that_does_not_read_is_given_up() -> None:
     box.put(3, 3)
     with pytest.raises(Exhausted):
         await box.take()
+
+
+@pytest.mark.parametrize("close", [False, True])
+async def test_one_can_wait_until_everything_is_taken_or_given_up(close: bool) -> None:
+    box: Outbox[str] = Outbox()
+    await box.emptied()
+    box.put("a", "a1")
+    box.put("b", "b1")
+    waiting = asyncio.create_task(box.emptied())
+    await box.take()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    if close:
+        box.close()
+    else:
+        await box.take()
+    await waiting

@@ -196,7 +196,8 @@ async def test_an_agent_that_keeps_to_the_interval_never_runs_dry(world: World) 
     for number in range(100):
         await world.sleep.pass_time(1)
         for reply in world.agent.received():
-            credit = reply.credit.batches
+            if reply.HasField("credit"):
+                credit = reply.credit.batches
         assert credit > 0
         credit -= 1
         world.agent.send(samples(temperature(number)))
@@ -235,6 +236,39 @@ async def test_what_was_sent_before_the_next_grant_was_heard_of_is_not_held_agai
     world.agent.send(*(samples(temperature(n)) for n in range(15)))
     await settle()
     assert shown(world) == 14
+
+
+async def sample_ack(world: World) -> tuple[int, int]:
+    """The newest word on samples: how many came, and how many were kept."""
+    ack = [reply.sample_ack for reply in world.agent.received() if reply.HasField("sample_ack")][-1]
+    return ack.received, ack.kept
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(3, 3), (10, 10), (13, 10)], ids=["within", "all of", "beyond"]
+)
+async def test_an_agent_hears_what_became_of_its_samples(
+    world: World, sent: int, kept: int
+) -> None:
+    world.agent.send(*(samples(temperature(n)) for n in range(sent)))
+    await settle()
+    await world.sleep.pass_time(5)
+    assert await sample_ack(world) == (sent, kept)
+    for _ in range(3):  # and is not told again what it knows
+        await world.sleep.pass_time(5)
+        await settle()
+    assert world.agent.received() == []
+
+
+async def test_an_agent_that_closes_its_side_hears_what_became_of_its_last_samples(
+    world: World,
+) -> None:
+    world.agent.send(*(samples(temperature(n)) for n in range(12)))
+    world.agent.half_close()
+    assert (await world.agent.receive()).sample_ack.received == 0
+    ack = (await world.agent.receive()).sample_ack
+    assert (ack.received, ack.kept) == (12, 10)
+    await world.ended()
 
 
 async def test_a_flood_of_samples_delays_no_output(world: World) -> None:

@@ -247,12 +247,22 @@ class TelemetryMessage(_message.Message):
     def __init__(self, samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., logs: _Optional[_Union[LogBatch, _Mapping]] = ...) -> None: ...
 
 class TelemetryReply(_message.Message):
-    __slots__ = ("credit", "log_ack")
+    __slots__ = ("credit", "log_ack", "sample_ack")
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     LOG_ACK_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_ACK_FIELD_NUMBER: _ClassVar[int]
     credit: SampleCredit
     log_ack: LogAck
-    def __init__(self, credit: _Optional[_Union[SampleCredit, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ...) -> None: ...
+    sample_ack: SampleAck
+    def __init__(self, credit: _Optional[_Union[SampleCredit, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ..., sample_ack: _Optional[_Union[SampleAck, _Mapping]] = ...) -> None: ...
+
+class SampleAck(_message.Message):
+    __slots__ = ("received", "kept")
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    received: int
+    kept: int
+    def __init__(self, received: _Optional[int] = ..., kept: _Optional[int] = ...) -> None: ...
 
 class SampleCredit(_message.Message):
     __slots__ = ("batches", "min_interval")
