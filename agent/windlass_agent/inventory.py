@@ -7,7 +7,16 @@ from pathlib import Path
 import psutil
 
 from windlass.agents.v1 import agent_pb2 as pb
-from windlass_agent.bounds import MAX_CPU_MILLIS, MAX_WATTS, amount, number, text
+from windlass.types.v1 import gpu_pb2
+from windlass_agent.bounds import (
+    MAX_CELSIUS,
+    MAX_CPU_MILLIS,
+    MAX_VERSION,
+    MAX_WATTS,
+    amount,
+    number,
+    text,
+)
 from windlass_agent.config import AgentConfig
 from windlass_agent.gpu.device import GpuDevice, GpuProvider
 from windlass_agent.run_types import Isolation
@@ -34,6 +43,7 @@ def inventory_of(
         gpu_driver_version=text(gpus.driver_version),
         isolation=isolation_of(isolation),
         labels=config.labels,
+        cuda_version=text(gpus.cuda_version, MAX_VERSION),
     )
 
 
@@ -71,7 +81,17 @@ def _gpu(device: GpuDevice) -> pb.GpuDevice:
         gpu_type=device.gpu_type,
         memory_total_bytes=amount(device.memory_total_bytes),
         power_limit_watts=number(device.power_limit_watts, MAX_WATTS),
+        pci_bus_id=_of(device.pci_bus_id, "0123456789ABCDEFabcdef:.", 32),
+        nvlink_peers=device.nvlink_peers,
+        mig_mode=gpu_pb2.Mig.Mode.Name(device.mig),
+        compute_capability=_of(device.compute_capability, "0123456789.", 16),
+        slowdown_celsius=amount(device.slowdown_celsius, MAX_CELSIUS),
     )
+
+
+def _of(given: str, letters: str, most: int) -> str:
+    """The text; empty when it is too long or has other letters, as no driver's own has."""
+    return given if len(given) <= most and not given.strip(letters) else ""
 
 
 def _read(path: Path) -> str:

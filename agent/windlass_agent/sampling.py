@@ -31,6 +31,9 @@ _GPU_FIELDS: tuple[tuple[pb.Series.Field, str], ...] = (
     (pb.Series.GPU_SM_CLOCK_MHZ, "sm_clock_mhz"),
     (pb.Series.GPU_MEMORY_CLOCK_MHZ, "memory_clock_mhz"),
     (pb.Series.GPU_HEALTHY, "healthy"),
+    (pb.Series.GPU_MEMORY_TEMPERATURE_CELSIUS, "memory_temperature_celsius"),
+    (pb.Series.GPU_ENERGY_JOULES, "energy_joules"),
+    (pb.Series.GPU_THROTTLE_REASONS, "throttle_reasons"),
 )
 
 

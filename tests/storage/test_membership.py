@@ -13,6 +13,7 @@ from tests.support.nodes import GIB, add_run, an_inventory, hold_all
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
+from windlass.types.v1.gpu_pb2 import Mig, Throttle
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.policy import Caller, Role
@@ -254,6 +255,9 @@ async def test_a_node_is_shown_with_what_runs_on_it_and_what_was_measured(world:
         series("GPU_TEMPERATURE_CELSIUS", "GPU-1", 61),
         series("GPU_MEMORY_USED_BYTES", "GPU-1", 30 * GIB),
         series("GPU_HEALTHY", "GPU-1", 1),
+        series("GPU_MEMORY_TEMPERATURE_CELSIUS", "GPU-1", 70),
+        series("GPU_ENERGY_JOULES", "GPU-1", 12.5),
+        series("GPU_THROTTLE_REASONS", "GPU-1", 0x44),
         processes=[process],
     )
     world.latest.take(node_id, told.samples)
@@ -269,9 +273,33 @@ async def test_a_node_is_shown_with_what_runs_on_it_and_what_was_measured(world:
     assert (busy.run_id, busy.temperature_celsius) == (run_id, 61)
     assert (busy.memory_used_bytes, busy.memory_free_bytes) == (30 * GIB, 50 * GIB)
     assert (busy.processes[0].pid, busy.processes[0].run_id) == (7, run_id)
+    assert (busy.memory_temperature_celsius, busy.energy_joules) == (70, 12.5)
+    assert list(busy.throttle_reasons) == [Throttle.POWER_CAP, Throttle.HW_THERMAL_SLOWDOWN]
     assert busy.sample_time.seconds == 1_800_000_000
     assert node.host.cpu_used_millis == 2500
     assert list(node.runs[0].gpu_uuids) == ["GPU-1"]
+
+
+async def test_a_device_is_shown_with_where_it_is_and_what_it_can(world: World) -> None:
+    inventory = an_inventory(gpus=2)
+    device = inventory.gpus[1]
+    device.pci_bus_id, device.compute_capability = "00000000:1B:00.0", "9.0"
+    device.nvlink_peers.append("GPU-0")
+    device.mig_mode, device.slowdown_celsius = Mig.DISABLED, 87
+    inventory.gpu_driver_version, inventory.cuda_version = "570.1", "12.8"
+    inventory.can_reset_gpus = True
+    node_id = await world.joined()
+    assert not (await world.node(node_id)).HasField("gpu_driver")
+    await world.membership.hello(node_id, inventory)
+
+    node = await world.node(node_id)
+
+    shown = node.gpus[1]
+    assert (shown.pci_bus_id, shown.compute_capability) == ("00000000:1B:00.0", "9.0")
+    assert (list(shown.nvlink_peers), shown.mig_mode) == (["GPU-0"], Mig.DISABLED)
+    assert shown.slowdown_celsius == 87
+    assert (node.gpu_driver.version, node.gpu_driver.cuda_version) == ("570.1", "12.8")
+    assert (node.gpu_driver.mig_capable, node.gpu_driver.can_reset_gpus) == (True, True)
 
 
 async def test_an_unhealthy_gpu_says_so_and_is_not_available(world: World) -> None:

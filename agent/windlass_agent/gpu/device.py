@@ -1,10 +1,19 @@
 """What the agent asks of the node's GPUs, whether real or simulated."""
 
+import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+class MigMode(enum.IntEnum):
+    """Whether a card is divided into instances; as `types.v1.Mig.Mode`."""
+
+    NOT_CAPABLE = 0
+    DISABLED = 1
+    ENABLED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +26,13 @@ class GpuDevice:
     gpu_type: str
     memory_total_bytes: int
     power_limit_watts: float
+    pci_bus_id: str = ""
+    # UUIDs of the node's other cards that it reaches over NVLink.
+    nvlink_peers: tuple[str, ...] = ()
+    mig: MigMode = MigMode.NOT_CAPABLE
+    compute_capability: str = ""
+    # Where it halves its clocks; 0 when it does not tell.
+    slowdown_celsius: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,11 @@ class GpuSample:
     sm_clock_mhz: float
     memory_clock_mhz: float
     healthy: bool
+    memory_temperature_celsius: float = math.nan
+    # A counter that begins anew with the driver.
+    energy_joules: float = math.nan
+    # NVML's mask of clocks event reasons.
+    throttle_reasons: float = math.nan
 
 
 def unreadable(uuid: str) -> GpuSample:
@@ -73,6 +94,11 @@ class GpuProvider(Protocol):
         """The driver's version; empty without GPUs, `simulated` when nothing here is real."""
         ...
 
+    @property
+    def cuda_version(self) -> str:
+        """The newest CUDA version that the driver can run, such as `12.8`; empty without GPUs."""
+        ...
+
     def devices(self) -> Sequence[GpuDevice]:
         """Every GPU, in the order of its index."""
         ...
@@ -98,6 +124,7 @@ class NoGpus:
     """A machine without GPUs."""
 
     driver_version = ""
+    cuda_version = ""
 
     def devices(self) -> Sequence[GpuDevice]:
         return ()

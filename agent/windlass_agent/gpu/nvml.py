@@ -17,6 +17,7 @@ from windlass_agent.gpu.device import (
     GpuProcess,
     GpuProvider,
     GpuSample,
+    MigMode,
     NoGpus,
     program_of,
 )
@@ -51,7 +52,16 @@ class NvmlGpus:
         self._process_name = process_name
         self._closed = False
         self.driver_version = _text(library.nvmlSystemGetDriverVersion())
-        self._cards = tuple(self._open(index) for index in range(library.nvmlDeviceGetCount()))
+        self.cuda_version = _cuda_version(self._ask(library.nvmlSystemGetCudaDriverVersion))
+        handles = [
+            library.nvmlDeviceGetHandleByIndex(index)
+            for index in range(library.nvmlDeviceGetCount())
+        ]
+        uuids = [_text(library.nvmlDeviceGetUUID(handle)) for handle in handles]
+        self._cards = tuple(
+            self._open(index, handle, self._peers(handle, handles, uuids))
+            for index, handle in enumerate(handles)
+        )
 
     def devices(self) -> Sequence[GpuDevice]:
         return tuple(card.device for card in self._cards)
@@ -71,12 +81,16 @@ class NvmlGpus:
             self._closed = True
             self._nvml.nvmlShutdown()
 
-    def _open(self, index: int) -> _Card:
+    def _open(self, index: int, handle: Any, peers: tuple[str, ...]) -> _Card:
         nvml = self._nvml
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
         model = _text(nvml.nvmlDeviceGetName(handle))
         memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle)
         limit = self._number(nvml.nvmlDeviceGetEnforcedPowerLimit, handle, scale=1e-3)
+        pci = self._ask(nvml.nvmlDeviceGetPciInfo, handle)
+        capability = self._ask(nvml.nvmlDeviceGetCudaComputeCapability, handle)
+        slowdown = self._ask(
+            nvml.nvmlDeviceGetTemperatureThreshold, handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
+        )
         device = GpuDevice(
             uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
             index=index,
@@ -84,10 +98,26 @@ class NvmlGpus:
             gpu_type=gpu_type_of(model),
             memory_total_bytes=0 if memory is None else int(memory.total),
             power_limit_watts=0.0 if math.isnan(limit) else limit,
+            pci_bus_id="" if pci is None else _text(pci.busId),
+            nvlink_peers=peers,
+            mig=_mig_mode(self._ask(nvml.nvmlDeviceGetMigMode, handle)),
+            compute_capability="" if capability is None else "{}.{}".format(*capability),
+            slowdown_celsius=slowdown or 0,
         )
         # The index is NVML's own order; the device file is named by the driver's minor number.
         minor = self._ask(nvml.nvmlDeviceGetMinorNumber, handle)
         return _Card(device, handle, f"/dev/nvidia{index if minor is None else minor}")
+
+    def _peers(self, handle: Any, handles: list[Any], uuids: list[str]) -> tuple[str, ...]:
+        """The cards that it reaches over NVLink, through a switch or not."""
+        nvml = self._nvml
+        ask, nvlink = nvml.nvmlDeviceGetP2PStatus, nvml.NVML_P2P_CAPS_INDEX_NVLINK
+        return tuple(
+            uuid
+            for other, uuid in zip(handles, uuids, strict=True)
+            if other is not handle
+            and self._ask(ask, handle, other, nvlink) == nvml.NVML_P2P_STATUS_OK
+        )
 
     def _sample(self, card: _Card) -> GpuSample:
         nvml, handle = self._nvml, card.handle
@@ -108,7 +138,27 @@ class NvmlGpus:
             sm_clock_mhz=self._number(nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM),
             memory_clock_mhz=self._number(nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_MEM),
             healthy=self._healthy(handle),
+            memory_temperature_celsius=self._memory_temperature(handle),
+            energy_joules=self._number(
+                nvml.nvmlDeviceGetTotalEnergyConsumption, handle, scale=1e-3
+            ),
+            throttle_reasons=self._throttle_reasons(handle),
         )
+
+    def _memory_temperature(self, handle: Any) -> float:
+        nvml = self._nvml
+        found = self._ask(nvml.nvmlDeviceGetFieldValues, handle, [nvml.NVML_FI_DEV_MEMORY_TEMP])
+        if found is None or found[0].nvmlReturn != nvml.NVML_SUCCESS:
+            return math.nan
+        return float(found[0].value.uiVal)
+
+    def _throttle_reasons(self, handle: Any) -> float:
+        """The mask; drivers before 535 know it by its older name alone."""
+        nvml = self._nvml
+        mask = self._number(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
+        if math.isnan(mask):
+            mask = self._number(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
+        return mask
 
     def _healthy(self, handle: Any) -> bool:
         """False for a card that fell off the bus, wants a reset, or can remap no more rows.
@@ -165,6 +215,18 @@ def open_nvml(library: Any = pynvml) -> GpuProvider:
         _log.warning("the NVIDIA driver does not answer; running without GPUs", reason=str(error))
         library.nvmlShutdown()
         return NoGpus()
+
+
+def _cuda_version(number: int | None) -> str:
+    """NVML says 12080 for 12.8."""
+    return "" if number is None else f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _mig_mode(modes: Sequence[int] | None) -> MigMode:
+    """From the present mode and the one after a reset."""
+    if modes is None:
+        return MigMode.NOT_CAPABLE
+    return MigMode.ENABLED if modes[0] else MigMode.DISABLED
 
 
 def _text(value: str | bytes) -> str:

@@ -10,7 +10,14 @@ import uuid as uuids
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuSample, program_of, unreadable
+from windlass_agent.gpu.device import (
+    GpuDevice,
+    GpuProcess,
+    GpuSample,
+    MigMode,
+    program_of,
+    unreadable,
+)
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.profiles import GpuProfile
 
@@ -21,6 +28,13 @@ _HEAT_LAG = 25.0
 _IDLE_MEMORY_MIB = 4  # what a driver keeps for itself
 _BUSY_MEMORY_SHARE = 0.72
 _HOT_CELSIUS = 94.0
+_NVLINK_ISLAND = 8
+# Memory is warmer than the core.
+_MEMORY_CELSIUS = 6
+
+# Bits of NVML's clocks event reasons.
+_GPU_IDLE, _POWER_CAP, _HW_SLOWDOWN = 0x1, 0x4, 0x8
+_SW_THERMAL, _HW_THERMAL = 0x20, 0x40
 
 
 @dataclass(slots=True)
@@ -30,6 +44,7 @@ class _Card:
     power: float
     heat: float
     moved_at: float
+    energy: float = 0.0
     load: float = 0.0
     run_id: str = ""
     pid: int = 0
@@ -52,6 +67,7 @@ class SimulatedGpus:
     """
 
     driver_version = "simulated"
+    cuda_version = "12.8"
 
     def __init__(
         self,
@@ -63,7 +79,18 @@ class SimulatedGpus:
         self._monotonic = monotonic
         self._program = program
         self._lock = threading.Lock()
-        cards = [_card(profile, seed, index, monotonic()) for index, profile in enumerate(profiles)]
+        names = [_uuid(seed, index) for index in range(len(profiles))]
+        cards = [
+            _Card(
+                _device(profile, _island(profiles, names, index), index, names[index]),
+                profile,
+                power=float(profile.power_watts[0]),
+                # Those further down the air flow of one machine are warmer.
+                heat=float(profile.temperature_celsius[0] + index % 4),
+                moved_at=monotonic(),
+            )
+            for index, profile in enumerate(profiles)
+        ]
         self._cards = {card.device.uuid: card for card in cards}
 
     def devices(self) -> Sequence[GpuDevice]:
@@ -127,19 +154,36 @@ class SimulatedGpus:
             card.healthy, card.hot, card.lost = not (unhealthy or lost), hot, lost
 
 
-def _card(profile: GpuProfile, seed: bytes, index: int, now: float) -> _Card:
-    name = uuids.uuid5(uuids.NAMESPACE_OID, f"{seed.hex()}/{index}")
-    device = GpuDevice(
-        uuid=f"SIM-{name}",
+def _uuid(seed: bytes, index: int) -> str:
+    return f"SIM-{uuids.uuid5(uuids.NAMESPACE_OID, f'{seed.hex()}/{index}')}"
+
+
+def _island(profiles: Sequence[GpuProfile], names: Sequence[str], index: int) -> tuple[str, ...]:
+    """The other cards of its kind on its NVLink switch, which joins eight neighbours."""
+    if not profiles[index].data_center:
+        return ()
+    first = index // _NVLINK_ISLAND * _NVLINK_ISLAND
+    return tuple(
+        names[other]
+        for other in range(first, min(first + _NVLINK_ISLAND, len(names)))
+        if other != index and profiles[other] is profiles[index]
+    )
+
+
+def _device(profile: GpuProfile, peers: tuple[str, ...], index: int, name: str) -> GpuDevice:
+    return GpuDevice(
+        uuid=name,
         index=index,
         model=profile.model,
         gpu_type=gpu_type_of(profile.model),
         memory_total_bytes=profile.memory_mib << 20,
         power_limit_watts=float(profile.power_limit_watts),
+        pci_bus_id=f"{index >> 5:08X}:{index % 32 * 8 + 7:02X}:00.0",
+        nvlink_peers=peers,
+        mig=MigMode.DISABLED if profile.data_center else MigMode.NOT_CAPABLE,
+        compute_capability=profile.compute_capability,
+        slowdown_celsius=profile.slowdown_celsius,
     )
-    # Cards of one machine do not sit at one temperature: those further down the air flow are warmer.
-    heat = profile.temperature_celsius[0] + index % 4
-    return _Card(device, profile, float(profile.power_watts[0]), float(heat), now)
 
 
 def _advance(card: _Card, now: float) -> None:
@@ -148,7 +192,10 @@ def _advance(card: _Card, now: float) -> None:
     power = _between(card.profile.power_watts, card.load)
     heat = _between(card.profile.temperature_celsius, card.load) + card.device.index % 4
     heat = _HOT_CELSIUS if card.hot else heat
-    card.power = power + (card.power - power) * math.exp(-elapsed / _POWER_LAG)
+    part = math.exp(-elapsed / _POWER_LAG)
+    # The integral of the power over the time that has passed.
+    card.energy += power * elapsed + (card.power - power) * _POWER_LAG * (1 - part)
+    card.power = power + (card.power - power) * part
     card.heat = heat + (card.heat - heat) * math.exp(-elapsed / _HEAT_LAG)
 
 
@@ -166,10 +213,29 @@ def _read(card: _Card, now: float) -> GpuSample:
         utilization_percent=round(100 * min(1.0, card.load * 0.95 + ripple)),
         memory_used_bytes=_memory_used(card),
         memory_total_bytes=card.device.memory_total_bytes,
-        sm_clock_mhz=_between(card.profile.sm_clock_mhz, 1.0 if card.load else 0.0),
+        sm_clock_mhz=_between(card.profile.sm_clock_mhz, 1.0 if card.load else 0.0)
+        / (2 if _too_hot(card) else 1),
         memory_clock_mhz=_between(card.profile.memory_clock_mhz, 1.0 if card.load else 0.0),
         healthy=card.healthy,
+        memory_temperature_celsius=round(card.heat) + _MEMORY_CELSIUS
+        if card.profile.data_center
+        else math.nan,
+        energy_joules=round(card.energy, 3),
+        throttle_reasons=_throttle_reasons(card),
     )
+
+
+def _too_hot(card: _Card) -> bool:
+    return card.heat >= card.profile.slowdown_celsius
+
+
+def _throttle_reasons(card: _Card) -> int:
+    reasons = 0 if card.load else _GPU_IDLE
+    if card.power >= card.device.power_limit_watts:
+        reasons |= _POWER_CAP
+    if _too_hot(card):
+        reasons |= _HW_SLOWDOWN | _SW_THERMAL | _HW_THERMAL
+    return reasons
 
 
 def _memory_used(card: _Card) -> int:

@@ -208,6 +208,7 @@ def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
     """Everything about a node, then its GPUs."""
     from rich.table import Table
 
+    from windlass_client.cli.devices import device_table
     from windlass_client.cli.top import gpu_table
 
     facts = table("", "")
@@ -220,6 +221,8 @@ def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
     if node.gpus:
         made.add_row("")
         made.add_row(gpu_table([node]))
+        made.add_row("")
+        made.add_row(device_table(node))
     return made
 
 
@@ -246,7 +249,7 @@ def _facts(node: "node_pb2.Node", now: "datetime") -> "list[tuple[str, str]]":
         ("load", f"{host.load_1m:.2f}" if node.HasField("host") else ""),
         ("isolation", _level(node)),
         ("degraded", node.isolation.degraded_reason),
-        ("driver", node.gpu_driver_version),
+        ("driver", _driver(node)),
         ("agent", node.agent_version),
         ("joined", moment(node.create_time)),
         ("seen", f"{ago(node.last_seen_time, now)} ago"),
@@ -271,6 +274,12 @@ def _maintenance(node: "node_pb2.Node", now: "datetime") -> str:
         if kept.HasField("estimated_end_time")
         else ""
     )
+
+
+def _driver(node: "node_pb2.Node") -> str:
+    driver = node.gpu_driver
+    cuda = f"CUDA {driver.cuda_version}" if driver.cuda_version else ""
+    return ", ".join(filter(None, (node.gpu_driver_version, cuda)))
 
 
 def _level(node: "node_pb2.Node") -> str:

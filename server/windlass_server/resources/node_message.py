@@ -1,14 +1,19 @@
 """A node as the API shows it: its row, what it says of itself, and its newest values."""
 
+from typing import cast
+
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
+from windlass.types.v1.gpu_pb2 import Mig, Throttle
 from windlass_server.resources.maintenance import State, estimated_end, shown
 from windlass_server.resources.rules import free
 from windlass_server.resources.service import NodeView
 from windlass_server.telemetry.latest import LatestTelemetry, Values
 from windlass_server.timestamps import to_proto
 
+# A reason of number n is bit n - 1 of NVML's mask.
+_THROTTLE_REASONS = cast("list[Throttle.Reason]", Throttle.Reason.values()[1:])
 _UNHEALTHY = "its node reports that it must not be given to jobs"
 
 
@@ -40,9 +45,20 @@ def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.
         ],
         gpu_driver_version=inventory.gpu_driver_version,
     )
+    if inventory.gpus:
+        message.gpu_driver.CopyFrom(_driver(inventory))
     message.available.CopyFrom(_available(view, message))
     message.maintenance.CopyFrom(_maintenance(view, now))
     return message
+
+
+def _driver(inventory: agent_pb2.Inventory) -> node_pb2.GpuDriver:
+    return node_pb2.GpuDriver(
+        version=inventory.gpu_driver_version,
+        cuda_version=inventory.cuda_version,
+        mig_capable=any(gpu.mig_mode != Mig.MODE_UNSPECIFIED for gpu in inventory.gpus),
+        can_reset_gpus=inventory.can_reset_gpus,
+    )
 
 
 def _maintenance(view: NodeView, now: int) -> node_pb2.Maintenance:
@@ -93,6 +109,11 @@ def _gpu(view: NodeView, gpu: agent_pb2.GpuDevice, latest: LatestTelemetry) -> n
         health_message="" if healthy else _UNHEALTHY,
         run_id=view.holders.get(gpu.uuid, ""),
         allocation_id=view.allocated.get(gpu.uuid, ""),
+        pci_bus_id=gpu.pci_bus_id,
+        nvlink_peers=gpu.nvlink_peers,
+        mig_mode=gpu.mig_mode,
+        compute_capability=gpu.compute_capability,
+        slowdown_celsius=gpu.slowdown_celsius,
     )
     values = latest.gpu(node_id, gpu.uuid)
     if values is not None:
@@ -122,6 +143,10 @@ def _measured(message: node_pb2.Gpu, values: Values) -> None:
         message.memory_total_bytes = values.whole(Series.GPU_MEMORY_TOTAL_BYTES)
     message.memory_used_bytes = values.whole(Series.GPU_MEMORY_USED_BYTES)
     message.memory_free_bytes = free(message.memory_total_bytes, message.memory_used_bytes)
+    message.memory_temperature_celsius = values.number(Series.GPU_MEMORY_TEMPERATURE_CELSIUS)
+    message.energy_joules = values.number(Series.GPU_ENERGY_JOULES)
+    mask = values.whole(Series.GPU_THROTTLE_REASONS)
+    message.throttle_reasons.extend(each for each in _THROTTLE_REASONS if mask >> (each - 1) & 1)
     message.sample_time.CopyFrom(to_proto(values.sampled_at))
 
 

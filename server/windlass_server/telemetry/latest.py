@@ -44,6 +44,9 @@ _GPU_FIELDS = frozenset(
         Series.GPU_SM_CLOCK_MHZ,
         Series.GPU_MEMORY_CLOCK_MHZ,
         Series.GPU_HEALTHY,
+        Series.GPU_MEMORY_TEMPERATURE_CELSIUS,
+        Series.GPU_ENERGY_JOULES,
+        Series.GPU_THROTTLE_REASONS,
     }
 )
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tests.support.fake_api import Failure, a_node
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import node_pb2
-from windlass.types.v1 import types_pb2
+from windlass.types.v1 import gpu_pb2, types_pb2
 from windlass_client.cli.main import app
 from windlass_client.cli.output import bar, printable
 
@@ -317,6 +317,35 @@ def test_nodes_get_shows_the_gpus(windlass, plane):
     shown = windlass("nodes", "get", "node-gpu-1").stdout
     assert "1 of 2 free" in shown
     assert "93%" in shown
+
+
+def test_nodes_get_shows_where_each_gpu_is_and_what_slows_it_down(windlass, plane):
+    node = a_node()
+    node.gpu_driver_version = node.gpu_driver.version = "570.1"
+    node.gpu_driver.cuda_version = "12.8"
+    gpu = node.gpus[0]
+    gpu.pci_bus_id, gpu.compute_capability = "00000000:1B:00.0", "9.0"
+    gpu.nvlink_peers.append("GPU-1")
+    gpu.memory_temperature_celsius, gpu.sm_clock_mhz, gpu.energy_joules = 78, 1755, 7.2e6
+    gpu.mig_mode = gpu_pb2.Mig.DISABLED
+    gpu.throttle_reasons.extend([gpu_pb2.Throttle.GPU_IDLE, gpu_pb2.Throttle.POWER_CAP])
+    plane.state.nodes = [node]
+    shown = rows(windlass("nodes", "get", "node-gpu-1").stdout)
+    assert [
+        "0",
+        "GPU-0",
+        "00000000:1B:00.0",
+        "9.0",
+        "DISABLED",
+        "1",
+        "peers",
+        "78°C",
+        "1755MHz",
+        "2kWh",
+        "POWER_CAP",
+    ] in shown
+    assert ["driver", "570.1,", "CUDA", "12.8"] in shown
+    assert ["1", "GPU-1", "-", "-", "-", "0MHz", "-"] in shown
 
 
 def test_top_once_names_the_owning_job(windlass, plane):

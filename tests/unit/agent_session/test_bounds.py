@@ -14,7 +14,7 @@ from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2 as service_pb
 from windlass_agent import bounds
 from windlass_agent.config import load_config
-from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuSample, NoGpus, unreadable
+from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuSample, MigMode, NoGpus, unreadable
 from windlass_agent.inventory import inventory_of
 from windlass_agent.run_types import Cause, Isolation, Level, Phase, RunExit, RunState
 from windlass_agent.sampling import Sampler
@@ -101,8 +101,11 @@ class OddGpus(NoGpus):
 def test_an_inventory_keeps_to_the_rules(
     name: str, version: str, memory: int, watts: float
 ) -> None:
-    device = GpuDevice("GPU-0", 0, name, "H100", memory, watts)
+    device = GpuDevice(
+        "GPU-0", 0, name, "H100", memory, watts, version, ("GPU-1",), MigMode.ENABLED, name, memory
+    )
     gpus = OddGpus(device, driver_version=version)
+    gpus.cuda_version = name
     config = load_config(["--server", "a:1", "--memory", "1", "--reserve-memory", "2Ti"], {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: name)

@@ -1,9 +1,9 @@
 import math
-from types import SimpleNamespace
 
 import pytest
 
 from tests.support.fake_agent_clock import FakeAgentClock
+from tests.support.fake_nvml import FakeNvml
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.nvml import open_nvml
 from windlass_agent.gpu.profiles import PROFILES
@@ -114,6 +114,46 @@ def test_the_process_of_a_run_is_seen_on_its_card_alone():
     assert gpus.processes() == ()
 
 
+def test_simulated_cards_of_a_switch_reach_each_other_and_those_without_one_do_not():
+    names = [device.uuid for device in simulated(["H100"] * 10).devices()]
+    peers = [device.nvlink_peers for device in simulated(["H100"] * 10).devices()]
+    assert peers[0] == tuple(names[1:8])
+    assert peers[9] == (names[8],)
+    mixed = simulated(("H100", "T4", "H100")).devices()
+    assert [len(device.nvlink_peers) for device in mixed] == [1, 0, 1]
+    assert [device.mig.name for device in mixed] == ["DISABLED", "NOT_CAPABLE", "DISABLED"]
+
+
+async def test_energy_is_power_times_time():
+    clock = FakeAgentClock()
+    gpus = simulated(("H100",), clock)
+    await clock.advance(100)
+    rest = gpus.sample()[0]
+    assert rest.energy_joules == pytest.approx(71 * 100)
+    gpus.set_busy(rest.uuid, "run-1", 0)
+    for _ in range(50):  # however often it is looked at
+        await clock.advance(2)
+        busy = gpus.sample()[0]
+    lag = (642 - 71) * 2  # what the power's first-order lag of 2 s keeps it short of
+    assert busy.energy_joules - rest.energy_joules == pytest.approx(642 * 100 - lag, rel=1e-3)
+
+
+async def test_a_card_that_gets_too_hot_says_so_and_slows_down():
+    clock = FakeAgentClock()
+    gpus = simulated(("H100",), clock)
+    uuid = gpus.devices()[0].uuid
+    assert gpus.sample()[0].throttle_reasons == 0x1
+    gpus.set_busy(uuid, "run-1", 0)
+    assert gpus.sample()[0].throttle_reasons == 0
+    fast = gpus.sample()[0].sm_clock_mhz
+    gpus.set_fault(uuid, hot=True)
+    await clock.advance(200)
+    slow = gpus.sample()[0]
+    assert slow.throttle_reasons == 0x8 | 0x20 | 0x40
+    assert slow.sm_clock_mhz == fast / 2
+    assert slow.memory_temperature_celsius == slow.temperature_celsius + 6
+
+
 async def test_faults_can_be_made_and_healed():
     clock = FakeAgentClock()
     gpus = simulated(clock=clock)
@@ -128,64 +168,6 @@ async def test_faults_can_be_made_and_healed():
     await clock.advance(300)
     assert gpus.sample()[0].healthy
     assert gpus.sample()[0].temperature_celsius < 40
-
-
-class FakeNvml:
-    """The names of `pynvml` that the agent uses, for two cards; `broken` queries raise."""
-
-    NVML_TEMPERATURE_GPU, NVML_CLOCK_SM, NVML_CLOCK_MEM = 0, 1, 2
-    NVML_ERROR_NOT_SUPPORTED, NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED = 3, 15, 16
-
-    class NVMLError(Exception):
-        def __init__(self, value):
-            super().__init__(f"error {value}")
-            self.value = value
-
-    def __init__(self, broken=None, present=True):
-        self.broken = broken or {}
-        self.present = present
-        self.handle_lookups = 0
-        self.shut_down = 0
-        self.answers = {
-            "SystemGetDriverVersion": "570.1",
-            "DeviceGetCount": 2,
-            "DeviceGetName": "NVIDIA H200",
-            "DeviceGetMemoryInfo": SimpleNamespace(total=100, used=25),
-            "DeviceGetEnforcedPowerLimit": 700_000,
-            "DeviceGetTemperature": 41,
-            "DeviceGetPowerUsage": 123_456,
-            "DeviceGetUtilizationRates": SimpleNamespace(gpu=17),
-            "DeviceGetClockInfo": 1980,
-            "DeviceGetRemappedRows": (0, 0, 0, 0),
-            "DeviceGetComputeRunningProcesses": [SimpleNamespace(pid=7, usedGpuMemory=2**64 - 1)],
-            "DeviceGetGraphicsRunningProcesses": [SimpleNamespace(pid=7, usedGpuMemory=5)],
-        }
-
-    def nvmlInit(self):  # noqa: N802
-        if not self.present:
-            raise self.NVMLError(12)
-
-    def nvmlShutdown(self):  # noqa: N802
-        self.shut_down += 1
-
-    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
-        self.handle_lookups += 1
-        return index
-
-    def nvmlDeviceGetUUID(self, handle):  # noqa: N802
-        return f"GPU-{handle}".encode()
-
-    def nvmlDeviceGetMinorNumber(self, handle):  # noqa: N802
-        return 1 - handle
-
-    def __getattr__(self, name):
-        def query(*_):
-            short = name.removeprefix("nvml")
-            if short in self.broken:
-                raise self.NVMLError(self.broken[short])
-            return self.answers[short]
-
-        return query
 
 
 def test_a_machine_without_a_driver_has_no_gpus():
@@ -211,9 +193,38 @@ def test_real_cards_are_read_by_handles_that_are_looked_up_once():
     assert nvml.shut_down == 1
 
 
+def test_a_real_card_tells_where_it_is_and_what_it_can():
+    gpus = open_nvml(FakeNvml())
+    device = gpus.devices()[0]
+    assert (device.pci_bus_id, device.compute_capability) == ("00000000:1B:00.0", "9.0")
+    assert (device.nvlink_peers, device.mig.name) == (("GPU-1",), "DISABLED")
+    assert (device.slowdown_celsius, gpus.cuda_version) == (87, "12.8")
+    sample = gpus.sample()[0]
+    assert (sample.memory_temperature_celsius, sample.energy_joules) == (55, 1234.567)
+    assert sample.throttle_reasons == 0x24
+
+
+def test_a_card_that_can_do_little_is_no_less_a_card():
+    queries = ("GetMigMode", "GetP2PStatus", "GetPciInfo", "GetTemperatureThreshold")
+    queries = (*queries, "GetCudaComputeCapability", "GetFieldValues")
+    nvml = FakeNvml({f"Device{query}": FakeNvml.NVML_ERROR_NOT_SUPPORTED for query in queries})
+    gpus = open_nvml(nvml)
+    device = gpus.devices()[0]
+    assert (device.pci_bus_id, device.nvlink_peers, device.mig.name) == ("", (), "NOT_CAPABLE")
+    assert (device.slowdown_celsius, device.compute_capability) == (0, "")
+    assert math.isnan(gpus.sample()[0].memory_temperature_celsius)
+    nvml = FakeNvml()
+    nvml.answers["DeviceGetFieldValues"][0].nvmlReturn = FakeNvml.NVML_ERROR_NOT_SUPPORTED
+    nvml.broken["DeviceGetCurrentClocksEventReasons"] = FakeNvml.NVML_ERROR_NOT_SUPPORTED
+    sample = open_nvml(nvml).sample()[0]
+    assert math.isnan(sample.memory_temperature_celsius)
+    assert sample.throttle_reasons == 0x1  # by its older name
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
+        ("DeviceGetTotalEnergyConsumption", "energy_joules"),
         ("DeviceGetPowerUsage", "power_watts"),
         ("DeviceGetUtilizationRates", "utilization_percent"),
         ("DeviceGetTemperature", "temperature_celsius"),

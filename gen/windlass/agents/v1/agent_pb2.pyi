@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from windlass.types.v1 import gpu_pb2 as _gpu_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -15,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Inventory(_message.Message):
-    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels")
+    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +33,8 @@ class Inventory(_message.Message):
     GPU_DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    CUDA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CAN_RESET_GPUS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     boot_id: str
     agent_version: str
@@ -41,23 +44,35 @@ class Inventory(_message.Message):
     gpu_driver_version: str
     isolation: _types_pb2.Isolation
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    cuda_version: str
+    can_reset_gpus: bool
+    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ...) -> None: ...
 
 class GpuDevice(_message.Message):
-    __slots__ = ("uuid", "index", "model", "gpu_type", "memory_total_bytes", "power_limit_watts")
+    __slots__ = ("uuid", "index", "model", "gpu_type", "memory_total_bytes", "power_limit_watts", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius")
     UUID_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
     MEMORY_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     POWER_LIMIT_WATTS_FIELD_NUMBER: _ClassVar[int]
+    PCI_BUS_ID_FIELD_NUMBER: _ClassVar[int]
+    NVLINK_PEERS_FIELD_NUMBER: _ClassVar[int]
+    MIG_MODE_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    SLOWDOWN_CELSIUS_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     index: int
     model: str
     gpu_type: str
     memory_total_bytes: int
     power_limit_watts: float
-    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., power_limit_watts: _Optional[float] = ...) -> None: ...
+    pci_bus_id: str
+    nvlink_peers: _containers.RepeatedScalarFieldContainer[str]
+    mig_mode: _gpu_pb2.Mig.Mode
+    compute_capability: str
+    slowdown_celsius: int
+    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., power_limit_watts: _Optional[float] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ...) -> None: ...
 
 class AgentMessage(_message.Message):
     __slots__ = ("hello", "run_report", "heartbeat")
@@ -302,6 +317,9 @@ class Series(_message.Message):
         GPU_SM_CLOCK_MHZ: _ClassVar[Series.Field]
         GPU_MEMORY_CLOCK_MHZ: _ClassVar[Series.Field]
         GPU_HEALTHY: _ClassVar[Series.Field]
+        GPU_MEMORY_TEMPERATURE_CELSIUS: _ClassVar[Series.Field]
+        GPU_ENERGY_JOULES: _ClassVar[Series.Field]
+        GPU_THROTTLE_REASONS: _ClassVar[Series.Field]
     FIELD_UNSPECIFIED: Series.Field
     CPU_USED_MILLIS: Series.Field
     MEMORY_USED_BYTES: Series.Field
@@ -316,6 +334,9 @@ class Series(_message.Message):
     GPU_SM_CLOCK_MHZ: Series.Field
     GPU_MEMORY_CLOCK_MHZ: Series.Field
     GPU_HEALTHY: Series.Field
+    GPU_MEMORY_TEMPERATURE_CELSIUS: Series.Field
+    GPU_ENERGY_JOULES: Series.Field
+    GPU_THROTTLE_REASONS: Series.Field
     FIELD_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from windlass.types.v1 import gpu_pb2 as windlass_dot_types_dot_v1_dot_gpu__pb2
 from windlass.types.v1 import types_pb2 as windlass_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n windlass/resources/v1/node.proto\x12\x15windlass.resources.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwindlass/types/v1/types.proto\"\xe1\x06\n\x04Node\x12\x15\n\x07node_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x06status\x18\x03 \x01(\x0e\x32\".windlass.resources.v1.Node.Status\x12\x15\n\rstatus_reason\x18\x04 \x01(\t\x12\x16\n\x0estatus_message\x18\x05 \x01(\t\x12\x37\n\x06labels\x18\x06 \x03(\x0b\x32\'.windlass.resources.v1.Node.LabelsEntry\x12\x31\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x1f.windlass.resources.v1.Capacity\x12\x32\n\tavailable\x18\x08 \x01(\x0b\x32\x1f.windlass.resources.v1.Capacity\x12(\n\x04gpus\x18\t \x03(\x0b\x32\x1a.windlass.resources.v1.Gpu\x12\x30\n\x04host\x18\n \x01(\x0b\x32\".windlass.resources.v1.HostMetrics\x12/\n\tisolation\x18\x0b \x01(\x0b\x32\x1c.windlass.types.v1.Isolation\x12\x15\n\ragent_version\x18\x0c \x01(\t\x12\x0f\n\x07\x62oot_id\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x04runs\x18\x10 \x03(\x0b\x32\x1e.windlass.resources.v1.NodeRun\x12\x1a\n\x12gpu_driver_version\x18\x11 \x01(\t\x12\x37\n\x0bmaintenance\x18\x12 \x01(\x0b\x32\".windlass.resources.v1.Maintenance\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"e\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\t\n\x05READY\x10\x01\x12\x0f\n\x0bUNREACHABLE\x10\x02\x12\x0c\n\x08\x43ORDONED\x10\x03\x12\x0c\n\x08\x44RAINING\x10\x04\x12\x0b\n\x07\x44RAINED\x10\x05\"\x8f\x04\n\x0bMaintenance\x12\x37\n\x05state\x18\x01 \x01(\x0e\x32(.windlass.resources.v1.Maintenance.State\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x04mode\x18\x05 \x01(\x0e\x32,.windlass.resources.v1.Maintenance.DrainMode\x12\x31\n\rdeadline_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rruns_at_start\x18\x07 \x01(\x05\x12\x11\n\truns_left\x18\x08 \x01(\x05\x12\x36\n\x12\x65stimated_end_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0c\n\x08\x43ORDONED\x10\x02\x12\x0c\n\x08\x44RAINING\x10\x03\x12\x0b\n\x07\x44RAINED\x10\x04\"T\n\tDrainMode\x12\x1a\n\x16\x44RAIN_MODE_UNSPECIFIED\x10\x00\x12\x08\n\x04WAIT\x10\x01\x12\x16\n\x12\x43HECKPOINT_REQUEUE\x10\x02\x12\t\n\x05\x46ORCE\x10\x03\"G\n\x08\x43\x61pacity\x12\x12\n\ncpu_millis\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x11\n\tgpu_count\x18\x03 \x01(\x05\"<\n\x07NodeRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tgpu_uuids\x18\x03 \x03(\t\"\xc6\x04\n\x03Gpu\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\x12\x10\n\x08gpu_type\x18\x04 \x01(\t\x12\x1b\n\x13temperature_celsius\x18\x05 \x01(\x01\x12\x13\n\x0bpower_watts\x18\x06 \x01(\x01\x12\x19\n\x11power_limit_watts\x18\x07 \x01(\x01\x12\x1b\n\x13utilization_percent\x18\x08 \x01(\x01\x12\x1a\n\x12memory_total_bytes\x18\t \x01(\x03\x12\x19\n\x11memory_used_bytes\x18\n \x01(\x03\x12\x19\n\x11memory_free_bytes\x18\x0b \x01(\x03\x12\x14\n\x0csm_clock_mhz\x18\x0c \x01(\x01\x12\x18\n\x10memory_clock_mhz\x18\r \x01(\x01\x12\x31\n\x06health\x18\x0e \x01(\x0e\x32!.windlass.resources.v1.Gpu.Health\x12\x16\n\x0ehealth_message\x18\x0f \x01(\t\x12\x34\n\tprocesses\x18\x10 \x03(\x0b\x32!.windlass.resources.v1.GpuProcess\x12\x0e\n\x06run_id\x18\x11 \x01(\t\x12/\n\x0bsample_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rallocation_id\x18\x13 \x01(\t\"<\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x0b\n\x07HEALTHY\x10\x01\x12\r\n\tUNHEALTHY\x10\x02\"R\n\nGpuProcess\x12\x0b\n\x03pid\x18\x01 \x01(\x03\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"\x9f\x01\n\x0bHostMetrics\x12\x17\n\x0f\x63pu_used_millis\x18\x01 \x01(\x01\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12memory_total_bytes\x18\x03 \x01(\x03\x12\x0f\n\x07load_1m\x18\x04 \x01(\x01\x12/\n\x0bsample_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n windlass/resources/v1/node.proto\x12\x15windlass.resources.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bwindlass/types/v1/gpu.proto\x1a\x1dwindlass/types/v1/types.proto\"\x97\x07\n\x04Node\x12\x15\n\x07node_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x06status\x18\x03 \x01(\x0e\x32\".windlass.resources.v1.Node.Status\x12\x15\n\rstatus_reason\x18\x04 \x01(\t\x12\x16\n\x0estatus_message\x18\x05 \x01(\t\x12\x37\n\x06labels\x18\x06 \x03(\x0b\x32\'.windlass.resources.v1.Node.LabelsEntry\x12\x31\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x1f.windlass.resources.v1.Capacity\x12\x32\n\tavailable\x18\x08 \x01(\x0b\x32\x1f.windlass.resources.v1.Capacity\x12(\n\x04gpus\x18\t \x03(\x0b\x32\x1a.windlass.resources.v1.Gpu\x12\x30\n\x04host\x18\n \x01(\x0b\x32\".windlass.resources.v1.HostMetrics\x12/\n\tisolation\x18\x0b \x01(\x0b\x32\x1c.windlass.types.v1.Isolation\x12\x15\n\ragent_version\x18\x0c \x01(\t\x12\x0f\n\x07\x62oot_id\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x04runs\x18\x10 \x03(\x0b\x32\x1e.windlass.resources.v1.NodeRun\x12\x1a\n\x12gpu_driver_version\x18\x11 \x01(\t\x12\x37\n\x0bmaintenance\x18\x12 \x01(\x0b\x32\".windlass.resources.v1.Maintenance\x12\x34\n\ngpu_driver\x18\x1f \x01(\x0b\x32 .windlass.resources.v1.GpuDriver\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"e\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\t\n\x05READY\x10\x01\x12\x0f\n\x0bUNREACHABLE\x10\x02\x12\x0c\n\x08\x43ORDONED\x10\x03\x12\x0c\n\x08\x44RAINING\x10\x04\x12\x0b\n\x07\x44RAINED\x10\x05\"\x8f\x04\n\x0bMaintenance\x12\x37\n\x05state\x18\x01 \x01(\x0e\x32(.windlass.resources.v1.Maintenance.State\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x04mode\x18\x05 \x01(\x0e\x32,.windlass.resources.v1.Maintenance.DrainMode\x12\x31\n\rdeadline_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rruns_at_start\x18\x07 \x01(\x05\x12\x11\n\truns_left\x18\x08 \x01(\x05\x12\x36\n\x12\x65stimated_end_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0c\n\x08\x43ORDONED\x10\x02\x12\x0c\n\x08\x44RAINING\x10\x03\x12\x0b\n\x07\x44RAINED\x10\x04\"T\n\tDrainMode\x12\x1a\n\x16\x44RAIN_MODE_UNSPECIFIED\x10\x00\x12\x08\n\x04WAIT\x10\x01\x12\x16\n\x12\x43HECKPOINT_REQUEUE\x10\x02\x12\t\n\x05\x46ORCE\x10\x03\"G\n\x08\x43\x61pacity\x12\x12\n\ncpu_millis\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x11\n\tgpu_count\x18\x03 \x01(\x05\"<\n\x07NodeRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tgpu_uuids\x18\x03 \x03(\t\"\xce\x06\n\x03Gpu\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\x12\x10\n\x08gpu_type\x18\x04 \x01(\t\x12\x1b\n\x13temperature_celsius\x18\x05 \x01(\x01\x12\x13\n\x0bpower_watts\x18\x06 \x01(\x01\x12\x19\n\x11power_limit_watts\x18\x07 \x01(\x01\x12\x1b\n\x13utilization_percent\x18\x08 \x01(\x01\x12\x1a\n\x12memory_total_bytes\x18\t \x01(\x03\x12\x19\n\x11memory_used_bytes\x18\n \x01(\x03\x12\x19\n\x11memory_free_bytes\x18\x0b \x01(\x03\x12\x14\n\x0csm_clock_mhz\x18\x0c \x01(\x01\x12\x18\n\x10memory_clock_mhz\x18\r \x01(\x01\x12\x31\n\x06health\x18\x0e \x01(\x0e\x32!.windlass.resources.v1.Gpu.Health\x12\x16\n\x0ehealth_message\x18\x0f \x01(\t\x12\x34\n\tprocesses\x18\x10 \x03(\x0b\x32!.windlass.resources.v1.GpuProcess\x12\x0e\n\x06run_id\x18\x11 \x01(\t\x12/\n\x0bsample_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rallocation_id\x18\x13 \x01(\t\x12\x12\n\npci_bus_id\x18\x14 \x01(\t\x12\x14\n\x0cnvlink_peers\x18\x15 \x03(\t\x12-\n\x08mig_mode\x18\x16 \x01(\x0e\x32\x1b.windlass.types.v1.Mig.Mode\x12\x1a\n\x12\x63ompute_capability\x18\x17 \x01(\t\x12\x18\n\x10slowdown_celsius\x18\x18 \x01(\x05\x12\"\n\x1amemory_temperature_celsius\x18\x19 \x01(\x01\x12\x15\n\renergy_joules\x18\x1a \x01(\x01\x12<\n\x10throttle_reasons\x18\x1b \x03(\x0e\x32\".windlass.types.v1.Throttle.Reason\"<\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x0b\n\x07HEALTHY\x10\x01\x12\r\n\tUNHEALTHY\x10\x02\"_\n\tGpuDriver\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x14\n\x0c\x63uda_version\x18\x02 \x01(\t\x12\x13\n\x0bmig_capable\x18\x03 \x01(\x08\x12\x16\n\x0e\x63\x61n_reset_gpus\x18\x04 \x01(\x08\"R\n\nGpuProcess\x12\x0b\n\x03pid\x18\x01 \x01(\x03\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"\x9f\x01\n\x0bHostMetrics\x12\x17\n\x0f\x63pu_used_millis\x18\x01 \x01(\x01\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12memory_total_bytes\x18\x03 \x01(\x03\x12\x0f\n\x07load_1m\x18\x04 \x01(\x01\x12/\n\x0bsample_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,28 +39,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODE_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_NODE'].fields_by_name['node_id']._loaded_options = None
   _globals['_NODE'].fields_by_name['node_id']._serialized_options = b'\342A\001\010'
-  _globals['_NODE']._serialized_start=157
-  _globals['_NODE']._serialized_end=1022
-  _globals['_NODE_LABELSENTRY']._serialized_start=874
-  _globals['_NODE_LABELSENTRY']._serialized_end=919
-  _globals['_NODE_STATUS']._serialized_start=921
-  _globals['_NODE_STATUS']._serialized_end=1022
-  _globals['_MAINTENANCE']._serialized_start=1025
-  _globals['_MAINTENANCE']._serialized_end=1552
-  _globals['_MAINTENANCE_STATE']._serialized_start=1385
-  _globals['_MAINTENANCE_STATE']._serialized_end=1466
-  _globals['_MAINTENANCE_DRAINMODE']._serialized_start=1468
-  _globals['_MAINTENANCE_DRAINMODE']._serialized_end=1552
-  _globals['_CAPACITY']._serialized_start=1554
-  _globals['_CAPACITY']._serialized_end=1625
-  _globals['_NODERUN']._serialized_start=1627
-  _globals['_NODERUN']._serialized_end=1687
-  _globals['_GPU']._serialized_start=1690
-  _globals['_GPU']._serialized_end=2272
-  _globals['_GPU_HEALTH']._serialized_start=2212
-  _globals['_GPU_HEALTH']._serialized_end=2272
-  _globals['_GPUPROCESS']._serialized_start=2274
-  _globals['_GPUPROCESS']._serialized_end=2356
-  _globals['_HOSTMETRICS']._serialized_start=2359
-  _globals['_HOSTMETRICS']._serialized_end=2518
+  _globals['_NODE']._serialized_start=186
+  _globals['_NODE']._serialized_end=1105
+  _globals['_NODE_LABELSENTRY']._serialized_start=957
+  _globals['_NODE_LABELSENTRY']._serialized_end=1002
+  _globals['_NODE_STATUS']._serialized_start=1004
+  _globals['_NODE_STATUS']._serialized_end=1105
+  _globals['_MAINTENANCE']._serialized_start=1108
+  _globals['_MAINTENANCE']._serialized_end=1635
+  _globals['_MAINTENANCE_STATE']._serialized_start=1468
+  _globals['_MAINTENANCE_STATE']._serialized_end=1549
+  _globals['_MAINTENANCE_DRAINMODE']._serialized_start=1551
+  _globals['_MAINTENANCE_DRAINMODE']._serialized_end=1635
+  _globals['_CAPACITY']._serialized_start=1637
+  _globals['_CAPACITY']._serialized_end=1708
+  _globals['_NODERUN']._serialized_start=1710
+  _globals['_NODERUN']._serialized_end=1770
+  _globals['_GPU']._serialized_start=1773
+  _globals['_GPU']._serialized_end=2619
+  _globals['_GPU_HEALTH']._serialized_start=2559
+  _globals['_GPU_HEALTH']._serialized_end=2619
+  _globals['_GPUDRIVER']._serialized_start=2621
+  _globals['_GPUDRIVER']._serialized_end=2716
+  _globals['_GPUPROCESS']._serialized_start=2718
+  _globals['_GPUPROCESS']._serialized_end=2800
+  _globals['_HOSTMETRICS']._serialized_start=2803
+  _globals['_HOSTMETRICS']._serialized_end=2962
 # @@protoc_insertion_point(module_scope)

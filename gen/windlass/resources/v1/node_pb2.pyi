@@ -2,6 +2,7 @@ import datetime
 
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from windlass.types.v1 import gpu_pb2 as _gpu_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -13,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance")
+    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance", "gpu_driver")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Node.Status]
@@ -53,6 +54,7 @@ class Node(_message.Message):
     RUNS_FIELD_NUMBER: _ClassVar[int]
     GPU_DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
+    GPU_DRIVER_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     name: str
     status: Node.Status
@@ -71,7 +73,8 @@ class Node(_message.Message):
     runs: _containers.RepeatedCompositeFieldContainer[NodeRun]
     gpu_driver_version: str
     maintenance: Maintenance
-    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ...) -> None: ...
+    gpu_driver: GpuDriver
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ..., gpu_driver: _Optional[_Union[GpuDriver, _Mapping]] = ...) -> None: ...
 
 class Maintenance(_message.Message):
     __slots__ = ("state", "reason", "actor", "start_time", "mode", "deadline_time", "runs_at_start", "runs_left", "estimated_end_time")
@@ -138,7 +141,7 @@ class NodeRun(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., job_id: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Gpu(_message.Message):
-    __slots__ = ("uuid", "index", "model", "gpu_type", "temperature_celsius", "power_watts", "power_limit_watts", "utilization_percent", "memory_total_bytes", "memory_used_bytes", "memory_free_bytes", "sm_clock_mhz", "memory_clock_mhz", "health", "health_message", "processes", "run_id", "sample_time", "allocation_id")
+    __slots__ = ("uuid", "index", "model", "gpu_type", "temperature_celsius", "power_watts", "power_limit_watts", "utilization_percent", "memory_total_bytes", "memory_used_bytes", "memory_free_bytes", "sm_clock_mhz", "memory_clock_mhz", "health", "health_message", "processes", "run_id", "sample_time", "allocation_id", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "memory_temperature_celsius", "energy_joules", "throttle_reasons")
     class Health(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         HEALTH_UNSPECIFIED: _ClassVar[Gpu.Health]
@@ -166,6 +169,14 @@ class Gpu(_message.Message):
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_TIME_FIELD_NUMBER: _ClassVar[int]
     ALLOCATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PCI_BUS_ID_FIELD_NUMBER: _ClassVar[int]
+    NVLINK_PEERS_FIELD_NUMBER: _ClassVar[int]
+    MIG_MODE_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    SLOWDOWN_CELSIUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_TEMPERATURE_CELSIUS_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_JOULES_FIELD_NUMBER: _ClassVar[int]
+    THROTTLE_REASONS_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     index: int
     model: str
@@ -185,7 +196,27 @@ class Gpu(_message.Message):
     run_id: str
     sample_time: _timestamp_pb2.Timestamp
     allocation_id: str
-    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., power_limit_watts: _Optional[float] = ..., utilization_percent: _Optional[float] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., sm_clock_mhz: _Optional[float] = ..., memory_clock_mhz: _Optional[float] = ..., health: _Optional[_Union[Gpu.Health, str]] = ..., health_message: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., run_id: _Optional[str] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allocation_id: _Optional[str] = ...) -> None: ...
+    pci_bus_id: str
+    nvlink_peers: _containers.RepeatedScalarFieldContainer[str]
+    mig_mode: _gpu_pb2.Mig.Mode
+    compute_capability: str
+    slowdown_celsius: int
+    memory_temperature_celsius: float
+    energy_joules: float
+    throttle_reasons: _containers.RepeatedScalarFieldContainer[_gpu_pb2.Throttle.Reason]
+    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., power_limit_watts: _Optional[float] = ..., utilization_percent: _Optional[float] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., sm_clock_mhz: _Optional[float] = ..., memory_clock_mhz: _Optional[float] = ..., health: _Optional[_Union[Gpu.Health, str]] = ..., health_message: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., run_id: _Optional[str] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allocation_id: _Optional[str] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ..., memory_temperature_celsius: _Optional[float] = ..., energy_joules: _Optional[float] = ..., throttle_reasons: _Optional[_Iterable[_Union[_gpu_pb2.Throttle.Reason, str]]] = ...) -> None: ...
+
+class GpuDriver(_message.Message):
+    __slots__ = ("version", "cuda_version", "mig_capable", "can_reset_gpus")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CUDA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MIG_CAPABLE_FIELD_NUMBER: _ClassVar[int]
+    CAN_RESET_GPUS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    cuda_version: str
+    mig_capable: bool
+    can_reset_gpus: bool
+    def __init__(self, version: _Optional[str] = ..., cuda_version: _Optional[str] = ..., mig_capable: _Optional[bool] = ..., can_reset_gpus: _Optional[bool] = ...) -> None: ...
 
 class GpuProcess(_message.Message):
     __slots__ = ("pid", "memory_used_bytes", "run_id", "name")

@@ -1,0 +1,92 @@
+"""The NVML path against the numbers of `nvidia-smi` itself, on a machine that has a card.
+
+Not part of the test run: `pytest tests/gpu`. Without a card every test is skipped.
+"""
+
+import csv
+import math
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from windlass_agent.gpu.device import GpuProvider
+from windlass_agent.gpu.nvml import open_nvml
+
+SMI = shutil.which("nvidia-smi")
+pytestmark = pytest.mark.skipif(SMI is None, reason="no nvidia-smi on this machine")
+
+
+def asked(*fields: str) -> list[list[str]]:
+    """What nvidia-smi says of each card, one list of words for each."""
+    assert SMI is not None
+    query = f"--query-gpu={','.join(fields)}"
+    command = [SMI, query, "--format=csv,noheader,nounits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [[word.strip() for word in row] for row in csv.reader(done.stdout.splitlines())]
+
+
+def number(word: str) -> float:
+    """A number; NaN for `[N/A]` and its like."""
+    try:
+        return float(word)
+    except ValueError:
+        return math.nan
+
+
+@pytest.fixture
+def gpus() -> Iterator[GpuProvider]:
+    opened = open_nvml()
+    yield opened
+    opened.close()
+
+
+def test_the_devices_are_the_same(gpus: GpuProvider) -> None:
+    told = asked("uuid", "name", "memory.total", "pci.bus_id", "compute_cap", "mig.mode.current")
+    seen = [
+        [
+            device.uuid,
+            device.model,
+            device.memory_total_bytes >> 20,
+            device.pci_bus_id,
+            device.compute_capability,
+            device.mig.name,
+        ]
+        for device in gpus.devices()
+    ]
+    modes = {"Disabled": "DISABLED", "Enabled": "ENABLED"}
+    assert seen == [
+        [uuid, name, int(mib), bus, capability, modes.get(mig, "NOT_CAPABLE")]
+        for uuid, name, mib, bus, capability, mig in told
+    ]
+    assert {gpus.driver_version} == {row[0] for row in asked("driver_version")}
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "tolerance"),
+    [
+        ("temperature.gpu", "temperature_celsius", 3),
+        ("temperature.memory", "memory_temperature_celsius", 3),
+        ("power.draw.instant", "power_watts", 60),
+        ("enforced.power.limit", "power_limit_watts", 0.01),
+        ("utilization.gpu", "utilization_percent", 15),
+        ("clocks.sm", "sm_clock_mhz", 400),
+        ("clocks.mem", "memory_clock_mhz", 1),
+    ],
+)
+def test_a_reading_is_the_same(gpus: GpuProvider, field: str, name: str, tolerance: float) -> None:
+    told = [number(word) for (word,) in asked(field)]
+    read = [float(getattr(sample, name)) for sample in gpus.sample()]
+    assert read == [pytest.approx(value, abs=tolerance, nan_ok=True) for value in told]
+
+
+def test_used_memory_is_the_same_but_for_what_the_driver_keeps(gpus: GpuProvider) -> None:
+    told = [int(used) + int(kept) for used, kept in asked("memory.used", "memory.reserved")]
+    read = [sample.memory_used_bytes / 2**20 for sample in gpus.sample()]
+    assert read == [pytest.approx(value, abs=64) for value in told]
+
+
+def test_the_reasons_of_slow_clocks_are_the_same(gpus: GpuProvider) -> None:
+    told = [int(word, 16) for (word,) in asked("clocks_event_reasons.active")]
+    assert [int(sample.throttle_reasons) for sample in gpus.sample()] == told
