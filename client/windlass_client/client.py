@@ -6,6 +6,7 @@ from typing import Self
 
 from windlass_client.access import Access, AsyncAccess
 from windlass_client.allocations import Allocations, AsyncAllocations
+from windlass_client.clusters import AsyncClusters, Clusters
 from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
 from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
@@ -49,6 +50,7 @@ class Client:
         self.jobs = Jobs(transport, project)
         self.nodes = Nodes(transport, project)
         self.allocations = Allocations(transport, project)
+        self.clusters = Clusters(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
 
@@ -102,6 +104,7 @@ class AsyncClient:
         self.jobs = AsyncJobs(transport, project)
         self.nodes = AsyncNodes(transport, project)
         self.allocations = AsyncAllocations(transport, project)
+        self.clusters = AsyncClusters(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)
 

@@ -1,5 +1,6 @@
 """The machines, and the tokens with which they join."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import cast
 
@@ -29,6 +30,8 @@ GET = unary(_Stub, lambda stub: stub.GetNode, idempotent=True)
 CORDON = unary(_Stub, lambda stub: stub.CordonNode, idempotent=True)
 UNCORDON = unary(_Stub, lambda stub: stub.UncordonNode, idempotent=True)
 DRAIN = unary(_Stub, lambda stub: stub.DrainNode, idempotent=False)
+# Sent once: a repeat would be told that there is none.
+DELETE = unary(_Stub, lambda stub: stub.DeleteNode, idempotent=False)
 CREATE_JOIN_TOKEN = unary(_Stub, lambda stub: stub.CreateJoinToken, idempotent=False)
 
 
@@ -42,6 +45,14 @@ def parse_drain_mode(name: str) -> DrainMode:
     return cast("DrainMode", DrainMode.Value(word))
 
 
+def parse_status(name: str) -> node_pb2.Node.Status:
+    """The status of a name in any case. Raises InvalidArgument."""
+    known = [word for word, number in node_pb2.Node.Status.items() if number]
+    if name.upper() not in known:
+        raise InvalidArgument(f"{name!r} is not one of {', '.join(known)}", reason="BAD_STATUS")
+    return cast("node_pb2.Node.Status", node_pb2.Node.Status.Value(name.upper()))
+
+
 class NodeCalls(Group):
     """Requests of the resources API."""
 
@@ -51,15 +62,32 @@ class NodeCalls(Group):
         *,
         status: "node_pb2.Node.Status | None" = None,
         gpu_type: str = "",
+        cluster: str = "",
+        zone: str = "",
+        labels: Mapping[str, str] | None = None,
         page_size: int = 0,
     ) -> Pages[
         resources_service_pb2.ListNodesRequest,
         resources_service_pb2.ListNodesResponse,
         node_pb2.Node,
     ]:
-        """Iterate over the nodes with their live values, oldest first."""
+        """Iterate over the nodes with their live values, oldest first.
+
+        Args:
+            status: only nodes of this status.
+            gpu_type: only nodes with such a GPU.
+            cluster: only nodes of this cluster.
+            zone: only nodes in this zone.
+            labels: only nodes that carry all of these.
+            page_size: nodes that are fetched at once.
+        """
         request = resources_service_pb2.ListNodesRequest(
-            status=status, gpu_type=gpu_type, page_size=page_size
+            status=status,
+            gpu_type=gpu_type,
+            cluster=cluster,
+            zone=zone,
+            labels=[f"{key}={value}" for key, value in (labels or {}).items()],
+            page_size=page_size,
         )
         return Pages(LIST, request, lambda page: page.nodes)
 
@@ -108,16 +136,38 @@ class NodeCalls(Group):
         return Call(DRAIN, request)
 
     @operation
+    def delete(
+        self, node_id: str, *, force: bool = False
+    ) -> Call[resources_service_pb2.DeleteNodeRequest, node_pb2.Node]:
+        """Forget a machine for good, and refuse its key; answers it as it was.
+
+        Args:
+            node_id: the node.
+            force: also one that holds something; for machines that are gone.
+
+        Raises:
+            NotFound: there is no such node.
+            FailedPrecondition: its agent is connected, or it holds something.
+        """
+        request = resources_service_pb2.DeleteNodeRequest(node_id=node_id, force=force)
+        return Call(DELETE, request)
+
+    @operation
     def create_join_token(
-        self, *, lifetime: timedelta | float | str | None = None, max_uses: int = 1
+        self,
+        *,
+        lifetime: timedelta | float | str | None = None,
+        max_uses: int = 1,
+        cluster: str = "",
     ) -> Call[resources_service_pb2.CreateJoinTokenRequest, resources_service_pb2.JoinToken]:
         """Make a token with which nodes can join.
 
         Args:
             max_uses: how many nodes.
+            cluster: the cluster that they will belong to; `default` by default.
             lifetime: seconds, a timedelta or such as "1h"; one hour by default, at most a week.
         """
-        request = resources_service_pb2.CreateJoinTokenRequest(max_uses=max_uses)
+        request = resources_service_pb2.CreateJoinTokenRequest(max_uses=max_uses, cluster=cluster)
         if lifetime is not None:
             request.lifetime.CopyFrom(Duration())
             request.lifetime.FromTimedelta(parse_duration(lifetime))

@@ -47,7 +47,9 @@ from windlass_server.paging import PageTokens
 from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.capacity import pools
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.membership import Membership
+from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
 from windlass_server.resources.upkeep import NodeUpkeep
@@ -197,6 +199,17 @@ class App:
             capacity_changed=hints.world_changed,
             drain_began=hints.drain_began,
         )
+        removal = NodeRemoval(
+            database,
+            clock,
+            lose_runs=runs.losing,
+            revoke=allocations.revoke_in,
+            removed=(authenticator.forget, telemetry.drop),
+            capacity_changed=hints.run_ended,
+        )
+        clusters = ClustersService(database, clock, page_tokens)
+        with acting_as("start"):
+            await clusters.ensure_default()
         membership = Membership(database, access, telemetry, clock, ids, hints.world_changed)
         registry = NodeRegistry(membership, runs, clock, heartbeat_seconds=config.heartbeat_seconds)
 
@@ -224,7 +237,7 @@ class App:
                 jobs, JobReader(database, page_tokens), job_logs
             ),
             "windlass.resources.v1.ResourcesService": ResourcesRpc(
-                resources, upkeep, allocations, telemetry, clock
+                resources, upkeep, removal, allocations, clusters, telemetry, clock
             ),
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]

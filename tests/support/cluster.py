@@ -121,8 +121,8 @@ class Cluster:
         self.http, self.grpc = found[1], found[2]
         self.token = (self.directory / "data" / "admin.token").read_text().strip()
 
-    async def start_agent(self) -> None:
-        """Start the agent; returns when its session is up."""
+    async def start_agent(self, until: str = "connected") -> None:
+        """Start the agent; returns when it says something, by default that its session is up."""
         join_token = await self.join_token()
         self.agent = await Process.start(
             "-m",
@@ -138,7 +138,7 @@ class Cluster:
             WINDLASS_JOIN_TOKEN=join_token,
             **self.environment,
         )
-        await self.agent.says("connected")
+        await self.agent.says(until)
 
     async def join_token(self) -> str:
         stub = resources_service_pb2_grpc.ResourcesServiceStub(self.channel)

@@ -23,6 +23,7 @@ from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import (
     allocation_pb2,
+    cluster_pb2,
     node_pb2,
     resources_service_pb2,
     resources_service_pb2_grpc,
@@ -94,6 +95,7 @@ class FakeState:
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     nodes: list[node_pb2.Node] = field(default_factory=list)
     allocations: list[allocation_pb2.Allocation] = field(default_factory=list)
+    clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
     drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
     projects: list[str] = field(default_factory=lambda: ["default"])
@@ -305,6 +307,37 @@ class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServ
         await self.enter(name, request, context)
         wanted = request.allocation_id
         return next(one for one in self.state.allocations if one.allocation_id == wanted)
+
+    async def DeleteNode(self, request: Any, context: Any) -> node_pb2.Node:
+        await self.enter("DeleteNode", request, context)
+        gone = next(node for node in self.state.nodes if node.node_id == request.node_id)
+        self.state.nodes.remove(gone)
+        return gone
+
+    async def ListClusters(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListClustersResponse:
+        await self.enter("ListClusters", request, context)
+        return resources_service_pb2.ListClustersResponse(clusters=self.state.clusters.values())
+
+    async def GetCluster(self, request: Any, context: Any) -> cluster_pb2.Cluster:
+        await self.enter("GetCluster", request, context)
+        return self.state.clusters[request.cluster_id]
+
+    async def CreateCluster(self, request: Any, context: Any) -> cluster_pb2.Cluster:
+        await self.enter("CreateCluster", request, context)
+        self.state.clusters[request.cluster.cluster_id] = request.cluster
+        return cluster_pb2.Cluster.FromString(request.cluster.SerializeToString())
+
+    async def UpdateCluster(self, request: Any, context: Any) -> cluster_pb2.Cluster:
+        await self.enter("UpdateCluster", request, context)
+        found = self.state.clusters[request.cluster.cluster_id]
+        request.update_mask.MergeMessage(request.cluster, found)
+        return found
+
+    async def DeleteCluster(self, request: Any, context: Any) -> cluster_pb2.Cluster:
+        await self.enter("DeleteCluster", request, context)
+        return self.state.clusters.pop(request.cluster_id)
 
     async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
         await self.enter("CreateJoinToken", request, context)

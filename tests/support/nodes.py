@@ -63,6 +63,8 @@ def node_columns(**values: Any) -> dict[str, Any]:
         "drain_mode": 0,
         "drain_deadline": None,
         "drain_runs": 0,
+        "cluster": "default",
+        "removed_at": None,
         "last_seen_at": START,
     } | values
 

@@ -10,6 +10,7 @@ from windlass_client import WindlassError
 from windlass_client.cli import (
     access,
     allocations,
+    clusters,
     demo,
     jobs,
     launch,
@@ -103,6 +104,7 @@ app.add_typer(jobs.app)
 logs.register(app)
 app.add_typer(nodes.app)
 app.add_typer(allocations.app)
+app.add_typer(clusters.app)
 top.register(app)
 nodes.register_join_token(app)
 access.register(app)

@@ -19,17 +19,57 @@ if TYPE_CHECKING:
     from windlass.resources.v1 import node_pb2
 
 
-def list_nodes(session: Session) -> None:
-    """List the nodes with what they have and what is free."""
-    from windlass.resources.v1 import resources_service_pb2
+def list_all(session: Session) -> None:
+    """What `windlass nodes` without a command does."""
+    list_nodes(session)
 
-    nodes = list(session.client.nodes.list(page_size=1000))
+
+app = group("nodes", list_all, help="Show the machines; without a command: list them.")
+
+_LIST_HELP = """List the nodes with what they have and what is free.
+
+[bold]Examples:[/bold]
+
+    windlass nodes list --status READY --gpu-type H100
+
+    windlass nodes list --cluster east --zone a --label rack=7 -o json"""
+
+
+@command(app, "list", help=_LIST_HELP)
+def list_nodes(
+    session: Session,
+    status: Annotated[str, typer.Option(help="Such as READY or UNREACHABLE.")] = "",
+    gpu_type: Annotated[str, typer.Option(help="Such as H100.")] = "",
+    cluster: Annotated[str, typer.Option(help="Nodes of a cluster.")] = "",
+    zone: Annotated[str, typer.Option(help="Nodes in a zone.")] = "",
+    label: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE that they carry; repeatable.")
+    ] = None,
+) -> None:
+    """See `_LIST_HELP`."""
+    from windlass.resources.v1 import resources_service_pb2
+    from windlass_client.nodes import parse_status
+
+    nodes = list(
+        session.client.nodes.list(
+            status=parse_status(status) if status else None,
+            gpu_type=gpu_type,
+            cluster=cluster,
+            zone=zone,
+            labels=pairs(label or ()),
+            page_size=1000,
+        )
+    )
     page = resources_service_pb2.ListNodesResponse(nodes=nodes)
     session.answer(page, lambda: nodes_table(nodes, session.now()))
 
 
-app = group("nodes", list_nodes, help="Show the machines; without a command: list them.")
-command(app, "list")(list_nodes)
+def pairs(words: "Sequence[str]") -> dict[str, str]:
+    """Labels given as KEY=VALUE. Raises InvalidArgument."""
+    bad = [word for word in words if not word.partition("=")[0] or "=" not in word]
+    if bad:
+        raise InvalidArgument(f"{bad[0]!r} is not KEY=VALUE", reason="BAD_LABEL")
+    return dict(word.split("=", 1) for word in words)
 
 
 NodeArgument = Annotated[
@@ -113,6 +153,30 @@ def drain(
         raise typer.Exit(EXIT_FAILED)
 
 
+_REMOVE_HELP = """Forget machines for good: their keys are refused, they join again as new nodes.
+
+[bold]Examples:[/bold]
+
+    windlass nodes remove n7
+
+    windlass nodes remove n7 --force     it burnt with what ran on it; that is queued again"""
+
+
+@command(app, "remove", help=_REMOVE_HELP)
+def remove(
+    session: Session,
+    nodes: NodesArgument,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also those that hold something, which then ends as lost."),
+    ] = False,
+) -> None:
+    """See `_REMOVE_HELP`."""
+    for node_id in node_ids(session, nodes):
+        node = session.client.nodes.delete(node_id, force=force)
+        session.answer(node, lambda: f"{node.node_id} removed ({node.name})")  # noqa: B023 - called at once
+
+
 def node_ids(session: Session, words: "Sequence[str]") -> list[str]:
     """The ids of nodes given by id or by name. Raises InvalidArgument and NotFound."""
     if all(word.startswith("node-") for word in words):
@@ -167,9 +231,12 @@ def node_token(
         str | None, typer.Option(help="Such as 10m; default 1h, at most 7d.")
     ] = None,
     uses: Annotated[int, typer.Option(min=1, help="How many machines may join with it.")] = 1,
+    cluster: Annotated[str, typer.Option(help="Theirs; default `default`.")] = "",
 ) -> None:
     """See `_JOIN_HELP`."""
-    token = session.client.nodes.create_join_token(lifetime=lifetime, max_uses=uses)
+    token = session.client.nodes.create_join_token(
+        lifetime=lifetime, max_uses=uses, cluster=cluster
+    )
     session.answer(token, lambda: token.token)
     say(f"good for {machines(uses)} until {moment(token.expire_time)}")
 
@@ -236,6 +303,8 @@ def _facts(node: "node_pb2.Node", now: "datetime") -> "list[tuple[str, str]]":
         ("status", node_pb2.Node.Status.Name(node.status)),
         ("why", " ".join(filter(None, (node.status_reason, node.status_message)))),
         ("maintenance", _maintenance(node, now)),
+        ("cluster", node.cluster),
+        ("zone", node.zone),
         ("labels", ", ".join(f"{k}={v}" for k, v in sorted(node.labels.items()))),
         ("gpus", f"{free.gpu_count} of {has.gpu_count} free"),
         (

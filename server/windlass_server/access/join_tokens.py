@@ -2,7 +2,7 @@
 
 from windlass_server.access import api_keys
 from windlass_server.errors import Unauthenticated
-from windlass_server.storage.tables import JoinTokenRow
+from windlass_server.storage.tables import DEFAULT_CLUSTER, JoinTokenRow
 from windlass_server.storage.transaction import Transaction
 
 
@@ -17,7 +17,14 @@ class JoinTokens:
         self._pepper = pepper
 
     def make(
-        self, tx: Transaction, created_by: str, *, now: int, expires_at: int, max_uses: int = 1
+        self,
+        tx: Transaction,
+        created_by: str,
+        *,
+        now: int,
+        expires_at: int,
+        max_uses: int = 1,
+        cluster: str = DEFAULT_CLUSTER,
     ) -> str:
         """Store a new token; returns the text, which is nowhere else (times in microseconds)."""
         secret = api_keys.make(api_keys.JOIN_TOKEN)
@@ -29,6 +36,7 @@ class JoinTokens:
             expires_at=expires_at,
             max_uses=max_uses,
             uses=0,
+            cluster=cluster,
         )
         tx.access.add_join_token(row)
         return secret.text()
@@ -41,8 +49,8 @@ class JoinTokens:
         """
         return tx.access.used_join_token(self._find(tx, token).token_id, node_id)
 
-    def consume(self, tx: Transaction, token: str, node_id: str, now: int) -> None:
-        """Take one use of the token for this node, if the transaction commits.
+    def consume(self, tx: Transaction, token: str, node_id: str, now: int) -> str:
+        """Take one use of the token for this node, if the transaction commits; returns its cluster.
 
         Raises:
             Unauthenticated: JOIN_TOKEN_INVALID, JOIN_TOKEN_EXPIRED or JOIN_TOKEN_USED.
@@ -56,6 +64,10 @@ class JoinTokens:
         # Guarded: of two nodes that come at once, one gets the last use.
         if not tx.access.use_join_token(found.token_id, node_id):
             raise _used(found.max_uses)
+        # Held, so that the cluster is not removed while the node is stored.
+        if found.cluster != DEFAULT_CLUSTER and tx.clusters.hold(found.cluster) is None:
+            raise _unknown()
+        return found.cluster
 
     def _find(self, tx: Transaction, token: str) -> JoinTokenRow:
         secret = api_keys.parse(api_keys.JOIN_TOKEN, token)
@@ -65,9 +77,13 @@ class JoinTokens:
             or found is None
             or not api_keys.matches(self._pepper, secret, found.secret_digest)
         ):
-            message = "the join token is not known"
-            raise Unauthenticated(message, reason="JOIN_TOKEN_INVALID")
+            raise _unknown()
         return found
+
+
+def _unknown() -> Unauthenticated:
+    message = "the join token is not known"
+    return Unauthenticated(message, reason="JOIN_TOKEN_INVALID")
 
 
 def _used(max_uses: int) -> Unauthenticated:

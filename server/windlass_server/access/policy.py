@@ -8,8 +8,8 @@ Permissions differ in where they must be held:
 
 - **in the object's project**, such as `jobs.get`: a role there, or in the organisation;
 - **in the organisation**, such as `projects.create`: a role in the organisation and nowhere less;
-- **anywhere**, `nodes.get` and `nodes.list`: nodes are shared by all projects, so whoever has a
-  role in any project may see them.
+- **anywhere**, such as `nodes.get` and `nodes.list`: nodes are shared by all projects, so whoever
+  has a role in any project may see them.
 """
 
 import enum
@@ -68,7 +68,11 @@ _ORGANISATION_ADMIN = frozenset(
     {
         "apikeys.list",
         "apikeys.revoke",
+        "clusters.create",
+        "clusters.delete",
+        "clusters.update",
         "nodes.cordon",
+        "nodes.delete",
         "nodes.drain",
         "nodes.join",
         "projects.create",
@@ -86,7 +90,7 @@ IN_ORGANISATION: Mapping[Role, frozenset[str]] = MappingProxyType(
         Role.ADMIN: _ORGANISATION_ADMIN,
     }
 )
-ANYWHERE = frozenset({"nodes.get", "nodes.list"})
+ANYWHERE = frozenset({"clusters.get", "clusters.list", "nodes.get", "nodes.list"})
 # Every permission there is; the contract may name no other.
 PERMISSIONS = _ADMIN | IN_ORGANISATION[Role.ADMIN] | ANYWHERE
 

@@ -21,7 +21,7 @@ from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import AlreadyExists, Denied
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.engine import Database
-from windlass_server.storage.tables import ApiKeyRow, ProjectRow
+from windlass_server.storage.tables import DEFAULT_CLUSTER, ApiKeyRow, ProjectRow
 from windlass_server.storage.transaction import Transaction
 
 MAX_TOKEN_MICROS = MAX_USER_SECONDS * MICROS_PER_SECOND
@@ -224,26 +224,40 @@ class AccessService:
         return await self._database.write(revoke)
 
     async def create_join_token(
-        self, caller: Caller, lifetime: int | None, *, max_uses: int = 1
+        self,
+        caller: Caller,
+        lifetime: int | None,
+        *,
+        max_uses: int = 1,
+        cluster: str = DEFAULT_CLUSTER,
     ) -> IssuedSecret:
-        """Make a token with which so many nodes may join; good for an hour unless told otherwise.
+        """Make a token with which so many nodes may join a cluster; by default good for an hour.
 
         Raises:
             Denied: the caller may not.
+            NotFound: there is no such cluster.
         """
         require(caller, "nodes.join", ORGANISATION)
         now = self._clock.now()
         expires_at = now + min(lifetime or JOIN_TOKEN_MICROS, MAX_JOIN_TOKEN_MICROS)
-        text = await self._database.write(
-            lambda tx: self._join_tokens.make(
-                tx, caller.user, now=now, expires_at=expires_at, max_uses=max_uses
-            )
-        )
-        return IssuedSecret(text, expires_at)
 
-    def consume_join_token(self, tx: Transaction, token: str, node_id: str, now: int) -> None:
+        def make(tx: Transaction) -> str:
+            if cluster != DEFAULT_CLUSTER and tx.clusters.hold(cluster) is None:
+                raise absent("cluster", cluster)
+            return self._join_tokens.make(
+                tx,
+                caller.user,
+                now=now,
+                expires_at=expires_at,
+                max_uses=max_uses,
+                cluster=cluster,
+            )
+
+        return IssuedSecret(await self._database.write(make), expires_at)
+
+    def consume_join_token(self, tx: Transaction, token: str, node_id: str, now: int) -> str:
         """As `JoinTokens.consume`, for the transaction that stores the node."""
-        self._join_tokens.consume(tx, token, node_id, now)
+        return self._join_tokens.consume(tx, token, node_id, now)
 
     def used_join_token(self, tx: Transaction, token: str, node_id: str) -> bool:
         """As `JoinTokens.used_by`."""

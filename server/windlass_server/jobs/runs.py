@@ -7,6 +7,7 @@ reordering between them do no harm.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from windlass.agents.v1 import agent_pb2
@@ -212,19 +213,48 @@ class RunsService:
 
     async def _gone(self, node_id: str, run_id: str) -> None:
         held = await self._logs.end(run_id)
+        await self._database.write(
+            lambda tx: self._lose(tx, node_id, run_id, held, rules.Cause.LOST, _GONE)
+        )
+        self._no_more_log(run_id)
 
-        def store(tx: Transaction) -> None:
-            run = tx.runs.get(run_id)
-            if run is None or run.forgotten:
-                return
-            lost = run.log_end is None or held < run.log_end
-            if run.state != _State.EXITED:
-                end = agent_pb2.RunExit(cause=rules.Cause.LOST, log_end=held, message=_GONE)  # type: ignore[arg-type]
-                report = _State(run_id=run_id, epoch=run.epoch, state=_State.EXITED, exit=end)
-                self._end(tx, node_id, run, report)
-            tx.runs.change(run_id, forgotten=True, log_lost=_GONE if lost else "")
+    async def losing(self, node_id: str, why: str) -> Callable[[Transaction], None]:
+        """What ends, in a transaction, all runs that a node may not drop yet: it is never heard again.
 
-        await self._database.write(store)
+        Nobody holds it against the node or the job.
+
+        Args:
+            node_id: the node.
+            why: in a sentence, for people.
+        """
+        held = {
+            run.run_id: await self._logs.end(run.run_id)
+            for run in await self._database.read(lambda tx: tx.runs.known_to_node(node_id))
+        }
+
+        def lose(tx: Transaction) -> None:
+            for run in tx.runs.known_to_node(node_id):
+                run_id, had = run.run_id, held.get(run.run_id, 0)
+                self._lose(tx, node_id, run_id, had, rules.Cause.NODE_SHUTDOWN, why)
+                tx.after_commit(partial(self._no_more_log, run_id))
+
+        return lose
+
+    def _lose(
+        self, tx: Transaction, node_id: str, run_id: str, held: int, cause: rules.Cause, why: str
+    ) -> None:
+        """End a run that its node will not report, with `held` bytes of its log on the server."""
+        run = tx.runs.get(run_id)
+        if run is None or run.forgotten:
+            return
+        lost = run.log_end is None or held < run.log_end
+        if run.state != _State.EXITED:
+            end = agent_pb2.RunExit(cause=cause, log_end=held, message=why)  # type: ignore[arg-type]
+            report = _State(run_id=run_id, epoch=run.epoch, state=_State.EXITED, exit=end)
+            self._end(tx, node_id, run, report)
+        tx.runs.change(run_id, forgotten=True, log_lost=why if lost else "")
+
+    def _no_more_log(self, run_id: str) -> None:
         self._awaiting_log.pop(run_id, None)
         self._logs.wake(run_id)
 
@@ -323,8 +353,7 @@ class RunsService:
             return tx.runs.get(run_id)
 
         run = await self._database.write(store)
-        self._awaiting_log.pop(run_id, None)
-        self._logs.wake(run_id)
+        self._no_more_log(run_id)
         return _forget(run) if run is not None else None
 
     async def log_lost(self, run_id: str, why: str) -> agent_pb2.RunDirective | None:
@@ -342,8 +371,7 @@ class RunsService:
             return run if ended else None
 
         run = await self._database.write(store)
-        self._awaiting_log.pop(run_id, None)
-        self._logs.wake(run_id)
+        self._no_more_log(run_id)
         return _forget(run) if run is not None else None
 
     async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:

@@ -200,6 +200,12 @@ class AllocationsService:
 
         await self._database.write(store)
 
+    def revoke_in(self, tx: Transaction, allocation_id: str, why: tuple[str, str]) -> None:
+        """Take an allocation back within a transaction; `why`: its reason, and the same in words."""
+        row = tx.allocations.lock(allocation_id)
+        if row is not None and row.status == Status.ACTIVE:
+            self._end(tx, row, Event.REVOKE, actors.NODES, why)
+
     def _expiring(self, allocation_id: str, now: int) -> Callable[[Transaction], None]:
         def store(tx: Transaction) -> None:
             # Looked at again under the lock: it may have been renewed meanwhile.
@@ -209,11 +215,18 @@ class AllocationsService:
 
         return store
 
-    def _end(self, tx: Transaction, row: AllocationRow, event: Event, actor: str) -> AllocationRow:
+    def _end(
+        self,
+        tx: Transaction,
+        row: AllocationRow,
+        event: Event,
+        actor: str,
+        why: tuple[str, str] | None = None,
+    ) -> AllocationRow:
         status = after(row.status, event)
         if status == row.status:
             return row
-        reason, sentence = _ENDED[event]
+        reason, sentence = why or _ENDED[event]
         values: dict[str, Any] = {
             "status": int(status),
             "status_reason": reason,

@@ -1,7 +1,9 @@
 """The scheduler's view of the nodes: rows, claims and health in; `NodeState`s out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
 
 from windlass.agents.v1 import agent_pb2
@@ -16,6 +18,30 @@ IsHealthy = Callable[[str, str], bool]
 
 ZONE_LABEL = "zone"
 """The label of a node that says where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a node says it has.
+
+    Attributes:
+        gpus: UUID and type of each.
+        isolation_level: the strongest that it proved.
+        labels: given to its agent by its operator.
+        cpu_millis: thousandths of a core.
+        memory_bytes: bytes.
+    """
+
+    gpus: tuple[tuple[str, str], ...]
+    isolation_level: int
+    labels: Mapping[str, str]
+    cpu_millis: int
+    memory_bytes: int
+
+    @property
+    def zone(self) -> str:
+        """Where it is, as its operator says; empty when that is not said."""
+        return self.labels.get(ZONE_LABEL, "")
 
 
 class DeclaredPool(Protocol):
@@ -47,14 +73,19 @@ def node_states(
     return tuple(_node_state(node, held, is_healthy) for node in nodes)
 
 
+def facts_of(node: NodeRow) -> Facts:
+    """What a node said it has when it last connected."""
+    return _read_inventory(node.inventory)
+
+
 def gpus_of(node: NodeRow) -> tuple[tuple[str, str], ...]:
     """UUID and type of each GPU of a node."""
-    return _read_inventory(node.inventory)[0]
+    return facts_of(node).gpus
 
 
 def zone_of(node: NodeRow) -> str:
     """The zone that a node's operator says it is in; empty when none is said."""
-    return _read_inventory(node.inventory)[2]
+    return facts_of(node).zone
 
 
 def pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
@@ -63,10 +94,10 @@ def pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
 
 
 def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy) -> NodeState:
-    devices, isolation_level, _ = _read_inventory(node.inventory)
+    facts = facts_of(node)
     gpus = tuple(
         Gpu(uuid, gpu_type, is_healthy(node.node_id, uuid), (node.node_id, uuid) in held)
-        for uuid, gpu_type in devices
+        for uuid, gpu_type in facts.gpus
     )
     return NodeState(
         node_id=node.node_id,
@@ -77,18 +108,22 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
         cpu_free=node.cpu_millis - node.cpu_held,
         memory_free=node.memory_bytes - node.memory_held,
         gpus=gpus,
-        isolation_level=isolation_level,
+        isolation_level=facts.isolation_level,
         takes_work=node.maintenance == State.OPEN,
     )
 
 
 # Inventories change with a Hello and are read with each cycle.
 @lru_cache(maxsize=8192)
-def _read_inventory(inventory: bytes) -> tuple[tuple[tuple[str, str], ...], int, str]:
-    """UUID and type of each GPU, the isolation level, and the zone."""
+def _read_inventory(inventory: bytes) -> Facts:
     read = agent_pb2.Inventory.FromString(inventory)
-    gpus = tuple((gpu.uuid, gpu.gpu_type) for gpu in read.gpus)
-    return gpus, int(read.isolation.level), read.labels.get(ZONE_LABEL, "")
+    return Facts(
+        gpus=tuple((gpu.uuid, gpu.gpu_type) for gpu in read.gpus),
+        isolation_level=int(read.isolation.level),
+        labels=MappingProxyType(dict(read.labels)),
+        cpu_millis=read.cpu_millis,
+        memory_bytes=read.memory_bytes,
+    )
 
 
 def _template(declared: DeclaredPool) -> NodeState:

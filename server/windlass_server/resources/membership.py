@@ -60,17 +60,20 @@ class Membership:
             inventory: what the node has, valid by the rules in the protos.
 
         Raises:
-            Unauthenticated: the token is not known, has expired, or others have used it up.
+            Unauthenticated: the token is not known, has expired, or others have used it up; or the key
+                is that of a node that was removed.
         """
 
         def store(tx: Transaction) -> str:
             known = tx.nodes.by_public_key(public_key)
+            if known is not None and known.removed_at is not None:
+                raise _removed(known)
             if known is not None and self._access.used_join_token(tx, token, known.node_id):
                 return known.node_id
             node_id = known.node_id if known is not None else self._ids.new("node")
             now = self._clock.now()
             try:
-                self._access.consume_join_token(tx, token, node_id, now)
+                cluster = self._access.consume_join_token(tx, token, node_id, now)
             except Unauthenticated:
                 # The same node may have asked twice at once, and the other one was first.
                 known = tx.nodes.by_public_key(public_key)
@@ -78,7 +81,9 @@ class Membership:
                     raise
                 return known.node_id
             if known is None:
-                self._add(tx, node_id, public_key, inventory, now)
+                self._add(tx, node_id, public_key, inventory, cluster, now)
+            elif known.cluster != cluster:
+                tx.nodes.change(node_id, cluster=cluster)
             return node_id
 
         return await self._database.write(store)
@@ -96,7 +101,7 @@ class Membership:
             if node is None:
                 raise absent("node", node_id)
             reason, message = _CONNECTED
-            tx.nodes.hello(
+            there = tx.nodes.hello(
                 node_id,
                 name=inventory.hostname,
                 inventory=inventory.SerializeToString(),
@@ -106,6 +111,8 @@ class Membership:
                 message=message,
                 at=now,
             )
+            if not there:
+                raise absent("node", node_id)
             status = after(node.status, Event.HELLO)
             if status != node.status:
                 _record(tx, node_id, status, _CONNECTED, actors.node(node_id), now)
@@ -188,6 +195,7 @@ class Membership:
         node_id: str,
         public_key: bytes,
         inventory: agent_pb2.Inventory,
+        cluster: str,
         now: int,
     ) -> None:
         reason, message = _JOINED
@@ -214,10 +222,20 @@ class Membership:
             drain_mode=0,
             drain_deadline=None,
             drain_runs=0,
+            cluster=cluster,
+            removed_at=None,
         )
         tx.nodes.add(row.model_dump())
         _record(tx, node_id, Status.UNREACHABLE, ("JOINED", message), actors.node(node_id), now)
         tx.after_commit(self._capacity_changed)
+
+
+def _removed(node: NodeRow) -> Unauthenticated:
+    message = (
+        f"this key is that of node {node.node_id}, which was removed; to come back, the machine joins "
+        "as a new node: give its agent another data directory"
+    )
+    return Unauthenticated(message, reason="NODE_REMOVED", node_id=node.node_id)
 
 
 def _record(

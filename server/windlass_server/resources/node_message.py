@@ -6,6 +6,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
 from windlass.types.v1.gpu_pb2 import Mig, Throttle
+from windlass_server.resources.capacity import ZONE_LABEL
 from windlass_server.resources.maintenance import State, estimated_end, shown
 from windlass_server.resources.rules import free
 from windlass_server.resources.service import NodeView
@@ -44,6 +45,8 @@ def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.
             for run in view.runs
         ],
         gpu_driver_version=inventory.gpu_driver_version,
+        cluster=row.cluster,
+        zone=inventory.labels.get(ZONE_LABEL, ""),
     )
     if inventory.gpus:
         message.gpu_driver.CopyFrom(_driver(inventory))

@@ -1,15 +1,19 @@
 """The resources API: messages to calls and back."""
 
-from windlass.resources.v1 import allocation_pb2, node_pb2, resources_service_pb2
+from windlass.resources.v1 import allocation_pb2, cluster_pb2, node_pb2, resources_service_pb2
 from windlass_server.clock import Clock
 from windlass_server.resources.allocation_message import allocation_message
 from windlass_server.resources.allocations import AllocationsService
+from windlass_server.resources.cluster_message import cluster_message
+from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.node_message import node_message
-from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService
+from windlass_server.resources.removal import NodeRemoval
+from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
 from windlass_server.rpc.call import Call
 from windlass_server.storage.allocations import AllocationFilter
+from windlass_server.storage.tables import DEFAULT_CLUSTER
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.timestamps import duration_from_proto, to_proto
 
@@ -21,20 +25,30 @@ class ResourcesRpc:
         self,
         resources: ResourcesService,
         upkeep: NodeUpkeep,
+        removal: NodeRemoval,
         allocations: AllocationsService,
+        clusters: ClustersService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
         self._resources = resources
         self._upkeep = upkeep
+        self._removal = removal
         self._allocations = allocations
+        self._clusters = clusters
         self._latest = latest
         self._clock = clock
 
     async def ListNodes(
         self, request: resources_service_pb2.ListNodesRequest, call: Call
     ) -> resources_service_pb2.ListNodesResponse:
-        wanted = NodeFilter(status=request.status, gpu_type=request.gpu_type)
+        wanted = NodeFilter(
+            status=request.status,
+            gpu_type=request.gpu_type,
+            cluster=request.cluster,
+            zone=request.zone,
+            labels=tuple(label_of(text) for text in request.labels),
+        )
         views, token = await self._resources.list(
             call.caller, wanted, size=request.page_size, token=request.page_token
         )
@@ -70,6 +84,12 @@ class ResourcesRpc:
             reason=request.reason,
         )
         return self._message(await self._upkeep.drain(call.caller, request.node_id, asked))
+
+    async def DeleteNode(
+        self, request: resources_service_pb2.DeleteNodeRequest, call: Call
+    ) -> node_pb2.Node:
+        view = await self._removal.delete(call.caller, request.node_id, force=request.force)
+        return self._message(view)
 
     def _message(self, view: NodeView) -> node_pb2.Node:
         return node_message(view, self._latest, self._clock.now())
@@ -115,12 +135,50 @@ class ResourcesRpc:
         )
         return allocation_message(row)
 
+    async def ListClusters(
+        self, request: resources_service_pb2.ListClustersRequest, call: Call
+    ) -> resources_service_pb2.ListClustersResponse:
+        found, token = await self._clusters.list(
+            call.caller, size=request.page_size, token=request.page_token
+        )
+        return resources_service_pb2.ListClustersResponse(
+            clusters=map(cluster_message, found), next_page_token=token
+        )
+
+    async def GetCluster(
+        self, request: resources_service_pb2.GetClusterRequest, call: Call
+    ) -> cluster_pb2.Cluster:
+        return cluster_message(await self._clusters.get(call.caller, request.cluster_id))
+
+    async def CreateCluster(
+        self, request: resources_service_pb2.CreateClusterRequest, call: Call
+    ) -> cluster_pb2.Cluster:
+        return cluster_message(await self._clusters.create(call.caller, request.cluster))
+
+    async def UpdateCluster(
+        self, request: resources_service_pb2.UpdateClusterRequest, call: Call
+    ) -> cluster_pb2.Cluster:
+        view = await self._clusters.update(call.caller, request.cluster, request.update_mask.paths)
+        return cluster_message(view)
+
+    async def DeleteCluster(
+        self, request: resources_service_pb2.DeleteClusterRequest, call: Call
+    ) -> cluster_pb2.Cluster:
+        view = await self._clusters.delete(call.caller, request.cluster_id, request.etag)
+        return cluster_message(view)
+
     async def CreateJoinToken(
         self, request: resources_service_pb2.CreateJoinTokenRequest, call: Call
     ) -> resources_service_pb2.JoinToken:
         lifetime = duration_from_proto(request.lifetime) if request.HasField("lifetime") else None
         max_uses = request.max_uses or 1
-        token = await self._resources.create_join_token(call.caller, lifetime, max_uses=max_uses)
+        cluster = request.cluster or DEFAULT_CLUSTER
+        token = await self._resources.create_join_token(
+            call.caller, lifetime, max_uses=max_uses, cluster=cluster
+        )
         return resources_service_pb2.JoinToken(
-            token=token.text, expire_time=to_proto(token.expires_at), max_uses=max_uses
+            token=token.text,
+            expire_time=to_proto(token.expires_at),
+            max_uses=max_uses,
+            cluster=cluster,
         )

@@ -1,19 +1,20 @@
 """Shows the nodes, and lets new ones join: authorise, load, decide."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require, role_in
 from windlass_server.access.service import AccessService, IssuedSecret
 from windlass_server.paging import PageTokens, page_size
+from windlass_server.resources.capacity import Facts, facts_of
 from windlass_server.resources.maintenance import STATES, Leaving
 from windlass_server.resources.states import Status
 from windlass_server.storage.engine import Database
-from windlass_server.storage.tables import NodeRow
+from windlass_server.storage.tables import DEFAULT_CLUSTER, NodeRow
 from windlass_server.storage.transaction import Transaction
 
-# Nodes that are looked at, at a time, for those with a GPU of some type.
+# Nodes that are looked at, at a time, for those that say something of themselves.
 _CHUNK = 200
 
 
@@ -23,14 +24,35 @@ class NodeFilter:
 
     status: int = 0
     gpu_type: str = ""
+    cluster: str = ""
+    zone: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
-    def rows(self) -> dict[str, int]:
+    def rows(self) -> dict[str, int | str]:
         """What the store is asked for: connection and maintenance, which `status` says as one."""
         state = STATES.get(self.status)
         if state is None:
-            return {"status": self.status}
-        return {"status": int(Status.READY), "maintenance": int(state)}
+            return {"cluster": self.cluster, "status": self.status}
+        return {
+            "cluster": self.cluster,
+            "status": int(Status.READY),
+            "maintenance": int(state),
+        }
+
+    @property
+    def asks_what_nodes_say(self) -> bool:
+        """Whether some of it is only in the nodes' own words, and no column."""
+        return bool(self.gpu_type or self.zone or self.labels)
+
+    def takes(self, facts: Facts) -> bool:
+        """Whether a node that says this of itself is asked for."""
+        types = {gpu_type.lower() for _, gpu_type in facts.gpus}
+        return (
+            (not self.gpu_type or self.gpu_type.lower() in types)
+            and (not self.zone or facts.zone == self.zone)
+            and all(facts.labels.get(key) == value for key, value in self.labels)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +115,7 @@ class ResourcesService:
         """A page of nodes, oldest first, and the token of the next one."""
         require(who, "nodes.list", ORGANISATION)
         size = page_size(size)
-        wanted = NodeFilter(wanted.status, wanted.gpu_type.lower())
+        wanted = replace(wanted, gpu_type=wanted.gpu_type.lower())
         query = f"nodes {wanted}"
         behind = self._page_tokens.read(query, token) if token else ""
 
@@ -117,27 +139,38 @@ class ResourcesService:
         return await self._database.read(load)
 
     async def create_join_token(
-        self, who: Caller, lifetime: int | None, *, max_uses: int = 1
+        self,
+        who: Caller,
+        lifetime: int | None,
+        *,
+        max_uses: int = 1,
+        cluster: str = DEFAULT_CLUSTER,
     ) -> IssuedSecret:
-        """A token with which so many nodes can join; `lifetime` in microseconds, None: an hour."""
-        return await self._access.create_join_token(who, lifetime, max_uses=max_uses)
+        """A token with which so many nodes can join a cluster.
+
+        `lifetime` in microseconds, None: an hour. NotFound when there is no such cluster.
+        """
+        return await self._access.create_join_token(
+            who, lifetime, max_uses=max_uses, cluster=cluster
+        )
+
+
+def label_of(text: str) -> tuple[str, str]:
+    """Key and value of a `key=value`."""
+    key, _, value = text.partition("=")
+    return key, value
 
 
 def _matching(tx: Transaction, wanted: NodeFilter, behind: str, size: int) -> Sequence[NodeRow]:
-    if not wanted.gpu_type:
+    if not wanted.asks_what_nodes_say:
         return tx.nodes.page(after=behind, size=size, **wanted.rows)
     found: list[NodeRow] = []
     while chunk := tx.nodes.page(after=behind, size=_CHUNK, **wanted.rows):
-        found += [node for node in chunk if _has_gpu_type(node, wanted.gpu_type)]
+        found += [node for node in chunk if wanted.takes(facts_of(node))]
         if len(found) >= size or len(chunk) < _CHUNK:
             break
         behind = chunk[-1].node_id
     return found[:size]
-
-
-def _has_gpu_type(node: NodeRow, gpu_type: str) -> bool:
-    inventory = agent_pb2.Inventory.FromString(node.inventory)
-    return any(gpu.gpu_type.lower() == gpu_type for gpu in inventory.gpus)
 
 
 def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeView]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection, Table, and_, bindparam, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from windlass_server.storage.hot import Hot
+from windlass_server.storage.inserting import insert_new
 from windlass_server.storage.tables import (
     ApiKeyRow,
     JoinTokenRow,
@@ -103,7 +103,9 @@ _JOIN_TOKEN_USE = select(_JOIN_TOKEN_USES.c.node_id).where(
     _JOIN_TOKEN_USES.c.token_id == bindparam("token_id"),
     _JOIN_TOKEN_USES.c.node_id == bindparam("node_id"),
 )
-_NODE_KEY = select(_NODES.c.public_key).where(_NODES.c.node_id == bindparam("node_id"))
+_NODE_KEY = select(_NODES.c.public_key).where(
+    _NODES.c.node_id == bindparam("node_id"), _NODES.c.removed_at.is_(None)
+)
 
 
 class Credential(Protocol):
@@ -144,7 +146,7 @@ class AccessStore:
             Whether it was made by this transaction.
         """
         values = {"organisation_id": organisation_id, "name": name, "created_at": at}
-        return self._insert_new(_ORGANISATIONS, values)
+        return insert_new(self._connection, _ORGANISATIONS, values)
 
     def has_organisation(self) -> bool:
         """Whether the installation was set up."""
@@ -158,7 +160,7 @@ class AccessStore:
             "display_name": display_name,
             "created_at": at,
         }
-        return self._insert_new(_PROJECTS, values)
+        return insert_new(self._connection, _PROJECTS, values)
 
     def has_project(self, project: str) -> bool:
         """Whether there is a project of that name."""
@@ -184,7 +186,7 @@ class AccessStore:
     def add_principal(self, user: str, default_project: str, at: int) -> bool:
         """Make a principal; False when it is there already."""
         values = {"user": user, "default_project": default_project, "created_at": at}
-        return self._insert_new(_PRINCIPALS, values)
+        return insert_new(self._connection, _PRINCIPALS, values)
 
     def role(self, user: str, project: str) -> int:
         """The principal's role in a place (empty: the organisation); 0 for none."""
@@ -194,7 +196,7 @@ class AccessStore:
     def give_role(self, user: str, project: str, role: int) -> None:
         """Give the principal at least this role in the place; never takes any away."""
         values = {"user": user, "project": project, "role": role}
-        if not self._insert_new(_BINDINGS, values):
+        if not insert_new(self._connection, _BINDINGS, values):
             self._connection.execute(_RAISE_ROLE, {"who": user, "place": project, "to": role})
 
     def add_key(self, key: ApiKeyRow) -> None:
@@ -229,7 +231,7 @@ class AccessStore:
         return cast("Credential | None", row)
 
     def node_key(self, node_id: str) -> bytes | None:
-        """The raw Ed25519 public key that a node joined with; None for an unknown node."""
+        """The raw Ed25519 public key of a node; None for one that is not known, or was removed."""
         return cast("bytes | None", self._connection.scalar(_NODE_KEY, {"node_id": node_id}))
 
     def add_join_token(self, token: JoinTokenRow) -> None:
@@ -254,8 +256,10 @@ class AccessStore:
         use = {"token_id": token_id, "node_id": node_id}
         return self._connection.scalar(_JOIN_TOKEN_USE, use) is not None
 
-    def _insert_new(self, table: Table, values: dict[str, Any]) -> bool:
-        """Insert unless there is a row of that key, without spoiling the transaction."""
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
-        return self._connection.execute(statement, values).first() is not None
+    def void_join_tokens(self, cluster: str, at: int) -> None:
+        """Let the join tokens of a cluster be good no longer than until `at`."""
+        self._connection.execute(
+            update(_JOIN_TOKENS)
+            .where(_JOIN_TOKENS.c.cluster == cluster, _JOIN_TOKENS.c.expires_at > at)
+            .values(expires_at=at)
+        )

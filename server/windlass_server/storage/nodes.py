@@ -19,19 +19,20 @@ _UNREACHABLE = 2
 _OPEN = 1
 _DRAINING = 3
 
-_GET = select(_NODES).where(_NODES.c.node_id == bindparam("node_id"))
+# Nodes that were removed are there for what refers to them alone.
+_THERE = select(_NODES).where(_NODES.c.removed_at.is_(None))
+_GET = _THERE.where(_NODES.c.node_id == bindparam("node_id"))
 _LOCK = _GET.with_for_update()
 _BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
-_ALL = select(_NODES).order_by(_NODES.c.node_id)
+_ALL = _THERE.order_by(_NODES.c.node_id)
+_OF_CLUSTER = _THERE.where(_NODES.c.cluster == bindparam("cluster")).limit(1)
 _PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
-_PAGE_OF_STATUS = _PAGE.where(_NODES.c.status == bindparam("status"))
-_PAGE_OF_MAINTENANCE = _PAGE_OF_STATUS.where(_NODES.c.maintenance == bindparam("maintenance"))
 _ALL_DRAINING = _ALL.where(_NODES.c.maintenance == _DRAINING)
 _INSERT = insert(_NODES)
 # What is held is compared in the statement itself: it may have changed since the row was read.
 _HELLO = (
     update(_NODES)
-    .where(_NODES.c.node_id == bindparam("key"))
+    .where(_NODES.c.node_id == bindparam("key"), _NODES.c.removed_at.is_(None))
     .values(
         name=bindparam("new_name"),
         status=_READY,
@@ -124,7 +125,7 @@ class NodeStore:
         return cast("NodeRow | None", self._connection.execute(_GET, {"node_id": node_id}).first())
 
     def by_public_key(self, public_key: bytes) -> NodeRow | None:
-        """The node that joined with this key, or None."""
+        """The node that joined with this key, also when it was removed since; or None."""
         row = self._connection.execute(_BY_KEY, {"public_key": public_key}).first()
         return cast("NodeRow | None", row)
 
@@ -144,24 +145,25 @@ class NodeStore:
         """The nodes that are being emptied, oldest first."""
         return cast("Sequence[NodeRow]", self._connection.execute(_ALL_DRAINING).all())
 
-    def page(
-        self, *, after: str, size: int, status: int = 0, maintenance: int = 0
-    ) -> Sequence[NodeRow]:
+    def page(self, *, after: str, size: int, **columns: int | str) -> Sequence[NodeRow]:
         """The oldest `size` nodes behind `after` (a node id; empty: from the first on).
 
         Args:
             after: the last node id of the page before.
             size: how many nodes at most.
-            status: only nodes of this status; 0 for all.
-            maintenance: of these only nodes in this state; 0 for all.
+            columns: what columns such as `status`, `maintenance` and `cluster` must be; 0 and empty
+                ask for nothing.
         """
-        values: dict[str, Any] = {"after": after, "size": size}
         query = _PAGE
-        if status:
-            query, values = _PAGE_OF_STATUS, values | {"status": status}
-        if maintenance:
-            query, values = _PAGE_OF_MAINTENANCE, values | {"maintenance": maintenance}
-        return cast("Sequence[NodeRow]", self._connection.execute(query, values).all())
+        for name, value in columns.items():
+            if value:
+                query = query.where(_NODES.c[name] == value)
+        rows = self._connection.execute(query, {"after": after, "size": size}).all()
+        return cast("Sequence[NodeRow]", rows)
+
+    def any_of_cluster(self, cluster: str) -> bool:
+        """Whether a cluster has nodes."""
+        return self._connection.execute(_OF_CLUSTER, {"cluster": cluster}).first() is not None
 
     def all(self) -> Sequence[NodeRow]:
         """Every node, oldest first."""
@@ -169,7 +171,9 @@ class NodeStore:
 
     def connected_at(self) -> dict[str, int]:
         """When each node last said hello (µs since 1970); 0 for those that never have."""
-        rows = self._connection.execute(select(_NODES.c.node_id, _NODES.c.connected_at)).all()
+        rows = self._connection.execute(
+            select(_NODES.c.node_id, _NODES.c.connected_at).where(_NODES.c.removed_at.is_(None))
+        ).all()
         return {row.node_id: row.connected_at or 0 for row in rows}
 
     def hello(

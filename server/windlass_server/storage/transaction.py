@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from windlass_server.storage.access import AccessStore
 from windlass_server.storage.allocations import AllocationStore
+from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
@@ -44,6 +45,10 @@ class Transaction:
     @cached_property
     def allocations(self) -> AllocationStore:
         return AllocationStore(self.connection)
+
+    @cached_property
+    def clusters(self) -> ClusterStore:
+        return ClusterStore(self.connection)
 
     @cached_property
     def access(self) -> AccessStore:

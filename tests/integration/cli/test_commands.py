@@ -521,3 +521,54 @@ def test_control_characters_are_spelt_out():
 )
 def test_a_bar_stays_within_its_width(share, shown):
     assert bar(share, width=4).plain == shown
+
+
+def test_nodes_are_listed_by_filters(windlass, plane):
+    plane.state.nodes = [a_node()]
+    done = windlass(
+        "nodes", "list", "--status", "ready", "--gpu-type", "H100", "--cluster", "east",
+        "--zone", "z1", "--label", "rack=7", "--label", "odd=x=y",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (asked,) = plane.state.requests["ListNodes"]
+    assert (asked.status, asked.gpu_type) == (node_pb2.Node.READY, "H100")
+    assert (asked.cluster, asked.zone) == ("east", "z1")
+    assert list(asked.labels) == ["rack=7", "odd=x=y"]
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "said"),
+    [
+        ("--status", "well", "'well' is not one of READY, UNREACHABLE"),
+        ("--label", "rack", "'rack' is not KEY=VALUE"),
+        ("--label", "=7", "'=7' is not KEY=VALUE"),
+    ],
+)
+def test_a_filter_of_nodes_that_is_none_is_refused(windlass, plane, option, word, said):
+    done = windlass("nodes", "list", option, word)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert "ListNodes" not in plane.state.calls
+
+
+def test_a_node_is_removed_by_name(windlass, plane):
+    plane.state.nodes = [a_node(), a_node("gpu-2")]
+    done = windlass("nodes", "remove", "gpu-2", "--force")
+    assert done.stdout == "node-gpu-2 removed (gpu-2)\n"
+    assert plane.state.requests["DeleteNode"][0].force
+    assert [node.name for node in plane.state.nodes] == ["gpu-1"]
+
+
+def test_clusters_from_the_first_to_the_last(windlass, plane):
+    assert windlass("clusters", "create", "east", "--description", "hall").stdout == "east\n"
+    assert windlass("clusters", "update", "east", "--description", "new hall").exit_code == 0
+    listed = windlass("clusters", "list").stdout
+    assert rows(listed)[1][0] == "east"
+    assert "new hall" in listed
+    assert json.loads(windlass("clusters", "get", "east", "-o", "json").stdout) == {
+        **json.loads(windlass("clusters", "-o", "json").stdout)["clusters"][0]
+    }
+    assert windlass("node-token", "--cluster", "east").exit_code == 0
+    assert plane.state.requests["CreateJoinToken"][0].cluster == "east"
+    assert windlass("clusters", "delete", "east").stdout == "east deleted\n"
+    assert plane.state.clusters == {}

@@ -26,14 +26,16 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v1_dot_allocation__pb2
+from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 from windlass.types.v1 import types_pb2 as windlass_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-windlass/resources/v1/resources_service.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\x1a&windlass/resources/v1/allocation.proto\x1a windlass/resources/v1/node.proto\x1a\x1dwindlass/types/v1/types.proto\"\xcd\x01\n\x10ListNodesRequest\x12@\n\x06status\x18\x01 \x01(\x0e\x32\".windlass.resources.v1.Node.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x08gpu_type\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"X\n\x11ListNodesResponse\x12*\n\x05nodes\x18\x01 \x03(\x0b\x32\x1b.windlass.resources.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x0eGetNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xc9\x02\n\x0f\x41llocateRequest\x12@\n\x07project\x18\x01 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12;\n\tresources\x18\x02 \x01(\x0b\x32\".windlass.types.v1.ResourceRequestB\x04\xe2\x41\x01\x01\x12G\n\x0b\x63onstraints\x18\x03 \x01(\x0b\x32,.windlass.resources.v1.AllocationConstraintsB\x04\xe2\x41\x01\x01\x12<\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\x12\x30\n\nrequest_id\x18\x05 \x01(\tB\x1c\xe2\x41\x01\x01\xbaH\x15r\x13\x18\x80\x01\x32\x0e^[\\x21-\\x7e]*$\"I\n\x14GetAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xc3\x02\n\x16ListAllocationsRequest\x12@\n\x07project\x18\x01 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12\x46\n\x06status\x18\x02 \x01(\x0e\x32(.windlass.resources.v1.Allocation.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x07node_id\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12&\n\x04user\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x06 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"j\n\x17ListAllocationsResponse\x12\x36\n\x0b\x61llocations\x18\x01 \x03(\x0b\x32!.windlass.resources.v1.Allocation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x16RenewAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12<\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"b\n\x18ReleaseAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x13\n\x05\x66orce\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"s\n\x11\x43ordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x31\n\x06reason\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"B\n\x13UncordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xfe\x01\n\x10\x44rainNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12H\n\x04mode\x18\x02 \x01(\x0e\x32,.windlass.resources.v1.Maintenance.DrainModeB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12@\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xe7\x84\x0f\x32\x00\x12\x31\n\x06reason\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"~\n\x16\x43reateJoinTokenRequest\x12\x41\n\x08lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\x12!\n\x08max_uses\x18\x02 \x01(\x05\x42\x0f\xe2\x41\x01\x01\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00\"]\n\tJoinToken\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08max_uses\x18\x04 \x01(\x05\x32\xb9\x0f\n\x10ResourcesService\x12\x8d\x01\n\tListNodes\x12\'.windlass.resources.v1.ListNodesRequest\x1a(.windlass.resources.v1.ListNodesResponse\"-\x8a\xb5\x18\x0e\x12\nnodes.list\x18\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/resources/nodes\x12\x85\x01\n\x07GetNode\x12%.windlass.resources.v1.GetNodeRequest\x1a\x1b.windlass.resources.v1.Node\"6\x8a\xb5\x18\r\x12\tnodes.get\x18\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/resources/nodes/{node_id}\x12\x98\x01\n\nCordonNode\x12(.windlass.resources.v1.CordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"C\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02)\x1a$/v1/resources/nodes/{node_id}/cordon:\x01*\x12\x9e\x01\n\x0cUncordonNode\x12*.windlass.resources.v1.UncordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"E\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02+\x1a&/v1/resources/nodes/{node_id}/uncordon:\x01*\x12\x94\x01\n\tDrainNode\x12\'.windlass.resources.v1.DrainNodeRequest\x1a\x1b.windlass.resources.v1.Node\"A\x8a\xb5\x18\x0f\x12\x0bnodes.drain\x18\x03\x82\xd3\xe4\x93\x02(\x1a#/v1/resources/nodes/{node_id}/drain:\x01*\x12\x9b\x01\n\x08\x41llocate\x12&.windlass.resources.v1.AllocateRequest\x1a!.windlass.resources.v1.Allocation\"D\x8a\xb5\x18\x1f\x12\x12\x61llocations.create\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/resources/allocate:\x01*\x12\xa9\x01\n\rGetAllocation\x12+.windlass.resources.v1.GetAllocationRequest\x1a!.windlass.resources.v1.Allocation\"H\x8a\xb5\x18\x13\x12\x0f\x61llocations.get\x18\x02\x82\xd3\xe4\x93\x02+\x12)/v1/resources/allocations/{allocation_id}\x12\xb4\x01\n\x0fListAllocations\x12-.windlass.resources.v1.ListAllocationsRequest\x1a..windlass.resources.v1.ListAllocationsResponse\"B\x8a\xb5\x18\x1d\x12\x10\x61llocations.list\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/resources/allocations\x12\xb9\x01\n\x0fRenewAllocation\x12-.windlass.resources.v1.RenewAllocationRequest\x1a!.windlass.resources.v1.Allocation\"T\x8a\xb5\x18\x16\x12\x12\x61llocations.create\x18\x02\x82\xd3\xe4\x93\x02\x34\"//v1/resources/allocations/{allocation_id}:renew:\x01*\x12\xb4\x01\n\x11ReleaseAllocation\x12/.windlass.resources.v1.ReleaseAllocationRequest\x1a!.windlass.resources.v1.Allocation\"K\x8a\xb5\x18\x16\x12\x12\x61llocations.create\x18\x02\x82\xd3\xe4\x93\x02+*)/v1/resources/allocations/{allocation_id}\x12\x99\x01\n\x0f\x43reateJoinToken\x12-.windlass.resources.v1.CreateJoinTokenRequest\x1a .windlass.resources.v1.JoinToken\"5\x8a\xb5\x18\x0e\x12\nnodes.join\x18\x03\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/resources/joinTokens:\x01*\x1a\xa9\x01\x8a\xb5\x18\"\n\tListPools\x12\x15\x12\x13/v1/resources/pools\x8a\xb5\x18*\n\x07GetPool\x12\x1f\x12\x1d/v1/resources/pools/{pool_id}\x8a\xb5\x18!\n\x08GetUsage\x12\x15\x12\x13/v1/resources/usage\x8a\xb5\x18,\n\x11\x43reateReservation\x12\x17\"\x15/v1/resources/reserveb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-windlass/resources/v1/resources_service.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\x1a&windlass/resources/v1/allocation.proto\x1a#windlass/resources/v1/cluster.proto\x1a windlass/resources/v1/node.proto\x1a\x1dwindlass/types/v1/types.proto\"\x8d\x03\n\x10ListNodesRequest\x12@\n\x06status\x18\x01 \x01(\x0e\x32\".windlass.resources.v1.Node.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x08gpu_type\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\x12@\n\x07\x63luster\x18\n \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12/\n\x04zone\x18\x0b \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12K\n\x06labels\x18\x0c \x03(\tB;\xe2\x41\x01\x01\xbaH4\x92\x01\x31\x10\x10\"-r+\x18\xff\x03\x32&^[^\\x00-\\x1f\\x7f=]+=[^\\x00-\\x1f\\x7f]*$\"X\n\x11ListNodesResponse\x12*\n\x05nodes\x18\x01 \x03(\x0b\x32\x1b.windlass.resources.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x0eGetNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"U\n\x11\x44\x65leteNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x13\n\x05\x66orce\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"c\n\x13ListClustersRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"a\n\x14ListClustersResponse\x12\x30\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x1e.windlass.resources.v1.Cluster\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x11GetClusterRequest\x12.\n\ncluster_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"S\n\x14\x43reateClusterRequest\x12;\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x1e.windlass.resources.v1.ClusterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x8a\x01\n\x14UpdateClusterRequest\x12;\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x1e.windlass.resources.v1.ClusterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"q\n\x14\x44\x65leteClusterRequest\x12.\n\ncluster_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$\"\xc9\x02\n\x0f\x41llocateRequest\x12@\n\x07project\x18\x01 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12;\n\tresources\x18\x02 \x01(\x0b\x32\".windlass.types.v1.ResourceRequestB\x04\xe2\x41\x01\x01\x12G\n\x0b\x63onstraints\x18\x03 \x01(\x0b\x32,.windlass.resources.v1.AllocationConstraintsB\x04\xe2\x41\x01\x01\x12<\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\x12\x30\n\nrequest_id\x18\x05 \x01(\tB\x1c\xe2\x41\x01\x01\xbaH\x15r\x13\x18\x80\x01\x32\x0e^[\\x21-\\x7e]*$\"I\n\x14GetAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xc3\x02\n\x16ListAllocationsRequest\x12@\n\x07project\x18\x01 \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12\x46\n\x06status\x18\x02 \x01(\x0e\x32(.windlass.resources.v1.Allocation.StatusB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12)\n\x07node_id\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12&\n\x04user\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x06 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"j\n\x17ListAllocationsResponse\x12\x36\n\x0b\x61llocations\x18\x01 \x03(\x0b\x32!.windlass.resources.v1.Allocation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x16RenewAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12<\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"b\n\x18ReleaseAllocationRequest\x12\x31\n\rallocation_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x13\n\x05\x66orce\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"s\n\x11\x43ordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x31\n\x06reason\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"B\n\x13UncordonNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xfe\x01\n\x10\x44rainNodeRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12H\n\x04mode\x18\x02 \x01(\x0e\x32,.windlass.resources.v1.Maintenance.DrainModeB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12@\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xe7\x84\x0f\x32\x00\x12\x31\n\x06reason\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"\xc0\x01\n\x16\x43reateJoinTokenRequest\x12@\n\x07\x63luster\x18\n \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12\x41\n\x08lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xe2\x41\x01\x01\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\x12!\n\x08max_uses\x18\x02 \x01(\x05\x42\x0f\xe2\x41\x01\x01\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00\"n\n\tJoinToken\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63luster\x18\x03 \x01(\t\x12\x10\n\x08max_uses\x18\x04 \x01(\x05\x32\xf9\x16\n\x10ResourcesService\x12\x8d\x01\n\tListNodes\x12\'.windlass.resources.v1.ListNodesRequest\x1a(.windlass.resources.v1.ListNodesResponse\"-\x8a\xb5\x18\x0e\x12\nnodes.list\x18\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/resources/nodes\x12\x85\x01\n\x07GetNode\x12%.windlass.resources.v1.GetNodeRequest\x1a\x1b.windlass.resources.v1.Node\"6\x8a\xb5\x18\r\x12\tnodes.get\x18\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/resources/nodes/{node_id}\x12\x98\x01\n\nCordonNode\x12(.windlass.resources.v1.CordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"C\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02)\x1a$/v1/resources/nodes/{node_id}/cordon:\x01*\x12\x9e\x01\n\x0cUncordonNode\x12*.windlass.resources.v1.UncordonNodeRequest\x1a\x1b.windlass.resources.v1.Node\"E\x8a\xb5\x18\x10\x12\x0cnodes.cordon\x18\x03\x82\xd3\xe4\x93\x02+\x1a&/v1/resources/nodes/{node_id}/uncordon:\x01*\x12\x94\x01\n\tDrainNode\x12\'.windlass.resources.v1.DrainNodeRequest\x1a\x1b.windlass.resources.v1.Node\"A\x8a\xb5\x18\x0f\x12\x0bnodes.drain\x18\x03\x82\xd3\xe4\x93\x02(\x1a#/v1/resources/nodes/{node_id}/drain:\x01*\x12\x8e\x01\n\nDeleteNode\x12(.windlass.resources.v1.DeleteNodeRequest\x1a\x1b.windlass.resources.v1.Node\"9\x8a\xb5\x18\x10\x12\x0cnodes.delete\x18\x03\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/resources/nodes/{node_id}\x12\x9c\x01\n\x0cListClusters\x12*.windlass.resources.v1.ListClustersRequest\x1a+.windlass.resources.v1.ListClustersResponse\"3\x8a\xb5\x18\x11\x12\rclusters.list\x18\x03\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/resources/clusters\x12\x97\x01\n\nGetCluster\x12(.windlass.resources.v1.GetClusterRequest\x1a\x1e.windlass.resources.v1.Cluster\"?\x8a\xb5\x18\x10\x12\x0c\x63lusters.get\x18\x03\x82\xd3\xe4\x93\x02%\x12#/v1/resources/clusters/{cluster_id}\x12\x9c\x01\n\rCreateCluster\x12+.windlass.resources.v1.CreateClusterRequest\x1a\x1e.windlass.resources.v1.Cluster\">\x8a\xb5\x18\x13\x12\x0f\x63lusters.create\x18\x03\x82\xd3\xe4\x93\x02!\"\x16/v1/resources/clusters:\x07\x63luster\x12\xb1\x01\n\rUpdateCluster\x12+.windlass.resources.v1.UpdateClusterRequest\x1a\x1e.windlass.resources.v1.Cluster\"S\x8a\xb5\x18\x13\x12\x0f\x63lusters.update\x18\x03\x82\xd3\xe4\x93\x02\x36\x32+/v1/resources/clusters/{cluster.cluster_id}:\x07\x63luster\x12\xa0\x01\n\rDeleteCluster\x12+.windlass.resources.v1.DeleteClusterRequest\x1a\x1e.windlass.resources.v1.Cluster\"B\x8a\xb5\x18\x13\x12\x0f\x63lusters.delete\x18\x03\x82\xd3\xe4\x93\x02%*#/v1/resources/clusters/{cluster_id}\x12\x9b\x01\n\x08\x41llocate\x12&.windlass.resources.v1.AllocateRequest\x1a!.windlass.resources.v1.Allocation\"D\x8a\xb5\x18\x1f\x12\x12\x61llocations.create\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/resources/allocate:\x01*\x12\xa9\x01\n\rGetAllocation\x12+.windlass.resources.v1.GetAllocationRequest\x1a!.windlass.resources.v1.Allocation\"H\x8a\xb5\x18\x13\x12\x0f\x61llocations.get\x18\x02\x82\xd3\xe4\x93\x02+\x12)/v1/resources/allocations/{allocation_id}\x12\xb4\x01\n\x0fListAllocations\x12-.windlass.resources.v1.ListAllocationsRequest\x1a..windlass.resources.v1.ListAllocationsResponse\"B\x8a\xb5\x18\x1d\x12\x10\x61llocations.list\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/resources/allocations\x12\xb9\x01\n\x0fRenewAllocation\x12-.windlass.resources.v1.RenewAllocationRequest\x1a!.windlass.resources.v1.Allocation\"T\x8a\xb5\x18\x16\x12\x12\x61llocations.create\x18\x02\x82\xd3\xe4\x93\x02\x34\"//v1/resources/allocations/{allocation_id}:renew:\x01*\x12\xb4\x01\n\x11ReleaseAllocation\x12/.windlass.resources.v1.ReleaseAllocationRequest\x1a!.windlass.resources.v1.Allocation\"K\x8a\xb5\x18\x16\x12\x12\x61llocations.create\x18\x02\x82\xd3\xe4\x93\x02+*)/v1/resources/allocations/{allocation_id}\x12\x99\x01\n\x0f\x43reateJoinToken\x12-.windlass.resources.v1.CreateJoinTokenRequest\x1a .windlass.resources.v1.JoinToken\"5\x8a\xb5\x18\x0e\x12\nnodes.join\x18\x03\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/resources/joinTokens:\x01*\x1a\xa9\x01\x8a\xb5\x18\"\n\tListPools\x12\x15\x12\x13/v1/resources/pools\x8a\xb5\x18*\n\x07GetPool\x12\x1f\x12\x1d/v1/resources/pools/{pool_id}\x8a\xb5\x18!\n\x08GetUsage\x12\x15\x12\x13/v1/resources/usage\x8a\xb5\x18,\n\x11\x43reateReservation\x12\x17\"\x15/v1/resources/reserveb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,8 +50,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTNODESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTNODESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTNODESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
+  _globals['_LISTNODESREQUEST'].fields_by_name['cluster']._loaded_options = None
+  _globals['_LISTNODESREQUEST'].fields_by_name['cluster']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
+  _globals['_LISTNODESREQUEST'].fields_by_name['zone']._loaded_options = None
+  _globals['_LISTNODESREQUEST'].fields_by_name['zone']._serialized_options = b'\342A\001\001\272H\032r\030\030\377\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_LISTNODESREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_LISTNODESREQUEST'].fields_by_name['labels']._serialized_options = b'\342A\001\001\272H4\222\0011\020\020\"-r+\030\377\0032&^[^\\x00-\\x1f\\x7f=]+=[^\\x00-\\x1f\\x7f]*$'
   _globals['_GETNODEREQUEST'].fields_by_name['node_id']._loaded_options = None
   _globals['_GETNODEREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_DELETENODEREQUEST'].fields_by_name['node_id']._loaded_options = None
+  _globals['_DELETENODEREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_DELETENODEREQUEST'].fields_by_name['force']._loaded_options = None
+  _globals['_DELETENODEREQUEST'].fields_by_name['force']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLUSTERSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCLUSTERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_LISTCLUSTERSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCLUSTERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
+  _globals['_GETCLUSTERREQUEST'].fields_by_name['cluster_id']._loaded_options = None
+  _globals['_GETCLUSTERREQUEST'].fields_by_name['cluster_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_CREATECLUSTERREQUEST'].fields_by_name['cluster']._loaded_options = None
+  _globals['_CREATECLUSTERREQUEST'].fields_by_name['cluster']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_UPDATECLUSTERREQUEST'].fields_by_name['cluster']._loaded_options = None
+  _globals['_UPDATECLUSTERREQUEST'].fields_by_name['cluster']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_UPDATECLUSTERREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATECLUSTERREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
+  _globals['_DELETECLUSTERREQUEST'].fields_by_name['cluster_id']._loaded_options = None
+  _globals['_DELETECLUSTERREQUEST'].fields_by_name['cluster_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
+  _globals['_DELETECLUSTERREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETECLUSTERREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\024r\022\030@2\016^[\\x21-\\x7e]*$'
   _globals['_ALLOCATEREQUEST'].fields_by_name['project']._loaded_options = None
   _globals['_ALLOCATEREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
   _globals['_ALLOCATEREQUEST'].fields_by_name['resources']._loaded_options = None
@@ -96,6 +124,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DRAINNODEREQUEST'].fields_by_name['deadline']._serialized_options = b'\342A\001\001\272H\014\252\001\t\"\005\010\200\347\204\0172\000'
   _globals['_DRAINNODEREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_DRAINNODEREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001\272H\032r\030\030\377\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['cluster']._loaded_options = None
+  _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['cluster']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['lifetime']._loaded_options = None
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['lifetime']._serialized_options = b'\342A\001\001\272H\r\252\001\n\"\004\010\200\365$2\002\010\001'
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['max_uses']._loaded_options = None
@@ -112,6 +142,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCESSERVICE'].methods_by_name['UncordonNode']._serialized_options = b'\212\265\030\020\022\014nodes.cordon\030\003\202\323\344\223\002+\032&/v1/resources/nodes/{node_id}/uncordon:\001*'
   _globals['_RESOURCESSERVICE'].methods_by_name['DrainNode']._loaded_options = None
   _globals['_RESOURCESSERVICE'].methods_by_name['DrainNode']._serialized_options = b'\212\265\030\017\022\013nodes.drain\030\003\202\323\344\223\002(\032#/v1/resources/nodes/{node_id}/drain:\001*'
+  _globals['_RESOURCESSERVICE'].methods_by_name['DeleteNode']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['DeleteNode']._serialized_options = b'\212\265\030\020\022\014nodes.delete\030\003\202\323\344\223\002\037*\035/v1/resources/nodes/{node_id}'
+  _globals['_RESOURCESSERVICE'].methods_by_name['ListClusters']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['ListClusters']._serialized_options = b'\212\265\030\021\022\rclusters.list\030\003\202\323\344\223\002\030\022\026/v1/resources/clusters'
+  _globals['_RESOURCESSERVICE'].methods_by_name['GetCluster']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['GetCluster']._serialized_options = b'\212\265\030\020\022\014clusters.get\030\003\202\323\344\223\002%\022#/v1/resources/clusters/{cluster_id}'
+  _globals['_RESOURCESSERVICE'].methods_by_name['CreateCluster']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['CreateCluster']._serialized_options = b'\212\265\030\023\022\017clusters.create\030\003\202\323\344\223\002!\"\026/v1/resources/clusters:\007cluster'
+  _globals['_RESOURCESSERVICE'].methods_by_name['UpdateCluster']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['UpdateCluster']._serialized_options = b'\212\265\030\023\022\017clusters.update\030\003\202\323\344\223\00262+/v1/resources/clusters/{cluster.cluster_id}:\007cluster'
+  _globals['_RESOURCESSERVICE'].methods_by_name['DeleteCluster']._loaded_options = None
+  _globals['_RESOURCESSERVICE'].methods_by_name['DeleteCluster']._serialized_options = b'\212\265\030\023\022\017clusters.delete\030\003\202\323\344\223\002%*#/v1/resources/clusters/{cluster_id}'
   _globals['_RESOURCESSERVICE'].methods_by_name['Allocate']._loaded_options = None
   _globals['_RESOURCESSERVICE'].methods_by_name['Allocate']._serialized_options = b'\212\265\030\037\022\022allocations.create\030\001\"\007project\202\323\344\223\002\033\"\026/v1/resources/allocate:\001*'
   _globals['_RESOURCESSERVICE'].methods_by_name['GetAllocation']._loaded_options = None
@@ -124,34 +166,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCESSERVICE'].methods_by_name['ReleaseAllocation']._serialized_options = b'\212\265\030\026\022\022allocations.create\030\002\202\323\344\223\002+*)/v1/resources/allocations/{allocation_id}'
   _globals['_RESOURCESSERVICE'].methods_by_name['CreateJoinToken']._loaded_options = None
   _globals['_RESOURCESSERVICE'].methods_by_name['CreateJoinToken']._serialized_options = b'\212\265\030\016\022\nnodes.join\030\003\202\323\344\223\002\035\"\030/v1/resources/joinTokens:\001*'
-  _globals['_LISTNODESREQUEST']._serialized_start=370
-  _globals['_LISTNODESREQUEST']._serialized_end=575
-  _globals['_LISTNODESRESPONSE']._serialized_start=577
-  _globals['_LISTNODESRESPONSE']._serialized_end=665
-  _globals['_GETNODEREQUEST']._serialized_start=667
-  _globals['_GETNODEREQUEST']._serialized_end=728
-  _globals['_ALLOCATEREQUEST']._serialized_start=731
-  _globals['_ALLOCATEREQUEST']._serialized_end=1060
-  _globals['_GETALLOCATIONREQUEST']._serialized_start=1062
-  _globals['_GETALLOCATIONREQUEST']._serialized_end=1135
-  _globals['_LISTALLOCATIONSREQUEST']._serialized_start=1138
-  _globals['_LISTALLOCATIONSREQUEST']._serialized_end=1461
-  _globals['_LISTALLOCATIONSRESPONSE']._serialized_start=1463
-  _globals['_LISTALLOCATIONSRESPONSE']._serialized_end=1569
-  _globals['_RENEWALLOCATIONREQUEST']._serialized_start=1572
-  _globals['_RENEWALLOCATIONREQUEST']._serialized_end=1709
-  _globals['_RELEASEALLOCATIONREQUEST']._serialized_start=1711
-  _globals['_RELEASEALLOCATIONREQUEST']._serialized_end=1809
-  _globals['_CORDONNODEREQUEST']._serialized_start=1811
-  _globals['_CORDONNODEREQUEST']._serialized_end=1926
-  _globals['_UNCORDONNODEREQUEST']._serialized_start=1928
-  _globals['_UNCORDONNODEREQUEST']._serialized_end=1994
-  _globals['_DRAINNODEREQUEST']._serialized_start=1997
-  _globals['_DRAINNODEREQUEST']._serialized_end=2251
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=2253
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=2379
-  _globals['_JOINTOKEN']._serialized_start=2381
-  _globals['_JOINTOKEN']._serialized_end=2474
-  _globals['_RESOURCESSERVICE']._serialized_start=2477
-  _globals['_RESOURCESSERVICE']._serialized_end=4454
+  _globals['_LISTNODESREQUEST']._serialized_start=441
+  _globals['_LISTNODESREQUEST']._serialized_end=838
+  _globals['_LISTNODESRESPONSE']._serialized_start=840
+  _globals['_LISTNODESRESPONSE']._serialized_end=928
+  _globals['_GETNODEREQUEST']._serialized_start=930
+  _globals['_GETNODEREQUEST']._serialized_end=991
+  _globals['_DELETENODEREQUEST']._serialized_start=993
+  _globals['_DELETENODEREQUEST']._serialized_end=1078
+  _globals['_LISTCLUSTERSREQUEST']._serialized_start=1080
+  _globals['_LISTCLUSTERSREQUEST']._serialized_end=1179
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=1181
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=1278
+  _globals['_GETCLUSTERREQUEST']._serialized_start=1280
+  _globals['_GETCLUSTERREQUEST']._serialized_end=1347
+  _globals['_CREATECLUSTERREQUEST']._serialized_start=1349
+  _globals['_CREATECLUSTERREQUEST']._serialized_end=1432
+  _globals['_UPDATECLUSTERREQUEST']._serialized_start=1435
+  _globals['_UPDATECLUSTERREQUEST']._serialized_end=1573
+  _globals['_DELETECLUSTERREQUEST']._serialized_start=1575
+  _globals['_DELETECLUSTERREQUEST']._serialized_end=1688
+  _globals['_ALLOCATEREQUEST']._serialized_start=1691
+  _globals['_ALLOCATEREQUEST']._serialized_end=2020
+  _globals['_GETALLOCATIONREQUEST']._serialized_start=2022
+  _globals['_GETALLOCATIONREQUEST']._serialized_end=2095
+  _globals['_LISTALLOCATIONSREQUEST']._serialized_start=2098
+  _globals['_LISTALLOCATIONSREQUEST']._serialized_end=2421
+  _globals['_LISTALLOCATIONSRESPONSE']._serialized_start=2423
+  _globals['_LISTALLOCATIONSRESPONSE']._serialized_end=2529
+  _globals['_RENEWALLOCATIONREQUEST']._serialized_start=2532
+  _globals['_RENEWALLOCATIONREQUEST']._serialized_end=2669
+  _globals['_RELEASEALLOCATIONREQUEST']._serialized_start=2671
+  _globals['_RELEASEALLOCATIONREQUEST']._serialized_end=2769
+  _globals['_CORDONNODEREQUEST']._serialized_start=2771
+  _globals['_CORDONNODEREQUEST']._serialized_end=2886
+  _globals['_UNCORDONNODEREQUEST']._serialized_start=2888
+  _globals['_UNCORDONNODEREQUEST']._serialized_end=2954
+  _globals['_DRAINNODEREQUEST']._serialized_start=2957
+  _globals['_DRAINNODEREQUEST']._serialized_end=3211
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=3214
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=3406
+  _globals['_JOINTOKEN']._serialized_start=3408
+  _globals['_JOINTOKEN']._serialized_end=3518
+  _globals['_RESOURCESSERVICE']._serialized_start=3521
+  _globals['_RESOURCESSERVICE']._serialized_end=6458
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v1_dot_allocation__pb2
+from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
 
@@ -61,6 +62,36 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/DrainNode',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
+        self.DeleteNode = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/DeleteNode',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteNodeRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
+        self.ListClusters = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListClusters',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListClustersRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListClustersResponse.FromString,
+                _registered_method=True)
+        self.GetCluster = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetCluster',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetClusterRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+                _registered_method=True)
+        self.CreateCluster = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/CreateCluster',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateClusterRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+                _registered_method=True)
+        self.UpdateCluster = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/UpdateCluster',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateClusterRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+                _registered_method=True)
+        self.DeleteCluster = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/DeleteCluster',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteClusterRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
                 _registered_method=True)
         self.Allocate = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/Allocate',
@@ -136,6 +167,53 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteNode(self, request, context):
+        """Forgets a machine for good, and answers it as it was. Its key is refused from now on: a machine
+        that is to come back joins as a new node. What was done on it stays readable.
+        FAILED_PRECONDITION when its agent is connected (`NODE_CONNECTED`), or when runs or allocations
+        hold a part of it (`NODE_HELD`) and `force` is not said. NOT_FOUND when the node does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClusters(self, request, context):
+        """Lists the clusters, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCluster(self, request, context):
+        """Reads a cluster. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCluster(self, request, context):
+        """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCluster(self, request, context):
+        """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
+        else was first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCluster(self, request, context):
+        """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
+        (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Allocate(self, request, context):
         """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
         (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
@@ -176,7 +254,8 @@ class ResourcesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateJoinToken(self, request, context):
-        """Makes a token with which a node can join once, or as many nodes as it is told.
+        """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
+        when there is no such cluster.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,6 +288,36 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.DrainNode,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'DeleteNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteNode,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteNodeRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'ListClusters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClusters,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListClustersRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListClustersResponse.SerializeToString,
+            ),
+            'GetCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCluster,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetClusterRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.SerializeToString,
+            ),
+            'CreateCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCluster,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateClusterRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.SerializeToString,
+            ),
+            'UpdateCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCluster,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateClusterRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.SerializeToString,
+            ),
+            'DeleteCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCluster,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteClusterRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.SerializeToString,
             ),
             'Allocate': grpc.unary_unary_rpc_method_handler(
                     servicer.Allocate,
@@ -377,6 +486,168 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/DrainNode',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/DeleteNode',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteNodeRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClusters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListClusters',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListClustersRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListClustersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetCluster',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetClusterRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/CreateCluster',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateClusterRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/UpdateCluster',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateClusterRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/DeleteCluster',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteClusterRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
             options,
             channel_credentials,
             insecure,

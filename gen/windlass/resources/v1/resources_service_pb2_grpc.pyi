@@ -6,6 +6,7 @@ The verbs of the resources API."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
+from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
 import abc as _abc_1
@@ -51,6 +52,26 @@ class ResourcesServiceStub:
     """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
     changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
     """
+    DeleteNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteNodeRequest, _node_pb2.Node]
+    """Forgets a machine for good, and answers it as it was. Its key is refused from now on: a machine
+    that is to come back joins as a new node. What was done on it stays readable.
+    FAILED_PRECONDITION when its agent is connected (`NODE_CONNECTED`), or when runs or allocations
+    hold a part of it (`NODE_HELD`) and `force` is not said. NOT_FOUND when the node does not exist.
+    """
+    ListClusters: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListClustersRequest, _resources_service_pb2.ListClustersResponse]
+    """Lists the clusters, by name."""
+    GetCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetClusterRequest, _cluster_pb2.Cluster]
+    """Reads a cluster. NOT_FOUND when it does not exist."""
+    CreateCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateClusterRequest, _cluster_pb2.Cluster]
+    """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name."""
+    UpdateCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateClusterRequest, _cluster_pb2.Cluster]
+    """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
+    else was first.
+    """
+    DeleteCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteClusterRequest, _cluster_pb2.Cluster]
+    """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
+    (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
+    """
     Allocate: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]
     """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
     (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
@@ -69,7 +90,9 @@ class ResourcesServiceStub:
     users than its holder; administrators of the project say `force`.
     """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
-    """Makes a token with which a node can join once, or as many nodes as it is told."""
+    """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
+    when there is no such cluster.
+    """
 
 @_typing.type_check_only
 class ResourcesServiceAsyncStub(ResourcesServiceStub):
@@ -92,6 +115,26 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
     changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
     """
+    DeleteNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Forgets a machine for good, and answers it as it was. Its key is refused from now on: a machine
+    that is to come back joins as a new node. What was done on it stays readable.
+    FAILED_PRECONDITION when its agent is connected (`NODE_CONNECTED`), or when runs or allocations
+    hold a part of it (`NODE_HELD`) and `force` is not said. NOT_FOUND when the node does not exist.
+    """
+    ListClusters: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListClustersRequest, _resources_service_pb2.ListClustersResponse]  # type: ignore[assignment]
+    """Lists the clusters, by name."""
+    GetCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
+    """Reads a cluster. NOT_FOUND when it does not exist."""
+    CreateCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
+    """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name."""
+    UpdateCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
+    """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
+    else was first.
+    """
+    DeleteCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
+    """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
+    (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
+    """
     Allocate: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
     """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
     (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
@@ -110,7 +153,9 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     users than its holder; administrators of the project say `force`.
     """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
-    """Makes a token with which a node can join once, or as many nodes as it is told."""
+    """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
+    when there is no such cluster.
+    """
 
 class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows and administers the machines."""
@@ -159,6 +204,62 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
         """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
         changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteNode(
+        self,
+        request: _resources_service_pb2.DeleteNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Forgets a machine for good, and answers it as it was. Its key is refused from now on: a machine
+        that is to come back joins as a new node. What was done on it stays readable.
+        FAILED_PRECONDITION when its agent is connected (`NODE_CONNECTED`), or when runs or allocations
+        hold a part of it (`NODE_HELD`) and `force` is not said. NOT_FOUND when the node does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def ListClusters(
+        self,
+        request: _resources_service_pb2.ListClustersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListClustersResponse, _abc.Awaitable[_resources_service_pb2.ListClustersResponse]]:
+        """Lists the clusters, by name."""
+
+    @_abc_1.abstractmethod
+    def GetCluster(
+        self,
+        request: _resources_service_pb2.GetClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
+        """Reads a cluster. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def CreateCluster(
+        self,
+        request: _resources_service_pb2.CreateClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
+        """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name."""
+
+    @_abc_1.abstractmethod
+    def UpdateCluster(
+        self,
+        request: _resources_service_pb2.UpdateClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
+        """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
+        else was first.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteCluster(
+        self,
+        request: _resources_service_pb2.DeleteClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
+        """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
+        (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
         """
 
     @_abc_1.abstractmethod
@@ -214,6 +315,8 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resources_service_pb2.CreateJoinTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resources_service_pb2.JoinToken, _abc.Awaitable[_resources_service_pb2.JoinToken]]:
-        """Makes a token with which a node can join once, or as many nodes as it is told."""
+        """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
+        when there is no such cluster.
+        """
 
 def add_ResourcesServiceServicer_to_server(servicer: ResourcesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,6 +8,7 @@ from windlass_server.storage.tables.access import (
     RoleBindingRow,
 )
 from windlass_server.storage.tables.allocations import AllocationRow
+from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
 from windlass_server.storage.tables.nodes import (
@@ -18,8 +19,10 @@ from windlass_server.storage.tables.nodes import (
 )
 
 __all__ = [
+    "DEFAULT_CLUSTER",
     "AllocationRow",
     "ApiKeyRow",
+    "ClusterRow",
     "EventRow",
     "GpuClaimRow",
     "JobLabelRow",

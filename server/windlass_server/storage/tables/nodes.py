@@ -50,6 +50,11 @@ class NodeRow(SQLModel, table=True):
     drain_mode: int
     drain_deadline: int | None = Field(sa_type=BigInteger)
     drain_runs: int
+    # The cluster that its join token named.
+    cluster: str
+    # When it was removed: the row stays for what was done on it, and to refuse its key. Every other
+    # query leaves it out.
+    removed_at: int | None = Field(sa_type=BigInteger)
 
 
 class GpuClaimRow(SQLModel, table=True):
@@ -88,6 +93,8 @@ class JoinTokenRow(SQLModel, table=True):
     expires_at: int = Field(sa_type=BigInteger)
     max_uses: int
     uses: int
+    # The cluster that the nodes belong to.
+    cluster: str
 
 
 class JoinTokenUseRow(SQLModel, table=True):
