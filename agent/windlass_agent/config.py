@@ -78,7 +78,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _address(value: Any) -> str:
+def address(value: Any) -> str:
+    """HOST:PORT. ValueError when it is none."""
     host, _, port = _text(value).rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"{value!r} is not HOST:PORT")
@@ -112,7 +113,8 @@ def _choice(*choices: str) -> Callable[[Any], str]:
     return parse
 
 
-def _labels(value: Any) -> dict[str, str]:
+def labels(value: Any) -> dict[str, str]:
+    """Labels from `KEY=VALUE,...`, a list of such, or a table. ValueError when there is a bad one."""
     if isinstance(value, str):
         value = [part for part in value.split(",") if part]
     if isinstance(value, list):
@@ -156,11 +158,11 @@ def _memory(value: Any) -> int:
 
 
 _OPTIONS: dict[str, _Option] = {
-    "server": _Option(_address, "gRPC address of the server", "HOST:PORT"),
+    "server": _Option(address, "gRPC address of the server", "HOST:PORT"),
     "data_dir": _Option(_path, "the agent's own directory; one agent for each", "PATH"),
     "join_token": _Option(_text, "token to join with; WINDLASS_JOIN_TOKEN hides it", "TOKEN"),
     "join_token_file": _Option(_path, "file that holds the join token", "PATH"),
-    "labels": _Option(_labels, "labels of the node, separated by commas", "KEY=VALUE,..."),
+    "labels": _Option(labels, "labels of the node, separated by commas", "KEY=VALUE,..."),
     "simulate_gpus": _Option(simulated_gpus, "pretend to have GPUs: 8xH100, 4xA100,2xL40S", "SPEC"),
     "cpu": _Option(_cpu, "CPU for jobs instead of what the machine has", "CORES"),
     "memory": _Option(_memory, "memory for jobs instead of what the machine has", "BYTES"),

@@ -10,6 +10,7 @@ _BYTES = {"": 1, "B": 1} | {
     for power, prefix in enumerate(("K", "M", "G", "T"), start=1)
 }
 _CORES = {"": 1000, "m": 1}
+_MILLISECONDS = {"": 1000, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
 def cpu_millis(text: str) -> int:
@@ -20,6 +21,11 @@ def cpu_millis(text: str) -> int:
 def memory_bytes(text: str) -> int:
     """Bytes from `512MiB`, `16G`, `1000`. ValueError when it is none of these."""
     return _amount(text, _BYTES, "an amount of memory such as 512MiB or 16GiB")
+
+
+def seconds(text: str) -> float:
+    """Seconds from `1s`, `250ms`, `10m`, `1.5`. ValueError when it is none of these."""
+    return _amount(text, _MILLISECONDS, "a time such as 250ms, 5s or 10m") / 1000
 
 
 def _amount(text: str, units: dict[str, int], wanted: str) -> int:

@@ -11,6 +11,7 @@ class SampleTally:
 
     Attributes:
         sent: handed to the wire.
+        values: measured values in what was sent.
         kept: taken in by the server, as it said.
         lost: refused by the server, as it said: they came without credit.
         unanswered: on their way when a connection ended; nobody knows what became of them.
@@ -20,6 +21,7 @@ class SampleTally:
     kept: int = 0
     lost: int = 0
     unanswered: int = 0
+    values: int = 0
 
     @property
     def on_their_way(self) -> int:
@@ -34,9 +36,10 @@ class StreamTally:
         self._total = total
         self._received = self._kept = 0
 
-    def sent(self) -> None:
+    def sent(self, batch: pb.SampleBatch) -> None:
         """One more batch was handed to the wire."""
         self._total.sent += 1
+        self._total.values += len(batch.series) * len(batch.time_deltas_nanos)
 
     def on_ack(self, ack: pb.SampleAck) -> None:
         """The server says what became of everything so far; an older word changes nothing."""

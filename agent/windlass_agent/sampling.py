@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,9 @@ _GPU_FIELDS: tuple[tuple[pb.Series.Field, str], ...] = (
 )
 
 
+HostReading = Mapping[pb.Series.Field, float]
+
+
 class MeasuredRuns(Protocol):
     """What this needs of the runner; called on the event loop."""
 
@@ -50,7 +53,7 @@ class MeasuredRuns(Protocol):
 @dataclass(frozen=True, slots=True)
 class _MachineReading:
     time_nanos: int
-    host: dict[pb.Series.Field, float]
+    host: HostReading
     gpus: Sequence[GpuSample]
     processes: Sequence[GpuProcess]
 
@@ -60,15 +63,31 @@ class Sampler:
 
     One thread of its own reads the GPUs and the host, so that a driver that hangs delays samples
     and nothing else.
+
+    Args:
+        gpus: The GPUs.
+        runs: The runs.
+        clock: When it was.
+        host: Reads the machine; called in the thread.
+        thread: Where GPUs and machine are read instead of in a thread of its own.
     """
 
-    def __init__(self, gpus: GpuProvider, runs: MeasuredRuns, clock: Clock) -> None:
+    def __init__(
+        self,
+        gpus: GpuProvider,
+        runs: MeasuredRuns,
+        clock: Clock,
+        *,
+        host: Callable[[], HostReading] | None = None,
+        thread: Executor | None = None,
+    ) -> None:
         self._gpus = gpus
         self._runs = runs
         self._clock = clock
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampling")
+        self._host = host or read_host
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="sampling")
         # The first call only sets the start of the interval, for the thread that makes it.
-        self._thread.submit(psutil.cpu_percent)
+        self._thread.submit(self._host)
 
     async def sample(self) -> pb.SampleBatch:
         """Everything measured now, as a batch of one time."""
@@ -89,16 +108,9 @@ class Sampler:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _read(self) -> _MachineReading:
-        memory = psutil.virtual_memory()
-        cores = psutil.cpu_count() or 1
         return _MachineReading(
             time_nanos=self._clock.time_nanos(),
-            host={
-                pb.Series.CPU_USED_MILLIS: psutil.cpu_percent() * cores * 10,
-                pb.Series.MEMORY_USED_BYTES: float(memory.total - memory.available),
-                pb.Series.MEMORY_TOTAL_BYTES: float(memory.total),
-                pb.Series.LOAD_1M: os.getloadavg()[0],
-            },
+            host=self._host(),
             gpus=self._gpus.sample(),
             processes=self._gpus.processes(),
         )
@@ -118,6 +130,18 @@ class Sampler:
             run_id=self._runs.run_of_pid(process.pid),
             name=text(process.name, MAX_PROCESS_NAME),
         )
+
+
+def read_host() -> HostReading:
+    """The machine now; its CPU time since the call before in the same thread."""
+    memory = psutil.virtual_memory()
+    cores = psutil.cpu_count() or 1
+    return {
+        pb.Series.CPU_USED_MILLIS: psutil.cpu_percent() * cores * 10,
+        pb.Series.MEMORY_USED_BYTES: float(memory.total - memory.available),
+        pb.Series.MEMORY_TOTAL_BYTES: float(memory.total),
+        pb.Series.LOAD_1M: os.getloadavg()[0],
+    }
 
 
 def _host_series(reading: _MachineReading) -> Iterator[pb.Series]:

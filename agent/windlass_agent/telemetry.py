@@ -183,7 +183,7 @@ class TelemetryLink:
     async def _write(self, call: Call, outgoing: _Outgoing, tally: StreamTally) -> None:
         while (message := await outgoing.next()) is not None:
             if message.HasField("samples"):
-                tally.sent()
+                tally.sent(message.samples)
             await call.write(agents_service_pb2.StreamTelemetryRequest(message=message))
         await call.done_writing()
         await asyncio.get_running_loop().create_future()  # until the server has ended the stream

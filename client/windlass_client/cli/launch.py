@@ -29,22 +29,22 @@ def register(app: typer.Typer) -> None:
     @app.command("server", context_settings=_PASSED_THROUGH, add_help_option=False)
     def server(ctx: typer.Context) -> None:
         """Run the control plane; `windlass server --help` says how."""
-        _become("server", ctx.args)
+        become("server", ctx.args)
 
     @app.command("gateway", context_settings=_PASSED_THROUGH, add_help_option=False)
     def gateway(ctx: typer.Context) -> None:
         """Serve any gRPC API as HTTP and JSON; `windlass gateway --help` says how."""
-        _become("server", ctx.args, ".gateway")
+        become("server", ctx.args, ".gateway")
 
     @app.command("envoy-config", context_settings=_PASSED_THROUGH, add_help_option=False)
     def envoy_config(ctx: typer.Context) -> None:
         """Print a configuration of Envoy that does the same; `--help` says how."""
-        _become("server", ctx.args, ".gateway.envoy")
+        become("server", ctx.args, ".gateway.envoy")
 
     @app.command("agent", context_settings=_PASSED_THROUGH, add_help_option=False)
     def agent(ctx: typer.Context) -> None:
         """Run this machine's agent; `windlass agent --help` says how."""
-        _become("agent", ctx.args)
+        become("agent", ctx.args)
 
 
 def python_module(extra: str, program: str = "") -> list[str]:
@@ -71,7 +71,8 @@ def missing(extra: str, is_installed: Callable[[str], bool] = _is_installed) -> 
     )
 
 
-def _become(extra: str, arguments: Sequence[str], program: str = "") -> None:
+def become(extra: str, arguments: Sequence[str], program: str = "") -> None:
+    """Replace this process by an extra's program; says what is missing when it is not installed."""
     if problem := missing(extra):
         say(problem)
         raise typer.Exit(EXIT_USAGE)

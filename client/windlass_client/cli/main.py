@@ -12,6 +12,7 @@ from windlass_client.cli import (
     allocations,
     clusters,
     demo,
+    fleet,
     jobs,
     launch,
     logs,
@@ -111,6 +112,7 @@ access.register(app)
 up.register(app)
 demo.register(app)
 launch.register(app)
+fleet.register(app)
 
 
 def run() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -17,7 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.cluster import Cluster, running_cluster
+from tests.support.cluster import Cluster, Process, running_cluster
 from windlass.jobs.v1 import jobs_service_pb2
 
 # Well below the ten seconds after which a server cuts off what still runs.
@@ -242,3 +243,22 @@ async def test_checking_a_good_configuration_starts_nothing(taken: str, tmp_path
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout.startswith("the configuration is good")
     assert not (tmp_path / "data").exists()
+
+
+_WITH_FEW_FILES = """
+import os, resource, sys
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+os.execv(sys.executable, [sys.executable, "-m", "windlass_server", *sys.argv[1:]])
+"""
+
+
+async def test_a_server_may_open_as_many_files_as_the_machine_lets_it(tmp_path: Path) -> None:
+    flags = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir", str(tmp_path / "d")]
+    server = await Process.start("-c", _WITH_FEW_FILES, *flags)
+    try:
+        await server.says("serves http")
+        soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    finally:
+        await server.kill(signal.SIGTERM)
+    assert soft == hard
