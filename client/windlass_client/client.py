@@ -13,6 +13,7 @@ from windlass_client.nodes import AsyncNodes, Nodes
 from windlass_client.retries import RetryPolicy
 from windlass_client.settings import Settings
 from windlass_client.system import AsyncSystem, System
+from windlass_client.usage import AsyncUsageReports, UsageReports
 
 
 class Client:
@@ -51,6 +52,7 @@ class Client:
         self.nodes = Nodes(transport, project)
         self.allocations = Allocations(transport, project)
         self.clusters = Clusters(transport, project)
+        self.usage = UsageReports(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
 
@@ -105,6 +107,7 @@ class AsyncClient:
         self.nodes = AsyncNodes(transport, project)
         self.allocations = AsyncAllocations(transport, project)
         self.clusters = AsyncClusters(transport, project)
+        self.usage = AsyncUsageReports(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)
 

@@ -53,6 +53,7 @@ from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
 from windlass_server.resources.upkeep import NodeUpkeep
+from windlass_server.resources.usage import UsageService
 from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.dispatcher import InProcessDispatcher
@@ -208,6 +209,7 @@ class App:
             capacity_changed=hints.run_ended,
         )
         clusters = ClustersService(database, clock, page_tokens)
+        usage = UsageService(database, clock)
         with acting_as("start"):
             await clusters.ensure_default()
         membership = Membership(database, access, telemetry, clock, ids, hints.world_changed)
@@ -237,7 +239,7 @@ class App:
                 jobs, JobReader(database, page_tokens), job_logs
             ),
             "windlass.resources.v1.ResourcesService": ResourcesRpc(
-                resources, upkeep, removal, allocations, clusters, telemetry, clock
+                resources, upkeep, removal, allocations, clusters, usage, telemetry, clock
             ),
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]

@@ -27,6 +27,7 @@ from windlass.resources.v1 import (
     node_pb2,
     resources_service_pb2,
     resources_service_pb2_grpc,
+    usage_pb2,
 )
 from windlass.system.v1 import system_service_pb2, system_service_pb2_grpc
 from windlass.types.v1 import types_pb2
@@ -96,6 +97,7 @@ class FakeState:
     nodes: list[node_pb2.Node] = field(default_factory=list)
     allocations: list[allocation_pb2.Allocation] = field(default_factory=list)
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
+    usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
     projects: list[str] = field(default_factory=lambda: ["default"])
@@ -338,6 +340,10 @@ class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServ
     async def DeleteCluster(self, request: Any, context: Any) -> cluster_pb2.Cluster:
         await self.enter("DeleteCluster", request, context)
         return self.state.clusters.pop(request.cluster_id)
+
+    async def GetUsage(self, request: Any, context: Any) -> usage_pb2.Usage:
+        await self.enter("GetUsage", request, context)
+        return self.state.usage
 
     async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
         await self.enter("CreateJoinToken", request, context)

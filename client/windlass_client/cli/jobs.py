@@ -16,7 +16,7 @@ from windlass_client.cli.session import (
     render_error,
 )
 from windlass_client.cli.submit import pairs
-from windlass_client.errors import InvalidArgument, WindlassError
+from windlass_client.errors import WindlassError
 from windlass_client.quantities import format_bytes, format_cpu_millis, format_span, parse_duration
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def list_jobs(
         user=user,
         name=name,
         labels=pairs(label or [], "--label"),
-        created_after=_before(session.now(), since) if since else None,
+        created_after=session.moment(since) if since else None,
         page_size=min(limit + 1, 1000) if limit else 1000,
     )
     jobs = list(islice(found, limit + 1) if limit else found)
@@ -250,13 +250,6 @@ def events_table(events: "Sequence[job_pb2.JobEvent]") -> "Table":
             cell(event.message),
         )
     return made
-
-
-def _before(now: "datetime", span: str) -> "datetime":
-    try:
-        return now - parse_duration(span)
-    except OverflowError:
-        raise InvalidArgument(f"{span} ago there was no time yet", reason="BAD_DURATION") from None
 
 
 def _gpus(job: "job_pb2.Job") -> str:

@@ -20,6 +20,7 @@ from windlass_client.cli import (
     submit,
     top,
     up,
+    usage,
 )
 from windlass_client.cli.output import printable, to_json
 from windlass_client.cli.session import (
@@ -51,6 +52,8 @@ app = typer.Typer(
     windlass jobs list --status RUNNING -o json
 
     windlass top                         every GPU, live
+
+    windlass usage --by user,gpu_type    who held what in the last seven days
 
 [bold]Exit codes:[/bold] 0 ok, 1 failed, 2 usage or configuration,
 3 server unreachable, 4 not found, 5 not permitted;
@@ -106,6 +109,7 @@ logs.register(app)
 app.add_typer(nodes.app)
 app.add_typer(allocations.app)
 app.add_typer(clusters.app)
+usage.register(app)
 top.register(app)
 nodes.register_join_token(app)
 access.register(app)

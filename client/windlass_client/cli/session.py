@@ -8,13 +8,15 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
 from windlass_client.cli.output import Output, console, printable, read_clock, to_json
-from windlass_client.errors import WindlassError
+from windlass_client.errors import InvalidArgument, WindlassError
+from windlass_client.quantities import parse_duration
 from windlass_client.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,6 +132,26 @@ class Session:
 
             self._client = Client(settings=self.settings())
         return self._client
+
+    def moment(self, text: str) -> datetime:
+        """A span before now, such as `7d`, or a date or time as ISO 8601 has it, in UTC unless it says.
+
+        Raises:
+            InvalidArgument: it is neither.
+        """
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return at if at.tzinfo else at.replace(tzinfo=UTC)
+        try:
+            return self.now() - parse_duration(text)
+        except OverflowError:
+            message = f"{text} ago there was no time yet"
+        except InvalidArgument:
+            message = f"{text!r} is no time; write such as 7d, 2026-11-01 or 2026-11-01T08:00"
+        raise InvalidArgument(message, reason="BAD_TIME")
 
     def answer(self, message: "Message", view: "Callable[[], Table | str]") -> None:
         """Print an answer: `message` as JSON, or what `view` makes for people."""

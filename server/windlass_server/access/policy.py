@@ -61,7 +61,9 @@ class Caller:
     credential_id: str = ""
 
 
-_VIEWER = frozenset({"allocations.get", "allocations.list", "jobs.get", "jobs.list", "jobs.logs"})
+_VIEWER = frozenset(
+    {"allocations.get", "allocations.list", "jobs.get", "jobs.list", "jobs.logs", "usage.get"}
+)
 _DEVELOPER = _VIEWER | {"allocations.create", "jobs.submit", "jobs.cancel"}
 _ADMIN = _DEVELOPER | {"apikeys.create"}
 _ORGANISATION_ADMIN = frozenset(

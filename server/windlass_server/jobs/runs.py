@@ -21,6 +21,7 @@ from windlass_server.jobs import rules
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import FINAL, Event, Status, after
 from windlass_server.objects.logs import LogStore
+from windlass_server.resources.capacity import gpu_types_of
 from windlass_server.scheduler.plan import Placement
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, RunRow
@@ -96,6 +97,8 @@ class RunsService:
         self, tx: Transaction, job: JobRow, placement: Placement, run_id: str, attempt: int
     ) -> None:
         times = _Times.of(job_pb2.Job.FromString(job.spec))
+        gpu_uuids = placement.gpu_uuids
+        node = tx.nodes.get(placement.node_id) if gpu_uuids else None
         tx.runs.add(
             {
                 "run_id": run_id,
@@ -111,7 +114,8 @@ class RunsService:
                 "forgotten": False,
                 "cpu_millis": job.cpu_millis,
                 "memory_bytes": job.memory_bytes,
-                "gpu_uuids": ",".join(placement.gpu_uuids),
+                "gpu_uuids": ",".join(gpu_uuids),
+                "gpu_types": ",".join(gpu_types_of(node, gpu_uuids)),
                 "time_limit": times.time_limit,
                 "grace": times.grace,
                 "stopping_since": None,
@@ -128,7 +132,7 @@ class RunsService:
             run_id,
             cpu_millis=job.cpu_millis,
             memory_bytes=job.memory_bytes,
-            gpu_uuids=placement.gpu_uuids,
+            gpu_uuids=gpu_uuids,
         )
 
     async def evict(self, run_id: str, *, kill: bool, why: str) -> None:
@@ -187,7 +191,8 @@ class RunsService:
         run = tx.runs.get(report.run_id)
         if run is None or not _is_news(run, node_id, report) or job.run_id != run.run_id:
             return
-        tx.runs.change(run.run_id, state=report.state)
+        now = self._clock.now()
+        tx.runs.change(run.run_id, state=report.state, started_at=_started_at(run, report, now))
         move(
             tx,
             job,
@@ -195,9 +200,9 @@ class RunsService:
             reason="STARTED",
             message=f"the command runs on node {node_id}",
             actor=actors.node(node_id),
-            at=self._clock.now(),
+            at=now,
             isolation=report.isolation.SerializeToString(),
-            started_at=_time(report.start_time, self._clock.now()),
+            started_at=_time(report.start_time, now),
         )
 
     async def hello(self, node_id: str, known: Collection[str]) -> None:
@@ -299,6 +304,7 @@ class RunsService:
             active=False,
             log_end=exited.log_end,
             end_cause=int(cause),
+            started_at=_started_at(run, report, now),
             ended_at=_time(exited.end_time, now),
             end_noted_at=now,
         )
@@ -412,6 +418,19 @@ def _time(stamp: Any, fallback: int) -> int:
         return from_proto(stamp) if stamp.seconds > 0 else fallback
     except InvalidInput:
         return fallback
+
+
+def _started_at(run: RunRow, report: agent_pb2.RunReport, now: int) -> int | None:
+    """When the run's command started; None when it has not.
+
+    The server alone knows from when to when the run held its place, so a node whose clock is wrong
+    cannot put the start outside of that.
+    """
+    if run.started_at is not None:
+        return run.started_at
+    if report.state != _State.RUNNING and not report.HasField("start_time"):
+        return None
+    return max(run.created_at, min(_time(report.start_time, now), now))
 
 
 def _forget(run: RunRow) -> agent_pb2.RunDirective:

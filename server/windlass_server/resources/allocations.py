@@ -13,7 +13,7 @@ from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.allocation_states import Event, Status, after
-from windlass_server.resources.capacity import gpus_of, zone_of
+from windlass_server.resources.capacity import gpu_types_of, gpus_of, zone_of
 from windlass_server.resources.cluster import Cluster, never
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import FILTERS
@@ -46,6 +46,7 @@ class _Part:
     cpu_millis: int
     memory_bytes: int
     gpu_uuids: tuple[str, ...]
+    gpu_types: tuple[str, ...]
 
 
 class AllocationsService:
@@ -263,12 +264,11 @@ class AllocationsService:
             dimension = _DIMENSIONS.get(why.reason) or "nodes"
             raise Conflict(why.message, reason=why.reason, dimension=dimension)
         (placement,) = result.placements
+        node = next(row for row in rows if row.node_id == placement.node_id)
         if full.constraints.exclusive_node:
-            return _whole(next(row for row in rows if row.node_id == placement.node_id))
-        resources = full.resources
-        return _Part(
-            placement.node_id, resources.cpu_millis, resources.memory_bytes, placement.gpu_uuids
-        )
+            return _whole(node)
+        cpu_millis, memory_bytes = full.resources.cpu_millis, full.resources.memory_bytes
+        return _part(node, cpu_millis, memory_bytes, placement.gpu_uuids)
 
     def _columns(
         self, who: Caller, full: resources_service_pb2.AllocateRequest, part: _Part
@@ -286,6 +286,7 @@ class AllocationsService:
             "memory_bytes": part.memory_bytes,
             "gpu_type": full.resources.gpu_type,
             "gpu_uuids": ",".join(part.gpu_uuids),
+            "gpu_types": ",".join(part.gpu_types),
             "exclusive": full.constraints.exclusive_node,
             "ttl": ttl,
             "created_at": now,
@@ -333,7 +334,12 @@ def _holds_something(tx: Transaction, node: NodeRow) -> bool:
 
 def _whole(node: NodeRow) -> _Part:
     uuids = tuple(sorted(uuid for uuid, _ in gpus_of(node)))
-    return _Part(node.node_id, node.cpu_millis, node.memory_bytes, uuids)
+    return _part(node, node.cpu_millis, node.memory_bytes, uuids)
+
+
+def _part(node: NodeRow, cpu_millis: int, memory_bytes: int, gpu_uuids: tuple[str, ...]) -> _Part:
+    gpu_types = gpu_types_of(node, gpu_uuids)
+    return _Part(node.node_id, cpu_millis, memory_bytes, gpu_uuids, gpu_types)
 
 
 def _hold(tx: Transaction, part: _Part, allocation_id: str) -> None:

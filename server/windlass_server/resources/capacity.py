@@ -83,6 +83,12 @@ def gpus_of(node: NodeRow) -> tuple[tuple[str, str], ...]:
     return facts_of(node).gpus
 
 
+def gpu_types_of(node: NodeRow | None, gpu_uuids: Sequence[str]) -> tuple[str, ...]:
+    """The type of each of these GPUs, as their node says; empty for one that it does not know."""
+    known = dict(gpus_of(node)) if node is not None else {}
+    return tuple(known.get(uuid, "") for uuid in gpu_uuids)
+
+
 def zone_of(node: NodeRow) -> str:
     """The zone that a node's operator says it is in; empty when none is said."""
     return facts_of(node).zone

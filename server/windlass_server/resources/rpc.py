@@ -11,6 +11,8 @@ from windlass_server.resources.node_message import node_message
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
+from windlass_server.resources.usage import UsageService
+from windlass_server.resources.usage_rpc import UsageRpc
 from windlass_server.rpc.call import Call
 from windlass_server.storage.allocations import AllocationFilter
 from windlass_server.storage.tables import DEFAULT_CLUSTER
@@ -18,7 +20,7 @@ from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.timestamps import duration_from_proto, to_proto
 
 
-class ResourcesRpc:
+class ResourcesRpc(UsageRpc):
     """Servicer of `windlass.resources.v1.ResourcesService`."""
 
     def __init__(
@@ -28,9 +30,11 @@ class ResourcesRpc:
         removal: NodeRemoval,
         allocations: AllocationsService,
         clusters: ClustersService,
+        usage: UsageService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
+        super().__init__(usage)
         self._resources = resources
         self._upkeep = upkeep
         self._removal = removal

@@ -12,6 +12,7 @@ from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.runs import RunStore
+from windlass_server.storage.usage import UsageStore
 
 
 class Transaction:
@@ -57,3 +58,7 @@ class Transaction:
     @cached_property
     def events(self) -> EventStore:
         return EventStore(self.connection)
+
+    @cached_property
+    def usage(self) -> UsageStore:
+        return UsageStore(self.connection)

@@ -43,6 +43,7 @@ ALLOWED = {
     ("jobs.logs", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("jobs.submit", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],
     ("jobs.cancel", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],
+    ("usage.get", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("apikeys.create", "vision"): [ADMIN, ORG_ADMIN],
     ("apikeys.list", ""): [ORG_ADMIN],
     ("apikeys.revoke", ""): [ORG_ADMIN],

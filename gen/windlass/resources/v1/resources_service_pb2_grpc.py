@@ -7,6 +7,7 @@ from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v
 from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
+from windlass.resources.v1 import usage_pb2 as windlass_dot_resources_dot_v1_dot_usage__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -117,6 +118,11 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/ReleaseAllocation',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ReleaseAllocationRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+                _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetUsage',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.FromString,
                 _registered_method=True)
         self.CreateJoinToken = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CreateJoinToken',
@@ -253,6 +259,15 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUsage(self, request, context):
+        """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
+        which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
+        the window ends before it begins, and when the answer would have more than 10,000 rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateJoinToken(self, request, context):
         """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
         when there is no such cluster.
@@ -343,6 +358,11 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.ReleaseAllocation,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ReleaseAllocationRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.SerializeToString,
             ),
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJoinToken,
@@ -783,6 +803,33 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/ReleaseAllocation',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.ReleaseAllocationRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_allocation__pb2.Allocation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetUsage',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.FromString,
             options,
             channel_credentials,
             insecure,

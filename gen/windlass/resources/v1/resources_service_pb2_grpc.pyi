@@ -9,6 +9,7 @@ from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
+from windlass.resources.v1 import usage_pb2 as _usage_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -89,6 +90,11 @@ class ResourcesServiceStub:
     """Gives an allocation back; harmless when it was given back before. PERMISSION_DENIED for other
     users than its holder; administrators of the project say `force`.
     """
+    GetUsage: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetUsageRequest, _usage_pb2.Usage]
+    """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
+    which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
+    the window ends before it begins, and when the answer would have more than 10,000 rows.
+    """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
     when there is no such cluster.
@@ -151,6 +157,11 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     ReleaseAllocation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ReleaseAllocationRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
     """Gives an allocation back; harmless when it was given back before. PERMISSION_DENIED for other
     users than its holder; administrators of the project say `force`.
+    """
+    GetUsage: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetUsageRequest, _usage_pb2.Usage]  # type: ignore[assignment]
+    """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
+    which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
+    the window ends before it begins, and when the answer would have more than 10,000 rows.
     """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
@@ -307,6 +318,17 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_allocation_pb2.Allocation, _abc.Awaitable[_allocation_pb2.Allocation]]:
         """Gives an allocation back; harmless when it was given back before. PERMISSION_DENIED for other
         users than its holder; administrators of the project say `force`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _resources_service_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_pb2.Usage, _abc.Awaitable[_usage_pb2.Usage]]:
+        """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
+        which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
+        the window ends before it begins, and when the answer would have more than 10,000 rows.
         """
 
     @_abc_1.abstractmethod

@@ -1,6 +1,6 @@
 """Parts of nodes that are held without a job. Times are microseconds since 1970 (UTC)."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, String, Text, text
 from sqlmodel import Field, SQLModel
 
 # SQLite numbers rows by itself only for a primary key of exactly INTEGER.
@@ -19,6 +19,8 @@ class AllocationRow(SQLModel, table=True):
             sqlite_where=text("status = 1"),
             postgresql_where=text("status = 1"),
         ),
+        # The allocations that held something since some time.
+        Index("allocations_by_end", "ended_at"),
         CheckConstraint("status BETWEEN 1 AND 4", name="allocations_status_known"),
         # What `AUTOINCREMENT` is called here: numbers of deleted rows are not given again.
         {"sqlite_autoincrement": True},
@@ -36,6 +38,11 @@ class AllocationRow(SQLModel, table=True):
     memory_bytes: int = Field(sa_type=BigInteger)
     gpu_type: str
     gpu_uuids: str = Field(sa_type=Text)
+    # The type of each of its GPUs, in the order of `gpu_uuids`; and its node's pool when it was given.
+    gpu_types: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    pool_id: str = Field(
+        default="default", sa_column=Column(String, nullable=False, server_default="default")
+    )
     exclusive: bool
     ttl: int = Field(sa_type=BigInteger)
     created_at: int = Field(sa_type=BigInteger)

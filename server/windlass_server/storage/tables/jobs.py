@@ -1,6 +1,6 @@
 """Jobs and their runs. Times are microseconds since 1970 (UTC)."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, Text, text
 from sqlmodel import Field, SQLModel
 
 
@@ -84,6 +84,8 @@ class RunRow(SQLModel, table=True):
             sqlite_where=text("NOT forgotten"),
             postgresql_where=text("NOT forgotten"),
         ),
+        # The runs that held something since some time.
+        Index("runs_by_end", "end_noted_at"),
     )
 
     run_id: str = Field(primary_key=True)
@@ -103,6 +105,11 @@ class RunRow(SQLModel, table=True):
     cpu_millis: int = Field(sa_type=BigInteger)
     memory_bytes: int = Field(sa_type=BigInteger)
     gpu_uuids: str = Field(sa_type=Text)
+    # The type of each of its GPUs, in the order of `gpu_uuids`; and its node's pool when it was placed.
+    gpu_types: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    pool_id: str = Field(
+        default="default", sa_column=Column(String, nullable=False, server_default="default")
+    )
     # How long it may run (None: for ever), and from SIGTERM to SIGKILL, in microseconds.
     time_limit: int | None = Field(sa_type=BigInteger)
     grace: int = Field(sa_type=BigInteger)
@@ -114,6 +121,8 @@ class RunRow(SQLModel, table=True):
     # As RunExit.Cause; 0 while it has not ended.
     end_cause: int
     created_at: int = Field(sa_type=BigInteger)
+    # When its command started: as the node says, but between its placing and the server's note of it.
+    started_at: int | None = Field(default=None, sa_type=BigInteger)
     # By the node's clock, for people; and when the server noted it, by its own.
     ended_at: int | None = Field(sa_type=BigInteger)
     end_noted_at: int | None = Field(sa_type=BigInteger)

@@ -1,0 +1,188 @@
+"""Says what was held of the nodes: authorise, load, add up."""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.agents.v1 import agent_pb2
+from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, absent, may, require
+from windlass_server.clock import MICROS_PER_SECOND, Clock
+from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.resources.ledger import (
+    MAX_BUCKETS,
+    MAX_ROWS,
+    Ledger,
+    Loss,
+    Span,
+    TooManyRows,
+    Window,
+)
+from windlass_server.storage.engine import Database
+from windlass_server.storage.transaction import Transaction
+from windlass_server.storage.usage import HeldFilter
+
+DEFAULT_MICROS = 7 * 86_400 * MICROS_PER_SECOND
+LABEL = "label:"
+
+_Cause = agent_pb2.RunExit
+_Job = job_pb2.Job
+# Runs of which nothing is left, whatever became of their jobs.
+_FAILED_RUNS = frozenset(
+    {_Cause.LAUNCH_FAILED, _Cause.LOST, _Cause.OUT_OF_MEMORY, _Cause.BAD_COMMAND}
+)
+_STOPPED_RUNS = frozenset({_Cause.STOPPED, _Cause.NODE_SHUTDOWN})
+_FAILED_JOBS = frozenset({_Job.FAILED, _Job.TIMED_OUT, _Job.OUT_OF_MEMORY})
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """What is asked for; unset values are those of `GetUsageRequest`.
+
+    Attributes:
+        start: where the window begins (µs since 1970); None: seven days before its end.
+        end: where it ends; None: now.
+        bucket: length of a bucket in microseconds; None: one bucket.
+        project: only this one; empty: every project in which the caller may see it.
+    """
+
+    group_by: tuple[str, ...] = ()
+    start: int | None = None
+    end: int | None = None
+    bucket: int | None = None
+    project: str = ""
+    user: str = ""
+    queue: str = ""
+    node_id: str = ""
+    pool_id: str = ""
+    gpu_type: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class UsageService:
+    """The ledger of what was held."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def get(self, who: Caller, query: UsageQuery, *, max_rows: int = MAX_ROWS) -> Ledger:
+        """What was held in a window.
+
+        Raises:
+            InvalidInput: the window ends before it begins (`WINDOW_ENDS_BEFORE_IT_BEGINS`), there
+                would be too many buckets (`TOO_MANY_BUCKETS`) or rows (`TOO_MANY_ROWS`).
+            NotFound: there is no such project.
+            Denied: the caller may not see it.
+        """
+        if query.project:
+            require(who, "usage.get", query.project)
+        window = self._window(query)
+
+        def load(tx: Transaction) -> Ledger:
+            if query.project and not tx.access.has_project(query.project):
+                raise absent("project", query.project)
+            ledger = Ledger(window, query.group_by, query.gpu_type, max_rows)
+            # Closed also when it is given up half-way, while there still is a transaction.
+            with closing(_spans(tx, query, _projects(who, query), window)) as spans:
+                ledger.add_all(spans)
+            return ledger
+
+        try:
+            return await self._database.read(load)
+        except TooManyRows:
+            message = f"the answer has more than {max_rows} rows; ask for less, or fewer groups"
+            raise InvalidInput(message, reason="TOO_MANY_ROWS") from None
+
+    def _window(self, query: UsageQuery) -> Window:
+        now = self._clock.now()
+        end = now if query.end is None else query.end
+        start = end - DEFAULT_MICROS if query.start is None else query.start
+        if start >= end:
+            text = "must be before end_time"
+            raise _refused("start_time", text, "WINDOW_ENDS_BEFORE_IT_BEGINS")
+        # As it was asked for: what comes is as long.
+        if (count := Window(start, end, query.bucket).buckets) > MAX_BUCKETS:
+            text = f"makes {count} buckets; at most {MAX_BUCKETS} are answered"
+            raise _refused("bucket", text, "TOO_MANY_BUCKETS")
+        return Window(start, max(start, min(end, now)), query.bucket)
+
+
+def _refused(field: str, text: str, reason: str) -> InvalidInput:
+    violation = FieldViolation(field, text, reason)
+    return InvalidInput(f"{field}: {text}", reason=reason, violations=(violation,))
+
+
+def _projects(who: Caller, query: UsageQuery) -> tuple[str, ...] | None:
+    """The projects to look at; None: all."""
+    if query.project:
+        return (query.project,)
+    if who.organisation_role is not None:
+        return None
+    return tuple(sorted(one for one in who.roles if one and may(who, "usage.get", one)))
+
+
+def _spans(
+    tx: Transaction, query: UsageQuery, projects: tuple[str, ...] | None, window: Window
+) -> Generator[Span]:
+    wanted = HeldFilter(
+        projects, query.user, query.queue, query.node_id, query.pool_id, query.labels
+    )
+    labels = [name for name in query.group_by if name.startswith(LABEL)]
+    keys = [name.removeprefix(LABEL) for name in labels]
+    for row in tx.usage.held_by_runs(wanted, start=window.start, end=window.end, labels=keys):
+        values = _values(row, "JOB", row.queue)
+        values |= {name: row[number - len(labels)] or "" for number, name in enumerate(labels)}
+        yield _span(row, values, row.started_at, _loss(row))
+    for row in tx.usage.held_by_allocations(wanted, start=window.start, end=window.end):
+        values = _values(row, "ALLOCATION", "") | dict.fromkeys(labels, "")
+        yield _span(row, values, row.start, None)
+
+
+def _values(row: Any, kind: str, queue: str) -> dict[str, str]:
+    return {
+        "project": row.project,
+        "user": row.user,
+        "queue": queue,
+        "node_id": row.node_id,
+        "pool_id": row.pool_id,
+        "kind": kind,
+        "holder_id": row.holder_id,
+    }
+
+
+def _span(row: Any, values: dict[str, str], useful_from: int | None, loss: Loss | None) -> Span:
+    return Span(
+        values=values,
+        gpu_types=_gpu_types(row),
+        cpu_millis=row.cpu_millis,
+        memory_bytes=row.memory_bytes,
+        start=row.start,
+        end=None if row.active else row.end,
+        useful_from=useful_from,
+        loss=loss,
+    )
+
+
+def _gpu_types(row: Any) -> tuple[str, ...]:
+    """The type of each GPU; of what was held before types were noted, the one that was asked for."""
+    if not row.gpu_uuids:
+        return ()
+    if row.gpu_types:
+        return tuple(str(row.gpu_types).split(","))
+    return (str(row.gpu_type),) * (str(row.gpu_uuids).count(",") + 1)
+
+
+def _loss(run: Any) -> Loss | None:
+    """Why what a run did is of no use; None while it goes on.
+
+    A run that ended by itself without ending its job had asked to be run again: it has saved what it
+    did.
+    """
+    if run.active:
+        return None
+    if run.end_cause in _FAILED_RUNS or (run.decided and run.status in _FAILED_JOBS):
+        return Loss.FAILURE
+    cancelled = run.decided and run.status == _Job.CANCELLED
+    return Loss.PREEMPTION if run.end_cause in _STOPPED_RUNS and not cancelled else None

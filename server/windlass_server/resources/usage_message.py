@@ -1,0 +1,76 @@
+"""Usage as the API shows it, and what asks for it."""
+
+from collections.abc import Sequence
+from decimal import Context, Decimal
+
+from windlass.resources.v1 import resources_service_pb2, usage_pb2
+from windlass_server.resources.ledger import Amounts, Ledger, Loss, Row
+from windlass_server.resources.usage import LABEL, UsageQuery
+from windlass_server.timestamps import duration_from_proto, from_proto, to_proto
+
+_MICROS = 10**6
+# More digits than any amount has: nothing that is divided here by powers of 2 and 10 is rounded.
+_EXACT = Context(prec=120)
+
+
+def usage_query(request: resources_service_pb2.GetUsageRequest) -> UsageQuery:
+    """What a request asks for."""
+    return UsageQuery(
+        group_by=tuple(request.group_by),
+        start=from_proto(request.start_time) if request.HasField("start_time") else None,
+        end=from_proto(request.end_time) if request.HasField("end_time") else None,
+        bucket=duration_from_proto(request.bucket) if request.HasField("bucket") else None,
+        project=request.project,
+        user=request.user,
+        queue=request.queue,
+        node_id=request.node_id,
+        pool_id=request.pool_id,
+        gpu_type=request.gpu_type,
+        labels=tuple(_pair(one) for one in request.labels),
+    )
+
+
+def usage_message(ledger: Ledger) -> usage_pb2.Usage:
+    """The message."""
+    return usage_pb2.Usage(
+        group_by=ledger.group_by,
+        start_time=to_proto(ledger.window.start),
+        end_time=to_proto(ledger.window.end),
+        rows=[_row(row, ledger.group_by) for row in ledger.rows()],
+        total=_row(ledger.total(), ()),
+    )
+
+
+def decimal(amount: int, divisor: int) -> str:
+    """`amount / divisor` in full, without needless zeros; the divisor has no prime but 2 and 5."""
+    return f"{_EXACT.divide(Decimal(amount), Decimal(divisor)).normalize(_EXACT):f}"
+
+
+def _row(row: Row, group_by: Sequence[str]) -> usage_pb2.UsageRow:
+    message = usage_pb2.UsageRow(
+        start_time=to_proto(row.start),
+        end_time=to_proto(row.end),
+        held=_amounts(row.held),
+        wasted_by_failure=_amounts(row.wasted[Loss.FAILURE]),
+        wasted_by_preemption=_amounts(row.wasted[Loss.PREEMPTION]),
+        wasted_by_hold=_amounts(row.wasted[Loss.HOLD]),
+    )
+    for name, value in zip(group_by, row.group, strict=True):
+        if name.startswith(LABEL):
+            message.labels[name.removeprefix(LABEL)] = value
+        else:
+            setattr(message, name, value)
+    return message
+
+
+def _amounts(amounts: Amounts) -> usage_pb2.ResourceAmounts:
+    return usage_pb2.ResourceAmounts(
+        gpu_seconds=decimal(amounts.gpus, _MICROS),
+        cpu_core_seconds=decimal(amounts.cpu_millis, 1000 * _MICROS),
+        memory_gib_seconds=decimal(amounts.memory_bytes, 2**30 * _MICROS),
+    )
+
+
+def _pair(label: str) -> tuple[str, str]:
+    key, _, value = label.partition("=")
+    return key, value

@@ -1,0 +1,164 @@
+"""What is held is accounted for over REST, gRPC and the command line, and adds up everywhere."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.cluster import Cluster
+from windlass.resources.v1 import resources_service_pb2, resources_service_pb2_grpc
+
+USAGE = "/v1/resources/usage"
+
+
+async def usage(rest: httpx.AsyncClient, **query: Any) -> dict[str, Any]:
+    answer = await rest.get(USAGE, params=query)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def lasted(thing: dict[str, Any], start: str, end: str) -> Decimal:
+    """Seconds, to the microsecond."""
+    first, last = (datetime.fromisoformat(thing[name]) for name in (start, end))
+    return Decimal((last - first) // timedelta(microseconds=1)) / 1_000_000
+
+
+async def test_what_was_held_adds_up_to_what_allocations_say(any_cluster: Cluster):
+    async with any_cluster.rest() as rest:
+        wanted = {"resources": {"cpu_millis": 500, "memory_bytes": "3221225472", "gpu_count": 3}}
+        made = (await rest.post("/v1/resources/allocate", json=wanted)).json()
+        path = f"/v1/resources/allocations/{made['allocation_id']}"
+        during = await usage(rest)
+        released = (await rest.delete(path)).json()
+        job = await any_cluster.submit("true", resources={"gpu_count": 2})
+        _, end = await any_cluster.follow(job.job_id)
+        assert end.exit_code == 0
+
+        start = datetime.now(UTC) - timedelta(days=1)  # noqa: TID251 - the server's clock is real
+        stop = start + timedelta(days=2)
+        window = {"start_time": start.isoformat(), "end_time": stop.isoformat()}
+        found = await usage(rest, group_by=["project", "gpu_type", "kind"], **window)
+        rows = {row["kind"]: row for row in found["rows"]}
+        held = rows["ALLOCATION"]["held"]
+        seconds = lasted(released, "create_time", "end_time")
+        assert Decimal(held["gpu_seconds"]) == 3 * seconds
+        assert Decimal(held["cpu_core_seconds"]) == seconds / 2
+        assert Decimal(held["memory_gib_seconds"]) == 3 * seconds
+        assert 0 < Decimal(during["total"]["held"]["gpu_seconds"]) < 3 * seconds
+        assert {(row["project"], row["gpu_type"]) for row in found["rows"]} == {("default", "H100")}
+        assert Decimal(rows["JOB"]["held"]["gpu_seconds"]) > 0
+
+        for by in ([], ["user"], ["node_id"], ["holder_id", "queue"], ["label:team"]):
+            again = await usage(rest, group_by=by, bucket="60s" if not by else "3600s", **window)
+            for name in ("gpu_seconds", "cpu_core_seconds", "memory_gib_seconds"):
+                parts = [Decimal(row["held"][name]) for row in again["rows"]]
+                assert sum(parts) == Decimal(again["total"]["held"][name])
+                assert again["total"]["held"] == found["total"]["held"]
+
+        stub = resources_service_pb2_grpc.ResourcesServiceStub(any_cluster.channel)
+        request = resources_service_pb2.GetUsageRequest(group_by=["project"])
+        request.start_time.FromDatetime(start)
+        answer = await stub.GetUsage(request, metadata=any_cluster.metadata)
+        assert answer.total.held.gpu_seconds == found["total"]["held"]["gpu_seconds"]
+
+
+async def test_the_command_line_shows_it(cluster: Cluster):
+    async with cluster.rest() as rest:
+        await rest.post("/v1/resources/allocate", json={"resources": {"gpu_count": 1}})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "windlass_client.cli.main", "usage",
+        "--by", "project,gpu_type", "--since", "7d",
+        "--server", cluster.grpc, "--token", cluster.token,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    shown = (await process.communicate())[0].decode().splitlines()
+    assert process.returncode == 0
+    assert [line.split()[:2] for line in shown[1:]] == [["default", "H100"], ["total", "0.00"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"group_by": "color"}, "group_by[0]"),
+        ({"group_by": ["user", "user"]}, "group_by"),
+        ({"group_by": "label:"}, "group_by[0]"),
+        ({"group_by": "label:a b"}, "group_by[0]"),
+        ({"group_by": "Project"}, "group_by[0]"),
+        ({"group_by": ["label:" + "x" * 64]}, "group_by[0]"),
+        ({"group_by": [f"label:{n}" for n in range(1000)]}, "group_by"),
+        ({"start_time": "yesterday"}, "start_time"),
+        ({"start_time": "2026-11-02T00:00:00Z", "end_time": "2026-11-01T00:00:00Z"}, "start_time"),
+        ({"start_time": "2026-11-01T00:00:00Z", "end_time": "2026-11-01T00:00:00Z"}, "start_time"),
+        ({"start_time": "9999-12-31T23:59:59Z"}, "start_time"),
+        ({"bucket": "0s"}, "bucket"),
+        ({"bucket": "-1s"}, "bucket"),
+        ({"bucket": "1d"}, "bucket"),
+        ({"bucket": "315576000001s"}, "bucket"),
+        ({"bucket": "99999999999999999999s"}, "bucket"),
+        ({"bucket": "1s"}, "bucket"),
+        ({"start_time": "0001-01-01T00:00:00Z", "bucket": "1s"}, "bucket"),
+        ({"project": "No Such"}, "project"),
+        ({"user": "x" * 129}, "user"),
+        ({"node_id": "a\0b"}, "node_id"),
+        ({"labels": "team"}, "labels[0]"),
+        ({"labels": [f"a=b{n}" for n in range(17)]}, "labels"),
+        ({"color": "red"}, "color"),
+    ],
+)
+async def test_bad_questions_are_refused_by_the_name_of_the_field(
+    server: Cluster, query: dict[str, Any], field: str
+):
+    async with server.rest() as rest:
+        answer = await rest.get(USAGE, params=query)
+    assert answer.status_code == 400, answer.text
+    details = answer.json()["details"]
+    violations = [v["field"] for d in details for v in d.get("field_violations", [])]
+    assert field in violations, answer.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"start_time": "0001-01-01T00:00:00Z", "end_time": "9999-12-31T23:59:59.999999999Z"},
+        {"start_time": "0001-01-01T00:00:00Z", "bucket": "31536000s"},
+        {"end_time": "1970-01-01T00:00:00Z"},
+        {"user": "' OR 1=1 --", "node_id": "%", "queue": "_", "gpu_type": "💥"},
+        {"labels": "team=' OR 1=1 --"},
+        {
+            "group_by": [
+                "project",
+                "user",
+                "queue",
+                "node_id",
+                "pool_id",
+                "gpu_type",
+                "kind",
+                "holder_id",
+            ]
+        },
+    ],
+)
+async def test_odd_questions_are_answered(server: Cluster, query: dict[str, Any]):
+    async with server.rest() as rest:
+        found = await usage(rest, **query)
+    assert found["rows"] == []
+    assert found["total"]["held"]["gpu_seconds"] == "0"
+
+
+async def test_who_may_ask(server: Cluster):
+    viewer = await server.key_for("vera", "vision", "VIEWER")
+    async with server.rest(viewer) as rest:
+        assert (await usage(rest, group_by="project"))["rows"] == []
+        assert (await rest.get(USAGE, params={"project": "vision"})).status_code == 200
+        foreign = await rest.get(USAGE, params={"project": "default"})
+        absent = await rest.get(USAGE, params={"project": "no-such"})
+        assert (foreign.status_code, absent.status_code) == (403, 403)
+    async with server.rest() as rest:
+        assert (await rest.get(USAGE, params={"project": "no-such"})).status_code == 404
+    async with server.rest("") as rest:
+        assert (await rest.get(USAGE)).status_code == 401
