@@ -16,8 +16,10 @@ TRASH = ".trash-"
 _FOLDER = re.compile(rf"{RUN_ID.pattern}\.\d+")
 
 
-def scan(runs: Path, cgroup_bases: dict[str, str]) -> list[Tracked]:
+def scan(runs: Path, cgroup_bases: dict[str, str], *, keeps: bool = False) -> list[Tracked]:
     """Every run that has a folder; those without shim and result are ended as LOST.
+
+    With `keeps`, runs whose checkpoint has still to be kept have not ended.
 
     Blocks: it reads files, kills what is left of lost runs and waits for that.
     """
@@ -30,17 +32,17 @@ def scan(runs: Path, cgroup_bases: dict[str, str]) -> list[Tracked]:
             if intent is None:  # its agent died before anything was promised
                 shutil.rmtree(folder, ignore_errors=True)
             else:
-                found.append(_adopt(folder, intent))
-    claims = [rundir.read_claim(run.folder) for run in found if not run.ended.is_set()]
+                found.append(_adopt(folder, intent, keeps=keeps))
+    claims = [rundir.read_claim(run.folder) for run in found if not run.over]
     alive = {claimed.group for claimed in claims if claimed}
     _remove_stale_groups(cgroup_bases, alive)
     return found
 
 
-def _adopt(folder: Path, intent: Intent) -> Tracked:
-    run = tracked.new(folder, intent)
+def _adopt(folder: Path, intent: Intent, *, keeps: bool) -> Tracked:
+    run = tracked.new(folder, intent, keeps=keeps)
     run.look()
-    if not run.ended.is_set() and not rundir.claim_is_held(folder):
+    if not run.over and not rundir.claim_is_held(folder):
         mark_lost(folder, intent)
         run.look()
     return run

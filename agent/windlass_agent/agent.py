@@ -13,6 +13,7 @@ import structlog
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent import canary
 from windlass_agent.channel import channel_to
+from windlass_agent.checkpoints import CheckpointKeeper
 from windlass_agent.clock import Clock, SystemClock
 from windlass_agent.config import AgentConfig, OnExit
 from windlass_agent.data_dir import DataDir
@@ -64,9 +65,11 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
     # 2. What it has, and what earlier agents left running.
     gpus = _open_gpus(config, key, clock)
     isolation = await asyncio.to_thread(canary.detect, config.data_dir)
+    checkpoints = CheckpointKeeper(clock)
     runner = Runner(
         config.data_dir,
         isolation,
+        checkpoints=checkpoints,
         hidden_paths=config.hide_paths,
         shared_paths=config.share_paths,
     )
@@ -82,9 +85,11 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
             node_id = await stop.unless_asked(_join(config, key, inventory, clock))
         if node_id is not None:
             identity = Identity(node_id, key, clock)
+            checkpoints.connect(lambda: channel_to(config), identity)
             await Agent(config, identity, runner, gpus, inventory, clock).run(stop)
     finally:
         await runner.close(stop_tasks=False)
+        await checkpoints.close()
         gpus.close()
 
 

@@ -7,7 +7,7 @@ import resource
 import signal
 from typing import Any
 
-from windlass_agent import namespaces, processes, sandbox, task_init
+from windlass_agent import namespaces, processes, rundir, sandbox, task_init
 from windlass_agent.cgroups import Group
 from windlass_agent.run_types import Level, RunRequest
 from windlass_agent.rundir import Intent
@@ -20,6 +20,9 @@ _ORDER = 5
 
 def environment(request: RunRequest, home: str) -> dict[str, str]:
     """The variables of a task: nothing of the agent's own, and the user's over our defaults."""
+    restored = {}
+    if request.restore is not None:
+        restored["WINDLASS_RESTORE_FROM"] = rundir.beside(home, rundir.RESTORE)
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": home,
@@ -35,6 +38,8 @@ def environment(request: RunRequest, home: str) -> dict[str, str]:
         "WINDLASS_PROJECT": request.project,
         "WINDLASS_JOB_NAME": request.name,
         "WINDLASS_ATTEMPT": str(request.attempt),
+        "WINDLASS_CHECKPOINT_DIR": rundir.beside(home, rundir.CHECKPOINT),
+        **restored,
     }
 
 
@@ -96,7 +101,7 @@ class Launcher:
         os.close(self._what)
         order = {
             "level": level,
-            "work": work,
+            "kept": rundir.kept(work),
             "hidden": intent.setup.hidden_paths,
             "sandbox": sandbox.arguments(intent, work, what=WHAT, status=STATUS)
             if level >= Level.SANDBOX
@@ -138,7 +143,7 @@ def _enter(order: dict[str, Any]) -> None:
         # The task's own variables reach bubblewrap as data only: LD_PRELOAD would act outside.
         os.execve(command[0], command, {"PATH": "/usr/bin:/bin"})  # noqa: S606
     if order["level"] == Level.NAMESPACES:
-        namespaces.enter(order["hidden"], order["work"])
+        namespaces.enter(order["hidden"], order["kept"])
     task_init.supervise(WHAT, STATUS)
     os._exit(0)
 

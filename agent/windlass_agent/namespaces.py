@@ -65,30 +65,33 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def arrange(hidden: Sequence[str], work: str) -> None:
+def arrange(hidden: Sequence[str], kept: Sequence[tuple[str, bool]]) -> None:
     """Make the task's own /proc and /tmp, as pid 1 of the new namespaces.
 
     Raises:
         OSError: If the kernel refuses.
     """
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
-    held = os.open(work, os.O_PATH | os.O_DIRECTORY)
+    held = [(os.open(path, os.O_PATH | os.O_DIRECTORY), path, writes) for path, writes in kept]
     _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
     _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108
     for path in sorted(set(hidden)):
         if os.path.isdir(path):  # noqa: PTH112
             _mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
-    os.makedirs(work, exist_ok=True)  # noqa: PTH103
-    _mount(f"/proc/self/fd/{held}", work, None, MS_BIND)
-    os.close(held)
+    for fd, path, writes in held:
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        _mount(f"/proc/self/fd/{fd}", path, None, MS_BIND)
+        if not writes:
+            _mount("none", path, None, MS_REMOUNT | MS_BIND | MS_RDONLY)
+        os.close(fd)
 
 
-def enter(hidden: Sequence[str], work: str) -> None:
+def enter(hidden: Sequence[str], kept: Sequence[tuple[str, bool]]) -> None:
     """Continue as pid 1 of new namespaces; the caller waits outside and ends as this one does.
 
     Args:
         hidden: Folders that the task shall not see.
-        work: Its private directory, which it sees even inside of those.
+        kept: Folders that it sees even inside of those, and whether it may write there.
 
     Raises:
         OSError: If the kernel refuses.
@@ -109,4 +112,4 @@ def enter(hidden: Sequence[str], work: str) -> None:
             os._exit(1)
     except BlockingIOError:
         os.close(alive)
-    arrange(hidden, work)
+    arrange(hidden, kept)

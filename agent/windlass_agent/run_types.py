@@ -56,6 +56,15 @@ class Isolation:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """The checkpoint of an earlier attempt that a task shall find."""
+
+    checkpoint_id: str
+    size_bytes: int
+    """How much room it takes."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """One task to run. Keyed by (run_id, epoch)."""
 
@@ -78,6 +87,7 @@ class RunRequest:
     grace_seconds: float = 30.0
     """Time between SIGTERM and SIGKILL when the time limit is over."""
     min_isolation: Level = Level.UNSPECIFIED
+    restore: Restore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,8 @@ class RunExit:
     log_end: int = 0
     """Length of the run's log in bytes."""
     message: str = ""
+    checkpoint_problem: str = ""
+    """Why what it left in its checkpoint directory was not kept; empty when it was."""
 
 
 @dataclass(frozen=True, slots=True)

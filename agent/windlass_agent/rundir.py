@@ -9,7 +9,10 @@ runs/<run id>.<epoch>/
   control        a socket: one byte makes the shim read stop.json again
   output.log     frames of output
   result.json    how it ended; appears once, when every process of the run is gone
+  settled.json   what became of its checkpoint; only then the run has ended for others
   work/          the task's private directory
+  checkpoint/    what the task saves for the next attempt
+  restore/       what an attempt before it has saved
 ```
 
 Each JSON file appears whole, by a rename or a link.
@@ -23,16 +26,19 @@ from pathlib import Path
 from typing import Any
 
 from windlass_agent.processes import Identity
-from windlass_agent.run_types import Cause, Isolation, Level, RunExit, RunRequest
+from windlass_agent.run_types import Cause, Isolation, Level, Restore, RunExit, RunRequest
 
 INTENT = "intent.json"
 SHIM = "shim.json"
 STARTED = "started.json"
 STOP = "stop.json"
 RESULT = "result.json"
+SETTLED = "settled.json"
 CONTROL = "control"
 LOG = "output.log"
 WORK = "work"
+CHECKPOINT = "checkpoint"
+RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,21 @@ class StopRequest:
 
     grace_seconds: float
     cause: Cause
+
+
+def beside(work: str, name: str) -> str:
+    """The path of another part of the run whose private directory is `work`."""
+    return os.path.join(os.path.dirname(work), name)  # noqa: PTH118, PTH120
+
+
+def kept(work: str) -> list[tuple[str, bool]]:
+    """The folders that a task sees though the agent's data is hidden from it, and may it write there."""
+    folders = [
+        (work, True),
+        (beside(work, CHECKPOINT), True),
+        (beside(work, RESTORE), False),
+    ]
+    return [(path, writes) for path, writes in folders if os.path.isdir(path)]  # noqa: PTH112
 
 
 def write_whole(path: str | Path, content: dict[str, Any], *, durable: bool) -> None:
@@ -117,6 +138,9 @@ def write_intent(folder: Path, intent: Intent) -> None:
     """Make a run's folder and its intent, both on the disk when this returns."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / WORK).mkdir(mode=0o700, exist_ok=True)
+    (folder / CHECKPOINT).mkdir(mode=0o700, exist_ok=True)
+    if intent.request.restore is not None:
+        (folder / RESTORE).mkdir(mode=0o700, exist_ok=True)
     write_whole(folder / INTENT, asdict(intent), durable=True)
     sync_folder(folder.parent)
 
@@ -130,6 +154,8 @@ def read_intent(folder: str | Path) -> Intent | None:
     for name in ("command", "gpu_uuids", "device_paths"):
         request[name] = tuple(request[name])
     request["min_isolation"] = Level(request["min_isolation"])
+    if request.get("restore"):
+        request["restore"] = Restore(**request["restore"])
     return Intent(
         RunRequest(**request),
         NodeSetup(
@@ -234,3 +260,20 @@ def read_result(folder: Path) -> RunExit | None:
         return None
     content["cause"] = Cause(content["cause"])
     return RunExit(**content)
+
+
+def write_settled(folder: Path, problem: str) -> None:
+    """Note that a run's checkpoint needs nothing more, and why it was not kept if so."""
+    write_whole(folder / SETTLED, {"problem": problem}, durable=True)
+
+
+def checkpoint_problem(folder: Path) -> str | None:
+    """Why a run's checkpoint was not kept; empty when it was or there was none; None: not known yet."""
+    content = read_json(folder / SETTLED)
+    if content is not None:
+        return str(content["problem"])
+    try:
+        with os.scandir(folder / CHECKPOINT) as entries:
+            return None if any(entries) else ""
+    except OSError:
+        return ""

@@ -12,7 +12,7 @@ import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from windlass_agent import (
     tracked,
 )
 from windlass_agent.changes import Changes
+from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
 from windlass_agent.log_reader import LogReader
 from windlass_agent.run_types import (
@@ -43,7 +44,7 @@ from windlass_agent.run_types import (
 )
 from windlass_agent.rundir import Intent, NodeSetup, StopRequest
 from windlass_agent.spawn_client import SpawnClient, SpawnFailed
-from windlass_agent.tracked import Tracked
+from windlass_agent.tracked import Tracked, transferred
 
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -58,6 +59,7 @@ class Runner:
         hidden_paths: Folders that no task may see, beside `data_dir` (such as the server's).
         shared_paths: Folders that sandboxed tasks may write to, such as a mounted file server.
         pids_limit: Processes and threads that one task may have.
+        checkpoints: Keeps what tasks save for their next attempts; without it nothing is kept.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Runner:
         hidden_paths: tuple[Path, ...] = (),
         shared_paths: tuple[Path, ...] = (),
         pids_limit: int = 4096,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
         data_dir = data_dir.resolve()
         self._folder = data_dir / "runs"
         hidden = (data_dir, *(path.resolve() for path in hidden_paths))
@@ -91,14 +95,21 @@ class Runner:
         with contextlib.suppress(OSError):
             self._inotify = Inotify()
         # Before there is a spawner: its standby shims have cgroups that belong to no run.
-        found = await asyncio.to_thread(adoption.scan, self._folder, self._setup.cgroup_bases)
+        found = await asyncio.to_thread(
+            adoption.scan,
+            self._folder,
+            self._setup.cgroup_bases,
+            keeps=self._checkpoints is not None,
+        )
         await self._spawner.start()
         for run in found:
             known = self._runs.get(run.run_id)
             if known and known.state.epoch > run.state.epoch:
                 continue
             self._runs[run.run_id] = run
-            if run.state.phase is not Phase.EXITED:
+            if run.result is not None:
+                self._look(run)
+            elif run.state.phase is not Phase.EXITED:
                 claimed = rundir.read_claim(run.folder)
                 self._follow(run, claimed.shim.open() if claimed else None)
         return self.states()
@@ -127,11 +138,27 @@ class Runner:
         except OSError as error:
             await self._refuse(run, f"The run could not be written to the node's disk: {error}.")
             return
-        await self._start(run)
+        if request.restore is None:
+            await self._start(run)
+        else:
+            self._duty(self._restore_and_start(run))
+
+    async def _restore_and_start(self, run: Tracked) -> None:
+        if self._checkpoints is None:
+            await self._refuse(run, "This agent keeps no checkpoints.")
+            return
+        problem = await transferred(
+            run, self._checkpoints.restore(run.intent.request, run.folder / rundir.RESTORE)
+        )
+        if problem:
+            await self._refuse(run, problem)
+        else:  # or stopped meanwhile, which its shim will see
+            await self._start(run)
 
     def _admit(self, request: RunRequest) -> Tracked:
         folder = self._folder / f"{request.run_id}.{request.epoch}"
-        run = tracked.new(folder, Intent(request, self._setup))
+        keeps = self._checkpoints is not None
+        run = tracked.new(folder, Intent(request, self._setup), keeps=keeps)
         self._runs[request.run_id] = run
         self._changes.publish(run.state)
         return run
@@ -145,6 +172,8 @@ class Runner:
 
     async def _replace(self, old: Tracked) -> None:
         old.replaced = True
+        if old.transfer is not None:
+            old.transfer.cancel()
         await self._request_stop(old, StopRequest(0, Cause.STOPPED))
         await old.ended.wait()
         await self._drop(old)
@@ -189,7 +218,7 @@ class Runner:
             self._duty(self._look_again_and_again(run))
 
     async def _look_again_and_again(self, run: Tracked) -> None:
-        while not run.ended.is_set():
+        while not run.over:
             self._look(run)
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
@@ -197,7 +226,7 @@ class Runner:
         """Learn of everything that happens to a run whose shim was started."""
         self._watch(run)
         self._look(run)
-        if run.ended.is_set():
+        if run.over:
             if pidfd is not None:
                 os.close(pidfd)
         elif pidfd is None:
@@ -210,14 +239,32 @@ class Runner:
     def _look(self, run: Tracked) -> None:
         if run.look() and not run.replaced:
             self._changes.publish(run.state)
-        if run.ended.is_set() and run.watch is not None and self._inotify:
+        if run.over and run.watch is not None and self._inotify:
             self._inotify.forget(run.watch)
             run.watch = None
+        if run.over and not run.ended.is_set() and not run.settling:
+            run.settling = True
+            self._duty(self._settle(run))
+
+    async def _settle(self, run: Tracked) -> None:
+        """Have what an ended run has left in its checkpoint directory kept; only then it has ended."""
+        assert self._checkpoints is not None
+        assert run.result is not None
+        problem = await transferred(
+            run,
+            self._checkpoints.save(run.intent.request, run.result, run.folder / rundir.CHECKPOINT),
+        )
+        # If this cannot be written, the next agent does it all again, which does no harm.
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(rundir.write_settled, run.folder, problem)
+        run.end(replace(run.result, checkpoint_problem=problem))
+        if not run.replaced:
+            self._changes.publish(run.state)
 
     def _shim_ended(self, run: Tracked) -> None:
         run.drop_pidfd()
         self._look(run)
-        if not run.ended.is_set():
+        if not run.over:
             self._duty(self._after_shim(run))
 
     async def _after_shim(self, run: Tracked) -> None:
@@ -227,7 +274,7 @@ class Runner:
             self._end_in_memory(run, Cause.LOST, f"The result could not be written: {error}.")
             return
         self._look(run)
-        if not run.ended.is_set():  # it was forked late and lives after all
+        if not run.over:  # it was forked late and lives after all
             claimed = rundir.read_claim(run.folder)
             self._follow(run, claimed.shim.open() if claimed else None)
 
@@ -260,11 +307,13 @@ class Runner:
         await self._request_stop(run, StopRequest(grace_seconds, cause))
 
     async def _request_stop(self, run: Tracked, request: StopRequest) -> None:
-        if run.ended.is_set():
+        if run.over:
             return
         await asyncio.to_thread(run.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         rundir.write_whole(run.folder / rundir.STOP, asdict(request), durable=False)
         _poke(run.folder)
+        if run.transfer is not None:
+            run.transfer.cancel()
 
     async def forget(self, run_id: str) -> None:
         """Remove everything about an ended run; an unknown one is fine.
@@ -310,7 +359,7 @@ class Runner:
     def usage(self, run_id: str) -> RunUsage | None:
         """What a running task uses; None if it does not run."""
         run = self._runs.get(run_id)
-        if run is None or run.state.phase is not Phase.RUNNING:
+        if run is None or run.state.phase is not Phase.RUNNING or run.over:
             return None
         return attribution.usage(run, time.monotonic())
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from windlass_agent import rundir
 from windlass_agent.rundir import Intent
 
 BWRAP = "/usr/bin/bwrap"
@@ -97,7 +98,8 @@ def arguments(intent: Intent, work: str, *, what: int, status: int) -> list[str]
         mounts += ["--bind-try", path, path]
     # After the shared folders: what is hidden stays so inside of them too.
     mounts += _hide(setup.hidden_paths)
-    mounts += ["--bind", work, work]
+    for path, writes in rundir.kept(work):
+        mounts += ["--bind" if writes else "--ro-bind", path, path]
     for path in setup.hidden_paths:
         if _within(work, [path]) and not _within(path, PRIVATE):
             mounts += ["--remount-ro", path]

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from windlass_agent import rundir
 from windlass_agent.log_reader import LogReader
@@ -25,6 +27,14 @@ class Tracked:
     """The inotify watch on the folder."""
     replaced: bool = False
     """A higher epoch has come; changes of this one are nobody's business."""
+    keeps: bool = False
+    """What it leaves in its checkpoint directory is kept: only then it has ended for others."""
+    result: RunExit | None = None
+    """How it ended: no process of it is left."""
+    transfer: asyncio.Task[str] | None = None
+    """Brings it the checkpoint that it begins with, or takes the one that it has left."""
+    settling: bool = False
+    """Somebody sees to what it has left."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     readers: list[LogReader] = field(default_factory=list)
     cpu_seen: tuple[int, float] | None = None
@@ -53,10 +63,18 @@ class Tracked:
                     isolation=self.started.isolation,
                     start_time_ns=self.started.start_time_ns,
                 )
-        result = rundir.read_result(self.folder)
-        if result:
-            self.end(result)
+        self.result = rundir.read_result(self.folder)
+        if self.result:
+            settled = self.keeps and not self.replaced
+            problem = rundir.checkpoint_problem(self.folder) if settled else ""
+            if problem is not None:
+                self.end(replace(self.result, checkpoint_problem=problem))
         return self.state is not before
+
+    @property
+    def over(self) -> bool:
+        """Whether no process of it is left, whatever becomes of its checkpoint."""
+        return self.result is not None or self.ended.is_set()
 
     def end(self, result: RunExit) -> None:
         """Take over how the run ended."""
@@ -73,7 +91,19 @@ class Tracked:
             self.pidfd = None
 
 
-def new(folder: Path, intent: Intent) -> Tracked:
+def new(folder: Path, intent: Intent, *, keeps: bool = False) -> Tracked:
     """A run of which nothing but its intent is known."""
     request = intent.request
-    return Tracked(folder, intent, RunState(request.run_id, request.epoch, Phase.PREPARING))
+    state = RunState(request.run_id, request.epoch, Phase.PREPARING)
+    return Tracked(folder, intent, state, keeps=keeps)
+
+
+async def transferred(run: Tracked, work: Coroutine[Any, Any, str]) -> str:
+    """Bring or take a run's checkpoint by `work`; answers what went wrong, which a cancel is not."""
+    run.transfer = asyncio.create_task(work)
+    try:
+        await asyncio.wait([run.transfer])
+        return "" if run.transfer.cancelled() else run.transfer.result()
+    finally:
+        run.transfer.cancel()
+        run.transfer = None

@@ -7,7 +7,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.types.v1 import types_pb2
 from windlass_agent.bounds import MAX_DETAIL, text
-from windlass_agent.run_types import Isolation, Level, RunExit, RunRequest, RunState
+from windlass_agent.run_types import Isolation, Level, Restore, RunExit, RunRequest, RunState
 
 _DEFAULT_CPU_MILLIS = 1000
 _DEFAULT_MEMORY_BYTES = 256 << 20
@@ -26,11 +26,12 @@ def report_of(state: RunState, applied_generation: int) -> pb.RunReport:
     if state.start_time_ns is not None:
         report.start_time.CopyFrom(_time(state.start_time_ns))
     if state.exit is not None:
-        report.exit.CopyFrom(_exit_of(state.exit))
+        report.exit.CopyFrom(exit_of(state.exit))
     return report
 
 
-def _exit_of(end: RunExit) -> pb.RunExit:
+def exit_of(end: RunExit) -> pb.RunExit:
+    """How a run ended, for the server."""
     return pb.RunExit(
         cause=pb.RunExit.Cause.Name(end.cause),
         exit_code=end.exit_code,
@@ -38,6 +39,7 @@ def _exit_of(end: RunExit) -> pb.RunExit:
         end_time=_time(end.end_time_ns),
         log_end=end.log_end,
         message=text(end.message, MAX_DETAIL),
+        checkpoint_problem=text(end.checkpoint_problem, MAX_DETAIL),
     )
 
 
@@ -74,6 +76,9 @@ def request_of(
         time_limit_seconds=_seconds(spec.time_limit) if spec.HasField("time_limit") else None,
         grace_seconds=_seconds(spec.grace_period) if spec.HasField("grace_period") else 30.0,
         min_isolation=Level(spec.min_isolation),
+        restore=Restore(spec.restore.checkpoint_id, spec.restore.size_bytes)
+        if spec.HasField("restore")
+        else None,
     )
 
 

@@ -20,6 +20,7 @@ from windlass_server.access.tokens import UserTokens
 from windlass_server.clock import SystemClock
 from windlass_server.config import ServerConfig
 from windlass_server.controllers.allocation_leases import AllocationLeases
+from windlass_server.controllers.checkpoints import CheckpointRemoval
 from windlass_server.controllers.hints import Hints, Listeners
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
@@ -34,6 +35,7 @@ from windlass_server.gateway.discovery import Discovery
 from windlass_server.gateway.serving import Address, HttpServer, http_server
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
+from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
@@ -43,6 +45,7 @@ from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.nodes.session import SILENT_HEARTBEATS
 from windlass_server.objects.logs import LogStore
+from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.capacity import pools
@@ -90,6 +93,7 @@ _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
 _LEASES_SECONDS = 1.0
+_CHECKPOINTS_SECONDS = 30.0
 
 
 class App:
@@ -188,6 +192,17 @@ class App:
         )
         hub = EventHub()
         job_logs = JobLogs(runs, logs, hub)
+        checkpoints = CheckpointsService(
+            database,
+            ObjectStore.open(config.objects_url, data_dir.path / "objects"),
+            clock,
+            ids,
+            Keeping(
+                max_bytes=config.checkpoint_max_bytes,
+                newest=config.checkpoints_kept,
+                after_end=round(config.checkpoint_keep_seconds * 1e6),
+            ),
+        )
         resources = ResourcesService(database, access, page_tokens)
         allocations = AllocationsService(
             database, cluster, clock, ids, page_tokens, hints.run_ended
@@ -228,6 +243,10 @@ class App:
         leases_loop = Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS)
         drains = NodeDrains(upkeep)
         drains_loop = Loop("node drains", drains.cycle, interval_seconds=_DRAINS_SECONDS)
+        discarding = CheckpointRemoval(checkpoints)
+        discarding_loop = Loop(
+            "checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS
+        )
         hints.connect(
             Listeners(scheduling, scheduling_loop, outbox_loop, drains, drains_loop, registry)
         )
@@ -244,7 +263,7 @@ class App:
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
             ),
-            AGENTS_SERVICE: AgentsRpc(membership, registry, runs, logs, telemetry),
+            AGENTS_SERVICE: AgentsRpc(membership, registry, runs, logs, telemetry, checkpoints),
         }
         methods = served_methods(servicers)
         if config.reflection:
@@ -294,7 +313,14 @@ class App:
             logs=logs,
             membership=membership,
             registry=registry,
-            loops=[scheduling_loop, outbox_loop, liveness_loop, drains_loop, leases_loop],
+            loops=[
+                scheduling_loop,
+                outbox_loop,
+                liveness_loop,
+                drains_loop,
+                leases_loop,
+                discarding_loop,
+            ],
             health=health,
             draining=draining,
             grpc=grpc,

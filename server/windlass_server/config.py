@@ -30,6 +30,7 @@ ENVIRONMENT_PREFIX = "WINDLASS_"
 # environment too.
 _NOT_OURS = {
     "ATTEMPT",
+    "CHECKPOINT_DIR",
     "CA_FILE",
     "CONFIG",
     "JOB_ID",
@@ -37,6 +38,7 @@ _NOT_OURS = {
     "JOIN_TOKEN",
     "OUTPUT",
     "PROJECT",
+    "RESTORE_FROM",
     "RUN_ID",
     "SERVER",
     "TOKEN",
@@ -99,6 +101,11 @@ class ServerConfig(_Section):
         cors_origins: origins whose pages may use the REST API, such as `https://console.example`; `*`
             for any.
         public_docs: whether `/openapi.json` and `/descriptors.binpb` are answered without a credential.
+        objects_url: where checkpoints are kept: `file:///directory` or `s3://bucket/prefix`, which is
+            reached as the variables `AWS_*` say; empty means `objects` in `data_dir`.
+        checkpoint_max_bytes: the largest checkpoint that is kept.
+        checkpoints_kept: how many of a job's checkpoints are kept, the newest ones.
+        checkpoint_keep_seconds: how long they are kept when the job has ended.
         pools: declared capacity.
     """
 
@@ -119,6 +126,10 @@ class ServerConfig(_Section):
     reflection: bool = True
     cors_origins: tuple[str, ...] = ()
     public_docs: bool = False
+    objects_url: str = Field(default="", pattern=r"^((file:///|s3://[^/]).*)?$")
+    checkpoint_max_bytes: int = Field(default=100 << 30, ge=0, le=1 << 60)
+    checkpoints_kept: int = Field(default=2, ge=1, le=100)
+    checkpoint_keep_seconds: float = Field(default=0.0, ge=0, le=10 * 366 * 86400)
     pools: tuple[PoolConfig, ...] = ()
 
     @field_validator("data_dir", mode="before")

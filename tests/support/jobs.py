@@ -34,6 +34,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "node_id": "",
         "gpu_uuids": "",
         "isolation": b"",
+        "checkpoint": None,
         "exit_code": None,
         "exit_signal": None,
         "created_at": START,

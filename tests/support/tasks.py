@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.frames import Frame, frames
 from windlass_agent.run_types import Isolation, Phase, RunExit, RunRequest, RunState
 from windlass_agent.runner import Runner
@@ -98,10 +99,15 @@ class Bench:
 
 @asynccontextmanager
 async def a_bench(
-    data_dir: Path, isolation: Isolation, *, pids_limit: int = 256, **options: tuple[Path, ...]
+    data_dir: Path,
+    isolation: Isolation,
+    *,
+    pids_limit: int = 256,
+    checkpoints: Checkpoints | None = None,
+    **options: tuple[Path, ...],
 ) -> AsyncIterator[Bench]:
     """A runner that is started, and that takes its tasks down at the end."""
-    runner = Runner(data_dir, isolation, pids_limit=pids_limit, **options)
+    runner = Runner(data_dir, isolation, pids_limit=pids_limit, checkpoints=checkpoints, **options)
     bench = Bench(runner)
     following = asyncio.create_task(bench.follow())
     await asyncio.sleep(0)

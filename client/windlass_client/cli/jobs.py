@@ -214,11 +214,22 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("ended", moment(job.end_time) if job.HasField("end_time") else ""),
         ("ran", _ran(job, now)),
         ("attempt", str(job.attempt or "")),
+        ("checkpoint", _checkpoint(job)),
         ("run", job.placement.run_id),
         ("node", job.placement.node_id),
         ("gpu uuids", ", ".join(job.placement.gpu_uuids)),
         ("isolation", isolation_words(job)),
     ]
+
+
+def _checkpoint(job: "job_pb2.Job") -> str:
+    if not job.HasField("checkpoint"):
+        return ""
+    saved = job.checkpoint
+    return (
+        f"{format_bytes(saved.size_bytes)} in {saved.entry_count} files, "
+        f"by attempt {saved.attempt}, {moment(saved.create_time)}"
+    )
 
 
 def isolation_words(job: "job_pb2.Job") -> str:

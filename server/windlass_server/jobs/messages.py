@@ -29,6 +29,8 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     if row.started_at is not None:
         job.start_time.seconds, job.start_time.nanos = _split(row.started_at)
         job.isolation.MergeFromString(row.isolation)
+    if row.checkpoint is not None:
+        job.checkpoint.MergeFromString(row.checkpoint)
     if row.ended_at is not None:
         job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
     return job

@@ -12,12 +12,12 @@ from typing import Any
 
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
-from windlass.types.v1 import types_pb2
 from windlass_server import actors
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
+from windlass_server.jobs.directives import directive, forget
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import FINAL, Event, Status, after
 from windlass_server.objects.logs import LogStore
@@ -334,6 +334,8 @@ class RunsService:
                 "started_at": _time(report.start_time, now),
                 "isolation": report.isolation.SerializeToString(),
             }
+        if exited.checkpoint_problem:
+            self._note_lost_checkpoint(tx, job, run, exited.checkpoint_problem)
         move(
             tx,
             job,
@@ -343,6 +345,20 @@ class RunsService:
             actor=actors.node(node_id),
             at=now,
             **values,
+        )
+
+    def _note_lost_checkpoint(
+        self, tx: Transaction, job: JobRow, run: RunRow, problem: str
+    ) -> None:
+        tx.events.record(
+            project=job.project,
+            object_id=job.job_id,
+            at=self._clock.now(),
+            actor=actors.node(run.node_id),
+            status=job.status,
+            reason="CHECKPOINT_NOT_SAVED",
+            message=rules.shown(problem),
+            run_id=run.run_id,
         )
 
     async def log_complete(self, run_id: str, position: int) -> agent_pb2.RunDirective | None:
@@ -360,7 +376,7 @@ class RunsService:
 
         run = await self._database.write(store)
         self._no_more_log(run_id)
-        return _forget(run) if run is not None else None
+        return forget(run) if run is not None else None
 
     async def log_lost(self, run_id: str, why: str) -> agent_pb2.RunDirective | None:
         """Note that the rest of a run's log will never come, and why, in a sentence.
@@ -378,12 +394,12 @@ class RunsService:
 
         run = await self._database.write(store)
         self._no_more_log(run_id)
-        return _forget(run) if run is not None else None
+        return forget(run) if run is not None else None
 
     async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
         """What the server wants of every run that this node may not drop yet."""
         rows = await self._database.read(lambda tx: tx.runs.known_to_node(node_id))
-        return [_directive(row) for row in rows]
+        return [directive(row) for row in rows]
 
     async def owns(self, node_id: str, run_id: str, epoch: int) -> bool:
         """Whether a run of this epoch was placed on this node."""
@@ -431,44 +447,3 @@ def _started_at(run: RunRow, report: agent_pb2.RunReport, now: int) -> int | Non
     if report.state != _State.RUNNING and not report.HasField("start_time"):
         return None
     return max(run.created_at, min(_time(report.start_time, now), now))
-
-
-def _forget(run: RunRow) -> agent_pb2.RunDirective:
-    return agent_pb2.RunDirective(
-        run_id=run.run_id,
-        epoch=run.epoch,
-        generation=run.generation + 1,
-        want=_Want.FORGOTTEN,
-    )
-
-
-def _directive(row: Any) -> agent_pb2.RunDirective:
-    spec = job_pb2.Job.FromString(row.spec)
-    directive = agent_pb2.RunDirective(
-        run_id=row.run_id, epoch=row.epoch, generation=row.generation, want=row.want
-    )
-    directive.grace_period.FromMicroseconds(row.grace)
-    if row.want != _Want.RUNNING or row.state == _State.EXITED:
-        return directive
-    directive.spec.CopyFrom(
-        agent_pb2.RunSpec(
-            job_id=row.job_id,
-            project=row.project,
-            name=row.name,
-            attempt=row.attempt,
-            command=spec.command,
-            variables=spec.environment.variables,
-            working_directory=spec.environment.working_directory,
-            resources=types_pb2.ResourceRequest(
-                cpu_millis=row.cpu_millis,
-                memory_bytes=row.memory_bytes,
-                gpu_count=spec.resources.gpu_count,
-                gpu_type=spec.resources.gpu_type,
-            ),
-            gpu_uuids=row.gpu_uuids.split(",") if row.gpu_uuids else (),
-            time_limit=spec.time_limit if spec.HasField("time_limit") else None,
-            grace_period=spec.grace_period,
-            min_isolation=spec.min_isolation,
-        )
-    )
-    return directive

@@ -195,6 +195,7 @@ class JobsService:
             "node_id": "",
             "gpu_uuids": "",
             "isolation": b"",
+            "checkpoint": None,
             "exit_code": None,
             "exit_signal": None,
             "created_at": self._clock.now(),

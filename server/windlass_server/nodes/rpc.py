@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from windlass.agents.v1 import agent_pb2, agents_service_pb2
+from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
+from windlass_server.errors import InvalidInput
+from windlass_server.jobs.checkpoints import CheckpointsService
 from windlass_server.nodes.duties import Runs
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
@@ -23,12 +25,14 @@ class AgentsRpc:
         runs: Runs,
         logs: LogStore,
         latest: LatestTelemetry,
+        checkpoints: CheckpointsService,
     ) -> None:
         self._membership = membership
         self._registry = registry
         self._runs = runs
         self._logs = logs
         self._latest = latest
+        self._checkpoints = checkpoints
 
     async def Join(
         self, request: agents_service_pb2.JoinRequest, _call: Call
@@ -61,6 +65,57 @@ class AgentsRpc:
         async with aclosing(telemetry(session, _telemetry_messages(requests))) as replies:
             async for message in replies:
                 yield agents_service_pb2.StreamTelemetryResponse(message=message)
+
+    async def OfferCheckpoint(
+        self, request: agents_service_pb2.OfferCheckpointRequest, call: Call
+    ) -> agents_service_pb2.OfferCheckpointResponse:
+        checkpoint_id = await self._checkpoints.offer(call.caller.node_id, request)
+        return agents_service_pb2.OfferCheckpointResponse(checkpoint_id=checkpoint_id)
+
+    async def UploadCheckpointFile(
+        self, requests: AsyncIterator[agents_service_pb2.UploadCheckpointFileRequest], call: Call
+    ) -> agents_service_pb2.UploadCheckpointFileResponse:
+        first = await anext(requests, None)
+        if first is None or not first.HasField("start"):
+            raise InvalidInput("the first message is start", reason="START_EXPECTED")
+        file = checkpoint_pb2.CheckpointFile(
+            sha256=first.start.sha256, size_bytes=first.start.size_bytes
+        )
+        await self._checkpoints.store_file(
+            call.caller.node_id, file, first.start.checkpoint_id, _content(requests)
+        )
+        return agents_service_pb2.UploadCheckpointFileResponse()
+
+    async def CommitCheckpoint(
+        self, request: agents_service_pb2.CommitCheckpointRequest, call: Call
+    ) -> agents_service_pb2.CommitCheckpointResponse:
+        request.DiscardUnknownFields()
+        missing = await self._checkpoints.commit(
+            call.caller.node_id, request.checkpoint_id, request.manifest
+        )
+        return agents_service_pb2.CommitCheckpointResponse(missing=missing)
+
+    async def GetCheckpoint(
+        self, request: agents_service_pb2.GetCheckpointRequest, call: Call
+    ) -> agents_service_pb2.GetCheckpointResponse:
+        manifest = await self._checkpoints.manifest(call.caller.node_id, request)
+        return agents_service_pb2.GetCheckpointResponse(manifest=manifest)
+
+    async def DownloadCheckpointFile(
+        self, request: agents_service_pb2.DownloadCheckpointFileRequest, call: Call
+    ) -> AsyncIterator[agents_service_pb2.DownloadCheckpointFileResponse]:
+        async with aclosing(self._checkpoints.file(call.caller.node_id, request)) as parts:
+            async for part in parts:
+                yield agents_service_pb2.DownloadCheckpointFileResponse(data=part)
+
+
+async def _content(
+    requests: AsyncIterator[agents_service_pb2.UploadCheckpointFileRequest],
+) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.HasField("start"):
+            raise InvalidInput("a file has one start", reason="START_REPEATED")
+        yield request.data
 
 
 async def _control_messages(

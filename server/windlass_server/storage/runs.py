@@ -21,6 +21,7 @@ _KNOWN_TO_NODE = (
         _JOBS.c.project,
         _JOBS.c.name,
         _JOBS.c.spec,
+        _JOBS.c.checkpoint,
     )
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
     .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten)
@@ -101,7 +102,10 @@ class RunStore:
         self._connection.execute(update(_RUNS).where(_RUNS.c.run_id == run_id).values(**values))
 
     def known_to_node(self, node_id: str) -> Sequence[Any]:
-        """The runs that a node may not drop yet, with `project`, `name` and `spec` of their jobs."""
+        """The runs that a node may not drop yet.
+
+        Beside their columns: `project`, `name`, `spec` and `checkpoint` of their jobs.
+        """
         return self._connection.execute(_KNOWN_TO_NODE, {"node_id": node_id}).all()
 
     def reported_by(self, node_id: str) -> Sequence[str]:

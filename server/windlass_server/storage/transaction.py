@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from windlass_server.storage.access import AccessStore
 from windlass_server.storage.allocations import AllocationStore
+from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
@@ -50,6 +51,10 @@ class Transaction:
     @cached_property
     def clusters(self) -> ClusterStore:
         return ClusterStore(self.connection)
+
+    @cached_property
+    def checkpoints(self) -> CheckpointStore:
+        return CheckpointStore(self.connection)
 
     @cached_property
     def access(self) -> AccessStore:

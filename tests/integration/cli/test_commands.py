@@ -205,6 +205,15 @@ def test_jobs_get_shows_what_the_job_ran_with(windlass):
     assert "sh -c 'echo $HOME'" in shown
 
 
+def test_jobs_get_shows_what_the_job_has_saved(windlass, plane):
+    windlass("submit", "--", "true")
+    saved = plane.state.jobs["job-1"].checkpoint
+    saved.attempt, saved.size_bytes, saved.entry_count = 2, 3 << 30, 7
+    saved.create_time.FromJsonString("2026-01-02T03:04:05Z")
+    shown = " ".join(windlass("jobs", "get", "job-1").stdout.split())
+    assert "checkpoint 3 GiB in 7 files, by attempt 2, 2026-01-02 03:04:05" in shown
+
+
 def test_jobs_cancel_wait_and_events(windlass):
     windlass("submit", "--", "forever")
     assert windlass("jobs", "wait", "job-1", "--timeout", "10ms").exit_code == 3

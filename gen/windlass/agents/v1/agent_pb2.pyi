@@ -129,7 +129,7 @@ class RunReport(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[_Union[RunReport.State, str]] = ..., applied_generation: _Optional[int] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[RunExit, _Mapping]] = ...) -> None: ...
 
 class RunExit(_message.Message):
-    __slots__ = ("cause", "exit_code", "exit_signal", "end_time", "log_end", "message")
+    __slots__ = ("cause", "exit_code", "exit_signal", "end_time", "log_end", "message", "checkpoint_problem")
     class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         CAUSE_UNSPECIFIED: _ClassVar[RunExit.Cause]
@@ -156,13 +156,15 @@ class RunExit(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     LOG_END_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     cause: RunExit.Cause
     exit_code: int
     exit_signal: int
     end_time: _timestamp_pb2.Timestamp
     log_end: int
     message: str
-    def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+    checkpoint_problem: str
+    def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ..., checkpoint_problem: _Optional[str] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
     __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply")
@@ -219,7 +221,7 @@ class HeartbeatReply(_message.Message):
     def __init__(self) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation")
+    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore")
     class VariablesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -239,6 +241,7 @@ class RunSpec(_message.Message):
     TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
     GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
     MIN_ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     project: str
     name: str
@@ -251,7 +254,16 @@ class RunSpec(_message.Message):
     time_limit: _duration_pb2.Duration
     grace_period: _duration_pb2.Duration
     min_isolation: _types_pb2.Isolation.Level
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ...) -> None: ...
+    restore: RestoreFrom
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ...) -> None: ...
+
+class RestoreFrom(_message.Message):
+    __slots__ = ("checkpoint_id", "size_bytes")
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_id: str
+    size_bytes: int
+    def __init__(self, checkpoint_id: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class TelemetryMessage(_message.Message):
     __slots__ = ("samples", "logs")

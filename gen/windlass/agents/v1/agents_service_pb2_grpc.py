@@ -50,6 +50,31 @@ class AgentsServiceStub:
                 request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.StreamTelemetryRequest.SerializeToString,
                 response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.StreamTelemetryResponse.FromString,
                 _registered_method=True)
+        self.OfferCheckpoint = channel.unary_unary(
+                '/windlass.agents.v1.AgentsService/OfferCheckpoint',
+                request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.OfferCheckpointRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.OfferCheckpointResponse.FromString,
+                _registered_method=True)
+        self.UploadCheckpointFile = channel.stream_unary(
+                '/windlass.agents.v1.AgentsService/UploadCheckpointFile',
+                request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.UploadCheckpointFileRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.UploadCheckpointFileResponse.FromString,
+                _registered_method=True)
+        self.CommitCheckpoint = channel.unary_unary(
+                '/windlass.agents.v1.AgentsService/CommitCheckpoint',
+                request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.CommitCheckpointRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.CommitCheckpointResponse.FromString,
+                _registered_method=True)
+        self.GetCheckpoint = channel.unary_unary(
+                '/windlass.agents.v1.AgentsService/GetCheckpoint',
+                request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.GetCheckpointRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.GetCheckpointResponse.FromString,
+                _registered_method=True)
+        self.DownloadCheckpointFile = channel.unary_stream(
+                '/windlass.agents.v1.AgentsService/DownloadCheckpointFile',
+                request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.FromString,
+                _registered_method=True)
 
 
 class AgentsServiceServicer:
@@ -82,6 +107,50 @@ class AgentsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OfferCheckpoint(self, request, context):
+        """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
+        uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
+        without it. Files of an offer that is never committed are removed.
+
+        NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
+        more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is
+        no room for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadCheckpointFile(self, request_iterator, context):
+        """Stores the content of one file, or of several that are alike. Once stored it can be sent again
+        without harm. INVALID_ARGUMENT (`CHECKPOINT_FILE_DIFFERS`) when it is not what was announced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitCheckpoint(self, request, context):
+        """Makes a checkpoint the one that the job's next attempt begins with, unless files are missing: then
+        the answer names them and nothing has changed. Harmless when repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCheckpoint(self, request, context):
+        """Reads what a checkpoint that a run of this node begins with consists of. NOT_FOUND when there is no
+        such checkpoint, or it is not this node's business.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadCheckpointFile(self, request, context):
+        """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +168,31 @@ def add_AgentsServiceServicer_to_server(servicer, server):
                     servicer.StreamTelemetry,
                     request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.StreamTelemetryRequest.FromString,
                     response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.StreamTelemetryResponse.SerializeToString,
+            ),
+            'OfferCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.OfferCheckpoint,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.OfferCheckpointRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.OfferCheckpointResponse.SerializeToString,
+            ),
+            'UploadCheckpointFile': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadCheckpointFile,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.UploadCheckpointFileRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.UploadCheckpointFileResponse.SerializeToString,
+            ),
+            'CommitCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitCheckpoint,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.CommitCheckpointRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.CommitCheckpointResponse.SerializeToString,
+            ),
+            'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCheckpoint,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.GetCheckpointRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.GetCheckpointResponse.SerializeToString,
+            ),
+            'DownloadCheckpointFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadCheckpointFile,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -183,6 +277,141 @@ class AgentsService:
             '/windlass.agents.v1.AgentsService/StreamTelemetry',
             windlass_dot_agents_dot_v1_dot_agents__service__pb2.StreamTelemetryRequest.SerializeToString,
             windlass_dot_agents_dot_v1_dot_agents__service__pb2.StreamTelemetryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OfferCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.agents.v1.AgentsService/OfferCheckpoint',
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.OfferCheckpointRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.OfferCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadCheckpointFile(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/windlass.agents.v1.AgentsService/UploadCheckpointFile',
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.UploadCheckpointFileRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.UploadCheckpointFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.agents.v1.AgentsService/CommitCheckpoint',
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.CommitCheckpointRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.CommitCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.agents.v1.AgentsService/GetCheckpoint',
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.GetCheckpointRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadCheckpointFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.agents.v1.AgentsService/DownloadCheckpointFile',
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

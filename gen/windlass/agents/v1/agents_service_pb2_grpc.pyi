@@ -46,6 +46,29 @@ class AgentsServiceStub:
     """
     StreamTelemetry: _grpc.StreamStreamMultiCallable[_agents_service_pb2.StreamTelemetryRequest, _agents_service_pb2.StreamTelemetryResponse]
     """The telemetry stream, apart from control so that bulk never delays it."""
+    OfferCheckpoint: _grpc.UnaryUnaryMultiCallable[_agents_service_pb2.OfferCheckpointRequest, _agents_service_pb2.OfferCheckpointResponse]
+    """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
+    uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
+    without it. Files of an offer that is never committed are removed.
+
+    NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
+    more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is
+    no room for it.
+    """
+    UploadCheckpointFile: _grpc.StreamUnaryMultiCallable[_agents_service_pb2.UploadCheckpointFileRequest, _agents_service_pb2.UploadCheckpointFileResponse]
+    """Stores the content of one file, or of several that are alike. Once stored it can be sent again
+    without harm. INVALID_ARGUMENT (`CHECKPOINT_FILE_DIFFERS`) when it is not what was announced.
+    """
+    CommitCheckpoint: _grpc.UnaryUnaryMultiCallable[_agents_service_pb2.CommitCheckpointRequest, _agents_service_pb2.CommitCheckpointResponse]
+    """Makes a checkpoint the one that the job's next attempt begins with, unless files are missing: then
+    the answer names them and nothing has changed. Harmless when repeated.
+    """
+    GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_agents_service_pb2.GetCheckpointRequest, _agents_service_pb2.GetCheckpointResponse]
+    """Reads what a checkpoint that a run of this node begins with consists of. NOT_FOUND when there is no
+    such checkpoint, or it is not this node's business.
+    """
+    DownloadCheckpointFile: _grpc.UnaryStreamMultiCallable[_agents_service_pb2.DownloadCheckpointFileRequest, _agents_service_pb2.DownloadCheckpointFileResponse]
+    """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
 
 @_typing.type_check_only
 class AgentsServiceAsyncStub(AgentsServiceStub):
@@ -65,6 +88,29 @@ class AgentsServiceAsyncStub(AgentsServiceStub):
     """
     StreamTelemetry: _aio.StreamStreamMultiCallable[_agents_service_pb2.StreamTelemetryRequest, _agents_service_pb2.StreamTelemetryResponse]  # type: ignore[assignment]
     """The telemetry stream, apart from control so that bulk never delays it."""
+    OfferCheckpoint: _aio.UnaryUnaryMultiCallable[_agents_service_pb2.OfferCheckpointRequest, _agents_service_pb2.OfferCheckpointResponse]  # type: ignore[assignment]
+    """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
+    uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
+    without it. Files of an offer that is never committed are removed.
+
+    NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
+    more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is
+    no room for it.
+    """
+    UploadCheckpointFile: _aio.StreamUnaryMultiCallable[_agents_service_pb2.UploadCheckpointFileRequest, _agents_service_pb2.UploadCheckpointFileResponse]  # type: ignore[assignment]
+    """Stores the content of one file, or of several that are alike. Once stored it can be sent again
+    without harm. INVALID_ARGUMENT (`CHECKPOINT_FILE_DIFFERS`) when it is not what was announced.
+    """
+    CommitCheckpoint: _aio.UnaryUnaryMultiCallable[_agents_service_pb2.CommitCheckpointRequest, _agents_service_pb2.CommitCheckpointResponse]  # type: ignore[assignment]
+    """Makes a checkpoint the one that the job's next attempt begins with, unless files are missing: then
+    the answer names them and nothing has changed. Harmless when repeated.
+    """
+    GetCheckpoint: _aio.UnaryUnaryMultiCallable[_agents_service_pb2.GetCheckpointRequest, _agents_service_pb2.GetCheckpointResponse]  # type: ignore[assignment]
+    """Reads what a checkpoint that a run of this node begins with consists of. NOT_FOUND when there is no
+    such checkpoint, or it is not this node's business.
+    """
+    DownloadCheckpointFile: _aio.UnaryStreamMultiCallable[_agents_service_pb2.DownloadCheckpointFileRequest, _agents_service_pb2.DownloadCheckpointFileResponse]  # type: ignore[assignment]
+    """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
 
 class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
     """The private service that node agents speak to."""
@@ -99,5 +145,58 @@ class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_service_pb2.StreamTelemetryResponse], _abc.AsyncIterator[_agents_service_pb2.StreamTelemetryResponse]]:
         """The telemetry stream, apart from control so that bulk never delays it."""
+
+    @_abc_1.abstractmethod
+    def OfferCheckpoint(
+        self,
+        request: _agents_service_pb2.OfferCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_service_pb2.OfferCheckpointResponse, _abc.Awaitable[_agents_service_pb2.OfferCheckpointResponse]]:
+        """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
+        uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
+        without it. Files of an offer that is never committed are removed.
+
+        NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
+        more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is
+        no room for it.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadCheckpointFile(
+        self,
+        request_iterator: _MaybeAsyncIterator[_agents_service_pb2.UploadCheckpointFileRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_service_pb2.UploadCheckpointFileResponse, _abc.Awaitable[_agents_service_pb2.UploadCheckpointFileResponse]]:
+        """Stores the content of one file, or of several that are alike. Once stored it can be sent again
+        without harm. INVALID_ARGUMENT (`CHECKPOINT_FILE_DIFFERS`) when it is not what was announced.
+        """
+
+    @_abc_1.abstractmethod
+    def CommitCheckpoint(
+        self,
+        request: _agents_service_pb2.CommitCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_service_pb2.CommitCheckpointResponse, _abc.Awaitable[_agents_service_pb2.CommitCheckpointResponse]]:
+        """Makes a checkpoint the one that the job's next attempt begins with, unless files are missing: then
+        the answer names them and nothing has changed. Harmless when repeated.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCheckpoint(
+        self,
+        request: _agents_service_pb2.GetCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_service_pb2.GetCheckpointResponse, _abc.Awaitable[_agents_service_pb2.GetCheckpointResponse]]:
+        """Reads what a checkpoint that a run of this node begins with consists of. NOT_FOUND when there is no
+        such checkpoint, or it is not this node's business.
+        """
+
+    @_abc_1.abstractmethod
+    def DownloadCheckpointFile(
+        self,
+        request: _agents_service_pb2.DownloadCheckpointFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agents_service_pb2.DownloadCheckpointFileResponse], _abc.AsyncIterator[_agents_service_pb2.DownloadCheckpointFileResponse]]:
+        """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
 
 def add_AgentsServiceServicer_to_server(servicer: AgentsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

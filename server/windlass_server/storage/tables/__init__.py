@@ -8,6 +8,7 @@ from windlass_server.storage.tables.access import (
     RoleBindingRow,
 )
 from windlass_server.storage.tables.allocations import AllocationRow
+from windlass_server.storage.tables.checkpoints import CheckpointRow
 from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
@@ -22,6 +23,7 @@ __all__ = [
     "DEFAULT_CLUSTER",
     "AllocationRow",
     "ApiKeyRow",
+    "CheckpointRow",
     "ClusterRow",
     "EventRow",
     "GpuClaimRow",

@@ -44,6 +44,8 @@ class JobRow(SQLModel, table=True):
     node_id: str
     gpu_uuids: str = Field(sa_type=Text)
     isolation: bytes
+    # The newest checkpoint, as jobs.v1.Checkpoint; None while there is none.
+    checkpoint: bytes | None
     exit_code: int | None
     exit_signal: int | None
     created_at: int = Field(sa_type=BigInteger)

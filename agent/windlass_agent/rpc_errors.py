@@ -1,0 +1,47 @@
+"""What the server's refusals mean for the agent."""
+
+import grpc
+import grpc.aio
+from google.rpc import error_details_pb2, status_pb2
+
+_STATUS_TRAILER = "grpc-status-details-bin"
+_UNREACHABLE = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
+_PASSING = (
+    *_UNREACHABLE,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.UNKNOWN,
+)
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    """The word for programs that the server gave; empty when it gave none."""
+    for name, value in error.trailing_metadata() or ():
+        if name == _STATUS_TRAILER and isinstance(value, bytes):
+            info = error_details_pb2.ErrorInfo()
+            for detail in status_pb2.Status.FromString(value).details:
+                if detail.Unpack(info):
+                    return str(info.reason)
+    return ""
+
+
+def is_unreachable(error: grpc.aio.AioRpcError) -> bool:
+    """Whether there is no server that answers, for now."""
+    return error.code() in _UNREACHABLE and reason(error) in ("", "SERVER_STOPPING")
+
+
+def is_passing(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the same call may well succeed a little later."""
+    return error.code() in _PASSING and reason(error) != "OBJECT_STORE_FULL"
+
+
+def sentence(error: grpc.aio.AioRpcError) -> str:
+    """What the server said, with its word for programs."""
+    word = reason(error) or error.code().name
+    return f"{error.details()} ({word})"

@@ -1,0 +1,65 @@
+"""What a node is told of its runs: rows as directives."""
+
+from typing import Any
+
+from windlass.agents.v1 import agent_pb2
+from windlass.jobs.v1 import job_pb2
+from windlass.types.v1 import types_pb2
+from windlass_server.storage.tables import RunRow
+
+_Want = agent_pb2.RunDirective
+_State = agent_pb2.RunReport
+
+
+def forget(run: RunRow) -> agent_pb2.RunDirective:
+    """That the server has all of a run, so that its node may drop it."""
+    return agent_pb2.RunDirective(
+        run_id=run.run_id,
+        epoch=run.epoch,
+        generation=run.generation + 1,
+        want=_Want.FORGOTTEN,
+    )
+
+
+def directive(row: Any) -> agent_pb2.RunDirective:
+    """What the server wants of a run, from its row with those columns of its job that it takes."""
+    spec = job_pb2.Job.FromString(row.spec)
+    made = agent_pb2.RunDirective(
+        run_id=row.run_id, epoch=row.epoch, generation=row.generation, want=row.want
+    )
+    made.grace_period.FromMicroseconds(row.grace)
+    if row.want != _Want.RUNNING or row.state == _State.EXITED:
+        return made
+    made.spec.CopyFrom(
+        agent_pb2.RunSpec(
+            job_id=row.job_id,
+            project=row.project,
+            name=row.name,
+            attempt=row.attempt,
+            command=spec.command,
+            variables=spec.environment.variables,
+            working_directory=spec.environment.working_directory,
+            resources=types_pb2.ResourceRequest(
+                cpu_millis=row.cpu_millis,
+                memory_bytes=row.memory_bytes,
+                gpu_count=spec.resources.gpu_count,
+                gpu_type=spec.resources.gpu_type,
+            ),
+            gpu_uuids=row.gpu_uuids.split(",") if row.gpu_uuids else (),
+            time_limit=spec.time_limit if spec.HasField("time_limit") else None,
+            grace_period=spec.grace_period,
+            min_isolation=spec.min_isolation,
+            restore=_restore(row),
+        )
+    )
+    return made
+
+
+def _restore(row: Any) -> agent_pb2.RestoreFrom | None:
+    """The newest checkpoint of the attempts before this one."""
+    if row.checkpoint is None:
+        return None
+    newest = job_pb2.Checkpoint.FromString(row.checkpoint)
+    if newest.attempt >= row.attempt:
+        return None
+    return agent_pb2.RestoreFrom(checkpoint_id=newest.checkpoint_id, size_bytes=newest.size_bytes)
