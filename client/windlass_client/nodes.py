@@ -1,12 +1,17 @@
 """The machines, and the tokens with which they join."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
 
-from windlass.resources.v1 import node_pb2, resources_service_pb2, resources_service_pb2_grpc
+from windlass.resources.v1 import (
+    node_metrics_pb2,
+    node_pb2,
+    resources_service_pb2,
+    resources_service_pb2_grpc,
+)
 from windlass_client.calls import (
     AsyncGroup,
     Call,
@@ -26,6 +31,7 @@ DrainMode = node_pb2.Maintenance.DrainMode
 _Stub = resources_service_pb2_grpc.ResourcesServiceStub
 LIST = unary(_Stub, lambda stub: stub.ListNodes, idempotent=True)
 GET = unary(_Stub, lambda stub: stub.GetNode, idempotent=True)
+METRICS = unary(_Stub, lambda stub: stub.GetNodeMetrics, idempotent=True)
 # Orders mean the same when they are repeated.
 CORDON = unary(_Stub, lambda stub: stub.CordonNode, idempotent=True)
 UNCORDON = unary(_Stub, lambda stub: stub.UncordonNode, idempotent=True)
@@ -95,6 +101,35 @@ class NodeCalls(Group):
     def get(self, node_id: str) -> Call[resources_service_pb2.GetNodeRequest, node_pb2.Node]:
         """Read a node with its live values. Raises NotFound."""
         return Call(GET, resources_service_pb2.GetNodeRequest(node_id=node_id))
+
+    @operation
+    def metrics(
+        self,
+        node_id: str,
+        *,
+        fields: Sequence[str] = (),
+        subjects: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        resolution: timedelta | float | str | None = None,
+    ) -> Call[node_metrics_pb2.GetNodeMetricsRequest, node_metrics_pb2.GetNodeMetricsResponse]:
+        """Read what a node has measured over time. Raises NotFound.
+
+        Args:
+            node_id: the node.
+            fields: such as "gpu_power_watts"; none means all.
+            subjects: GPUs by UUID, runs by id, the machine by ""; none means of all.
+            start: from when on; by default an hour before the end.
+            end: until when; by default now.
+            resolution: width of the buckets, as seconds, a timedelta or such as "1m"; by default as
+                fits into 300 of them.
+        """
+        request = node_metrics_pb2.GetNodeMetricsRequest(
+            node_id=node_id, field=fields, subject=subjects, start_time=start, end_time=end
+        )
+        if resolution is not None:
+            request.resolution.FromTimedelta(parse_duration(resolution))
+        return Call(METRICS, request)
 
     @operation
     def cordon(

@@ -52,6 +52,7 @@ from windlass_server.resources.capacity import pools
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.membership import Membership
+from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
@@ -72,7 +73,12 @@ from windlass_server.rpc.validation import Validation
 from windlass_server.storage.engine import Database, open_database
 from windlass_server.storage.guard import acting_as
 from windlass_server.system.rpc import SystemRpc
+from windlass_server.telemetry.history import TelemetryHistory
+from windlass_server.telemetry.ingest import Ingest
 from windlass_server.telemetry.latest import LatestTelemetry
+from windlass_server.telemetry.levels import Retention
+from windlass_server.telemetry.recent import RecentHistory
+from windlass_server.telemetry.upkeep import TelemetryUpkeep
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +100,7 @@ _OUTBOX_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
+_TELEMETRY_SECONDS = 1.0
 
 
 class App:
@@ -108,6 +115,7 @@ class App:
         logs: LogStore,
         membership: Membership,
         registry: NodeRegistry,
+        telemetry: TelemetryUpkeep,
         loops: list[Loop],
         health: Health,
         draining: Draining,
@@ -121,6 +129,7 @@ class App:
         self._logs = logs
         self._membership = membership
         self._registry = registry
+        self._telemetry = telemetry
         self._loops = loops
         self._health = health
         self._draining = draining
@@ -171,6 +180,9 @@ class App:
         # What there is to run on.
         hints = Hints()
         telemetry = LatestTelemetry(health_changed=lambda _node_id: hints.world_changed())
+        retention = Retention.of_days(config.telemetry_days)
+        recent = RecentHistory(clock)
+        history = TelemetryHistory(database, recent, clock, retention)
         cluster = Cluster(database, pools(config.pools), telemetry.is_healthy)
 
         # Jobs, their runs and their logs.
@@ -247,6 +259,10 @@ class App:
         discarding_loop = Loop(
             "checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS
         )
+        telemetry_upkeep = TelemetryUpkeep(database, recent, clock, retention)
+        telemetry_loop = Loop(
+            "telemetry", telemetry_upkeep.cycle, interval_seconds=_TELEMETRY_SECONDS
+        )
         hints.connect(
             Listeners(scheduling, scheduling_loop, outbox_loop, drains, drains_loop, registry)
         )
@@ -258,12 +274,22 @@ class App:
                 jobs, JobReader(database, page_tokens), job_logs
             ),
             "windlass.resources.v1.ResourcesService": ResourcesRpc(
-                resources, upkeep, removal, allocations, clusters, usage, telemetry, clock
+                resources,
+                upkeep,
+                removal,
+                allocations,
+                clusters,
+                usage,
+                NodeMetrics(database, history, clock),
+                telemetry,
+                clock,
             ),
             "windlass.system.v1.SystemService": SystemRpc(
                 database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
             ),
-            AGENTS_SERVICE: AgentsRpc(membership, registry, runs, logs, telemetry, checkpoints),
+            AGENTS_SERVICE: AgentsRpc(
+                membership, registry, runs, logs, Ingest(telemetry, recent), checkpoints
+            ),
         }
         methods = served_methods(servicers)
         if config.reflection:
@@ -313,6 +339,7 @@ class App:
             logs=logs,
             membership=membership,
             registry=registry,
+            telemetry=telemetry_upkeep,
             loops=[
                 scheduling_loop,
                 outbox_loop,
@@ -320,6 +347,7 @@ class App:
                 drains_loop,
                 leases_loop,
                 discarding_loop,
+                telemetry_loop,
             ],
             health=health,
             draining=draining,
@@ -371,6 +399,8 @@ class App:
         await asyncio.gather(self._grpc.stop(grace), self._http.stop(grace))
         for loop in self._loops:
             await loop.stop()
+        with acting_as("stop"):
+            await self._telemetry.stop()
         await self._logs.close()
         await self._database.close()
         self._data_dir.close()

@@ -107,6 +107,10 @@ class ServerConfig(_Section):
         checkpoints_kept: how many of a job's checkpoints are kept, the newest ones.
         checkpoint_keep_seconds: how long they are kept when the job has ended.
         pools: declared capacity.
+        telemetry_days_10s: how long what nodes measured is kept in buckets of 10 seconds, in days.
+        telemetry_days_1m: the same of a minute.
+        telemetry_days_10m: the same of ten minutes.
+        telemetry_days_1h: the same of an hour.
     """
 
     data_dir: Path = Path("windlass-data")
@@ -131,6 +135,11 @@ class ServerConfig(_Section):
     checkpoints_kept: int = Field(default=2, ge=1, le=100)
     checkpoint_keep_seconds: float = Field(default=0.0, ge=0, le=10 * 366 * 86400)
     pools: tuple[PoolConfig, ...] = ()
+    # At least what the next level is made of, and as long again.
+    telemetry_days_10s: float = Field(default=1.0, ge=0.125, le=36_500)
+    telemetry_days_1m: float = Field(default=14.0, ge=0.5, le=36_500)
+    telemetry_days_10m: float = Field(default=90.0, ge=2, le=36_500)
+    telemetry_days_1h: float = Field(default=730.0, ge=2, le=36_500)
 
     @field_validator("data_dir", mode="before")
     @classmethod
@@ -183,6 +192,16 @@ class ServerConfig(_Section):
     @field_serializer("database_url")
     def _without_password(self, value: str) -> str:
         return _PASSWORD.sub(r"\1\2***", value)
+
+    @property
+    def telemetry_days(self) -> tuple[float, ...]:
+        """How long each level of detail is kept, from the finest on."""
+        return (
+            self.telemetry_days_10s,
+            self.telemetry_days_1m,
+            self.telemetry_days_10m,
+            self.telemetry_days_1h,
+        )
 
     @property
     def open_addresses(self) -> list[str]:

@@ -24,6 +24,7 @@ from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import (
     allocation_pb2,
     cluster_pb2,
+    node_metrics_pb2,
     node_pb2,
     resources_service_pb2,
     resources_service_pb2_grpc,
@@ -95,6 +96,9 @@ class FakeState:
     calls: list[str] = field(default_factory=list)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     nodes: list[node_pb2.Node] = field(default_factory=list)
+    metrics: node_metrics_pb2.GetNodeMetricsResponse = field(
+        default_factory=node_metrics_pb2.GetNodeMetricsResponse
+    )
     allocations: list[allocation_pb2.Allocation] = field(default_factory=list)
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
@@ -254,6 +258,12 @@ class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServ
             context,
             Failure(grpc.StatusCode.NOT_FOUND, f"no node {request.node_id}", "NODE_NOT_FOUND"),
         )
+
+    async def GetNodeMetrics(
+        self, request: Any, context: Any
+    ) -> node_metrics_pb2.GetNodeMetricsResponse:
+        await self.enter("GetNodeMetrics", request, context)
+        return self.state.metrics
 
     async def CordonNode(self, request: Any, context: Any) -> node_pb2.Node:
         return await self._kept("CordonNode", node_pb2.Maintenance.CORDONED, request, context)

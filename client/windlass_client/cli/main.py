@@ -16,6 +16,7 @@ from windlass_client.cli import (
     jobs,
     launch,
     logs,
+    metrics,
     nodes,
     submit,
     top,
@@ -106,6 +107,7 @@ def version(session: Session) -> None:
 submit.register(app)
 app.add_typer(jobs.app)
 logs.register(app)
+metrics.register(nodes.app)
 app.add_typer(nodes.app)
 app.add_typer(allocations.app)
 app.add_typer(clusters.app)

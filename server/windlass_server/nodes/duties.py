@@ -26,6 +26,14 @@ class Members(Protocol):
         ...
 
 
+class Samples(Protocol):
+    """Takes what nodes measure."""
+
+    def take(self, node_id: str, batch: agent_pb2.SampleBatch) -> None:
+        """Take in a batch. Never raises, whatever is in it."""
+        ...
+
+
 class Runs(Protocol):
     """Takes the nodes' word on runs, and says what the server wants of them."""
 

@@ -6,13 +6,12 @@ from contextlib import aclosing
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
 from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService
-from windlass_server.nodes.duties import Runs
+from windlass_server.nodes.duties import Runs, Samples
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
 from windlass_server.objects.logs import LogStore
 from windlass_server.resources.membership import Membership
 from windlass_server.rpc.call import Call
-from windlass_server.telemetry.latest import LatestTelemetry
 
 
 class AgentsRpc:
@@ -24,15 +23,15 @@ class AgentsRpc:
         registry: NodeRegistry,
         runs: Runs,
         logs: LogStore,
-        latest: LatestTelemetry,
+        samples: Samples,
         checkpoints: CheckpointsService,
     ) -> None:
         self._membership = membership
         self._registry = registry
         self._runs = runs
         self._logs = logs
-        self._latest = latest
         self._checkpoints = checkpoints
+        self._samples = samples
 
     async def Join(
         self, request: agents_service_pb2.JoinRequest, _call: Call
@@ -58,7 +57,7 @@ class AgentsRpc:
         session = TelemetrySession(
             call.caller.node_id,
             self._logs,
-            self._latest,
+            self._samples,
             self._runs,
             self._registry.tell,
         )

@@ -13,12 +13,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import Unavailable
-from windlass_server.nodes.duties import Runs
+from windlass_server.nodes.duties import Runs, Samples
 from windlass_server.nodes.exchange import exchange
 from windlass_server.nodes.outbox import Outbox
 from windlass_server.nodes.session import Sleep
 from windlass_server.objects.logs import LogRefused, LogStore
-from windlass_server.telemetry.latest import LatestTelemetry
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class TelemetrySession:
     Args:
         node_id: the node, as its credential proved.
         logs: where output goes.
-        latest: where samples go.
+        samples: where samples go.
         runs: knows whose run is whose.
         tell: sends a directive on the node's control session.
         sleep: waits for some seconds; a test's own for a clock of its own.
@@ -50,7 +49,7 @@ class TelemetrySession:
         self,
         node_id: str,
         logs: LogStore,
-        latest: LatestTelemetry,
+        samples: Samples,
         runs: Runs,
         tell: Tell,
         *,
@@ -59,7 +58,7 @@ class TelemetrySession:
         self.outbox: Outbox[agent_pb2.TelemetryReply] = Outbox()
         self._node_id = node_id
         self._logs = logs
-        self._latest = latest
+        self._samples = samples
         self._runs = runs
         self._tell = tell
         self._sleep = sleep
@@ -106,7 +105,7 @@ class TelemetrySession:
         if self._credit > 0:
             self._credit -= 1
             self._kept += 1
-            self._latest.take(self._node_id, batch)
+            self._samples.take(self._node_id, batch)
 
     def _grant(self) -> None:
         # Added to what is left here: the agent may have sent that before it hears of this.

@@ -1,12 +1,19 @@
 """The resources API: messages to calls and back."""
 
-from windlass.resources.v1 import allocation_pb2, cluster_pb2, node_pb2, resources_service_pb2
+from windlass.resources.v1 import (
+    allocation_pb2,
+    cluster_pb2,
+    node_pb2,
+    resources_service_pb2,
+)
 from windlass_server.clock import Clock
 from windlass_server.resources.allocation_message import allocation_message
 from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.cluster_message import cluster_message
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.maintenance import DrainMode
+from windlass_server.resources.metrics import NodeMetrics
+from windlass_server.resources.metrics_rpc import MetricsRpc
 from windlass_server.resources.node_message import node_message
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
@@ -17,10 +24,13 @@ from windlass_server.rpc.call import Call
 from windlass_server.storage.allocations import AllocationFilter
 from windlass_server.storage.tables import DEFAULT_CLUSTER
 from windlass_server.telemetry.latest import LatestTelemetry
-from windlass_server.timestamps import duration_from_proto, to_proto
+from windlass_server.timestamps import (
+    duration_from_proto,
+    to_proto,
+)
 
 
-class ResourcesRpc(UsageRpc):
+class ResourcesRpc(UsageRpc, MetricsRpc):
     """Servicer of `windlass.resources.v1.ResourcesService`."""
 
     def __init__(
@@ -31,10 +41,12 @@ class ResourcesRpc(UsageRpc):
         allocations: AllocationsService,
         clusters: ClustersService,
         usage: UsageService,
+        metrics: NodeMetrics,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
-        super().__init__(usage)
+        UsageRpc.__init__(self, usage)
+        MetricsRpc.__init__(self, metrics)
         self._resources = resources
         self._upkeep = upkeep
         self._removal = removal

@@ -13,6 +13,7 @@ from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.runs import RunStore
+from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
 
 
@@ -67,3 +68,7 @@ class Transaction:
     @cached_property
     def usage(self) -> UsageStore:
         return UsageStore(self.connection)
+
+    @cached_property
+    def telemetry(self) -> TelemetryStore:
+        return TelemetryStore(self.connection)

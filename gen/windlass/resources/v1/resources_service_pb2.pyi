@@ -10,6 +10,7 @@ from windlass.options.v1 import options_pb2 as _options_pb2
 from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
+from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers

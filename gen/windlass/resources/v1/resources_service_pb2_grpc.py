@@ -5,6 +5,7 @@ import warnings
 
 from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v1_dot_allocation__pb2
 from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
+from windlass.resources.v1 import node_metrics_pb2 as windlass_dot_resources_dot_v1_dot_node__metrics__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
 from windlass.resources.v1 import usage_pb2 as windlass_dot_resources_dot_v1_dot_usage__pb2
@@ -48,6 +49,11 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/GetNode',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
+        self.GetNodeMetrics = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetNodeMetrics',
+                request_serializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsResponse.FromString,
                 _registered_method=True)
         self.CordonNode = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CordonNode',
@@ -144,6 +150,17 @@ class ResourcesServiceServicer:
 
     def GetNode(self, request, context):
         """Reads a node with its live values. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNodeMetrics(self, request, context):
+        """Reads what a node has measured over time: of the machine, its GPUs and its runs.
+
+        Values are kept in buckets of 10 s, 1 min, 10 min and 1 h; the coarsest that `resolution` allows
+        answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
+        INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -289,6 +306,11 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
             ),
+            'GetNodeMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNodeMetrics,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsResponse.SerializeToString,
+            ),
             'CordonNode': grpc.unary_unary_rpc_method_handler(
                     servicer.CordonNode,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CordonNodeRequest.FromString,
@@ -425,6 +447,33 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/GetNode',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNodeMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetNodeMetrics',
+            windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

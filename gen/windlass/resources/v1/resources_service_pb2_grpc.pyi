@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
+from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
@@ -41,6 +42,13 @@ class ResourcesServiceStub:
     """Lists the nodes with their live values, oldest first."""
     GetNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetNodeRequest, _node_pb2.Node]
     """Reads a node with its live values. NOT_FOUND when it does not exist."""
+    GetNodeMetrics: _grpc.UnaryUnaryMultiCallable[_node_metrics_pb2.GetNodeMetricsRequest, _node_metrics_pb2.GetNodeMetricsResponse]
+    """Reads what a node has measured over time: of the machine, its GPUs and its runs.
+
+    Values are kept in buckets of 10 s, 1 min, 10 min and 1 h; the coarsest that `resolution` allows
+    answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
+    INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
     CordonNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CordonNodeRequest, _node_pb2.Node]
     """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
     Harmless when repeated. NOT_FOUND when the node does not exist.
@@ -109,6 +117,13 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """Lists the nodes with their live values, oldest first."""
     GetNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Reads a node with its live values. NOT_FOUND when it does not exist."""
+    GetNodeMetrics: _aio.UnaryUnaryMultiCallable[_node_metrics_pb2.GetNodeMetricsRequest, _node_metrics_pb2.GetNodeMetricsResponse]  # type: ignore[assignment]
+    """Reads what a node has measured over time: of the machine, its GPUs and its runs.
+
+    Values are kept in buckets of 10 s, 1 min, 10 min and 1 h; the coarsest that `resolution` allows
+    answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
+    INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
     CordonNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CordonNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
     Harmless when repeated. NOT_FOUND when the node does not exist.
@@ -186,6 +201,19 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
         """Reads a node with its live values. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def GetNodeMetrics(
+        self,
+        request: _node_metrics_pb2.GetNodeMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_metrics_pb2.GetNodeMetricsResponse, _abc.Awaitable[_node_metrics_pb2.GetNodeMetricsResponse]]:
+        """Reads what a node has measured over time: of the machine, its GPUs and its runs.
+
+        Values are kept in buckets of 10 s, 1 min, 10 min and 1 h; the coarsest that `resolution` allows
+        answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
+        INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
 
     @_abc_1.abstractmethod
     def CordonNode(

@@ -18,6 +18,7 @@ from windlass_server.storage.tables.nodes import (
     JoinTokenUseRow,
     NodeRow,
 )
+from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
 
 __all__ = [
     "DEFAULT_CLUSTER",
@@ -39,4 +40,6 @@ __all__ = [
     "RequestRow",
     "RoleBindingRow",
     "RunRow",
+    "TelemetryMarkRow",
+    "TelemetrySegmentRow",
 ]

@@ -1,0 +1,114 @@
+"""What nodes have measured over time: authorise, load, show."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from windlass.types.v1 import metrics_pb2
+from windlass_server.access.policy import ORGANISATION, Caller, absent, require
+from windlass_server.clock import MICROS_PER_SECOND, Clock
+from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.storage.engine import Database
+from windlass_server.telemetry.fields import NAMES, NUMBERS
+from windlass_server.telemetry.history import Answer, Question, TelemetryHistory
+from windlass_server.telemetry.rollup import Floats
+
+_DEFAULT_SPAN = 3600 * MICROS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks for; empty values and None leave it to us. Times are in microseconds."""
+
+    fields: Sequence[str]
+    subjects: Sequence[str]
+    start: int | None
+    end: int | None
+    resolution: int | None
+
+
+class NodeMetrics:
+    """Reads the past of nodes."""
+
+    def __init__(self, database: Database, history: TelemetryHistory, clock: Clock) -> None:
+        self._database = database
+        self._history = history
+        self._clock = clock
+
+    async def get(self, who: Caller, node_id: str, wanted: Wanted) -> tuple[Question, Answer]:
+        """What a node has measured, and what was asked in full.
+
+        Raises:
+            NotFound: there is no such node.
+            InvalidInput: a field that nothing is measured of, no time, or too much of it.
+        """
+        require(who, "nodes.get", ORGANISATION)
+        question = the_question(wanted, self._clock.now())
+        if await self._database.read(lambda tx: tx.nodes.get(node_id)) is None:
+            raise absent("node", node_id)
+        return question, await self._history.ask(node_id, question)
+
+
+def the_question(wanted: Wanted, now: int) -> Question:
+    """What a request asks; InvalidInput when that is nothing."""
+    for place, name in enumerate(wanted.fields):
+        if name not in NUMBERS:
+            message = (
+                f"nothing is measured by the name {name!r}; there are {', '.join(sorted(NUMBERS))}"
+            )
+            raise _invalid(f"field[{place}]", message, "FIELD_UNKNOWN")
+    end = now if wanted.end is None else wanted.end
+    start = end - _DEFAULT_SPAN if wanted.start is None else wanted.start
+    if start < 0:
+        raise _invalid("start_time", "start_time must be 1970 or later", "TIME_TOO_EARLY")
+    if start >= end:
+        raise _invalid("end_time", "end_time must be after start_time", "TIMES_REVERSED")
+    return Question(
+        frozenset(NUMBERS[name] for name in wanted.fields) or None,
+        frozenset(wanted.subjects) or None,
+        start,
+        end,
+        wanted.resolution,
+    )
+
+
+def series_messages(node_id: str, answer: Answer) -> Iterator[metrics_pb2.MetricSeries]:
+    """A message for each field and thing that a node has measured, in the order of their names."""
+    for measured, rollup in sorted(answer.rollups.items(), key=lambda item: NAMES.get(item[0], "")):
+        name = NAMES.get(measured)
+        if name is None:
+            continue  # of a newer windlass
+        seconds = (rollup.starts - answer.start) // MICROS_PER_SECOND
+        columns = rollup.columns
+        for place in np.argsort(rollup.subjects, kind="stable").tolist():
+            there = columns.number[:, place] > 0
+            if not there.any():
+                continue
+            number, total = columns.number[there, place], columns.total[there, place]
+            yield metrics_pb2.MetricSeries(
+                field=name,
+                node_id=node_id,
+                subject=rollup.subjects[place],
+                offset_seconds=seconds[there].tolist(),
+                mean=_seven_digits(total / number),
+                min=_seven_digits(columns.low[there, place]),
+                max=_seven_digits(columns.high[there, place]),
+                sum=_seven_digits(total),
+                count=number.tolist(),
+                last=_seven_digits(columns.last[there, place]),
+            )
+
+
+def _seven_digits(values: Floats) -> list[float]:
+    """The values as people write them: 0.1 and not what a float32 makes of it."""
+    sizes = np.abs(values)
+    digits = 6 - np.floor(np.log10(np.where(sizes > 0, sizes, 1.0)))
+    up, down = 10.0 ** np.clip(digits, 0, 44), 10.0 ** np.clip(-digits, 0, 44)
+    rounded: list[float] = (np.round(values / down * up) / up * down).tolist()
+    return rounded
+
+
+def _invalid(field: str, message: str, reason: str) -> InvalidInput:
+    violation = FieldViolation(field, message, reason)
+    return InvalidInput(message, reason=reason, violations=(violation,))

@@ -1,0 +1,38 @@
+"""The part of the resources API that is about what nodes measure: messages to calls and back."""
+
+from windlass.resources.v1 import node_metrics_pb2
+from windlass_server.resources.metrics import NodeMetrics, Wanted, series_messages
+from windlass_server.rpc.call import Call
+from windlass_server.timestamps import (
+    duration_from_proto,
+    duration_to_proto,
+    from_proto,
+    to_proto,
+)
+
+
+class MetricsRpc:
+    """What `windlass.resources.v1.ResourcesService` says of measured values."""
+
+    def __init__(self, metrics: NodeMetrics) -> None:
+        self._metrics = metrics
+
+    async def GetNodeMetrics(
+        self, request: node_metrics_pb2.GetNodeMetricsRequest, call: Call
+    ) -> node_metrics_pb2.GetNodeMetricsResponse:
+        wanted = Wanted(
+            fields=request.field,
+            subjects=request.subject,
+            start=from_proto(request.start_time) if request.HasField("start_time") else None,
+            end=from_proto(request.end_time) if request.HasField("end_time") else None,
+            resolution=(
+                duration_from_proto(request.resolution) if request.HasField("resolution") else None
+            ),
+        )
+        question, answer = await self._metrics.get(call.caller, request.node_id, wanted)
+        return node_metrics_pb2.GetNodeMetricsResponse(
+            start_time=to_proto(answer.start),
+            end_time=to_proto(question.end),
+            resolution=duration_to_proto(answer.resolution),
+            series=series_messages(request.node_id, answer),
+        )

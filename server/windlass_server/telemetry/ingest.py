@@ -1,0 +1,18 @@
+"""Where what nodes measure goes."""
+
+from windlass.agents.v1.agent_pb2 import SampleBatch
+from windlass_server.telemetry.latest import LatestTelemetry
+from windlass_server.telemetry.recent import RecentHistory
+
+
+class Ingest:
+    """Hands each batch to all who want it."""
+
+    def __init__(self, latest: LatestTelemetry, recent: RecentHistory) -> None:
+        self._latest = latest
+        self._recent = recent
+
+    def take(self, node_id: str, batch: SampleBatch) -> None:
+        """Take in a batch. Never raises, whatever is in it."""
+        self._latest.take(node_id, batch)
+        self._recent.take(node_id, batch)

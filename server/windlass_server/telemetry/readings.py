@@ -1,0 +1,170 @@
+"""A node's batches of samples as rows of numbers.
+
+A node sends the same series in the same order each second, so what they are of is looked at once: a
+batch costs two looks at each series and a row, whatever is then made of it.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from windlass.agents.v1.agent_pb2 import SampleBatch
+from windlass_server.telemetry.fields import is_counter, is_measurable
+from windlass_server.telemetry.rollup import Floats, Ints
+
+MAX_TIMES = 4096
+MAX_SERIES = 16_384
+"""Series of a node that are kept; what comes beyond them is left out."""
+_MAX_INT64 = (1 << 63) - 1
+_NANOS_PER_MICRO = 1000
+# Layouts of a node that are remembered: the fast fields alone, all of them, and those as runs come and go.
+_REMEMBERED = 8
+
+Key = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """What the columns of a row are.
+
+    Attributes:
+        keys: field and subject of each.
+        places: where each stands among the series of a batch.
+        counters: the columns of those whose values only grow.
+        fields: the columns of each field.
+        subjects: of each column.
+    """
+
+    keys: tuple[Key, ...]
+    places: Ints
+    counters: tuple[int, ...]
+    fields: Mapping[int, Sequence[int]]
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Some rows of one layout.
+
+    Attributes:
+        times: when each was measured, by the node's clock, in microseconds; of shape (rows,).
+        rows: of shape (rows, columns); NaN where there is no value.
+    """
+
+    layout: Layout
+    times: Ints
+    rows: Floats
+
+
+@dataclass(slots=True)
+class Decoder:
+    """Makes readings of one node's batches."""
+
+    _layouts: OrderedDict[tuple[tuple[int, ...], tuple[str, ...]], Layout] = field(
+        default_factory=OrderedDict
+    )
+    _known: set[Key] = field(default_factory=set)
+    _counted: dict[Key, float] = field(default_factory=dict)
+
+    def decode(self, batch: SampleBatch) -> Readings | None:
+        """The batch's readings; None when there is nothing in it that makes sense."""
+        times = _times(batch)
+        if times is None:
+            return None
+        series = batch.series
+        layout = self._layout(tuple([s.field for s in series]), tuple([s.subject for s in series]))
+        if not layout.keys:
+            return None
+        rows = _rows(batch, layout, len(times))
+        if layout.counters:
+            self._take_increases(layout, rows)
+        return Readings(layout, times, rows)
+
+    def forget_series(self) -> None:
+        """Let other series take the places of those that there have been."""
+        self._known.clear()
+        self._layouts.clear()
+        if len(self._counted) > MAX_SERIES:
+            self._counted.clear()
+
+    def _layout(self, fields: tuple[int, ...], subjects: tuple[str, ...]) -> Layout:
+        key = (fields, subjects)
+        found = self._layouts.get(key)
+        if found is None:
+            found = self._layouts[key] = self._new_layout(fields, subjects)
+            if len(self._layouts) > _REMEMBERED:
+                self._layouts.popitem(last=False)
+        return found
+
+    def _new_layout(self, fields: Sequence[int], subjects: Sequence[str]) -> Layout:
+        places: dict[Key, int] = {}
+        for place, key in enumerate(zip(fields, subjects, strict=True)):
+            if is_measurable(*key) and (key in self._known or len(self._known) < MAX_SERIES):
+                self._known.add(key)
+                places[key] = place
+        return _layout_of(places)
+
+    def _take_increases(self, layout: Layout, rows: Floats) -> None:
+        """Turn counters into what was added since the value before; one that went back began anew."""
+        for column in layout.counters:
+            key = layout.keys[column]
+            before = self._counted.get(key, math.nan)
+            values = rows[:, column].tolist()
+            for place, value in enumerate(values):
+                if not math.isfinite(value):
+                    continue
+                rows[place, column] = value - before if value >= before else value
+                if math.isnan(before):
+                    rows[place, column] = math.nan
+                before = value
+            self._counted[key] = before
+
+
+def _layout_of(places: Mapping[Key, int]) -> Layout:
+    """Columns for these series, which stand at these places of their batch."""
+    fields: dict[int, list[int]] = {}
+    for column, (measured, _) in enumerate(places):
+        fields.setdefault(measured, []).append(column)
+    counters = [
+        column for measured in fields if is_counter(measured) for column in fields[measured]
+    ]
+    return Layout(
+        tuple(places),
+        np.array(list(places.values()), dtype=np.int64),
+        tuple(counters),
+        fields,
+        tuple(subject for _, subject in places),
+    )
+
+
+def _times(batch: SampleBatch) -> Ints | None:
+    """The batch's times in microseconds; None when they are not times at all."""
+    deltas = batch.time_deltas_nanos
+    if not 0 < len(deltas) <= MAX_TIMES:
+        return None
+    now = batch.base_time_nanos
+    times = []
+    for delta in deltas:
+        now += delta
+        if not (delta >= 0 and 0 < now <= _MAX_INT64):
+            return None
+        times.append(now // _NANOS_PER_MICRO)
+    return np.array(times, dtype=np.int64)
+
+
+def _rows(batch: SampleBatch, layout: Layout, times: int) -> Floats:
+    """The values by time and column; a series that has not one for each time has none at all."""
+    series = batch.series
+    if times == 1:
+        all_values = [one.values for one in series]
+        row = np.array([one[0] if len(one) == 1 else math.nan for one in all_values])
+        return row[layout.places][None, :]
+    rows = np.full((times, len(layout.places)), np.nan)
+    for column, place in enumerate(layout.places.tolist()):
+        values = series[place].values
+        if len(values) == times:
+            rows[:, column] = values
+    return rows

@@ -1,0 +1,111 @@
+"""`windlass nodes metrics`, as people and programs see it."""
+
+import json
+
+import pytest
+
+from tests.support.fake_api import T0, a_node
+from windlass.resources.v1 import node_metrics_pb2
+from windlass.types.v1 import metrics_pb2
+from windlass_client.cli.metrics import named
+from windlass_client.errors import InvalidArgument
+
+
+def an_answer(*series: metrics_pb2.MetricSeries) -> node_metrics_pb2.GetNodeMetricsResponse:
+    """An hour in minutes."""
+    answer = node_metrics_pb2.GetNodeMetricsResponse(series=series)
+    answer.start_time.FromDatetime(T0)
+    answer.end_time.FromSeconds(answer.start_time.seconds + 3600)
+    answer.resolution.FromSeconds(60)
+    return answer
+
+
+def a_series(field: str, subject: str, values: dict[int, float]) -> metrics_pb2.MetricSeries:
+    """A value each in the minutes of these numbers."""
+    some = list(values.values())
+    return metrics_pb2.MetricSeries(
+        field=field,
+        subject=subject,
+        offset_seconds=[60 * minute for minute in values],
+        mean=some, min=some, max=some, sum=some, last=some, count=[1] * len(some),
+    )  # fmt: skip
+
+
+def test_a_line_for_each_series_shows_its_course_and_its_numbers(windlass, plane):
+    plane.state.nodes = [a_node()]
+    plane.state.metrics = an_answer(
+        a_series("gpu_power_watts", "GPU-1", {0: 100, 1: 800, 59: 450}),
+        a_series("memory_used_bytes", "", {5: 2**30, 6: 3 * 2**30}),
+    )
+    shown = windlass("nodes", "metrics", "gpu-1", COLUMNS="160").stdout.splitlines()
+    power, memory = shown[1:3]
+    assert power.split()[:3] == ["gpu_power_watts", "gpu", "1"]
+    assert "▁█" + " " * 57 + "▅" in power
+    assert power.split()[-4:] == ["100", "450", "800", "450"]
+    assert "machine" in memory
+    assert memory.split()[-8:] == ["1", "GiB", "2", "GiB", "3", "GiB", "3", "GiB"]
+
+
+def test_what_is_asked_for_is_sent(windlass, plane):
+    plane.state.nodes = [a_node()]
+    windlass("nodes", "metrics", "gpu-1", "--field", "power", "--field", "load_1m", "--gpu", "1",
+             "--since", "1d", "--resolution", "10m")  # fmt: skip
+    (request,) = plane.state.requests["GetNodeMetrics"]
+    assert (request.node_id, list(request.subject)) == ("node-gpu-1", ["GPU-1"])
+    assert list(request.field) == ["gpu_power_watts", "load_1m"]
+    assert request.end_time.seconds - request.start_time.seconds == 86_400
+    assert request.resolution.seconds == 600
+
+
+def test_without_words_the_usual_is_asked_for_as_finely_as_a_line_shows(windlass, plane):
+    plane.state.nodes = [a_node()]
+    done = windlass("nodes", "metrics", "gpu-1")
+    (request,) = plane.state.requests["GetNodeMetrics"]
+    assert "gpu_utilization_percent" in request.field
+    assert request.resolution.seconds == 60
+    assert "nothing of that was measured" in done.stderr
+
+
+def test_programs_get_the_answer_as_json(windlass, plane):
+    plane.state.nodes = [a_node()]
+    plane.state.metrics = an_answer(a_series("gpu_power_watts", "GPU-0", {0: 100}))
+    told = json.loads(windlass("nodes", "metrics", "gpu-1", "-o", "json").stdout)
+    assert told["series"][0]["mean"] == [100]
+    assert told["resolution"] == "60s"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--field", "taste"], "nothing is measured by the name 'taste'"),
+        (["--gpu", "7"], "node gpu-1 has no GPU 7"),
+        (["--since", "soon"], "is no time"),
+        (["--since", "9999999d"], "there was no time yet"),
+        (["--resolution", "x"], "is not a duration"),
+    ],
+)
+def test_what_makes_no_sense_is_told(windlass, plane, arguments, words):
+    plane.state.nodes = [a_node()]
+    done = windlass("nodes", "metrics", "gpu-1", *arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("power", "gpu_power_watts"),
+        ("POWER_LIMIT", "gpu_power_limit_watts"),
+        ("util", "gpu_utilization_percent"),
+        ("memory_used_bytes", "memory_used_bytes"),
+        ("energy", "gpu_energy_joules"),
+        ("load", "load_1m"),
+    ],
+)
+def test_a_field_is_meant_by_a_part_of_its_name(word, name):
+    assert named(word) == name
+
+
+def test_a_word_that_may_be_several_fields_is_told_with_them():
+    with pytest.raises(InvalidArgument, match="may be any of"):
+        named("s")

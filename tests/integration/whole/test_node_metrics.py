@@ -1,0 +1,98 @@
+"""What a real agent measures is read back over REST, at once and after the server was stopped."""
+
+import asyncio
+import signal
+from typing import Any
+
+import httpx
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.support.cluster import Cluster
+from windlass.resources.v1 import node_metrics_pb2, resources_service_pb2_grpc
+
+
+async def the_node(rest: httpx.AsyncClient) -> dict[str, Any]:
+    (node,) = (await rest.get("/v1/resources/nodes")).json()["nodes"]
+    return dict(node)
+
+
+async def measured(rest: httpx.AsyncClient, at_least: int, **query: Any) -> dict[str, Any]:
+    """The answer, when its first series has so many values."""
+    node = await the_node(rest)
+    path = f"/v1/resources/nodes/{node['node_id']}/metrics"
+    async with asyncio.timeout(60):
+        while True:
+            answer = await rest.get(path, params=query)
+            assert answer.status_code == 200, answer.text
+            series = answer.json()["series"]
+            if series and sum(series[0]["count"]) >= at_least:
+                return dict(answer.json())
+
+
+async def test_what_a_node_measures_is_there_and_outlives_the_server(any_cluster: Cluster):
+    async with any_cluster.rest() as rest:
+        uuid = (await the_node(rest))["gpus"][3]["uuid"]
+        query = {"field": "gpu_power_watts", "subject": uuid}
+        answer = await measured(rest, 2, **query)
+        (series,) = answer["series"]
+        assert (series["field"], series["subject"]) == ("gpu_power_watts", uuid)
+        assert (await the_node(rest))["node_id"] == series["node_id"]
+        for low, mean, high in zip(series["min"], series["mean"], series["max"], strict=True):
+            assert 0 < low <= mean <= high < 1000
+    assert any_cluster.server is not None
+    assert any_cluster.agent is not None
+    await any_cluster.agent.kill(signal.SIGTERM)
+    await any_cluster.server.kill(signal.SIGTERM)
+    await any_cluster.start_server()
+    async with any_cluster.rest() as rest:
+        again = await measured(rest, sum(series["count"]), **query)
+        assert sum(again["series"][0]["count"]) >= sum(series["count"])
+        everything = await measured(rest, 1, resolution="3600s")
+    assert everything["resolution"] == "3600s"
+    fields = {one["field"] for one in everything["series"]}
+    assert {"gpu_power_watts", "gpu_energy_joules", "cpu_used_millis", "load_1m"} <= fields
+    assert len([one for one in everything["series"] if one["field"] == "gpu_power_watts"]) == 8
+
+
+async def test_grpc_answers_the_same(cluster: Cluster):
+    async with cluster.rest() as rest:
+        node = await the_node(rest)
+        await measured(rest, 1)
+    request = node_metrics_pb2.GetNodeMetricsRequest(
+        node_id=node["node_id"], field=["gpu_power_watts"], subject=[node["gpus"][0]["uuid"]]
+    )
+    stub = resources_service_pb2_grpc.ResourcesServiceStub(cluster.channel)
+    answer = await stub.GetNodeMetrics(request, metadata=cluster.metadata)
+    assert [series.field for series in answer.series] == ["gpu_power_watts"]
+    assert answer.resolution.seconds == 60
+    assert answer.start_time.seconds % 60 == 0
+    assert isinstance(answer.end_time, Timestamp)
+
+
+BAD = [
+    ({"field": "nonsense"}, "field[0]", "FIELD_UNKNOWN"),
+    ({"field": ["load_1m", "gpu_throttle_reasons"]}, "field[1]", "FIELD_UNKNOWN"),
+    ({"field": "Load"}, "field[0]", "STRING_PATTERN"),
+    ({"start_time": "2026-01-02T00:00:00Z", "end_time": "2026-01-01T00:00:00Z"}, "end_time", "TIMES_REVERSED"),
+    ({"end_time": "2026-01-01T00:00:00Z", "start_time": "2026-01-01T00:00:00Z"}, "end_time", "TIMES_REVERSED"),
+    ({"end_time": "1960-01-01T00:00:00Z"}, "start_time", "TIME_TOO_EARLY"),
+    ({"resolution": "0s"}, "resolution", "DURATION_GTE_LTE"),
+    ({"resolution": "-60s"}, "resolution", "DURATION_GTE_LTE"),
+    ({"resolution": "10s", "start_time": "2020-01-01T00:00:00Z"}, "resolution", "TOO_MANY_POINTS"),
+]  # fmt: skip
+
+
+async def test_questions_that_make_no_sense_are_refused(cluster: Cluster):
+    async with cluster.rest() as rest:
+        path = f"/v1/resources/nodes/{(await the_node(rest))['node_id']}/metrics"
+        for query, field, reason in BAD:
+            answer = await rest.get(path, params=query)
+            assert answer.status_code == 400, answer.text
+            violations = [
+                violation
+                for detail in answer.json()["details"]
+                for violation in detail.get("field_violations", [])
+            ]
+            told = [(one["field"], one["reason"]) for one in violations]
+            assert told == [(field, reason)], answer.text
+        assert (await rest.get("/v1/resources/nodes/node-x/metrics")).status_code == 404
