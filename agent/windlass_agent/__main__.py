@@ -11,6 +11,7 @@ from windlass_agent.agent import run_agent
 from windlass_agent.config import ConfigError, load_config
 from windlass_agent.logs import configure_logs
 from windlass_agent.processes import PR_SET_PDEATHSIG, prctl
+from windlass_agent.service import install
 from windlass_agent.stop_signals import PARENT_ENDED
 
 USAGE_ERROR = 2
@@ -24,12 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of this process by default.
 
     Returns:
-        0 after SIGTERM or SIGINT, 2 when it cannot run as configured (one line on stderr says why),
+        0 after SIGTERM or SIGINT and when the service is installed, 2 when it cannot run as configured (one line on stderr says why),
         130 after a SIGINT before it was up.
     """
     try:
         config = load_config(sys.argv[1:] if argv is None else argv, os.environ)
         configure_logs(config.log_level, config.log_format)
+        if config.install_service:
+            install(config, _say)
+            return 0
         if config.die_with_parent:
             _end_with_parent()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -39,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     except KeyboardInterrupt:  # before anybody listened to it
         return INTERRUPTED
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
 
 
 def _end_with_parent() -> None:

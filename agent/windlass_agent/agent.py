@@ -32,6 +32,7 @@ from windlass_agent.session import ControlLink
 from windlass_agent.simulation import SimulatedLoad
 from windlass_agent.stop_signals import StopSignals
 from windlass_agent.telemetry import TelemetryLink
+from windlass_agent.trust import with_trusted_ca
 
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +62,10 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
     if node_id is None:
         join_request(config.join_token, key, pb.Inventory())
     _warn_of_plain_text(config)
+    trusting = await stop.unless_asked(with_trusted_ca(config, clock))
+    if trusting is None:
+        return
+    config = trusting
 
     # 2. What it has, and what earlier agents left running.
     gpus = _open_gpus(config, key, clock)

@@ -10,11 +10,11 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from windlass_agent import quantities
+from windlass_agent import authorities, quantities
 from windlass_agent.gpu.profiles import PROFILES, GpuProfile
 
 _PREFIX = "WINDLASS_AGENT_"
@@ -52,11 +52,17 @@ class AgentConfig:
     on_exit: OnExit = OnExit.KEEP
     die_with_parent: bool = False
     ca_file: Path | None = None
+    ca_pin: tuple[str, ...] = ()
+    ca_data: bytes = b""
     insecure: bool = False
     hide_paths: tuple[Path, ...] = ()
     share_paths: tuple[Path, ...] = ()
     log_level: str = "info"
     log_format: str = "text"
+    install_service: bool = False
+    service_file: Path | None = None
+    flags: tuple[str, ...] = field(default=(), compare=False)
+    """All that was set, but for secrets, as flags that mean the same in any directory."""
 
     @property
     def loopback(self) -> bool:
@@ -70,6 +76,7 @@ class _Option:
     help: str
     metavar: str = ""
     switch: bool = False
+    show: Callable[[Any], str] | None = None  # a parsed value as a flag; as it was given without
 
 
 def _text(value: Any) -> str:
@@ -157,12 +164,25 @@ def _memory(value: Any) -> int:
     return quantities.memory_bytes(str(value))
 
 
+def _comma(values: Sequence[object]) -> str:
+    return ",".join(map(str, values))
+
+
+def _shown_labels(values: Mapping[str, str]) -> str:
+    return _comma([f"{key}={value}" for key, value in values.items()])
+
+
+# What a service is not told again: secrets, and what it is that makes it one.
+_NOT_KEPT = {"join_token", "join_token_file", "die_with_parent", "install_service", "service_file"}
+
 _OPTIONS: dict[str, _Option] = {
     "server": _Option(address, "gRPC address of the server", "HOST:PORT"),
-    "data_dir": _Option(_path, "the agent's own directory; one agent for each", "PATH"),
+    "data_dir": _Option(_path, "the agent's own directory; one agent for each", "PATH", show=str),
     "join_token": _Option(_text, "token to join with; WINDLASS_JOIN_TOKEN hides it", "TOKEN"),
     "join_token_file": _Option(_path, "file that holds the join token", "PATH"),
-    "labels": _Option(labels, "labels of the node, separated by commas", "KEY=VALUE,..."),
+    "labels": _Option(
+        labels, "labels of the node, separated by commas", "KEY=VALUE,...", show=_shown_labels
+    ),
     "simulate_gpus": _Option(simulated_gpus, "pretend to have GPUs: 8xH100, 4xA100,2xL40S", "SPEC"),
     "cpu": _Option(_cpu, "CPU for jobs instead of what the machine has", "CORES"),
     "memory": _Option(_memory, "memory for jobs instead of what the machine has", "BYTES"),
@@ -170,12 +190,23 @@ _OPTIONS: dict[str, _Option] = {
     "reserve_memory": _Option(_memory, "memory kept from jobs", "BYTES"),
     "on_exit": _Option(_choice("keep", "stop"), "tasks at the agent's end (default keep)", "WHAT"),
     "die_with_parent": _Option(_flag, "end, keeping tasks, when the parent ends", switch=True),
-    "hide_paths": _Option(_paths, "folders that no task may see, such as a server's", "PATH,..."),
-    "share_paths": _Option(_paths, "folders that tasks may write to", "PATH,..."),
-    "ca_file": _Option(_path, "certificates that sign the server's, PEM", "PATH"),
+    "hide_paths": _Option(
+        _paths, "folders that no task may see, such as a server's", "PATH,...", show=_comma
+    ),
+    "share_paths": _Option(_paths, "folders that tasks may write to", "PATH,...", show=_comma),
+    "ca_file": _Option(_path, "certificates that sign the server's, PEM", "PATH", show=str),
+    "ca_pin": _Option(
+        authorities.pins,
+        "fingerprint of the server's CA, which the server presents",
+        "sha256:HEX",
+        show=authorities.shown,
+    ),
+    "ca_data": _Option(authorities.pem, "as --ca-file: the file itself, base64", "DATA"),
     "insecure": _Option(_flag, "no TLS though the server is on another machine", switch=True),
     "log_level": _Option(_choice(*_LEVELS), "debug, info, warning or error", "LEVEL"),
     "log_format": _Option(_choice("text", "json"), "text for people or json", "FORMAT"),
+    "install_service": _Option(_flag, "write a systemd unit of these flags, start it", switch=True),
+    "service_file": _Option(_path, "the unit, if not in the usual place", "PATH"),
 }
 
 _EXAMPLE = """\
@@ -223,14 +254,41 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> AgentConfig:
     variables = _from_environment(environ)
     file = flags.pop("config", None) or variables.pop("config", None)
     merged: dict[str, Any] = {}
+    shown: dict[str, str] = {}
     if file is not None:
-        merged |= _parsed(_read_toml(Path(file)), lambda name: f"{file}: {name}")
+        values = _read_toml(Path(file))
+        merged |= _parsed(values, lambda name: f"{file}: {name}")
+        shown |= _shown(values, merged)
     # A more direct source of the token hides both spellings of the less direct one.
     for source, where in ((variables, _variable), (flags, _flag_name)):
         if source.keys() & {"join_token", "join_token_file"}:
             merged = {k: v for k, v in merged.items() if not k.startswith("join_token")}
         merged |= _parsed(source, where)
-    return _build(merged, environ)
+        shown |= _shown(source, merged)
+    return _build(merged, environ, _flags_of(shown))
+
+
+def _shown(values: Mapping[str, Any], parsed: Mapping[str, Any]) -> dict[str, str]:
+    """What was given, as the text of a flag."""
+    shown = {}
+    for name in values.keys() - _NOT_KEPT:
+        show = _OPTIONS[name].show
+        shown[name] = str(values[name]) if show is None else show(parsed[name])
+        if _OPTIONS[name].switch:
+            shown[name] = str(parsed[name]).lower()
+    return shown
+
+
+def _flags_of(shown: Mapping[str, str]) -> tuple[str, ...]:
+    flags: list[str] = []
+    for name in _OPTIONS:
+        if name not in shown:
+            continue
+        if not _OPTIONS[name].switch:
+            flags += [_flag_name(name), shown[name]]
+        elif shown[name] == "true":
+            flags.append(_flag_name(name))
+    return tuple(flags)
 
 
 def _variable(name: str) -> str:
@@ -273,7 +331,9 @@ def _parsed(values: Mapping[str, Any], where: Callable[[str], str]) -> dict[str,
     return parsed
 
 
-def _build(values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
+def _build(
+    values: dict[str, Any], environ: Mapping[str, str], flags: tuple[str, ...]
+) -> AgentConfig:
     if "server" not in values:
         raise ConfigError("--server HOST:PORT is missing: where is the windlass server?")
     config = AgentConfig(
@@ -289,14 +349,23 @@ def _build(values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
         on_exit=OnExit(values.get("on_exit", "keep")),
         die_with_parent=values.get("die_with_parent", False),
         ca_file=values.get("ca_file"),
+        ca_pin=values.get("ca_pin", ()),
+        ca_data=values.get("ca_data", b""),
         insecure=values.get("insecure", False),
         hide_paths=values.get("hide_paths", ()),
         share_paths=values.get("share_paths", ()),
         log_level=values.get("log_level", "info"),
         log_format=values.get("log_format", "text"),
+        install_service=values.get("install_service", False),
+        service_file=values.get("service_file"),
+        flags=flags,
     )
-    if config.insecure and config.ca_file is not None:
-        raise ConfigError("--insecure and --ca-file exclude each other")
+    trusted = {"--ca-file": config.ca_file, "--ca-pin": config.ca_pin, "--ca-data": config.ca_data}
+    given = [name for name, value in (("--insecure", config.insecure), *trusted.items()) if value]
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} exclude each other")
+    if config.service_file is not None and not config.install_service:
+        raise ConfigError("--service-file is for --install-service")
     return config
 
 

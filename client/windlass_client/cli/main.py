@@ -14,6 +14,7 @@ from windlass_client.cli import (
     demo,
     fleet,
     jobs,
+    joining,
     launch,
     logs,
     metrics,
@@ -114,6 +115,7 @@ app.add_typer(clusters.app)
 usage.register(app)
 top.register(app)
 nodes.register_join_token(app)
+joining.register(nodes.app)
 access.register(app)
 up.register(app)
 demo.register(app)

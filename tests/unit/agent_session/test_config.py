@@ -58,6 +58,11 @@ def test_amounts_and_simulated_gpus_are_understood():
     [
         ([], {}, "--server HOST:PORT is missing"),
         (["--server", "nowhere"], {}, "'nowhere' is not HOST:PORT"),
+        ([*SERVER, "--ca-pin", "md5:00"], {}, "is not sha256: and 64 hexadecimal digits"),
+        ([*SERVER, "--ca-pin", ""], {}, "is not sha256: and 64 hexadecimal digits"),
+        ([*SERVER, "--ca-data", "%%"], {}, "--ca-data: is not base64"),
+        ([*SERVER, "--ca-data", "YQ==", "--ca-file", "/x"], {}, "--ca-file and --ca-data exclude"),
+        ([*SERVER, "--service-file", "/x"], {}, "--service-file is for --install-service"),
         (["--server", "a:99999"], {}, "is not HOST:PORT"),
         ([*SERVER, "--sevrer", "x"], {}, "unrecognized arguments"),
         (SERVER, {"WINDLASS_AGENT_SEVRER": "x"}, "WINDLASS_AGENT_SEVRER: there is no such option"),
