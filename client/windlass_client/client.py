@@ -10,6 +10,7 @@ from windlass_client.clusters import AsyncClusters, Clusters
 from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
 from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
+from windlass_client.prices import AsyncPrices, Prices
 from windlass_client.retries import RetryPolicy
 from windlass_client.settings import Settings
 from windlass_client.system import AsyncSystem, System
@@ -53,6 +54,7 @@ class Client:
         self.allocations = Allocations(transport, project)
         self.clusters = Clusters(transport, project)
         self.usage = UsageReports(transport, project)
+        self.prices = Prices(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
 
@@ -108,6 +110,7 @@ class AsyncClient:
         self.allocations = AsyncAllocations(transport, project)
         self.clusters = AsyncClusters(transport, project)
         self.usage = AsyncUsageReports(transport, project)
+        self.prices = AsyncPrices(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)
 

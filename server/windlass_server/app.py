@@ -53,6 +53,7 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.metrics import NodeMetrics
+from windlass_server.resources.prices import PricesService
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
@@ -237,6 +238,7 @@ class App:
         )
         clusters = ClustersService(database, clock, page_tokens)
         usage = UsageService(database, clock)
+        prices = PricesService(database, clock, ids, page_tokens)
         with acting_as("start"):
             await clusters.ensure_default()
         membership = Membership(database, access, telemetry, clock, ids, hints.world_changed)
@@ -280,6 +282,7 @@ class App:
                 allocations,
                 clusters,
                 usage,
+                prices,
                 NodeMetrics(database, history, clock),
                 telemetry,
                 clock,

@@ -26,6 +26,7 @@ from windlass.resources.v1 import (
     cluster_pb2,
     node_metrics_pb2,
     node_pb2,
+    price_pb2,
     resources_service_pb2,
     resources_service_pb2_grpc,
     usage_pb2,
@@ -101,6 +102,7 @@ class FakeState:
     )
     allocations: list[allocation_pb2.Allocation] = field(default_factory=list)
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
+    prices: list[price_pb2.Price] = field(default_factory=list)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
@@ -350,6 +352,28 @@ class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServ
     async def DeleteCluster(self, request: Any, context: Any) -> cluster_pb2.Cluster:
         await self.enter("DeleteCluster", request, context)
         return self.state.clusters.pop(request.cluster_id)
+
+    async def ListPrices(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListPricesResponse:
+        await self.enter("ListPrices", request, context)
+        return resources_service_pb2.ListPricesResponse(prices=self.state.prices[::-1])
+
+    async def SetPrice(self, request: Any, context: Any) -> price_pb2.Price:
+        await self.enter("SetPrice", request, context)
+        price = price_pb2.Price()
+        price.CopyFrom(request.price)
+        price.price_id = f"price-{len(self.state.prices) + 1}"
+        if not price.HasField("start_time"):
+            price.start_time.FromDatetime(T0)
+        self.state.prices.append(price)
+        return price
+
+    async def DeletePrice(self, request: Any, context: Any) -> price_pb2.Price:
+        await self.enter("DeletePrice", request, context)
+        gone = next(one for one in self.state.prices if one.price_id == request.price_id)
+        self.state.prices.remove(gone)
+        return gone
 
     async def GetUsage(self, request: Any, context: Any) -> usage_pb2.Usage:
         await self.enter("GetUsage", request, context)

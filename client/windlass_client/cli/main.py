@@ -19,6 +19,7 @@ from windlass_client.cli import (
     logs,
     metrics,
     nodes,
+    prices,
     submit,
     top,
     up,
@@ -113,6 +114,7 @@ app.add_typer(nodes.app)
 app.add_typer(allocations.app)
 app.add_typer(clusters.app)
 usage.register(app)
+app.add_typer(prices.app)
 top.register(app)
 nodes.register_join_token(app)
 joining.register(nodes.app)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windlass_client.cli.output import bar, cell, table
+from windlass_client.cli.output import bar, cell, say, table
 from windlass_client.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def usage(
     ] = None,
 ) -> None:
     """See `_HELP`."""
+    from windlass.resources.v1 import price_pb2
+
     found = session.client.usage.get(
         group_by(by or []),
         start=session.moment(since),
@@ -82,6 +84,9 @@ def usage(
         labels=label or (),
     )
     session.answer(found, lambda: usage_table(found, bucketed=bucket is not None))
+    for one in found.unpriced:
+        what = f"{price_pb2.Price.Resource.Name(one.resource)} {one.gpu_type}".rstrip()
+        say(f"{what} has no price for a part of this time; that part is in no cost")
 
 
 def group_by(words: "Sequence[str]") -> list[str]:
@@ -95,14 +100,17 @@ def usage_table(found: "usage_pb2.Usage", *, bucketed: bool) -> "Table":
     names = list(found.group_by)
     headings = ["FROM"] * bucketed + [_HEADINGS.get(name, name.upper()) for name in names]
     right = ["GPU HOURS", "CPU HOURS", "GIB HOURS", "FAILED", "PREEMPTED", "IDLE"]
+    right += [found.currency] * bool(found.currency)
     made = table(*(headings or [""]), *right[:1], " ", *right[1:], right=right)
     field = _telling(found.total)
     most = max((_seconds(row.held, field) for row in found.rows), default=Decimal(0))
     for row in found.rows if headings else ():
         lead = [cell(_when(row))] * bucketed + [cell(_value(row, name)) for name in names]
-        made.add_row(*lead, *_amounts(row, _picture(_seconds(row.held, field), most)))
+        made.add_row(
+            *lead, *_amounts(row, _picture(_seconds(row.held, field), most), found.currency)
+        )
     blank = [cell("total", "bold"), *(cell("") for _ in headings[1:])]
-    made.add_row(*blank, *_amounts(found.total, cell("")))
+    made.add_row(*blank, *_amounts(found.total, cell(""), found.currency))
     return made
 
 
@@ -123,7 +131,7 @@ def _when(row: "usage_pb2.UsageRow") -> str:
     return row.start_time.ToDatetime(tzinfo=UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _amounts(row: "usage_pb2.UsageRow", picture: "Text") -> "list[Text]":
+def _amounts(row: "usage_pb2.UsageRow", picture: "Text", currency: str) -> "list[Text]":
     wasted = (row.wasted_by_failure, row.wasted_by_preemption, row.wasted_by_hold)
     return [
         cell(_hours(row.held.gpu_seconds)),
@@ -131,6 +139,7 @@ def _amounts(row: "usage_pb2.UsageRow", picture: "Text") -> "list[Text]":
         cell(_hours(row.held.cpu_core_seconds)),
         cell(_hours(row.held.memory_gib_seconds)),
         *(_share(row, lost) for lost in wasted),
+        *[cell(f"{Decimal(row.held.cost or 0):,.2f}")] * bool(currency),
     ]
 
 

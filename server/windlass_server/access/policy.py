@@ -77,6 +77,7 @@ _ORGANISATION_ADMIN = frozenset(
         "nodes.delete",
         "nodes.drain",
         "nodes.join",
+        "prices.set",
         "projects.create",
         "system.reflect",
     }
@@ -92,7 +93,7 @@ IN_ORGANISATION: Mapping[Role, frozenset[str]] = MappingProxyType(
         Role.ADMIN: _ORGANISATION_ADMIN,
     }
 )
-ANYWHERE = frozenset({"clusters.get", "clusters.list", "nodes.get", "nodes.list"})
+ANYWHERE = frozenset({"clusters.get", "clusters.list", "nodes.get", "nodes.list", "prices.list"})
 # Every permission there is; the contract may name no other.
 PERMISSIONS = _ADMIN | IN_ORGANISATION[Role.ADMIN] | ANYWHERE
 

@@ -10,6 +10,8 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from windlass_server.resources.price_book import Holding, PriceBook, Resource
+
 # Monday, 5 January 1970, 00:00 UTC: buckets of days begin at midnight, buckets of weeks on Mondays.
 BUCKET_ORIGIN = 4 * 86_400 * 1_000_000
 MAX_ROWS = 10_000
@@ -26,17 +28,23 @@ class Loss(enum.Enum):
 
 @dataclass(slots=True)
 class Amounts:
-    """Resources times microseconds: of GPUs, of thousandths of a core, of bytes of memory."""
+    """Resources times microseconds: of GPUs, of thousandths of a core, of bytes of memory.
+
+    Attributes:
+        cost: what they cost, in billionths of the currency.
+    """
 
     gpus: int = 0
     cpu_millis: int = 0
     memory_bytes: int = 0
+    cost: int = 0
 
     def add(self, other: "Amounts") -> None:
         """Count another's amounts to these."""
         self.gpus += other.gpus
         self.cpu_millis += other.cpu_millis
         self.memory_bytes += other.memory_bytes
+        self.cost += other.cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +123,6 @@ class TooManyRows(Exception):
     """A breakdown has more rows than `MAX_ROWS`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """The part of a span that counts to one type of GPU."""
-
-    gpu_type: str
-    gpus: int
-    cpu_millis: int
-    memory_bytes: int
-
-
 @dataclass(slots=True)
 class Ledger:
     """Adds up spans.
@@ -134,12 +132,18 @@ class Ledger:
         group_by: names of `Span.values`, or `gpu_type`.
         gpu_type: count only what held GPUs of this type; empty: everything. Case matters not.
         max_rows: how many there may be.
+        prices: what it costs.
+
+    Attributes:
+        unpriced: what was held at times at which it has no price: resources, GPUs with their types.
     """
 
     window: Window
     group_by: Sequence[str]
     gpu_type: str = ""
     max_rows: int = MAX_ROWS
+    prices: PriceBook = field(default_factory=PriceBook)
+    unpriced: set[tuple[Resource, str]] = field(default_factory=set)
     _rows: dict[tuple[int, tuple[str, ...]], Row] = field(default_factory=dict)
 
     def add_all(self, spans: Iterable[Span]) -> None:
@@ -154,12 +158,16 @@ class Ledger:
         if end <= start:
             return
         pieces = list(self._pieces(span, start, end))
-        for line in _lines(span):
-            if self.gpu_type and line.gpu_type.casefold() != self.gpu_type.casefold():
+        for held in _by_type(span):
+            if self.gpu_type and held.gpu_type.casefold() != self.gpu_type.casefold():
                 continue
-            group = self._group(span, line)
+            group = self._group(span, held)
+            paid = self._paid(held, span.start, start)
             for begins, ends, number, loss in pieces:
-                self._count(self._row(number, group), line, ends - begins, loss)
+                before, paid = paid, self._paid(held, span.start, ends)
+                self._count(self._row(number, group), held, ends - begins, paid - before, loss)
+            if self.prices:
+                self.unpriced.update(self.prices.unpriced(held, start))
 
     def rows(self) -> list[Row]:
         """Every row in which anything was held, by time, then by group."""
@@ -172,9 +180,9 @@ class Ledger:
             total.add(row)
         return total
 
-    def _group(self, span: Span, line: _Line) -> tuple[str, ...]:
+    def _group(self, span: Span, held: Holding) -> tuple[str, ...]:
         return tuple(
-            line.gpu_type if name == "gpu_type" else span.values[name] for name in self.group_by
+            held.gpu_type if name == "gpu_type" else span.values[name] for name in self.group_by
         )
 
     def _row(self, number: int, group: tuple[str, ...]) -> Row:
@@ -186,8 +194,12 @@ class Ledger:
             row = self._rows[key] = Row(group, *self.window.edges(number))
         return row
 
-    def _count(self, row: Row, line: _Line, time: int, loss: Loss | None) -> None:
-        amounts = Amounts(line.gpus * time, line.cpu_millis * time, line.memory_bytes * time)
+    def _paid(self, held: Holding, since: int, until: int) -> int:
+        """What a part of a span has cost since the span's start."""
+        return self.prices.cost(held, since=since, until=until) if self.prices else 0
+
+    def _count(self, row: Row, held: Holding, time: int, cost: int, loss: Loss | None) -> None:
+        amounts = Amounts(held.gpus * time, held.cpu_millis * time, held.memory_bytes * time, cost)
         row.held.add(amounts)
         if loss is not None:
             row.wasted[loss].add(amounts)
@@ -215,14 +227,14 @@ class Ledger:
                 at = until
 
 
-def _lines(span: Span) -> Sequence[_Line]:
-    """One for each type of its GPUs; CPU and memory go with the first."""
+def _by_type(span: Span) -> Sequence[Holding]:
+    """What a span holds, by the type of its GPUs; CPU and memory go with the first type."""
+    cpu_millis, memory_bytes = span.cpu_millis, span.memory_bytes
     if not span.gpu_types:
-        return [_Line("", 0, span.cpu_millis, span.memory_bytes)]
-    kinds = sorted(set(span.gpu_types))
+        return [Holding("", 0, cpu_millis, memory_bytes)]
+    first, *others = sorted(set(span.gpu_types))
+    count = span.gpu_types.count
     return [
-        _Line(kind, span.gpu_types.count(kind), 0, 0)
-        if place
-        else _Line(kind, span.gpu_types.count(kind), span.cpu_millis, span.memory_bytes)
-        for place, kind in enumerate(kinds)
+        Holding(first, count(first), cpu_millis, memory_bytes),
+        *(Holding(kind, count(kind), 0, 0) for kind in others),
     ]

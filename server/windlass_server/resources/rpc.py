@@ -15,6 +15,7 @@ from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
 from windlass_server.resources.node_message import node_message
+from windlass_server.resources.prices import PricesService
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
@@ -41,11 +42,12 @@ class ResourcesRpc(UsageRpc, MetricsRpc):
         allocations: AllocationsService,
         clusters: ClustersService,
         usage: UsageService,
+        prices: PricesService,
         metrics: NodeMetrics,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
-        UsageRpc.__init__(self, usage)
+        UsageRpc.__init__(self, usage, prices)
         MetricsRpc.__init__(self, metrics)
         self._resources = resources
         self._upkeep = upkeep

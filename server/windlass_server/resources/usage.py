@@ -19,6 +19,7 @@ from windlass_server.resources.ledger import (
     TooManyRows,
     Window,
 )
+from windlass_server.resources.prices import price_book
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 from windlass_server.storage.usage import HeldFilter
@@ -83,7 +84,8 @@ class UsageService:
         def load(tx: Transaction) -> Ledger:
             if query.project and not tx.access.has_project(query.project):
                 raise absent("project", query.project)
-            ledger = Ledger(window, query.group_by, query.gpu_type, max_rows)
+            prices = price_book(tx)
+            ledger = Ledger(window, query.group_by, query.gpu_type, max_rows, prices)
             # Closed also when it is given up half-way, while there still is a transaction.
             with closing(_spans(tx, query, _projects(who, query), window)) as spans:
                 ledger.add_all(spans)

@@ -1,16 +1,14 @@
 """Usage as the API shows it, and what asks for it."""
 
 from collections.abc import Sequence
-from decimal import Context, Decimal
 
-from windlass.resources.v1 import resources_service_pb2, usage_pb2
+from windlass.resources.v1 import price_pb2, resources_service_pb2, usage_pb2
+from windlass_server.resources.decimals import BILLIONTHS, decimal
 from windlass_server.resources.ledger import Amounts, Ledger, Loss, Row
 from windlass_server.resources.usage import LABEL, UsageQuery
 from windlass_server.timestamps import duration_from_proto, from_proto, to_proto
 
 _MICROS = 10**6
-# More digits than any amount has: nothing that is divided here by powers of 2 and 10 is rounded.
-_EXACT = Context(prec=120)
 
 
 def usage_query(request: resources_service_pb2.GetUsageRequest) -> UsageQuery:
@@ -38,12 +36,14 @@ def usage_message(ledger: Ledger) -> usage_pb2.Usage:
         end_time=to_proto(ledger.window.end),
         rows=[_row(row, ledger.group_by) for row in ledger.rows()],
         total=_row(ledger.total(), ()),
+        currency=ledger.prices.currency,
+        unpriced=[
+            usage_pb2.UnpricedResource(
+                resource=price_pb2.Price.Resource.Name(resource), gpu_type=gpu_type
+            )
+            for resource, gpu_type in sorted(ledger.unpriced)
+        ],
     )
-
-
-def decimal(amount: int, divisor: int) -> str:
-    """`amount / divisor` in full, without needless zeros; the divisor has no prime but 2 and 5."""
-    return f"{_EXACT.divide(Decimal(amount), Decimal(divisor)).normalize(_EXACT):f}"
 
 
 def _row(row: Row, group_by: Sequence[str]) -> usage_pb2.UsageRow:
@@ -68,6 +68,7 @@ def _amounts(amounts: Amounts) -> usage_pb2.ResourceAmounts:
         gpu_seconds=decimal(amounts.gpus, _MICROS),
         cpu_core_seconds=decimal(amounts.cpu_millis, 1000 * _MICROS),
         memory_gib_seconds=decimal(amounts.memory_bytes, 2**30 * _MICROS),
+        cost=decimal(amounts.cost, BILLIONTHS),
     )
 
 

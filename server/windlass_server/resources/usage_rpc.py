@@ -1,18 +1,45 @@
-"""The part of the resources API that is about usage: messages to calls and back."""
+"""The part of the resources API that is about usage and prices: messages to calls and back."""
 
-from windlass.resources.v1 import resources_service_pb2, usage_pb2
+from windlass.resources.v1 import price_pb2, resources_service_pb2, usage_pb2
+from windlass_server.resources.price_message import price_message, wanted_price
+from windlass_server.resources.prices import PricesService
 from windlass_server.resources.usage import UsageService
 from windlass_server.resources.usage_message import usage_message, usage_query
 from windlass_server.rpc.call import Call
 
 
 class UsageRpc:
-    """What `windlass.resources.v1.ResourcesService` says of usage."""
+    """What `windlass.resources.v1.ResourcesService` says of usage and prices."""
 
-    def __init__(self, usage: UsageService) -> None:
+    def __init__(self, usage: UsageService, prices: PricesService) -> None:
         self._usage = usage
+        self._prices = prices
 
     async def GetUsage(
         self, request: resources_service_pb2.GetUsageRequest, call: Call
     ) -> usage_pb2.Usage:
         return usage_message(await self._usage.get(call.caller, usage_query(request)))
+
+    async def ListPrices(
+        self, request: resources_service_pb2.ListPricesRequest, call: Call
+    ) -> resources_service_pb2.ListPricesResponse:
+        rows, token = await self._prices.list(
+            call.caller,
+            resource=request.resource,
+            gpu_type=request.gpu_type,
+            size=request.page_size,
+            token=request.page_token,
+        )
+        return resources_service_pb2.ListPricesResponse(
+            prices=map(price_message, rows), next_page_token=token
+        )
+
+    async def SetPrice(
+        self, request: resources_service_pb2.SetPriceRequest, call: Call
+    ) -> price_pb2.Price:
+        return price_message(await self._prices.set(call.caller, wanted_price(request.price)))
+
+    async def DeletePrice(
+        self, request: resources_service_pb2.DeletePriceRequest, call: Call
+    ) -> price_pb2.Price:
+        return price_message(await self._prices.delete(call.caller, request.price_id))

@@ -12,6 +12,7 @@ from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
+from windlass_server.storage.prices import PriceStore
 from windlass_server.storage.runs import RunStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
@@ -64,6 +65,10 @@ class Transaction:
     @cached_property
     def events(self) -> EventStore:
         return EventStore(self.connection)
+
+    @cached_property
+    def prices(self) -> PriceStore:
+        return PriceStore(self.connection)
 
     @cached_property
     def usage(self) -> UsageStore:

@@ -50,6 +50,20 @@ def test_a_table_has_a_line_for_each_group_with_a_bar_and_one_for_the_total(wind
     assert total[:3] == ["total", "6.00", "4.00"]
 
 
+def test_costs_are_a_column_where_there_are_prices_and_what_has_none_is_told(windlass, usage):
+    usage.usage.currency = "EUR"
+    usage.usage.total.held.cost = "1234567.891"
+    usage.usage.unpriced.add(resource="GPU", gpu_type="A100")
+    done = windlass("usage", "--by", "project")
+    assert done.stdout.splitlines()[0].split()[-1] == "EUR"
+    assert [line.split()[-1] for line in done.stdout.splitlines()[1:]] == [
+        "0.00",
+        "0.00",
+        "1,234,567.89",
+    ]
+    assert done.stderr == "GPU A100 has no price for a part of this time; that part is in no cost\n"
+
+
 def test_every_option_is_sent(windlass, usage):
     done = windlass(
         "usage", "--by", "node,pool,job", "--by", "node", "--since", "2026-11-01", "--until",

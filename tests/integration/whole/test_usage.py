@@ -1,6 +1,7 @@
 """What is held is accounted for over REST, gRPC and the command line, and adds up everywhere."""
 
 import asyncio
+import itertools
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -64,6 +65,91 @@ async def test_what_was_held_adds_up_to_what_allocations_say(any_cluster: Cluste
         request.start_time.FromDatetime(start)
         answer = await stub.GetUsage(request, metadata=any_cluster.metadata)
         assert answer.total.held.gpu_seconds == found["total"]["held"]["gpu_seconds"]
+
+
+async def test_usage_costs_what_held_at_its_time(any_cluster: Cluster):
+    async with any_cluster.rest() as rest:
+        wanted = {"resources": {"cpu_millis": 1000, "memory_bytes": "1073741824", "gpu_count": 2}}
+        made = (await rest.post("/v1/resources/allocate", json=wanted)).json()
+        released = (await rest.delete(f"/v1/resources/allocations/{made['allocation_id']}")).json()
+        assert (await usage(rest))["currency"] == ""
+        past = {"currency": "EUR", "start_time": "2020-01-01T00:00:00Z"}
+        for price in (
+            {"resource": "GPU", "gpu_type": "H100", "amount": "3600.0"},
+            {"resource": "CPU", "amount": "360"},
+        ):
+            answer = await rest.post("/v1/resources/prices", json=price | past)
+            assert answer.status_code == 200, answer.text
+        found = await usage(rest, group_by=["project", "gpu_type"])
+        seconds = lasted(released, "create_time", "end_time")
+        (row,) = found["rows"]
+        assert Decimal(row["held"]["cost"]) == seconds * 2 + seconds / 10
+        assert found["currency"] == "EUR"
+        assert found["unpriced"] == [{"resource": "MEMORY", "gpu_type": ""}]
+        (gpu, *_) = reversed((await rest.get("/v1/resources/prices")).json()["prices"])
+        assert (gpu["amount"], gpu["resource"]) == ("3600", "GPU")
+        gone = await rest.delete(f"/v1/resources/prices/{gpu['price_id']}")
+        assert gone.json() == gpu
+        assert Decimal((await usage(rest))["total"]["held"]["cost"]) == seconds / 10
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"amount": "-1"}, "price.amount"),
+        ({"amount": "1e9"}, "price.amount"),
+        ({"amount": "NaN"}, "price.amount"),
+        ({"amount": "1."}, "price.amount"),
+        ({"amount": "1,5"}, "price.amount"),
+        ({"amount": "1000000000"}, "price.amount"),
+        ({"amount": "0.0000000001"}, "price.amount"),
+        ({"amount": "१"}, "price.amount"),
+        ({"amount": ""}, "price.amount"),
+        ({"amount": 2.5}, "price.amount"),
+        ({"currency": "euro"}, "price.currency"),
+        ({"currency": ""}, "price.currency"),
+        ({"resource": "DISK"}, "price.resource"),
+        ({"resource": 0}, "price.resource"),
+        ({"resource": "CPU", "gpu_type": "H100"}, "price.gpu_type"),
+        ({"gpu_type": "a\0"}, "price.gpu_type"),
+        ({"start_time": "soon"}, "price.start_time"),
+        ({"start_time": "10000-01-01T00:00:00Z"}, "price.start_time"),
+    ],
+)
+async def test_bad_prices_are_refused_by_the_name_of_the_field(
+    server: Cluster, change: dict[str, Any], field: str
+):
+    good = {"resource": "GPU", "amount": "1", "currency": "EUR"}
+    async with server.rest() as rest:
+        answer = await rest.post("/v1/resources/prices", json=good | change)
+        assert (await rest.get("/v1/resources/prices")).json()["prices"] == []
+    assert answer.status_code == 400, answer.text
+    details = answer.json()["details"]
+    assert field in [v["field"] for d in details for v in d.get("field_violations", [])]
+
+
+async def test_whatever_price_is_accepted_reads_as_it_was_said(any_cluster: Cluster):
+    async with any_cluster.rest() as rest:
+        for number, (amount, start) in enumerate(
+            itertools.product(
+                ["0", "0.000000001", "999999999.999999999", "007.50"],
+                ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-11-01T00:00:00Z"],
+            )
+        ):
+            said = {
+                "resource": "GPU",
+                "gpu_type": f"t{number}",
+                "amount": amount,
+                "start_time": start,
+            }
+            set_ = await rest.post("/v1/resources/prices", json=said | {"currency": "EUR"})
+            assert set_.status_code == 200, set_.text
+            (read,) = (
+                await rest.get("/v1/resources/prices", params={"gpu_type": f"T{number}"})
+            ).json()["prices"]
+            assert read == set_.json()
+            assert (read["start_time"], Decimal(read["amount"])) == (start, Decimal(amount))
+        assert (await usage(rest))["rows"] == []
 
 
 async def test_the_command_line_shows_it(cluster: Cluster):
@@ -153,6 +239,10 @@ async def test_odd_questions_are_answered(server: Cluster, query: dict[str, Any]
 async def test_who_may_ask(server: Cluster):
     viewer = await server.key_for("vera", "vision", "VIEWER")
     async with server.rest(viewer) as rest:
+        price = {"resource": "GPU", "amount": "1", "currency": "EUR"}
+        assert (await rest.get("/v1/resources/prices")).status_code == 200
+        assert (await rest.post("/v1/resources/prices", json=price)).status_code == 403
+        assert (await rest.delete("/v1/resources/prices/price-1")).status_code == 403
         assert (await usage(rest, group_by="project"))["rows"] == []
         assert (await rest.get(USAGE, params={"project": "vision"})).status_code == 200
         foreign = await rest.get(USAGE, params={"project": "default"})

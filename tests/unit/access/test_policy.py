@@ -58,6 +58,8 @@ ALLOWED = {
     ("nodes.cordon", ""): [ORG_ADMIN],
     ("nodes.drain", ""): [ORG_ADMIN],
     ("system.reflect", ""): [ORG_ADMIN],
+    ("prices.set", ""): [ORG_ADMIN],
+    ("prices.list", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("nodes.get", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("nodes.list", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("jobs.destroy", "vision"): [],

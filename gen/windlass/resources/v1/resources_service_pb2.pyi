@@ -11,6 +11,7 @@ from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
+from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -190,6 +191,38 @@ class GetUsageRequest(_message.Message):
     gpu_type: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, group_by: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., bucket: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., project: _Optional[str] = ..., user: _Optional[str] = ..., queue: _Optional[str] = ..., node_id: _Optional[str] = ..., pool_id: _Optional[str] = ..., gpu_type: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListPricesRequest(_message.Message):
+    __slots__ = ("resource", "gpu_type", "page_size", "page_token")
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    resource: _price_pb2.Price.Resource
+    gpu_type: str
+    page_size: int
+    page_token: str
+    def __init__(self, resource: _Optional[_Union[_price_pb2.Price.Resource, str]] = ..., gpu_type: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListPricesResponse(_message.Message):
+    __slots__ = ("prices", "next_page_token")
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    prices: _containers.RepeatedCompositeFieldContainer[_price_pb2.Price]
+    next_page_token: str
+    def __init__(self, prices: _Optional[_Iterable[_Union[_price_pb2.Price, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class SetPriceRequest(_message.Message):
+    __slots__ = ("price",)
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    price: _price_pb2.Price
+    def __init__(self, price: _Optional[_Union[_price_pb2.Price, _Mapping]] = ...) -> None: ...
+
+class DeletePriceRequest(_message.Message):
+    __slots__ = ("price_id",)
+    PRICE_ID_FIELD_NUMBER: _ClassVar[int]
+    price_id: str
+    def __init__(self, price_id: _Optional[str] = ...) -> None: ...
 
 class CordonNodeRequest(_message.Message):
     __slots__ = ("node_id", "reason")

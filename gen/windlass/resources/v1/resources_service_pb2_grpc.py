@@ -7,6 +7,7 @@ from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v
 from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
 from windlass.resources.v1 import node_metrics_pb2 as windlass_dot_resources_dot_v1_dot_node__metrics__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
+from windlass.resources.v1 import price_pb2 as windlass_dot_resources_dot_v1_dot_price__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
 from windlass.resources.v1 import usage_pb2 as windlass_dot_resources_dot_v1_dot_usage__pb2
 
@@ -129,6 +130,21 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/GetUsage',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.FromString,
+                _registered_method=True)
+        self.ListPrices = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListPrices',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPricesRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPricesResponse.FromString,
+                _registered_method=True)
+        self.SetPrice = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/SetPrice',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.SetPriceRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
+                _registered_method=True)
+        self.DeletePrice = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/DeletePrice',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
                 _registered_method=True)
         self.CreateJoinToken = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CreateJoinToken',
@@ -285,6 +301,28 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPrices(self, request, context):
+        """Lists the prices, the one that was set last first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPrice(self, request, context):
+        """Sets what a resource costs from some time on; takes the place of a price of the same resource from
+        the same time on. FAILED_PRECONDITION when there are prices of another currency.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePrice(self, request, context):
+        """Removes a price, as if it had never been set. NOT_FOUND when there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateJoinToken(self, request, context):
         """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
         when there is no such cluster.
@@ -385,6 +423,21 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.SerializeToString,
+            ),
+            'ListPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrices,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPricesRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPricesResponse.SerializeToString,
+            ),
+            'SetPrice': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPrice,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.SetPriceRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.SerializeToString,
+            ),
+            'DeletePrice': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePrice,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.SerializeToString,
             ),
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJoinToken,
@@ -879,6 +932,87 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/GetUsage',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListPrices',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPricesRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPrice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/SetPrice',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.SetPriceRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePrice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/DeletePrice',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
 from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
+from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 import abc as _abc_1
@@ -103,6 +104,14 @@ class ResourcesServiceStub:
     which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
     the window ends before it begins, and when the answer would have more than 10,000 rows.
     """
+    ListPrices: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListPricesRequest, _resources_service_pb2.ListPricesResponse]
+    """Lists the prices, the one that was set last first."""
+    SetPrice: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.SetPriceRequest, _price_pb2.Price]
+    """Sets what a resource costs from some time on; takes the place of a price of the same resource from
+    the same time on. FAILED_PRECONDITION when there are prices of another currency.
+    """
+    DeletePrice: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]
+    """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
     when there is no such cluster.
@@ -178,6 +187,14 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
     the window ends before it begins, and when the answer would have more than 10,000 rows.
     """
+    ListPrices: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListPricesRequest, _resources_service_pb2.ListPricesResponse]  # type: ignore[assignment]
+    """Lists the prices, the one that was set last first."""
+    SetPrice: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.SetPriceRequest, _price_pb2.Price]  # type: ignore[assignment]
+    """Sets what a resource costs from some time on; takes the place of a price of the same resource from
+    the same time on. FAILED_PRECONDITION when there are prices of another currency.
+    """
+    DeletePrice: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]  # type: ignore[assignment]
+    """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
     when there is no such cluster.
@@ -358,6 +375,32 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
         the window ends before it begins, and when the answer would have more than 10,000 rows.
         """
+
+    @_abc_1.abstractmethod
+    def ListPrices(
+        self,
+        request: _resources_service_pb2.ListPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListPricesResponse, _abc.Awaitable[_resources_service_pb2.ListPricesResponse]]:
+        """Lists the prices, the one that was set last first."""
+
+    @_abc_1.abstractmethod
+    def SetPrice(
+        self,
+        request: _resources_service_pb2.SetPriceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_pb2.Price, _abc.Awaitable[_price_pb2.Price]]:
+        """Sets what a resource costs from some time on; takes the place of a price of the same resource from
+        the same time on. FAILED_PRECONDITION when there are prices of another currency.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePrice(
+        self,
+        request: _resources_service_pb2.DeletePriceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_pb2.Price, _abc.Awaitable[_price_pb2.Price]]:
+        """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
 
     @_abc_1.abstractmethod
     def CreateJoinToken(

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from windlass.resources.v1 import price_pb2 as windlass_dot_resources_dot_v1_dot_price__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!windlass/resources/v1/usage.proto\x12\x15windlass.resources.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x05Usage\x12\x10\n\x08group_by\x18\x01 \x03(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.windlass.resources.v1.UsageRow\x12.\n\x05total\x18\x05 \x01(\x0b\x32\x1f.windlass.resources.v1.UsageRow\"\xd6\x04\n\x08UsageRow\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x0f\n\x07pool_id\x18\x05 \x01(\t\x12\x10\n\x08gpu_type\x18\x06 \x01(\t\x12\x0c\n\x04kind\x18\x07 \x01(\t\x12\x11\n\tholder_id\x18\x08 \x01(\t\x12;\n\x06labels\x18\t \x03(\x0b\x32+.windlass.resources.v1.UsageRow.LabelsEntry\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x04held\x18\x0c \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x12\x41\n\x11wasted_by_failure\x18\r \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x12\x44\n\x14wasted_by_preemption\x18\x0e \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x12>\n\x0ewasted_by_hold\x18\x0f \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\\\n\x0fResourceAmounts\x12\x13\n\x0bgpu_seconds\x18\x01 \x01(\t\x12\x18\n\x10\x63pu_core_seconds\x18\x02 \x01(\t\x12\x1a\n\x12memory_gib_seconds\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!windlass/resources/v1/usage.proto\x12\x15windlass.resources.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/resources/v1/price.proto\"\xa3\x02\n\x05Usage\x12\x10\n\x08group_by\x18\x01 \x03(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.windlass.resources.v1.UsageRow\x12.\n\x05total\x18\x05 \x01(\x0b\x32\x1f.windlass.resources.v1.UsageRow\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x39\n\x08unpriced\x18\x07 \x03(\x0b\x32\'.windlass.resources.v1.UnpricedResource\"]\n\x10UnpricedResource\x12\x37\n\x08resource\x18\x01 \x01(\x0e\x32%.windlass.resources.v1.Price.Resource\x12\x10\n\x08gpu_type\x18\x02 \x01(\t\"\xd6\x04\n\x08UsageRow\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x0f\n\x07pool_id\x18\x05 \x01(\t\x12\x10\n\x08gpu_type\x18\x06 \x01(\t\x12\x0c\n\x04kind\x18\x07 \x01(\t\x12\x11\n\tholder_id\x18\x08 \x01(\t\x12;\n\x06labels\x18\t \x03(\x0b\x32+.windlass.resources.v1.UsageRow.LabelsEntry\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x04held\x18\x0c \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x12\x41\n\x11wasted_by_failure\x18\r \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x12\x44\n\x14wasted_by_preemption\x18\x0e \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x12>\n\x0ewasted_by_hold\x18\x0f \x01(\x0b\x32&.windlass.resources.v1.ResourceAmounts\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"j\n\x0fResourceAmounts\x12\x13\n\x0bgpu_seconds\x18\x01 \x01(\t\x12\x18\n\x10\x63pu_core_seconds\x18\x02 \x01(\t\x12\x1a\n\x12memory_gib_seconds\x18\x03 \x01(\t\x12\x0c\n\x04\x63ost\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USAGEROW_LABELSENTRY']._loaded_options = None
   _globals['_USAGEROW_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_USAGE']._serialized_start=94
-  _globals['_USAGE']._serialized_end=308
-  _globals['_USAGEROW']._serialized_start=311
-  _globals['_USAGEROW']._serialized_end=909
-  _globals['_USAGEROW_LABELSENTRY']._serialized_start=864
-  _globals['_USAGEROW_LABELSENTRY']._serialized_end=909
-  _globals['_RESOURCEAMOUNTS']._serialized_start=911
-  _globals['_RESOURCEAMOUNTS']._serialized_end=1003
+  _globals['_USAGE']._serialized_start=129
+  _globals['_USAGE']._serialized_end=420
+  _globals['_UNPRICEDRESOURCE']._serialized_start=422
+  _globals['_UNPRICEDRESOURCE']._serialized_end=515
+  _globals['_USAGEROW']._serialized_start=518
+  _globals['_USAGEROW']._serialized_end=1116
+  _globals['_USAGEROW_LABELSENTRY']._serialized_start=1071
+  _globals['_USAGEROW_LABELSENTRY']._serialized_end=1116
+  _globals['_RESOURCEAMOUNTS']._serialized_start=1118
+  _globals['_RESOURCEAMOUNTS']._serialized_end=1224
 # @@protoc_insertion_point(module_scope)

@@ -18,6 +18,7 @@ from windlass_server.storage.tables.nodes import (
     JoinTokenUseRow,
     NodeRow,
 )
+from windlass_server.storage.tables.prices import PriceRow
 from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "NodeRow",
     "OrganisationRow",
     "OutboxRow",
+    "PriceRow",
     "PrincipalRow",
     "ProjectRow",
     "RequestRow",
