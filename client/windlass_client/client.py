@@ -10,6 +10,7 @@ from windlass_client.clusters import AsyncClusters, Clusters
 from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
 from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
+from windlass_client.pools import AsyncPools, Pools
 from windlass_client.prices import AsyncPrices, Prices
 from windlass_client.retries import RetryPolicy
 from windlass_client.settings import Settings
@@ -55,6 +56,7 @@ class Client:
         self.clusters = Clusters(transport, project)
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
+        self.pools = Pools(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
 
@@ -111,6 +113,7 @@ class AsyncClient:
         self.clusters = AsyncClusters(transport, project)
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
+        self.pools = AsyncPools(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)
 

@@ -71,6 +71,7 @@ class NodeCalls(Group):
         cluster: str = "",
         zone: str = "",
         labels: Mapping[str, str] | None = None,
+        pool: str = "",
         page_size: int = 0,
     ) -> Pages[
         resources_service_pb2.ListNodesRequest,
@@ -85,6 +86,7 @@ class NodeCalls(Group):
             cluster: only nodes of this cluster.
             zone: only nodes in this zone.
             labels: only nodes that carry all of these.
+            pool: only nodes of this pool.
             page_size: nodes that are fetched at once.
         """
         request = resources_service_pb2.ListNodesRequest(
@@ -93,6 +95,7 @@ class NodeCalls(Group):
             cluster=cluster,
             zone=zone,
             labels=[f"{key}={value}" for key, value in (labels or {}).items()],
+            pool=pool,
             page_size=page_size,
         )
         return Pages(LIST, request, lambda page: page.nodes)

@@ -48,11 +48,12 @@ from windlass_server.objects.logs import LogStore
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.allocations import AllocationsService
-from windlass_server.resources.capacity import pools
+from windlass_server.resources.capacity import declared_pools
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.metrics import NodeMetrics
+from windlass_server.resources.pools import PoolsService
 from windlass_server.resources.prices import PricesService
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.rpc import ResourcesRpc
@@ -184,7 +185,7 @@ class App:
         retention = Retention.of_days(config.telemetry_days)
         recent = RecentHistory(clock)
         history = TelemetryHistory(database, recent, clock, retention)
-        cluster = Cluster(database, pools(config.pools), telemetry.is_healthy)
+        cluster = Cluster(database, declared_pools(config.pools), telemetry.is_healthy)
 
         # Jobs, their runs and their logs.
         runs = RunsService(
@@ -239,8 +240,10 @@ class App:
         clusters = ClustersService(database, clock, page_tokens)
         usage = UsageService(database, clock)
         prices = PricesService(database, clock, ids, page_tokens)
+        pools = PoolsService(database, cluster, clock, page_tokens, hints.world_changed)
         with acting_as("start"):
             await clusters.ensure_default()
+            await pools.ensure_default()
         membership = Membership(database, access, telemetry, clock, ids, hints.world_changed)
         registry = NodeRegistry(membership, runs, clock, heartbeat_seconds=config.heartbeat_seconds)
 
@@ -281,6 +284,7 @@ class App:
                 removal,
                 allocations,
                 clusters,
+                pools,
                 usage,
                 prices,
                 NodeMetrics(database, history, clock),

@@ -56,7 +56,13 @@ async def hello(database: Database, node_id: str, **values: int) -> bool:
     told = {"cpu_millis": 8000, "memory_bytes": 16 * GIB, "at": START} | values
     return await database.write(
         lambda tx: tx.nodes.hello(
-            node_id, name="n", inventory=b"", reason="AGENT_CONNECTED", message="", **told
+            node_id,
+            name="n",
+            inventory=b"",
+            pool="default",
+            reason="AGENT_CONNECTED",
+            message="",
+            **told,
         )
     )
 

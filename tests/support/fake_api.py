@@ -26,6 +26,7 @@ from windlass.resources.v1 import (
     cluster_pb2,
     node_metrics_pb2,
     node_pb2,
+    pool_pb2,
     price_pb2,
     resources_service_pb2,
     resources_service_pb2_grpc,
@@ -104,6 +105,7 @@ class FakeState:
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
     prices: list[price_pb2.Price] = field(default_factory=list)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
+    pools: dict[str, pool_pb2.Pool] = field(default_factory=dict)
     drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
     projects: list[str] = field(default_factory=lambda: ["default"])
@@ -378,6 +380,33 @@ class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServ
     async def GetUsage(self, request: Any, context: Any) -> usage_pb2.Usage:
         await self.enter("GetUsage", request, context)
         return self.state.usage
+
+    async def ListPools(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListPoolsResponse:
+        await self.enter("ListPools", request, context)
+        return resources_service_pb2.ListPoolsResponse(pools=self.state.pools.values())
+
+    async def GetPool(self, request: Any, context: Any) -> pool_pb2.Pool:
+        await self.enter("GetPool", request, context)
+        return self.state.pools[request.pool_id]
+
+    async def CreatePool(self, request: Any, context: Any) -> pool_pb2.Pool:
+        await self.enter("CreatePool", request, context)
+        self.state.pools[request.pool.pool_id] = request.pool
+        return pool_pb2.Pool.FromString(request.pool.SerializeToString())
+
+    async def UpdatePool(self, request: Any, context: Any) -> pool_pb2.Pool:
+        await self.enter("UpdatePool", request, context)
+        found = self.state.pools[request.pool.pool_id]
+        for name in request.update_mask.paths:
+            found.ClearField(name)
+        request.update_mask.MergeMessage(request.pool, found)
+        return found
+
+    async def DeletePool(self, request: Any, context: Any) -> pool_pb2.Pool:
+        await self.enter("DeletePool", request, context)
+        return self.state.pools.pop(request.pool_id)
 
     async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
         await self.enter("CreateJoinToken", request, context)

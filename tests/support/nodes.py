@@ -64,6 +64,7 @@ def node_columns(**values: Any) -> dict[str, Any]:
         "drain_deadline": None,
         "drain_runs": 0,
         "cluster": "default",
+        "pool": "default",
         "removed_at": None,
         "last_seen_at": START,
     } | values

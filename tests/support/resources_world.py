@@ -18,6 +18,7 @@ from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.membership import Membership
+from windlass_server.resources.pools import PoolsService
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.service import NodeFilter, ResourcesService
 from windlass_server.storage.engine import Database
@@ -39,6 +40,8 @@ class ResourcesWorld:
     membership: Membership
     resources: ResourcesService
     clusters: ClustersService
+    pools: PoolsService
+    latest: LatestTelemetry
     removal: NodeRemoval
     removed: list[str] = field(default_factory=list)
 
@@ -64,9 +67,10 @@ class ResourcesWorld:
         )
         clusters = ClustersService(database, clock, page_tokens)
         await clusters.ensure_default()
-        membership = Membership(
-            database, access, LatestTelemetry(), clock, IdSource(clock), lambda: None
-        )
+        pools = PoolsService(database, scheduled.cluster, clock, page_tokens, lambda: None)
+        await pools.ensure_default()
+        latest = LatestTelemetry()
+        membership = Membership(database, access, latest, clock, IdSource(clock), lambda: None)
         resources = ResourcesService(database, access, page_tokens)
         return cls(
             database,
@@ -76,6 +80,8 @@ class ResourcesWorld:
             membership,
             resources,
             clusters,
+            pools,
+            latest,
             removal,
             removed,
         )
@@ -88,11 +94,12 @@ class ResourcesWorld:
         labels: dict[str, str] | None = None,
         gpus: int = 0,
         gpu_type: str = "H100",
+        cpu_millis: int = 8000,
         connected: bool = True,
     ) -> str:
         """A node that has joined, and said hello unless told otherwise; returns its id."""
         token = await self.resources.create_join_token(ADMIN, None, cluster=cluster)
-        told = an_inventory(gpus=gpus, gpu_type=gpu_type)
+        told = an_inventory(cpu_millis=cpu_millis, gpus=gpus, gpu_type=gpu_type)
         told.hostname = name
         told.labels.update(labels or {})
         node_id = await self.membership.join(token.text, name.encode().ljust(32, b"."), told)

@@ -36,6 +36,7 @@ class ScheduledWorld:
     scheduling: Scheduling
     job_logs: JobLogs
     allocations: AllocationsService
+    cluster: Cluster
 
     @classmethod
     async def start(cls, database: Database, folder: Path) -> Self:
@@ -57,7 +58,7 @@ class ScheduledWorld:
         allocations = AllocationsService(
             database, cluster, clock, IdSource(clock), PageTokens(b"key"), lambda: None
         )
-        return cls(database, clock, logs, runs, scheduling, job_logs, allocations)
+        return cls(database, clock, logs, runs, scheduling, job_logs, allocations, cluster)
 
     async def add_node(self, name: str, **values: Any) -> str:
         """A READY node; returns its id."""
@@ -73,6 +74,7 @@ class ScheduledWorld:
                 node_id,
                 name=inventory.hostname,
                 inventory=inventory.SerializeToString(),
+                pool="default",
                 cpu_millis=inventory.cpu_millis,
                 memory_bytes=inventory.memory_bytes,
                 reason="AGENT_CONNECTED",

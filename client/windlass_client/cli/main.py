@@ -19,6 +19,7 @@ from windlass_client.cli import (
     logs,
     metrics,
     nodes,
+    pools,
     prices,
     submit,
     top,
@@ -115,6 +116,7 @@ app.add_typer(allocations.app)
 app.add_typer(clusters.app)
 usage.register(app)
 app.add_typer(prices.app)
+app.add_typer(pools.app)
 top.register(app)
 nodes.register_join_token(app)
 joining.register(nodes.app)

@@ -41,6 +41,7 @@ def list_nodes(
     status: Annotated[str, typer.Option(help="Such as READY or UNREACHABLE.")] = "",
     gpu_type: Annotated[str, typer.Option(help="Such as H100.")] = "",
     cluster: Annotated[str, typer.Option(help="Nodes of a cluster.")] = "",
+    pool: Annotated[str, typer.Option(help="Nodes of a pool.")] = "",
     zone: Annotated[str, typer.Option(help="Nodes in a zone.")] = "",
     label: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE that they carry; repeatable.")
@@ -55,6 +56,7 @@ def list_nodes(
             status=parse_status(status) if status else None,
             gpu_type=gpu_type,
             cluster=cluster,
+            pool=pool,
             zone=zone,
             labels=pairs(label or ()),
             page_size=1000,
@@ -252,14 +254,15 @@ def nodes_table(nodes: "Sequence[node_pb2.Node]", now: "datetime") -> "Table":
 
     right = ["GPUS FREE", "CPUS FREE", "MEMORY FREE", "RUNS"]
     made = table(
-        "NODE", "NAME", "STATUS", "GPU", *right, "ISOLATION", "SEEN", right=[*right, "SEEN"]
+        "NODE", "NAME", "STATUS", "POOL", "GPU", *right, "ISOLATION", "SEEN", right=[*right, "SEEN"]
     )
     for node in nodes:
-        has, free = node.capacity, node.available
+        has, free = _handed_out(node), node.available
         made.add_row(
             cell(node.node_id),
             cell(node.name),
             status_cell(node_pb2.Node.Status.Name(node.status)),
+            cell(node.pool_id),
             cell(", ".join(sorted({gpu.gpu_type for gpu in node.gpus}))),
             cell(f"{free.gpu_count}/{has.gpu_count}"),
             cell(f"{format_cpu_millis(free.cpu_millis)}/{format_cpu_millis(has.cpu_millis)}"),
@@ -269,6 +272,11 @@ def nodes_table(nodes: "Sequence[node_pb2.Node]", now: "datetime") -> "Table":
             cell(ago(node.last_seen_time, now)),
         )
     return made
+
+
+def _handed_out(node: "node_pb2.Node") -> "node_pb2.Capacity":
+    """What of it may be handed out; an earlier server does not say."""
+    return node.allocatable if node.HasField("allocatable") else node.capacity
 
 
 def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
@@ -296,7 +304,7 @@ def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
 def _facts(node: "node_pb2.Node", now: "datetime") -> "list[tuple[str, str]]":
     from windlass.resources.v1 import node_pb2
 
-    has, free, host = node.capacity, node.available, node.host
+    has, free, host = _handed_out(node), node.available, node.host
     return [
         ("node", node.node_id),
         ("name", node.name),
@@ -304,6 +312,7 @@ def _facts(node: "node_pb2.Node", now: "datetime") -> "list[tuple[str, str]]":
         ("why", " ".join(filter(None, (node.status_reason, node.status_message)))),
         ("maintenance", _maintenance(node, now)),
         ("cluster", node.cluster),
+        ("pool", node.pool_id),
         ("zone", node.zone),
         ("labels", ", ".join(f"{k}={v}" for k, v in sorted(node.labels.items()))),
         ("gpus", f"{free.gpu_count} of {has.gpu_count} free"),

@@ -78,6 +78,9 @@ _ORGANISATION_ADMIN = frozenset(
         "nodes.drain",
         "nodes.join",
         "prices.set",
+        "pools.create",
+        "pools.delete",
+        "pools.update",
         "projects.create",
         "system.reflect",
     }
@@ -93,7 +96,17 @@ IN_ORGANISATION: Mapping[Role, frozenset[str]] = MappingProxyType(
         Role.ADMIN: _ORGANISATION_ADMIN,
     }
 )
-ANYWHERE = frozenset({"clusters.get", "clusters.list", "nodes.get", "nodes.list", "prices.list"})
+ANYWHERE = frozenset(
+    {
+        "clusters.get",
+        "clusters.list",
+        "nodes.get",
+        "nodes.list",
+        "pools.get",
+        "pools.list",
+        "prices.list",
+    }
+)
 # Every permission there is; the contract may name no other.
 PERMISSIONS = _ADMIN | IN_ORGANISATION[Role.ADMIN] | ANYWHERE
 

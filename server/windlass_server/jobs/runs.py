@@ -107,6 +107,7 @@ class RunsService:
                 # Rises with every placement, which is all that fencing needs of it.
                 "epoch": attempt,
                 "node_id": placement.node_id,
+                "pool_id": tx.nodes.pool_of(placement.node_id),
                 "want": _Want.RUNNING,
                 "generation": 1,
                 "state": 0,

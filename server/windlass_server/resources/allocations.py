@@ -40,9 +40,10 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of a node that can be given."""
+    """A part of a node, in its pool, that can be given."""
 
     node_id: str
+    pool: str
     cpu_millis: int
     memory_bytes: int
     gpu_uuids: tuple[str, ...]
@@ -282,6 +283,7 @@ class AllocationsService:
             "status_reason": "ALLOCATED",
             "status_message": f"holds a part of node {part.node_id}",
             "node_id": part.node_id,
+            "pool_id": part.pool,
             "cpu_millis": part.cpu_millis,
             "memory_bytes": part.memory_bytes,
             "gpu_type": full.resources.gpu_type,
@@ -339,7 +341,7 @@ def _whole(node: NodeRow) -> _Part:
 
 def _part(node: NodeRow, cpu_millis: int, memory_bytes: int, gpu_uuids: tuple[str, ...]) -> _Part:
     gpu_types = gpu_types_of(node, gpu_uuids)
-    return _Part(node.node_id, cpu_millis, memory_bytes, gpu_uuids, gpu_types)
+    return _Part(node.node_id, node.pool, cpu_millis, memory_bytes, gpu_uuids, gpu_types)
 
 
 def _hold(tx: Transaction, part: _Part, allocation_id: str) -> None:

@@ -94,7 +94,7 @@ def zone_of(node: NodeRow) -> str:
     return facts_of(node).zone
 
 
-def pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
+def declared_pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
     """Declared pools as the scheduler sees them."""
     return tuple(Pool(one.name, _template(one), one.count) for one in declared)
 
@@ -122,7 +122,11 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
 # Inventories change with a Hello and are read with each cycle.
 @lru_cache(maxsize=8192)
 def _read_inventory(inventory: bytes) -> Facts:
-    read = agent_pb2.Inventory.FromString(inventory)
+    return facts(agent_pb2.Inventory.FromString(inventory))
+
+
+def facts(read: agent_pb2.Inventory) -> Facts:
+    """What an inventory says."""
     return Facts(
         gpus=tuple((gpu.uuid, gpu.gpu_type) for gpu in read.gpus),
         isolation_level=int(read.isolation.level),

@@ -9,7 +9,9 @@ from windlass_server.access.service import AccessService
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, Unauthenticated
 from windlass_server.ids import IdSource
+from windlass_server.resources.capacity import facts
 from windlass_server.resources.maintenance import State
+from windlass_server.resources.pooling import assign, rules_of
 from windlass_server.resources.states import Event, Status, after
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import NodeRow
@@ -101,12 +103,14 @@ class Membership:
             if node is None:
                 raise absent("node", node_id)
             reason, message = _CONNECTED
+            to = assign(facts(inventory), node.cluster, rules_of(tx.pools.all_held()))
             there = tx.nodes.hello(
                 node_id,
                 name=inventory.hostname,
                 inventory=inventory.SerializeToString(),
-                cpu_millis=inventory.cpu_millis,
-                memory_bytes=inventory.memory_bytes,
+                pool=to.pool,
+                cpu_millis=to.cpu_millis,
+                memory_bytes=to.memory_bytes,
                 reason=reason,
                 message=message,
                 at=now,
@@ -199,6 +203,7 @@ class Membership:
         now: int,
     ) -> None:
         reason, message = _JOINED
+        to = assign(facts(inventory), cluster, rules_of(tx.pools.all_held()))
         row = NodeRow(
             node_id=node_id,
             name=inventory.hostname,
@@ -207,8 +212,8 @@ class Membership:
             status_reason=reason,
             status_message=message,
             inventory=inventory.SerializeToString(),
-            cpu_millis=inventory.cpu_millis,
-            memory_bytes=inventory.memory_bytes,
+            cpu_millis=to.cpu_millis,
+            memory_bytes=to.memory_bytes,
             cpu_held=0,
             memory_held=0,
             shrunk=False,
@@ -223,6 +228,7 @@ class Membership:
             drain_deadline=None,
             drain_runs=0,
             cluster=cluster,
+            pool=to.pool,
             removed_at=None,
         )
         tx.nodes.add(row.model_dump())

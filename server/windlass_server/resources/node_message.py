@@ -29,6 +29,11 @@ def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.
         status_message=row.status_message,
         labels=inventory.labels,
         capacity=node_pb2.Capacity(
+            cpu_millis=inventory.cpu_millis,
+            memory_bytes=inventory.memory_bytes,
+            gpu_count=len(inventory.gpus),
+        ),
+        allocatable=node_pb2.Capacity(
             cpu_millis=row.cpu_millis,
             memory_bytes=row.memory_bytes,
             gpu_count=len(inventory.gpus),
@@ -46,6 +51,7 @@ def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.
         ],
         gpu_driver_version=inventory.gpu_driver_version,
         cluster=row.cluster,
+        pool_id=row.pool,
         zone=inventory.labels.get(ZONE_LABEL, ""),
     )
     if inventory.gpus:

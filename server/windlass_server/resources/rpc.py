@@ -4,6 +4,7 @@ from windlass.resources.v1 import (
     allocation_pb2,
     cluster_pb2,
     node_pb2,
+    pool_pb2,
     resources_service_pb2,
 )
 from windlass_server.clock import Clock
@@ -15,6 +16,8 @@ from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
 from windlass_server.resources.node_message import node_message
+from windlass_server.resources.pool_message import pool_message
+from windlass_server.resources.pools import PoolsService, PoolView
 from windlass_server.resources.prices import PricesService
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
@@ -41,6 +44,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc):
         removal: NodeRemoval,
         allocations: AllocationsService,
         clusters: ClustersService,
+        pools: PoolsService,
         usage: UsageService,
         prices: PricesService,
         metrics: NodeMetrics,
@@ -54,6 +58,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc):
         self._removal = removal
         self._allocations = allocations
         self._clusters = clusters
+        self._pools = pools
         self._latest = latest
         self._clock = clock
 
@@ -66,6 +71,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc):
             cluster=request.cluster,
             zone=request.zone,
             labels=tuple(label_of(text) for text in request.labels),
+            pool=request.pool,
         )
         views, token = await self._resources.list(
             call.caller, wanted, size=request.page_size, token=request.page_token
@@ -184,6 +190,41 @@ class ResourcesRpc(UsageRpc, MetricsRpc):
     ) -> cluster_pb2.Cluster:
         view = await self._clusters.delete(call.caller, request.cluster_id, request.etag)
         return cluster_message(view)
+
+    async def ListPools(
+        self, request: resources_service_pb2.ListPoolsRequest, call: Call
+    ) -> resources_service_pb2.ListPoolsResponse:
+        found, token = await self._pools.list(
+            call.caller, size=request.page_size, token=request.page_token
+        )
+        return resources_service_pb2.ListPoolsResponse(
+            pools=[self._pool(view, call) for view in found], next_page_token=token
+        )
+
+    async def GetPool(
+        self, request: resources_service_pb2.GetPoolRequest, call: Call
+    ) -> pool_pb2.Pool:
+        return self._pool(await self._pools.get(call.caller, request.pool_id), call)
+
+    async def CreatePool(
+        self, request: resources_service_pb2.CreatePoolRequest, call: Call
+    ) -> pool_pb2.Pool:
+        return self._pool(await self._pools.create(call.caller, request.pool), call)
+
+    async def UpdatePool(
+        self, request: resources_service_pb2.UpdatePoolRequest, call: Call
+    ) -> pool_pb2.Pool:
+        view = await self._pools.update(call.caller, request.pool, request.update_mask.paths)
+        return self._pool(view, call)
+
+    async def DeletePool(
+        self, request: resources_service_pb2.DeletePoolRequest, call: Call
+    ) -> pool_pb2.Pool:
+        view = await self._pools.delete(call.caller, request.pool_id, request.etag)
+        return self._pool(view, call)
+
+    def _pool(self, view: PoolView, call: Call) -> pool_pb2.Pool:
+        return pool_message(view, self._latest, call.caller)
 
     async def CreateJoinToken(
         self, request: resources_service_pb2.CreateJoinTokenRequest, call: Call

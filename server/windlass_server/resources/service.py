@@ -27,18 +27,16 @@ class NodeFilter:
     cluster: str = ""
     zone: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    pool: str = ""
 
     @property
     def rows(self) -> dict[str, int | str]:
         """What the store is asked for: connection and maintenance, which `status` says as one."""
         state = STATES.get(self.status)
+        where: dict[str, int | str] = {"cluster": self.cluster, "pool": self.pool}
         if state is None:
-            return {"cluster": self.cluster, "status": self.status}
-        return {
-            "cluster": self.cluster,
-            "status": int(Status.READY),
-            "maintenance": int(state),
-        }
+            return where | {"status": self.status}
+        return where | {"status": int(Status.READY), "maintenance": int(state)}
 
     @property
     def asks_what_nodes_say(self) -> bool:

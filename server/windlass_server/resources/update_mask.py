@@ -34,6 +34,8 @@ def merged(stored: M, wanted: M, mask: Sequence[str], changeable: Collection[str
             if other.name != name:
                 one.ClearField(other.name)
         result.MergeFrom(one)
+    # No rule bounds what the contract does not know.
+    result.DiscardUnknownFields()
     return result
 
 

@@ -22,6 +22,7 @@ _DRAINING = 3
 # Nodes that were removed are there for what refers to them alone.
 _THERE = select(_NODES).where(_NODES.c.removed_at.is_(None))
 _GET = _THERE.where(_NODES.c.node_id == bindparam("node_id"))
+_POOL_OF = select(_NODES.c.pool).where(_NODES.c.node_id == bindparam("node_id"))
 _LOCK = _GET.with_for_update()
 _BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
 _ALL = _THERE.order_by(_NODES.c.node_id)
@@ -39,6 +40,7 @@ _HELLO = (
         status_reason=bindparam("reason"),
         status_message=bindparam("message"),
         inventory=bindparam("new_inventory"),
+        pool=bindparam("new_pool"),
         cpu_millis=bindparam("cpu"),
         memory_bytes=bindparam("memory"),
         shrunk=or_(
@@ -46,6 +48,18 @@ _HELLO = (
         ),
         connected_at=bindparam("at"),
         last_seen_at=bindparam("at"),
+    )
+)
+_ASSIGN = (
+    update(_NODES)
+    .where(_NODES.c.node_id == bindparam("key"))
+    .values(
+        pool=bindparam("new_pool"),
+        cpu_millis=bindparam("cpu"),
+        memory_bytes=bindparam("memory"),
+        shrunk=or_(
+            _NODES.c.cpu_held > bindparam("cpu"), _NODES.c.memory_held > bindparam("memory")
+        ),
     )
 )
 _LOSE = (
@@ -124,6 +138,10 @@ class NodeStore:
         """The node, or None."""
         return cast("NodeRow | None", self._connection.execute(_GET, {"node_id": node_id}).first())
 
+    def pool_of(self, node_id: str) -> str:
+        """The pool that the node is in."""
+        return str(self._connection.execute(_POOL_OF, {"node_id": node_id}).scalar_one())
+
     def by_public_key(self, public_key: bytes) -> NodeRow | None:
         """The node that joined with this key, also when it was removed since; or None."""
         row = self._connection.execute(_BY_KEY, {"public_key": public_key}).first()
@@ -182,6 +200,7 @@ class NodeStore:
         *,
         name: str,
         inventory: bytes,
+        pool: str,
         cpu_millis: int,
         memory_bytes: int,
         reason: str,
@@ -200,6 +219,7 @@ class NodeStore:
             "key": node_id,
             "new_name": name,
             "new_inventory": inventory,
+            "new_pool": pool,
             "cpu": cpu_millis,
             "memory": memory_bytes,
             "reason": reason,
@@ -207,6 +227,17 @@ class NodeStore:
             "at": at,
         }
         return self._connection.execute(_HELLO, values).rowcount == 1
+
+    def assign(self, nodes: Sequence[tuple[str, str, int, int]]) -> None:
+        """Put nodes into pools: the id, the pool, CPU and memory that may be held of each.
+
+        One of which more is held than may be is marked `shrunk`, as in `hello`.
+        """
+        if nodes:
+            names = ("key", "new_pool", "cpu", "memory")
+            self._connection.execute(
+                _ASSIGN, [dict(zip(names, node, strict=True)) for node in nodes]
+            )
 
     def mark_unreachable(self, node_id: str, *, seen_at: int, reason: str, message: str) -> bool:
         """Move a READY node to UNREACHABLE. Its runs and what they hold stay as they are.

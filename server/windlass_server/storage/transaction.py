@@ -12,6 +12,7 @@ from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
+from windlass_server.storage.pools import PoolStore
 from windlass_server.storage.prices import PriceStore
 from windlass_server.storage.runs import RunStore
 from windlass_server.storage.telemetry import TelemetryStore
@@ -57,6 +58,10 @@ class Transaction:
     @cached_property
     def checkpoints(self) -> CheckpointStore:
         return CheckpointStore(self.connection)
+
+    @cached_property
+    def pools(self) -> PoolStore:
+        return PoolStore(self.connection)
 
     @cached_property
     def access(self) -> AccessStore:

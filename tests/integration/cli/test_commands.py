@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from tests.support.fake_api import Failure, a_node
 from windlass.jobs.v1 import job_pb2
-from windlass.resources.v1 import node_pb2
+from windlass.resources.v1 import node_pb2, pool_pb2
 from windlass.types.v1 import gpu_pb2, types_pb2
 from windlass_client.cli.main import app
 from windlass_client.cli.output import bar, printable
@@ -581,3 +581,55 @@ def test_clusters_from_the_first_to_the_last(windlass, plane):
     assert plane.state.requests["CreateJoinToken"][0].cluster == "east"
     assert windlass("clusters", "delete", "east").stdout == "east deleted\n"
     assert plane.state.clusters == {}
+
+
+def test_pools_from_the_first_to_the_last(windlass, plane):
+    made = windlass(
+        "pools", "create", "h100", "--gpu-type", "H100", "--zone", "a", "--zone", "b",
+        "--label", "rack=7", "--cluster", "east", "--priority", "3", "--description", "big ones",
+        "--cpu-overcommit", "1.5", "--allow", "vision",
+    )  # fmt: skip
+    assert made.stdout == "h100\n", made.output
+    pool = plane.state.pools["h100"]
+    assert list(pool.selector.zones) == ["a", "b"]
+    assert (dict(pool.selector.labels), list(pool.selector.clusters)) == ({"rack": "7"}, ["east"])
+    assert (pool.overcommit.cpu_ratio, pool.overcommit.memory_ratio) == (1.5, 1)
+    assert (pool.priority, list(pool.allowed_projects)) == (3, ["vision"])
+
+    assert windlass("pools", "update", "h100", "--memory-overcommit", "2").exit_code == 0
+    assert (pool.overcommit.cpu_ratio, pool.overcommit.memory_ratio) == (1.5, 2)
+    assert windlass("pools", "update", "h100", "--allow-all", "--gpu-type", "L4").exit_code == 0
+    assert (list(pool.allowed_projects), list(pool.selector.gpu_types)) == ([], ["L4"])
+    assert not pool.selector.zones
+    mask = plane.state.requests["UpdatePool"][-1].update_mask
+    assert list(mask.paths) == ["selector", "allowed_projects"]
+    assert windlass("pools", "delete", "h100").stdout == "h100 deleted\n"
+    assert plane.state.pools == {}
+
+
+def test_a_pool_is_shown_with_what_is_free(windlass, plane):
+    plane.state.pools["h100"] = pool_pb2.Pool(
+        pool_id="h100",
+        restricted=True,
+        allowed_projects=["vision"],
+        overcommit=pool_pb2.Overcommit(cpu_ratio=2),
+        capacity=node_pb2.Capacity(cpu_millis=8000, memory_bytes=2**34, gpu_count=8),
+        allocatable=node_pb2.Capacity(cpu_millis=16000, memory_bytes=2**34, gpu_count=8),
+        allocated=node_pb2.Capacity(cpu_millis=4000, memory_bytes=2**33, gpu_count=6),
+        available=node_pb2.Capacity(cpu_millis=12000, memory_bytes=2**33, gpu_count=1),
+        utilization=pool_pb2.Utilization(gpu_used=0.5),
+        node_counts={"READY": 1, "DRAINING": 2},
+        job_counts={"RUNNING": 3},
+        queue_depth=4,
+    )
+    assert rows(windlass("pools").stdout)[1] == [
+        "h100", "3", "1/8", "12/16", "8", "GiB/16", "GiB", "3", "4", "vision",
+    ]  # fmt: skip
+    shown = windlass("pools", "get", "h100").stdout
+    for words in (
+        "6 of 8, 1 free, 50% in use",
+        "4 of 16 (2 times 8)",
+        "8 GiB of 16 GiB",
+        "2 DRAINING, 1 READY",
+    ):
+        assert words in shown

@@ -6,7 +6,7 @@ from typing import Any, cast
 from tests.support.nodes import GIB, an_inventory, node_columns
 from windlass.types.v1 import types_pb2
 from windlass_server.config import PoolConfig
-from windlass_server.resources.capacity import node_states, pools
+from windlass_server.resources.capacity import declared_pools, node_states
 from windlass_server.scheduler.snapshot import Gpu
 from windlass_server.storage.tables import GpuClaimRow, NodeRow
 
@@ -61,7 +61,7 @@ def test_declared_pools_are_empty_nodes_that_rule_no_isolation_out() -> None:
     declared = PoolConfig(
         name="big", count=4, cpu_millis=64_000, memory_bytes=GIB, gpu_type="H200", gpu_count=2
     )
-    (pool,) = pools([declared])
+    (pool,) = declared_pools([declared])
     assert (pool.name, pool.count) == ("big", 4)
     assert (pool.template.cpu_free, pool.template.memory_free) == (64_000, GIB)
     assert [(gpu.gpu_type, gpu.healthy, gpu.held) for gpu in pool.template.gpus] == [

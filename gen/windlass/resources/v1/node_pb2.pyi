@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance", "gpu_driver", "cluster", "zone")
+    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance", "gpu_driver", "cluster", "zone", "pool_id", "allocatable")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Node.Status]
@@ -57,6 +57,8 @@ class Node(_message.Message):
     GPU_DRIVER_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
+    POOL_ID_FIELD_NUMBER: _ClassVar[int]
+    ALLOCATABLE_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     name: str
     status: Node.Status
@@ -78,7 +80,9 @@ class Node(_message.Message):
     gpu_driver: GpuDriver
     cluster: str
     zone: str
-    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ..., gpu_driver: _Optional[_Union[GpuDriver, _Mapping]] = ..., cluster: _Optional[str] = ..., zone: _Optional[str] = ...) -> None: ...
+    pool_id: str
+    allocatable: Capacity
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ..., gpu_driver: _Optional[_Union[GpuDriver, _Mapping]] = ..., cluster: _Optional[str] = ..., zone: _Optional[str] = ..., pool_id: _Optional[str] = ..., allocatable: _Optional[_Union[Capacity, _Mapping]] = ...) -> None: ...
 
 class Maintenance(_message.Message):
     __slots__ = ("state", "reason", "actor", "start_time", "mode", "deadline_time", "runs_at_start", "runs_left", "estimated_end_time")

@@ -7,6 +7,7 @@ from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v
 from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
 from windlass.resources.v1 import node_metrics_pb2 as windlass_dot_resources_dot_v1_dot_node__metrics__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
+from windlass.resources.v1 import pool_pb2 as windlass_dot_resources_dot_v1_dot_pool__pb2
 from windlass.resources.v1 import price_pb2 as windlass_dot_resources_dot_v1_dot_price__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
 from windlass.resources.v1 import usage_pb2 as windlass_dot_resources_dot_v1_dot_usage__pb2
@@ -100,6 +101,31 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/DeleteCluster',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteClusterRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+                _registered_method=True)
+        self.ListPools = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListPools',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPoolsRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPoolsResponse.FromString,
+                _registered_method=True)
+        self.GetPool = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetPool',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetPoolRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+                _registered_method=True)
+        self.CreatePool = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/CreatePool',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreatePoolRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+                _registered_method=True)
+        self.UpdatePool = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/UpdatePool',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdatePoolRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+                _registered_method=True)
+        self.DeletePool = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/DeletePool',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePoolRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
                 _registered_method=True)
         self.Allocate = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/Allocate',
@@ -246,8 +272,49 @@ class ResourcesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCluster(self, request, context):
-        """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
-        (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
+        """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
+        FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
+        NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPools(self, request, context):
+        """Lists the pools, by name, with what they have and what of it is free.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPool(self, request, context):
+        """Reads a pool. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePool(self, request, context):
+        """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
+        ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
+        projects that there are not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePool(self, request, context):
+        """Changes a pool; what runs on nodes that change their pool by this runs on. NOT_FOUND when it does not
+        exist; ABORTED when `etag` is given and somebody else was first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePool(self, request, context):
+        """Removes a pool, and answers it as it was; its nodes go to the other pools. Jobs that wait for it by
+        name wait on, until there is one of that name again. FAILED_PRECONDITION for the pool `default`.
+        NOT_FOUND when it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -393,6 +460,31 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.DeleteCluster,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteClusterRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.SerializeToString,
+            ),
+            'ListPools': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPools,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPoolsRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPoolsResponse.SerializeToString,
+            ),
+            'GetPool': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPool,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetPoolRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.SerializeToString,
+            ),
+            'CreatePool': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePool,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreatePoolRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.SerializeToString,
+            ),
+            'UpdatePool': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePool,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdatePoolRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.SerializeToString,
+            ),
+            'DeletePool': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePool,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePoolRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.SerializeToString,
             ),
             'Allocate': grpc.unary_unary_rpc_method_handler(
                     servicer.Allocate,
@@ -770,6 +862,141 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/DeleteCluster',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteClusterRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_cluster__pb2.Cluster.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListPools',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPoolsRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListPoolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetPool',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetPoolRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/CreatePool',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreatePoolRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/UpdatePool',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdatePoolRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/DeletePool',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePoolRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
 from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
+from windlass.resources.v1 import pool_pb2 as _pool_pb2
 from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
@@ -79,8 +80,27 @@ class ResourcesServiceStub:
     else was first.
     """
     DeleteCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteClusterRequest, _cluster_pb2.Cluster]
-    """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
-    (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
+    """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
+    FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
+    NOT_FOUND when it does not exist.
+    """
+    ListPools: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListPoolsRequest, _resources_service_pb2.ListPoolsResponse]
+    """Lists the pools, by name, with what they have and what of it is free."""
+    GetPool: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetPoolRequest, _pool_pb2.Pool]
+    """Reads a pool. NOT_FOUND when it does not exist."""
+    CreatePool: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreatePoolRequest, _pool_pb2.Pool]
+    """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
+    ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
+    projects that there are not.
+    """
+    UpdatePool: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.UpdatePoolRequest, _pool_pb2.Pool]
+    """Changes a pool; what runs on nodes that change their pool by this runs on. NOT_FOUND when it does not
+    exist; ABORTED when `etag` is given and somebody else was first.
+    """
+    DeletePool: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePoolRequest, _pool_pb2.Pool]
+    """Removes a pool, and answers it as it was; its nodes go to the other pools. Jobs that wait for it by
+    name wait on, until there is one of that name again. FAILED_PRECONDITION for the pool `default`.
+    NOT_FOUND when it does not exist.
     """
     Allocate: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]
     """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
@@ -162,8 +182,27 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     else was first.
     """
     DeleteCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
-    """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
-    (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
+    """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
+    FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
+    NOT_FOUND when it does not exist.
+    """
+    ListPools: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListPoolsRequest, _resources_service_pb2.ListPoolsResponse]  # type: ignore[assignment]
+    """Lists the pools, by name, with what they have and what of it is free."""
+    GetPool: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetPoolRequest, _pool_pb2.Pool]  # type: ignore[assignment]
+    """Reads a pool. NOT_FOUND when it does not exist."""
+    CreatePool: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreatePoolRequest, _pool_pb2.Pool]  # type: ignore[assignment]
+    """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
+    ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
+    projects that there are not.
+    """
+    UpdatePool: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.UpdatePoolRequest, _pool_pb2.Pool]  # type: ignore[assignment]
+    """Changes a pool; what runs on nodes that change their pool by this runs on. NOT_FOUND when it does not
+    exist; ABORTED when `etag` is given and somebody else was first.
+    """
+    DeletePool: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePoolRequest, _pool_pb2.Pool]  # type: ignore[assignment]
+    """Removes a pool, and answers it as it was; its nodes go to the other pools. Jobs that wait for it by
+    name wait on, until there is one of that name again. FAILED_PRECONDITION for the pool `default`.
+    NOT_FOUND when it does not exist.
     """
     Allocate: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
     """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
@@ -314,8 +353,57 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resources_service_pb2.DeleteClusterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
-        """Removes a cluster, and answers it as it was; tokens that let nodes join it are void. FAILED_PRECONDITION while it has nodes
-        (`CLUSTER_HAS_NODES`) and for the cluster `default`. NOT_FOUND when it does not exist.
+        """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
+        FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
+        NOT_FOUND when it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPools(
+        self,
+        request: _resources_service_pb2.ListPoolsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListPoolsResponse, _abc.Awaitable[_resources_service_pb2.ListPoolsResponse]]:
+        """Lists the pools, by name, with what they have and what of it is free."""
+
+    @_abc_1.abstractmethod
+    def GetPool(
+        self,
+        request: _resources_service_pb2.GetPoolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_pb2.Pool, _abc.Awaitable[_pool_pb2.Pool]]:
+        """Reads a pool. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def CreatePool(
+        self,
+        request: _resources_service_pb2.CreatePoolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_pb2.Pool, _abc.Awaitable[_pool_pb2.Pool]]:
+        """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
+        ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
+        projects that there are not.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdatePool(
+        self,
+        request: _resources_service_pb2.UpdatePoolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_pb2.Pool, _abc.Awaitable[_pool_pb2.Pool]]:
+        """Changes a pool; what runs on nodes that change their pool by this runs on. NOT_FOUND when it does not
+        exist; ABORTED when `etag` is given and somebody else was first.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePool(
+        self,
+        request: _resources_service_pb2.DeletePoolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_pb2.Pool, _abc.Awaitable[_pool_pb2.Pool]]:
+        """Removes a pool, and answers it as it was; its nodes go to the other pools. Jobs that wait for it by
+        name wait on, until there is one of that name again. FAILED_PRECONDITION for the pool `default`.
+        NOT_FOUND when it does not exist.
         """
 
     @_abc_1.abstractmethod

@@ -18,11 +18,13 @@ from windlass_server.storage.tables.nodes import (
     JoinTokenUseRow,
     NodeRow,
 )
+from windlass_server.storage.tables.pools import DEFAULT_POOL, PoolRow
 from windlass_server.storage.tables.prices import PriceRow
 from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
 
 __all__ = [
     "DEFAULT_CLUSTER",
+    "DEFAULT_POOL",
     "AllocationRow",
     "ApiKeyRow",
     "CheckpointRow",
@@ -36,6 +38,7 @@ __all__ = [
     "NodeRow",
     "OrganisationRow",
     "OutboxRow",
+    "PoolRow",
     "PriceRow",
     "PrincipalRow",
     "ProjectRow",

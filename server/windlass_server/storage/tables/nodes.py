@@ -32,6 +32,7 @@ class NodeRow(SQLModel, table=True):
     status_reason: str
     status_message: str
     inventory: bytes
+    # What of it may be held: what its inventory says it has, times the overcommit of its pool.
     cpu_millis: int = Field(sa_type=BigInteger)
     memory_bytes: int = Field(sa_type=BigInteger)
     cpu_held: int = Field(sa_type=BigInteger)
@@ -52,6 +53,8 @@ class NodeRow(SQLModel, table=True):
     drain_runs: int
     # The cluster that its join token named.
     cluster: str
+    # The pool that it is in, by what it said last and by the pools that there are.
+    pool: str
     # When it was removed: the row stays for what was done on it, and to refuse its key. Every other
     # query leaves it out.
     removed_at: int | None = Field(sa_type=BigInteger)

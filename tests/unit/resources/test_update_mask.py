@@ -1,0 +1,69 @@
+"""Which fields an update changes."""
+
+import pytest
+
+from windlass.resources.v1.pool_pb2 import Pool, PoolSelector
+from windlass_server.errors import InvalidInput
+from windlass_server.resources.update_mask import merged
+
+FIELDS = ("description", "selector", "priority", "allowed_projects")
+STORED = Pool(
+    description="old",
+    selector=PoolSelector(zones=["a"], labels={"k": "v"}),
+    priority=1,
+    allowed_projects=["x"],
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mask", "result"),
+    [
+        (Pool(), [], STORED),
+        (
+            Pool(description="new"),
+            [],
+            Pool(
+                description="new",
+                selector=STORED.selector,
+                priority=1,
+                allowed_projects=["x"],
+            ),
+        ),
+        (
+            Pool(selector=PoolSelector(zones=["b"])),
+            [],
+            Pool(
+                description="old",
+                selector=PoolSelector(zones=["b"]),
+                priority=1,
+                allowed_projects=["x"],
+            ),
+        ),
+        (
+            Pool(description="ignored"),
+            ["allowed_projects", "priority"],
+            Pool(description="old", selector=STORED.selector),
+        ),
+        (Pool(description="all"), ["*"], Pool(description="all")),
+        (Pool(pool_id="other", restricted=True, queue_depth=7), [], STORED),
+    ],
+)
+def test_what_the_mask_names_becomes_as_it_is_wanted(wanted: Pool, mask: list[str], result: Pool):
+    assert merged(STORED, wanted, mask, FIELDS) == result
+
+
+@pytest.mark.parametrize("mask", [["pool_id"], ["selector.zones"], ["nothing"], ["", "priority"]])
+def test_what_cannot_be_changed_is_named(mask: list[str]):
+    with pytest.raises(InvalidInput) as refused:
+        merged(STORED, Pool(), mask, FIELDS)
+    assert [one.field for one in refused.value.violations] == ["update_mask"]
+
+
+def test_neither_message_is_changed_and_nothing_unknown_is_kept():
+    before, wanted = Pool(), Pool(description="new")
+    before.CopyFrom(STORED)
+    # Field 1000, a number.
+    wanted.selector.MergeFromString(PoolSelector(zones=["z"]).SerializeToString() + b"\xc0\x3e\x01")
+    result = merged(STORED, wanted, [], FIELDS)
+    assert before == STORED
+    assert result.selector.SerializeToString() == PoolSelector(zones=["z"]).SerializeToString()
