@@ -22,6 +22,7 @@ from windlass_agent.reconnect import Liveliness, StreamLostError, first_to_end, 
 _log = structlog.get_logger(__name__)
 
 PROTOCOL_VERSION = 1
+OLDEST_PROTOCOL_VERSION = 1
 OUTBOX_LIMIT = 4096
 _WELCOME_SECONDS = 10.0
 _SILENT_INTERVALS = 3
@@ -129,7 +130,7 @@ class Pulse:
 class ControlSession:
     """One session's protocol. Feed it with `on`; send what is in `outbox`.
 
-    `pulse` is there from Welcome on, when `welcomed` is set.
+    `pulse` and `server_version` are there from Welcome on, when `welcomed` is set.
     """
 
     def __init__(self, desired: DesiredRuns, outbox: Outbox | None = None) -> None:
@@ -137,6 +138,7 @@ class ControlSession:
         self.outbox = outbox or Outbox()
         self.welcomed = asyncio.Event()
         self.pulse: Pulse | None = None
+        self.server_version = ""
         self._told: set[str] = set()
         self._named: set[str] = set()
         self._synced = False
@@ -154,6 +156,7 @@ class ControlSession:
         return pb.AgentMessage(
             hello=pb.Hello(
                 protocol_version=PROTOCOL_VERSION,
+                oldest_protocol_version=OLDEST_PROTOCOL_VERSION,
                 inventory=inventory,
                 runs=runs[:fitting],
                 runs_follow=fitting < len(runs),
@@ -181,6 +184,11 @@ class ControlSession:
         interval = welcome.heartbeat_interval.ToNanoseconds() / 1e9
         if interval <= 0:
             raise StreamLostError("the server's heartbeat interval is not positive", refused=True)
+        version = welcome.protocol_version or PROTOCOL_VERSION
+        if not OLDEST_PROTOCOL_VERSION <= version <= PROTOCOL_VERSION:
+            message = f"the server wants version {version} of the protocol, which is not ours"
+            raise StreamLostError(message, refused=True)
+        self.server_version = welcome.server_version
         self.pulse = Pulse(interval, now)
         self.welcomed.set()
 
@@ -268,7 +276,11 @@ class ControlLink:
             session.on(response.message, self._clock.monotonic())
             if alive.established_at is None and session.welcomed.is_set():
                 alive.established_at = self._clock.monotonic()
-                _log.info("connected", node_id=self._identity.node_id)
+                _log.info(
+                    "connected",
+                    node_id=self._identity.node_id,
+                    server_version=session.server_version,
+                )
 
     async def _write(self, call: Call, session: ControlSession) -> None:
         while True:

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
+from windlass_server import __version__
 from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService
 from windlass_server.nodes.duties import Runs, Samples
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
+from windlass_server.nodes.versions import check_release
 from windlass_server.objects.logs import LogStore
 from windlass_server.resources.membership import Membership
 from windlass_server.rpc.call import Call
@@ -38,6 +40,8 @@ class AgentsRpc:
     ) -> agents_service_pb2.JoinResponse:
         # No rule bounds what the contract does not know, and it would be stored with the rest.
         request.DiscardUnknownFields()
+        # Before the token is used: a machine that cannot be spoken with is no node.
+        check_release(request.inventory.agent_version, __version__)
         node_id = await self._membership.join(
             request.join_token, request.public_key, request.inventory
         )

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from google.protobuf.duration_pb2 import Duration
 
 from windlass.agents.v1 import agent_pb2
+from windlass_server import __version__
 from windlass_server.clock import Clock
 from windlass_server.errors import (
     Conflict,
@@ -24,10 +25,10 @@ from windlass_server.errors import (
 )
 from windlass_server.nodes.duties import Members, Runs
 from windlass_server.nodes.outbox import Outbox
+from windlass_server.nodes.versions import agreed_protocol, check_release
 
 _log = logging.getLogger(__name__)
 
-PROTOCOL_VERSION = 1
 HEARTBEAT_SECONDS = 10.0
 SILENT_HEARTBEATS = 3
 # How often it is stored that a node was heard; more often where heartbeats are.
@@ -49,6 +50,7 @@ class NodeSession:
         clock: for liveness.
         heartbeat_seconds: how often the agent must be heard; silent for three times that, it is
             given up.
+        release: the server's version; agents of another that is too far away are refused.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class NodeSession:
         *,
         entered: Callable[["NodeSession"], Awaitable[None]],
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        release: str = __version__,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.node_id = node_id
@@ -69,6 +72,7 @@ class NodeSession:
         self._clock = clock
         self._entered = entered
         self._heartbeat_seconds = heartbeat_seconds
+        self._release = release
         self._sleep = sleep
         self._greeted = False
         self._synced = asyncio.Event()
@@ -84,7 +88,8 @@ class NodeSession:
         """Take in a message of the agent, in the order in which they come.
 
         Raises:
-            WrongState: PROTOCOL_VERSION_UNSUPPORTED, HELLO_EXPECTED or HELLO_REPEATED.
+            WrongState: PROTOCOL_VERSION_UNSUPPORTED, AGENT_VERSION_UNSUPPORTED, HELLO_EXPECTED or
+                HELLO_REPEATED.
             NotFound: there is no such node.
         """
         self._heard = self._clock.monotonic()
@@ -142,31 +147,30 @@ class NodeSession:
         if self._greeted:
             text = "a session has one hello"
             raise WrongState(text, reason="HELLO_REPEATED")
-        if hello.protocol_version != PROTOCOL_VERSION:
-            text = (
-                f"the agent speaks version {hello.protocol_version} of the protocol, "
-                f"the server version {PROTOCOL_VERSION}"
-            )
-            raise WrongState(
-                text, reason="PROTOCOL_VERSION_UNSUPPORTED", supported=str(PROTOCOL_VERSION)
-            )
+        protocol = agreed_protocol(hello.protocol_version, hello.oldest_protocol_version)
+        check_release(hello.inventory.agent_version, self._release)
         self._greeted = True
         await self._entered(self)
         self.seen_at = max(self.seen_at, await self._members.hello(self.node_id, hello.inventory))
         following = await self._take_reports(hello.runs)
         if not hello.runs_follow:
             await self._runs.hello(self.node_id, {run.run_id for run in hello.runs})
-        self._welcome()
+        self._welcome(protocol)
         await self._tell_all()
         for directive in following:
             self.tell(directive)
         self.outbox.put("sync_end", agent_pb2.ServerMessage(sync_end=agent_pb2.SyncEnd()))
         self._synced.set()
 
-    def _welcome(self) -> None:
+    def _welcome(self, protocol: int) -> None:
         interval = Duration()
         interval.FromNanoseconds(int(self._heartbeat_seconds * 1e9))
-        welcome = agent_pb2.Welcome(node_id=self.node_id, heartbeat_interval=interval)
+        welcome = agent_pb2.Welcome(
+            node_id=self.node_id,
+            heartbeat_interval=interval,
+            protocol_version=protocol,
+            server_version=self._release,
+        )
         self.outbox.put("welcome", agent_pb2.ServerMessage(welcome=welcome))
 
     async def _take_reports(

@@ -416,3 +416,19 @@ async def test_a_gpu_that_has_recovered_gets_the_job_that_waits_for_it(
     assert told.spec.job_id == job.job_id
     await control.break_off()
     await telemetry.break_off()
+
+
+async def test_a_machine_of_a_far_release_is_refused_and_its_token_stays_good(
+    server: Server,
+) -> None:
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    request = agents_service_pb2.JoinRequest(
+        join_token=await server.join_token(), public_key=key, inventory=an_inventory()
+    )
+    request.inventory.agent_version = "7.0.0"
+    with pytest.raises(aio.AioRpcError) as refused:
+        await server.agents.Join(request)
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert reason(refused.value) == "AGENT_VERSION_UNSUPPORTED"
+    request.inventory.agent_version = ""
+    assert (await server.agents.Join(request)).node_id

@@ -5,7 +5,7 @@ import pytest
 from tests.support.fake_agent_clock import FakeAgentClock
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.reconnect import Backoff, Liveliness, StreamLostError, keep_connected
-from windlass_agent.session import Outbox, Pulse
+from windlass_agent.session import ControlSession, Outbox, Pulse
 from windlass_agent.telemetry import SampleGate
 
 
@@ -32,6 +32,28 @@ def test_an_outbox_that_overflows_gives_the_session_up():
         outbox.put(report(run_id))
     with pytest.raises(StreamLostError, match="does not read"):
         outbox.take()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_welcome_says_who_the_server_is_and_a_server_of_before_says_nothing(version):
+    session = ControlSession(desired=None)
+    session.on(welcome(version), 0.0)
+    assert session.welcomed.is_set()
+    assert session.server_version == ("0.1.0" if version else "")
+
+
+def test_a_protocol_that_is_not_ours_is_a_refusal():
+    session = ControlSession(desired=None)
+    with pytest.raises(StreamLostError, match="wants version 2") as lost:
+        session.on(welcome(2), 0.0)
+    assert lost.value.refused
+    assert not session.welcomed.is_set()
+
+
+def welcome(version):
+    answer = pb.Welcome(protocol_version=version, server_version="0.1.0" if version else "")
+    answer.heartbeat_interval.FromSeconds(10)
+    return pb.ServerMessage(welcome=answer)
 
 
 def test_a_heartbeat_is_due_only_when_nothing_else_was_sent():

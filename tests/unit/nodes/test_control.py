@@ -9,6 +9,7 @@ from tests.support.fake_agent import FakeStream, heartbeat, hello, reports
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_duties import FakeMembers, FakeRuns, directive, report
 from tests.support.fake_sleep import FakeSleep, settle
+from tests.support.nodes import an_inventory
 from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import (
     Conflict,
@@ -122,6 +123,26 @@ async def test_a_long_hello_is_taken_in_whole(world: World) -> None:
     agent.send(hello(*(report(f"run-{number}") for number in range(1000))))
     assert said(await agent.receive(), await agent.receive()) == ["welcome", "sync_end"]
     assert len(world.runs.reports) == 1000
+
+
+async def test_a_newer_agent_that_speaks_our_protocol_too_is_welcome_to_it(world: World) -> None:
+    message = hello(version=7)
+    message.hello.oldest_protocol_version = 1
+    agent = world.agent()
+    agent.send(message)
+    welcome = (await agent.receive()).welcome
+    assert (welcome.protocol_version, welcome.server_version) == (1, "0.1.0")
+
+
+async def test_an_agent_of_a_far_release_is_refused_before_anything_changes(world: World) -> None:
+    inventory = an_inventory()
+    inventory.agent_version = "0.9.0"
+    agent = world.agent()
+    agent.send(hello(inventory=inventory))
+    error = await end_of(agent)
+    assert isinstance(error, WrongState)
+    assert error.reason == "AGENT_VERSION_UNSUPPORTED"
+    assert world.members.calls == []
 
 
 @pytest.mark.parametrize("version", [0, 2, -1])
