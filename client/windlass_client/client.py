@@ -8,6 +8,7 @@ from windlass_client.access import Access, AsyncAccess
 from windlass_client.allocations import Allocations, AsyncAllocations
 from windlass_client.clusters import AsyncClusters, Clusters
 from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
+from windlass_client.drains import AsyncDrains, Drains
 from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
 from windlass_client.pools import AsyncPools, Pools
@@ -54,6 +55,7 @@ class Client:
         self.nodes = Nodes(transport, project)
         self.allocations = Allocations(transport, project)
         self.clusters = Clusters(transport, project)
+        self.drains = Drains(transport, project)
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
         self.pools = Pools(transport, project)
@@ -111,6 +113,7 @@ class AsyncClient:
         self.nodes = AsyncNodes(transport, project)
         self.allocations = AsyncAllocations(transport, project)
         self.clusters = AsyncClusters(transport, project)
+        self.drains = AsyncDrains(transport, project)
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
         self.pools = AsyncPools(transport, project)

@@ -21,6 +21,7 @@ from windlass_server.clock import SystemClock
 from windlass_server.config import ServerConfig
 from windlass_server.controllers.allocation_leases import AllocationLeases
 from windlass_server.controllers.checkpoints import CheckpointRemoval
+from windlass_server.controllers.drain_waves import DrainWaves
 from windlass_server.controllers.hints import Hints, Listeners
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
@@ -51,6 +52,7 @@ from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.capacity import declared_pools
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import ClustersService
+from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.pools import PoolsService
@@ -100,6 +102,7 @@ AGENTS_SERVICE = "windlass.agents.v1.AgentsService"
 _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
+_WAVES_SECONDS = 5.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
 _TELEMETRY_SECONDS = 1.0
@@ -226,9 +229,10 @@ class App:
             clock,
             evict=runs.evict,
             revoke=allocations.revoke,
-            capacity_changed=hints.world_changed,
+            capacity_changed=hints.maintenance_changed,
             drain_began=hints.drain_began,
         )
+        node_drains = DrainsService(database, upkeep, clock, ids, page_tokens)
         removal = NodeRemoval(
             database,
             clock,
@@ -260,6 +264,8 @@ class App:
         leases_loop = Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS)
         drains = NodeDrains(upkeep)
         drains_loop = Loop("node drains", drains.cycle, interval_seconds=_DRAINS_SECONDS)
+        waves = DrainWaves(node_drains)
+        waves_loop = Loop("drain waves", waves.cycle, interval_seconds=_WAVES_SECONDS)
         discarding = CheckpointRemoval(checkpoints)
         discarding_loop = Loop(
             "checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS
@@ -269,7 +275,15 @@ class App:
             "telemetry", telemetry_upkeep.cycle, interval_seconds=_TELEMETRY_SECONDS
         )
         hints.connect(
-            Listeners(scheduling, scheduling_loop, outbox_loop, drains, drains_loop, registry)
+            Listeners(
+                scheduling,
+                scheduling_loop,
+                outbox_loop,
+                drains,
+                drains_loop,
+                waves_loop,
+                registry,
+            )
         )
 
         # The contract, and the chain that every call takes.
@@ -288,6 +302,7 @@ class App:
                 usage,
                 prices,
                 NodeMetrics(database, history, clock),
+                node_drains,
                 telemetry,
                 clock,
             ),
@@ -352,6 +367,7 @@ class App:
                 outbox_loop,
                 liveness_loop,
                 drains_loop,
+                waves_loop,
                 leases_loop,
                 discarding_loop,
                 telemetry_loop,

@@ -140,6 +140,28 @@ class Cluster:
         )
         await self.agent.says(until)
 
+    @asynccontextmanager
+    async def another_agent(self, name: str) -> AsyncIterator[Process]:
+        """One more agent on this machine, with a directory of its own of this name."""
+        agent = await Process.start(
+            "-m",
+            "windlass_agent",
+            "--server",
+            self.grpc,
+            "--data-dir",
+            str(self.directory / name),
+            "--simulate-gpus",
+            self.gpus,
+            WINDLASS_JOIN_TOKEN=await self.join_token(),
+        )
+        try:
+            await agent.says("connected")
+            yield agent
+        finally:
+            await agent.kill(signal.SIGTERM)
+            for shim in living_shims(self.directory / name):
+                os.kill(shim, signal.SIGKILL)
+
     async def join_token(self) -> str:
         stub = resources_service_pb2_grpc.ResourcesServiceStub(self.channel)
         request = resources_service_pb2.CreateJoinTokenRequest()

@@ -19,11 +19,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from tests.support.fake_drains import FakeDrains
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import (
     allocation_pb2,
     cluster_pb2,
+    drain_pb2,
     node_metrics_pb2,
     node_pb2,
     pool_pb2,
@@ -104,6 +106,7 @@ class FakeState:
     allocations: list[allocation_pb2.Allocation] = field(default_factory=list)
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
     prices: list[price_pb2.Price] = field(default_factory=list)
+    drains: dict[str, drain_pb2.Drain] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     pools: dict[str, pool_pb2.Pool] = field(default_factory=dict)
     drains_to: Any = node_pb2.Maintenance.DRAINED
@@ -244,7 +247,7 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
             yield job_pb2.JobLogMessage(error=error)
 
 
-class ResourcesService(_Service, resources_service_pb2_grpc.ResourcesServiceServicer):
+class ResourcesService(_Service, FakeDrains, resources_service_pb2_grpc.ResourcesServiceServicer):
     """Nodes that a test puts there."""
 
     async def ListNodes(

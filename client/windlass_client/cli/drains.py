@@ -32,7 +32,7 @@ def watch_drains(
     Shows progress on a terminal; says nothing else. Returns the nodes as they are then.
     """
     latest = {node.node_id: node for node in nodes}
-    with _progress() as progress:
+    with counted_bars("runs gone") as progress:
         bars = {node.node_id: _bar(progress, node) for node in nodes}
         while left := [node for node in latest.values() if _is_draining(node)]:
             sleep(_LOOK_EVERY_SECONDS)
@@ -48,7 +48,8 @@ def _is_draining(node: "node_pb2.Node") -> bool:
     return node.maintenance.state == node_pb2.Maintenance.DRAINING
 
 
-def _progress() -> "Progress":
+def counted_bars(what: str) -> "Progress":
+    """Bars on stderr that count `what`; nothing at all when that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -56,7 +57,7 @@ def _progress() -> "Progress":
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("runs gone"),
+        TextColumn(what),
         TimeElapsedColumn(),
         console=Console(file=sys.stderr),
         disable=not sys.stderr.isatty(),

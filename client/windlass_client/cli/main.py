@@ -12,6 +12,7 @@ from windlass_client.cli import (
     allocations,
     clusters,
     demo,
+    drain_waves,
     fleet,
     jobs,
     joining,
@@ -112,6 +113,7 @@ app.add_typer(jobs.app)
 logs.register(app)
 metrics.register(nodes.app)
 app.add_typer(nodes.app)
+app.add_typer(drain_waves.app)
 app.add_typer(allocations.app)
 app.add_typer(clusters.app)
 usage.register(app)

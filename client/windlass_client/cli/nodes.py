@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windlass_client.cli.drain_waves import AfterwardsOption, answer
 from windlass_client.cli.drains import is_drained, watch_drains
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
 from windlass_client.cli.session import EXIT_FAILED, Session, command, group
@@ -116,7 +117,11 @@ What is stopped is queued again, in its old place, and loses none of its attempt
 
     windlass nodes drain n1 n2 --mode checkpoint-requeue --deadline 10m --wait
 
-    windlass nodes drain n1 --mode force --reason 'fan on fire'"""
+    windlass nodes drain n1 n2 n3 --max-unavailable 1 --afterwards await-uncordon
+
+    windlass nodes drain n1 --mode force --reason 'fan on fire'
+
+With --max-unavailable this is one drain of many nodes, whose id is printed: windlass drains get ID."""
 
 
 @command(app, "drain", help=_DRAIN_HELP)
@@ -137,11 +142,29 @@ def drain(
     wait: Annotated[
         bool, typer.Option("--wait", help="Return when the nodes are drained, with progress.")
     ] = False,
+    max_unavailable: Annotated[
+        int | None, typer.Option(min=1, help="Close no more of them at once.", show_default=False)
+    ] = None,
+    afterwards: AfterwardsOption = "stay-drained",
 ) -> None:
     """See `_DRAIN_HELP`."""
+    from windlass_client.drains import parse_afterwards
     from windlass_client.nodes import parse_drain_mode
 
-    wanted = parse_drain_mode(mode)
+    wanted, then = parse_drain_mode(mode), parse_afterwards(afterwards)
+    if max_unavailable is not None:
+        drain = session.client.drains.create(
+            node_ids(session, nodes),
+            mode=wanted,
+            deadline=deadline,
+            reason=reason,
+            max_unavailable=max_unavailable,
+            afterwards=then,
+        )
+        answer(session, drain, wait=wait)
+        return
+    if afterwards != "stay-drained":
+        raise InvalidArgument("--afterwards needs --max-unavailable", reason="BAD_AFTERWARDS")
     draining = [
         session.client.nodes.drain(node_id, mode=wanted, deadline=deadline, reason=reason)
         for node_id in node_ids(session, nodes)

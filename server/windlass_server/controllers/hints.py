@@ -23,6 +23,7 @@ class Listeners:
     outbox_loop: Loop
     drains: NodeDrains
     drains_loop: Loop
+    waves_loop: Loop
     sessions: Sessions
 
 
@@ -48,6 +49,12 @@ class Hints:
         if (to := self._listeners) is not None:
             to.scheduling.world_changed()
             to.scheduling_loop.wake()
+
+    def maintenance_changed(self) -> None:
+        """A node was opened, closed, or found empty."""
+        self.world_changed()
+        if (to := self._listeners) is not None:
+            to.waves_loop.wake()
 
     def run_ended(self) -> None:
         """A run holds nothing any more; it may have been the last on a node that is drained."""

@@ -12,6 +12,8 @@ from windlass_server.resources.allocation_message import allocation_message
 from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.cluster_message import cluster_message
 from windlass_server.resources.clusters import ClustersService
+from windlass_server.resources.drains import DrainsService
+from windlass_server.resources.drains_rpc import DrainsRpc
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
@@ -34,7 +36,7 @@ from windlass_server.timestamps import (
 )
 
 
-class ResourcesRpc(UsageRpc, MetricsRpc):
+class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc):
     """Servicer of `windlass.resources.v1.ResourcesService`."""
 
     def __init__(
@@ -48,11 +50,13 @@ class ResourcesRpc(UsageRpc, MetricsRpc):
         usage: UsageService,
         prices: PricesService,
         metrics: NodeMetrics,
+        drains: DrainsService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
         UsageRpc.__init__(self, usage, prices)
         MetricsRpc.__init__(self, metrics)
+        DrainsRpc.__init__(self, drains)
         self._resources = resources
         self._upkeep = upkeep
         self._removal = removal

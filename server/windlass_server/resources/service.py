@@ -159,6 +159,11 @@ def label_of(text: str) -> tuple[str, str]:
     return key, value
 
 
+def selected(tx: Transaction, wanted: NodeFilter, size: int) -> Sequence[NodeRow]:
+    """The oldest `size` nodes that are asked for; the GPU type in lower case."""
+    return _matching(tx, wanted, "", size)
+
+
 def _matching(tx: Transaction, wanted: NodeFilter, behind: str, size: int) -> Sequence[NodeRow]:
     if not wanted.asks_what_nodes_say:
         return tx.nodes.page(after=behind, size=size, **wanted.rows)

@@ -125,15 +125,37 @@ class NodeUpkeep:
         self, who: Caller, node_id: str, event: Event, reason: str, asked: Drain | None = None
     ) -> NodeView:
         def store(tx: Transaction) -> NodeView:
-            node = tx.nodes.lock(node_id)
+            node = self.order(tx, node_id, event, who.user, reason, asked)
             if node is None:
                 raise absent("node", node_id)
-            node = self._move(tx, node, event, who.user, reason, asked)
-            if event is Event.DRAIN and not _held(tx, [node_id])[node_id].anything:
-                node = self._move(tx, node, Event.EMPTY, actors.DRAINS, "nothing runs on it")
             return views(tx, who, [node])[0]
 
         return await self._database.write(store)
+
+    def order(
+        self,
+        tx: Transaction,
+        node_id: str,
+        event: Event,
+        actor: str,
+        reason: str,
+        asked: Drain | None = None,
+    ) -> NodeRow | None:
+        """Carry out an order in the caller's transaction; None when there is no such node."""
+        node = tx.nodes.lock(node_id)
+        if node is None:
+            return None
+        node = self._move(tx, node, event, actor, reason, asked)
+        if event is Event.DRAIN and not _held(tx, [node_id])[node_id].anything:
+            node = self._move(tx, node, Event.EMPTY, actors.DRAINS, "nothing runs on it")
+        return node
+
+    def left(self, tx: Transaction, node_ids: Sequence[str]) -> dict[str, int]:
+        """How many runs and allocations hold a part of each of these nodes."""
+        held = _held(tx, node_ids) if node_ids else {}
+        return {
+            node_id: len(one.run_ids) + len(one.allocation_ids) for node_id, one in held.items()
+        }
 
     def _noting_empty(self, node_id: str) -> Callable[[Transaction], None]:
         def store(tx: Transaction) -> None:

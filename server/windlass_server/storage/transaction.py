@@ -9,6 +9,7 @@ from windlass_server.storage.access import AccessStore
 from windlass_server.storage.allocations import AllocationStore
 from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
+from windlass_server.storage.drains import DrainStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
@@ -62,6 +63,10 @@ class Transaction:
     @cached_property
     def pools(self) -> PoolStore:
         return PoolStore(self.connection)
+
+    @cached_property
+    def drains(self) -> DrainStore:
+        return DrainStore(self.connection)
 
     @cached_property
     def access(self) -> AccessStore:

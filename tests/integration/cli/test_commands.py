@@ -10,6 +10,7 @@ from tests.support.fake_api import Failure, a_node
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import node_pb2, pool_pb2
 from windlass.types.v1 import gpu_pb2, types_pb2
+from windlass_client.cli import drain_waves
 from windlass_client.cli.main import app
 from windlass_client.cli.output import bar, printable
 
@@ -566,6 +567,35 @@ def test_a_node_is_removed_by_name(windlass, plane):
     assert done.stdout == "node-gpu-2 removed (gpu-2)\n"
     assert plane.state.requests["DeleteNode"][0].force
     assert [node.name for node in plane.state.nodes] == ["gpu-1"]
+
+
+def test_a_drain_of_many_nodes_is_begun_watched_and_listed(windlass, plane, monkeypatch):
+    monkeypatch.setattr(drain_waves, "_LOOK_EVERY_SECONDS", 0)
+    begun = windlass("nodes", "drain", "node-1", "node-2", "--max-unavailable", "1")
+    assert begun.stdout == "drain-1\n"
+    (asked,) = plane.state.requests["DrainNodes"]
+    assert (list(asked.node_ids), asked.max_unavailable) == (["node-1", "node-2"], 1)
+    assert "drain-1" in windlass("drains").stdout
+    assert json.loads(windlass("drains", "list", "-o", "json").stdout)["drains"][0]["user"] == "ada"
+    waited = windlass(
+        "nodes", "drain", "node-3", "node-4", "--max-unavailable", "2", "--wait",
+        "--afterwards", "uncordon", "--deadline", "10m", "--mode", "force",
+    )  # fmt: skip
+    assert waited.exit_code == 0
+    assert ["node-4", "DRAINED"] in rows(waited.stdout)
+    asked = plane.state.requests["DrainNodes"][1]
+    assert (asked.deadline.seconds, asked.mode, asked.afterwards) == (600, 3, 3)
+    assert windlass("drains", "cancel", "drain-1").stdout == "drain-1 CANCELLED\n"
+    assert "drain-1 CANCELLED" in windlass("drains", "get", "drain-1").stdout
+
+
+def test_drains_create_says_which_nodes_are_meant(windlass, plane):
+    windlass("drains", "create", "--label", "rack=7", "--zone", "a", "--gpu-type", "H100")
+    (asked,) = plane.state.requests["DrainNodes"]
+    assert (list(asked.selector.labels), asked.selector.zone) == (["rack=7"], "a")
+    assert windlass("drains", "create", "--label", "rack").exit_code == 2
+    assert windlass("drains", "create", "--afterwards", "burn").exit_code == 2
+    assert windlass("nodes", "drain", "node-1", "--afterwards", "uncordon").exit_code == 2
 
 
 def test_clusters_from_the_first_to_the_last(windlass, plane):

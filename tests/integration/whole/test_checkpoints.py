@@ -1,12 +1,9 @@
 """What a task saves is there for its next attempt, on whatever node and whoever died meanwhile."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.support.cluster import Cluster, Process
+from tests.support.cluster import Cluster
 from windlass.jobs.v1 import job_pb2
 from windlass_agent import rundir
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
@@ -60,32 +57,11 @@ async def task_ended(cluster: Cluster) -> None:
     inotify.close()
 
 
-@asynccontextmanager
-async def another_node(cluster: Cluster) -> AsyncIterator[Process]:
-    """A second agent on this machine."""
-    agent = await Process.start(
-        "-m",
-        "windlass_agent",
-        "--server",
-        cluster.grpc,
-        "--data-dir",
-        str(cluster.directory / "other"),
-        "--simulate-gpus",
-        cluster.gpus,
-        WINDLASS_JOIN_TOKEN=await cluster.join_token(),
-    )
-    try:
-        await agent.says("connected")
-        yield agent
-    finally:
-        await agent.kill(signal.SIGTERM)
-
-
 async def test_a_drained_job_goes_on_on_another_node_with_what_it_saved(any_cluster: Cluster):
     job = await any_cluster.submit(*counting(1, "stays"))
     await any_cluster.wait_for_output(job.job_id, "attempt 1 found 0")
     first = (await any_cluster.get(job.job_id)).placement.node_id
-    async with another_node(any_cluster):
+    async with any_cluster.another_agent("other"):
         await order(any_cluster, first, "drain", mode="CHECKPOINT_REQUEUE", reason="kernel")
         text, end = await any_cluster.follow(job.job_id)
 

@@ -9,6 +9,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2
 from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
+from windlass.resources.v1 import drain_pb2 as _drain_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import price_pb2 as _price_pb2
@@ -296,6 +297,68 @@ class DrainNodeRequest(_message.Message):
     deadline: _duration_pb2.Duration
     reason: str
     def __init__(self, node_id: _Optional[str] = ..., mode: _Optional[_Union[_node_pb2.Maintenance.DrainMode, str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DrainNodesRequest(_message.Message):
+    __slots__ = ("node_ids", "selector", "mode", "deadline", "reason", "max_unavailable", "afterwards", "request_id")
+    NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    AFTERWARDS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    node_ids: _containers.RepeatedScalarFieldContainer[str]
+    selector: NodeSelector
+    mode: _node_pb2.Maintenance.DrainMode
+    deadline: _duration_pb2.Duration
+    reason: str
+    max_unavailable: int
+    afterwards: _drain_pb2.Drain.Afterwards
+    request_id: str
+    def __init__(self, node_ids: _Optional[_Iterable[str]] = ..., selector: _Optional[_Union[NodeSelector, _Mapping]] = ..., mode: _Optional[_Union[_node_pb2.Maintenance.DrainMode, str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ..., max_unavailable: _Optional[int] = ..., afterwards: _Optional[_Union[_drain_pb2.Drain.Afterwards, str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class NodeSelector(_message.Message):
+    __slots__ = ("cluster", "zone", "gpu_type", "labels")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    zone: str
+    gpu_type: str
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, cluster: _Optional[str] = ..., zone: _Optional[str] = ..., gpu_type: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListDrainsRequest(_message.Message):
+    __slots__ = ("status", "page_size", "page_token")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    status: _drain_pb2.Drain.Status
+    page_size: int
+    page_token: str
+    def __init__(self, status: _Optional[_Union[_drain_pb2.Drain.Status, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDrainsResponse(_message.Message):
+    __slots__ = ("drains", "next_page_token")
+    DRAINS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    drains: _containers.RepeatedCompositeFieldContainer[_drain_pb2.Drain]
+    next_page_token: str
+    def __init__(self, drains: _Optional[_Iterable[_Union[_drain_pb2.Drain, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetDrainRequest(_message.Message):
+    __slots__ = ("drain_id",)
+    DRAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    drain_id: str
+    def __init__(self, drain_id: _Optional[str] = ...) -> None: ...
+
+class CancelDrainRequest(_message.Message):
+    __slots__ = ("drain_id",)
+    DRAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    drain_id: str
+    def __init__(self, drain_id: _Optional[str] = ...) -> None: ...
 
 class CreateJoinTokenRequest(_message.Message):
     __slots__ = ("cluster", "lifetime", "max_uses")

@@ -5,6 +5,7 @@ import warnings
 
 from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v1_dot_allocation__pb2
 from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
+from windlass.resources.v1 import drain_pb2 as windlass_dot_resources_dot_v1_dot_drain__pb2
 from windlass.resources.v1 import node_metrics_pb2 as windlass_dot_resources_dot_v1_dot_node__metrics__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 from windlass.resources.v1 import pool_pb2 as windlass_dot_resources_dot_v1_dot_pool__pb2
@@ -71,6 +72,26 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/DrainNode',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
+        self.DrainNodes = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/DrainNodes',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodesRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.FromString,
+                _registered_method=True)
+        self.ListDrains = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListDrains',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListDrainsRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListDrainsResponse.FromString,
+                _registered_method=True)
+        self.GetDrain = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetDrain',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetDrainRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.FromString,
+                _registered_method=True)
+        self.CancelDrain = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/CancelDrain',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CancelDrainRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.FromString,
                 _registered_method=True)
         self.DeleteNode = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/DeleteNode',
@@ -227,6 +248,40 @@ class ResourcesServiceServicer:
     def DrainNode(self, request, context):
         """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
         changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainNodes(self, request, context):
+        """Drains many nodes in waves, so that no more of them are closed at once than `max_unavailable`.
+
+        INVALID_ARGUMENT when neither nodes nor a selector are given, or both (`NODES_NOT_NAMED`), and when
+        the selector takes no node (`NO_NODE_SELECTED`). NOT_FOUND when a node does not exist.
+        FAILED_PRECONDITION (`NODE_IN_DRAIN`) when another drain is not done with one of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDrains(self, request, context):
+        """Lists the drains of many nodes, newest first, without their nodes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDrain(self, request, context):
+        """Reads how far a drain of many nodes is. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelDrain(self, request, context):
+        """Ends a drain: nodes that are not empty yet are opened again, those that are stay closed, and the
+        rest never has its turn. Harmless when repeated. FAILED_PRECONDITION (`DRAIN_COMPLETED`) when it is
+        done with all of them. NOT_FOUND when it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -430,6 +485,26 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.DrainNode,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'DrainNodes': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainNodes,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodesRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.SerializeToString,
+            ),
+            'ListDrains': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDrains,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListDrainsRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListDrainsResponse.SerializeToString,
+            ),
+            'GetDrain': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDrain,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetDrainRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.SerializeToString,
+            ),
+            'CancelDrain': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelDrain,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CancelDrainRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.SerializeToString,
             ),
             'DeleteNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteNode,
@@ -700,6 +775,114 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/DrainNode',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodeRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainNodes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/DrainNodes',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.DrainNodesRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDrains(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListDrains',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListDrainsRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListDrainsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDrain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetDrain',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetDrainRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelDrain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/CancelDrain',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.CancelDrainRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_drain__pb2.Drain.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
+from windlass.resources.v1 import drain_pb2 as _drain_pb2
 from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import pool_pb2 as _pool_pb2
@@ -62,6 +63,22 @@ class ResourcesServiceStub:
     DrainNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DrainNodeRequest, _node_pb2.Node]
     """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
     changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+    """
+    DrainNodes: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DrainNodesRequest, _drain_pb2.Drain]
+    """Drains many nodes in waves, so that no more of them are closed at once than `max_unavailable`.
+
+    INVALID_ARGUMENT when neither nodes nor a selector are given, or both (`NODES_NOT_NAMED`), and when
+    the selector takes no node (`NO_NODE_SELECTED`). NOT_FOUND when a node does not exist.
+    FAILED_PRECONDITION (`NODE_IN_DRAIN`) when another drain is not done with one of them.
+    """
+    ListDrains: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListDrainsRequest, _resources_service_pb2.ListDrainsResponse]
+    """Lists the drains of many nodes, newest first, without their nodes."""
+    GetDrain: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetDrainRequest, _drain_pb2.Drain]
+    """Reads how far a drain of many nodes is. NOT_FOUND when it does not exist."""
+    CancelDrain: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CancelDrainRequest, _drain_pb2.Drain]
+    """Ends a drain: nodes that are not empty yet are opened again, those that are stay closed, and the
+    rest never has its turn. Harmless when repeated. FAILED_PRECONDITION (`DRAIN_COMPLETED`) when it is
+    done with all of them. NOT_FOUND when it does not exist.
     """
     DeleteNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteNodeRequest, _node_pb2.Node]
     """Forgets a machine for good, and answers it as it was. Its key is refused from now on: a machine
@@ -164,6 +181,22 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     DrainNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DrainNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
     changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+    """
+    DrainNodes: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DrainNodesRequest, _drain_pb2.Drain]  # type: ignore[assignment]
+    """Drains many nodes in waves, so that no more of them are closed at once than `max_unavailable`.
+
+    INVALID_ARGUMENT when neither nodes nor a selector are given, or both (`NODES_NOT_NAMED`), and when
+    the selector takes no node (`NO_NODE_SELECTED`). NOT_FOUND when a node does not exist.
+    FAILED_PRECONDITION (`NODE_IN_DRAIN`) when another drain is not done with one of them.
+    """
+    ListDrains: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListDrainsRequest, _resources_service_pb2.ListDrainsResponse]  # type: ignore[assignment]
+    """Lists the drains of many nodes, newest first, without their nodes."""
+    GetDrain: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetDrainRequest, _drain_pb2.Drain]  # type: ignore[assignment]
+    """Reads how far a drain of many nodes is. NOT_FOUND when it does not exist."""
+    CancelDrain: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CancelDrainRequest, _drain_pb2.Drain]  # type: ignore[assignment]
+    """Ends a drain: nodes that are not empty yet are opened again, those that are stay closed, and the
+    rest never has its turn. Harmless when repeated. FAILED_PRECONDITION (`DRAIN_COMPLETED`) when it is
+    done with all of them. NOT_FOUND when it does not exist.
     """
     DeleteNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Forgets a machine for good, and answers it as it was. Its key is refused from now on: a machine
@@ -299,6 +332,46 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
         """Empties a node: places nothing new on it and, as `mode` says, stops what runs there. Repeated, it
         changes mode, deadline and reason of the drain. NOT_FOUND when the node does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def DrainNodes(
+        self,
+        request: _resources_service_pb2.DrainNodesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drain_pb2.Drain, _abc.Awaitable[_drain_pb2.Drain]]:
+        """Drains many nodes in waves, so that no more of them are closed at once than `max_unavailable`.
+
+        INVALID_ARGUMENT when neither nodes nor a selector are given, or both (`NODES_NOT_NAMED`), and when
+        the selector takes no node (`NO_NODE_SELECTED`). NOT_FOUND when a node does not exist.
+        FAILED_PRECONDITION (`NODE_IN_DRAIN`) when another drain is not done with one of them.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDrains(
+        self,
+        request: _resources_service_pb2.ListDrainsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListDrainsResponse, _abc.Awaitable[_resources_service_pb2.ListDrainsResponse]]:
+        """Lists the drains of many nodes, newest first, without their nodes."""
+
+    @_abc_1.abstractmethod
+    def GetDrain(
+        self,
+        request: _resources_service_pb2.GetDrainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drain_pb2.Drain, _abc.Awaitable[_drain_pb2.Drain]]:
+        """Reads how far a drain of many nodes is. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def CancelDrain(
+        self,
+        request: _resources_service_pb2.CancelDrainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drain_pb2.Drain, _abc.Awaitable[_drain_pb2.Drain]]:
+        """Ends a drain: nodes that are not empty yet are opened again, those that are stay closed, and the
+        rest never has its turn. Harmless when repeated. FAILED_PRECONDITION (`DRAIN_COMPLETED`) when it is
+        done with all of them. NOT_FOUND when it does not exist.
         """
 
     @_abc_1.abstractmethod

@@ -10,6 +10,7 @@ from windlass_server.storage.tables.access import (
 from windlass_server.storage.tables.allocations import AllocationRow
 from windlass_server.storage.tables.checkpoints import CheckpointRow
 from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
+from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
 from windlass_server.storage.tables.nodes import (
@@ -29,6 +30,8 @@ __all__ = [
     "ApiKeyRow",
     "CheckpointRow",
     "ClusterRow",
+    "DrainNodeRow",
+    "DrainRow",
     "EventRow",
     "GpuClaimRow",
     "JobLabelRow",
