@@ -82,6 +82,7 @@ def third_party_descriptors(includes: list[Path]) -> bytes:
     wanted = [
         "google/api/annotations.proto",
         "google/api/field_behavior.proto",
+        "google/api/httpbody.proto",
         "google/rpc/error_details.proto",
         "google/rpc/status.proto",
         "google/protobuf/descriptor.proto",

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import grpc
+from google.api import httpbody_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -357,6 +358,11 @@ class ResourcesService(_Service, FakeDrains, resources_service_pb2_grpc.Resource
     async def DeleteCluster(self, request: Any, context: Any) -> cluster_pb2.Cluster:
         await self.enter("DeleteCluster", request, context)
         return self.state.clusters.pop(request.cluster_id)
+
+    async def ExportUsage(self, request: Any, context: Any) -> AsyncIterator[httpbody_pb2.HttpBody]:
+        await self.enter("ExportUsage", request, context)
+        for piece in (b"project,gpu_seconds\r\n", b"a,1.5\r\n"):
+            yield httpbody_pb2.HttpBody(data=piece)
 
     async def ListPrices(
         self, request: Any, context: Any

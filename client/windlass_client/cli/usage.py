@@ -1,20 +1,24 @@
 """`windlass usage`: what was held, by whom, and what of it was of no use."""
 
+import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from windlass_client.cli.output import bar, cell, say, table
 from windlass_client.cli.session import Session, command
+from windlass_client.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
     from rich.text import Text
 
     from windlass.resources.v1 import usage_pb2
+    from windlass_client.usage import UsageFilter
 
 _HOUR = Decimal(3600)
 _BAR_WIDTH = 24
@@ -33,7 +37,7 @@ runs that failed, PREEMPTED by runs that were stopped for others, IDLE by runs t
 
     windlass usage --by user --by label:team --since 2026-11-01 --until 2026-12-01 --bucket 1d
 
-    windlass usage --by node --gpu-type H100 -o json"""
+    windlass usage --by holder --since 2026-11-01 --csv november.csv"""
 
 
 def register(app: typer.Typer) -> None:
@@ -67,26 +71,57 @@ def usage(
         list[str] | None,
         typer.Option("--label", "-l", metavar="KEY=VALUE", help="Only with it; repeatable."),
     ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option("--csv", metavar="FILE", help="Write the rows to a file; `-` is the output."),
+    ] = None,
 ) -> None:
     """See `_HELP`."""
     from windlass.resources.v1 import price_pb2
 
-    found = session.client.usage.get(
-        group_by(by or []),
-        start=session.moment(since),
-        end=session.moment(until) if until else None,
-        bucket=bucket,
-        user=user,
-        queue=queue,
-        node_id=node,
-        pool_id=pool,
-        gpu_type=gpu_type,
-        labels=label or (),
-    )
+    wanted: UsageFilter = {
+        "start": session.moment(since),
+        "end": session.moment(until) if until else None,
+        "bucket": bucket,
+        "user": user,
+        "queue": queue,
+        "node_id": node,
+        "pool_id": pool,
+        "gpu_type": gpu_type,
+        "labels": label or (),
+    }
+    if csv is not None:
+        _write(csv, session.client.usage.export(group_by(by or []), **wanted))
+        return
+    found = session.client.usage.get(group_by(by or []), **wanted)
     session.answer(found, lambda: usage_table(found, bucketed=bucket is not None))
     for one in found.unpriced:
         what = f"{price_pb2.Price.Resource.Name(one.resource)} {one.gpu_type}".rstrip()
         say(f"{what} has no price for a part of this time; that part is in no cost")
+
+
+def _write(name: str, pieces: "Iterator[bytes]") -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        InvalidArgument: it cannot be written.
+    """
+    if name == "-":
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+        return
+    path = Path(name)
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("wb") as file:
+            file.writelines(pieces)
+        beside.replace(path)
+    except OSError as error:
+        message = f"cannot write {name}: {error.strerror or error}"
+        raise InvalidArgument(message, reason="BAD_FILE") from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def group_by(words: "Sequence[str]") -> list[str]:

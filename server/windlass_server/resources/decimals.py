@@ -1,17 +1,23 @@
 """Whole numbers as the decimal text of the API, and back. Nothing is rounded."""
 
-from decimal import Context, Decimal
+_GIB_PLACES = 30
+_HALVES = 5**_GIB_PLACES
+BILLIONTHS = 9
+"""Places behind the point of what is counted in billionths."""
 
-# More digits than any amount has: nothing that is divided here by powers of 2 and 5 is rounded.
-_EXACT = Context(prec=120)
-BILLIONTHS = 10**9
+
+def decimal(amount: int, places: int) -> str:
+    """An amount of at least 0 that is counted in `10 ** -places`, in full, without needless zeros."""
+    whole, rest = divmod(amount, 10**places)
+    return f"{whole}.{rest:0{places}d}".rstrip("0") if rest else str(whole)
 
 
-def decimal(amount: int, divisor: int) -> str:
-    """`amount / divisor` in full, without needless zeros; the divisor has no prime but 2 and 5."""
-    return f"{_EXACT.divide(Decimal(amount), Decimal(divisor)).normalize(_EXACT):f}"
+def gib(amount: int, places: int) -> str:
+    """As `decimal`, of bytes in GiB: a half has one place behind the point, so 2**-30 has thirty."""
+    return decimal(amount * _HALVES, places + _GIB_PLACES)
 
 
 def billionths(text: str) -> int:
     """A decimal number of at most nine digits behind the point, in billionths."""
-    return int(_EXACT.multiply(Decimal(text), Decimal(BILLIONTHS)))
+    whole, _, rest = text.partition(".")
+    return int(whole + rest.ljust(BILLIONTHS, "0"))

@@ -94,7 +94,7 @@ class UsageService:
         try:
             return await self._database.read(load)
         except TooManyRows:
-            message = f"the answer has more than {max_rows} rows; ask for less, or fewer groups"
+            message = f"the answer has more than {max_rows} rows; ask for less, for fewer groups, or for the file"
             raise InvalidInput(message, reason="TOO_MANY_ROWS") from None
 
     def _window(self, query: UsageQuery) -> Window:

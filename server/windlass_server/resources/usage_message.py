@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 
 from windlass.resources.v1 import price_pb2, resources_service_pb2, usage_pb2
-from windlass_server.resources.decimals import BILLIONTHS, decimal
+from windlass_server.errors import InvalidInput
+from windlass_server.resources.decimals import BILLIONTHS, decimal, gib
 from windlass_server.resources.ledger import Amounts, Ledger, Loss, Row
 from windlass_server.resources.usage import LABEL, UsageQuery
 from windlass_server.timestamps import duration_from_proto, from_proto, to_proto
 
-_MICROS = 10**6
+# A quarter less than what clients of gRPC take by default.
+_MAX_BYTES = 3 << 20
 
 
-def usage_query(request: resources_service_pb2.GetUsageRequest) -> UsageQuery:
+def usage_query(
+    request: resources_service_pb2.GetUsageRequest | resources_service_pb2.ExportUsageRequest,
+) -> UsageQuery:
     """What a request asks for."""
     return UsageQuery(
         group_by=tuple(request.group_by),
@@ -29,8 +33,8 @@ def usage_query(request: resources_service_pb2.GetUsageRequest) -> UsageQuery:
 
 
 def usage_message(ledger: Ledger) -> usage_pb2.Usage:
-    """The message."""
-    return usage_pb2.Usage(
+    """The message; InvalidInput when it is too large for one answer (`TOO_MANY_ROWS`)."""
+    message = usage_pb2.Usage(
         group_by=ledger.group_by,
         start_time=to_proto(ledger.window.start),
         end_time=to_proto(ledger.window.end),
@@ -44,6 +48,10 @@ def usage_message(ledger: Ledger) -> usage_pb2.Usage:
             for resource, gpu_type in sorted(ledger.unpriced)
         ],
     )
+    if message.ByteSize() > _MAX_BYTES:
+        text = "the answer is too large; ask for less, for fewer groups, or for the file"
+        raise InvalidInput(text, reason="TOO_MANY_ROWS")
+    return message
 
 
 def _row(row: Row, group_by: Sequence[str]) -> usage_pb2.UsageRow:
@@ -65,9 +73,9 @@ def _row(row: Row, group_by: Sequence[str]) -> usage_pb2.UsageRow:
 
 def _amounts(amounts: Amounts) -> usage_pb2.ResourceAmounts:
     return usage_pb2.ResourceAmounts(
-        gpu_seconds=decimal(amounts.gpus, _MICROS),
-        cpu_core_seconds=decimal(amounts.cpu_millis, 1000 * _MICROS),
-        memory_gib_seconds=decimal(amounts.memory_bytes, 2**30 * _MICROS),
+        gpu_seconds=decimal(amounts.gpus, 6),
+        cpu_core_seconds=decimal(amounts.cpu_millis, 9),
+        memory_gib_seconds=gib(amounts.memory_bytes, 6),
         cost=decimal(amounts.cost, BILLIONTHS),
     )
 

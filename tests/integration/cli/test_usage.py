@@ -3,8 +3,10 @@
 import json
 from datetime import UTC, datetime
 
+import grpc
 import pytest
 
+from tests.support.fake_api import Failure
 from windlass.resources.v1 import usage_pb2
 from windlass_client.cli.usage import group_by
 
@@ -132,6 +134,33 @@ def test_a_time_that_is_none_is_told_in_one_line_and_nothing_is_sent(
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith(words)
     assert plane.state.calls == []
+
+
+CSV = b"project,gpu_seconds\r\na,1.5\r\n"
+
+
+def test_rows_are_written_to_a_file_whole(windlass, plane, tmp_path):
+    done = windlass("usage", "--by", "project", "--csv", "out.csv", "--user", "ada")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (tmp_path / "out.csv").read_bytes() == CSV
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    (request,) = plane.state.requests["ExportUsage"]
+    assert (list(request.group_by), request.user) == (["project"], "ada")
+
+
+def test_rows_can_be_written_to_the_output(windlass):
+    assert windlass("usage", "--csv", "-").stdout_bytes == CSV
+
+
+def test_a_file_that_cannot_be_had_leaves_the_one_before_as_it_was(windlass, plane, tmp_path):
+    (tmp_path / "out.csv").write_text("before")
+    plane.state.failures["ExportUsage"] = [Failure(grpc.StatusCode.INVALID_ARGUMENT, "too much")]
+    assert windlass("usage", "--csv", "out.csv").exit_code == 2
+    assert (tmp_path / "out.csv").read_text() == "before"
+    done = windlass("usage", "--csv", "no/such/folder.csv")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: cannot write no/such/folder.csv: No such file")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
 def test_names_are_taken_as_people_write_them():

@@ -1,6 +1,8 @@
 """What is held is accounted for over REST, gRPC and the command line, and adds up everywhere."""
 
 import asyncio
+import csv
+import io
 import itertools
 import sys
 from datetime import UTC, datetime, timedelta
@@ -65,6 +67,34 @@ async def test_what_was_held_adds_up_to_what_allocations_say(any_cluster: Cluste
         request.start_time.FromDatetime(start)
         answer = await stub.GetUsage(request, metadata=any_cluster.metadata)
         assert answer.total.held.gpu_seconds == found["total"]["held"]["gpu_seconds"]
+
+
+async def test_the_rows_come_as_a_file_that_says_the_same(any_cluster: Cluster):
+    async with any_cluster.rest() as rest:
+        for count in (1, 2):
+            wanted = {"resources": {"gpu_count": count}}
+            made = (await rest.post("/v1/resources/allocate", json=wanted)).json()
+            await rest.delete(f"/v1/resources/allocations/{made['allocation_id']}")
+        query = {"group_by": ["holder_id", "gpu_type"], "bucket": "3600s"}
+        answer = await rest.get(f"{USAGE}:export", params=query)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert answer.headers["content-disposition"].startswith('attachment; filename="usage-20')
+        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        said = await usage(rest, **query)
+        assert len(rows) == len(said["rows"]) >= 2
+        for row, one in zip(rows, said["rows"], strict=True):
+            assert (row["holder_id"], row["gpu_type"]) == (one["holder_id"], "H100")
+            assert row["gpu_seconds"] == one["held"]["gpu_seconds"]
+        assert sum(Decimal(row["gpu_seconds"]) for row in rows) == Decimal(
+            said["total"]["held"]["gpu_seconds"]
+        )
+        bad = await rest.get(f"{USAGE}:export", params={"group_by": "color"})
+        assert (bad.status_code, bad.headers["content-type"]) == (400, "application/json")
+        late = {"start_time": "2030-01-01T00:00:00Z"}
+        assert (await rest.get(f"{USAGE}:export", params=late)).status_code == 400
+    async with any_cluster.rest("") as rest:
+        assert (await rest.get(f"{USAGE}:export")).status_code == 401
 
 
 async def test_usage_costs_what_held_at_its_time(any_cluster: Cluster):

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from windlass.resources.v1 import allocation_pb2 as windlass_dot_resources_dot_v1_dot_allocation__pb2
 from windlass.resources.v1 import cluster_pb2 as windlass_dot_resources_dot_v1_dot_cluster__pb2
 from windlass.resources.v1 import drain_pb2 as windlass_dot_resources_dot_v1_dot_drain__pb2
@@ -177,6 +178,11 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/GetUsage',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.FromString,
+                _registered_method=True)
+        self.ExportUsage = channel.unary_stream(
+                '/windlass.resources.v1.ResourcesService/ExportUsage',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ExportUsageRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
         self.ListPrices = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/ListPrices',
@@ -417,7 +423,16 @@ class ResourcesServiceServicer:
     def GetUsage(self, request, context):
         """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
         which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
-        the window ends before it begins, and when the answer would have more than 10,000 rows.
+        the window ends before it begins, and when the answer would have more than 10,000 rows or 3 MiB.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportUsage(self, request, context):
+        """The rows of `GetUsage`, without the total, as a file of comma separated values (RFC 4180, UTF-8, with
+        a header). Text that a spreadsheet would take for a formula has an apostrophe before it. At most
+        100,000 rows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -590,6 +605,11 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.SerializeToString,
+            ),
+            'ExportUsage': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportUsage,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ExportUsageRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'ListPrices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPrices,
@@ -1342,6 +1362,33 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/GetUsage',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetUsageRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_usage__pb2.Usage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ExportUsage',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ExportUsageRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

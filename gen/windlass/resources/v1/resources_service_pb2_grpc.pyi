@@ -4,6 +4,7 @@ isort:skip_file
 The verbs of the resources API."""
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from windlass.resources.v1 import allocation_pb2 as _allocation_pb2
 from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
@@ -139,7 +140,12 @@ class ResourcesServiceStub:
     GetUsage: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetUsageRequest, _usage_pb2.Usage]
     """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
     which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
-    the window ends before it begins, and when the answer would have more than 10,000 rows.
+    the window ends before it begins, and when the answer would have more than 10,000 rows or 3 MiB.
+    """
+    ExportUsage: _grpc.UnaryStreamMultiCallable[_resources_service_pb2.ExportUsageRequest, _httpbody_pb2.HttpBody]
+    """The rows of `GetUsage`, without the total, as a file of comma separated values (RFC 4180, UTF-8, with
+    a header). Text that a spreadsheet would take for a formula has an apostrophe before it. At most
+    100,000 rows.
     """
     ListPrices: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListPricesRequest, _resources_service_pb2.ListPricesResponse]
     """Lists the prices, the one that was set last first."""
@@ -257,7 +263,12 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     GetUsage: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetUsageRequest, _usage_pb2.Usage]  # type: ignore[assignment]
     """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
     which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
-    the window ends before it begins, and when the answer would have more than 10,000 rows.
+    the window ends before it begins, and when the answer would have more than 10,000 rows or 3 MiB.
+    """
+    ExportUsage: _aio.UnaryStreamMultiCallable[_resources_service_pb2.ExportUsageRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The rows of `GetUsage`, without the total, as a file of comma separated values (RFC 4180, UTF-8, with
+    a header). Text that a spreadsheet would take for a formula has an apostrophe before it. At most
+    100,000 rows.
     """
     ListPrices: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListPricesRequest, _resources_service_pb2.ListPricesResponse]  # type: ignore[assignment]
     """Lists the prices, the one that was set last first."""
@@ -534,7 +545,18 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_usage_pb2.Usage, _abc.Awaitable[_usage_pb2.Usage]]:
         """Says what was held of the nodes in a window of time, broken down as asked, in the projects in
         which the caller may see it. NOT_FOUND when a named project does not exist. INVALID_ARGUMENT when
-        the window ends before it begins, and when the answer would have more than 10,000 rows.
+        the window ends before it begins, and when the answer would have more than 10,000 rows or 3 MiB.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportUsage(
+        self,
+        request: _resources_service_pb2.ExportUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """The rows of `GetUsage`, without the total, as a file of comma separated values (RFC 4180, UTF-8, with
+        a header). Text that a spreadsheet would take for a formula has an apostrophe before it. At most
+        100,000 rows.
         """
 
     @_abc_1.abstractmethod
