@@ -89,7 +89,7 @@ constraints: ## pin the newest versions that pyproject.toml allows in constraint
 	build/constraints/bin/pip freeze --exclude-editable > constraints.txt
 
 packages:
-	@.ci/packages bwrap=bubblewrap curl=curl
+	@.ci/packages bwrap=bubblewrap curl=curl prometheus=prometheus
 
 browser:
 	@.ci/packages chromium=chromium

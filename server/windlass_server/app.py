@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
 import windlass
+from windlass.options.v1.options_pb2 import Authz
 from windlass_server import __version__
 from windlass_server.about import ABOUT
 from windlass_server.access import bootstrap
@@ -42,6 +44,7 @@ from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.meters import Meters
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.nodes.session import SILENT_HEARTBEATS
@@ -53,6 +56,7 @@ from windlass_server.resources.capacity import declared_pools
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.drains import DrainsService
+from windlass_server.resources.exposition import NodeExposition
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.pools import PoolsService
@@ -68,6 +72,7 @@ from windlass_server.rpc.dispatcher import InProcessDispatcher
 from windlass_server.rpc.draining import Draining
 from windlass_server.rpc.health import Health
 from windlass_server.rpc.limits import CallerLimits, Limits
+from windlass_server.rpc.metering import Metering
 from windlass_server.rpc.methods import served_methods
 from windlass_server.rpc.pipeline import Pipeline
 from windlass_server.rpc.reflection import reflection_method
@@ -99,6 +104,7 @@ PLANNED_SERVICES = (
     "windlass.pipelines.v1.PipelinesService",
 )
 AGENTS_SERVICE = "windlass.agents.v1.AgentsService"
+_METRICS_METHOD = "/windlass.system.v1.SystemService/ExportMetrics"
 _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
@@ -121,6 +127,7 @@ class App:
         membership: Membership,
         registry: NodeRegistry,
         telemetry: TelemetryUpkeep,
+        meters: Meters,
         loops: list[Loop],
         health: Health,
         draining: Draining,
@@ -135,6 +142,7 @@ class App:
         self._membership = membership
         self._registry = registry
         self._telemetry = telemetry
+        self._meters = meters
         self._loops = loops
         self._health = health
         self._draining = draining
@@ -161,6 +169,7 @@ class App:
         ids = IdSource(clock)
         secrets = load_secrets(config.data_dir, config.secret_key.get_secret_value())
         page_tokens = PageTokens(secrets.page_token_key)
+        meters = Meters(__version__, database.name)
         logs = LogStore(data_dir.folder("logs"))
         admin_key = await bootstrap.bootstrap(
             database, clock, secrets.api_key_pepper, config.data_dir
@@ -307,16 +316,23 @@ class App:
                 clock,
             ),
             "windlass.system.v1.SystemService": SystemRpc(
-                database, clock.now(), [*PUBLIC_SERVICES, AGENTS_SERVICE]
+                database,
+                clock.now(),
+                [*PUBLIC_SERVICES, AGENTS_SERVICE],
+                meters,
+                NodeExposition(database, telemetry),
             ),
             AGENTS_SERVICE: AgentsRpc(
-                membership, registry, runs, logs, Ingest(telemetry, recent), checkpoints
+                membership, registry, runs, logs, Ingest(telemetry, recent, meters), checkpoints
             ),
         }
         methods = served_methods(servicers)
         if config.reflection:
             reflection = reflection_method([*PUBLIC_SERVICES, AGENTS_SERVICE])
             methods[reflection.path] = reflection
+        if config.public_metrics:
+            exported = methods[_METRICS_METHOD]
+            methods[_METRICS_METHOD] = replace(exported, authz=Authz(public=True))
         draining = Draining()
         pipeline = Pipeline(
             methods,
@@ -329,6 +345,7 @@ class App:
             after_parsing=[Authorisation()],
             validation=Validation(),
             draining=draining,
+            observers=[Metering(meters)],
         )
         needs_credential = methods["/windlass.access.v1.AccessService/GetCaller"]
 
@@ -362,6 +379,7 @@ class App:
             membership=membership,
             registry=registry,
             telemetry=telemetry_upkeep,
+            meters=meters,
             loops=[
                 scheduling_loop,
                 outbox_loop,
@@ -396,7 +414,7 @@ class App:
             with acting_as("start"):
                 await self._membership.server_started()
         for loop in self._loops:
-            loop.start()
+            loop.start(self._meters.cycle_ended)
         await self._grpc.start()
         await self._http.start()
         for address in self._config.open_addresses:

@@ -106,6 +106,7 @@ class ServerConfig(_Section):
         checkpoint_max_bytes: the largest checkpoint that is kept.
         checkpoints_kept: how many of a job's checkpoints are kept, the newest ones.
         checkpoint_keep_seconds: how long they are kept when the job has ended.
+        public_metrics: whether `/metrics` is answered without a credential.
         pools: declared capacity.
         telemetry_days_10s: how long what nodes measured is kept in buckets of 10 seconds, in days.
         telemetry_days_1m: the same of a minute.
@@ -130,6 +131,7 @@ class ServerConfig(_Section):
     reflection: bool = True
     cors_origins: tuple[str, ...] = ()
     public_docs: bool = False
+    public_metrics: bool = False
     objects_url: str = Field(default="", pattern=r"^((file:///|s3://[^/]).*)?$")
     checkpoint_max_bytes: int = Field(default=100 << 30, ge=0, le=1 << 60)
     checkpoints_kept: int = Field(default=2, ge=1, le=100)

@@ -38,10 +38,14 @@ class Process:
 
     @classmethod
     async def start(cls, *arguments: str, **environment: str) -> Process:
+        """Start a program of ours, which these are the interpreter's arguments for."""
+        return await cls.start_program(sys.executable, *arguments, **environment)
+
+    @classmethod
+    async def start_program(cls, *command: str, **environment: str) -> Process:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
+            *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

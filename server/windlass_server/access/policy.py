@@ -105,6 +105,7 @@ ANYWHERE = frozenset(
         "pools.get",
         "pools.list",
         "prices.list",
+        "system.metrics",
     }
 )
 # Every permission there is; the contract may name no other.

@@ -17,6 +17,9 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 
 
+CycleEnded = Callable[[str, float, bool], None]
+
+
 class Loop:
     """Runs a cycle when woken and at least every `interval_seconds`.
 
@@ -47,8 +50,13 @@ class Loop:
         """Look soon."""
         self._wake.set()
 
-    def start(self) -> None:
-        """Begin, with a cycle at once."""
+    def start(self, ended: CycleEnded = lambda _name, _seconds, _failed: None) -> None:
+        """Begin, with a cycle at once.
+
+        Args:
+            ended: called with the name, the seconds and whether it failed, after each cycle.
+        """
+        self._ended = ended
         self._wake.set()
         self._task = asyncio.create_task(self._run(), name=self._name)
 
@@ -75,7 +83,9 @@ class Loop:
             except Exception:
                 _log.exception("%s failed", self._name)
                 failures += 1
-            pause = self._rest * (loop.time() - began)
+            took = loop.time() - began
+            self._ended(self._name, took, failures > 0)
+            pause = self._rest * took
             if failures:
                 pause = min(_FIRST_PAUSE_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS)
             if pause > 0:

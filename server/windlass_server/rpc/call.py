@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 
 from windlass.options.v1 import options_pb2
 from windlass_server.access.policy import Caller
@@ -51,6 +52,7 @@ class Call:
         timeout: seconds until the caller gives up; None when it set no deadline.
         response_metadata: sent back with the answer; bytes where a name ends with `-bin`.
         finalizers: run when the call has ended, however it ended.
+        code: the google.rpc.Code that it ended with; CANCELLED as long as it has not.
     """
 
     method: Method
@@ -60,6 +62,7 @@ class Call:
     authenticated: Caller | None = None
     response_metadata: dict[str, str | bytes] = field(default_factory=dict)
     finalizers: list[Callable[[], None]] = field(default_factory=list)
+    code: int = code_pb2.CANCELLED
 
     @property
     def caller(self) -> Caller:

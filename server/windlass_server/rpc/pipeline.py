@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from google.protobuf.message import DecodeError, Message
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.rpc.call import Call, Method
@@ -32,6 +32,12 @@ class Interceptor(Protocol):
     def __call__(self, call: Call, request: Message | None) -> Awaitable[None] | None: ...
 
 
+class Observer(Protocol):
+    """Sees calls begin and, by their finalizers, end."""
+
+    def began(self, call: Call) -> None: ...
+
+
 class CallFailed(Exception):
     """A call ended with this status."""
 
@@ -49,6 +55,7 @@ class Pipeline:
         after_parsing: run on the parsed request, in this order.
         validation: looks at the request after that, and at each message of a client's stream.
         draining: ends streams when the server stops.
+        observers: told of each call that begins, and of none that is only looked at.
     """
 
     def __init__(
@@ -59,47 +66,57 @@ class Pipeline:
         after_parsing: Sequence[Interceptor],
         validation: Validation,
         draining: Draining,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.methods = methods
         self._before_parsing = tuple(before_parsing)
         self._after_parsing = tuple(after_parsing)
         self._validation = validation
         self._draining = draining
+        self._observers = tuple(observers)
 
     async def unary(self, call: Call, request: bytes) -> bytes:
         """Answer a unary call; raises `CallFailed`."""
+        self._begin(call)
         try:
             message = await self._admit(call, request)
             answer: Message | bytes = await within(call.timeout, call.method.handler(message, call))
-            return answer if isinstance(answer, bytes) else answer.SerializeToString()
+            serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
+            call.code = code_pb2.OK
+            return serialized
         except Exception as error:
-            raise CallFailed(to_status(error, call.request_id)) from None
+            raise _failed(call, error) from None
         finally:
             for finalize in call.finalizers:
                 finalize()
 
     async def server_stream(self, call: Call, request: bytes) -> AsyncGenerator[bytes]:
         """Answer a call with a stream; raises `CallFailed`."""
+        self._begin(call)
         try:
             message = await self._admit(call, request)
             async with aclosing(self._answers(call, message)) as answers:
                 async for answer in answers:
                     yield answer
+            call.code = code_pb2.OK
         except Exception as error:
-            raise CallFailed(to_status(error, call.request_id)) from None
+            raise _failed(call, error) from None
         finally:
             for finalize in call.finalizers:
                 finalize()
 
     async def client_stream(self, call: Call, requests: AsyncIterator[bytes]) -> bytes:
         """Answer a client's stream; raises `CallFailed`."""
+        self._begin(call)
         try:
             await self._admit_stream(call)
             messages = self._messages(call.method, requests)
             answer: Message = await within(call.timeout, call.method.handler(messages, call))
-            return answer.SerializeToString()
+            serialized = answer.SerializeToString()
+            call.code = code_pb2.OK
+            return serialized
         except Exception as error:
-            raise CallFailed(to_status(error, call.request_id)) from None
+            raise _failed(call, error) from None
         finally:
             for finalize in call.finalizers:
                 finalize()
@@ -108,14 +125,16 @@ class Pipeline:
         self, call: Call, requests: AsyncIterator[bytes]
     ) -> AsyncGenerator[bytes]:
         """Answer a stream with a stream; raises `CallFailed`."""
+        self._begin(call)
         try:
             await self._admit_stream(call)
             messages = self._messages(call.method, requests)
             async with aclosing(self._answers(call, messages)) as answers:
                 async for answer in answers:
                     yield answer
+            call.code = code_pb2.OK
         except Exception as error:
-            raise CallFailed(to_status(error, call.request_id)) from None
+            raise _failed(call, error) from None
         finally:
             for finalize in call.finalizers:
                 finalize()
@@ -126,7 +145,8 @@ class Pipeline:
             if (waits := _intercept(self._before_parsing, call, None)) is not None:
                 await waits
         except Exception as error:
-            raise CallFailed(to_status(error, call.request_id)) from None
+            self._begin(call)
+            raise _failed(call, error) from None
         finally:
             for finalize in call.finalizers:
                 finalize()
@@ -142,11 +162,15 @@ class Pipeline:
         except InvalidInput as error:
             return error.violations
         except Exception as error:
-            raise CallFailed(to_status(error, call.request_id)) from None
+            raise _failed(call, error) from None
         finally:
             for finalize in call.finalizers:
                 finalize()
         return ()
+
+    def _begin(self, call: Call) -> None:
+        for observer in self._observers:
+            observer.began(call)
 
     async def _admit(self, call: Call, request: bytes) -> Message:
         if (waits := _intercept(self._before_parsing, call, None)) is not None:
@@ -194,6 +218,13 @@ class Pipeline:
             message = parse(method, request)
             self._validation.check(message)
             yield message
+
+
+def _failed(call: Call, error: Exception) -> CallFailed:
+    """What a call failed with, which the call then knows, too."""
+    status = to_status(error, call.request_id)
+    call.code = status.code
+    return CallFailed(status)
 
 
 def _intercept(

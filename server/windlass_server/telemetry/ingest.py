@@ -1,6 +1,7 @@
 """Where what nodes measure goes."""
 
 from windlass.agents.v1.agent_pb2 import SampleBatch
+from windlass_server.meters import Meters
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.telemetry.recent import RecentHistory
 
@@ -8,11 +9,14 @@ from windlass_server.telemetry.recent import RecentHistory
 class Ingest:
     """Hands each batch to all who want it."""
 
-    def __init__(self, latest: LatestTelemetry, recent: RecentHistory) -> None:
+    def __init__(self, latest: LatestTelemetry, recent: RecentHistory, meters: Meters) -> None:
         self._latest = latest
         self._recent = recent
+        self._batches, self._samples = meters.sample_batches, meters.samples
 
     def take(self, node_id: str, batch: SampleBatch) -> None:
         """Take in a batch. Never raises, whatever is in it."""
+        self._batches.inc()
+        self._samples.inc(len(batch.series) * len(batch.time_deltas_nanos))
         self._latest.take(node_id, batch)
         self._recent.take(node_id, batch)

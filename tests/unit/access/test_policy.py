@@ -63,6 +63,7 @@ ALLOWED = {
     ("nodes.cordon", ""): [ORG_ADMIN],
     ("nodes.drain", ""): [ORG_ADMIN],
     ("system.reflect", ""): [ORG_ADMIN],
+    ("system.metrics", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("prices.set", ""): [ORG_ADMIN],
     ("prices.list", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("nodes.get", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/system/v1/system_service.proto\x12\x12windlass.system.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\"\x12\n\x10GetHealthRequest\"\x18\n\x06Health\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x16\n\x14GetSystemInfoRequest\"\x8a\x01\n\nSystemInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x02 \x01(\t\x12\x17\n\x0fschema_revision\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08services\x18\x05 \x03(\t2\x85\x02\n\rSystemService\x12z\n\tGetHealth\x12$.windlass.system.v1.GetHealthRequest\x1a\x1a.windlass.system.v1.Health\"+\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1f\x12\x11/v1/system/healthZ\n\x12\x08/healthz\x12x\n\rGetSystemInfo\x12(.windlass.system.v1.GetSystemInfoRequest\x1a\x1e.windlass.system.v1.SystemInfo\"\x1d\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/system/infob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/system/v1/system_service.proto\x12\x12windlass.system.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!windlass/options/v1/options.proto\"\x16\n\x14\x45xportMetricsRequest\"\x12\n\x10GetHealthRequest\"\x18\n\x06Health\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x16\n\x14GetSystemInfoRequest\"\x8a\x01\n\nSystemInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x02 \x01(\t\x12\x17\n\x0fschema_revision\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08services\x18\x05 \x03(\t2\x80\x03\n\rSystemService\x12z\n\tGetHealth\x12$.windlass.system.v1.GetHealthRequest\x1a\x1a.windlass.system.v1.Health\"+\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1f\x12\x11/v1/system/healthZ\n\x12\x08/healthz\x12x\n\rGetSystemInfo\x12(.windlass.system.v1.GetSystemInfoRequest\x1a\x1e.windlass.system.v1.SystemInfo\"\x1d\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/system/info\x12y\n\rExportMetrics\x12(.windlass.system.v1.ExportMetricsRequest\x1a\x14.google.api.HttpBody\"&\x8a\xb5\x18\x12\x12\x0esystem.metrics\x18\x03\x82\xd3\xe4\x93\x02\n\x12\x08/metrics0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,14 +39,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\212\265\030\002\010\001\202\323\344\223\002\037\022\021/v1/system/healthZ\n\022\010/healthz'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetSystemInfo']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetSystemInfo']._serialized_options = b'\212\265\030\002\030\004\202\323\344\223\002\021\022\017/v1/system/info'
-  _globals['_GETHEALTHREQUEST']._serialized_start=161
-  _globals['_GETHEALTHREQUEST']._serialized_end=179
-  _globals['_HEALTH']._serialized_start=181
-  _globals['_HEALTH']._serialized_end=205
-  _globals['_GETSYSTEMINFOREQUEST']._serialized_start=207
-  _globals['_GETSYSTEMINFOREQUEST']._serialized_end=229
-  _globals['_SYSTEMINFO']._serialized_start=232
-  _globals['_SYSTEMINFO']._serialized_end=370
-  _globals['_SYSTEMSERVICE']._serialized_start=373
-  _globals['_SYSTEMSERVICE']._serialized_end=634
+  _globals['_SYSTEMSERVICE'].methods_by_name['ExportMetrics']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['ExportMetrics']._serialized_options = b'\212\265\030\022\022\016system.metrics\030\003\202\323\344\223\002\n\022\010/metrics'
+  _globals['_EXPORTMETRICSREQUEST']._serialized_start=188
+  _globals['_EXPORTMETRICSREQUEST']._serialized_end=210
+  _globals['_GETHEALTHREQUEST']._serialized_start=212
+  _globals['_GETHEALTHREQUEST']._serialized_end=230
+  _globals['_HEALTH']._serialized_start=232
+  _globals['_HEALTH']._serialized_end=256
+  _globals['_GETSYSTEMINFOREQUEST']._serialized_start=258
+  _globals['_GETSYSTEMINFOREQUEST']._serialized_end=280
+  _globals['_SYSTEMINFO']._serialized_start=283
+  _globals['_SYSTEMINFO']._serialized_end=421
+  _globals['_SYSTEMSERVICE']._serialized_start=424
+  _globals['_SYSTEMSERVICE']._serialized_end=808
 # @@protoc_insertion_point(module_scope)

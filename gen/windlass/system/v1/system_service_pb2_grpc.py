@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from windlass.system.v1 import system_service_pb2 as windlass_dot_system_dot_v1_dot_system__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -45,6 +46,11 @@ class SystemServiceStub:
                 request_serializer=windlass_dot_system_dot_v1_dot_system__service__pb2.GetSystemInfoRequest.SerializeToString,
                 response_deserializer=windlass_dot_system_dot_v1_dot_system__service__pb2.SystemInfo.FromString,
                 _registered_method=True)
+        self.ExportMetrics = channel.unary_stream(
+                '/windlass.system.v1.SystemService/ExportMetrics',
+                request_serializer=windlass_dot_system_dot_v1_dot_system__service__pb2.ExportMetricsRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
 
 
 class SystemServiceServicer:
@@ -65,6 +71,15 @@ class SystemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportMetrics(self, request, context):
+        """What the server and its nodes measure now, in Prometheus' text format, for it to scrape; GPUs by
+        dcgm-exporter's names where it has them. Runs are named as far as the caller may see their jobs.
+        Needs no credential where the operator says so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SystemServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +92,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.GetSystemInfo,
                     request_deserializer=windlass_dot_system_dot_v1_dot_system__service__pb2.GetSystemInfoRequest.FromString,
                     response_serializer=windlass_dot_system_dot_v1_dot_system__service__pb2.SystemInfo.SerializeToString,
+            ),
+            'ExportMetrics': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportMetrics,
+                    request_deserializer=windlass_dot_system_dot_v1_dot_system__service__pb2.ExportMetricsRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +154,33 @@ class SystemService:
             '/windlass.system.v1.SystemService/GetSystemInfo',
             windlass_dot_system_dot_v1_dot_system__service__pb2.GetSystemInfoRequest.SerializeToString,
             windlass_dot_system_dot_v1_dot_system__service__pb2.SystemInfo.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.system.v1.SystemService/ExportMetrics',
+            windlass_dot_system_dot_v1_dot_system__service__pb2.ExportMetricsRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 What the server says about itself."""
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from windlass.system.v1 import system_service_pb2 as _system_service_pb2
 import abc as _abc_1
@@ -37,6 +38,11 @@ class SystemServiceStub:
     """Answers while the server can reach its database; UNAVAILABLE otherwise. Needs no credential."""
     GetSystemInfo: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetSystemInfoRequest, _system_service_pb2.SystemInfo]
     """The server's version and what it was built with."""
+    ExportMetrics: _grpc.UnaryStreamMultiCallable[_system_service_pb2.ExportMetricsRequest, _httpbody_pb2.HttpBody]
+    """What the server and its nodes measure now, in Prometheus' text format, for it to scrape; GPUs by
+    dcgm-exporter's names where it has them. Runs are named as far as the caller may see their jobs.
+    Needs no credential where the operator says so.
+    """
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
@@ -47,6 +53,11 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """Answers while the server can reach its database; UNAVAILABLE otherwise. Needs no credential."""
     GetSystemInfo: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetSystemInfoRequest, _system_service_pb2.SystemInfo]  # type: ignore[assignment]
     """The server's version and what it was built with."""
+    ExportMetrics: _aio.UnaryStreamMultiCallable[_system_service_pb2.ExportMetricsRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """What the server and its nodes measure now, in Prometheus' text format, for it to scrape; GPUs by
+    dcgm-exporter's names where it has them. Runs are named as far as the caller may see their jobs.
+    Needs no credential where the operator says so.
+    """
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the server says about itself."""
@@ -66,5 +77,16 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.SystemInfo, _abc.Awaitable[_system_service_pb2.SystemInfo]]:
         """The server's version and what it was built with."""
+
+    @_abc_1.abstractmethod
+    def ExportMetrics(
+        self,
+        request: _system_service_pb2.ExportMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """What the server and its nodes measure now, in Prometheus' text format, for it to scrape; GPUs by
+        dcgm-exporter's names where it has them. Runs are named as far as the caller may see their jobs.
+        Needs no credential where the operator says so.
+        """
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
