@@ -17,11 +17,20 @@ _LONGEST_SECONDS = 315_576_000_000
 
 def to_proto(micros: int) -> Timestamp:
     """A time as a Timestamp; ValueError outside of the years 1 to 9999."""
+    timestamp = Timestamp()
+    set_time(timestamp, micros)
+    return timestamp
+
+
+def set_time(timestamp: Timestamp, micros: int) -> None:
+    """The same into a message's own field; ValueError outside of the years 1 to 9999."""
     seconds, rest = divmod(micros, MICROS_PER_SECOND)
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
         message = f"{micros} microseconds is outside of the years 1 to 9999"
         raise ValueError(message)
-    return Timestamp(seconds=seconds, nanos=rest * _NANOS_PER_MICRO)
+    # Both are always set: that is what makes the field present, also in the first second of 1970.
+    timestamp.seconds = seconds
+    timestamp.nanos = rest * _NANOS_PER_MICRO
 
 
 def from_proto(timestamp: Timestamp) -> int:

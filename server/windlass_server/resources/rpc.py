@@ -17,7 +17,7 @@ from windlass_server.resources.drains_rpc import DrainsRpc
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
-from windlass_server.resources.node_message import node_message
+from windlass_server.resources.node_message import fill_node, node_message
 from windlass_server.resources.pool_message import pool_message
 from windlass_server.resources.pools import PoolsService, PoolView
 from windlass_server.resources.prices import PricesService
@@ -80,9 +80,13 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc):
         views, token = await self._resources.list(
             call.caller, wanted, size=request.page_size, token=request.page_token
         )
-        return resources_service_pb2.ListNodesResponse(
-            nodes=[self._message(view) for view in views], next_page_token=token
+        page, now = (
+            resources_service_pb2.ListNodesResponse(next_page_token=token),
+            self._clock.now(),
         )
+        for view in views:
+            fill_node(page.nodes.add(), view, self._latest, now)
+        return page
 
     async def GetNode(
         self, request: resources_service_pb2.GetNodeRequest, call: Call

@@ -8,6 +8,7 @@ from windlass_server.access.policy import ORGANISATION, Caller, absent, require,
 from windlass_server.access.service import AccessService, IssuedSecret
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.capacity import Facts, facts_of
+from windlass_server.resources.inventories import parsed
 from windlass_server.resources.maintenance import STATES, Leaving
 from windlass_server.resources.states import Status
 from windlass_server.storage.engine import Database
@@ -200,7 +201,7 @@ def _view(node: NodeRow, runs: Iterable[PlacedRun], parts: Iterable[HeldPart]) -
     placed, held = tuple(runs), tuple(parts)
     return NodeView(
         node,
-        agent_pb2.Inventory.FromString(node.inventory),
+        parsed(node.inventory),
         placed,
         held,
         holders={uuid: run.run_id for run in placed for uuid in run.gpu_uuids},

@@ -20,6 +20,8 @@ MAX_TIMES = 4096
 MAX_SUBJECT_CHARS = 128
 _RUN_ID = re.compile(r"run-[0-9a-z]{26}")
 _MAX_INT64 = (1 << 63) - 1
+# The largest number of both kinds that an int64 holds.
+_LARGEST = float(_MAX_INT64 >> 10 << 10)
 _NANOS_PER_MICRO = 1000
 # A run that its node has not measured for so long has ended.
 _RUN_MICROS = 60_000_000
@@ -68,7 +70,10 @@ class Values:
 
     def whole(self, measured: Series.Field) -> int:
         """As `number`, as a whole number from 0 to the largest that an int64 holds."""
-        return int(min(max(self.number(measured), 0.0), float(_MAX_INT64 >> 10 << 10)))
+        value = self._values.get(measured, 0.0)
+        if 0.0 <= value <= _LARGEST:
+            return int(value)
+        return 0 if value < 0 else int(_LARGEST)
 
     def has(self, measured: Series.Field) -> bool:
         """Whether it was ever measured."""
