@@ -48,6 +48,7 @@ class AllocationCalls(Group):
         memory: int | str | None = None,
         exclusive_node: bool = False,
         zones: Sequence[str] = (),
+        pool: str = "",
         ttl: timedelta | float | str | None = None,
         project: str | None = None,
         request_id: str | None = None,
@@ -61,6 +62,7 @@ class AllocationCalls(Group):
             memory: bytes, or such as "4GiB"; 256 MiB by default.
             exclusive_node: only a node that is empty, which is then held whole.
             zones: only nodes whose label `zone` is one of these.
+            pool: only nodes of this pool; of any that the project may use by default.
             ttl: seconds, a timedelta or such as "1h"; ten minutes by default.
             project: instead of the client's.
             request_id: makes a repeat by yourself harmless; made up by default.
@@ -78,7 +80,7 @@ class AllocationCalls(Group):
                 gpu_type=gpu_type,
             ),
             constraints=allocation_pb2.AllocationConstraints(
-                exclusive_node=exclusive_node, zones=zones
+                exclusive_node=exclusive_node, zones=zones, pool=pool
             ),
             ttl=_duration(ttl),
             request_id=request_id or uuid.uuid4().hex,

@@ -89,6 +89,7 @@ class JobCalls(Group):
         time_limit: timedelta | float | str | None = None,
         grace_period: timedelta | float | str | None = None,
         min_isolation: "types_pb2.Isolation.Level | None" = None,
+        pool: str = "",
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -110,6 +111,7 @@ class JobCalls(Group):
             time_limit: seconds, a timedelta or such as "1h30m"; none by default.
             grace_period: time between SIGTERM and SIGKILL; 10 s by default.
             min_isolation: the weakest isolation that the job may run with.
+            pool: only nodes of this pool; of any that the project may use by default.
             validate_only: check everything and write nothing.
             request_id: makes the call idempotent; a fresh one by default.
 
@@ -137,6 +139,7 @@ class JobCalls(Group):
             time_limit=_duration(time_limit),
             grace_period=_duration(grace_period),
             min_isolation=min_isolation,
+            pool=pool,
         )
         return Call(
             SUBMIT,

@@ -177,6 +177,84 @@ async def test_jobs_are_counted_where_they_are_and_where_they_could_be(world: Re
     assert big.utilization.gpu_allocated == 1
 
 
+async def test_a_job_runs_only_where_its_project_may_and_as_it_chose(world: ResourcesWorld):
+    big = await world.joined("a1", labels={"zone": "a"})
+    small = await world.joined("b1", labels={"zone": "b"})
+    await world.pools.create(ADMIN, a_pool(allowed_projects=["vision"]))
+    jobs = world.scheduled
+    placed = {
+        said: (await jobs.cycle(await jobs.add_job(project=said[0], pool=said[1]))).node_id
+        for said in [
+            ("default", ""),
+            ("vision", "big"),
+            ("vision", "default"),
+            ("default", "default"),
+        ]
+    }
+    assert placed == {
+        ("default", ""): small,
+        ("vision", "big"): big,
+        ("vision", "default"): small,
+        ("default", "default"): small,
+    }
+    shut_out = await jobs.cycle(await jobs.add_job(project="default", pool="big"))
+    assert (shut_out.node_id, shut_out.status_reason) == ("", "POOL_UNAVAILABLE")
+    assert shut_out.status_message.startswith("needs a pool that its project may use")
+
+
+async def test_a_waiting_job_starts_when_its_project_is_let_in(world: ResourcesWorld):
+    await world.joined("a1", labels={"zone": "a"})
+    await world.pools.create(ADMIN, a_pool(allowed_projects=["vision"]))
+    job_id = await world.scheduled.add_job(project="speech")
+    waiting = await world.scheduled.cycle(job_id)
+    assert waiting.status_reason == "POOL_UNAVAILABLE"
+    assert "a node of pool default; no node is in it" in waiting.status_message
+    said = a_pool(allowed_projects=["vision", "speech"])
+    await world.pools.update(ADMIN, said, ["allowed_projects"])
+    assert (await world.scheduled.cycle(job_id)).node_id
+
+
+async def test_a_job_of_a_pool_that_is_gone_waits_for_one_of_its_name(world: ResourcesWorld):
+    await world.joined("a1", labels={"zone": "a"}, cpu_millis=1000)
+    await world.pools.create(ADMIN, a_pool())
+    await world.scheduled.cycle(await world.scheduled.add_job(pool="big"))
+    job_id = await world.scheduled.add_job(pool="big")
+    assert (await world.scheduled.cycle(job_id)).status_reason == "INSUFFICIENT_CPU"
+    assert (await shown(world, "big")).queue_depth == 1
+    assert (await shown(world, "default")).queue_depth == 0
+    await world.pools.delete(ADMIN, "big", "")
+    waiting = await world.scheduled.cycle(job_id)
+    assert waiting.status_reason == "POOL_UNAVAILABLE"
+    assert "needs a node of pool big" in waiting.status_message
+
+
+@pytest.mark.parametrize(
+    ("project", "pool", "error", "reason"),
+    [
+        ("speech", "big", Denied, "POOL_NOT_ALLOWED"),
+        ("vision", "gone", InvalidInput, "POOL_NOT_FOUND"),
+        ("vision", "default", InvalidInput, "UNSATISFIABLE_RESOURCES"),
+        ("speech", "", InvalidInput, "UNSATISFIABLE_RESOURCES"),
+    ],
+)
+async def test_an_allocation_where_it_can_never_be_is_refused(
+    world: ResourcesWorld, project: str, pool: str, error: type[WindlassError], reason: str
+):
+    await world.joined("a1", labels={"zone": "a"})
+    await world.pools.create(ADMIN, a_pool(allowed_projects=["vision"]))
+    request = resources_service_pb2.AllocateRequest(project=project)
+    request.constraints.pool = pool
+    with pytest.raises(error) as refused:
+        await world.scheduled.allocations.allocate(ADMIN, request)
+    assert refused.value.reason == reason
+    if reason == "UNSATISFIABLE_RESOURCES":
+        assert isinstance(refused.value, InvalidInput)
+        assert [one.field for one in refused.value.violations] == ["constraints.pool"]
+    request = resources_service_pb2.AllocateRequest(project="vision")
+    request.constraints.pool = "big"
+    assert (await world.scheduled.allocations.allocate(ADMIN, request)).pool_id == "big"
+
+
 async def test_what_is_held_is_noted_with_the_pool_that_it_was_taken_from(world: ResourcesWorld):
     await world.joined("n1", labels={"zone": "a"})
     await world.pools.create(ADMIN, a_pool())

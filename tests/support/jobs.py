@@ -29,6 +29,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "gpu_count": 0,
         "gpu_type": "",
         "min_isolation": 0,
+        "pool": "",
         "attempt": 0,
         "run_id": "",
         "node_id": "",

@@ -78,6 +78,9 @@ def create(
     zone: Annotated[
         list[str] | None, typer.Option(help="Only nodes labelled with it; repeatable.")
     ] = None,
+    pool: Annotated[
+        str, typer.Option(help="Only its nodes; default any pool that the project may use.")
+    ] = "",
     ttl: TtlOption = None,
 ) -> None:
     """See `_CREATE_HELP`."""
@@ -88,6 +91,7 @@ def create(
         memory=memory,
         exclusive_node=exclusive,
         zones=zone or (),
+        pool=pool,
         ttl=ttl,
     )
     session.answer(made, lambda: made.allocation_id)

@@ -89,6 +89,9 @@ def submit(
         Isolation | None,
         typer.Option(case_sensitive=False, help="Run with no weaker isolation than this."),
     ] = None,
+    pool: Annotated[
+        str, typer.Option(help="Only its nodes; default any pool that the project may use.")
+    ] = "",
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Check everything, submit nothing.")
     ] = False,
@@ -118,6 +121,7 @@ def submit(
         time_limit=time_limit,
         grace_period=grace_period,
         min_isolation=_level(min_isolation),
+        pool=pool,
         validate_only=validate_only,
         request_id=request_id,
     )

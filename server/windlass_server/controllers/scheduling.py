@@ -9,6 +9,7 @@ from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.jobs.runs import RunsService
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.pooling import rules_of, usable
 from windlass_server.scheduler.plan import Placement, Plan, Waiting, plan
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 from windlass_server.storage.engine import Database
@@ -126,7 +127,14 @@ class Scheduling:
         self, tx: Transaction, page: Sequence[JobRow]
     ) -> tuple[Sequence[JobRow], list[Demand]]:
         faults = self._faults(tx, page)
-        return page, [_demand(job, faults.get(job.job_id, ())) for job in page]
+        rules = rules_of(tx.pools.all())
+        pools = {
+            (project, chosen): usable(project, chosen, rules)
+            for project, chosen in {(job.project, job.pool) for job in page}
+        }
+        return page, [
+            _demand(job, faults.get(job.job_id, ()), pools[job.project, job.pool]) for job in page
+        ]
 
     def _faults(self, tx: Transaction, queue: Sequence[JobRow]) -> dict[str, tuple[Fault, ...]]:
         """The nodes that have failed the jobs of the queue, most of which have never run on any."""
@@ -183,7 +191,7 @@ def _in_parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield things[first : first + size]
 
 
-def _demand(job: JobRow, faults: tuple[Fault, ...]) -> Demand:
+def _demand(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | None) -> Demand:
     return Demand(
         job_id=job.job_id,
         priority=job.priority,
@@ -194,4 +202,5 @@ def _demand(job: JobRow, faults: tuple[Fault, ...]) -> Demand:
         min_isolation=job.min_isolation,
         order=job.job_id,
         faults=faults,
+        pools=pools,
     )

@@ -15,6 +15,7 @@ from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.scheduler.snapshot import Demand
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import row as new_row
@@ -70,7 +71,8 @@ class JobsService:
             validate_only: check everything, write nothing, answer the job as it would be.
 
         Raises:
-            InvalidInput: too large, or UNSATISFIABLE_RESOURCES.
+            InvalidInput: too large, UNSATISFIABLE_RESOURCES, or there is no such pool.
+            Denied: its project may not use the pool, or any.
             NotFound: there is no such project.
             Conflict: `request_id` was used for another job.
         """
@@ -81,14 +83,19 @@ class JobsService:
         full = with_defaults(spec, who.default_project)
         asked = Asked(who.user, _SUBMIT, request_id, full)
         # An answer that was given stays it, whatever has become of the cluster meanwhile.
-        earlier, has_project = await self._database.read(
-            lambda tx: (_earlier_answer(tx, asked), tx.access.has_project(full.project))
+        earlier, has_project, pools = await self._database.read(
+            lambda tx: (
+                _earlier_answer(tx, asked),
+                tx.access.has_project(full.project),
+                rules_of(tx.pools.all()),
+            )
         )
         if earlier is not None:
             return earlier
         if not has_project:
             raise absent("project", full.project)
-        await self._cluster.require_satisfiable(_demand(full))
+        usable = require_usable(full.project, full.pool, pools, "job.pool")
+        await self._cluster.require_satisfiable(_demand(full, usable))
         columns = self._columns(who, full)
         if validate_only:
             return new_row(JobRow, columns | {"job_id": ""})
@@ -190,6 +197,7 @@ class JobsService:
             "gpu_count": resources.gpu_count,
             "gpu_type": resources.gpu_type,
             "min_isolation": full.min_isolation,
+            "pool": full.pool,
             "attempt": 0,
             "run_id": "",
             "node_id": "",
@@ -215,6 +223,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         command=spec.command,
         resources=spec.resources,
         min_isolation=spec.min_isolation,
+        pool=spec.pool,
     )
     if spec.HasField("environment"):
         full.environment.CopyFrom(spec.environment)
@@ -231,7 +240,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
     return full
 
 
-def _demand(full: job_pb2.Job) -> Demand:
+def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None) -> Demand:
     return Demand(
         job_id="",
         priority=full.priority,
@@ -241,6 +250,7 @@ def _demand(full: job_pb2.Job) -> Demand:
         gpu_type=full.resources.gpu_type,
         min_isolation=full.min_isolation,
         order="",
+        pools=pools,
     )
 
 

@@ -15,6 +15,7 @@ from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.allocation_states import Event, Status, after
 from windlass_server.resources.capacity import gpu_types_of, gpus_of, zone_of
 from windlass_server.resources.cluster import Cluster, never
+from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import FILTERS
 from windlass_server.scheduler.plan import plan
@@ -84,7 +85,9 @@ class AllocationsService:
             wanted: valid by the rules in the protos; not changed.
 
         Raises:
-            InvalidInput: UNSATISFIABLE_RESOURCES, no node could ever give it.
+            InvalidInput: UNSATISFIABLE_RESOURCES, no node could ever give it; or there is no such
+                pool.
+            Denied: the project may not use the pool, or any.
             NotFound: there is no such project.
             Conflict: none can now, or `request_id` was used for something else.
         """
@@ -244,7 +247,9 @@ class AllocationsService:
 
     def _choose(self, tx: Transaction, full: resources_service_pb2.AllocateRequest) -> _Part:
         """The part of a node to give, by the scheduler's own judgement."""
-        demand = _demand(full)
+        rules = rules_of(tx.pools.all())
+        usable = require_usable(full.project, full.constraints.pool, rules, "constraints.pool")
+        demand = _demand(full, usable)
         rows = _in_zones(tx.nodes.all(), full.constraints.zones)
         if full.constraints.zones and not rows:
             message = f"no node is in {' or '.join(sorted(full.constraints.zones))}"
@@ -252,7 +257,8 @@ class AllocationsService:
         nodes = self._cluster.look(tx, rows)
         pools = () if full.constraints.zones else self._cluster.pools
         if (lack := could_ever_fit(demand, nodes, pools)) is not None:
-            raise never(f"resources.{lack.dimension}", lack.dimension, lack.message)
+            where = "constraints" if lack.dimension == "pool" else "resources"
+            raise never(f"{where}.{lack.dimension}", lack.dimension, lack.message)
         if full.constraints.exclusive_node:
             empty = {row.node_id for row in rows if not _holds_something(tx, row)}
             if rows and not empty:
@@ -313,7 +319,7 @@ def with_defaults(
     return full
 
 
-def _demand(full: resources_service_pb2.AllocateRequest) -> Demand:
+def _demand(full: resources_service_pb2.AllocateRequest, pools: tuple[str, ...] | None) -> Demand:
     return Demand(
         job_id="",
         priority=0,
@@ -323,6 +329,7 @@ def _demand(full: resources_service_pb2.AllocateRequest) -> Demand:
         gpu_type=full.resources.gpu_type,
         min_isolation=0,
         order="",
+        pools=pools,
     )
 
 

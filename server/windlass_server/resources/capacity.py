@@ -116,6 +116,7 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
         gpus=gpus,
         isolation_level=facts.isolation_level,
         takes_work=node.maintenance == State.OPEN,
+        pool=node.pool,
     )
 
 

@@ -60,9 +60,8 @@ class Cluster:
         if unsatisfiable is None:
             return
         dimension = unsatisfiable.dimension
-        field = (
-            "job.min_isolation" if dimension == "min_isolation" else f"job.resources.{dimension}"
-        )
+        own = dimension in ("min_isolation", "pool")
+        field = f"job.{dimension}" if own else f"job.resources.{dimension}"
         raise never(field, dimension, unsatisfiable.message)
 
 

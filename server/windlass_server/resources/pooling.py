@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from windlass.resources.v1 import pool_pb2
+from windlass_server.errors import Denied, FieldViolation, InvalidInput
 from windlass_server.resources.capacity import Facts
 from windlass_server.storage.tables import DEFAULT_POOL, NodeRow, PoolRow
 
@@ -63,8 +64,10 @@ class Assignment:
 
 def rules_of(pools: Sequence[PoolRow]) -> tuple[PoolRules, ...]:
     """The rules of pools, in the order in which they take nodes; the default one is the last."""
-    rules = [_read(pool.pool_id, bytes(pool.spec)) for pool in pools]
-    return tuple(sorted(rules, key=_turn))
+    rules = {pool.pool_id: _read(pool.pool_id, bytes(pool.spec)) for pool in pools}
+    # It always exists, also before a first start has stored it.
+    rules.setdefault(DEFAULT_POOL, _read(DEFAULT_POOL, b""))
+    return tuple(sorted(rules.values(), key=_turn))
 
 
 def assign(facts: Facts, cluster: str, pools: Sequence[PoolRules]) -> Assignment:
@@ -75,14 +78,49 @@ def assign(facts: Facts, cluster: str, pools: Sequence[PoolRules]) -> Assignment
         cluster: that it belongs to.
         pools: as `rules_of` orders them.
     """
-    for pool in pools:
-        if pool.pool_id == DEFAULT_POOL or pool.takes(facts, cluster):
-            return Assignment(
-                pool.pool_id,
-                _times(facts.cpu_millis, pool.cpu_ratio),
-                _times(facts.memory_bytes, pool.memory_ratio),
-            )
-    return Assignment(DEFAULT_POOL, facts.cpu_millis, facts.memory_bytes)
+    # The default one, at the end, selects nothing and so takes every node.
+    pool = next(pool for pool in pools if pool.takes(facts, cluster))
+    return Assignment(
+        pool.pool_id,
+        _times(facts.cpu_millis, pool.cpu_ratio),
+        _times(facts.memory_bytes, pool.memory_ratio),
+    )
+
+
+def usable(project: str, chosen: str, pools: Sequence[PoolRules]) -> tuple[str, ...] | None:
+    """The pools on whose nodes work of a project may be, by name; None for any.
+
+    Args:
+        project: whose work it is.
+        chosen: the pool that it asks for; empty for none. One that there is not, any more, is
+            answered: no node is in it.
+        pools: all of them.
+    """
+    closed = {pool.pool_id for pool in pools if not pool.admits(project)}
+    if chosen:
+        return () if chosen in closed else (chosen,)
+    return tuple(sorted({pool.pool_id for pool in pools} - closed)) if closed else None
+
+
+def require_usable(
+    project: str, chosen: str, pools: Sequence[PoolRules], field: str
+) -> tuple[str, ...] | None:
+    """As `usable`, for what is asked for anew.
+
+    Raises:
+        InvalidInput: there is no such pool.
+        Denied: the project may not use it, or none at all.
+    """
+    if chosen and chosen not in {pool.pool_id for pool in pools}:
+        message = f"there is no pool {chosen!r}"
+        violations = (FieldViolation(field, message, "POOL_NOT_FOUND"),)
+        raise InvalidInput(message, reason="POOL_NOT_FOUND", violations=violations, pool=chosen)
+    found = usable(project, chosen, pools)
+    if found == ():
+        what = f"pool {chosen!r}" if chosen else "any pool"
+        message = f"project {project!r} may not use {what}"
+        raise Denied(message, reason="POOL_NOT_ALLOWED", project=project, pool=chosen)
+    return found
 
 
 def moved(

@@ -13,7 +13,7 @@ from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.capacity import facts_of
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import require_etag
-from windlass_server.resources.pooling import moved, rules_of, selects_something
+from windlass_server.resources.pooling import PoolRules, moved, rules_of, selects_something
 from windlass_server.resources.update_mask import merged
 from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.engine import Database
@@ -195,7 +195,7 @@ class PoolsService:
                 pool_pb2.Pool.FromString(pool.spec),
                 by_pool.get(pool.pool_id, ()),
                 placed.get(pool.pool_id, {}),
-                sum(n for project, n in waiting.items() if rules[pool.pool_id].admits(project)),
+                _waiting_for(rules[pool.pool_id], waiting),
             )
             for pool in pools
         ]
@@ -210,6 +210,14 @@ class PoolsService:
             "created_at": now,
             "updated_at": now,
         }
+
+
+def _waiting_for(pool: PoolRules, waiting: Mapping[tuple[str, str], int]) -> int:
+    return sum(
+        jobs
+        for (project, chosen), jobs in waiting.items()
+        if chosen in ("", pool.pool_id) and pool.admits(project)
+    )
 
 
 def _found(pools: Sequence[PoolRow], pool_id: str) -> PoolRow:

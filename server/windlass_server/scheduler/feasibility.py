@@ -9,7 +9,7 @@ import numpy as np
 from windlass_server.scheduler import wording
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal, blocked, first_refusal
 from windlass_server.scheduler.rooms import Column, Room, full_room, in_columns
-from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
+from windlass_server.scheduler.snapshot import ANY_POOL, Demand, NodeState, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,15 @@ class Capacity:
         """What each has when it is empty."""
         return in_columns([full_room(node) for node in self.nodes])
 
-    @cached_property
-    def gpu_types(self) -> str:
-        """The types that there are, as in `A100, L4`."""
-        types = sorted({gpu.gpu_type for node in self.nodes for gpu in node.gpus})
+    def gpu_types(self, demand: Demand) -> str:
+        """The types that there are in the pools of a demand, as in `A100, L4`."""
+        pools = demand.pools
+        among = [
+            node
+            for node in self.nodes
+            if pools is None or node.pool == ANY_POOL or node.pool in pools
+        ]
+        types = sorted({gpu.gpu_type for node in among for gpu in node.gpus})
         return ", ".join(types) or "none"
 
 
@@ -86,8 +91,12 @@ def unsatisfiable(demand: Demand, stuck: Blocked, capacity: Capacity) -> Unsatis
     dimension = stuck.filter.dimension
     assert dimension is not None, "an empty node is reachable"
     need = wording.need_text(demand, dimension)
-    if dimension == "gpu_type":
-        best = f"no node has such GPUs (types there are: {capacity.gpu_types})"
+    if dimension == "pool":
+        best = "no node is in it" if len(demand.pools or ()) == 1 else "no node is in one"
+    elif dimension == "gpu_type":
+        where = wording.earlier_needs_text(demand, stuck)
+        types = capacity.gpu_types(demand)
+        best = f"no node{where} has such GPUs (types there are: {types})"
     else:
         available, _ = stuck.filter.measure(demand, capacity.full)
         most = wording.amount_text(int(available[stuck.nearest]), dimension)

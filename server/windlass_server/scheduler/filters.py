@@ -12,9 +12,9 @@ from typing import Literal, Protocol
 import numpy as np
 
 from windlass_server.scheduler.rooms import Column, Mask, Room, T, gpu_key, marked
-from windlass_server.scheduler.snapshot import Demand
+from windlass_server.scheduler.snapshot import ANY_POOL, Demand
 
-Dimension = Literal["gpu_type", "gpu_count", "memory_bytes", "cpu_millis", "min_isolation"]
+Dimension = Literal["pool", "gpu_type", "gpu_count", "memory_bytes", "cpu_millis", "min_isolation"]
 
 
 class Refusal(StrEnum):
@@ -22,6 +22,7 @@ class Refusal(StrEnum):
 
     NODE_UNREACHABLE = "NODE_UNREACHABLE"
     NODE_CORDONED = "NODE_CORDONED"
+    POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
@@ -68,6 +69,15 @@ def takes_work(_: Demand, room: Room[T]) -> tuple[T, int]:
     return room.takes_work, 1
 
 
+def pool(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    if demand.pools is None:
+        return room.none, 0
+    there = room.pools.get(ANY_POOL, room.none)
+    for name in demand.pools:
+        there = there + room.pools.get(name, room.none)
+    return there, 1
+
+
 def gpu_type(demand: Demand, room: Room[T]) -> tuple[T, int]:
     there = room.installed.get(gpu_key(demand.gpu_type), room.none)
     return there, min(demand.gpu_count, 1)
@@ -99,6 +109,7 @@ def trust(demand: Demand, room: Room[T]) -> tuple[T, int]:
 FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.NODE_UNREACHABLE, None, reachable),
     Filter(Refusal.NODE_CORDONED, None, takes_work),
+    Filter(Refusal.POOL_UNAVAILABLE, "pool", pool),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
     Filter(Refusal.INSUFFICIENT_GPUS, "gpu_count", gpu_count),
     Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),

@@ -8,7 +8,7 @@ from windlass_server.scheduler.explain import Explainer, Explanation, Taken
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 
-_Shape: TypeAlias = tuple[int, int, int, str, int, tuple[Fault, ...]]
+_Shape: TypeAlias = tuple[int, int, int, str, int, tuple[Fault, ...], tuple[str, ...] | None]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many jobs were placed before that shape found no room."""
 
@@ -69,6 +69,7 @@ def _shape(demand: Demand) -> _Shape:
         demand.gpu_type,
         demand.min_isolation,
         demand.faults,
+        demand.pools,
     )
 
 

@@ -35,6 +35,7 @@ class Room(Generic[T]):
         installed: devices that are there, healthy or not, held or not, by the same keys.
         none: zero in the form of the others.
         places: index of each node by its id; empty where it does not matter which node it is.
+        pools: 1 where a node is in a pool, else 0, by the pool's name.
     """
 
     ready: T
@@ -46,6 +47,7 @@ class Room(Generic[T]):
     installed: dict[str, T]
     none: T
     places: dict[str, int]
+    pools: dict[str, T]
 
 
 def gpu_key(gpu_type: str) -> str:
@@ -66,6 +68,7 @@ def free_room(node: NodeState) -> Room[int]:
         installed=_by_type(node.gpus),
         none=0,
         places={node.node_id: 0},
+        pools={node.pool: 1},
     )
 
 
@@ -86,6 +89,7 @@ def full_room(node: NodeState) -> Room[int]:
         installed=installed,
         none=0,
         places={},
+        pools={node.pool: 1},
     )
 
 
@@ -101,6 +105,7 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
         installed=_columns_by_type([room.installed for room in rooms]),
         none=np.zeros(len(rooms), np.int64),
         places={node_id: index for index, room in enumerate(rooms) for node_id in room.places},
+        pools=_columns_by_name([room.pools for room in rooms]),
     )
 
 
@@ -134,7 +139,11 @@ def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:
 
 
 def _columns_by_type(counts: Sequence[dict[str, int]]) -> dict[str, Column]:
-    keys = {ANY_GPU_TYPE}.union(*counts)
+    return _columns_by_name([*counts], ANY_GPU_TYPE)
+
+
+def _columns_by_name(counts: Sequence[dict[str, int]], *names: str) -> dict[str, Column]:
+    keys = set(names).union(*counts)
     return {key: _column([count.get(key, 0) for count in counts]) for key in sorted(keys)}
 
 

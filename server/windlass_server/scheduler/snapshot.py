@@ -10,6 +10,10 @@ ANY_GPU_TYPE = ""
 """As a demand's `gpu_type`: every type will do, but all GPUs of one job are of one type."""
 
 
+ANY_POOL = ""
+"""As a node's pool: what was only declared may come to be in any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A node on which an earlier run of the job could not be started, or was lost.
@@ -38,6 +42,7 @@ class Demand:
         min_isolation: the weakest isolation level that will do; higher is stronger, 0 for any.
         order: sortable key of submission, such as the job's ULID; equal priorities go by it.
         faults: the nodes that failed it, each once, by their ids.
+        pools: the pools on whose nodes it may be, by name; None for any.
     """
 
     job_id: str
@@ -49,6 +54,7 @@ class Demand:
     min_isolation: int
     order: str
     faults: tuple[Fault, ...] = ()
+    pools: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class NodeState:
         gpus: its devices, in any order.
         isolation_level: the strongest isolation that it proved.
         takes_work: it is neither cordoned nor being drained.
+        pool: the pool that it is in, or `ANY_POOL`.
     """
 
     node_id: str
@@ -95,6 +102,7 @@ class NodeState:
     gpus: tuple[Gpu, ...]
     isolation_level: int
     takes_work: bool = True
+    pool: str = ANY_POOL
 
 
 @dataclass(frozen=True, slots=True)

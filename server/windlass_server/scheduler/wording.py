@@ -6,6 +6,8 @@ from windlass_server.scheduler.filters import Blocked, Dimension
 from windlass_server.scheduler.snapshot import Demand
 
 _GIB = 1 << 30
+# How many pools a sentence names; of more it says the number.
+_POOLS_NAMED = 3
 _ISOLATION_NAMES = ("any", "RLIMITS", "NAMESPACES", "SANDBOX")
 
 
@@ -33,7 +35,20 @@ def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def pools_text(demand: Demand) -> str:
+    """As in `pool a`, or `pools a or b`."""
+    names = demand.pools or ()
+    if len(names) > _POOLS_NAMED:
+        return f"the {len(names)} pools that its project may use"
+    return f"pool{'' if len(names) == 1 else 's'} {' or '.join(names)}"
+
+
+def _pool_need_text(demand: Demand) -> str:
+    return f"a node of {pools_text(demand)}" if demand.pools else "a pool that its project may use"
+
+
 _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
+    "pool": _pool_need_text,
     "gpu_type": lambda demand: gpus_text(demand.gpu_count, demand.gpu_type),
     "gpu_count": lambda demand: gpus_text(demand.gpu_count, demand.gpu_type),
     "memory_bytes": lambda demand: f"{memory_text(demand.memory_bytes)} of memory",
@@ -42,6 +57,7 @@ _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
 }
 
 _AMOUNTS: dict[Dimension, Callable[[int], str]] = {
+    "pool": str,
     "gpu_type": str,
     "gpu_count": str,
     "memory_bytes": memory_text,
@@ -63,9 +79,12 @@ def amount_text(amount: int, dimension: Dimension) -> str:
 def earlier_needs_text(demand: Demand, stuck: Blocked) -> str:
     """What the nearest nodes do have, as in ` with 8 H100 and 64 GiB of memory`; often empty."""
     dimensions = [each.dimension for each in stuck.passed if each.dimension]
+    if "pool" in dimensions:
+        dimensions.remove("pool")
+    where = f" of {pools_text(demand)}" if demand.pools else ""
     if "gpu_count" in (*dimensions, stuck.filter.dimension) and "gpu_type" in dimensions:
         dimensions.remove("gpu_type")  # said by the count
-    return _listed(" with ", [need_text(demand, dimension) for dimension in dimensions])
+    return where + _listed(" with ", [need_text(demand, dimension) for dimension in dimensions])
 
 
 def _listed(before: str, texts: Sequence[str]) -> str:

@@ -35,6 +35,7 @@ _WAITING = (
         _JOBS.c.gpu_count,
         _JOBS.c.gpu_type,
         _JOBS.c.min_isolation,
+        _JOBS.c.pool,
     )
     .where(_JOBS.c.status == 1)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
+from windlass_server.storage.hot import Hot
 from windlass_server.storage.inserting import insert_new
 from windlass_server.storage.tables import DEFAULT_POOL, JobRow, NodeRow, PoolRow, RunRow
 
@@ -15,7 +16,7 @@ _NODES: Table = NodeRow.__table__  # type: ignore[attr-defined]
 
 _QUEUED = 1  # as Job.Status
 
-_ALL = select(_POOLS).order_by(_POOLS.c.pool_id)
+_ALL = Hot(select(_POOLS).order_by(_POOLS.c.pool_id))
 _GET = select(_POOLS).where(_POOLS.c.pool_id == bindparam("pool_id"))
 # Which pool each node is in is decided by all pools together. Whoever changes one locks this row, and
 # whoever puts a node into one holds it, so that each sees what the other has done.
@@ -31,9 +32,9 @@ _PLACED = (
     .group_by(_NODES.c.pool, _JOBS.c.status)
 )
 _WAITING = (
-    select(_JOBS.c.project, func.count().label("jobs"))
+    select(_JOBS.c.project, _JOBS.c.pool, func.count().label("jobs"))
     .where(_JOBS.c.status == _QUEUED)
-    .group_by(_JOBS.c.project)
+    .group_by(_JOBS.c.project, _JOBS.c.pool)
 )
 
 
@@ -49,7 +50,7 @@ class PoolStore:
 
     def all(self) -> Sequence[PoolRow]:
         """Every pool, by name."""
-        return cast("Sequence[PoolRow]", self._connection.execute(_ALL).all())
+        return cast("Sequence[PoolRow]", _ALL.all(self._connection, {}))
 
     def all_held(self) -> Sequence[PoolRow]:
         """Every pool, by name; none of them changes until the transaction ends."""
@@ -78,6 +79,7 @@ class PoolStore:
         rows = self._connection.execute(_PLACED).all()
         return {(row.pool, row.status): row.jobs for row in rows}
 
-    def waiting_jobs(self) -> dict[str, int]:
-        """How many jobs of each project wait."""
-        return {row.project: row.jobs for row in self._connection.execute(_WAITING).all()}
+    def waiting_jobs(self) -> dict[tuple[str, str], int]:
+        """How many jobs of each project wait for each pool; the empty name: for any."""
+        rows = self._connection.execute(_WAITING).all()
+        return {(row.project, row.pool): row.jobs for row in rows}

@@ -39,6 +39,7 @@ def test_submit_passes_every_option(windlass, plane):
         "submit", "--name", "n", "--gpus", "2", "--gpu-type", "H100", "--cpus", "1.5",
         "--memory", "4GiB", "--env", "A=1", "--env", "B=x=y", "--label", "team=v", "--queue", "q",
         "--priority", "-5", "--time-limit", "1h30m", "--workdir", "/w", "--project", "p",
+        "--pool", "h100",
         "--", "true",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -48,6 +49,7 @@ def test_submit_passes_every_option(windlass, plane):
     assert job.resources.memory_bytes == 4 * 2**30
     assert job.resources.cpu_millis == 1500
     assert (job.queue, job.priority, job.project) == ("q", -5, "p")
+    assert job.pool == "h100"
     assert job.time_limit.seconds == 5400
     assert job.environment.working_directory == "/w"
 

@@ -83,6 +83,7 @@ GOOD_JOBS = st.fixed_dictionaries(
             {"seconds": st.integers(0, 3599), "nanos": st.integers(0, 10**9 - 1)}
         ),
         "min_isolation": st.sampled_from([0, 1, 2, 3]),
+        "pool": st.just("default"),
     },
 )
 ANY, INT32 = text("", 140), st.integers(-(2**31), 2**31 - 1)
@@ -94,6 +95,7 @@ SPAN = st.builds(
 BAD_FIELDS = st.one_of(
     st.builds(dict, name=ANY),
     st.builds(dict, queue=ANY),
+    st.builds(dict, pool=st.one_of(ANY, WORD)),
     st.builds(dict, project=ANY),
     st.builds(dict, command=st.lists(ANY, max_size=2)),
     st.builds(dict, labels=st.dictionaries(ANY, ANY, min_size=1, max_size=2)),
@@ -144,6 +146,7 @@ def assert_contains(job: job_pb2.Job, wanted: job_pb2.Job) -> None:
     assert list(job.command) == list(wanted.command)
     assert (job.labels, job.environment) == (wanted.labels, wanted.environment)
     assert (job.priority, job.min_isolation) == (wanted.priority, wanted.min_isolation)
+    assert job.pool == wanted.pool
     assert job.time_limit == wanted.time_limit
     assert not wanted.HasField("grace_period") or job.grace_period == wanted.grace_period
     assert job.resources.gpu_count == wanted.resources.gpu_count

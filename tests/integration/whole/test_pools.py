@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.cluster import Cluster
@@ -101,6 +102,40 @@ async def test_bad_input_is_refused_by_name(
         assert (answer.status_code, reason(answer)) == (status, why), answer.text
         listed = (await rest.get(POOLS)).json()["pools"]
         assert [one["pool_id"] for one in listed] == ["default"]
+
+
+async def test_jobs_go_to_pools_that_let_them_in(any_cluster: Cluster):
+    await any_cluster.key_for("vi", "vision", "DEVELOPER")
+    h100 = {
+        "pool_id": "h100",
+        "selector": {"gpu_types": ["H100"]},
+        "allowed_projects": ["vision"],
+    }
+
+    async def submit(rest: httpx.AsyncClient, **said: Any) -> httpx.Response:
+        return await rest.post("/v1/jobs", json={"command": ["true"], **said})
+
+    async with any_cluster.rest() as rest:
+        assert (await rest.post(POOLS, json=h100)).status_code == 200
+        for said, status, why in (
+            ({"pool": "h100"}, 403, "POOL_NOT_ALLOWED"),
+            ({"pool": "gone"}, 400, "POOL_NOT_FOUND"),
+            ({"pool": "No!"}, 400, "INVALID_FIELDS"),
+            ({}, 400, "UNSATISFIABLE_RESOURCES"),
+            ({"pool": "default", "project": "vision"}, 400, "UNSATISFIABLE_RESOURCES"),
+        ):
+            refused = await submit(rest, **said)
+            assert (refused.status_code, reason(refused)) == (status, why), refused.text
+        for said in ({"pool": "h100"}, {}):
+            made = (await submit(rest, project="vision", **said)).json()
+            assert made["pool"] == said.get("pool", "")
+            _, end = await any_cluster.follow(made["job_id"])
+            assert end.exit_code == 0
+        part = {"project": "vision", "constraints": {"pool": "h100"}, "ttl": "60s"}
+        assert (await rest.post("/v1/resources/allocate", json=part)).status_code == 200
+        part["project"] = "default"
+        refused = await rest.post("/v1/resources/allocate", json=part)
+        assert (refused.status_code, reason(refused)) == (403, "POOL_NOT_ALLOWED")
 
 
 async def test_a_pool_shows_what_its_nodes_do(any_cluster: Cluster):

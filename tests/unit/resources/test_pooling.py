@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from tests.support.nodes import GIB
 from windlass.resources.v1.pool_pb2 import Overcommit, Pool, PoolSelector
+from windlass_server.errors import WindlassError
 from windlass_server.resources.capacity import Facts
-from windlass_server.resources.pooling import Assignment, assign, rules_of, selects_something
+from windlass_server.resources.pooling import (
+    Assignment,
+    assign,
+    require_usable,
+    rules_of,
+    selects_something,
+    usable,
+)
 from windlass_server.storage.tables import PoolRow
 
 
@@ -106,8 +114,53 @@ def test_what_may_be_handed_out_always_fits_the_database():
 def test_a_pool_admits_the_projects_that_it_names_or_all(
     projects: list[str], project: str, admitted: bool
 ):
-    (pool,) = rules_of([row("mine", allowed_projects=projects)])
+    pool = rules_of([row("mine", allowed_projects=projects)])[0]
     assert pool.admits(project) is admitted
+
+
+OPEN, MINE, THEIRS = (
+    row("open", **selecting(zones=["a"])),
+    row("mine", allowed_projects=["vision"], **selecting(zones=["a"])),
+    row("theirs", allowed_projects=["speech"], **selecting(zones=["a"])),
+)
+
+
+@pytest.mark.parametrize(
+    ("pools", "chosen", "found"),
+    [
+        ([], "", None),
+        ([DEFAULT, OPEN], "", None),
+        ([DEFAULT, MINE], "", None),
+        ([DEFAULT, OPEN, THEIRS], "", ("default", "open")),
+        ([DEFAULT, MINE, THEIRS], "", ("default", "mine")),
+        ([row("default", allowed_projects=["speech"])], "", ()),
+        ([DEFAULT, MINE], "mine", ("mine",)),
+        ([DEFAULT, THEIRS], "theirs", ()),
+        ([], "default", ("default",)),
+        ([DEFAULT], "gone", ("gone",)),
+    ],
+)
+def test_a_project_may_use_the_pools_that_admit_it_or_the_one_that_it_chose(
+    pools: list[PoolRow], chosen: str, found: tuple[str, ...] | None
+):
+    assert usable("vision", chosen, rules_of(pools)) == found
+
+
+@pytest.mark.parametrize(
+    ("pools", "chosen", "reason"),
+    [
+        ([DEFAULT, THEIRS], "theirs", "POOL_NOT_ALLOWED"),
+        ([row("default", allowed_projects=["speech"]), THEIRS], "", "POOL_NOT_ALLOWED"),
+        ([DEFAULT], "gone", "POOL_NOT_FOUND"),
+    ],
+)
+def test_what_no_pool_would_ever_admit_is_refused_at_once(
+    pools: list[PoolRow], chosen: str, reason: str
+):
+    with pytest.raises(WindlassError) as refused:
+        require_usable("vision", chosen, rules_of(pools), "job.pool")
+    assert refused.value.reason == reason
+    assert require_usable("speech", "", rules_of(pools), "job.pool") != ()
 
 
 def test_a_selector_that_asks_for_nothing_is_told():

@@ -158,6 +158,67 @@ POOL = a_pool("big", template=a_node("shape", gpus=16))
             "needs 4 GPUs; most free on one node is 3 of 4 (node bad); 2 nodes fit it when empty",
         ),
         (
+            a_job(pools=("a",)),
+            [a_node(pool="b"), a_node("n2", pool="default")],
+            [],
+            "POOL_UNAVAILABLE",
+            "needs a node of pool a; no node is in it; no registered node could hold it",
+        ),
+        (
+            a_job(pools=("a", "b")),
+            [a_node(pool="c")],
+            [],
+            "POOL_UNAVAILABLE",
+            "needs a node of pools a or b; no node is in one; no registered node could hold it",
+        ),
+        (
+            a_job(pools=()),
+            [a_node()],
+            [],
+            "POOL_UNAVAILABLE",
+            (
+                "needs a pool that its project may use; no node is in one; "
+                "no registered node could hold it"
+            ),
+        ),
+        (
+            a_job(pools=("a",)),
+            [a_node(pool="b")],
+            [a_pool("big", template=a_node(pool=""))],
+            "POOL_UNAVAILABLE",
+            (
+                "needs a node of pool a; no node is in it; no registered node could hold it; "
+                "declared and awaited: pool big"
+            ),
+        ),
+        (
+            a_job(gpus=1, gpu_type="L4", pools=("a",)),
+            [a_node(pool="a", gpus=1), a_node("n2", pool="b", gpus=1, gpu_type="L4")],
+            [],
+            "GPU_TYPE_UNAVAILABLE",
+            (
+                "needs 1 L4; no node of pool a has such GPUs (types there are: H100); "
+                "no registered node could hold it"
+            ),
+        ),
+        (
+            a_job(gpus=4, pools=("a", "b", "c", "d")),
+            [a_node(pool="a", gpus=4, held=1), a_node("n2", pool="e", gpus=4)],
+            [],
+            "INSUFFICIENT_GPUS",
+            (
+                "needs 4 GPUs; most free on one node of the 4 pools that its project may use is "
+                "3 of 4 (node n1); 1 node fits it when empty"
+            ),
+        ),
+        (
+            a_job(pools=("a",)),
+            [a_node(pool="a", ready=False), a_node("n2", pool="b")],
+            [],
+            "NODES_UNREACHABLE",
+            "the node that could hold it is unreachable",
+        ),
+        (
             a_job(isolation=3),
             [a_node(isolation=1)],
             [],

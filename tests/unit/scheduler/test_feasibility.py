@@ -107,6 +107,14 @@ def test_a_pool_of_no_nodes_holds_nothing():
         ),
         (a_job(cpu=9), a_node(cpu_free=8), Refused(Refusal.INSUFFICIENT_CPU, 9, 8), None),
         (a_job(memory=9), a_node(memory_free=8), Refused(Refusal.INSUFFICIENT_MEMORY, 9, 8), None),
+        (a_job(pools=("a", "b")), a_node(pool="b"), None, None),
+        (a_job(pools=("a",)), a_node(pool=""), None, None),
+        (
+            a_job(pools=("a",)),
+            a_node(pool="b"),
+            Refused(Refusal.POOL_UNAVAILABLE, 1, 0),
+            Refused(Refusal.POOL_UNAVAILABLE, 1, 0),
+        ),
     ],
 )
 def test_not_now_and_never_are_told_apart(job, node, now, when_empty):

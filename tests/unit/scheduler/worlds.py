@@ -20,10 +20,11 @@ def a_job(
     priority: int = 0,
     isolation: int = 0,
     faults: Mapping[str, int | None] | None = None,
+    pools: tuple[str, ...] | None = None,
 ) -> Demand:
     """A job; `faults` are nodes by their names, with the time until which they are paused."""
     failed = tuple(Fault(f"node-{name}", until) for name, until in sorted((faults or {}).items()))
-    return Demand(job_id, priority, cpu, memory, gpus, gpu_type, isolation, job_id, failed)
+    return Demand(job_id, priority, cpu, memory, gpus, gpu_type, isolation, job_id, failed, pools)
 
 
 def a_node(
@@ -40,6 +41,7 @@ def a_node(
     ready: bool = True,
     takes_work: bool = True,
     isolation: int = 3,
+    pool: str = "default",
 ) -> NodeState:
     """A node; its first `held` GPUs are held and its last `sick` ones unhealthy."""
     if isinstance(gpus, int):
@@ -58,6 +60,7 @@ def a_node(
         gpus=tuple(gpus),
         isolation_level=isolation,
         takes_work=takes_work,
+        pool=pool,
     )
 
 
@@ -91,6 +94,7 @@ def holds(node: NodeState, job: Demand) -> bool:
         node.ready
         and node.takes_work
         and node.node_id not in paused
+        and (job.pools is None or node.pool == "" or node.pool in job.pools)
         and node.cpu_free >= job.cpu_millis
         and node.memory_free >= job.memory_bytes
         and node.isolation_level >= job.min_isolation
@@ -128,6 +132,7 @@ def demands(draw: st.DrawFn, job_id: str = "job-0") -> Demand:
         min_isolation=draw(st.sampled_from([0, 0, 2])),
         order=job_id,
         faults=draw(st.one_of(st.just(()), _FAULTS)),
+        pools=draw(st.sampled_from([None, None, (), ("a",), ("a", "b"), ("gone",)])),
     )
 
 
@@ -151,6 +156,7 @@ def nodes(draw: st.DrawFn, name: str = "n0") -> NodeState:
         ready=draw(st.sampled_from([True, True, True, False])),
         takes_work=draw(st.sampled_from([True, True, True, False])),
         isolation=draw(st.sampled_from([1, 3])),
+        pool=draw(st.sampled_from(["a", "a", "b", ""])),
     )
 
 

@@ -81,8 +81,10 @@ class JobsServiceServicer:
         """Accepts a job and queues it. The answer is sent when the job is on disk.
 
         INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
-        and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-        used for another job; NOT_FOUND when there is no such project.
+        and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
+        not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
+        ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
+        no such project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

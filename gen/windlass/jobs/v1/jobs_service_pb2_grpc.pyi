@@ -38,8 +38,10 @@ class JobsServiceStub:
     """Accepts a job and queues it. The answer is sent when the job is on disk.
 
     INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
-    and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-    used for another job; NOT_FOUND when there is no such project.
+    and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
+    not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
+    ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
+    no such project.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -70,8 +72,10 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """Accepts a job and queues it. The answer is sent when the job is on disk.
 
     INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
-    and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-    used for another job; NOT_FOUND when there is no such project.
+    and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
+    not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
+    ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
+    no such project.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -105,8 +109,10 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Accepts a job and queues it. The answer is sent when the job is on disk.
 
         INVALID_ARGUMENT with every field violation; `UNSATISFIABLE_RESOURCES` when no registered node
-        and no declared pool could ever hold it; ABORTED (`REQUEST_ID_REUSED`) when `request_id` was
-        used for another job; NOT_FOUND when there is no such project.
+        and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
+        not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
+        ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
+        no such project.
         """
 
     @_abc_1.abstractmethod

@@ -61,9 +61,11 @@ class Allocation(_message.Message):
     def __init__(self, allocation_id: _Optional[str] = ..., project: _Optional[str] = ..., user: _Optional[str] = ..., status: _Optional[_Union[Allocation.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., node_id: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., exclusive_node: _Optional[bool] = ..., fencing_token: _Optional[int] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AllocationConstraints(_message.Message):
-    __slots__ = ("exclusive_node", "zones")
+    __slots__ = ("exclusive_node", "zones", "pool")
     EXCLUSIVE_NODE_FIELD_NUMBER: _ClassVar[int]
     ZONES_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
     exclusive_node: bool
     zones: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, exclusive_node: _Optional[bool] = ..., zones: _Optional[_Iterable[str]] = ...) -> None: ...
+    pool: str
+    def __init__(self, exclusive_node: _Optional[bool] = ..., zones: _Optional[_Iterable[str]] = ..., pool: _Optional[str] = ...) -> None: ...

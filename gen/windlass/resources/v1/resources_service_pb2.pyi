@@ -13,8 +13,8 @@ from windlass.resources.v1 import cluster_pb2 as _cluster_pb2
 from windlass.resources.v1 import drain_pb2 as _drain_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
-from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import pool_pb2 as _pool_pb2
+from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers

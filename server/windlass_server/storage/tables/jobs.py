@@ -39,6 +39,8 @@ class JobRow(SQLModel, table=True):
     gpu_count: int
     gpu_type: str
     min_isolation: int
+    # The pool that it asks for; empty for any.
+    pool: str
     attempt: int
     run_id: str
     node_id: str
