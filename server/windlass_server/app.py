@@ -112,6 +112,8 @@ _WAVES_SECONDS = 5.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
 _TELEMETRY_SECONDS = 1.0
+# What is said of the end of a server takes a moment to be sent.
+_NOTICE_SECONDS = 0.02
 
 
 class App:
@@ -170,7 +172,8 @@ class App:
         secrets = load_secrets(config.data_dir, config.secret_key.get_secret_value())
         page_tokens = PageTokens(secrets.page_token_key)
         meters = Meters(__version__, database.name)
-        logs = LogStore(data_dir.folder("logs"))
+        hub = EventHub()
+        logs = LogStore(data_dir.folder("logs"), hub)
         admin_key = await bootstrap.bootstrap(
             database, clock, secrets.api_key_pepper, config.data_dir
         )
@@ -216,7 +219,6 @@ class App:
             page_tokens,
             JobHints(hints.job_queued, hints.runs_changed),
         )
-        hub = EventHub()
         job_logs = JobLogs(runs, logs, hub)
         checkpoints = CheckpointsService(
             database,
@@ -435,9 +437,13 @@ class App:
         self._gateway.drain()
         # The nodes' sessions first: they end by themselves, with their nodes stored as not connected.
         await self._registry.close()
-        self._draining.begin()
         grace = self._config.shutdown_seconds
-        await asyncio.gather(self._grpc.stop(grace), self._http.stop(grace))
+        stopping = asyncio.gather(self._grpc.stop(grace), self._http.stop(grace))
+        # Behind the beginning of that, when no new call is taken: who is cut off may call again at once.
+        # And who watches the server's health has then read that it does not serve.
+        await asyncio.sleep(_NOTICE_SECONDS)
+        self._draining.begin()
+        await stopping
         for loop in self._loops:
             await loop.stop()
         with acting_as("stop"):

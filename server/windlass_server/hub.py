@@ -1,33 +1,33 @@
-"""Wakes whoever waits for something to happen to an object, within this process."""
+"""Tells whoever listens that something happened to an object, within this process."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 
 class EventHub:
     """Listeners by the id of the object that they care about. A hint, as every wake-up is."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
-        self.news = 0
-        """Rises whenever somebody is told of something."""
+        self._listeners: dict[str, set[asyncio.Event]] = {}
 
     def tell(self, topics: Iterable[str]) -> None:
-        """Wake everyone who waits for one of these objects."""
-        self.news += 1
+        """Tell everyone who listens to one of these objects."""
         for topic in topics:
-            for listener in self._waiting.pop(topic, ()):
-                if not listener.done():
-                    listener.set_result(None)
+            for told in self._listeners.get(topic, ()):
+                told.set()
 
-    async def changed(self, topic: str) -> None:
-        """Return when something has happened to the object since this was called."""
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(topic, set())
-        waiting.add(told)
+    @contextmanager
+    def listening(self, topics: Collection[str]) -> Iterator[asyncio.Event]:
+        """A context in which an event is set as soon as something happens to one of these objects."""
+        told = asyncio.Event()
+        for topic in topics:
+            self._listeners.setdefault(topic, set()).add(told)
         try:
-            await told
+            yield told
         finally:
-            waiting.discard(told)
-            if not waiting and self._waiting.get(topic) is waiting:
-                del self._waiting[topic]
+            for topic in topics:
+                listeners = self._listeners[topic]
+                listeners.discard(told)
+                if not listeners:
+                    del self._listeners[topic]

@@ -64,7 +64,8 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         access = await start_access(database, folder)
     clock, ids = access.clock, IdSource(access.clock)
     tokens = PageTokens(access.secrets.page_token_key)
-    logs = LogStore(folder / "logs")
+    hub = EventHub()
+    logs = LogStore(folder / "logs", hub)
     queued: list[str] = []
     runs = RunsService(
         database, logs, clock, ids, capacity_freed=lambda: None, runs_changed=lambda _node_id: None
@@ -72,7 +73,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     cluster = Cluster(database, (), lambda _node_id, _uuid: True)
     hints = JobHints(queued.append, lambda _node_id: None)
     jobs = JobsService(database, cluster, clock, ids, tokens, hints)
-    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, EventHub()))
+    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, hub))
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),
         before_parsing=[RequestId(), Authentication(access.authenticator)],

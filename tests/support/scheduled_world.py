@@ -42,7 +42,8 @@ class ScheduledWorld:
     async def start(cls, database: Database, folder: Path) -> Self:
         """An empty one."""
         clock = FakeClock()
-        logs = LogStore(folder / "logs")
+        hub = EventHub()
+        logs = LogStore(folder / "logs", hub)
         runs = RunsService(
             database,
             logs,
@@ -54,7 +55,7 @@ class ScheduledWorld:
         cluster = Cluster(database, (), lambda _node_id, _uuid: True)
         await database.write(lambda tx: add_projects(tx, "default"))
         scheduling = Scheduling(database, cluster, runs, clock)
-        job_logs = JobLogs(runs, logs, EventHub())
+        job_logs = JobLogs(runs, logs, hub)
         allocations = AllocationsService(
             database, cluster, clock, IdSource(clock), PageTokens(b"key"), lambda: None
         )

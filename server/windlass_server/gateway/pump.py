@@ -174,7 +174,7 @@ class Pump:
 
 def closable(messages: AsyncIterator[bytes]) -> "aclosing[AsyncGenerator[bytes]]":
     """A context in which a dispatcher's stream can be read, and that closes it."""
-    return aclosing(_closing(messages))
+    return aclosing(messages if isinstance(messages, AsyncGenerator) else _closing(messages))
 
 
 async def _closing(messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:

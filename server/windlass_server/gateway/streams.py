@@ -7,6 +7,7 @@ its real HTTP status; a later one is told in the stream, as an `error` event or 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from windlass_server.gateway.negotiation import qualities
 from windlass_server.gateway.transcoder import StreamItem
 
 RETRY_MILLISECONDS = 2000
+# What no `id` of an event can hold.
+_ENDS_ID = re.compile(r"[\n\r\0]")
 
 
 class Format(Protocol):
@@ -56,7 +59,7 @@ class ServerSentEvents:
     def item(self, item: StreamItem) -> bytes:
         """An unnamed event."""
         cursor = item.cursor
-        safe = cursor and not {"\n", "\r", "\0"} & set(cursor)
+        safe = cursor and not _ENDS_ID.search(cursor)
         return (
             f"id: {cursor}\ndata: {item.json}\n\n" if safe else f"data: {item.json}\n\n"
         ).encode()

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from windlass.jobs.v1 import job_pb2
@@ -11,16 +12,14 @@ from windlass_server.errors import FieldViolation, InvalidInput, WindlassError
 from windlass_server.hub import EventHub
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.states import FINAL, Status
+from windlass_server.jobs.watches import CALL_SECONDS, Seen, Watch, Watches
 from windlass_server.objects import frames
 from windlass_server.objects.logs import LogStore
-from windlass_server.storage.tables import JobRow, RunRow
+from windlass_server.storage.tables import RunRow
 
-HEARTBEAT_SECONDS = 15.0
-# A follower looks again at least this often, also when nobody wakes it: another server's runs.
-_LOOK_SECONDS = 1.0
-# What one follower saw of a job is what others see until somebody is told of something: a thousand
-# followers of one job are woken together.
-_SEEN_SECONDS = 0.2
+# Of silence. Followers are called every few seconds at least, so that none is silent for 15 s.
+HEARTBEAT_SECONDS = 15.0 - CALL_SECONDS
+# Pieces of logs that are kept for those who read the same.
 _KEPT = 64
 # A larger part of a log is read by those who come late, each at another time.
 _LARGEST_KEPT = 16 << 10
@@ -59,16 +58,6 @@ class _Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A job and its runs as they were when this much had been told."""
-
-    job: JobRow
-    runs: Sequence[RunRow]
-    news: tuple[int, int]
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Piece:
     """A message of a log, which stream it is of, and where its reader stands behind it."""
 
@@ -83,34 +72,34 @@ class JobLogs:
     def __init__(self, runs: RunsService, logs: LogStore, hub: EventHub) -> None:
         self._runs = runs
         self._logs = logs
-        self._hub = hub
-        self._seen: dict[str, _Seen] = {}
+        self._watches = Watches(runs, logs, hub)
         self._pieces: dict[tuple[str, frames.Place, int], list[_Piece]] = {}
 
     async def stream(
         self, who: Caller, job_id: str, wanted: LogRequest
-    ) -> AsyncIterator[job_pb2.JobLogMessage]:
+    ) -> AsyncGenerator[job_pb2.JobLogMessage]:
         """The messages of a job's log stream, the last of which is `end` or `error`.
 
         Raises:
             NotFound: no such job, or foreign.
             InvalidInput: the cursor is none of this job's.
         """
-        job, runs = await self._load(who, job_id)
-        reader = await self._start(runs, wanted)
+        seen = await self._load(who, job_id)
+        reader = await self._start(seen.runs, wanted)
         try:
-            async for message in self._messages(job, reader, wanted):
-                yield message
+            with self._watches.follow(seen) if wanted.follow else nullcontext(Watch(seen)) as watch:
+                async for message in self._messages(watch, reader, wanted):
+                    yield message
         except WindlassError as error:
             broken = job_pb2.LogError(reason=error.reason, message=error.message)
             yield job_pb2.JobLogMessage(cursor=reader.cursor, error=broken)
 
-    async def _load(self, who: Caller, job_id: str) -> tuple[JobRow, Sequence[RunRow]]:
+    async def _load(self, who: Caller, job_id: str) -> Seen:
         job, runs = await self._runs.of_job(job_id)
         if job is None:
             raise absent("job", job_id)
         require_object(who, "jobs.logs", job.project, kind="job", object_id=job_id)
-        return job, runs
+        return Seen(job, runs)
 
     async def _start(self, runs: Sequence[RunRow], wanted: LogRequest) -> _Reader:
         if wanted.cursor:
@@ -132,18 +121,16 @@ class JobLogs:
         raise InvalidInput(text, reason="CURSOR_INVALID", violations=(violation,))
 
     async def _messages(
-        self, job: JobRow, reader: _Reader, wanted: LogRequest
+        self, watch: Watch, reader: _Reader, wanted: LogRequest
     ) -> AsyncIterator[job_pb2.JobLogMessage]:
         loop = asyncio.get_running_loop()
-        next_heartbeat = loop.time() + HEARTBEAT_SECONDS
+        # Who follows hears something at once: its client then knows that it is connected.
+        next_heartbeat = loop.time()
         while True:
             # Looked at before the logs are read: what was written before it was so is read then.
-            seen = await self._look(job.job_id)
-            job, runs = seen.job, seen.runs
-            run_ids = [run.run_id for run in runs]
-            start = run_ids.index(reader.run_id) if reader.run_id else 0
+            number, seen = watch.number, watch.seen
             whole = True
-            for run in runs[start:]:
+            for run in _from(reader.run_id, seen.runs):
                 async for message in self._read_run(reader, run.run_id, wanted.stream):
                     next_heartbeat = loop.time() + HEARTBEAT_SECONDS
                     yield message
@@ -152,13 +139,13 @@ class JobLogs:
                 if wanted.follow and not whole:
                     # Its end may still be on the way though the job has a next run already.
                     break
-            if not wanted.follow or (whole and Status(job.status) in FINAL):
-                yield await self._end(job, runs, reader.cursor)
+            if not wanted.follow or (whole and Status(seen.job.status) in FINAL):
+                yield await self._end(seen, reader.cursor)
                 return
             if loop.time() >= next_heartbeat:
                 next_heartbeat = loop.time() + HEARTBEAT_SECONDS
                 yield job_pb2.JobLogMessage(cursor=reader.cursor, heartbeat=job_pb2.LogHeartbeat())
-            await self._wait(job.job_id, reader)
+            await watch.call_after(number)
 
     async def _read_run(
         self, reader: _Reader, run_id: str, stream: int
@@ -187,23 +174,10 @@ class JobLogs:
             self._pieces[key] = pieces
         return pieces
 
-    async def _look(self, job_id: str) -> _Seen:
-        """The job and its runs as they are now, or as another follower has just seen them."""
-        now = asyncio.get_running_loop().time()
-        news = self._logs.news, self._hub.news
-        seen = self._seen.get(job_id)
-        if seen is not None and seen.news == news and now < seen.until:
-            return seen
-        job, runs = await self._runs.of_job(job_id)
-        assert job is not None
-        while len(self._seen) >= _KEPT:
-            del self._seen[next(iter(self._seen))]
-        self._seen[job_id] = seen = _Seen(job, runs, news, now + _SEEN_SECONDS)
-        return seen
-
-    async def _end(self, job: JobRow, runs: Sequence[RunRow], cursor: str) -> job_pb2.JobLogMessage:
+    async def _end(self, seen: Seen, cursor: str) -> job_pb2.JobLogMessage:
+        job = seen.job
         end = job_pb2.LogEnd(status=job_pb2.Job.Status.Name(job.status), exit_code=job.exit_code)
-        for run in runs:
+        for run in seen.runs:
             if run.log_lost:
                 end.incomplete.add(run_id=run.run_id, reason=_LOST, message=run.log_lost)
             elif run.forgotten and run.log_end is not None:
@@ -213,18 +187,14 @@ class JobLogs:
                     end.incomplete.add(run_id=run.run_id, reason=_NOT_HERE, message=message)
         return job_pb2.JobLogMessage(cursor=cursor, end=end)
 
-    async def _wait(self, job_id: str, reader: _Reader) -> None:
-        """Until there may be something new; nothing depends on when."""
-        news = (
-            self._logs.changed(reader.run_id, reader.place.position)
-            if reader.run_id
-            else self._hub.changed(job_id)
-        )
-        try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                await news
-        except TimeoutError:
-            pass
+
+def _from(run_id: str, runs: Sequence[RunRow]) -> Sequence[RunRow]:
+    """The runs from one on; all of them without one."""
+    if not run_id:
+        return runs
+    if run_id == runs[-1].run_id:
+        return runs[-1:]
+    return runs[[run.run_id for run in runs].index(run_id) :]
 
 
 def _is_given_up(run: RunRow) -> bool:

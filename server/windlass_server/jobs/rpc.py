@@ -1,6 +1,6 @@
 """The jobs API on the wire: translate, call, translate back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
@@ -46,17 +46,16 @@ class JobsRpc:
         job = await self._jobs.cancel(call.caller, request.job_id, reason=request.reason)
         return to_proto(job)
 
-    async def StreamJobLogs(
+    def StreamJobLogs(
         self, request: pb.StreamJobLogsRequest, call: Call
-    ) -> AsyncIterator[job_pb2.JobLogMessage]:
+    ) -> AsyncGenerator[job_pb2.JobLogMessage]:
         wanted = LogRequest(
             follow=request.follow,
             tail=request.tail if request.HasField("tail") else None,
             stream=request.stream,
             cursor=request.cursor,
         )
-        async for message in self._logs.stream(call.caller, request.job_id, wanted):
-            yield message
+        return self._logs.stream(call.caller, request.job_id, wanted)
 
     async def ListJobEvents(
         self, request: pb.ListJobEventsRequest, call: Call

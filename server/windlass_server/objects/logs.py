@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from windlass_server.hub import EventHub
 from windlass_server.objects.frames import Chunk, Frame, Place, as_text, chunks
 from windlass_server.objects.log_files import Batch, LogFiles, LogRefused
 
@@ -44,18 +45,17 @@ class LogStore:
 
     Args:
         directory: where the logs lie; made when it is missing.
+        hub: told of the run whose log has grown.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, hub: EventHub) -> None:
         self._files = LogFiles(directory)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="logs-write")
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="logs-read")
         self._pending: list[_Pending] = []
         self._flush: asyncio.Task[None] | None = None
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._hub = hub
         self._kept: dict[_Range, asyncio.Task[list[Frame]]] = {}
-        self.news = 0
-        """Rises whenever somebody is told that there may be something new in a log."""
 
     async def append(self, run_id: str, position: int, frames: bytes) -> int:
         """Add whole frames to a run's log; returns when they are on disk.
@@ -127,29 +127,9 @@ class LogStore:
         """Where the last `lines` lines of a log begin; `stream` as in `LogFiles.tail`."""
         return await self._read(lambda: self._files.tail(run_id, lines, stream))
 
-    async def changed(self, run_id: str, position: int) -> None:
-        """Return when the log holds more than `position` bytes, or when somebody calls `wake`.
-
-        Followers put a timeout around it. Costs nothing while nothing happens.
-        """
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(run_id, set())
-        waiting.add(told)
-        try:
-            # Asked for only now: an append since the caller's last read is either in it or tells.
-            if await self.end(run_id) <= position:
-                await told
-        finally:
-            waiting.discard(told)
-            if not waiting and self._waiting.get(run_id) is waiting:
-                del self._waiting[run_id]
-
     def wake(self, run_id: str) -> None:
         """Make every follower of the log look again, as when its run has ended."""
-        self.news += 1
-        for told in self._waiting.pop(run_id, ()):
-            if not told.done():
-                told.set_result(None)
+        self._hub.tell((run_id,))
 
     async def close(self) -> None:
         """Write what waits, then close."""

@@ -196,14 +196,12 @@ class Pipeline:
                 guard.resume(decision)
                 current_request_id.set(call.request_id)
 
-    async def _next(
+    def _next(
         self, answers: AsyncGenerator[Message], deadline: float | None
-    ) -> Message | None:
+    ) -> Awaitable[Message | None]:
         """The next answer, None at the end; around each, as another task may ask for the next one."""
-        if deadline is None:
-            return await self._draining.unless_begun(_next_or_none(answers))
-        async with asyncio.timeout_at(deadline):
-            return await self._draining.unless_begun(_next_or_none(answers))
+        answer = self._draining.unless_begun(_next_or_none(answers))
+        return answer if deadline is None else _by(deadline, answer)
 
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]
@@ -244,6 +242,11 @@ async def _go_on(
     await waits
     if (left := _intercept(rest, call, request)) is not None:
         await left
+
+
+async def _by(deadline: float, answer: Awaitable[Message | None]) -> Message | None:
+    async with asyncio.timeout_at(deadline):
+        return await answer
 
 
 async def _next_or_none(answers: AsyncGenerator[Message]) -> Message | None:

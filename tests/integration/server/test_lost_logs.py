@@ -134,8 +134,9 @@ async def test_a_log_that_the_server_has_lost_is_not_waited_for_either(
     await world.report(job.job_id, "EXITED", cause="COMPLETED", exit_code=0, log_end=WHOLE)
     await world.logs.append(job.run_id, len(HEAD), REST)
     await world.runs.log_complete(job.run_id, WHOLE)
-    emptied = LogStore(tmp_path / "emptied")
-    world.job_logs = JobLogs(world.runs, emptied, EventHub())
+    hub = EventHub()
+    emptied = LogStore(tmp_path / "emptied", hub)
+    world.job_logs = JobLogs(world.runs, emptied, hub)
 
     async with asyncio.timeout(10):
         text, end = await world.follow(job.job_id)

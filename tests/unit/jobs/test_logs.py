@@ -43,13 +43,18 @@ class Runs:
 
 
 @pytest.fixture
-async def logs(tmp_path):
-    store = LogStore(tmp_path)
+def hub():
+    return EventHub()
+
+
+@pytest.fixture
+async def logs(tmp_path, hub):
+    store = LogStore(tmp_path, hub)
     yield store
     await store.close()
 
 
-async def test_a_follower_stays_with_a_run_until_its_log_is_whole(logs):
+async def test_a_follower_stays_with_a_run_until_its_log_is_whole(logs, hub):
     runs = Runs()
     first_part, last_part = frames.encode(1, 1, b"a1\n"), frames.encode(1, 2, b"a2\n")
     second_run = frames.encode(1, 3, b"b1\n")
@@ -57,7 +62,7 @@ async def test_a_follower_stays_with_a_run_until_its_log_is_whole(logs):
     await logs.append(one, 0, first_part)
     two = runs.add()
     await logs.append(two, 0, second_run)
-    follow = JobLogs(runs, logs, EventHub()).stream(ADA, runs.job.job_id, LogRequest(follow=True))
+    follow = JobLogs(runs, logs, hub).stream(ADA, runs.job.job_id, LogRequest(follow=True))
     async with asyncio.timeout(10):
         assert (await anext(follow)).chunk.text == "a1\n"
         # The second run's output is there, but must wait for the rest of the first one's.
@@ -85,15 +90,15 @@ class LateLogStore(LogStore):
         return found
 
 
-async def test_what_arrives_just_behind_a_followers_last_look_is_not_lost(tmp_path):
-    logs = LateLogStore(tmp_path)
+async def test_what_arrives_just_behind_a_followers_last_look_is_not_lost(tmp_path, hub):
+    logs = LateLogStore(tmp_path, hub)
     runs = Runs()
     first_part, last_part = frames.encode(1, 1, b"a1\n"), frames.encode(1, 2, b"a2\n")
     run = runs.add(log_end=len(first_part + last_part))
     runs.job = row(JobRow, job_columns(status=int(Status.SUCCEEDED)))
     await logs.append(run, 0, first_part)
     logs.late = last_part
-    follow = JobLogs(runs, logs, EventHub()).stream(ADA, runs.job.job_id, LogRequest(follow=True))
+    follow = JobLogs(runs, logs, hub).stream(ADA, runs.job.job_id, LogRequest(follow=True))
     async with asyncio.timeout(10):
         messages = [message async for message in follow]
     assert [message.chunk.text for message in messages] == ["a1\n", "a2\n", ""]
@@ -106,24 +111,24 @@ async def test_what_arrives_just_behind_a_followers_last_look_is_not_lost(tmp_pa
     ["x", "{other}:0:0", "{run}:1:0", "{run}:0:3", "{run}:9999:0", "{run}:16:1", "{run}:-1:0"],
 )
 async def test_a_cursor_that_the_log_never_gave_out_is_refused_before_the_first_message(
-    logs, cursor
+    logs, hub, cursor
 ):
     runs = Runs()
     run, other = runs.add(), _ids.new("run")
     await logs.append(run, 0, frames.encode(1, 1, b"a1\n"))
     wanted = LogRequest(follow=True, cursor=cursor.format(run=run, other=other))
     with pytest.raises(InvalidInput) as refused:
-        await anext(JobLogs(runs, logs, EventHub()).stream(ADA, runs.job.job_id, wanted))
+        await anext(JobLogs(runs, logs, hub).stream(ADA, runs.job.job_id, wanted))
     assert refused.value.reason == "CURSOR_INVALID"
     assert [violation.field for violation in refused.value.violations] == ["cursor"]
 
 
-async def test_every_cursor_that_a_log_gave_out_is_taken_back(logs):
+async def test_every_cursor_that_a_log_gave_out_is_taken_back(logs, hub):
     runs = Runs()
     run = runs.add(log_end=0)
     output = frames.encode(1, 1, b"line\n" * 30_000) + frames.encode(2, 2, b"end\n")
     await logs.append(run, 0, output)
-    stream = JobLogs(runs, logs, EventHub()).stream
+    stream = JobLogs(runs, logs, hub).stream
     messages = [one async for one in stream(ADA, runs.job.job_id, LogRequest(tail=29_000))]
     whole = "".join(one.chunk.text for one in messages)
     assert len(messages) > 3
@@ -135,7 +140,7 @@ async def test_every_cursor_that_a_log_gave_out_is_taken_back(logs):
         assert read + "".join(one.chunk.text for one in rest) == whole
 
 
-async def test_a_thousand_followers_look_at_their_job_together(logs):
+async def test_a_thousand_followers_look_at_their_job_together(logs, hub):
     runs = Runs()
     looks = []
     of_job = runs.of_job
@@ -148,7 +153,7 @@ async def test_a_thousand_followers_look_at_their_job_together(logs):
     run_id = runs.add()
     line = frames.encode(1, 1, b"a\n")
     await logs.append(run_id, 0, line)
-    job_logs = JobLogs(runs, logs, EventHub())
+    job_logs = JobLogs(runs, logs, hub)
     follow = LogRequest(follow=True)
     followers = [job_logs.stream(ADA, runs.job.job_id, follow) for _ in range(1000)]
     assert {(await anext(one)).chunk.text for one in followers} == {"a\n"}
@@ -162,3 +167,16 @@ async def test_a_thousand_followers_look_at_their_job_together(logs):
     assert len(looks) - admitted <= 20
     for one in followers:
         await one.aclose()
+
+
+async def test_a_follower_of_a_job_without_output_hears_at_once_that_it_is_connected(logs, hub):
+    runs = Runs()
+    follow = JobLogs(runs, logs, hub).stream(ADA, runs.job.job_id, LogRequest(follow=True))
+    async with asyncio.timeout(2):
+        assert (await anext(follow)).HasField("heartbeat")
+    run_id = runs.add()
+    hub.tell([runs.job.job_id])
+    waiting = asyncio.create_task(anext(follow))
+    await logs.append(run_id, 0, frames.encode(1, 1, b"a\n"))
+    assert (await waiting).chunk.text == "a\n"
+    await follow.aclose()

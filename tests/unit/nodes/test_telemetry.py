@@ -11,6 +11,7 @@ from tests.support.fake_duties import FakeRuns, directive
 from tests.support.fake_sleep import FakeSleep, settle
 from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import WindlassError
+from windlass_server.hub import EventHub
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
 from windlass_server.objects import log_files
 from windlass_server.objects.frames import encode
@@ -27,7 +28,7 @@ Agent = FakeStream[agent_pb2.TelemetryMessage, agent_pb2.TelemetryReply]
 class World:
     def __init__(self, folder: Path) -> None:
         self.sleep = FakeSleep(FakeClock())
-        self.logs = LogStore(folder)
+        self.logs = LogStore(folder, EventHub())
         self.latest = LatestTelemetry()
         self.runs = FakeRuns()
         self.told: list[tuple[str, agent_pb2.RunDirective]] = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from windlass_server.errors import InvalidInput
+from windlass_server.hub import EventHub
 from windlass_server.objects import log_files
 from windlass_server.objects.frames import MAX_BATCH_BYTES, Frame, Place, encode
 from windlass_server.objects.logs import LogRefused, LogStore
@@ -18,7 +19,7 @@ OTHER = "run-" + "0" * 24 + "cd"
 
 @pytest.fixture
 async def logs(tmp_path: Path) -> AsyncIterator[LogStore]:
-    store = LogStore(tmp_path)
+    store = LogStore(tmp_path, EventHub())
     yield store
     await store.close()
 
@@ -168,7 +169,7 @@ async def test_a_torn_end_is_cut_off_after_a_crash(tmp_path: Path, leftover: byt
     path = tmp_path / "ab" / f"{RUN}.log"
     path.parent.mkdir()
     path.write_bytes(whole + leftover)
-    logs = LogStore(tmp_path)
+    logs = LogStore(tmp_path, EventHub())
 
     assert await logs.end(RUN) == len(whole)
     assert await text_of(logs) == "a\nb\n"
@@ -179,11 +180,11 @@ async def test_a_torn_end_is_cut_off_after_a_crash(tmp_path: Path, leftover: byt
 
 
 async def test_a_log_is_found_again_by_the_next_server(tmp_path: Path) -> None:
-    first = LogStore(tmp_path)
+    first = LogStore(tmp_path, EventHub())
     end = await first.append(RUN, 0, lines("a\n"))
     await first.close()
 
-    second = LogStore(tmp_path)
+    second = LogStore(tmp_path, EventHub())
     assert await second.append(RUN, 0, b"") == end
     await second.append(RUN, end, lines("b\n"))
     assert await text_of(second) == "a\nb\n"
@@ -195,7 +196,7 @@ async def test_few_files_stay_open_and_few_logs_are_remembered(
 ) -> None:
     monkeypatch.setattr(log_files, "_MAX_OPEN_FILES", 2)
     monkeypatch.setattr(log_files, "_MAX_KNOWN_LOGS", 2)
-    logs = LogStore(tmp_path)
+    logs = LogStore(tmp_path, EventHub())
     runs = [f"run-{number:026d}" for number in range(6)]
     ends = dict.fromkeys(runs, 0)
     for _ in range(3):
@@ -356,27 +357,20 @@ async def test_the_tail_of_a_long_log_is_found_across_blocks(logs: LogStore) -> 
         assert (await text_of(logs, place=place)).count("\n") == count
 
 
-async def test_a_follower_is_told_of_an_append(logs: LogStore) -> None:
-    waiting = asyncio.create_task(logs.changed(RUN, 0))
-    end = await logs.append(RUN, 0, lines("a"))
-    await waiting
-    await logs.changed(RUN, end - 1)
-
-    waiting = asyncio.create_task(logs.changed(RUN, end))
-    await logs.append(OTHER, 0, lines("b"))
-    assert not waiting.done()
-    logs.wake(RUN)
-    await waiting
-
-
-async def test_followers_that_gave_up_leave_nothing_behind(logs: LogStore) -> None:
-    followers = [asyncio.create_task(logs.changed(RUN, 0)) for _ in range(3)]
-    await logs.append(OTHER, 0, lines("a"))
-    assert len(logs._waiting[RUN]) == 3
-    for follower in followers:
-        follower.cancel()
-    await asyncio.gather(*followers, return_exceptions=True)
-    assert logs._waiting == {}
+async def test_who_listens_to_a_run_is_told_of_its_output_when_it_is_there(tmp_path: Path) -> None:
+    hub = EventHub()
+    logs = LogStore(tmp_path, hub)
+    with hub.listening([RUN]) as told:
+        await logs.append(OTHER, 0, lines("b"))
+        assert not told.is_set()
+        appending = asyncio.create_task(logs.append(RUN, 0, lines("a")))
+        await told.wait()
+        assert await text_of(logs) == "a"
+        await appending
+        told.clear()
+        logs.wake(RUN)
+        assert told.is_set()
+    await logs.close()
 
 
 async def test_an_append_that_its_caller_gave_up_is_no_harm(logs: LogStore) -> None:
@@ -389,7 +383,7 @@ async def test_an_append_that_its_caller_gave_up_is_no_harm(logs: LogStore) -> N
 
 
 async def test_what_was_begun_is_written_before_it_closes(tmp_path: Path) -> None:
-    logs = LogStore(tmp_path)
+    logs = LogStore(tmp_path, EventHub())
     append = asyncio.create_task(logs.append(RUN, 0, lines("a")))
     await asyncio.sleep(0)
     await logs.close()
@@ -405,7 +399,7 @@ async def test_followers_of_one_log_share_what_is_read(tmp_path: Path) -> None:
             reads.append(position)
             return super().read(run_id, position, max_bytes)
 
-    logs = LogStore(tmp_path)
+    logs = LogStore(tmp_path, EventHub())
     logs._files = CountedFiles(tmp_path)
     first = lines("a\n")
     end = await logs.append(RUN, 0, first)
@@ -423,7 +417,7 @@ async def test_followers_of_one_log_share_what_is_read(tmp_path: Path) -> None:
 
 
 async def test_a_read_that_failed_is_not_kept(tmp_path: Path) -> None:
-    logs = LogStore(tmp_path)
+    logs = LogStore(tmp_path, EventHub())
     await logs.append(RUN, 0, lines("a\n"))
     for _ in range(2):
         with pytest.raises(InvalidInput):
