@@ -11,6 +11,7 @@ import grpc.aio
 import structlog
 
 from windlass.agents.v1 import agent_pb2 as pb
+from windlass.agents.v1 import health_pb2
 from windlass_agent import canary
 from windlass_agent.channel import channel_to
 from windlass_agent.checkpoints import CheckpointKeeper
@@ -19,8 +20,10 @@ from windlass_agent.config import AgentConfig, OnExit
 from windlass_agent.data_dir import DataDir
 from windlass_agent.desired import DesiredRuns
 from windlass_agent.gpu.device import GpuProvider
+from windlass_agent.gpu.fault_script import missing_cards
 from windlass_agent.gpu.nvml import open_nvml
 from windlass_agent.gpu.simulated import SimulatedGpus
+from windlass_agent.health import Health, disk_of
 from windlass_agent.identity import Identity, NodeKey, join, join_request, remember, stored_node_id
 from windlass_agent.inventory import inventory_of
 from windlass_agent.log_shipper import LogShipper
@@ -29,7 +32,7 @@ from windlass_agent.run_types import Cause, Phase, RunState
 from windlass_agent.runner import Runner
 from windlass_agent.sampling import Sampler
 from windlass_agent.session import ControlLink
-from windlass_agent.simulation import SimulatedLoad
+from windlass_agent.simulation import SimulatedFaults, SimulatedLoad
 from windlass_agent.stop_signals import StopSignals
 from windlass_agent.telemetry import TelemetryLink
 from windlass_agent.trust import with_trusted_ca
@@ -136,8 +139,16 @@ class Agent:
             dropped=self._shipper.drop,
             clock=clock,
         )
-        self._control = ControlLink(open_channel, identity, self._desired, lambda: inventory, clock)
         self._sampler = Sampler(gpus, runner, clock)
+        disk = disk_of(config.data_dir)
+        self._faults: SimulatedFaults | None = None
+        if isinstance(gpus, SimulatedGpus):
+            self._faults = SimulatedFaults(config.simulate_faults, gpus, disk, clock)
+            disk = self._faults.disk
+        self._health = Health(gpus, disk, self._sampler.on_thread, clock, self._tell_health)
+        self._control = ControlLink(
+            open_channel, identity, self._desired, lambda: inventory, clock, self._health
+        )
         self._telemetry = TelemetryLink(open_channel, identity, self._sampler, self._shipper, clock)
         self._listeners: list[Callable[[RunState], None]] = [
             self._desired.on_change,
@@ -155,11 +166,13 @@ class Agent:
             asyncio.ensure_future(part)
             for part in (
                 self._follow_runs(),
+                self._health.run(),
                 self._keep("control", self._control.connect),
                 self._keep("telemetry", self._telemetry.connect),
             )
         ]
         asked = asyncio.ensure_future(stop.asked.wait())
+        faults = asyncio.ensure_future(self._make_faults())
         try:
             done, _ = await asyncio.wait([asked, *parts], return_when=asyncio.FIRST_COMPLETED)
             if asked not in done:
@@ -167,11 +180,15 @@ class Agent:
             if self._stops_tasks(stop):
                 await stop.unless_hurried(self._stop_tasks())
         finally:
-            for task in (asked, *parts):
+            for task in (asked, faults, *parts):
                 task.cancel()
-            await asyncio.gather(asked, *parts, return_exceptions=True)
+            await asyncio.gather(asked, faults, *parts, return_exceptions=True)
             await self._desired.close()
             self._sampler.close()
+
+    async def _make_faults(self) -> None:
+        if self._faults is not None:
+            await self._faults.run()
 
     def _keep(
         self, what: str, connect: Callable[[Liveliness], Coroutine[Any, Any, None]]
@@ -180,6 +197,9 @@ class Agent:
 
     def _report(self, report: pb.RunReport) -> None:
         self._control.report(report)
+
+    def _tell_health(self, report: health_pb2.HealthReport) -> None:
+        self._control.tell_health(report)
 
     async def _follow_runs(self) -> None:
         changes = self._runner.changes()
@@ -233,8 +253,13 @@ async def _join(config: AgentConfig, key: NodeKey, inventory: pb.Inventory, cloc
 
 def _open_gpus(config: AgentConfig, key: NodeKey, clock: Clock) -> GpuProvider:
     if config.simulate_gpus:
-        return SimulatedGpus(config.simulate_gpus, key.public_bytes, clock.monotonic)
-    return open_nvml()
+        return SimulatedGpus(
+            config.simulate_gpus,
+            key.public_bytes,
+            clock.monotonic,
+            missing=missing_cards(config.simulate_faults, len(config.simulate_gpus)),
+        )
+    return open_nvml(clock.time_nanos)
 
 
 def _warn_of_plain_text(config: AgentConfig) -> None:

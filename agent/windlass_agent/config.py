@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from windlass_agent import authorities, quantities
+from windlass_agent.gpu.fault_script import ScriptedFault, parse_faults
 from windlass_agent.gpu.profiles import PROFILES, GpuProfile
 
 _PREFIX = "WINDLASS_AGENT_"
@@ -45,6 +46,7 @@ class AgentConfig:
     join_token: str | None = None
     labels: Mapping[str, str]
     simulate_gpus: tuple[GpuProfile, ...] = ()
+    simulate_faults: tuple[ScriptedFault, ...] = ()
     cpu_millis: int | None = None
     memory_bytes: int | None = None
     reserve_cpu_millis: int = 0
@@ -156,6 +158,18 @@ def simulated_gpus(value: Any) -> tuple[GpuProfile, ...]:
     return tuple(cards)
 
 
+def _faults(value: Any) -> tuple[ScriptedFault, ...]:
+    """The faults of a script, or of the file that `@PATH` names."""
+    script = _text(value)
+    if script.startswith("@"):
+        path = _path(script[1:])
+        try:
+            script = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot read {path}: {error}") from None
+    return parse_faults(script)
+
+
 def _cpu(value: Any) -> int:
     return quantities.cpu_millis(str(value))
 
@@ -184,6 +198,9 @@ _OPTIONS: dict[str, _Option] = {
         labels, "labels of the node, separated by commas", "KEY=VALUE,...", show=_shown_labels
     ),
     "simulate_gpus": _Option(simulated_gpus, "pretend to have GPUs: 8xH100, 4xA100,2xL40S", "SPEC"),
+    "simulate_faults": _Option(
+        _faults, "faults of simulated GPUs: '30s 0 xid 79; 5m 0 heal', or a file", "SCRIPT|@PATH"
+    ),
     "cpu": _Option(_cpu, "CPU for jobs instead of what the machine has", "CORES"),
     "memory": _Option(_memory, "memory for jobs instead of what the machine has", "BYTES"),
     "reserve_cpu": _Option(_cpu, "CPU kept from jobs", "CORES"),
@@ -342,6 +359,7 @@ def _build(
         join_token=values.get("join_token") or _token_of_file(values.get("join_token_file")),
         labels=values.get("labels", {}),
         simulate_gpus=values.get("simulate_gpus", ()),
+        simulate_faults=values.get("simulate_faults", ()),
         cpu_millis=values.get("cpu"),
         memory_bytes=values.get("memory"),
         reserve_cpu_millis=values.get("reserve_cpu", 0),
@@ -366,7 +384,17 @@ def _build(
         raise ConfigError(f"{given[0]} and {given[1]} exclude each other")
     if config.service_file is not None and not config.install_service:
         raise ConfigError("--service-file is for --install-service")
+    _check_faults(config)
     return config
+
+
+def _check_faults(config: AgentConfig) -> None:
+    cards = len(config.simulate_gpus)
+    if config.simulate_faults and not cards:
+        raise ConfigError("--simulate-faults needs --simulate-gpus: real GPUs have real faults")
+    for fault in config.simulate_faults:
+        if fault.target >= cards:
+            raise ConfigError(f"--simulate-faults: there is no GPU {fault.target}, only {cards}")
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -44,6 +44,7 @@ def inventory_of(
         isolation=isolation_of(isolation),
         labels=config.labels,
         cuda_version=text(gpus.cuda_version, MAX_VERSION),
+        can_reset_gpus=gpus.can_reset,
     )
 
 

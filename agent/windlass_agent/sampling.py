@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psutil
 
@@ -20,6 +20,8 @@ from windlass_agent.bounds import (
 from windlass_agent.clock import Clock
 from windlass_agent.gpu.device import GpuProcess, GpuProvider, GpuSample
 from windlass_agent.run_types import Phase, RunState, RunUsage
+
+T = TypeVar("T")
 
 _GPU_FIELDS: tuple[tuple[pb.Series.Field, str], ...] = (
     (pb.Series.GPU_TEMPERATURE_CELSIUS, "temperature_celsius"),
@@ -102,6 +104,10 @@ class Sampler:
                 self._attributed(process) for process in reading.processes[:MAX_GPU_PROCESSES]
             ],
         )
+
+    async def on_thread(self, work: Callable[[], T]) -> T:
+        """Runs something where the GPUs are read, so that nothing else reads them meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """Ends the thread without waiting for a driver that hangs."""

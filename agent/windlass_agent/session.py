@@ -6,13 +6,14 @@ with Hello, the full truth, so nothing needs to survive from the session before 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 import grpc
 import grpc.aio
 import structlog
 
 from windlass.agents.v1 import agent_pb2 as pb
-from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
+from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc, health_pb2
 from windlass_agent.bounds import MAX_HELLO_RUN_BYTES, MAX_HELLO_RUNS
 from windlass_agent.clock import Clock
 from windlass_agent.desired import DesiredRuns
@@ -46,6 +47,7 @@ class Outbox:
     def __init__(self, limit: int = OUTBOX_LIMIT) -> None:
         self._limit = limit
         self._reports: dict[str, pb.RunReport] = {}
+        self._health: health_pb2.HealthReport | None = None
         self._beat = False
         self._overflowed = False
         self._filled = asyncio.Event()
@@ -64,6 +66,11 @@ class Outbox:
         for report in reports:
             self.put(report)
 
+    def put_health(self, report: health_pb2.HealthReport) -> None:
+        """Keeps the state of the devices for sending; a later one takes its place."""
+        self._health = report
+        self._filled.set()
+
     def put_beat(self) -> None:
         """Asks for a heartbeat, after what waits already."""
         self._beat = True
@@ -78,15 +85,27 @@ class Outbox:
         if self._overflowed:
             raise StreamLostError("the server does not read: too many reports wait")
         messages = [pb.AgentMessage(run_report=report) for report in self._reports.values()]
+        if self._health is not None:
+            # First: what ended a run may be in it.
+            messages.insert(0, pb.AgentMessage(health=self._health))
         if self._beat:
             messages.append(pb.AgentMessage(heartbeat=pb.Heartbeat()))
-        self._reports, self._beat = {}, False
+        self._reports, self._health, self._beat = {}, None, False
         self._filled.clear()
         return messages
 
     async def wait(self) -> None:
         """Returns when there is something to take."""
         await self._filled.wait()
+
+
+class Care(Protocol):
+    """Knows the state of the devices, and carries out what the server wants of them."""
+
+    @property
+    def report(self) -> health_pb2.HealthReport | None: ...
+
+    def want(self, order: health_pb2.ResetDirective) -> None: ...
 
 
 class Pulse:
@@ -133,8 +152,11 @@ class ControlSession:
     `pulse` and `server_version` are there from Welcome on, when `welcomed` is set.
     """
 
-    def __init__(self, desired: DesiredRuns, outbox: Outbox | None = None) -> None:
+    def __init__(
+        self, desired: DesiredRuns, outbox: Outbox | None = None, care: Care | None = None
+    ) -> None:
         self._desired = desired
+        self._care = care
         self.outbox = outbox or Outbox()
         self.welcomed = asyncio.Event()
         self.pulse: Pulse | None = None
@@ -160,6 +182,7 @@ class ControlSession:
                 inventory=inventory,
                 runs=runs[:fitting],
                 runs_follow=fitting < len(runs),
+                health=self._care.report if self._care is not None else None,
             )
         )
 
@@ -179,6 +202,8 @@ class ControlSession:
             self._desired.want(message.directive)
         elif kind == "sync_end":
             self._on_sync_end()
+        elif kind == "reset" and self._care is not None:
+            self._care.want(message.reset)
 
     def _on_welcome(self, welcome: pb.Welcome, now: float) -> None:
         interval = welcome.heartbeat_interval.ToNanoseconds() / 1e9
@@ -208,6 +233,7 @@ class ControlLink:
         desired: What the server's directives go to.
         inventory: What the node has now; asked for each Hello.
         clock: For heartbeats.
+        care: The state of the devices; None for a node that knows nothing of it.
     """
 
     def __init__(
@@ -217,12 +243,14 @@ class ControlLink:
         desired: DesiredRuns,
         inventory: Callable[[], pb.Inventory],
         clock: Clock,
+        care: Care | None = None,
     ) -> None:
         self._open_channel = open_channel
         self._identity = identity
         self._desired = desired
         self._inventory = inventory
         self._clock = clock
+        self._care = care
         self._session: ControlSession | None = None
         self._idle = asyncio.Event()
 
@@ -231,6 +259,12 @@ class ControlLink:
         if self._session is not None:
             self._idle.clear()
             self._session.outbox.put(report)
+
+    def tell_health(self, report: health_pb2.HealthReport) -> None:
+        """Sends the state of the devices if there is a session; else the next Hello has it."""
+        if self._session is not None:
+            self._idle.clear()
+            self._session.outbox.put_health(report)
 
     @property
     def welcomed(self) -> bool:
@@ -251,7 +285,7 @@ class ControlLink:
         async with self._open_channel() as channel:
             stub = agents_service_pb2_grpc.AgentsServiceStub(channel)
             call = stub.OpenSession(metadata=self._identity.metadata())
-            session = ControlSession(self._desired)
+            session = ControlSession(self._desired, care=self._care)
             try:
                 # From here on changes go to the outbox: none falls between Hello and the session.
                 self._session = session

@@ -1,10 +1,19 @@
-"""Makes simulated GPUs work while a run holds them, as real ones would by themselves."""
+"""Makes simulated GPUs work while a run holds them, as real ones would by themselves, and fail."""
 
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
+
+from windlass_agent.clock import Clock
+from windlass_agent.gpu.fault_script import NODE, ScriptedFault
 from windlass_agent.gpu.simulated import SimulatedGpus
+from windlass_agent.health import Disk
 from windlass_agent.run_types import Phase, RunState
 from windlass_agent.rundir import read_intent, read_started
+
+_log = structlog.get_logger(__name__)
 
 
 class SimulatedLoad:
@@ -34,3 +43,54 @@ class SimulatedLoad:
         known = {device.uuid for device in self._gpus.devices()}
         for uuid in known.intersection(intent.request.gpu_uuids):
             self._gpus.set_busy(uuid, state.run_id, pid)
+
+
+class SimulatedFaults:
+    """Makes the faults of a script happen, each at its time.
+
+    Args:
+        script: The faults in the order of their times, which count from `run`.
+        gpus: The cards.
+        disk: The real disk.
+        clock: The time.
+        stall: Does nothing for so many seconds, and lets nothing else be done.
+    """
+
+    def __init__(
+        self,
+        script: Sequence[ScriptedFault],
+        gpus: SimulatedGpus,
+        disk: Disk,
+        clock: Clock,
+        stall: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._script = script
+        self._gpus = gpus
+        self._disk = disk
+        self._clock = clock
+        self._stall = stall
+        self._disk_full = False
+
+    def disk(self) -> tuple[int, int]:
+        """The real disk, or the same without room."""
+        total, free = self._disk()
+        return total, 0 if self._disk_full else free
+
+    async def run(self) -> None:
+        """Returns when the last fault has happened."""
+        began = self._clock.monotonic()
+        for fault in self._script:
+            wait = began + fault.seconds - self._clock.monotonic()
+            if wait > 0:
+                await self._clock.sleep(wait)
+            _log.warning("simulated fault", target=fault.target, fault=fault.name)
+            self._make(fault)
+
+    def _make(self, fault: ScriptedFault) -> None:
+        if fault.target != NODE:
+            self._gpus.inject(fault)
+        elif fault.name == "stall":
+            self._stall(fault.number)
+        else:
+            self._disk_full = fault.name == "disk-full"
+        self._gpus.tell()  # nobody waits for the next look to see what was made on purpose

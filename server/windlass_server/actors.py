@@ -5,6 +5,12 @@ SCHEDULER = "system/scheduler"
 NODES = "system/nodes"
 DRAINS = "system/drains"
 LEASES = "system/leases"
+HEALTH = "system/health"
+
+
+def is_system(actor: str) -> bool:
+    """Whether it is the server itself, or a node, and no user."""
+    return "/" in actor
 
 
 def node(node_id: str) -> str:

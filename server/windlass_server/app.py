@@ -27,6 +27,7 @@ from windlass_server.controllers.drain_waves import DrainWaves
 from windlass_server.controllers.hints import Hints, Listeners
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
+from windlass_server.controllers.node_health import NodeHealth
 from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.scheduling import Scheduling
@@ -57,6 +58,8 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.exposition import NodeExposition
+from windlass_server.resources.health import NodeHealthService
+from windlass_server.resources.health_policy import Policy
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.pools import PoolsService
@@ -114,6 +117,7 @@ _CHECKPOINTS_SECONDS = 30.0
 _TELEMETRY_SECONDS = 1.0
 # What is said of the end of a server takes a moment to be sent.
 _NOTICE_SECONDS = 0.02
+_HEALTH_SECONDS = 5.0
 
 
 class App:
@@ -259,8 +263,22 @@ class App:
         with acting_as("start"):
             await clusters.ensure_default()
             await pools.ensure_default()
-        membership = Membership(database, access, telemetry, clock, ids, hints.world_changed)
-        registry = NodeRegistry(membership, runs, clock, heartbeat_seconds=config.heartbeat_seconds)
+        node_health = NodeHealthService(
+            database,
+            upkeep,
+            clock,
+            Policy.of(config.health),
+            tell_run=runs.device_failed,
+            capacity_changed=hints.world_changed,
+            resets_changed=hints.runs_changed,
+            ailing=hints.node_ails,
+        )
+        membership = Membership(
+            database, access, telemetry, clock, ids, hints.world_changed, node_health
+        )
+        registry = NodeRegistry(
+            membership, runs, node_health, clock, heartbeat_seconds=config.heartbeat_seconds
+        )
 
         # Background duties.
         scheduling = Scheduling(database, cluster, runs, clock)
@@ -285,6 +303,9 @@ class App:
         telemetry_loop = Loop(
             "telemetry", telemetry_upkeep.cycle, interval_seconds=_TELEMETRY_SECONDS
         )
+        health_loop = Loop(
+            "health", NodeHealth(node_health).cycle, interval_seconds=_health_seconds(config)
+        )
         hints.connect(
             Listeners(
                 scheduling,
@@ -294,6 +315,7 @@ class App:
                 drains_loop,
                 waves_loop,
                 registry,
+                health_loop,
             )
         )
 
@@ -391,6 +413,7 @@ class App:
                 leases_loop,
                 discarding_loop,
                 telemetry_loop,
+                health_loop,
             ],
             health=health,
             draining=draining,
@@ -452,6 +475,12 @@ class App:
         await self._database.close()
         self._data_dir.close()
         _log.info("windlass has stopped")
+
+
+def _health_seconds(config: ServerConfig) -> float:
+    """Often enough for what has to be waited for."""
+    shortest = min(config.health.burn_in_seconds, config.health.quiet_seconds)
+    return min(_HEALTH_SECONDS, max(shortest, _HEALTH_SECONDS / 50))
 
 
 def _add_health(health: Health, server: aio.Server) -> None:

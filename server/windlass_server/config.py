@@ -49,6 +49,11 @@ _OF_AGENTS = "AGENT_"
 _PASSWORD = re.compile(r"((?<=://)[^:@/]*:)[^@]*(?=@)|([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 
 
+_KIND = re.compile(
+    r"XID_[0-9]{1,5}|GPU_LOST|GPU_RESET_REQUIRED|GPU_TOO_HOT|ROW_REMAP_PENDING|ROW_REMAP_FAILED"
+    r"|ECC_UNCORRECTED",
+    re.ASCII,
+)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _SECRET = re.compile(r"([0-9A-Fa-f]{64})?", re.ASCII)
 
@@ -74,6 +79,36 @@ class PoolConfig(_Section):
             message = "a pool with GPUs needs their gpu_type"
             raise ValueError(message)
         return self
+
+
+Actions = Literal["IGNORE", "RESTART_TASK", "SUSPECT", "RESET_GPU", "DRAIN"]
+
+
+class HealthConfig(_Section):
+    """What is done about devices that fail.
+
+    Attributes:
+        quiet_seconds: how long a suspect GPU must be without a fault.
+        burn_in_seconds: how long a GPU must be without a fault after a reset.
+        resets: so many resets of a GPU within a day are tried; then its node is drained.
+        failed_jobs: a node that has failed so many different jobs within an hour takes no more.
+        actions: what is done about a kind of fault, such as `XID_74`, instead of the built-in.
+    """
+
+    quiet_seconds: float = Field(default=600.0, ge=0, le=86_400)
+    burn_in_seconds: float = Field(default=60.0, ge=0, le=86_400)
+    resets: int = Field(default=3, ge=0, le=100)
+    failed_jobs: int = Field(default=3, ge=1, le=10_000)
+    actions: dict[str, Actions] = {}
+
+    @field_validator("actions")
+    @classmethod
+    def _are_of_faults(cls, value: dict[str, Actions]) -> dict[str, Actions]:
+        for kind in value:
+            if not _KIND.fullmatch(kind):
+                message = f"{kind!r} is no kind of fault, such as XID_74"
+                raise ValueError(message)
+        return value
 
 
 class ServerConfig(_Section):
@@ -112,6 +147,7 @@ class ServerConfig(_Section):
         telemetry_days_1m: the same of a minute.
         telemetry_days_10m: the same of ten minutes.
         telemetry_days_1h: the same of an hour.
+        health: what is done about devices that fail.
     """
 
     data_dir: Path = Path("windlass-data")
@@ -142,6 +178,7 @@ class ServerConfig(_Section):
     telemetry_days_1m: float = Field(default=14.0, ge=0.5, le=36_500)
     telemetry_days_10m: float = Field(default=90.0, ge=2, le=36_500)
     telemetry_days_1h: float = Field(default=730.0, ge=2, le=36_500)
+    health: HealthConfig = HealthConfig()
 
     @field_validator("data_dir", mode="before")
     @classmethod
@@ -185,7 +222,7 @@ class ServerConfig(_Section):
                 raise ValueError(message)
         return value
 
-    @field_validator("cors_origins", "pools", mode="before")
+    @field_validator("cors_origins", "pools", "health", mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         # As JSON, in the environment.

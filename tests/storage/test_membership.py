@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.fake_agent import samples, series
 from tests.support.fake_clock import FakeClock
+from tests.support.health import health_service
 from tests.support.jobs import add_projects
 from tests.support.nodes import GIB, add_run, an_inventory, hold_all
 from windlass.agents.v1 import agent_pb2
@@ -57,7 +58,13 @@ class World:
         )
         ids = IdSource(self.clock)
         self.membership = Membership(
-            self.database, access, self.latest, self.clock, ids, self.capacity_changed
+            self.database,
+            access,
+            self.latest,
+            self.clock,
+            ids,
+            self.capacity_changed,
+            health_service(self.database, self.clock),
         )
         self.resources = ResourcesService(self.database, access, page_tokens)
 

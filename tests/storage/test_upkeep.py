@@ -126,7 +126,7 @@ async def test_a_job_that_had_to_leave_goes_elsewhere_in_its_old_place(world: Up
     moved = await world.job(job)
     assert (moved.node_id, moved.attempt) == (other, 2)
     assert [(await world.job(one)).status for one in later] == [Status.QUEUED] * 2
-    assert await world.database.read(lambda tx: tx.runs.count_ended_by(job, (5, 7))) == 0
+    assert await world.database.read(lambda tx: tx.runs.nodes_ended_by(job, (5, 7))) == []
     await world.upkeep.empty_draining()
     assert (await world.node(node)).maintenance == State.DRAINED
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from tests.support.fake_clock import FakeClock
-from windlass.agents.v1 import agent_pb2
+from windlass.agents.v1 import agent_pb2, health_pb2
 
 
 class FakeMembers:
@@ -33,6 +33,20 @@ class FakeMembers:
             raise self.fails.pop()
         self.calls.append(("lost", node_id))
         self.lost_seen_at.append(seen_at)
+
+
+class FakeHealth:
+    """Writes down what it is told; `wanted` is what a node shall reset."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, health_pb2.HealthReport]] = []
+        self.wanted: list[health_pb2.ResetDirective] = []
+
+    async def report(self, node_id: str, report: health_pb2.HealthReport) -> None:
+        self.reports.append((node_id, report))
+
+    def resets(self, node_id: str) -> Sequence[health_pb2.ResetDirective]:
+        return list(self.wanted)
 
 
 class FakeRuns:

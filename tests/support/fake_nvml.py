@@ -1,5 +1,6 @@
 """NVIDIA's management library as the agent uses it, scripted."""
 
+import queue
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,9 @@ class FakeNvml:
     Attributes:
         answers: what each query without its `nvml` answers, whatever the card.
         broken: the error that a query raises instead.
+        lost: indexes of cards that cannot be found.
+        fields: the numbered fields that cards have.
+        ecc: counts of errors by type and counter; empty for cards without error correction.
         handle_lookups: how often a card was looked up.
         shut_down: how often the library was let go.
     """
@@ -18,7 +22,13 @@ class FakeNvml:
     NVML_TEMPERATURE_GPU, NVML_CLOCK_SM, NVML_CLOCK_MEM = 0, 1, 2
     NVML_SUCCESS, NVML_P2P_STATUS_OK, NVML_P2P_CAPS_INDEX_NVLINK = 0, 0, 2
     NVML_TEMPERATURE_THRESHOLD_SLOWDOWN, NVML_FI_DEV_MEMORY_TEMP = 1, 82
-    NVML_ERROR_NOT_SUPPORTED, NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED = 3, 15, 16
+    NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
+    NVML_GPU_RECOVERY_ACTION_GPU_RESET, NVML_GPU_RECOVERY_ACTION_DRAIN_AND_RESET = 1, 4
+    NVML_MEMORY_ERROR_TYPE_CORRECTED, NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 0, 1
+    NVML_VOLATILE_ECC, NVML_AGGREGATE_ECC = 0, 1
+    NVML_ERROR_NOT_SUPPORTED, NVML_ERROR_NOT_FOUND, NVML_ERROR_TIMEOUT = 3, 6, 10
+    NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED = 15, 16
+    nvmlEventTypeXidCriticalError = 8  # noqa: N815
 
     class NVMLError(Exception):
         def __init__(self, value: int) -> None:
@@ -30,7 +40,10 @@ class FakeNvml:
         self.present = present
         self.handle_lookups = 0
         self.shut_down = 0
-        memory_temperature = SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=55))
+        self.lost: set[int] = set()
+        self.fields = {self.NVML_FI_DEV_MEMORY_TEMP: 55}
+        self.events: queue.Queue[SimpleNamespace] = queue.Queue()
+        self.ecc = {(0, 0): 3, (0, 1): 40, (1, 0): 1, (1, 1): 2}
         self.answers: dict[str, Any] = {
             "SystemGetDriverVersion": "570.1",
             "SystemGetCudaDriverVersion": 12080,
@@ -44,7 +57,6 @@ class FakeNvml:
             "DeviceGetMemoryInfo": SimpleNamespace(total=100, used=25),
             "DeviceGetEnforcedPowerLimit": 700_000,
             "DeviceGetTemperature": 41,
-            "DeviceGetFieldValues": [memory_temperature],
             "DeviceGetPowerUsage": 123_456,
             "DeviceGetTotalEnergyConsumption": 1_234_567,
             "DeviceGetUtilizationRates": SimpleNamespace(gpu=17),
@@ -52,6 +64,14 @@ class FakeNvml:
             "DeviceGetCurrentClocksEventReasons": 0x24,
             "DeviceGetCurrentClocksThrottleReasons": 0x1,
             "DeviceGetRemappedRows": (0, 0, 0, 0),
+            "DeviceGetCurrPcieLinkGeneration": 1,
+            "DeviceGetCurrPcieLinkWidth": 8,
+            "DeviceGetMaxPcieLinkGeneration": 5,
+            "DeviceGetMaxPcieLinkWidth": 16,
+            "DeviceGetPcieReplayCounter": 7,
+            "DeviceRegisterEvents": None,
+            "EventSetCreate": "events",
+            "EventSetFree": None,
             "DeviceGetComputeRunningProcesses": [SimpleNamespace(pid=7, usedGpuMemory=2**64 - 1)],
             "DeviceGetGraphicsRunningProcesses": [SimpleNamespace(pid=7, usedGpuMemory=5)],
         }
@@ -65,7 +85,35 @@ class FakeNvml:
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
         self.handle_lookups += 1
+        if index in self.lost:
+            raise self.NVMLError(self.NVML_ERROR_GPU_IS_LOST)
         return index
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: bytes) -> int:  # noqa: N802
+        index = int(uuid.removeprefix(b"GPU-"))
+        if index in self.lost:
+            raise self.NVMLError(self.NVML_ERROR_NOT_FOUND)
+        return index
+
+    def nvmlDeviceGetFieldValues(self, _: int, numbers: list[int]) -> list[SimpleNamespace]:  # noqa: N802
+        found = self.fields.get(numbers[0])
+        status = self.NVML_SUCCESS if found is not None else self.NVML_ERROR_NOT_SUPPORTED
+        return [SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=found))]
+
+    def nvmlDeviceGetTotalEccErrors(self, _: int, kind: int, counter: int) -> int:  # noqa: N802
+        if not self.ecc:
+            raise self.NVMLError(self.NVML_ERROR_NOT_SUPPORTED)
+        return self.ecc[kind, counter]
+
+    def nvmlEventSetWait_v2(self, _: object, millis: int) -> SimpleNamespace:  # noqa: N802
+        try:
+            return self.events.get(timeout=millis / 1000)
+        except queue.Empty:
+            raise self.NVMLError(self.NVML_ERROR_TIMEOUT) from None
+
+    def xid(self, handle: int, code: int) -> None:
+        """Let the driver report an XID of a card."""
+        self.events.put(SimpleNamespace(device=handle, eventType=8, eventData=code))
 
     def nvmlDeviceGetUUID(self, handle: int) -> bytes:  # noqa: N802
         return f"GPU-{handle}".encode()

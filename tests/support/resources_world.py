@@ -7,6 +7,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.fake_clock import FakeClock
+from tests.support.health import health_service
 from tests.support.nodes import add_run, an_inventory, hold_all
 from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.access.authenticator import Authenticator
@@ -70,7 +71,15 @@ class ResourcesWorld:
         pools = PoolsService(database, scheduled.cluster, clock, page_tokens, lambda: None)
         await pools.ensure_default()
         latest = LatestTelemetry()
-        membership = Membership(database, access, latest, clock, IdSource(clock), lambda: None)
+        membership = Membership(
+            database,
+            access,
+            latest,
+            clock,
+            IdSource(clock),
+            lambda: None,
+            health_service(database, clock),
+        )
         resources = ResourcesService(database, access, page_tokens)
         return cls(
             database,

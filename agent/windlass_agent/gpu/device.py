@@ -2,10 +2,12 @@
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from windlass_agent.gpu.facts import GpuFacts, GpuResetError, GpuXid
 
 
 class MigMode(enum.IntEnum):
@@ -115,6 +117,31 @@ class GpuProvider(Protocol):
         """Device files that a task needs to use these cards; none for cards that do not exist."""
         ...
 
+    def facts(self) -> Sequence[GpuFacts]:
+        """How well every GPU is, a lost one included. Called from the sampling thread."""
+        ...
+
+    def take_xids(self) -> Sequence[GpuXid]:
+        """The XIDs that have come since the last call, oldest first."""
+        ...
+
+    def on_xid(self, heard: Callable[[], None]) -> None:
+        """Has `heard` called, from any thread, whenever there are XIDs to take."""
+        ...
+
+    @property
+    def can_reset(self) -> bool:
+        """Whether `reset` may work at all."""
+        ...
+
+    def reset(self, uuid: str) -> None:
+        """Resets a card that nothing uses. Called from the sampling thread; may take a minute.
+
+        Raises:
+            GpuResetError: It could not be.
+        """
+        ...
+
     def close(self) -> None:
         """Lets the driver go. Calling it twice is harmless."""
         ...
@@ -125,6 +152,7 @@ class NoGpus:
 
     driver_version = ""
     cuda_version = ""
+    can_reset = False
 
     def devices(self) -> Sequence[GpuDevice]:
         return ()
@@ -137,6 +165,18 @@ class NoGpus:
 
     def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
         return ()
+
+    def facts(self) -> Sequence[GpuFacts]:
+        return ()
+
+    def take_xids(self) -> Sequence[GpuXid]:
+        return ()
+
+    def on_xid(self, heard: Callable[[], None]) -> None:
+        return
+
+    def reset(self, uuid: str) -> None:
+        raise GpuResetError(f"there is no GPU {uuid}")
 
     def close(self) -> None:
         return

@@ -5,8 +5,11 @@ A field that a card does not support reads as NaN and takes nothing else with it
 """
 
 import math
+import os
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pynvml
@@ -20,8 +23,13 @@ from windlass_agent.gpu.device import (
     MigMode,
     NoGpus,
     program_of,
+    unreadable,
 )
+from windlass_agent.gpu.facts import GpuFacts, GpuResetError, GpuXid
 from windlass_agent.gpu.models import gpu_type_of
+from windlass_agent.gpu.nvml_events import XidEvents
+from windlass_agent.gpu.nvml_facts import facts_of
+from windlass_agent.gpu.nvml_query import NvmlQuery
 
 _log = structlog.get_logger(__name__)
 
@@ -31,10 +39,13 @@ _NOT_AVAILABLE = (None, 2**64 - 1)
 # What CUDA opens beside the card itself.
 _SHARED_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 
+_RESET_SECONDS = 120
+
 
 @dataclass(frozen=True, slots=True)
 class _Card:
     device: GpuDevice
+    # None when it was not found again after a reset.
     handle: Any
     path: str
 
@@ -45,23 +56,32 @@ class NvmlGpus:
     Args:
         library: The `pynvml` module, initialised; a test hands in another of the same names.
         process_name: Name of the program of a process id, or empty when it is gone.
+        time_nanos: The wall clock, for XIDs.
+        reset_command: Resets a card when given its bus id; empty when this process may not.
     """
 
-    def __init__(self, library: Any, process_name: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        library: Any,
+        process_name: Callable[[int], str],
+        time_nanos: Callable[[], int],
+        reset_command: Sequence[str] = (),
+    ) -> None:
         self._nvml = library
+        self._query = NvmlQuery(library)
         self._process_name = process_name
+        self._time_nanos = time_nanos
+        self._reset_command = tuple(reset_command)
         self._closed = False
+        self._heard: Callable[[], None] = lambda: None
         self.driver_version = _text(library.nvmlSystemGetDriverVersion())
-        self.cuda_version = _cuda_version(self._ask(library.nvmlSystemGetCudaDriverVersion))
-        handles = [
-            library.nvmlDeviceGetHandleByIndex(index)
-            for index in range(library.nvmlDeviceGetCount())
-        ]
-        uuids = [_text(library.nvmlDeviceGetUUID(handle)) for handle in handles]
-        self._cards = tuple(
-            self._open(index, handle, self._peers(handle, handles, uuids))
-            for index, handle in enumerate(handles)
-        )
+        self.cuda_version = _cuda_version(self._query.ask(library.nvmlSystemGetCudaDriverVersion))
+        self._cards = self._open_all()
+        self._events = self._listen()
+
+    @property
+    def can_reset(self) -> bool:
+        return bool(self._reset_command)
 
     def devices(self) -> Sequence[GpuDevice]:
         return tuple(card.device for card in self._cards)
@@ -72,23 +92,97 @@ class NvmlGpus:
     def processes(self) -> Sequence[GpuProcess]:
         return tuple(process for card in self._cards for process in self._processes(card))
 
+    def facts(self) -> Sequence[GpuFacts]:
+        return tuple(
+            facts_of(self._query, card.device.uuid, card.handle)
+            if card.handle is not None
+            else GpuFacts(card.device.uuid, lost=True)
+            for card in self._cards
+        )
+
+    def take_xids(self) -> Sequence[GpuXid]:
+        return self._events.take()
+
+    def on_xid(self, heard: Callable[[], None]) -> None:
+        self._heard = heard
+
     def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
         granted = [card.path for card in self._cards if card.device.uuid in uuids]
         return (*granted, *_SHARED_DEVICES) if granted else ()
 
+    def reset(self, uuid: str) -> None:
+        if not self._reset_command:
+            raise GpuResetError("nvidia-smi is not there, or the agent does not run as root")
+        card = next((card for card in self._cards if card.device.uuid == uuid), None)
+        if card is None:
+            raise GpuResetError(f"there is no GPU {uuid}")
+        # The driver resets no card that anybody has open, ourselves included.
+        self._events.close()
+        self._nvml.nvmlShutdown()
+        try:
+            done = subprocess.run(  # noqa: S603
+                [*self._reset_command, card.device.pci_bus_id],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_RESET_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise GpuResetError(str(error)) from None
+        finally:
+            self._reopen()
+        if done.returncode:
+            said = (done.stderr + done.stdout).strip().splitlines()
+            raise GpuResetError(said[-1] if said else f"nvidia-smi returned {done.returncode}")
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
+            self._events.close()
             self._nvml.nvmlShutdown()
+
+    def _reopen(self) -> None:
+        """Finds the cards again after the library was let go; one that is not found is lost."""
+        nvml = self._nvml
+        if self._query.ask(_initialised, nvml) is None:
+            self._cards = tuple(replace(card, handle=None) for card in self._cards)
+        else:
+            self._cards = tuple(
+                replace(card, handle=self._query.ask(nvml.nvmlDeviceGetHandleByUUID, name))
+                for card, name in ((card, card.device.uuid.encode()) for card in self._cards)
+            )
+        self._events = self._listen()
+
+    def _listen(self) -> XidEvents:
+        handles = {card.device.uuid: card.handle for card in self._cards if card.handle is not None}
+        return XidEvents(self._nvml, handles, self._time_nanos, self._tell)
+
+    def _tell(self) -> None:
+        self._heard()
+
+    def _open_all(self) -> tuple[_Card, ...]:
+        """Every card that answers; a broken one must not take the others with it."""
+        nvml = self._nvml
+        found = [
+            (index, handle)
+            for index in range(nvml.nvmlDeviceGetCount())
+            if (handle := self._query.ask(nvml.nvmlDeviceGetHandleByIndex, index)) is not None
+        ]
+        handles = [handle for _, handle in found]
+        uuids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+        return tuple(
+            self._open(index, handle, self._peers(handle, handles, uuids))
+            for index, handle in found
+        )
 
     def _open(self, index: int, handle: Any, peers: tuple[str, ...]) -> _Card:
         nvml = self._nvml
         model = _text(nvml.nvmlDeviceGetName(handle))
-        memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle)
-        limit = self._number(nvml.nvmlDeviceGetEnforcedPowerLimit, handle, scale=1e-3)
-        pci = self._ask(nvml.nvmlDeviceGetPciInfo, handle)
-        capability = self._ask(nvml.nvmlDeviceGetCudaComputeCapability, handle)
-        slowdown = self._ask(
+        memory = self._query.ask(nvml.nvmlDeviceGetMemoryInfo, handle)
+        limit = self._query.number(nvml.nvmlDeviceGetEnforcedPowerLimit, handle, scale=1e-3)
+        pci = self._query.ask(nvml.nvmlDeviceGetPciInfo, handle)
+        capability = self._query.ask(nvml.nvmlDeviceGetCudaComputeCapability, handle)
+        slowdown = self._query.ask(
             nvml.nvmlDeviceGetTemperatureThreshold, handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
         )
         device = GpuDevice(
@@ -100,12 +194,12 @@ class NvmlGpus:
             power_limit_watts=0.0 if math.isnan(limit) else limit,
             pci_bus_id="" if pci is None else _text(pci.busId),
             nvlink_peers=peers,
-            mig=_mig_mode(self._ask(nvml.nvmlDeviceGetMigMode, handle)),
+            mig=_mig_mode(self._query.ask(nvml.nvmlDeviceGetMigMode, handle)),
             compute_capability="" if capability is None else "{}.{}".format(*capability),
             slowdown_celsius=slowdown or 0,
         )
         # The index is NVML's own order; the device file is named by the driver's minor number.
-        minor = self._ask(nvml.nvmlDeviceGetMinorNumber, handle)
+        minor = self._query.ask(nvml.nvmlDeviceGetMinorNumber, handle)
         return _Card(device, handle, f"/dev/nvidia{index if minor is None else minor}")
 
     def _peers(self, handle: Any, handles: list[Any], uuids: list[str]) -> tuple[str, ...]:
@@ -116,62 +210,52 @@ class NvmlGpus:
             uuid
             for other, uuid in zip(handles, uuids, strict=True)
             if other is not handle
-            and self._ask(ask, handle, other, nvlink) == nvml.NVML_P2P_STATUS_OK
+            and self._query.ask(ask, handle, other, nvlink) == nvml.NVML_P2P_STATUS_OK
         )
 
     def _sample(self, card: _Card) -> GpuSample:
         nvml, handle = self._nvml, card.handle
-        memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle)
-        rates = self._ask(nvml.nvmlDeviceGetUtilizationRates, handle)
+        if handle is None:
+            return unreadable(card.device.uuid)
+        memory = self._query.ask(nvml.nvmlDeviceGetMemoryInfo, handle)
+        rates = self._query.ask(nvml.nvmlDeviceGetUtilizationRates, handle)
         return GpuSample(
             uuid=card.device.uuid,
-            temperature_celsius=self._number(
+            temperature_celsius=self._query.number(
                 nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU
             ),
-            power_watts=self._number(nvml.nvmlDeviceGetPowerUsage, handle, scale=1e-3),
-            power_limit_watts=self._number(
+            power_watts=self._query.number(nvml.nvmlDeviceGetPowerUsage, handle, scale=1e-3),
+            power_limit_watts=self._query.number(
                 nvml.nvmlDeviceGetEnforcedPowerLimit, handle, scale=1e-3
             ),
             utilization_percent=math.nan if rates is None else float(rates.gpu),
             memory_used_bytes=math.nan if memory is None else float(memory.used),
             memory_total_bytes=math.nan if memory is None else float(memory.total),
-            sm_clock_mhz=self._number(nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM),
-            memory_clock_mhz=self._number(nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_MEM),
+            sm_clock_mhz=self._query.number(
+                nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM
+            ),
+            memory_clock_mhz=self._query.number(
+                nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_MEM
+            ),
             healthy=self._healthy(handle),
-            memory_temperature_celsius=self._memory_temperature(handle),
-            energy_joules=self._number(
+            memory_temperature_celsius=_or_nan(
+                self._query.field(handle, nvml.NVML_FI_DEV_MEMORY_TEMP)
+            ),
+            energy_joules=self._query.number(
                 nvml.nvmlDeviceGetTotalEnergyConsumption, handle, scale=1e-3
             ),
-            throttle_reasons=self._throttle_reasons(handle),
+            throttle_reasons=self._query.throttle_reasons(handle),
         )
-
-    def _memory_temperature(self, handle: Any) -> float:
-        nvml = self._nvml
-        found = self._ask(nvml.nvmlDeviceGetFieldValues, handle, [nvml.NVML_FI_DEV_MEMORY_TEMP])
-        if found is None or found[0].nvmlReturn != nvml.NVML_SUCCESS:
-            return math.nan
-        return float(found[0].value.uiVal)
-
-    def _throttle_reasons(self, handle: Any) -> float:
-        """The mask; drivers before 535 know it by its older name alone."""
-        nvml = self._nvml
-        mask = self._number(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
-        if math.isnan(mask):
-            mask = self._number(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
-        return mask
 
     def _healthy(self, handle: Any) -> bool:
         """False for a card that fell off the bus, wants a reset, or can remap no more rows.
 
         Asked anew for each sample: a card that recovers is healthy again without a restart.
         """
-        nvml = self._nvml
-        try:
-            nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
-        except nvml.NVMLError as error:
-            if error.value in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED):
-                return False
-        rows = self._ask(nvml.nvmlDeviceGetRemappedRows, handle)
+        query = self._query
+        if query.is_lost(handle) or query.wants_reset(handle):
+            return False
+        rows = query.ask(self._nvml.nvmlDeviceGetRemappedRows, handle)
         return rows is None or not rows[3]  # (correctable, uncorrectable, pending, failed)
 
     def _processes(self, card: _Card) -> list[GpuProcess]:
@@ -181,7 +265,7 @@ class NvmlGpus:
             nvml.nvmlDeviceGetComputeRunningProcesses,
             nvml.nvmlDeviceGetGraphicsRunningProcesses,
         ):
-            for process in self._ask(ask, card.handle) or ():
+            for process in self._query.ask(ask, card.handle) or ():
                 used = process.usedGpuMemory
                 memory = 0 if used in _NOT_AVAILABLE else int(used)
                 found[int(process.pid)] = max(memory, found.get(int(process.pid), 0))
@@ -190,19 +274,8 @@ class NvmlGpus:
             for pid, memory in sorted(found.items())
         ]
 
-    def _ask(self, query: Callable[..., Any], *arguments: Any) -> Any:
-        """What NVML answers, or None when this card cannot tell."""
-        try:
-            return query(*arguments)
-        except self._nvml.NVMLError:
-            return None
 
-    def _number(self, query: Callable[..., Any], *arguments: Any, scale: float = 1.0) -> float:
-        answer = self._ask(query, *arguments)
-        return math.nan if answer is None else float(answer) * scale
-
-
-def open_nvml(library: Any = pynvml) -> GpuProvider:
+def open_nvml(time_nanos: Callable[[], int], library: Any = pynvml) -> GpuProvider:
     """The machine's real GPUs; none, quietly, on a machine without NVIDIA's driver."""
     try:
         library.nvmlInit()
@@ -210,11 +283,26 @@ def open_nvml(library: Any = pynvml) -> GpuProvider:
         _log.debug("no NVIDIA driver", reason=str(error))
         return NoGpus()
     try:
-        return NvmlGpus(library, program_of)
+        return NvmlGpus(library, program_of, time_nanos, _reset_command())
     except library.NVMLError as error:
         _log.warning("the NVIDIA driver does not answer; running without GPUs", reason=str(error))
         library.nvmlShutdown()
         return NoGpus()
+
+
+def _reset_command() -> tuple[str, ...]:
+    """Only root resets cards."""
+    found = shutil.which("nvidia-smi")
+    return (found, "--gpu-reset", "-i") if found and os.geteuid() == 0 else ()
+
+
+def _initialised(library: Any) -> bool:
+    library.nvmlInit()
+    return True
+
+
+def _or_nan(number: int | None) -> float:
+    return math.nan if number is None else float(number)
 
 
 def _cuda_version(number: int | None) -> str:

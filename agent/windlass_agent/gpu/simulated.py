@@ -7,9 +7,11 @@ pretend: the driver's version is `simulated` and every UUID begins with `SIM-`.
 import math
 import threading
 import uuid as uuids
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from windlass_agent.clock import SystemClock
 from windlass_agent.gpu.device import (
     GpuDevice,
     GpuProcess,
@@ -18,6 +20,15 @@ from windlass_agent.gpu.device import (
     program_of,
     unreadable,
 )
+from windlass_agent.gpu.facts import (
+    EccErrors,
+    GpuFacts,
+    GpuResetError,
+    GpuXid,
+    PcieLink,
+    RemappedRows,
+)
+from windlass_agent.gpu.fault_script import ALL_CARDS, ScriptedFault
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.profiles import GpuProfile
 
@@ -29,6 +40,8 @@ _IDLE_MEMORY_MIB = 4  # what a driver keeps for itself
 _BUSY_MEMORY_SHARE = 0.72
 _HOT_CELSIUS = 94.0
 _NVLINK_ISLAND = 8
+_WALL = SystemClock()
+_PCIE_GENERATION = 5
 # Memory is warmer than the core.
 _MEMORY_CELSIUS = 6
 
@@ -51,6 +64,10 @@ class _Card:
     healthy: bool = True
     hot: bool = False
     lost: bool = False
+    reset_required: bool = False
+    failing_resets: int = 0
+    ecc: EccErrors = field(default_factory=EccErrors)
+    rows: RemappedRows = field(default_factory=RemappedRows)
 
 
 class SimulatedGpus:
@@ -62,12 +79,15 @@ class SimulatedGpus:
             seed gives the same UUIDs.
         monotonic: The clock that cards warm up by, in seconds.
         program: Name of a process's program.
+        missing: The indexes of cards that are not there.
+        time_nanos: The wall clock, for XIDs.
 
     Safe to call from the event loop and from the sampling thread at the same time.
     """
 
     driver_version = "simulated"
     cuda_version = "12.8"
+    can_reset = True
 
     def __init__(
         self,
@@ -75,9 +95,15 @@ class SimulatedGpus:
         seed: bytes,
         monotonic: Callable[[], float],
         program: Callable[[int], str] = program_of,
+        *,
+        missing: Collection[int] = (),
+        time_nanos: Callable[[], int] = _WALL.time_nanos,
     ) -> None:
         self._monotonic = monotonic
         self._program = program
+        self._time_nanos = time_nanos
+        self._xids: list[GpuXid] = []
+        self._heard: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         names = [_uuid(seed, index) for index in range(len(profiles))]
         cards = [
@@ -91,7 +117,7 @@ class SimulatedGpus:
             )
             for index, profile in enumerate(profiles)
         ]
-        self._cards = {card.device.uuid: card for card in cards}
+        self._cards = {card.device.uuid: card for card in cards if card.device.index not in missing}
 
     def devices(self) -> Sequence[GpuDevice]:
         return tuple(card.device for card in self._cards.values())
@@ -109,6 +135,38 @@ class SimulatedGpus:
                 for card in busy
                 if card.pid
             )
+
+    def facts(self) -> Sequence[GpuFacts]:
+        with self._lock:
+            now = self._monotonic()
+            return tuple(_facts(card, now) for card in self._cards.values())
+
+    def take_xids(self) -> Sequence[GpuXid]:
+        with self._lock:
+            taken, self._xids = self._xids, []
+            return taken
+
+    def on_xid(self, heard: Callable[[], None]) -> None:
+        self._heard = heard
+
+    def reset(self, uuid: str) -> None:
+        """Mends what a reset mends: not a fan, not a used up memory, not a card that is gone."""
+        with self._lock:
+            card = self._cards.get(uuid)
+            if card is None:
+                raise GpuResetError(f"there is no GPU {uuid}")
+            if card.run_id:
+                raise GpuResetError(f"{card.run_id} uses it")
+            if card.lost:
+                raise GpuResetError("Unable to determine the device handle: GPU is lost")
+            if card.failing_resets:
+                card.failing_resets -= 1
+                raise GpuResetError("GPU Reset couldn't run because of an unknown error")
+            card.reset_required, card.healthy = False, True
+            card.ecc = replace(card.ecc, corrected_volatile=0, uncorrected_volatile=0)
+            if card.rows.pending:
+                remapped = card.rows.uncorrectable + 1
+                card.rows = replace(card.rows, pending=False, uncorrectable=remapped)
 
     def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
         return ()
@@ -152,6 +210,74 @@ class SimulatedGpus:
             card = self._cards[uuid]
             _advance(card, self._monotonic())
             card.healthy, card.hot, card.lost = not (unhealthy or lost), hot, lost
+
+    def tell(self) -> None:
+        """Says that there is something to look at, as it does of an XID."""
+        self._heard()
+
+    def inject(self, fault: ScriptedFault) -> None:
+        """Makes a fault happen now; of a card that is not there, nothing."""
+        with self._lock:
+            for card in self._cards.values():
+                if fault.target in (ALL_CARDS, card.device.index):
+                    _advance(card, self._monotonic())
+                    self._inject(card, fault)
+        if fault.name == "xid":
+            self._heard()
+
+    def _inject(self, card: _Card, fault: ScriptedFault) -> None:
+        if fault.name == "xid":
+            xid = GpuXid(card.device.uuid, self._time_nanos(), fault.number)
+            self._xids.append(xid)
+        elif fault.name == "heal":
+            card.healthy, card.hot, card.lost, card.reset_required = True, False, False, False
+            card.failing_resets, card.rows = 0, RemappedRows()
+        else:
+            _break(card, fault)
+
+
+def _break(card: _Card, fault: ScriptedFault) -> None:
+    ecc, rows, more = card.ecc, card.rows, fault.number
+    changes: dict[str, dict[str, Any]] = {
+        "ecc-corrected": {
+            "ecc": replace(
+                ecc,
+                corrected_volatile=ecc.corrected_volatile + more,
+                corrected_aggregate=ecc.corrected_aggregate + more,
+            )
+        },
+        "ecc-uncorrected": {
+            "ecc": replace(
+                ecc,
+                uncorrected_volatile=ecc.uncorrected_volatile + more,
+                uncorrected_aggregate=ecc.uncorrected_aggregate + more,
+            )
+        },
+        "remap-pending": {"rows": replace(rows, pending=True)},
+        "remap-failure": {"rows": replace(rows, failure=True)},
+        "reset-required": {"reset_required": True},
+        "reset-fails": {"failing_resets": more},
+        "hot": {"hot": True},
+        "lost": {"lost": True},
+    }
+    for name, value in changes.get(fault.name, {}).items():
+        setattr(card, name, value)
+
+
+def _facts(card: _Card, now: float) -> GpuFacts:
+    _advance(card, now)
+    if card.lost:
+        return GpuFacts(card.device.uuid, lost=True)
+    data_center = card.profile.data_center
+    return GpuFacts(
+        card.device.uuid,
+        reset_required=card.reset_required,
+        too_hot=_too_hot(card),
+        ecc=card.ecc if data_center else None,
+        rows=card.rows if data_center else None,
+        # At rest a card runs its link slowly.
+        pcie=PcieLink(_PCIE_GENERATION if card.load else 1, 16, _PCIE_GENERATION, 16),
+    )
 
 
 def _uuid(seed: bytes, index: int) -> str:
@@ -216,7 +342,7 @@ def _read(card: _Card, now: float) -> GpuSample:
         sm_clock_mhz=_between(card.profile.sm_clock_mhz, 1.0 if card.load else 0.0)
         / (2 if _too_hot(card) else 1),
         memory_clock_mhz=_between(card.profile.memory_clock_mhz, 1.0 if card.load else 0.0),
-        healthy=card.healthy,
+        healthy=card.healthy and not card.reset_required and not card.rows.failure,
         memory_temperature_celsius=round(card.heat) + _MEMORY_CELSIUS
         if card.profile.data_center
         else math.nan,

@@ -306,7 +306,7 @@ def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
     """Everything about a node, then its GPUs."""
     from rich.table import Table
 
-    from windlass_client.cli.devices import device_table
+    from windlass_client.cli.devices import condition_table, device_table, fault_table
     from windlass_client.cli.top import gpu_table
 
     facts = table("", "")
@@ -315,12 +315,17 @@ def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
         if value:
             facts.add_row(cell(heading, "bold"), cell(value))
     made = Table.grid()
-    made.add_row(facts)
+    parts = [facts]
+    if node.conditions:
+        parts.append(condition_table(node, now))
     if node.gpus:
-        made.add_row("")
-        made.add_row(gpu_table([node]))
-        made.add_row("")
-        made.add_row(device_table(node))
+        parts += [gpu_table([node]), device_table(node)]
+    if (faults := fault_table(node, now)) is not None:
+        parts.append(faults)
+    for number, part in enumerate(parts):
+        if number:
+            made.add_row("")
+        made.add_row(part)
     return made
 
 

@@ -40,6 +40,11 @@ STATUS_STYLES = {
     "REVOKED": "red",
     "HEALTHY": "green",
     "UNHEALTHY": "red",
+    "SUSPECT": "yellow",
+    "RECOVERING": "yellow",
+    "TRUE": "green",
+    "FALSE": "red",
+    "UNKNOWN": "yellow",
 }
 
 

@@ -25,6 +25,7 @@ class Listeners:
     drains_loop: Loop
     waves_loop: Loop
     sessions: Sessions
+    health_loop: Loop
 
 
 class Hints:
@@ -67,6 +68,11 @@ class Hints:
         if (to := self._listeners) is not None:
             to.sessions.wake(node_id)
             to.outbox_loop.wake()
+
+    def node_ails(self) -> None:
+        """Something is wrong with a node."""
+        if (to := self._listeners) is not None:
+            to.health_loop.wake()
 
     def drain_began(self) -> None:
         """A node is to be emptied."""

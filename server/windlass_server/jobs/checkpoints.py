@@ -80,7 +80,7 @@ class CheckpointsService:
         if run.epoch != request.epoch or not run.active:
             raise _no_run(request.run_id)
         faults = await self._database.read(
-            lambda tx: tx.runs.count_ended_by(job.job_id, rules.NODE_FAULTS)
+            lambda tx: len(tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS))
         )
         if not self._keeping.after_end and not _goes_on(run, job, request.exit, faults):
             return ""
@@ -232,10 +232,12 @@ def _goes_on(run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> b
     """Whether the job will have another attempt behind a run that ended in this way."""
     if job.status == Status.CANCELLING or job.run_id != run.run_id:
         return False
+    code = end.exit_code if end.HasField("exit_code") else None
     cause = rules.cause_of(end.cause, asked=run.want == agent_pb2.RunDirective.STOPPED)
+    cause = rules.blaming_device(cause, code, failed=bool(run.device_fault))
     ending = rules.ending(
         cause,
-        end.exit_code if end.HasField("exit_code") else None,
+        code,
         end.exit_signal if end.HasField("exit_signal") else None,
         end.message,
         faults=faults + (cause in rules.NODE_FAULTS),

@@ -41,9 +41,10 @@ class Cause(enum.IntEnum):
     BAD_COMMAND = 6
     LOST = 7
     NODE_SHUTDOWN = 8
+    GPU_FAULT = 9
 
 
-NODE_FAULTS = (Cause.LAUNCH_FAILED, Cause.LOST)
+NODE_FAULTS = (Cause.LAUNCH_FAILED, Cause.LOST, Cause.GPU_FAULT)
 """What counts against a node, and towards `MAX_NODE_FAULTS` of the job."""
 REMEMBERED = (*NODE_FAULTS, Cause.NODE_SHUTDOWN)
 """Ends for which a node is not tried again at once."""
@@ -146,6 +147,20 @@ def cause_of(named: int, *, asked: bool) -> Cause:
     return Cause.LOST if cause is Cause.STOPPED and not asked else cause
 
 
+def blaming_device(cause: Cause, exit_code: int | None, *, failed: bool) -> Cause:
+    """What ended a run of which a GPU may have failed.
+
+    Args:
+        cause: what ended it, as far as its node knows.
+        exit_code: what the command returned, if it did.
+        failed: a GPU that it held has failed, so that it had to leave.
+    """
+    if not failed or cause not in (Cause.COMPLETED, Cause.STOPPED):
+        return cause
+    by_itself = cause is Cause.COMPLETED and exit_code in (0, REQUEUE_EXIT_CODE)
+    return cause if by_itself else Cause.GPU_FAULT
+
+
 def ending(
     cause: Cause,
     exit_code: int | None,
@@ -153,6 +168,7 @@ def ending(
     detail: str,
     *,
     faults: int,
+    nodes: int = 1,
     attempt: int = 1,
     cancelling: bool = False,
 ) -> Ending:
@@ -164,6 +180,7 @@ def ending(
         exit_signal: the signal that ended it, if one did.
         detail: what the node says about it, of which only what can be stored and shown is used.
         faults: how many of the job's runs ended by `NODE_FAULTS`, with this one if it did.
+        nodes: how many different nodes did that.
         attempt: which run of the job this was, from 1.
         cancelling: somebody has asked for the job's end.
     """
@@ -172,7 +189,7 @@ def ending(
         words = detail or _INFRASTRUCTURE[cause]
         if cancelling or cause not in NODE_FAULTS or faults < MAX_NODE_FAULTS:
             return Ending(Event.REQUEUE, cause.name, words)
-        words = f"given up after {faults} runs that their nodes failed; the last: {words}"
+        words = f"given up after {faults} runs that {_failing(nodes)}; the last: {words}"
         return Ending(Event.FAIL, "TOO_MANY_NODE_FAULTS", words)
     if cause is Cause.STOPPED and not cancelling:
         return Ending(Event.REQUEUE, "EVICTED", detail or "it was stopped to empty its node")
@@ -182,6 +199,13 @@ def ending(
         return _completed(exit_code, exit_signal)
     event, words = _CAUSES[cause]
     return Ending(event, cause.name, detail or words)
+
+
+def _failing(nodes: int) -> str:
+    """Whom to look at: one node that fails jobs, or one job that fails on nodes."""
+    if nodes == 1:
+        return "one node failed"
+    return f"{nodes} different nodes failed, so look at the job first"
 
 
 def _requeued_by_itself(attempt: int) -> Ending:
@@ -217,6 +241,7 @@ _INFRASTRUCTURE = {
     Cause.LAUNCH_FAILED: "the node could not start the command",
     Cause.LOST: "the node lost the task, or stopped it unasked",
     Cause.NODE_SHUTDOWN: "the node was shut down",
+    Cause.GPU_FAULT: "a GPU that the run held has failed",
 }
 _CAUSES = {
     Cause.STOPPED: (Event.STOP, "the command was stopped"),

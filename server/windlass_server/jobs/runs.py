@@ -122,6 +122,7 @@ class RunsService:
                 "stopping_since": None,
                 "log_end": None,
                 "log_lost": "",
+                "device_fault": "",
                 "end_cause": 0,
                 "created_at": self._clock.now(),
                 "ended_at": None,
@@ -146,14 +147,8 @@ class RunsService:
         """
 
         def store(tx: Transaction) -> None:
-            run = tx.runs.get(run_id)
-            if run is None:
-                return
-            job = tx.jobs.lock(run.job_id)
-            assert job is not None
-            # Read again under the lock: it may have ended, or be on its way out already.
-            run = tx.runs.get(run_id)
-            if run is None or not run.active or job.run_id != run_id:
+            job, run = _active(tx, run_id)
+            if job is None or run is None:
                 return
             if run.want == _Want.STOPPED and (run.grace == 0 or not kill):
                 return
@@ -165,6 +160,30 @@ class RunsService:
             if job.status != Status.CANCELLING:
                 reason, status = "EVICTED" if kill else "EVICTING", Status(job.status)
                 move(tx, job, status, reason=reason, message=why, actor=actors.DRAINS, at=now)
+
+        await self._database.write(store)
+
+    async def device_failed(self, run_id: str, *, why: str, stop: bool) -> None:
+        """Tell a run's job of a fault of a GPU that the run holds; harmless when repeated.
+
+        Args:
+            run_id: the run; one that has ended is left alone.
+            why: what is wrong, in words.
+            stop: the run has to leave, and however it ends, that is no fault of its job.
+        """
+
+        def store(tx: Transaction) -> None:
+            job, run = _active(tx, run_id)
+            if job is None or run is None or (stop and run.device_fault):
+                return
+            now = self._clock.now()
+            if stop:
+                tx.runs.change(run_id, device_fault=why)
+                tx.runs.want_stopped(run_id, now)
+                tx.after_commit(lambda: self._runs_changed(run.node_id))
+            if job.status != Status.CANCELLING:
+                status = Status(job.status)
+                move(tx, job, status, reason="GPU_FAULT", message=why, actor=actors.HEALTH, at=now)
 
         await self._database.write(store)
 
@@ -299,6 +318,7 @@ class RunsService:
         signal = exited.exit_signal if exited.HasField("exit_signal") else None
         cancelling = job.status == Status.CANCELLING
         cause = rules.cause_of(exited.cause, asked=run.want == _Want.STOPPED)
+        cause = rules.blaming_device(cause, code, failed=bool(run.device_fault))
         tx.runs.change(
             run.run_id,
             state=report.state,
@@ -309,13 +329,14 @@ class RunsService:
             ended_at=_time(exited.end_time, now),
             end_noted_at=now,
         )
-        faults = tx.runs.count_ended_by(job.job_id, rules.NODE_FAULTS)
+        failed_by = tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS)
         ending = rules.ending(
             cause,
             code,
             signal,
-            exited.message,
-            faults=faults,
+            run.device_fault if cause is rules.Cause.GPU_FAULT else exited.message,
+            faults=len(failed_by),
+            nodes=len(set(failed_by)),
             attempt=run.attempt,
             cancelling=cancelling,
         )
@@ -410,6 +431,20 @@ class RunsService:
     async def of_job(self, job_id: str) -> tuple[JobRow | None, Sequence[RunRow]]:
         """A job and its runs, the first attempt first, on one snapshot."""
         return await self._database.read(lambda tx: (tx.jobs.get(job_id), tx.runs.of_job(job_id)))
+
+
+def _active(tx: Transaction, run_id: str) -> tuple[JobRow | None, RunRow | None]:
+    """A run that holds its resources and its job, locked; None of both when it does not."""
+    run = tx.runs.get(run_id)
+    if run is None:
+        return None, None
+    job = tx.jobs.lock(run.job_id)
+    assert job is not None
+    # Read again under the lock: it may have ended, or be on its way out already.
+    run = tx.runs.get(run_id)
+    if run is None or not run.active or job.run_id != run_id:
+        return None, None
+    return job, run
 
 
 @dataclass(frozen=True, slots=True)

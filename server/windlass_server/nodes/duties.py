@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from windlass.agents.v1 import agent_pb2
+from windlass.agents.v1 import agent_pb2, health_pb2
 
 
 class Members(Protocol):
@@ -31,6 +31,22 @@ class Samples(Protocol):
 
     def take(self, node_id: str, batch: agent_pb2.SampleBatch) -> None:
         """Take in a batch. Never raises, whatever is in it."""
+        ...
+
+
+class Health(Protocol):
+    """Judges the health of nodes."""
+
+    async def report(self, node_id: str, report: health_pb2.HealthReport) -> None:
+        """Take a node's report of its devices.
+
+        Raises:
+            NotFound: there is no such node.
+        """
+        ...
+
+    def resets(self, node_id: str) -> Sequence[health_pb2.ResetDirective]:
+        """The GPUs that a node shall reset."""
         ...
 
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from windlass.agents.v1 import agent_pb2
 from windlass_server.clock import Clock
 from windlass_server.errors import Unavailable, WindlassError
-from windlass_server.nodes.duties import Members, Runs
+from windlass_server.nodes.duties import Health, Members, Runs
 from windlass_server.nodes.exchange import exchange
 from windlass_server.nodes.session import HEARTBEAT_SECONDS, NodeSession, Sleep, replaced, silent
 from windlass_server.storage.guard import acting_as
@@ -23,6 +23,7 @@ class NodeRegistry:
 
     Args:
         members: keeps what is known of nodes.
+        health: judges what the nodes report of their devices.
         runs: takes the nodes' reports and knows their directives.
         clock: for liveness.
         heartbeat_seconds: as in `NodeSession`.
@@ -33,6 +34,7 @@ class NodeRegistry:
         self,
         members: Members,
         runs: Runs,
+        health: Health,
         clock: Clock,
         *,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
@@ -40,6 +42,7 @@ class NodeRegistry:
     ) -> None:
         self._members = members
         self._runs = runs
+        self._health = health
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
         self._sleep = sleep
@@ -73,6 +76,7 @@ class NodeRegistry:
             node_id,
             self._members,
             self._runs,
+            self._health,
             self._clock,
             entered=self._enter,
             heartbeat_seconds=self._heartbeat_seconds,

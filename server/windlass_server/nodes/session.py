@@ -23,7 +23,7 @@ from windlass_server.errors import (
     WindlassError,
     WrongState,
 )
-from windlass_server.nodes.duties import Members, Runs
+from windlass_server.nodes.duties import Health, Members, Runs
 from windlass_server.nodes.outbox import Outbox
 from windlass_server.nodes.versions import agreed_protocol, check_release
 
@@ -58,6 +58,7 @@ class NodeSession:
         node_id: str,
         members: Members,
         runs: Runs,
+        health: Health,
         clock: Clock,
         *,
         entered: Callable[["NodeSession"], Awaitable[None]],
@@ -69,6 +70,7 @@ class NodeSession:
         self.outbox: Outbox[agent_pb2.ServerMessage] = Outbox()
         self._members = members
         self._runs = runs
+        self._health = health
         self._clock = clock
         self._entered = entered
         self._heartbeat_seconds = heartbeat_seconds
@@ -78,6 +80,7 @@ class NodeSession:
         self._synced = asyncio.Event()
         self._woken = asyncio.Event()
         self._sent: dict[str, Order] = {}
+        self._resets: dict[str, int] = {}
         self._heard = clock.monotonic()
         self._busy = 0
         self._touched = self._heard
@@ -137,6 +140,8 @@ class NodeSession:
             await self._hello(message.hello)
         elif kind == "run_report":
             await self._report(message.run_report)
+        elif kind == "health":
+            await self._health.report(self.node_id, message.health)
         elif kind == "heartbeat":
             reply = agent_pb2.ServerMessage(heartbeat_reply=agent_pb2.HeartbeatReply())
             self.outbox.put("heartbeat_reply", reply)
@@ -152,6 +157,9 @@ class NodeSession:
         self._greeted = True
         await self._entered(self)
         self.seen_at = max(self.seen_at, await self._members.hello(self.node_id, hello.inventory))
+        if hello.HasField("health"):
+            # What ended a run may be in it.
+            await self._health.report(self.node_id, hello.health)
         following = await self._take_reports(hello.runs)
         if not hello.runs_follow:
             await self._runs.hello(self.node_id, {run.run_id for run in hello.runs})
@@ -202,7 +210,16 @@ class NodeSession:
             )
             return None
 
+    def _tell_resets(self) -> None:
+        """Order resets, unless the node was told as much or more in this session."""
+        for reset in self._health.resets(self.node_id):
+            if self._resets.get(reset.gpu_uuid, 0) < reset.generation:
+                self._resets[reset.gpu_uuid] = reset.generation
+                message = agent_pb2.ServerMessage(reset=reset)
+                self.outbox.put(("reset", reset.gpu_uuid), message)
+
     async def _tell_all(self) -> None:
+        self._tell_resets()
         directives = await self._runs.directives(self.node_id)
         for directive in directives:
             self.tell(directive)

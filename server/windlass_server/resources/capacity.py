@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from windlass.agents.v1 import agent_pb2
+from windlass_server.resources.health_record import unusable
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.states import Status
 from windlass_server.scheduler.snapshot import Gpu, NodeState, Pool
@@ -101,8 +102,14 @@ def declared_pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
 
 def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy) -> NodeState:
     facts = facts_of(node)
+    bad = unusable(node.health)
     gpus = tuple(
-        Gpu(uuid, gpu_type, is_healthy(node.node_id, uuid), (node.node_id, uuid) in held)
+        Gpu(
+            uuid,
+            gpu_type,
+            uuid not in bad and is_healthy(node.node_id, uuid),
+            (node.node_id, uuid) in held,
+        )
         for uuid, gpu_type in facts.gpus
     )
     return NodeState(

@@ -10,6 +10,7 @@ from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, Unauthenticated
 from windlass_server.ids import IdSource
 from windlass_server.resources.capacity import facts
+from windlass_server.resources.health import NodeHealthService
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.pooling import assign, rules_of
 from windlass_server.resources.states import Event, Status, after
@@ -31,6 +32,7 @@ class Membership:
     Args:
         access: uses join tokens up.
         latest: forgets the GPUs that a node does not have any more.
+        health: judges what a node has by what it had before.
         capacity_changed: called when a node joined, came, went, or has something else to give.
     """
 
@@ -42,6 +44,7 @@ class Membership:
         clock: Clock,
         ids: IdSource,
         capacity_changed: Callable[[], None],
+        health: NodeHealthService,
     ) -> None:
         self._database = database
         self._access = access
@@ -49,6 +52,7 @@ class Membership:
         self._clock = clock
         self._ids = ids
         self._capacity_changed = capacity_changed
+        self._health = health
 
     async def join(self, token: str, public_key: bytes, inventory: agent_pb2.Inventory) -> str:
         """Trade a join token for a node's id, at once for good.
@@ -117,6 +121,7 @@ class Membership:
             )
             if not there:
                 raise absent("node", node_id)
+            self._health.greet(tx, node, inventory, now)
             status = after(node.status, Event.HELLO)
             if status != node.status:
                 _record(tx, node_id, status, _CONNECTED, actors.node(node_id), now)
@@ -227,6 +232,8 @@ class Membership:
             drain_mode=0,
             drain_deadline=None,
             drain_runs=0,
+            health=b"",
+            ailing=False,
             cluster=cluster,
             pool=to.pool,
             removed_at=None,

@@ -5,6 +5,12 @@ from typing import cast
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
 from windlass.types.v1.gpu_pb2 import Throttle
+from windlass_server.resources.health_message import (
+    ShownGpu,
+    fill_conditions,
+    fill_faults,
+    shown_health,
+)
 from windlass_server.resources.inventories import standing
 from windlass_server.resources.maintenance import State, estimated_end, shown
 from windlass_server.resources.rules import free
@@ -41,9 +47,10 @@ def fill_node(message: node_pb2.Node, view: NodeView, latest: LatestTelemetry, n
     set_time(message.last_seen_time, row.last_seen_at)
     for run in view.runs:
         message.runs.add(run_id=run.run_id, job_id=run.job_id, gpu_uuids=run.gpu_uuids)
-    idle = 0
+    fill_conditions(message, row)
+    idle, health = 0, shown_health(row.health).gpus
     for uuid, gpu in has.gpus:
-        idle += _fill_gpu(message.gpus.add(), gpu, view, uuid, latest)
+        idle += _fill_gpu(message.gpus.add(), gpu, health.get(uuid), view, uuid, latest)
     _fill_host(message, latest.host(row.node_id))
     message.available.cpu_millis = free(row.cpu_millis, row.cpu_held)
     message.available.memory_bytes = free(row.memory_bytes, row.memory_held)
@@ -73,15 +80,24 @@ def _maintenance(view: NodeView, now: int) -> node_pb2.Maintenance:
 
 
 def _fill_gpu(
-    message: node_pb2.Gpu, standing_part: bytes, view: NodeView, uuid: str, latest: LatestTelemetry
+    message: node_pb2.Gpu,
+    standing_part: bytes,
+    health: ShownGpu | None,
+    view: NodeView,
+    uuid: str,
+    latest: LatestTelemetry,
 ) -> bool:
     """Fill in a GPU; whether it is available: nobody holds it, and it can be given to jobs."""
     node_id = view.row.node_id
     message.MergeFromString(standing_part)
-    healthy = latest.is_healthy(node_id, uuid)
-    message.health = node_pb2.Gpu.HEALTHY if healthy else node_pb2.Gpu.UNHEALTHY
-    if not healthy:
-        message.health_message = _UNHEALTHY
+    healthy = health is None or health.healthy
+    message.health = node_pb2.Gpu.HEALTHY
+    if health is not None:
+        message.MergeFromString(health.part)
+        fill_faults(message, health, view.who)
+    if healthy and not latest.is_healthy(node_id, uuid):
+        healthy, message.health = False, node_pb2.Gpu.UNHEALTHY
+        message.health_reason, message.health_message = "REPORTED_BY_NODE", _UNHEALTHY
     message.run_id = view.holders.get(uuid, "")
     message.allocation_id = view.allocated.get(uuid, "")
     values = latest.gpu(node_id, uuid)

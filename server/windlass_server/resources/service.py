@@ -80,6 +80,7 @@ class NodeView:
     Attributes:
         holders: the run that holds a GPU, by the GPU's UUID.
         allocated: the allocation that holds a GPU, empty for one that is not seen, by the same.
+        who: the caller.
     """
 
     row: NodeRow
@@ -88,6 +89,7 @@ class NodeView:
     allocations: tuple[HeldPart, ...]
     holders: dict[str, str]
     allocated: dict[str, str]
+    who: Caller
 
     @property
     def leaving(self) -> list[Leaving]:
@@ -194,10 +196,15 @@ def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeVi
         uuids = tuple(one.gpu_uuids.split(",")) if one.gpu_uuids else ()
         leaving = Leaving(one.created_at, one.expires_at - one.created_at, 0, None)
         parts[one.node_id].append(HeldPart(seen, uuids, leaving))
-    return [_view(node, runs[node.node_id], parts[node.node_id]) for node in nodes]
+    return [_view(node, runs[node.node_id], parts[node.node_id], who) for node in nodes]
 
 
-def _view(node: NodeRow, runs: Iterable[PlacedRun], parts: Iterable[HeldPart]) -> NodeView:
+def _view(
+    node: NodeRow,
+    runs: Iterable[PlacedRun],
+    parts: Iterable[HeldPart],
+    who: Caller,
+) -> NodeView:
     placed, held = tuple(runs), tuple(parts)
     return NodeView(
         node,
@@ -206,4 +213,5 @@ def _view(node: NodeRow, runs: Iterable[PlacedRun], parts: Iterable[HeldPart]) -
         held,
         holders={uuid: run.run_id for run in placed for uuid in run.gpu_uuids},
         allocated={uuid: part.allocation_id for part in held for uuid in part.gpu_uuids},
+        who=who,
     )

@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from windlass.agents.v1.agent_pb2 import Inventory
 from windlass_server import actors
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require
 from windlass_server.clock import Clock
+from windlass_server.resources.health_record import overruled
 from windlass_server.resources.maintenance import (
     DrainMode,
     Event,
@@ -17,6 +19,7 @@ from windlass_server.resources.maintenance import (
     is_late,
     shown,
 )
+from windlass_server.resources.node_conditions import Closing
 from windlass_server.resources.service import NodeView, views
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed
@@ -146,6 +149,11 @@ class NodeUpkeep:
         if node is None:
             return None
         node = self._move(tx, node, event, actor, reason, asked)
+        if event is Event.UNCORDON and node.health and not actors.is_system(actor):
+            # An operator knows better: what is wrong now closes the node no more.
+            health = overruled(node.health, Inventory.FromString(node.inventory))
+            tx.nodes.change(node_id, health=health)
+            node = changed(node, health=health)
         if event is Event.DRAIN and not _held(tx, [node_id])[node_id].anything:
             node = self._move(tx, node, Event.EMPTY, actors.DRAINS, "nothing runs on it")
         return node
@@ -156,6 +164,30 @@ class NodeUpkeep:
         return {
             node_id: len(one.run_ids) + len(one.allocation_ids) for node_id, one in held.items()
         }
+
+    def close_for_health(
+        self, tx: Transaction, node: NodeRow, closing: Closing, why: str
+    ) -> NodeRow:
+        """Make a locked node take nothing new because of its health, or open it when that is over.
+
+        What an operator has ordered is left alone.
+        """
+        ours = node.maintenance_actor == actors.HEALTH
+        if node.maintenance != State.OPEN and not ours:
+            return node
+        if closing is Closing.OPEN:
+            if ours:
+                return self._move(tx, node, Event.UNCORDON, actors.HEALTH, "its health is restored")
+            return node
+        if closing is Closing.CORDON:
+            return self._move(tx, node, Event.CORDON, actors.HEALTH, why)
+        if node.maintenance in (State.DRAINING, State.DRAINED):
+            return node
+        asked = Drain(DrainMode.WAIT, None, why)
+        node = self._move(tx, node, Event.DRAIN, actors.HEALTH, why, asked)
+        if not _held(tx, [node.node_id])[node.node_id].anything:
+            node = self._move(tx, node, Event.EMPTY, actors.HEALTH, "nothing runs on it")
+        return node
 
     def _noting_empty(self, node_id: str) -> Callable[[Transaction], None]:
         def store(tx: Transaction) -> None:

@@ -29,6 +29,7 @@ _ALL = _THERE.order_by(_NODES.c.node_id)
 _OF_CLUSTER = _THERE.where(_NODES.c.cluster == bindparam("cluster")).limit(1)
 _PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
 _ALL_DRAINING = _ALL.where(_NODES.c.maintenance == _DRAINING)
+_ALL_AILING = _ALL.where(_NODES.c.ailing)
 _INSERT = insert(_NODES)
 # What is held is compared in the statement itself: it may have changed since the row was read.
 _HELLO = (
@@ -182,6 +183,10 @@ class NodeStore:
     def any_of_cluster(self, cluster: str) -> bool:
         """Whether a cluster has nodes."""
         return self._connection.execute(_OF_CLUSTER, {"cluster": cluster}).first() is not None
+
+    def ailing(self) -> Sequence[NodeRow]:
+        """The nodes whose health can change by itself, oldest first."""
+        return cast("Sequence[NodeRow]", self._connection.execute(_ALL_AILING).all())
 
     def all(self) -> Sequence[NodeRow]:
         """Every node, oldest first."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import JobRow, RunRow
@@ -36,7 +36,7 @@ _REPORTED_BY = (
 _HAS_ENDED = Hot(
     select(_RUNS.c.run_id).where(_RUNS.c.run_id == bindparam("run_id"), _RUNS.c.state == 3)
 )
-_COUNT_ENDED_BY = select(func.count()).where(
+_NODES_ENDED_BY = select(_RUNS.c.node_id).where(
     _RUNS.c.job_id == bindparam("job_id"),
     _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
 )
@@ -44,6 +44,10 @@ _ENDED_BY = select(_RUNS.c.job_id, _RUNS.c.node_id, _RUNS.c.end_cause, _RUNS.c.e
     _RUNS.c.job_id.in_(bindparam("job_ids", expanding=True)),
     _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
 )
+# Written out, so that the partial index serves it: LAUNCH_FAILED and LOST of RunExit.Cause.
+_FAILED_BY_NODES = select(
+    _RUNS.c.job_id, _RUNS.c.node_id, _RUNS.c.end_cause, _RUNS.c.end_noted_at
+).where(text("end_cause IN (5, 7)"), _RUNS.c.end_noted_at >= bindparam("since"))
 # Jobs of one statement: each is a parameter of it.
 _JOBS_AT_ONCE = 500
 # As RunDirective.STOPPED.
@@ -76,10 +80,10 @@ class RunStore:
         """All runs of a job, the first attempt first."""
         return cast("Sequence[RunRow]", self._connection.execute(_OF_JOB, {"job_id": job_id}).all())
 
-    def count_ended_by(self, job_id: str, causes: Sequence[int]) -> int:
-        """How many of a job's runs ended by one of these causes."""
+    def nodes_ended_by(self, job_id: str, causes: Sequence[int]) -> Sequence[str]:
+        """The node of each of a job's runs that ended by one of these causes."""
         values = {"job_id": job_id, "causes": [*map(int, causes)]}
-        return int(self._connection.execute(_COUNT_ENDED_BY, values).scalar_one())
+        return self._connection.execute(_NODES_ENDED_BY, values).scalars().all()
 
     def ended_by(self, job_ids: Sequence[str], causes: Sequence[int]) -> Sequence[Any]:
         """The runs of these jobs that ended by one of these causes.
@@ -92,6 +96,13 @@ class RunStore:
             values = {"job_ids": some, "causes": [*map(int, causes)]}
             rows += self._connection.execute(_ENDED_BY, values).all()
         return rows
+
+    def failed_by_nodes(self, since: int) -> Sequence[Any]:
+        """Runs of whatever job that were lost or not started, noted from `since` (µs) on.
+
+        Rows of job_id, node_id, end_cause and end_noted_at.
+        """
+        return self._connection.execute(_FAILED_BY_NODES, {"since": since}).all()
 
     def add(self, values: Mapping[str, Any]) -> None:
         """Add a run; IntegrityError when the job has an active one."""

@@ -341,23 +341,35 @@ def test_nodes_get_shows_where_each_gpu_is_and_what_slows_it_down(windlass, plan
     gpu.memory_temperature_celsius, gpu.sm_clock_mhz, gpu.energy_joules = 78, 1755, 7.2e6
     gpu.mig_mode = gpu_pb2.Mig.DISABLED
     gpu.throttle_reasons.extend([gpu_pb2.Throttle.GPU_IDLE, gpu_pb2.Throttle.POWER_CAP])
+    gpu.ecc_errors.uncorrected_aggregate = 3
+    gpu.remapped_rows.correctable = 2
+    gpu.pcie_link.max_generation = 5
+    gpu.pcie_link.width, gpu.pcie_link.max_width = 8, 16
     plane.state.nodes = [node]
     shown = rows(windlass("nodes", "get", "node-gpu-1").stdout)
-    assert [
-        "0",
-        "GPU-0",
-        "00000000:1B:00.0",
-        "9.0",
-        "DISABLED",
-        "1",
-        "peers",
-        "78°C",
-        "1755MHz",
-        "2kWh",
-        "POWER_CAP",
-    ] in shown
+    line = (
+        "0 GPU-0 00000000:1B:00.0 gen5 x8/16 9.0 DISABLED 1 peers 78°C 1755MHz 2kWh 0/3 2 POWER_CAP"
+    )
+    assert line.split() in shown
     assert ["driver", "570.1,", "CUDA", "12.8"] in shown
-    assert ["1", "GPU-1", "-", "-", "-", "0MHz", "-"] in shown
+    assert ["1", "GPU-1", "-", "-", "-", "-", "0MHz", "-", "-", "-"] in shown
+
+
+def test_nodes_get_shows_the_conditions_and_what_was_wrong(windlass, plane):
+    node = a_node()
+    node.conditions.add(type="DiskSpaceLeft", status="FALSE", reason="DISK_FULL", message="full")
+    older, newer = node.gpus[0].faults, node.gpus[1].faults
+    older.add(kind="XID_31", xid=31, action="IGNORE", message="MMU", job_id="job-1")
+    newer.add(kind="XID_48", xid=48, action="RESET_GPU", message="ECC")
+    for seconds, fault in ((1, older[0]), (2, newer[0])):
+        fault.time.FromSeconds(seconds)
+    plane.state.nodes = [node]
+    shown = rows(windlass("nodes", "get", "node-gpu-1").stdout)
+    (condition,) = [row for row in shown if row[:1] == ["DiskSpaceLeft"]]
+    assert (condition[1], condition[-2:]) == ("FALSE", ["DISK_FULL", "full"])
+    faults = [row for row in shown if row[:1] in (["XID_31"], ["XID_48"])]
+    assert [row[0] for row in faults] == ["XID_48", "XID_31"]
+    assert faults[1][-3:] == ["IGNORE", "job-1", "MMU"]
 
 
 def test_top_once_names_the_owning_job(windlass, plane):

@@ -20,6 +20,8 @@ from windlass_server.jobs.states import Event, Status, after
         ("LAUNCH_FAILED", None, None, 1, Event.REQUEUE, "LAUNCH_FAILED"),
         ("LOST", None, None, 4, Event.REQUEUE, "LOST"),
         ("LOST", None, None, 5, Event.FAIL, "TOO_MANY_NODE_FAULTS"),
+        ("GPU_FAULT", 1, None, 4, Event.REQUEUE, "GPU_FAULT"),
+        ("GPU_FAULT", 1, None, 5, Event.FAIL, "TOO_MANY_NODE_FAULTS"),
         ("NODE_SHUTDOWN", None, 15, 1, Event.REQUEUE, "NODE_SHUTDOWN"),
         ("NODE_SHUTDOWN", None, 15, 5, Event.REQUEUE, "NODE_SHUTDOWN"),
     ],
@@ -164,3 +166,31 @@ def test_what_a_node_says_of_an_end_is_cut_to_what_can_be_stored_and_shown(cause
     ended = rules.ending(cause, None, None, "no \0 such\nprogram" + "x" * 5_000_000, faults=1)
     assert ended.message.startswith("no ? such?program")
     assert len(ended.message) == 1024
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "blamed"),
+    [
+        (Cause.COMPLETED, 1, True),
+        (Cause.COMPLETED, None, True),
+        (Cause.STOPPED, None, True),
+        (Cause.STOPPED, 0, True),
+        (Cause.COMPLETED, 0, False),
+        (Cause.COMPLETED, rules.REQUEUE_EXIT_CODE, False),
+        (Cause.TIME_LIMIT, None, False),
+        (Cause.LOST, None, False),
+    ],
+)
+def test_a_gpu_that_failed_is_blamed_for_what_it_can_have_done(cause, code, blamed):
+    assert rules.blaming_device(cause, code, failed=False) is cause
+    said = rules.blaming_device(cause, code, failed=True)
+    assert said is (Cause.GPU_FAULT if blamed else cause)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [(1, "5 runs that one node failed"), (4, "4 different nodes failed, so look")],
+)
+def test_a_job_that_is_given_up_says_whether_one_node_or_many_failed_it(nodes, words):
+    given_up = rules.ending(Cause.LOST, None, None, "", faults=5, nodes=nodes)
+    assert words in given_up.message

@@ -7,10 +7,10 @@ import pytest
 
 from tests.support.fake_agent import FakeStream, heartbeat, hello, reports
 from tests.support.fake_clock import FakeClock
-from tests.support.fake_duties import FakeMembers, FakeRuns, directive, report
+from tests.support.fake_duties import FakeHealth, FakeMembers, FakeRuns, directive, report
 from tests.support.fake_sleep import FakeSleep, settle
 from tests.support.nodes import an_inventory
-from windlass.agents.v1 import agent_pb2
+from windlass.agents.v1 import agent_pb2, health_pb2
 from windlass_server.errors import (
     Conflict,
     InvalidInput,
@@ -32,7 +32,10 @@ class World:
         self.sleep = FakeSleep(self.clock)
         self.members = FakeMembers(self.clock)
         self.runs = FakeRuns()
-        self.registry = NodeRegistry(self.members, self.runs, self.clock, sleep=self.sleep)
+        self.health = FakeHealth()
+        self.registry = NodeRegistry(
+            self.members, self.runs, self.health, self.clock, sleep=self.sleep
+        )
         self.agents: list[Agent] = []
 
     def agent(self, node_id: str = "node-1") -> Agent:
@@ -417,3 +420,39 @@ async def test_a_server_that_stops_takes_no_new_sessions(world: World) -> None:
         agent.send(hello())
         assert (await end_of(agent)).reason == "SERVER_STOPPING"
     assert world.members.calls == []
+
+
+async def test_a_report_of_health_is_handed_over_and_that_of_hello_first(world: World) -> None:
+    agent = world.agent()
+    first = agent_pb2.AgentMessage(health=health_pb2.HealthReport(agent_start=2))
+    greeting = hello(report("run-1"))
+    greeting.hello.health.agent_start = 1
+    agent.send(greeting, first)
+    while (await agent.receive()).WhichOneof("content") != "sync_end":
+        pass
+    agent.send(heartbeat())
+    await agent.receive()
+    assert [(node, told.agent_start) for node, told in world.health.reports] == [
+        ("node-1", 1),
+        ("node-1", 2),
+    ]
+
+
+async def test_an_order_to_reset_is_sent_once_a_session_and_again_in_the_next(
+    world: World,
+) -> None:
+    order = health_pb2.ResetDirective(gpu_uuid="GPU-0", generation=3)
+    agent = await world.connected()
+    world.health.wanted = [order]
+    world.registry.wake("node-1")
+    assert (await agent.receive()).reset == order
+    world.registry.wake("node-1")
+    agent.send(heartbeat())
+    assert (await agent.receive()).WhichOneof("content") == "heartbeat_reply"
+    world.health.wanted = [health_pb2.ResetDirective(gpu_uuid="GPU-0", generation=4)]
+    world.registry.wake("node-1")
+    assert (await agent.receive()).reset.generation == 4
+    again = world.agent()
+    again.send(hello())
+    told = [await again.receive() for _ in range(3)]
+    assert [message.WhichOneof("content") for message in told] == ["welcome", "reset", "sync_end"]

@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from windlass.agents.v1 import health_pb2 as _health_pb2
 from windlass.types.v1 import gpu_pb2 as _gpu_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -75,28 +76,32 @@ class GpuDevice(_message.Message):
     def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., power_limit_watts: _Optional[float] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ...) -> None: ...
 
 class AgentMessage(_message.Message):
-    __slots__ = ("hello", "run_report", "heartbeat")
+    __slots__ = ("hello", "run_report", "heartbeat", "health")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RUN_REPORT_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     run_report: RunReport
     heartbeat: Heartbeat
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., run_report: _Optional[_Union[RunReport, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    health: _health_pb2.HealthReport
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., run_report: _Optional[_Union[RunReport, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., health: _Optional[_Union[_health_pb2.HealthReport, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "inventory", "runs", "runs_follow", "oldest_protocol_version")
+    __slots__ = ("protocol_version", "inventory", "runs", "runs_follow", "oldest_protocol_version", "health")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
     RUNS_FOLLOW_FIELD_NUMBER: _ClassVar[int]
     OLDEST_PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     inventory: Inventory
     runs: _containers.RepeatedCompositeFieldContainer[RunReport]
     runs_follow: bool
     oldest_protocol_version: int
-    def __init__(self, protocol_version: _Optional[int] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., runs_follow: _Optional[bool] = ..., oldest_protocol_version: _Optional[int] = ...) -> None: ...
+    health: _health_pb2.HealthReport
+    def __init__(self, protocol_version: _Optional[int] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., runs_follow: _Optional[bool] = ..., oldest_protocol_version: _Optional[int] = ..., health: _Optional[_Union[_health_pb2.HealthReport, _Mapping]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ()
@@ -143,6 +148,7 @@ class RunExit(_message.Message):
         BAD_COMMAND: _ClassVar[RunExit.Cause]
         LOST: _ClassVar[RunExit.Cause]
         NODE_SHUTDOWN: _ClassVar[RunExit.Cause]
+        GPU_FAULT: _ClassVar[RunExit.Cause]
     CAUSE_UNSPECIFIED: RunExit.Cause
     COMPLETED: RunExit.Cause
     STOPPED: RunExit.Cause
@@ -152,6 +158,7 @@ class RunExit(_message.Message):
     BAD_COMMAND: RunExit.Cause
     LOST: RunExit.Cause
     NODE_SHUTDOWN: RunExit.Cause
+    GPU_FAULT: RunExit.Cause
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     EXIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -169,16 +176,18 @@ class RunExit(_message.Message):
     def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ..., checkpoint_problem: _Optional[str] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply")
+    __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply", "reset")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DIRECTIVE_FIELD_NUMBER: _ClassVar[int]
     SYNC_END_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_REPLY_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     directive: RunDirective
     sync_end: SyncEnd
     heartbeat_reply: HeartbeatReply
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., directive: _Optional[_Union[RunDirective, _Mapping]] = ..., sync_end: _Optional[_Union[SyncEnd, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ...) -> None: ...
+    reset: _health_pb2.ResetDirective
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., directive: _Optional[_Union[RunDirective, _Mapping]] = ..., sync_end: _Optional[_Union[SyncEnd, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., reset: _Optional[_Union[_health_pb2.ResetDirective, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("node_id", "heartbeat_interval", "protocol_version", "server_version")

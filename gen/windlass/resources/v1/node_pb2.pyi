@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance", "gpu_driver", "cluster", "zone", "pool_id", "allocatable")
+    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance", "conditions", "gpu_driver", "cluster", "zone", "pool_id", "allocatable")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Node.Status]
@@ -54,6 +54,7 @@ class Node(_message.Message):
     RUNS_FIELD_NUMBER: _ClassVar[int]
     GPU_DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     GPU_DRIVER_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
@@ -77,12 +78,13 @@ class Node(_message.Message):
     runs: _containers.RepeatedCompositeFieldContainer[NodeRun]
     gpu_driver_version: str
     maintenance: Maintenance
+    conditions: _containers.RepeatedCompositeFieldContainer[NodeCondition]
     gpu_driver: GpuDriver
     cluster: str
     zone: str
     pool_id: str
     allocatable: Capacity
-    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ..., gpu_driver: _Optional[_Union[GpuDriver, _Mapping]] = ..., cluster: _Optional[str] = ..., zone: _Optional[str] = ..., pool_id: _Optional[str] = ..., allocatable: _Optional[_Union[Capacity, _Mapping]] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[NodeCondition, _Mapping]]] = ..., gpu_driver: _Optional[_Union[GpuDriver, _Mapping]] = ..., cluster: _Optional[str] = ..., zone: _Optional[str] = ..., pool_id: _Optional[str] = ..., allocatable: _Optional[_Union[Capacity, _Mapping]] = ...) -> None: ...
 
 class Maintenance(_message.Message):
     __slots__ = ("state", "reason", "actor", "start_time", "mode", "deadline_time", "runs_at_start", "runs_left", "estimated_end_time")
@@ -149,15 +151,19 @@ class NodeRun(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., job_id: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Gpu(_message.Message):
-    __slots__ = ("uuid", "index", "model", "gpu_type", "temperature_celsius", "power_watts", "power_limit_watts", "utilization_percent", "memory_total_bytes", "memory_used_bytes", "memory_free_bytes", "sm_clock_mhz", "memory_clock_mhz", "health", "health_message", "processes", "run_id", "sample_time", "allocation_id", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "memory_temperature_celsius", "energy_joules", "throttle_reasons")
+    __slots__ = ("uuid", "index", "model", "gpu_type", "temperature_celsius", "power_watts", "power_limit_watts", "utilization_percent", "memory_total_bytes", "memory_used_bytes", "memory_free_bytes", "sm_clock_mhz", "memory_clock_mhz", "health", "health_message", "processes", "run_id", "sample_time", "allocation_id", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "memory_temperature_celsius", "energy_joules", "throttle_reasons", "health_reason", "health_time", "ecc_errors", "remapped_rows", "pcie_link", "faults")
     class Health(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         HEALTH_UNSPECIFIED: _ClassVar[Gpu.Health]
         HEALTHY: _ClassVar[Gpu.Health]
         UNHEALTHY: _ClassVar[Gpu.Health]
+        SUSPECT: _ClassVar[Gpu.Health]
+        RECOVERING: _ClassVar[Gpu.Health]
     HEALTH_UNSPECIFIED: Gpu.Health
     HEALTHY: Gpu.Health
     UNHEALTHY: Gpu.Health
+    SUSPECT: Gpu.Health
+    RECOVERING: Gpu.Health
     UUID_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +191,12 @@ class Gpu(_message.Message):
     MEMORY_TEMPERATURE_CELSIUS_FIELD_NUMBER: _ClassVar[int]
     ENERGY_JOULES_FIELD_NUMBER: _ClassVar[int]
     THROTTLE_REASONS_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_REASON_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_TIME_FIELD_NUMBER: _ClassVar[int]
+    ECC_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    REMAPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    PCIE_LINK_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     index: int
     model: str
@@ -212,7 +224,69 @@ class Gpu(_message.Message):
     memory_temperature_celsius: float
     energy_joules: float
     throttle_reasons: _containers.RepeatedScalarFieldContainer[_gpu_pb2.Throttle.Reason]
-    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., power_limit_watts: _Optional[float] = ..., utilization_percent: _Optional[float] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., sm_clock_mhz: _Optional[float] = ..., memory_clock_mhz: _Optional[float] = ..., health: _Optional[_Union[Gpu.Health, str]] = ..., health_message: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., run_id: _Optional[str] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allocation_id: _Optional[str] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ..., memory_temperature_celsius: _Optional[float] = ..., energy_joules: _Optional[float] = ..., throttle_reasons: _Optional[_Iterable[_Union[_gpu_pb2.Throttle.Reason, str]]] = ...) -> None: ...
+    health_reason: str
+    health_time: _timestamp_pb2.Timestamp
+    ecc_errors: _gpu_pb2.EccErrors
+    remapped_rows: _gpu_pb2.RemappedRows
+    pcie_link: _gpu_pb2.PcieLink
+    faults: _containers.RepeatedCompositeFieldContainer[GpuFault]
+    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., power_limit_watts: _Optional[float] = ..., utilization_percent: _Optional[float] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., sm_clock_mhz: _Optional[float] = ..., memory_clock_mhz: _Optional[float] = ..., health: _Optional[_Union[Gpu.Health, str]] = ..., health_message: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., run_id: _Optional[str] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allocation_id: _Optional[str] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ..., memory_temperature_celsius: _Optional[float] = ..., energy_joules: _Optional[float] = ..., throttle_reasons: _Optional[_Iterable[_Union[_gpu_pb2.Throttle.Reason, str]]] = ..., health_reason: _Optional[str] = ..., health_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ecc_errors: _Optional[_Union[_gpu_pb2.EccErrors, _Mapping]] = ..., remapped_rows: _Optional[_Union[_gpu_pb2.RemappedRows, _Mapping]] = ..., pcie_link: _Optional[_Union[_gpu_pb2.PcieLink, _Mapping]] = ..., faults: _Optional[_Iterable[_Union[GpuFault, _Mapping]]] = ...) -> None: ...
+
+class GpuFault(_message.Message):
+    __slots__ = ("kind", "xid", "message", "time", "action", "run_id", "job_id")
+    class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ACTION_UNSPECIFIED: _ClassVar[GpuFault.Action]
+        IGNORE: _ClassVar[GpuFault.Action]
+        RESTART_TASK: _ClassVar[GpuFault.Action]
+        SUSPECT: _ClassVar[GpuFault.Action]
+        RESET_GPU: _ClassVar[GpuFault.Action]
+        DRAIN: _ClassVar[GpuFault.Action]
+    ACTION_UNSPECIFIED: GpuFault.Action
+    IGNORE: GpuFault.Action
+    RESTART_TASK: GpuFault.Action
+    SUSPECT: GpuFault.Action
+    RESET_GPU: GpuFault.Action
+    DRAIN: GpuFault.Action
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    XID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    xid: int
+    message: str
+    time: _timestamp_pb2.Timestamp
+    action: GpuFault.Action
+    run_id: str
+    job_id: str
+    def __init__(self, kind: _Optional[str] = ..., xid: _Optional[int] = ..., message: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[_Union[GpuFault.Action, str]] = ..., run_id: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+
+class NodeCondition(_message.Message):
+    __slots__ = ("type", "status", "reason", "message", "last_transition_time")
+    class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATUS_UNSPECIFIED: _ClassVar[NodeCondition.Status]
+        TRUE: _ClassVar[NodeCondition.Status]
+        FALSE: _ClassVar[NodeCondition.Status]
+        UNKNOWN: _ClassVar[NodeCondition.Status]
+    STATUS_UNSPECIFIED: NodeCondition.Status
+    TRUE: NodeCondition.Status
+    FALSE: NodeCondition.Status
+    UNKNOWN: NodeCondition.Status
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    LAST_TRANSITION_TIME_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    status: NodeCondition.Status
+    reason: str
+    message: str
+    last_transition_time: _timestamp_pb2.Timestamp
+    def __init__(self, type: _Optional[str] = ..., status: _Optional[_Union[NodeCondition.Status, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., last_transition_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GpuDriver(_message.Message):
     __slots__ = ("version", "cuda_version", "mig_capable", "can_reset_gpus")

@@ -88,6 +88,13 @@ class RunRow(SQLModel, table=True):
             sqlite_where=text("NOT forgotten"),
             postgresql_where=text("NOT forgotten"),
         ),
+        # Runs that could not be started, or were lost.
+        Index(
+            "runs_failed_by_nodes",
+            "end_noted_at",
+            sqlite_where=text("end_cause IN (5, 7)"),
+            postgresql_where=text("end_cause IN (5, 7)"),
+        ),
         # The runs that held something since some time.
         Index("runs_by_end", "end_noted_at"),
     )
@@ -122,6 +129,8 @@ class RunRow(SQLModel, table=True):
     log_end: int | None = Field(sa_type=BigInteger)
     # Why the rest of the log up to `log_end` will never come; empty while it may.
     log_lost: str
+    # What was wrong with a GPU that it held, so that it is no fault of the job's; empty for nothing.
+    device_fault: str
     # As RunExit.Cause; 0 while it has not ended.
     end_cause: int
     created_at: int = Field(sa_type=BigInteger)

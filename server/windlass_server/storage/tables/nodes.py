@@ -23,6 +23,10 @@ class NodeRow(SQLModel, table=True):
             sqlite_where=text("maintenance = 3"),
             postgresql_where=text("maintenance = 3"),
         ),
+        # The look at the nodes whose health time can change.
+        Index(
+            "nodes_ailing", "node_id", sqlite_where=text("ailing"), postgresql_where=text("ailing")
+        ),
     )
 
     node_id: str = Field(primary_key=True)
@@ -51,6 +55,9 @@ class NodeRow(SQLModel, table=True):
     drain_mode: int
     drain_deadline: int | None = Field(sa_type=BigInteger)
     drain_runs: int
+    # As agents.v1.NodeHealth; and whether something about it can change by itself.
+    health: bytes
+    ailing: bool
     # The cluster that its join token named.
     cluster: str
     # The pool that it is in, by what it said last and by the pools that there are.
