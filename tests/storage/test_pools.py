@@ -268,6 +268,33 @@ async def test_what_is_held_is_noted_with_the_pool_that_it_was_taken_from(world:
     assert (run.pool_id, held.pool_id) == ("big", "big")
 
 
+async def test_what_idle_gpus_are_worth_to_those_who_wait_for_them(world: ResourcesWorld):
+    await world.joined("a1", labels={"zone": "a"}, gpus=8)
+    await world.joined("a2", labels={"zone": "a"}, gpus=8)
+    await world.joined("b1", labels={"zone": "b"}, gpus=2)
+    await world.pools.create(ADMIN, a_pool())
+    for _ in range(2):
+        await world.scheduled.cycle(await world.scheduled.add_job(gpu_count=6, pool="big"))
+    for pool in ("big", "big", ""):
+        await world.scheduled.add_job(gpu_count=4, gpu_type="H100", pool=pool)
+    await world.scheduled.add_job(gpu_count=1, project="vision", pool="default")
+
+    big = (await shown(world, "big")).fragmentation
+    assert big.summary == "4 GPUs idle, all of them useless to your 4-GPU H100 jobs"
+    assert (big.idle_gpus, big.index) == (4, 1)
+    assert [
+        (one.resources.gpu_count, one.waiting_jobs, one.useless_gpus) for one in big.classes
+    ] == [(1, 0, 0), (2, 0, 0), (4, 0, 4), (8, 0, 4), (4, 3, 4)]
+    rest = (await shown(world, "default")).fragmentation
+    assert [(one.waiting_jobs, one.useless_gpus) for one in rest.classes] == [
+        (1, 0),
+        (0, 0),
+        (1, 2),
+    ]
+    assert rest.summary == "2 GPUs idle, all of them useless to your 4-GPU H100 jobs"
+    assert rest.index == 0.5
+
+
 async def test_what_is_used_is_what_was_measured(world: ResourcesWorld):
     node_id = await world.joined("n1", gpus=2)
     await world.joined("n2", gpus=2)

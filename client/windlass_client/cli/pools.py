@@ -192,6 +192,8 @@ def pools_table(pools: "Sequence[pool_pb2.Pool]") -> "Table":
 
 def pool_table(one: "pool_pb2.Pool") -> "Table":
     """Everything about a pool."""
+    from rich.table import Table
+
     made = table("", "")
     made.show_header = False
     for heading, value in (
@@ -206,10 +208,32 @@ def pool_table(one: "pool_pb2.Pool") -> "Table":
         ("cpus held", _amount(one, "cpu", "cpu_millis", format_cpu_millis)),
         ("memory held", _amount(one, "memory", "memory_bytes", format_bytes)),
         ("jobs", _counts(one.job_counts)),
+        ("fragmentation", one.fragmentation.summary),
         ("created", moment(one.create_time)),
     ):
         if value:
             made.add_row(cell(heading, "bold"), cell(value))
+    if not one.fragmentation.idle_gpus:
+        return made
+    whole = Table.grid()
+    for part in (made, "", _fragmentation_table(one.fragmentation)):
+        whole.add_row(part)
+    return whole
+
+
+def _fragmentation_table(found: "pool_pb2.Fragmentation") -> "Table":
+    """What the idle GPUs are worth to each class of jobs."""
+    right = ["GPUS", "CPUS", "MEMORY", "WAITING", "USELESS"]
+    made = table(*right[:1], "TYPE", *right[1:], right=right)
+    for one in found.classes:
+        made.add_row(
+            cell(one.resources.gpu_count),
+            cell(one.resources.gpu_type or "any"),
+            cell(format_cpu_millis(one.resources.cpu_millis)),
+            cell(format_bytes(one.resources.memory_bytes)),
+            cell(one.waiting_jobs),
+            cell(f"{one.useless_gpus:g} of {found.idle_gpus} ({one.useless_share:.0%})"),
+        )
     return made
 
 

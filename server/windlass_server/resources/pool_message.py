@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import node_pb2, pool_pb2
+from windlass.types.v1 import types_pb2
 from windlass_server.access.policy import Caller, role_in
 from windlass_server.resources.capacity import facts_of
 from windlass_server.resources.maintenance import shown
 from windlass_server.resources.pools import PoolView
 from windlass_server.resources.rules import free
+from windlass_server.scheduler.fragmentation import WHOLE, Report
 from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.tables import NodeRow
 from windlass_server.telemetry.latest import LatestTelemetry
@@ -28,6 +30,7 @@ def pool_message(view: PoolView, latest: LatestTelemetry, who: Caller) -> pool_p
         allocatable=_allocatable(nodes),
         allocated=_allocated(nodes, states),
         available=_available(states),
+        fragmentation=_fragmentation(view.fragmentation),
         queue_depth=view.waiting,
         job_counts=_job_counts(view),
         node_counts=Counter(_status(node) for node in nodes),
@@ -74,6 +77,29 @@ def _available(states: Sequence[NodeState]) -> node_pb2.Capacity:
         cpu_millis=sum(free(state.cpu_free, 0) for state in open_),
         memory_bytes=sum(free(state.memory_free, 0) for state in open_),
         gpu_count=sum(gpu.healthy and not gpu.held for state in open_ for gpu in state.gpus),
+    )
+
+
+def _fragmentation(report: Report) -> pool_pb2.Fragmentation:
+    return pool_pb2.Fragmentation(
+        idle_gpus=report.idle // WHOLE,
+        index=report.index,
+        classes=[
+            pool_pb2.Fragmentation.DemandClass(
+                resources=types_pb2.ResourceRequest(
+                    gpu_count=one.task.gpu_count,
+                    gpu_type=one.task.gpu_type,
+                    cpu_millis=one.task.cpu_millis,
+                    memory_bytes=one.task.memory_bytes,
+                ),
+                waiting_jobs=one.waiting,
+                popularity=one.popularity,
+                useless_gpus=one.useless / WHOLE,
+                useless_share=one.share,
+            )
+            for one in report.classes
+        ],
+        summary=report.summary,
     )
 
 

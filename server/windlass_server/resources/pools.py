@@ -15,6 +15,7 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import require_etag
 from windlass_server.resources.pooling import PoolRules, moved, rules_of, selects_something
 from windlass_server.resources.update_mask import merged
+from windlass_server.scheduler.fragmentation import Report, TaskClass, fragmentation
 from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
@@ -35,6 +36,7 @@ class PoolView:
         nodes: its nodes, each as its row and as the scheduler sees it.
         placed: jobs that hold a part of them, by status.
         waiting: jobs that wait and could run on them.
+        fragmentation: what their idle GPUs are worth to those.
     """
 
     row: PoolRow
@@ -42,6 +44,7 @@ class PoolView:
     nodes: Sequence[tuple[NodeRow, NodeState]]
     placed: Mapping[int, int]
     waiting: int
+    fragmentation: Report
 
 
 class PoolsService:
@@ -187,7 +190,7 @@ class PoolsService:
         placed: dict[str, Counter[int]] = {}
         for (pool, status), jobs in tx.pools.placed_jobs().items():
             placed.setdefault(pool, Counter())[status] += jobs
-        waiting = tx.pools.waiting_jobs()
+        waiting, classes = tx.pools.waiting_jobs(), tx.pools.waiting_classes()
         rules = {one.pool_id: one for one in rules_of(pools)}
         return [
             PoolView(
@@ -196,6 +199,10 @@ class PoolsService:
                 by_pool.get(pool.pool_id, ()),
                 placed.get(pool.pool_id, {}),
                 _waiting_for(rules[pool.pool_id], waiting),
+                fragmentation(
+                    [state for _, state in by_pool.get(pool.pool_id, ())],
+                    _classes_for(rules[pool.pool_id], classes),
+                ),
             )
             for pool in pools
         ]
@@ -218,6 +225,15 @@ def _waiting_for(pool: PoolRules, waiting: Mapping[tuple[str, str], int]) -> int
         for (project, chosen), jobs in waiting.items()
         if chosen in ("", pool.pool_id) and pool.admits(project)
     )
+
+
+def _classes_for(pool: PoolRules, classes: Sequence[Any]) -> list[tuple[TaskClass, int]]:
+    """What waits with GPUs and could run in a pool."""
+    return [
+        (TaskClass(one.gpu_count, one.gpu_type, one.cpu_millis, one.memory_bytes), one.jobs)
+        for one in classes
+        if one.pool in ("", pool.pool_id) and pool.admits(one.project)
+    ]
 
 
 def _found(pools: Sequence[PoolRow], pool_id: str) -> PoolRow:

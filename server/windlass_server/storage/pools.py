@@ -36,6 +36,29 @@ _WAITING = (
     .where(_JOBS.c.status == _QUEUED)
     .group_by(_JOBS.c.project, _JOBS.c.pool)
 )
+# The commonest classes of waiting jobs with GPUs; of very many those that few jobs have are left out.
+_WAITING_CLASSES = (
+    select(
+        _JOBS.c.project,
+        _JOBS.c.pool,
+        _JOBS.c.gpu_count,
+        _JOBS.c.gpu_type,
+        _JOBS.c.cpu_millis,
+        _JOBS.c.memory_bytes,
+        func.count().label("jobs"),
+    )
+    .where(_JOBS.c.status == _QUEUED, _JOBS.c.gpu_count > 0)
+    .group_by(
+        _JOBS.c.project,
+        _JOBS.c.pool,
+        _JOBS.c.gpu_count,
+        _JOBS.c.gpu_type,
+        _JOBS.c.cpu_millis,
+        _JOBS.c.memory_bytes,
+    )
+    .order_by(func.count().desc())
+    .limit(1000)
+)
 
 
 class PoolStore:
@@ -83,3 +106,10 @@ class PoolStore:
         """How many jobs of each project wait for each pool; the empty name: for any."""
         rows = self._connection.execute(_WAITING).all()
         return {(row.project, row.pool): row.jobs for row in rows}
+
+    def waiting_classes(self) -> Sequence[Any]:
+        """Waiting jobs with GPUs that ask for the same, the most jobs first, at most 1,000.
+
+        Rows of project, pool, gpu_count, gpu_type, cpu_millis, memory_bytes, and how many `jobs`.
+        """
+        return self._connection.execute(_WAITING_CLASSES).all()

@@ -665,6 +665,18 @@ def test_a_pool_is_shown_with_what_is_free(windlass, plane):
         node_counts={"READY": 1, "DRAINING": 2},
         job_counts={"RUNNING": 3},
         queue_depth=4,
+        fragmentation=pool_pb2.Fragmentation(
+            idle_gpus=1,
+            summary="1 GPU idle, all of them useless to your 8-GPU jobs",
+            classes=[
+                pool_pb2.Fragmentation.DemandClass(
+                    resources=types_pb2.ResourceRequest(gpu_count=8, cpu_millis=1000),
+                    waiting_jobs=7,
+                    useless_gpus=1,
+                    useless_share=1,
+                )
+            ],
+        ),
     )
     assert rows(windlass("pools").stdout)[1] == [
         "h100", "3", "1/8", "12/16", "8", "GiB/16", "GiB", "3", "4", "vision",
@@ -675,5 +687,7 @@ def test_a_pool_is_shown_with_what_is_free(windlass, plane):
         "4 of 16 (2 times 8)",
         "8 GiB of 16 GiB",
         "2 DRAINING, 1 READY",
+        "1 GPU idle, all of them useless to your 8-GPU jobs",
+        "1 of 1 (100%)",
     ):
         assert words in shown

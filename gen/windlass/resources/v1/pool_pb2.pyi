@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
+from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -13,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Pool(_message.Message):
-    __slots__ = ("pool_id", "description", "selector", "priority", "overcommit", "allowed_projects", "restricted", "capacity", "allocatable", "allocated", "available", "utilization", "queue_depth", "job_counts", "node_counts", "gpu_counts", "create_time", "update_time", "etag")
+    __slots__ = ("pool_id", "description", "selector", "priority", "overcommit", "allowed_projects", "restricted", "capacity", "allocatable", "allocated", "available", "utilization", "fragmentation", "queue_depth", "job_counts", "node_counts", "gpu_counts", "create_time", "update_time", "etag")
     class JobCountsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +48,7 @@ class Pool(_message.Message):
     ALLOCATED_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     UTILIZATION_FIELD_NUMBER: _ClassVar[int]
+    FRAGMENTATION_FIELD_NUMBER: _ClassVar[int]
     QUEUE_DEPTH_FIELD_NUMBER: _ClassVar[int]
     JOB_COUNTS_FIELD_NUMBER: _ClassVar[int]
     NODE_COUNTS_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +68,7 @@ class Pool(_message.Message):
     allocated: _node_pb2.Capacity
     available: _node_pb2.Capacity
     utilization: Utilization
+    fragmentation: Fragmentation
     queue_depth: int
     job_counts: _containers.ScalarMap[str, int]
     node_counts: _containers.ScalarMap[str, int]
@@ -73,7 +76,7 @@ class Pool(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, pool_id: _Optional[str] = ..., description: _Optional[str] = ..., selector: _Optional[_Union[PoolSelector, _Mapping]] = ..., priority: _Optional[int] = ..., overcommit: _Optional[_Union[Overcommit, _Mapping]] = ..., allowed_projects: _Optional[_Iterable[str]] = ..., restricted: _Optional[bool] = ..., capacity: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocatable: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocated: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., available: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., utilization: _Optional[_Union[Utilization, _Mapping]] = ..., queue_depth: _Optional[int] = ..., job_counts: _Optional[_Mapping[str, int]] = ..., node_counts: _Optional[_Mapping[str, int]] = ..., gpu_counts: _Optional[_Mapping[str, int]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    def __init__(self, pool_id: _Optional[str] = ..., description: _Optional[str] = ..., selector: _Optional[_Union[PoolSelector, _Mapping]] = ..., priority: _Optional[int] = ..., overcommit: _Optional[_Union[Overcommit, _Mapping]] = ..., allowed_projects: _Optional[_Iterable[str]] = ..., restricted: _Optional[bool] = ..., capacity: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocatable: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocated: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., available: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., utilization: _Optional[_Union[Utilization, _Mapping]] = ..., fragmentation: _Optional[_Union[Fragmentation, _Mapping]] = ..., queue_depth: _Optional[int] = ..., job_counts: _Optional[_Mapping[str, int]] = ..., node_counts: _Optional[_Mapping[str, int]] = ..., gpu_counts: _Optional[_Mapping[str, int]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class PoolSelector(_message.Message):
     __slots__ = ("labels", "gpu_types", "zones", "clusters")
@@ -101,6 +104,31 @@ class Overcommit(_message.Message):
     cpu_ratio: float
     memory_ratio: float
     def __init__(self, cpu_ratio: _Optional[float] = ..., memory_ratio: _Optional[float] = ...) -> None: ...
+
+class Fragmentation(_message.Message):
+    __slots__ = ("idle_gpus", "index", "classes", "summary")
+    class DemandClass(_message.Message):
+        __slots__ = ("resources", "waiting_jobs", "popularity", "useless_gpus", "useless_share")
+        RESOURCES_FIELD_NUMBER: _ClassVar[int]
+        WAITING_JOBS_FIELD_NUMBER: _ClassVar[int]
+        POPULARITY_FIELD_NUMBER: _ClassVar[int]
+        USELESS_GPUS_FIELD_NUMBER: _ClassVar[int]
+        USELESS_SHARE_FIELD_NUMBER: _ClassVar[int]
+        resources: _types_pb2.ResourceRequest
+        waiting_jobs: int
+        popularity: float
+        useless_gpus: float
+        useless_share: float
+        def __init__(self, resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., waiting_jobs: _Optional[int] = ..., popularity: _Optional[float] = ..., useless_gpus: _Optional[float] = ..., useless_share: _Optional[float] = ...) -> None: ...
+    IDLE_GPUS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    idle_gpus: int
+    index: float
+    classes: _containers.RepeatedCompositeFieldContainer[Fragmentation.DemandClass]
+    summary: str
+    def __init__(self, idle_gpus: _Optional[int] = ..., index: _Optional[float] = ..., classes: _Optional[_Iterable[_Union[Fragmentation.DemandClass, _Mapping]]] = ..., summary: _Optional[str] = ...) -> None: ...
 
 class Utilization(_message.Message):
     __slots__ = ("cpu_allocated", "memory_allocated", "gpu_allocated", "cpu_used", "memory_used", "gpu_used")
