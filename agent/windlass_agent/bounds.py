@@ -16,6 +16,7 @@ MAX_WATTS = 1e6
 MAX_CELSIUS = 1000
 MAX_SERIES = 32_768
 MAX_GPU_PROCESSES = 4096
+MAX_RUN_STAMPS = 8192
 MAX_HELLO_RUNS = 8192
 # A request may have 4 MiB; this leaves room for the inventory.
 MAX_HELLO_RUN_BYTES = 3 << 20

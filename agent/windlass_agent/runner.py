@@ -363,6 +363,11 @@ class Runner:
             return None
         return attribution.usage(run, time.monotonic())
 
+    def request_of(self, run_id: str) -> RunRequest | None:
+        """What was asked of a run; None when the node knows no such run."""
+        run = self._runs.get(run_id)
+        return None if run is None else run.intent.request
+
     def run_of_pid(self, pid: int) -> str:
         """The run that a process of this machine belongs to; empty when none."""
         return attribution.run_of_pid(pid, self._runs)

@@ -13,13 +13,14 @@ from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.bounds import (
     MAX_GPU_PROCESSES,
     MAX_PROCESS_NAME,
+    MAX_RUN_STAMPS,
     MAX_SERIES,
     amount,
     text,
 )
 from windlass_agent.clock import Clock
 from windlass_agent.gpu.device import GpuProcess, GpuProvider, GpuSample
-from windlass_agent.run_types import Phase, RunState, RunUsage
+from windlass_agent.run_types import Phase, RunRequest, RunState, RunUsage
 
 T = TypeVar("T")
 
@@ -50,6 +51,8 @@ class MeasuredRuns(Protocol):
     def usage(self, run_id: str) -> RunUsage | None: ...
 
     def run_of_pid(self, pid: int) -> str: ...
+
+    def request_of(self, run_id: str) -> RunRequest | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ class Sampler:
         """Everything measured now, as a batch of one time."""
         loop = asyncio.get_running_loop()
         reading = await loop.run_in_executor(self._thread, self._read)
-        series = [*_host_series(reading), *_gpu_series(reading), *self._run_series()]
+        running = [one.run_id for one in self._runs.states() if one.phase is Phase.RUNNING]
+        series = [*_host_series(reading), *_gpu_series(reading), *self._run_series(running)]
         return pb.SampleBatch(
             base_time_nanos=reading.time_nanos,
             time_deltas_nanos=[0],
@@ -103,6 +107,7 @@ class Sampler:
             gpu_processes=[
                 self._attributed(process) for process in reading.processes[:MAX_GPU_PROCESSES]
             ],
+            runs=self._stamps(running[:MAX_RUN_STAMPS]),
         )
 
     async def on_thread(self, work: Callable[[], T]) -> T:
@@ -121,12 +126,25 @@ class Sampler:
             processes=self._gpus.processes(),
         )
 
-    def _run_series(self) -> Iterator[pb.Series]:
-        for state in self._runs.states():
-            usage = self._runs.usage(state.run_id) if state.phase is Phase.RUNNING else None
+    def _run_series(self, running: Sequence[str]) -> Iterator[pb.Series]:
+        for run_id in running:
+            usage = self._runs.usage(run_id)
             if usage is not None:
-                yield _series(pb.Series.CPU_USED_MILLIS, state.run_id, usage.cpu_used_millis)
-                yield _series(pb.Series.MEMORY_USED_BYTES, state.run_id, usage.memory_used_bytes)
+                yield _series(pb.Series.CPU_USED_MILLIS, run_id, usage.cpu_used_millis)
+                yield _series(pb.Series.MEMORY_USED_BYTES, run_id, usage.memory_used_bytes)
+
+    def _stamps(self, running: Sequence[str]) -> Iterator[pb.RunStamp]:
+        """What the values are of: said where they are measured, so that nobody has to guess later."""
+        for run_id in running:
+            request = self._runs.request_of(run_id)
+            if request is not None:
+                yield pb.RunStamp(
+                    run_id=run_id,
+                    epoch=request.epoch,
+                    job_id=request.job_id,
+                    project=request.project,
+                    gpu_uuids=request.gpu_uuids,
+                )
 
     def _attributed(self, process: GpuProcess) -> pb.GpuProcessSample:
         return pb.GpuProcessSample(

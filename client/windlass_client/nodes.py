@@ -1,9 +1,10 @@
 """The machines, and the tokens with which they join."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
+import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from windlass.resources.v1 import (
@@ -18,10 +19,12 @@ from windlass_client.calls import (
     Group,
     Pages,
     SyncGroup,
+    built,
     listing,
     operation,
     unary,
 )
+from windlass_client.connect import AioTransport, BlockingTransport
 from windlass_client.errors import InvalidArgument
 from windlass_client.quantities import parse_duration
 
@@ -215,6 +218,62 @@ class NodeCalls(Group):
 class Nodes(NodeCalls, SyncGroup):
     """The resources API, blocking."""
 
+    def __init__(self, transport: BlockingTransport, project: str) -> None:
+        super().__init__(transport, project)
+        self._wire = transport
+
+    def watch(
+        self,
+        node_ids: Sequence[str] = (),
+        *,
+        fields: Sequence[str] = (),
+        min_interval: timedelta | float | str = 1.0,
+    ) -> Iterator[node_metrics_pb2.TelemetryMessage]:
+        """Iterate over what nodes measure from now on: messages with `values`, and heartbeats.
+
+        Ends with the connection: the newest values are what counts, so open it again for these.
+
+        Args:
+            node_ids: none means all.
+            fields: such as "gpu_power_watts"; none means all.
+            min_interval: between two messages about a node, as seconds, a timedelta or such as "5s".
+
+        Raises:
+            NotFound: one of the nodes does not exist.
+            Unavailable: the server has gone.
+        """
+        request = built(_watch_request, node_ids, fields, min_interval)
+        return self._wire.stream(_bind_telemetry, request)
+
 
 class AsyncNodes(NodeCalls, AsyncGroup):
     """The resources API for asyncio."""
+
+    def __init__(self, transport: AioTransport, project: str) -> None:
+        super().__init__(transport, project)
+        self._wire = transport
+
+    def watch(
+        self,
+        node_ids: Sequence[str] = (),
+        *,
+        fields: Sequence[str] = (),
+        min_interval: timedelta | float | str = 1.0,
+    ) -> AsyncIterator[node_metrics_pb2.TelemetryMessage]:
+        """Iterate over what nodes measure from now on; see `Nodes.watch`."""
+        request = built(_watch_request, node_ids, fields, min_interval)
+        return self._wire.stream(_bind_telemetry, request)
+
+
+def _watch_request(
+    node_ids: Sequence[str], fields: Sequence[str], min_interval: timedelta | float | str
+) -> node_metrics_pb2.StreamTelemetryRequest:
+    request = node_metrics_pb2.StreamTelemetryRequest(node_id=node_ids, field=fields)
+    request.min_interval.FromTimedelta(parse_duration(min_interval))
+    return request
+
+
+def _bind_telemetry(
+    channel: grpc.Channel,
+) -> "grpc.UnaryStreamMultiCallable[node_metrics_pb2.StreamTelemetryRequest, node_metrics_pb2.TelemetryMessage]":
+    return _Stub(channel).StreamTelemetry

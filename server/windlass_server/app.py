@@ -60,6 +60,7 @@ from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.exposition import NodeExposition
 from windlass_server.resources.health import NodeHealthService
 from windlass_server.resources.health_policy import Policy
+from windlass_server.resources.live import LiveTelemetry
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.pools import PoolsService
@@ -335,6 +336,7 @@ class App:
                 usage,
                 prices,
                 NodeMetrics(database, history, clock),
+                LiveTelemetry(database, telemetry, clock),
                 node_drains,
                 telemetry,
                 clock,

@@ -101,6 +101,7 @@ class FakeState:
     calls: list[str] = field(default_factory=list)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     nodes: list[node_pb2.Node] = field(default_factory=list)
+    live: list[node_metrics_pb2.TelemetryMessage] = field(default_factory=list)
     metrics: node_metrics_pb2.GetNodeMetricsResponse = field(
         default_factory=node_metrics_pb2.GetNodeMetricsResponse
     )
@@ -272,6 +273,13 @@ class ResourcesService(_Service, FakeDrains, resources_service_pb2_grpc.Resource
     ) -> node_metrics_pb2.GetNodeMetricsResponse:
         await self.enter("GetNodeMetrics", request, context)
         return self.state.metrics
+
+    async def StreamTelemetry(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[node_metrics_pb2.TelemetryMessage]:
+        await self.enter("StreamTelemetry", request, context)
+        for message in self.state.live:
+            yield message
 
     async def CordonNode(self, request: Any, context: Any) -> node_pb2.Node:
         return await self._kept("CordonNode", node_pb2.Maintenance.CORDONED, request, context)

@@ -170,6 +170,9 @@ class FakeRunner:
     def usage(self, run_id: str) -> RunUsage | None:
         return RunUsage(1500.0, 64 << 20, 3) if run_id in self._states else None
 
+    def request_of(self, run_id: str) -> RunRequest | None:
+        return next((one for one in self.requests if one.run_id == run_id), None)
+
     def run_of_pid(self, pid: int) -> str:
         return self.pids.get(pid, "")
 

@@ -138,6 +138,11 @@ class SimulatedRunner:
         memory = int(asked.memory_bytes * _MEMORY_SHARE)
         return RunUsage(asked.cpu_millis * _CPU_SHARE, memory, pids=1)
 
+    def request_of(self, run_id: str) -> RunRequest | None:
+        """What was asked of a run; None when the node knows no such run."""
+        run = self._runs.get(run_id)
+        return None if run is None else run.request
+
     def run_of_pid(self, pid: int) -> str:
         """The run that a simulated process belongs to; empty when none."""
         return next((run_id for run_id, run in self._runs.items() if run.pid == pid), "")

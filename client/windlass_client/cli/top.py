@@ -11,13 +11,24 @@ from windlass_client.cli.session import Session, command
 from windlass_client.errors import WindlassError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
     from rich.text import Text
 
-    from windlass.resources.v1 import node_pb2
+    from windlass.resources.v1 import node_metrics_pb2, node_pb2
 
+# How long values are streamed until nodes are listed anew.
+_LIST_SECONDS = 10.0
+# What the table shows, by the names that a stream has for it.
+_SHOWN = {
+    "gpu_memory_total_bytes": "memory_total_bytes",
+    "gpu_memory_used_bytes": "memory_used_bytes",
+    "gpu_power_limit_watts": "power_limit_watts",
+    "gpu_power_watts": "power_watts",
+    "gpu_temperature_celsius": "temperature_celsius",
+    "gpu_utilization_percent": "utilization_percent",
+}
 _HOT_CELSIUS = 85.0
 _WARM_CELSIUS = 70.0
 
@@ -57,25 +68,75 @@ def top(
 def _live(session: Session, interval: float, gpu_type: str) -> None:
     from rich.live import Live
 
-    nodes = list(session.client.nodes.list(gpu_type=gpu_type, page_size=1000))
-    shown = Live(gpu_table(nodes), console=console(sys.stdout), screen=True, auto_refresh=False)
+    look = _Look(session, interval, gpu_type)
+    shown = Live(look.first(), console=console(sys.stdout), screen=True, auto_refresh=False)
     try:
         with shown:
             while True:
-                time.sleep(interval)
-                shown.update(_look(session, gpu_type), refresh=True)
+                for view in look.views():
+                    shown.update(view, refresh=True)
     except KeyboardInterrupt:
         return
 
 
-def _look(session: Session, gpu_type: str) -> "Table | Text":
-    """The table now; what is wrong in its place while the server is away."""
-    try:
-        return gpu_table(list(session.client.nodes.list(gpu_type=gpu_type, page_size=1000)))
-    except WindlassError as error:
-        if error.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            raise
-        return cell(f"{error.message}; trying again", "red")
+class _Look:
+    """The nodes, kept up to date by the values that they stream."""
+
+    def __init__(self, session: Session, interval: float, gpu_type: str) -> None:
+        self._nodes_api = session.client.nodes
+        self._interval = interval
+        self._gpu_type = gpu_type
+
+    def first(self) -> "Table":
+        """The table at first; raises WindlassError when there is none."""
+        return gpu_table(self._list())
+
+    def views(self) -> "Iterator[Table | Text]":
+        """Tables as values come, for a while: nodes come and go, and only a list tells.
+
+        What is wrong in their place while the server is away.
+        """
+        try:
+            yield from self._tables()
+        except WindlassError as error:
+            if error.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+                raise
+            yield cell(f"{error.message}; trying again", "red")
+            time.sleep(self._interval)
+
+    def _tables(self) -> "Iterator[Table]":
+        nodes = {node.node_id: node for node in self._list()}
+        yield gpu_table(list(nodes.values()))
+        until = time.monotonic() + _LIST_SECONDS
+        for message in self._nodes_api.watch(min_interval=self._interval):
+            for news in message.values.nodes:
+                if news.node_id in nodes:
+                    take_values(nodes[news.node_id], news)
+            if not message.values.more:
+                yield gpu_table(list(nodes.values()))
+            if time.monotonic() >= until:
+                return
+
+    def _list(self) -> "list[node_pb2.Node]":
+        return list(self._nodes_api.list(gpu_type=self._gpu_type, page_size=1000))
+
+
+def take_values(node: "node_pb2.Node", news: "node_metrics_pb2.NodeValues") -> None:
+    """Put what a node has measured meanwhile in the place of what it had before."""
+    subjects = {one.subject: one for one in news.subjects}
+    for gpu in node.gpus:
+        one = subjects.get(gpu.uuid)
+        if one is None:
+            continue
+        for name, field in _SHOWN.items():
+            if name in one.values:
+                value = one.values[name]
+                setattr(gpu, field, int(value) if field.endswith("_bytes") else value)
+        gpu.sample_time.CopyFrom(one.sample_time)
+        # A run that has not begun is known by the list alone.
+        gpu.run_id = one.run_id or gpu.run_id
+        if one.run_id and one.run_id not in {run.run_id for run in node.runs}:
+            node.runs.add(run_id=one.run_id, job_id=one.job_id)
 
 
 def gpu_table(nodes: "Sequence[node_pb2.Node]") -> "Table":

@@ -1,6 +1,6 @@
 """What nodes have measured over time: authorise, load, show."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from windlass_server.access.policy import ORGANISATION, Caller, absent, require
 from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.storage.engine import Database
-from windlass_server.telemetry.fields import NAMES, NUMBERS
+from windlass_server.telemetry.fields import NAMES
 from windlass_server.telemetry.history import Answer, Question, TelemetryHistory
 from windlass_server.telemetry.rollup import Floats
 
@@ -52,12 +52,7 @@ class NodeMetrics:
 
 def the_question(wanted: Wanted, now: int) -> Question:
     """What a request asks; InvalidInput when that is nothing."""
-    for place, name in enumerate(wanted.fields):
-        if name not in NUMBERS:
-            message = (
-                f"nothing is measured by the name {name!r}; there are {', '.join(sorted(NUMBERS))}"
-            )
-            raise _invalid(f"field[{place}]", message, "FIELD_UNKNOWN")
+    fields = numbers_of(wanted.fields, NAMES)
     end = now if wanted.end is None else wanted.end
     start = end - _DEFAULT_SPAN if wanted.start is None else wanted.start
     if start < 0:
@@ -65,12 +60,27 @@ def the_question(wanted: Wanted, now: int) -> Question:
     if start >= end:
         raise _invalid("end_time", "end_time must be after start_time", "TIMES_REVERSED")
     return Question(
-        frozenset(NUMBERS[name] for name in wanted.fields) or None,
+        fields,
         frozenset(wanted.subjects) or None,
         start,
         end,
         wanted.resolution,
     )
+
+
+def numbers_of(fields: Sequence[str], names: Mapping[int, str]) -> frozenset[int] | None:
+    """The numbers of fields by their names; None when none is named, which means all.
+
+    Raises:
+        InvalidInput: one of them is no name of a field.
+    """
+    numbers = {name: number for number, name in names.items()}
+    for place, name in enumerate(fields):
+        if name not in numbers:
+            known = ", ".join(sorted(numbers))
+            message = f"nothing is measured by the name {name!r}; there are {known}"
+            raise _invalid(f"field[{place}]", message, "FIELD_UNKNOWN")
+    return frozenset(numbers[name] for name in fields) or None
 
 
 def series_messages(node_id: str, answer: Answer) -> Iterator[metrics_pb2.MetricSeries]:

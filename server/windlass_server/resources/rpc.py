@@ -14,6 +14,7 @@ from windlass_server.resources.cluster_message import cluster_message
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.drains_rpc import DrainsRpc
+from windlass_server.resources.live import LiveTelemetry
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
@@ -50,12 +51,13 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc):
         usage: UsageService,
         prices: PricesService,
         metrics: NodeMetrics,
+        live: LiveTelemetry,
         drains: DrainsService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
         UsageRpc.__init__(self, usage, prices)
-        MetricsRpc.__init__(self, metrics)
+        MetricsRpc.__init__(self, metrics, live)
         DrainsRpc.__init__(self, drains)
         self._resources = resources
         self._upkeep = upkeep

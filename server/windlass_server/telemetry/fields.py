@@ -29,11 +29,11 @@ class Kind(enum.Enum):
     GPU = enum.auto()
 
 
-NAMES: dict[int, str] = {
-    number: name.lower()
-    for name, number in Series.Field.items()
-    if number != 0 and name.lower() not in _MASKS
+LIVE_NAMES: dict[int, str] = {
+    number: name.lower() for name, number in Series.Field.items() if number != 0
 }
+"""Of what there are values."""
+NAMES: dict[int, str] = {number: name for number, name in LIVE_NAMES.items() if name not in _MASKS}
 """Of what a history is kept."""
 NUMBERS: dict[str, int] = {name: number for number, name in NAMES.items()}
 

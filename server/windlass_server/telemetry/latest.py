@@ -7,11 +7,11 @@ server hold is bounded.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from windlass.agents.v1.agent_pb2 import GpuProcessSample, SampleBatch, Series
+from windlass.agents.v1.agent_pb2 import GpuProcessSample, RunStamp, SampleBatch, Series
 
 MAX_GPUS = 1024
 MAX_RUNS = 4096
@@ -79,6 +79,10 @@ class Values:
         """Whether it was ever measured."""
         return measured in self._values
 
+    def all(self) -> Mapping[int, float]:
+        """Every value by its field."""
+        return self._values
+
     def set(self, measured: Series.Field, value: float, at: int) -> None:
         """Take in a newer value."""
         self._values[measured] = value
@@ -95,12 +99,24 @@ class Process:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The run that a GPU's values are of, as its node says."""
+
+    run_id: str
+    job_id: str
+    project: str
+    rank: int
+
+
 @dataclass(slots=True)
 class _Node:
+    batches: int = 0
     host: Values = field(default_factory=Values)
     gpus: dict[str, Values] = field(default_factory=dict)
     runs: dict[str, Values] = field(default_factory=dict)
     processes: Mapping[str, Sequence[Process]] = field(default_factory=lambda: MappingProxyType({}))
+    holders: Mapping[str, Holder] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class LatestTelemetry:
@@ -124,6 +140,8 @@ class LatestTelemetry:
         for series in batch.series:
             _take_series(node, series, times)
         node.processes = _processes(batch.gpu_processes)
+        node.holders = _holders(batch.runs)
+        node.batches += 1
         _drop_ended_runs(node, times[-1])
         if _unhealthy(node) != before:
             self._health_changed(node_id)
@@ -147,6 +165,28 @@ class LatestTelemetry:
         """What used a GPU when it was last looked at."""
         node = self._nodes.get(node_id)
         return () if node is None else node.processes.get(uuid, ())
+
+    def holder(self, node_id: str, uuid: str) -> Holder | None:
+        """The run that a GPU's newest values are of; None when nothing held it."""
+        node = self._nodes.get(node_id)
+        return None if node is None else node.holders.get(uuid)
+
+    def node_ids(self) -> list[str]:
+        """Every node of which anything is known."""
+        return list(self._nodes)
+
+    def batches(self, node_id: str) -> int:
+        """How many batches of a node were taken in; rises with each, 0 when nothing is known of it."""
+        node = self._nodes.get(node_id)
+        return 0 if node is None else node.batches
+
+    def things(self, node_id: str) -> Iterator[tuple[str, Values]]:
+        """All that is known of a node: of the machine by an empty text, of its GPUs, of its runs."""
+        node = self._nodes.get(node_id)
+        if node is not None:
+            yield "", node.host
+            yield from node.gpus.items()
+            yield from node.runs.items()
 
     def is_healthy(self, node_id: str, uuid: str) -> bool:
         """Whether a GPU can be given to jobs, as far as its node has said."""
@@ -225,6 +265,15 @@ def _processes(samples: Sequence[GpuProcessSample]) -> dict[str, list[Process]]:
             sample.name[:MAX_SUBJECT_CHARS],
         )
         found.setdefault(sample.gpu_uuid, []).append(process)
+    return found
+
+
+def _holders(stamps: Sequence[RunStamp]) -> dict[str, Holder]:
+    found: dict[str, Holder] = {}
+    for stamp in stamps[:MAX_RUNS]:
+        if _RUN_ID.fullmatch(stamp.run_id):
+            holder = Holder(stamp.run_id, stamp.job_id, stamp.project, stamp.rank)
+            found |= dict.fromkeys(stamp.gpu_uuids, holder)
     return found
 
 

@@ -1,6 +1,7 @@
 """What a real agent measures is read back over REST, at once and after the server was stopped."""
 
 import asyncio
+import json
 import signal
 from typing import Any
 
@@ -96,3 +97,25 @@ async def test_questions_that_make_no_sense_are_refused(cluster: Cluster):
             told = [(one["field"], one["reason"]) for one in violations]
             assert told == [(field, reason)], answer.text
         assert (await rest.get("/v1/resources/nodes/node-x/metrics")).status_code == 404
+
+
+async def test_live_values_come_as_events_and_name_the_job_at_its_gpus(cluster: Cluster):
+    job = await cluster.submit("sleep", "600", resources={"gpu_count": 2})
+    headers = {"accept": "text/event-stream"}
+    path = "/v1/resources/telemetry?field=gpu_power_watts&min_interval=0.2s"
+    moments, held = 0, 0
+    async with cluster.rest() as rest, rest.stream("GET", path, headers=headers) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        async with asyncio.timeout(60):
+            async for line in stream.aiter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                (node,) = json.loads(line.removeprefix("data: "))["values"]["nodes"]
+                gpus = node["subjects"]
+                assert len(gpus) == 8
+                assert all(0 < gpu["values"]["gpu_power_watts"] < 1000 for gpu in gpus)
+                moments += 1
+                held = sum(gpu["job_id"] == job.job_id for gpu in gpus)
+                if moments >= 3 and held:
+                    break
+    assert held == 2

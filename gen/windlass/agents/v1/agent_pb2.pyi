@@ -315,16 +315,34 @@ class SampleCredit(_message.Message):
     def __init__(self, batches: _Optional[int] = ..., min_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class SampleBatch(_message.Message):
-    __slots__ = ("base_time_nanos", "time_deltas_nanos", "series", "gpu_processes")
+    __slots__ = ("base_time_nanos", "time_deltas_nanos", "series", "gpu_processes", "runs")
     BASE_TIME_NANOS_FIELD_NUMBER: _ClassVar[int]
     TIME_DELTAS_NANOS_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     GPU_PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
     base_time_nanos: int
     time_deltas_nanos: _containers.RepeatedScalarFieldContainer[int]
     series: _containers.RepeatedCompositeFieldContainer[Series]
     gpu_processes: _containers.RepeatedCompositeFieldContainer[GpuProcessSample]
-    def __init__(self, base_time_nanos: _Optional[int] = ..., time_deltas_nanos: _Optional[_Iterable[int]] = ..., series: _Optional[_Iterable[_Union[Series, _Mapping]]] = ..., gpu_processes: _Optional[_Iterable[_Union[GpuProcessSample, _Mapping]]] = ...) -> None: ...
+    runs: _containers.RepeatedCompositeFieldContainer[RunStamp]
+    def __init__(self, base_time_nanos: _Optional[int] = ..., time_deltas_nanos: _Optional[_Iterable[int]] = ..., series: _Optional[_Iterable[_Union[Series, _Mapping]]] = ..., gpu_processes: _Optional[_Iterable[_Union[GpuProcessSample, _Mapping]]] = ..., runs: _Optional[_Iterable[_Union[RunStamp, _Mapping]]] = ...) -> None: ...
+
+class RunStamp(_message.Message):
+    __slots__ = ("run_id", "epoch", "job_id", "project", "rank", "gpu_uuids")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    GPU_UUIDS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    epoch: int
+    job_id: str
+    project: str
+    rank: int
+    gpu_uuids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., job_id: _Optional[str] = ..., project: _Optional[str] = ..., rank: _Optional[int] = ..., gpu_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Series(_message.Message):
     __slots__ = ("field", "subject", "values")

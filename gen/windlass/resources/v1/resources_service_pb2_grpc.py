@@ -59,6 +59,11 @@ class ResourcesServiceStub:
                 request_serializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsResponse.FromString,
                 _registered_method=True)
+        self.StreamTelemetry = channel.unary_stream(
+                '/windlass.resources.v1.ResourcesService/StreamTelemetry',
+                request_serializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.StreamTelemetryRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.TelemetryMessage.FromString,
+                _registered_method=True)
         self.CordonNode = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CordonNode',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CordonNodeRequest.SerializeToString,
@@ -230,6 +235,14 @@ class ResourcesServiceServicer:
         Values are kept in buckets of 10 s, 1 min, 10 min and 1 h; the coarsest that `resolution` allows
         answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
         INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamTelemetry(self, request, context):
+        """Follows what nodes measure, from the newest values on. NOT_FOUND when one of the named nodes does
+        not exist. With several servers, only of nodes whose agents are connected to the same one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -486,6 +499,11 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     request_deserializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsResponse.SerializeToString,
             ),
+            'StreamTelemetry': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamTelemetry,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.StreamTelemetryRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.TelemetryMessage.SerializeToString,
+            ),
             'CordonNode': grpc.unary_unary_rpc_method_handler(
                     servicer.CordonNode,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CordonNodeRequest.FromString,
@@ -714,6 +732,33 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/GetNodeMetrics',
             windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamTelemetry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/StreamTelemetry',
+            windlass_dot_resources_dot_v1_dot_node__metrics__pb2.StreamTelemetryRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_node__metrics__pb2.TelemetryMessage.FromString,
             options,
             channel_credentials,
             insecure,

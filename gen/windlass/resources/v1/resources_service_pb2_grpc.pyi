@@ -53,6 +53,10 @@ class ResourcesServiceStub:
     answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
     INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
     """
+    StreamTelemetry: _grpc.UnaryStreamMultiCallable[_node_metrics_pb2.StreamTelemetryRequest, _node_metrics_pb2.TelemetryMessage]
+    """Follows what nodes measure, from the newest values on. NOT_FOUND when one of the named nodes does
+    not exist. With several servers, only of nodes whose agents are connected to the same one.
+    """
     CordonNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CordonNodeRequest, _node_pb2.Node]
     """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
     Harmless when repeated. NOT_FOUND when the node does not exist.
@@ -175,6 +179,10 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     Values are kept in buckets of 10 s, 1 min, 10 min and 1 h; the coarsest that `resolution` allows
     answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
     INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
+    StreamTelemetry: _aio.UnaryStreamMultiCallable[_node_metrics_pb2.StreamTelemetryRequest, _node_metrics_pb2.TelemetryMessage]  # type: ignore[assignment]
+    """Follows what nodes measure, from the newest values on. NOT_FOUND when one of the named nodes does
+    not exist. With several servers, only of nodes whose agents are connected to the same one.
     """
     CordonNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CordonNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Places nothing new on a node; what runs there goes on. Also ends a drain, leaving the node closed.
@@ -313,6 +321,16 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         Values are kept in buckets of 10 s, 1 min, 10 min and 1 h; the coarsest that `resolution` allows
         answers, a coarser one where finer ones are kept no more. NOT_FOUND when the node does not exist;
         INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamTelemetry(
+        self,
+        request: _node_metrics_pb2.StreamTelemetryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_metrics_pb2.TelemetryMessage], _abc.AsyncIterator[_node_metrics_pb2.TelemetryMessage]]:
+        """Follows what nodes measure, from the newest values on. NOT_FOUND when one of the named nodes does
+        not exist. With several servers, only of nodes whose agents are connected to the same one.
         """
 
     @_abc_1.abstractmethod
