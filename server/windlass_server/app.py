@@ -46,6 +46,7 @@ from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.meters import Meters
+from windlass_server.nodes.pace import CYCLE_SECONDS, Pace
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.nodes.session import SILENT_HEARTBEATS
@@ -300,6 +301,8 @@ class App:
         discarding_loop = Loop(
             "checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS
         )
+        pace = Pace(clock.monotonic)
+        pace_loop = Loop("pace", pace.cycle, interval_seconds=CYCLE_SECONDS)
         telemetry_upkeep = TelemetryUpkeep(database, recent, clock, retention)
         telemetry_loop = Loop(
             "telemetry", telemetry_upkeep.cycle, interval_seconds=_TELEMETRY_SECONDS
@@ -349,7 +352,13 @@ class App:
                 NodeExposition(database, telemetry),
             ),
             AGENTS_SERVICE: AgentsRpc(
-                membership, registry, runs, logs, Ingest(telemetry, recent, meters), checkpoints
+                membership,
+                registry,
+                runs,
+                logs,
+                Ingest(telemetry, recent, meters),
+                checkpoints,
+                pace,
             ),
         }
         methods = served_methods(servicers)
@@ -416,6 +425,7 @@ class App:
                 discarding_loop,
                 telemetry_loop,
                 health_loop,
+                pace_loop,
             ],
             health=health,
             draining=draining,

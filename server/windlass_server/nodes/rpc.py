@@ -8,6 +8,7 @@ from windlass_server import __version__
 from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService
 from windlass_server.nodes.duties import Runs, Samples
+from windlass_server.nodes.pace import Pace
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
 from windlass_server.nodes.versions import check_release
@@ -27,12 +28,14 @@ class AgentsRpc:
         logs: LogStore,
         samples: Samples,
         checkpoints: CheckpointsService,
+        pace: Pace,
     ) -> None:
         self._membership = membership
         self._registry = registry
         self._runs = runs
         self._logs = logs
         self._checkpoints = checkpoints
+        self._pace = pace
         self._samples = samples
 
     async def Join(
@@ -64,6 +67,7 @@ class AgentsRpc:
             self._samples,
             self._runs,
             self._registry.tell,
+            self._pace,
         )
         async with aclosing(telemetry(session, _telemetry_messages(requests))) as replies:
             async for message in replies:

@@ -5,6 +5,7 @@ Apart from control, so that bulk never delays that.
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -16,16 +17,23 @@ from windlass_server.errors import Unavailable
 from windlass_server.nodes.duties import Runs, Samples
 from windlass_server.nodes.exchange import exchange
 from windlass_server.nodes.outbox import Outbox
+from windlass_server.nodes.pace import SHORTEST_SECONDS, Pace
 from windlass_server.nodes.session import Sleep
 from windlass_server.objects.logs import LogRefused, LogStore
 
 _log = logging.getLogger(__name__)
 
 CREDIT_BATCHES = 10
-MIN_INTERVAL_SECONDS = 1.0
 # An agent that keeps to the interval uses half of its credit until it gets more; none gets it
 # sooner, so twice that rate is the most that a node can make the server take in.
-_GRANT_SECONDS = CREDIT_BATCHES / 2 * MIN_INTERVAL_SECONDS
+_GRANT_SECONDS = CREDIT_BATCHES / 2 * SHORTEST_SECONDS
+# What a node's samples may cost: more of them, with credit or without, are not read before their time,
+# so that the connection holds up whoever sends them. A batch costs its bytes and what every one takes;
+# one without credit costs more, since no agent that keeps to the protocol sends it.
+_BYTES_PER_SECOND = 2 << 20
+_BYTES_AT_ONCE = 4 << 20
+_BYTES_FOR_EACH = 512
+_WITHOUT_CREDIT = 4
 # Batches of logs that are on their way to the disk at the same time.
 _APPENDS_AT_ONCE = 16
 _REMEMBERED_RUNS = 4096
@@ -42,6 +50,8 @@ class TelemetrySession:
         samples: where samples go.
         runs: knows whose run is whose.
         tell: sends a directive on the node's control session.
+        pace: says how often samples may be sent.
+        monotonic: seconds from an arbitrary start.
         sleep: waits for some seconds; a test's own for a clock of its own.
     """
 
@@ -52,7 +62,9 @@ class TelemetrySession:
         samples: Samples,
         runs: Runs,
         tell: Tell,
+        pace: Pace,
         *,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.outbox: Outbox[agent_pb2.TelemetryReply] = Outbox()
@@ -61,7 +73,11 @@ class TelemetrySession:
         self._samples = samples
         self._runs = runs
         self._tell = tell
+        self._pace = pace
+        self._monotonic = monotonic
         self._sleep = sleep
+        self._granted_interval = 0.0
+        self._debt, self._debt_at = 0.0, monotonic()
         self._owned: OrderedDict[tuple[str, int], bool] = OrderedDict()
         self._credit = 0
         self._received = self._kept = self._acknowledged = 0
@@ -73,7 +89,7 @@ class TelemetrySession:
         """Take in a message of the agent, in the order in which they come."""
         kind = message.WhichOneof("content")
         if kind == "samples":
-            self._on_samples(message.samples)
+            await self._on_samples(message.samples)
         elif kind == "logs":
             await self._on_logs(message.logs)
 
@@ -94,24 +110,34 @@ class TelemetrySession:
         """Grant more credit as it is used and say what became of it, until cancelled."""
         while True:
             await self._sleep(_GRANT_SECONDS)
-            if self._credit <= CREDIT_BATCHES // 2:
+            paced = self._granted_interval != self._pace.interval_seconds
+            if self._credit <= CREDIT_BATCHES // 2 or paced:
                 self._grant()
             else:
                 self._ack_samples()
 
-    def _on_samples(self, batch: agent_pb2.SampleBatch) -> None:
-        """Keep a batch, unless it came without credit."""
+    async def _on_samples(self, batch: agent_pb2.SampleBatch) -> None:
+        """Keep a batch, unless it came without credit; return when the next one may be read."""
         self._received += 1
+        cost = batch.ByteSize() + _BYTES_FOR_EACH
         if self._credit > 0:
             self._credit -= 1
             self._kept += 1
             self._samples.take(self._node_id, batch)
+        else:
+            cost *= _WITHOUT_CREDIT
+        now = self._monotonic()
+        paid = (now - self._debt_at) * _BYTES_PER_SECOND
+        self._debt, self._debt_at = max(0.0, self._debt - paid) + cost, now
+        if self._debt > _BYTES_AT_ONCE:
+            await self._sleep((self._debt - _BYTES_AT_ONCE) / _BYTES_PER_SECOND)
 
     def _grant(self) -> None:
         # Added to what is left here: the agent may have sent that before it hears of this.
         self._credit += CREDIT_BATCHES
+        self._granted_interval = self._pace.interval_seconds
         interval = Duration()
-        interval.FromNanoseconds(int(MIN_INTERVAL_SECONDS * 1e9))
+        interval.FromNanoseconds(int(self._granted_interval * 1e9))
         credit = agent_pb2.SampleCredit(batches=CREDIT_BATCHES, min_interval=interval)
         reply = agent_pb2.TelemetryReply(credit=credit, sample_ack=self._sample_ack())
         self.outbox.put("credit", reply)

@@ -12,6 +12,7 @@ from tests.support.fake_sleep import FakeSleep, settle
 from windlass.agents.v1 import agent_pb2
 from windlass_server.errors import WindlassError
 from windlass_server.hub import EventHub
+from windlass_server.nodes.pace import Pace
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
 from windlass_server.objects import log_files
 from windlass_server.objects.frames import encode
@@ -27,17 +28,21 @@ Agent = FakeStream[agent_pb2.TelemetryMessage, agent_pb2.TelemetryReply]
 
 class World:
     def __init__(self, folder: Path) -> None:
-        self.sleep = FakeSleep(FakeClock())
+        self.clock = FakeClock()
+        self.sleep = FakeSleep(self.clock)
+        self.pace = Pace(self.clock.monotonic)
         self.logs = LogStore(folder, EventHub())
         self.latest = LatestTelemetry()
         self.runs = FakeRuns()
         self.told: list[tuple[str, agent_pb2.RunDirective]] = []
-        session = TelemetrySession(
+        self.session = session = TelemetrySession(
             "node-1",
             self.logs,
             self.latest,
             self.runs,
             lambda node_id, told: self.told.append((node_id, told)),
+            self.pace,
+            monotonic=self.clock.monotonic,
             sleep=self.sleep,
         )
         self.agent: Agent = FakeStream(lambda messages: telemetry(session, messages))
@@ -272,9 +277,59 @@ async def test_an_agent_that_closes_its_side_hears_what_became_of_its_last_sampl
     await world.ended()
 
 
-async def test_a_flood_of_samples_delays_no_output(world: World) -> None:
-    world.agent.send(*[samples(temperature(1))] * 5000, log_batch(RUN, 0, FRAME))
+async def test_a_burst_of_samples_delays_no_output(world: World) -> None:
+    world.agent.send(*[samples(temperature(1))] * 1000, log_batch(RUN, 0, FRAME))
     assert await world.acknowledged() == (RUN, len(FRAME))
+
+
+async def read_so_far(world: World) -> int:
+    """How many batches were read when nothing more is read without time passing."""
+    while True:
+        before = world.session._received
+        await settle()
+        if world.session._received == before:
+            return before
+
+
+@pytest.mark.parametrize(
+    ("series_of_each", "at_once", "a_second"),
+    [(1, 2000, 1000), (4000, 25, 8)],
+    ids=["many small", "large"],
+)
+async def test_a_flood_of_samples_is_read_no_faster_than_it_may_cost(
+    world: World, series_of_each: int, at_once: int, a_second: int
+) -> None:
+    batch = samples(*[temperature(1)] * series_of_each)
+    world.agent.send(*[batch] * (at_once + 12 * a_second))
+    first = await read_so_far(world)
+    assert 1 < first <= at_once
+    for _ in range(10):
+        await world.sleep.pass_time(1)
+        await read_so_far(world)
+    assert a_second / 4 <= (await read_so_far(world) - first) / 10 <= a_second
+
+
+async def test_a_node_that_keeps_to_its_credit_is_never_held_up(world: World) -> None:
+    large = samples(*[temperature(1)] * 4096)
+    for number in range(1, 31):
+        await world.sleep.pass_time(1)
+        world.agent.send(large)
+        assert await read_so_far(world) == number
+
+
+async def test_a_server_that_is_behind_asks_for_fewer_samples_and_later_for_more(
+    world: World,
+) -> None:
+    await settle()
+    (first,) = world.agent.received()
+    assert first.credit.min_interval.seconds == 1
+    for interval in (4.0, 1.0):
+        world.pace.interval_seconds = interval
+        await world.sleep.pass_time(5)
+        (changed,) = world.agent.received()
+        assert changed.credit.min_interval.seconds == interval
+        await world.sleep.pass_time(5)
+        assert world.agent.received() == []
 
 
 async def test_a_message_that_says_nothing_is_no_harm(world: World) -> None:
