@@ -1,6 +1,13 @@
 """The places that machines belong to."""
 
-from windlass.resources.v1 import cluster_pb2, resources_service_pb2, resources_service_pb2_grpc
+from collections.abc import Sequence
+
+from windlass.resources.v1 import (
+    cluster_pb2,
+    remote_cluster_pb2,
+    resources_service_pb2,
+    resources_service_pb2_grpc,
+)
 from windlass_client.calls import (
     AsyncGroup,
     Call,
@@ -13,6 +20,7 @@ from windlass_client.calls import (
 )
 
 Cluster = cluster_pb2.Cluster
+RemoteSettings = remote_cluster_pb2.RemoteSettings
 
 _Stub = resources_service_pb2_grpc.ResourcesServiceStub
 LIST = unary(_Stub, lambda stub: stub.ListClusters, idempotent=True)
@@ -73,10 +81,60 @@ class ClusterCalls(Group):
         return Call(UPDATE, request)
 
     @operation
+    def register(
+        self, cluster_id: str, settings: RemoteSettings, *, description: str = ""
+    ) -> Call[resources_service_pb2.CreateClusterRequest, Cluster]:
+        """Let another installation take jobs of this one.
+
+        Args:
+            cluster_id: the name that it gets here.
+            settings: how it is reached, with its API key, and which jobs it takes.
+            description: for people.
+
+        Raises:
+            AlreadyExists: there is a cluster of that name.
+            InvalidArgument: the settings contradict themselves.
+        """
+        cluster = Cluster(
+            cluster_id=cluster_id, description=description, kind=Cluster.REMOTE, remote=settings
+        )
+        return Call(CREATE, resources_service_pb2.CreateClusterRequest(cluster=cluster))
+
+    @operation
+    def configure(
+        self,
+        cluster_id: str,
+        settings: RemoteSettings,
+        fields: Sequence[str] = (),
+        *,
+        etag: str = "",
+    ) -> Call[resources_service_pb2.UpdateClusterRequest, Cluster]:
+        """Change how another installation is reached, or which jobs it takes.
+
+        Args:
+            cluster_id: its name here.
+            settings: what shall be different.
+            fields: the names of the fields to change; none: those that `settings` has values for.
+            etag: as it was read; refused when somebody else changed it since.
+
+        Raises:
+            NotFound: there is none of that name.
+            InvalidArgument: the settings contradict themselves, or its key must be given again.
+            FailedPrecondition: it has jobs, which a change of `project` would leave behind.
+            Aborted: it is not as `etag` says.
+        """
+        request = resources_service_pb2.UpdateClusterRequest(
+            cluster=Cluster(cluster_id=cluster_id, etag=etag, remote=settings)
+        )
+        named = fields or [field.name for field, _ in settings.ListFields()]
+        request.update_mask.paths.extend(f"remote.{name}" for name in named)
+        return Call(UPDATE, request)
+
+    @operation
     def delete(
         self, cluster_id: str, *, etag: str = ""
     ) -> Call[resources_service_pb2.DeleteClusterRequest, Cluster]:
-        """Remove a cluster that has no nodes. Raises NotFound and FailedPrecondition."""
+        """Remove a cluster that has no nodes and no jobs. Raises NotFound and FailedPrecondition."""
         request = resources_service_pb2.DeleteClusterRequest(cluster_id=cluster_id, etag=etag)
         return Call(DELETE, request)
 

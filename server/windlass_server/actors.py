@@ -5,6 +5,7 @@ SCHEDULER = "system/scheduler"
 NODES = "system/nodes"
 DRAINS = "system/drains"
 LEASES = "system/leases"
+FEDERATION = "system/federation"
 HEALTH = "system/health"
 
 
@@ -16,3 +17,8 @@ def is_system(actor: str) -> bool:
 def node(node_id: str) -> str:
     """The name of a node's agent."""
     return f"node/{node_id}"
+
+
+def cluster(cluster_id: str) -> str:
+    """The name of another installation that takes jobs."""
+    return f"cluster/{cluster_id}"

@@ -16,6 +16,7 @@ from windlass_server.access import bootstrap
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.rpc import AccessRpc
+from windlass_server.access.seals import Seal
 from windlass_server.access.secrets import load_secrets
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
@@ -24,6 +25,7 @@ from windlass_server.config import ServerConfig
 from windlass_server.controllers.allocation_leases import AllocationLeases
 from windlass_server.controllers.checkpoints import CheckpointRemoval
 from windlass_server.controllers.drain_waves import DrainWaves
+from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.hints import Hints, Listeners
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
@@ -33,6 +35,8 @@ from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.data_dir import DataDir
 from windlass_server.errors import BadConfiguration
+from windlass_server.federation.connect import Connector
+from windlass_server.federation.session import ClusterSession
 from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.cors import Cors
 from windlass_server.gateway.discovery import Discovery
@@ -40,8 +44,10 @@ from windlass_server.gateway.serving import Address, HttpServer, http_server
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
+from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.reader import JobReader
+from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
@@ -66,6 +72,9 @@ from windlass_server.resources.membership import Membership
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.pools import PoolsService
 from windlass_server.resources.prices import PricesService
+from windlass_server.resources.registration import Registration
+from windlass_server.resources.remote_clusters import RemoteCluster, RemoteClusters
+from windlass_server.resources.remote_contacts import RemoteContacts
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
@@ -117,6 +126,7 @@ _WAVES_SECONDS = 5.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
 _TELEMETRY_SECONDS = 1.0
+_FEDERATION_SECONDS = 1.0
 # What is said of the end of a server takes a moment to be sent.
 _NOTICE_SECONDS = 0.02
 _HEALTH_SECONDS = 5.0
@@ -137,6 +147,7 @@ class App:
         telemetry: TelemetryUpkeep,
         meters: Meters,
         loops: list[Loop],
+        federation: Federation,
         health: Health,
         draining: Draining,
         grpc: GrpcServer,
@@ -152,6 +163,7 @@ class App:
         self._telemetry = telemetry
         self._meters = meters
         self._loops = loops
+        self._federation = federation
         self._health = health
         self._draining = draining
         self._grpc = grpc
@@ -217,6 +229,15 @@ class App:
             capacity_freed=hints.run_ended,
             runs_changed=hints.runs_changed,
         )
+        remote_clusters = RemoteClusters()
+        remote_runs = RemoteRunsService(
+            database,
+            logs,
+            clock,
+            ids,
+            job_queued=hints.job_queued,
+            runs_changed=hints.remote_runs_changed,
+        )
         jobs = JobsService(
             database,
             cluster,
@@ -224,6 +245,7 @@ class App:
             ids,
             page_tokens,
             JobHints(hints.job_queued, hints.runs_changed),
+            Elsewhere(remote_clusters, remote_runs, hints.remote_runs_changed),
         )
         job_logs = JobLogs(runs, logs, hub)
         checkpoints = CheckpointsService(
@@ -258,7 +280,8 @@ class App:
             removed=(authenticator.forget, telemetry.drop),
             capacity_changed=hints.run_ended,
         )
-        clusters = ClustersService(database, clock, page_tokens)
+        seal = Seal(secrets.seal_key)
+        clusters = ClustersService(database, clock, page_tokens, Registration(seal, clock))
         usage = UsageService(database, clock)
         prices = PricesService(database, clock, ids, page_tokens)
         pools = PoolsService(database, cluster, clock, page_tokens, hints.world_changed)
@@ -310,6 +333,16 @@ class App:
         health_loop = Loop(
             "health", NodeHealth(node_health).cycle, interval_seconds=_health_seconds(config)
         )
+        # SQLite has one server: what held the leases before is gone.
+        holder = database.name if database.name == "sqlite" else ids.new("server")
+        contacts = RemoteContacts(database, clock, holder)
+        connector = Connector(seal)
+
+        def new_session(of: RemoteCluster) -> ClusterSession:
+            return ClusterSession(of, connector.open, remote_runs, contacts, logs, clock)
+
+        federation = Federation(database, remote_clusters, cluster, remote_runs, clock, new_session)
+        federation_loop = Loop("federation", federation.cycle, interval_seconds=_FEDERATION_SECONDS)
         hints.connect(
             Listeners(
                 scheduling,
@@ -320,6 +353,8 @@ class App:
                 waves_loop,
                 registry,
                 health_loop,
+                federation,
+                federation_loop,
             )
         )
 
@@ -426,7 +461,9 @@ class App:
                 telemetry_loop,
                 health_loop,
                 pace_loop,
+                federation_loop,
             ],
+            federation=federation,
             health=health,
             draining=draining,
             grpc=grpc,
@@ -483,6 +520,7 @@ class App:
             await loop.stop()
         with acting_as("stop"):
             await self._telemetry.stop()
+        await self._federation.close()
         await self._logs.close()
         await self._database.close()
         self._data_dir.close()

@@ -34,6 +34,8 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "run_id": "",
         "node_id": "",
         "gpu_uuids": "",
+        "cluster": "",
+        "remote_job_id": "",
         "isolation": b"",
         "checkpoint": None,
         "exit_code": None,

@@ -7,6 +7,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from tests.support.access import Access, start_access
+from tests.support.remote_runs import nowhere_else
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs
@@ -72,7 +73,9 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     )
     cluster = Cluster(database, (), lambda _node_id, _uuid: True)
     hints = JobHints(queued.append, lambda _node_id: None)
-    jobs = JobsService(database, cluster, clock, ids, tokens, hints)
+    jobs = JobsService(
+        database, cluster, clock, ids, tokens, hints, nowhere_else(database, logs, clock, ids)
+    )
     rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, hub))
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),

@@ -13,6 +13,7 @@ from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.policy import Caller, Role
+from windlass_server.access.seals import Seal
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
 from windlass_server.ids import IdSource
@@ -20,6 +21,7 @@ from windlass_server.paging import PageTokens
 from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.pools import PoolsService
+from windlass_server.resources.registration import Registration
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.service import NodeFilter, ResourcesService
 from windlass_server.storage.engine import Database
@@ -66,7 +68,8 @@ class ResourcesWorld:
             removed=(removed.append,),
             capacity_changed=lambda: None,
         )
-        clusters = ClustersService(database, clock, page_tokens)
+        registration = Registration(Seal(b"s" * 32), clock)
+        clusters = ClustersService(database, clock, page_tokens, registration)
         await clusters.ensure_default()
         pools = PoolsService(database, scheduled.cluster, clock, page_tokens, lambda: None)
         await pools.ensure_default()

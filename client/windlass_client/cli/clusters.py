@@ -6,7 +6,7 @@ import typer
 
 from windlass_client.cli.output import cell, moment, table
 from windlass_client.cli.session import Session, command, group
-from windlass_client.quantities import format_bytes, format_cpu_millis
+from windlass_client.quantities import format_bytes, format_cpu_millis, format_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,10 +108,39 @@ def cluster_table(one: "cluster_pb2.Cluster") -> "Table":
             f"{format_bytes(held.memory_bytes)} of {format_bytes(has.memory_bytes)} held",
         ),
         ("created", moment(one.create_time)),
+        *_remote(one),
     ):
         if value:
             made.add_row(cell(heading, "bold"), cell(value))
     return made
+
+
+def _remote(one: "cluster_pb2.Cluster") -> "list[tuple[str, str]]":
+    """What there is to say of another installation."""
+    if not one.HasField("remote_status"):
+        return []
+    from windlass.resources.v1 import remote_cluster_pb2
+
+    settings, status = one.remote, one.remote_status
+    state = remote_cluster_pb2.RemoteStatus.State.Name(status.state)
+    affinity = [f"{key}={value}" for key, value in sorted(settings.affinity.labels.items())]
+    affinity += settings.affinity.gpu_types
+    takes = []
+    if settings.HasField("spill_over_after"):
+        takes.append(f"jobs that have waited {format_span(settings.spill_over_after.ToSeconds())}")
+    if settings.HasField("affinity"):
+        takes.append(f"at once: {', '.join(affinity) or 'every job'}")
+    return [
+        ("endpoint", settings.endpoint),
+        ("state", f"{state}: {status.message}"),
+        (
+            "last heard",
+            moment(status.last_contact_time) if status.last_contact_time.seconds else "",
+        ),
+        ("version", status.version),
+        ("takes", "nothing: paused" if settings.paused else "; ".join(takes) or "nothing"),
+        ("jobs there", str(status.job_count)),
+    ]
 
 
 def _kind(one: "cluster_pb2.Cluster") -> str:

@@ -217,6 +217,8 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("checkpoint", _checkpoint(job)),
         ("run", job.placement.run_id),
         ("node", job.placement.node_id),
+        ("cluster", job.placement.cluster),
+        ("job there", job.placement.remote_job_id),
         ("gpu uuids", ", ".join(job.placement.gpu_uuids)),
         ("isolation", isolation_words(job)),
     ]

@@ -22,6 +22,7 @@ from windlass_client.cli import (
     nodes,
     pools,
     prices,
+    remote_clusters,
     submit,
     top,
     up,
@@ -119,6 +120,7 @@ app.add_typer(clusters.app)
 usage.register(app)
 app.add_typer(prices.app)
 app.add_typer(pools.app)
+remote_clusters.register_commands(clusters.app)
 top.register(app)
 nodes.register_join_token(app)
 joining.register(nodes.app)

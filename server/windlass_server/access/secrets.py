@@ -9,6 +9,7 @@ Each key has a purpose of its own, so that none can be used to attack another: H
 | `windlass/1/api-key-pepper` | digests of API keys |
 | `windlass/1/join-token-pepper` | digests of join tokens |
 | `windlass/1/page-tokens` | authenticity of page tokens |
+| `windlass/1/seals` | encryption of credentials for other installations |
 
 Whoever holds the master secret can sign tokens: several replicas must share it, nobody else.
 """
@@ -38,6 +39,7 @@ class Secrets:
     api_key_pepper: bytes = field(repr=False)
     join_token_pepper: bytes = field(repr=False)
     page_token_key: bytes = field(repr=False)
+    seal_key: bytes = field(repr=False)
 
 
 def derive(master: bytes) -> Secrets:
@@ -47,6 +49,7 @@ def derive(master: bytes) -> Secrets:
         api_key_pepper=_expand(master, "api-key-pepper"),
         join_token_pepper=_expand(master, "join-token-pepper"),
         page_token_key=_expand(master, "page-tokens"),
+        seal_key=_expand(master, "seals"),
     )
 
 

@@ -18,7 +18,7 @@ from windlass_server.access.policy import (
 )
 from windlass_server.access.tokens import MAX_USER_SECONDS, UserTokens
 from windlass_server.clock import MICROS_PER_SECOND, Clock
-from windlass_server.errors import AlreadyExists, Denied
+from windlass_server.errors import AlreadyExists, Denied, WrongState
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import DEFAULT_CLUSTER, ApiKeyRow, ProjectRow
@@ -236,6 +236,7 @@ class AccessService:
         Raises:
             Denied: the caller may not.
             NotFound: there is no such cluster.
+            WrongState: it is another installation, whose nodes join that.
         """
         require(caller, "nodes.join", ORGANISATION)
         now = self._clock.now()
@@ -244,6 +245,9 @@ class AccessService:
         def make(tx: Transaction) -> str:
             if cluster != DEFAULT_CLUSTER and tx.clusters.hold(cluster) is None:
                 raise absent("cluster", cluster)
+            if tx.remote_clusters.get(cluster) is not None:
+                message = f"cluster {cluster!r} is another installation: nodes join it there"
+                raise WrongState(message, reason="CLUSTER_IS_REMOTE", cluster=cluster)
             return self._join_tokens.make(
                 tx,
                 caller.user,

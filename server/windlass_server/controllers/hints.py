@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
 from windlass_server.controllers.scheduling import Scheduling
@@ -26,6 +27,8 @@ class Listeners:
     waves_loop: Loop
     sessions: Sessions
     health_loop: Loop
+    federation: Federation
+    federation_loop: Loop
 
 
 class Hints:
@@ -44,6 +47,7 @@ class Hints:
             to.scheduling.job_queued(job_id)
             to.scheduling_loop.wake()
             to.outbox_loop.wake()
+            to.federation_loop.wake()
 
     def world_changed(self) -> None:
         """There is more or less to give out."""
@@ -73,6 +77,12 @@ class Hints:
         """Something is wrong with a node."""
         if (to := self._listeners) is not None:
             to.health_loop.wake()
+
+    def remote_runs_changed(self, cluster_id: str) -> None:
+        """Something has happened to the jobs of a remote cluster, or is to."""
+        if (to := self._listeners) is not None:
+            to.federation.runs_changed(cluster_id)
+            to.outbox_loop.wake()
 
     def drain_began(self) -> None:
         """A node is to be emptied."""

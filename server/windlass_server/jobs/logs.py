@@ -10,12 +10,11 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.errors import FieldViolation, InvalidInput, WindlassError
 from windlass_server.hub import EventHub
-from windlass_server.jobs.runs import RunsService
+from windlass_server.jobs.runs import AnyRun, RunsService
 from windlass_server.jobs.states import FINAL, Status
 from windlass_server.jobs.watches import CALL_SECONDS, Seen, Watch, Watches
 from windlass_server.objects import frames
 from windlass_server.objects.logs import LogStore
-from windlass_server.storage.tables import RunRow
 
 # Of silence. Followers are called every few seconds at least, so that none is silent for 15 s.
 HEARTBEAT_SECONDS = 15.0 - CALL_SECONDS
@@ -101,7 +100,7 @@ class JobLogs:
         require_object(who, "jobs.logs", job.project, kind="job", object_id=job_id)
         return Seen(job, runs)
 
-    async def _start(self, runs: Sequence[RunRow], wanted: LogRequest) -> _Reader:
+    async def _start(self, runs: Sequence[AnyRun], wanted: LogRequest) -> _Reader:
         if wanted.cursor:
             return await self._behind(wanted.cursor, runs)
         if wanted.tail is not None and runs:
@@ -109,7 +108,7 @@ class JobLogs:
             return _Reader(last, await self._logs.tail(last, wanted.tail, wanted.stream))
         return _Reader("", frames.Place(0))
 
-    async def _behind(self, cursor: str, runs: Sequence[RunRow]) -> _Reader:
+    async def _behind(self, cursor: str, runs: Sequence[AnyRun]) -> _Reader:
         """A reader that goes on behind a cursor; InvalidInput when this job's log never gave it out."""
         found = _CURSOR.fullmatch(cursor)
         if found is not None and found[1] in {run.run_id for run in runs}:
@@ -188,7 +187,7 @@ class JobLogs:
         return job_pb2.JobLogMessage(cursor=cursor, end=end)
 
 
-def _from(run_id: str, runs: Sequence[RunRow]) -> Sequence[RunRow]:
+def _from(run_id: str, runs: Sequence[AnyRun]) -> Sequence[AnyRun]:
     """The runs from one on; all of them without one."""
     if not run_id:
         return runs
@@ -197,12 +196,12 @@ def _from(run_id: str, runs: Sequence[RunRow]) -> Sequence[RunRow]:
     return runs[[run.run_id for run in runs].index(run_id) :]
 
 
-def _is_given_up(run: RunRow) -> bool:
+def _is_given_up(run: AnyRun) -> bool:
     """Whether its node was told that it may drop the run, or has lost the rest of its log."""
     return run.forgotten or bool(run.log_lost)
 
 
-def _has_whole(reader: _Reader, run: RunRow) -> bool:
+def _has_whole(reader: _Reader, run: AnyRun) -> bool:
     """Whether nothing more of the run comes; what was there when it was looked at has been read."""
     if _is_given_up(run):
         return True

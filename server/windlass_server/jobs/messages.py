@@ -24,6 +24,8 @@ def to_proto(row: JobRow) -> job_pb2.Job:
         placement = job.placement
         placement.run_id = row.run_id
         placement.node_id = row.node_id
+        placement.cluster = row.cluster
+        placement.remote_job_id = row.remote_job_id
         if row.gpu_uuids:
             placement.gpu_uuids.extend(row.gpu_uuids.split(","))
     if row.started_at is not None:

@@ -24,10 +24,12 @@ from windlass_server.objects.logs import LogStore
 from windlass_server.resources.capacity import gpu_types_of
 from windlass_server.scheduler.plan import Placement
 from windlass_server.storage.engine import Database
-from windlass_server.storage.tables import JobRow, RunRow
+from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.timestamps import from_proto
 
+AnyRun = RunRow | RemoteRunRow
+"""One attempt of a job, on a node or at another cluster."""
 _State = agent_pb2.RunReport
 _Want = agent_pb2.RunDirective
 _GONE = "the node does not know the run any more; what it had not sent of its output is gone"
@@ -81,6 +83,8 @@ class RunsService:
                 run_id=run_id,
                 node_id=placement.node_id,
                 gpu_uuids=",".join(placement.gpu_uuids),
+                cluster="",
+                remote_job_id="",
                 attempt=attempt,
                 isolation=b"",
                 started_at=None,
@@ -428,9 +432,17 @@ class RunsService:
         run = await self._database.read(lambda tx: tx.runs.get(run_id))
         return run is not None and run.node_id == node_id and run.epoch == epoch
 
-    async def of_job(self, job_id: str) -> tuple[JobRow | None, Sequence[RunRow]]:
-        """A job and its runs, the first attempt first, on one snapshot."""
-        return await self._database.read(lambda tx: (tx.jobs.get(job_id), tx.runs.of_job(job_id)))
+    async def of_job(self, job_id: str) -> tuple[JobRow | None, Sequence[AnyRun]]:
+        """A job and its runs, here and at other clusters, the first attempt first, on one snapshot."""
+
+        def load(tx: Transaction) -> tuple[JobRow | None, Sequence[AnyRun]]:
+            runs: list[AnyRun] = [
+                *tx.runs.of_job(job_id),
+                *tx.remote_runs.of_job(job_id),
+            ]
+            return tx.jobs.get(job_id), sorted(runs, key=lambda run: run.attempt)
+
+        return await self._database.read(load)
 
 
 def _active(tx: Transaction, run_id: str) -> tuple[JobRow | None, RunRow | None]:

@@ -11,6 +11,7 @@ from windlass_server.errors import InvalidInput
 from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
+from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
@@ -41,6 +42,7 @@ class JobsService:
         cluster: what nodes there are, to refuse jobs that can never run.
         hints: whom to wake.
         page_tokens: makes list tokens.
+        elsewhere: the other clusters.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class JobsService:
         ids: IdSource,
         page_tokens: PageTokens,
         hints: JobHints,
+        elsewhere: Elsewhere,
     ) -> None:
         self._database = database
         self._cluster = cluster
+        self._elsewhere = elsewhere
         self._clock = clock
         self._ids = ids
         self._page_tokens = page_tokens
@@ -95,7 +99,9 @@ class JobsService:
         if not has_project:
             raise absent("project", full.project)
         usable = require_usable(full.project, full.pool, pools, "job.pool")
-        await self._cluster.require_satisfiable(_demand(full, usable))
+        if not self._elsewhere.could_hold(full):
+            await self._cluster.require_satisfiable(_demand(full, usable))
+        cluster_id = self._elsewhere.preferred(full)
         columns = self._columns(who, full)
         if validate_only:
             return new_row(JobRow, columns | {"job_id": ""})
@@ -107,7 +113,8 @@ class JobsService:
                 return earlier
             self._add(tx, columns, full)
             asked.remember(tx, columns["job_id"], columns["created_at"])
-            return new_row(JobRow, columns)
+            job = new_row(JobRow, columns)
+            return self._elsewhere.place(tx, job, cluster_id) if cluster_id else job
 
         return await self._database.write(store)
 
@@ -144,6 +151,7 @@ class JobsService:
             message = f"cancelled by {who.user}" + (f": {reason}" if reason else "")
             if status is Status.CANCELLING:
                 tx.runs.want_stopped(job.run_id, self._clock.now())
+                self._elsewhere.stop(tx, job)
             tx.after_commit(lambda: self._hints.runs_changed(job.node_id))
             return move(
                 tx,
@@ -202,6 +210,8 @@ class JobsService:
             "run_id": "",
             "node_id": "",
             "gpu_uuids": "",
+            "cluster": "",
+            "remote_job_id": "",
             "isolation": b"",
             "checkpoint": None,
             "exit_code": None,

@@ -9,7 +9,8 @@
 ```
 
 A run can end before its start was reported, so every end is possible from SCHEDULED too. What ended
-by itself while a cancel was under way keeps its own end: the cancel came too late.
+by itself while a cancel was under way keeps its own end: the cancel came too late. A job at another
+cluster is SCHEDULED until its command runs there, and again when it was put back in the queue there.
 """
 
 import enum
@@ -38,6 +39,7 @@ class Event(enum.Enum):
 
     PLACE = "be placed"
     START = "start"
+    AWAIT = "wait at its cluster"
     CANCEL = "be cancelled"
     REQUEUE = "be queued again"
     SUCCEED = "succeed"
@@ -59,12 +61,16 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (Status.QUEUED, Event.PLACE): Status.SCHEDULED,
         (Status.QUEUED, Event.CANCEL): Status.CANCELLED,
         (Status.SCHEDULED, Event.START): Status.RUNNING,
+        (Status.SCHEDULED, Event.AWAIT): Status.SCHEDULED,
         (Status.SCHEDULED, Event.CANCEL): Status.CANCELLING,
         (Status.SCHEDULED, Event.REQUEUE): Status.QUEUED,
+        (Status.RUNNING, Event.START): Status.RUNNING,
+        (Status.RUNNING, Event.AWAIT): Status.SCHEDULED,
         (Status.RUNNING, Event.CANCEL): Status.CANCELLING,
         (Status.RUNNING, Event.REQUEUE): Status.QUEUED,
         (Status.CANCELLING, Event.CANCEL): Status.CANCELLING,
         (Status.CANCELLING, Event.START): Status.CANCELLING,
+        (Status.CANCELLING, Event.AWAIT): Status.CANCELLING,
         (Status.CANCELLING, Event.STOP): Status.CANCELLED,
         (Status.CANCELLING, Event.REQUEUE): Status.CANCELLED,
         (Status.CANCELLED, Event.CANCEL): Status.CANCELLED,

@@ -8,10 +8,10 @@ from types import TracebackType
 
 from windlass_server import actors
 from windlass_server.hub import EventHub
-from windlass_server.jobs.runs import RunsService
+from windlass_server.jobs.runs import AnyRun, RunsService
 from windlass_server.objects.logs import LogStore
 from windlass_server.storage.guard import acting_as
-from windlass_server.storage.tables import JobRow, RunRow
+from windlass_server.storage.tables import JobRow
 
 # A job is looked at again at least this often, also when nobody tells: another server's runs.
 _LOOK_SECONDS = 1.0
@@ -24,7 +24,7 @@ class Seen:
     """A job and its runs, the first attempt first, on one snapshot."""
 
     job: JobRow
-    runs: Sequence[RunRow]
+    runs: Sequence[AnyRun]
 
 
 class Watch:

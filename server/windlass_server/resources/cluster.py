@@ -37,6 +37,10 @@ class Cluster:
         """Whether some node could take work when last looked at."""
         return any(node.ready for node in self._nodes)
 
+    def could_ever_hold(self, demand: Demand) -> bool:
+        """Whether a node or a declared pool could hold it when empty, as far as was last seen."""
+        return could_ever_fit(demand, self._nodes, self.pools) is None
+
     def first_reason(self) -> tuple[str, str]:
         """Why a job waits that no cycle has looked at yet: a reason and a sentence."""
         if not self._nodes:

@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from windlass.resources.v1 import cluster_pb2
+from windlass.resources.v1 import cluster_pb2, remote_cluster_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require
 from windlass_server.clock import Clock
 from windlass_server.errors import AlreadyExists, Conflict, WrongState
 from windlass_server.paging import PageTokens, page_size
+from windlass_server.resources.registration import Registration, require_no_settings, split_mask
 from windlass_server.resources.totals import Totals, totals
 from windlass_server.resources.update_mask import merged
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
-from windlass_server.storage.tables import DEFAULT_CLUSTER, ClusterRow
+from windlass_server.storage.tables import DEFAULT_CLUSTER, ClusterRow, RemoteClusterRow
 from windlass_server.storage.transaction import Transaction
 
 CHANGEABLE = ("description",)
@@ -23,11 +24,18 @@ _QUERY = "clusters"
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """A cluster, what callers said of it, and what its nodes have."""
+    """A cluster, what callers said of it, and what its nodes have.
+
+    Attributes:
+        remote: how it is, when it is another installation.
+        remote_jobs: how many jobs of this one it then has.
+    """
 
     row: ClusterRow
     spec: cluster_pb2.Cluster
     totals: Totals
+    remote: RemoteClusterRow | None = None
+    remote_jobs: int = 0
 
 
 class ClustersService:
@@ -35,12 +43,20 @@ class ClustersService:
 
     Args:
         page_tokens: makes list tokens.
+        registration: keeps what those need that are other installations.
     """
 
-    def __init__(self, database: Database, clock: Clock, page_tokens: PageTokens) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        page_tokens: PageTokens,
+        registration: Registration,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._page_tokens = page_tokens
+        self._registration = registration
 
     async def ensure_default(self) -> None:
         """Make the cluster `default` unless it is there: at each start of a server."""
@@ -70,14 +86,22 @@ class ClustersService:
         )
 
     async def create(self, who: Caller, wanted: cluster_pb2.Cluster) -> ClusterView:
-        """Make a cluster. AlreadyExists when there is one of that name."""
+        """Make a cluster.
+
+        Raises:
+            AlreadyExists: there is one of that name.
+            InvalidInput: it is another installation and cannot be reached as said.
+        """
         require(who, "clusters.create", ORGANISATION)
-        columns = self._columns(wanted.cluster_id, wanted)
+        settings = self._registration.checked(wanted)
+        columns = self._columns(wanted.cluster_id, wanted, settings)
 
         def store(tx: Transaction) -> ClusterView:
             if not tx.clusters.add(columns):
                 message = f"there is a cluster {wanted.cluster_id!r} already"
                 raise AlreadyExists(message, reason="CLUSTER_EXISTS", cluster=wanted.cluster_id)
+            if settings is not None:
+                self._registration.add(tx, wanted.cluster_id, wanted.remote.api_key)
             return _views(tx, [row(ClusterRow, columns)])[0]
 
         return await self._database.write(store)
@@ -89,7 +113,9 @@ class ClustersService:
 
         Raises:
             NotFound: there is none of that name.
-            InvalidInput: the mask names a field that cannot be changed.
+            InvalidInput: the mask names a field that cannot be changed, or an installation cannot be
+                reached as said.
+            WrongState: it has jobs of a project that it is not to use any more.
             Conflict: it is not as `wanted.etag` says.
         """
         require(who, "clusters.update", ORGANISATION)
@@ -97,7 +123,7 @@ class ClustersService:
         def store(tx: Transaction) -> ClusterView:
             old = _found(tx.clusters.lock(wanted.cluster_id), wanted.cluster_id)
             require_etag("cluster", old.version, wanted.etag)
-            spec = merged(cluster_pb2.Cluster.FromString(old.spec), wanted, mask, CHANGEABLE)
+            spec = self._changed_spec(tx, old, wanted, mask)
             values = {
                 "spec": spec.SerializeToString(),
                 "version": old.version + 1,
@@ -114,7 +140,7 @@ class ClustersService:
         Raises:
             NotFound: there is none of that name.
             Conflict: it is not as `etag` says.
-            WrongState: it is `default`, or has nodes.
+            WrongState: it is `default`, or has nodes or jobs.
         """
         require(who, "clusters.delete", ORGANISATION)
 
@@ -130,15 +156,37 @@ class ClustersService:
                 )
                 raise WrongState(message, reason="CLUSTER_HAS_NODES", cluster=cluster_id)
             view = _views(tx, [old])[0]
+            if view.remote is not None:
+                self._registration.remove(tx, cluster_id)
             tx.access.void_join_tokens(cluster_id, self._clock.now())
             tx.clusters.remove(cluster_id)
             return view
 
         return await self._database.write(store)
 
-    def _columns(self, cluster_id: str, wanted: cluster_pb2.Cluster) -> dict[str, object]:
+    def _changed_spec(
+        self, tx: Transaction, old: ClusterRow, wanted: cluster_pb2.Cluster, mask: Sequence[str]
+    ) -> cluster_pb2.Cluster:
+        before = cluster_pb2.Cluster.FromString(old.spec)
+        if old.kind != cluster_pb2.Cluster.REMOTE:
+            require_no_settings(wanted)
+            return merged(before, wanted, mask, CHANGEABLE)
+        own, settings = split_mask(mask)
+        spec = before if own is None else merged(before, wanted, own, CHANGEABLE)
+        if settings is not None:
+            spec.remote.CopyFrom(self._registration.update(tx, before, wanted, settings))
+        return spec
+
+    def _columns(
+        self,
+        cluster_id: str,
+        wanted: cluster_pb2.Cluster,
+        settings: remote_cluster_pb2.RemoteSettings | None = None,
+    ) -> dict[str, object]:
         now = self._clock.now()
         spec = merged(cluster_pb2.Cluster(), wanted, CHANGEABLE, CHANGEABLE)
+        if settings is not None:
+            spec.remote.CopyFrom(settings)
         return {
             "cluster_id": cluster_id,
             "kind": wanted.kind or cluster_pb2.Cluster.LOCAL,
@@ -164,11 +212,16 @@ def _found(cluster: ClusterRow | None, cluster_id: str) -> ClusterRow:
 
 def _views(tx: Transaction, clusters: Iterable[ClusterRow]) -> list[ClusterView]:
     by_cluster = totals(tx.nodes.all(), tx.nodes.all_claims(), key=lambda node: node.cluster)
+    jobs = tx.remote_runs.count_active()
     return [
         ClusterView(
             one,
             cluster_pb2.Cluster.FromString(one.spec),
             by_cluster.get(one.cluster_id, Totals()),
+            tx.remote_clusters.get(one.cluster_id)
+            if one.kind == cluster_pb2.Cluster.REMOTE
+            else None,
+            jobs.get(one.cluster_id, 0),
         )
         for one in clusters
     ]

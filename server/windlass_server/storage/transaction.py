@@ -15,6 +15,8 @@ from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.pools import PoolStore
 from windlass_server.storage.prices import PriceStore
+from windlass_server.storage.remote_clusters import RemoteClusterStore
+from windlass_server.storage.remote_runs import RemoteRunStore
 from windlass_server.storage.runs import RunStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
@@ -43,6 +45,14 @@ class Transaction:
     @cached_property
     def runs(self) -> RunStore:
         return RunStore(self.connection)
+
+    @cached_property
+    def remote_runs(self) -> RemoteRunStore:
+        return RemoteRunStore(self.connection)
+
+    @cached_property
+    def remote_clusters(self) -> RemoteClusterStore:
+        return RemoteClusterStore(self.connection)
 
     @cached_property
     def nodes(self) -> NodeStore:

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from tests.support.remote_runs import nowhere_else
 from tests.support.scheduled_world import ADA, ScheduledWorld
 from windlass_server.errors import Conflict, WrongState
 from windlass_server.ids import IdSource
@@ -35,7 +36,10 @@ class Troubled:
         hints = JobHints(lambda _job_id: None, lambda _node_id: None)
         tokens = PageTokens(b"k" * 32)
         ids = IdSource(world.clock)
-        self._jobs = JobsService(world.database, cluster, world.clock, ids, tokens, hints)
+        elsewhere = nowhere_else(world.database, world.logs, world.clock, ids)
+        self._jobs = JobsService(
+            world.database, cluster, world.clock, ids, tokens, hints, elsewhere
+        )
 
     async def something(self) -> None:
         """One thing, which may be refused as no longer possible."""

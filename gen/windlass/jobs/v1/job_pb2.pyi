@@ -117,14 +117,18 @@ class Environment(_message.Message):
     def __init__(self, variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ...) -> None: ...
 
 class Placement(_message.Message):
-    __slots__ = ("run_id", "node_id", "gpu_uuids")
+    __slots__ = ("run_id", "node_id", "gpu_uuids", "cluster", "remote_job_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     GPU_UUIDS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_JOB_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     node_id: str
     gpu_uuids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, run_id: _Optional[str] = ..., node_id: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
+    cluster: str
+    remote_job_id: str
+    def __init__(self, run_id: _Optional[str] = ..., node_id: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., cluster: _Optional[str] = ..., remote_job_id: _Optional[str] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
     __slots__ = ("checkpoint_id", "run_id", "attempt", "size_bytes", "entry_count", "create_time")

@@ -26,9 +26,10 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
+from windlass.resources.v1 import remote_cluster_pb2 as windlass_dot_resources_dot_v1_dot_remote__cluster__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#windlass/resources/v1/cluster.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a windlass/resources/v1/node.proto\"\xd0\x04\n\x07\x43luster\x12J\n\ncluster_id\x18\x01 \x01(\tB6\xe2\x41\x02\x02\x08\xbaH.r,\x10\x01\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x92\x02\x04\x65\x61st\x12\x36\n\x0b\x64\x65scription\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x08\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x42\n\x04kind\x18\x03 \x01(\x0e\x32#.windlass.resources.v1.Cluster.KindB\x0f\xe2\x41\x02\x01\x05\xbaH\x07\x82\x01\x04\x18\x00\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\nnode_count\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\"\n\x14\x63onnected_node_count\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x37\n\x08\x63\x61pacity\x18\x08 \x01(\x0b\x32\x1f.windlass.resources.v1.CapacityB\x04\xe2\x41\x01\x03\x12\x38\n\tallocated\x18\t \x01(\x0b\x32\x1f.windlass.resources.v1.CapacityB\x04\xe2\x41\x01\x03\x12)\n\x04\x65tag\x18\x1e \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$\"3\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05LOCAL\x10\x01\x12\n\n\x06REMOTE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#windlass/resources/v1/cluster.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a windlass/resources/v1/node.proto\x1a*windlass/resources/v1/remote_cluster.proto\"\xcd\x05\n\x07\x43luster\x12J\n\ncluster_id\x18\x01 \x01(\tB6\xe2\x41\x02\x02\x08\xbaH.r,\x10\x01\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x92\x02\x04\x65\x61st\x12\x36\n\x0b\x64\x65scription\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x08\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12@\n\x04kind\x18\x03 \x01(\x0e\x32#.windlass.resources.v1.Cluster.KindB\r\xe2\x41\x02\x01\x05\xbaH\x05\x82\x01\x02\x10\x01\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\nnode_count\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\"\n\x14\x63onnected_node_count\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x37\n\x08\x63\x61pacity\x18\x08 \x01(\x0b\x32\x1f.windlass.resources.v1.CapacityB\x04\xe2\x41\x01\x03\x12\x38\n\tallocated\x18\t \x01(\x0b\x32\x1f.windlass.resources.v1.CapacityB\x04\xe2\x41\x01\x03\x12;\n\x06remote\x18\n \x01(\x0b\x32%.windlass.resources.v1.RemoteSettingsB\x04\xe2\x41\x01\x01\x12@\n\rremote_status\x18\x0b \x01(\x0b\x32#.windlass.resources.v1.RemoteStatusB\x04\xe2\x41\x01\x03\x12)\n\x04\x65tag\x18\x1e \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$\"3\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05LOCAL\x10\x01\x12\n\n\x06REMOTE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLUSTER'].fields_by_name['description']._loaded_options = None
   _globals['_CLUSTER'].fields_by_name['description']._serialized_options = b'\342A\001\001\272H\032r\030\030\200\0102\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_CLUSTER'].fields_by_name['kind']._loaded_options = None
-  _globals['_CLUSTER'].fields_by_name['kind']._serialized_options = b'\342A\002\001\005\272H\007\202\001\004\030\000\030\001'
+  _globals['_CLUSTER'].fields_by_name['kind']._serialized_options = b'\342A\002\001\005\272H\005\202\001\002\020\001'
   _globals['_CLUSTER'].fields_by_name['create_time']._loaded_options = None
   _globals['_CLUSTER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_CLUSTER'].fields_by_name['update_time']._loaded_options = None
@@ -53,10 +54,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLUSTER'].fields_by_name['capacity']._serialized_options = b'\342A\001\003'
   _globals['_CLUSTER'].fields_by_name['allocated']._loaded_options = None
   _globals['_CLUSTER'].fields_by_name['allocated']._serialized_options = b'\342A\001\003'
+  _globals['_CLUSTER'].fields_by_name['remote']._loaded_options = None
+  _globals['_CLUSTER'].fields_by_name['remote']._serialized_options = b'\342A\001\001'
+  _globals['_CLUSTER'].fields_by_name['remote_status']._loaded_options = None
+  _globals['_CLUSTER'].fields_by_name['remote_status']._serialized_options = b'\342A\001\003'
   _globals['_CLUSTER'].fields_by_name['etag']._loaded_options = None
   _globals['_CLUSTER'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\024r\022\030@2\016^[\\x21-\\x7e]*$'
-  _globals['_CLUSTER']._serialized_start=192
-  _globals['_CLUSTER']._serialized_end=784
-  _globals['_CLUSTER_KIND']._serialized_start=733
-  _globals['_CLUSTER_KIND']._serialized_end=784
+  _globals['_CLUSTER']._serialized_start=236
+  _globals['_CLUSTER']._serialized_end=953
+  _globals['_CLUSTER_KIND']._serialized_start=902
+  _globals['_CLUSTER_KIND']._serialized_end=953
 # @@protoc_insertion_point(module_scope)

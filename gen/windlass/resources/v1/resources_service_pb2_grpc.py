@@ -331,7 +331,8 @@ class ResourcesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateCluster(self, request, context):
-        """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name.
+        """Makes a cluster, which nodes can then join, or registers another installation as one. ALREADY_EXISTS
+        when there is one of that name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -339,7 +340,8 @@ class ResourcesServiceServicer:
 
     def UpdateCluster(self, request, context):
         """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
-        else was first.
+        else was first; FAILED_PRECONDITION (`CLUSTER_HAS_JOBS`) when `remote.project` is to change while
+        that cluster has jobs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -347,8 +349,8 @@ class ResourcesServiceServicer:
 
     def DeleteCluster(self, request, context):
         """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
-        FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
-        NOT_FOUND when it does not exist.
+        FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) or, a remote one, jobs
+        (`CLUSTER_HAS_JOBS`), and for the cluster `default`. NOT_FOUND when it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -475,7 +477,7 @@ class ResourcesServiceServicer:
 
     def CreateJoinToken(self, request, context):
         """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
-        when there is no such cluster.
+        when there is no such cluster, FAILED_PRECONDITION when it is another installation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

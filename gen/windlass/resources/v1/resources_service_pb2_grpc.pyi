@@ -96,15 +96,18 @@ class ResourcesServiceStub:
     GetCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetClusterRequest, _cluster_pb2.Cluster]
     """Reads a cluster. NOT_FOUND when it does not exist."""
     CreateCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateClusterRequest, _cluster_pb2.Cluster]
-    """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name."""
+    """Makes a cluster, which nodes can then join, or registers another installation as one. ALREADY_EXISTS
+    when there is one of that name.
+    """
     UpdateCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateClusterRequest, _cluster_pb2.Cluster]
     """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
-    else was first.
+    else was first; FAILED_PRECONDITION (`CLUSTER_HAS_JOBS`) when `remote.project` is to change while
+    that cluster has jobs.
     """
     DeleteCluster: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteClusterRequest, _cluster_pb2.Cluster]
     """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
-    FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
-    NOT_FOUND when it does not exist.
+    FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) or, a remote one, jobs
+    (`CLUSTER_HAS_JOBS`), and for the cluster `default`. NOT_FOUND when it does not exist.
     """
     ListPools: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListPoolsRequest, _resources_service_pb2.ListPoolsResponse]
     """Lists the pools, by name, with what they have and what of it is free."""
@@ -161,7 +164,7 @@ class ResourcesServiceStub:
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
-    when there is no such cluster.
+    when there is no such cluster, FAILED_PRECONDITION when it is another installation.
     """
 
 @_typing.type_check_only
@@ -223,15 +226,18 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     GetCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
     """Reads a cluster. NOT_FOUND when it does not exist."""
     CreateCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
-    """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name."""
+    """Makes a cluster, which nodes can then join, or registers another installation as one. ALREADY_EXISTS
+    when there is one of that name.
+    """
     UpdateCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
     """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
-    else was first.
+    else was first; FAILED_PRECONDITION (`CLUSTER_HAS_JOBS`) when `remote.project` is to change while
+    that cluster has jobs.
     """
     DeleteCluster: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteClusterRequest, _cluster_pb2.Cluster]  # type: ignore[assignment]
     """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
-    FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
-    NOT_FOUND when it does not exist.
+    FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) or, a remote one, jobs
+    (`CLUSTER_HAS_JOBS`), and for the cluster `default`. NOT_FOUND when it does not exist.
     """
     ListPools: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListPoolsRequest, _resources_service_pb2.ListPoolsResponse]  # type: ignore[assignment]
     """Lists the pools, by name, with what they have and what of it is free."""
@@ -288,7 +294,7 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
-    when there is no such cluster.
+    when there is no such cluster, FAILED_PRECONDITION when it is another installation.
     """
 
 class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -437,7 +443,9 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resources_service_pb2.CreateClusterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
-        """Makes a cluster, which nodes can then join. ALREADY_EXISTS when there is one of that name."""
+        """Makes a cluster, which nodes can then join, or registers another installation as one. ALREADY_EXISTS
+        when there is one of that name.
+        """
 
     @_abc_1.abstractmethod
     def UpdateCluster(
@@ -446,7 +454,8 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
         """Changes a cluster. NOT_FOUND when it does not exist; ABORTED when `etag` is given and somebody
-        else was first.
+        else was first; FAILED_PRECONDITION (`CLUSTER_HAS_JOBS`) when `remote.project` is to change while
+        that cluster has jobs.
         """
 
     @_abc_1.abstractmethod
@@ -456,8 +465,8 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.Cluster, _abc.Awaitable[_cluster_pb2.Cluster]]:
         """Removes a cluster, and answers it as it was; tokens that let nodes join it are void.
-        FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) and for the cluster `default`.
-        NOT_FOUND when it does not exist.
+        FAILED_PRECONDITION while it has nodes (`CLUSTER_HAS_NODES`) or, a remote one, jobs
+        (`CLUSTER_HAS_JOBS`), and for the cluster `default`. NOT_FOUND when it does not exist.
         """
 
     @_abc_1.abstractmethod
@@ -610,7 +619,7 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_resources_service_pb2.JoinToken, _abc.Awaitable[_resources_service_pb2.JoinToken]]:
         """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
-        when there is no such cluster.
+        when there is no such cluster, FAILED_PRECONDITION when it is another installation.
         """
 
 def add_ResourcesServiceServicer_to_server(servicer: ResourcesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

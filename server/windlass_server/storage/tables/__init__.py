@@ -12,6 +12,7 @@ from windlass_server.storage.tables.checkpoints import CheckpointRow
 from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
 from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
+from windlass_server.storage.tables.federation import RemoteClusterRow, RemoteRunRow
 from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
 from windlass_server.storage.tables.nodes import (
     GpuClaimRow,
@@ -45,6 +46,8 @@ __all__ = [
     "PriceRow",
     "PrincipalRow",
     "ProjectRow",
+    "RemoteClusterRow",
+    "RemoteRunRow",
     "RequestRow",
     "RoleBindingRow",
     "RunRow",

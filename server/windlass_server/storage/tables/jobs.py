@@ -45,6 +45,9 @@ class JobRow(SQLModel, table=True):
     run_id: str
     node_id: str
     gpu_uuids: str = Field(sa_type=Text)
+    # The remote cluster that its present or last run is at, and its id there; else empty.
+    cluster: str
+    remote_job_id: str
     isolation: bytes
     # The newest checkpoint, as jobs.v1.Checkpoint; None while there is none.
     checkpoint: bytes | None

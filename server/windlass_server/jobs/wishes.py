@@ -1,0 +1,37 @@
+"""Jobs in the words in which clusters choose among them."""
+
+from windlass.jobs.v1 import job_pb2
+from windlass_server.resources.remote_policy import Wish
+from windlass_server.scheduler.snapshot import Demand
+
+
+def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
+    """What a job asks of one node, wherever that is."""
+    return Demand(
+        job_id=job_id,
+        priority=job.priority,
+        cpu_millis=job.resources.cpu_millis,
+        memory_bytes=job.resources.memory_bytes,
+        gpu_count=job.resources.gpu_count,
+        gpu_type=job.resources.gpu_type,
+        min_isolation=job.min_isolation,
+        order=job_id,
+    )
+
+
+def wish_of(
+    job: job_pb2.Job,
+    job_id: str = "",
+    *,
+    waited: int = 0,
+    refusals: tuple[tuple[str, int], ...] = (),
+) -> Wish:
+    """A job, with its defaults, as clusters are asked for it; the rest as `Wish` has it."""
+    return Wish(
+        project=job.project,
+        labels=dict(job.labels),
+        demand=demand_of(job, job_id),
+        waited=waited,
+        refusals=refusals,
+        pool=job.pool,
+    )
