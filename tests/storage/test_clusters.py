@@ -1,5 +1,6 @@
 """Clusters are made, changed and removed, and nodes join them, on both engines."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,23 @@ async def test_a_cluster_goes_when_its_nodes_have_gone_and_its_tokens_with_it(
     await world.clusters.create(ADMIN, Cluster(cluster_id="east"))
     with pytest.raises(Unauthenticated):
         await world.membership.join(token.text, b"n" * 32, an_inventory())
+
+
+async def test_no_node_joins_a_cluster_that_is_removed_meanwhile(world: ResourcesWorld):
+    for number in range(10):
+        await world.clusters.create(ADMIN, Cluster(cluster_id="east"))
+        token = await world.resources.create_join_token(ADMIN, None, cluster="east")
+        key = f"key {number}".encode().ljust(32)
+        joined, _ = await asyncio.gather(
+            world.membership.join(token.text, key, an_inventory()),
+            world.clusters.delete(ADMIN, "east", ""),
+            return_exceptions=True,
+        )
+        is_there = await world.database.read(lambda tx: tx.clusters.get("east")) is not None
+        assert is_there == isinstance(joined, str), joined
+        if isinstance(joined, str):
+            await world.removal.delete(ADMIN, joined, force=False)
+            await world.clusters.delete(ADMIN, "east", "")
 
 
 CALLS: list[tuple[str, Callable[[ResourcesWorld, Any], Any], type[WindlassError], str]] = [

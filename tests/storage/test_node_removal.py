@@ -1,5 +1,6 @@
 """Machines that are gone are forgotten, and what was done on them is not, on both engines."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,22 @@ async def test_a_node_that_only_owes_the_rest_of_a_log_is_removed_without_force(
     assert text == ""
     assert [one.reason for one in end.incomplete] == ["LOG_LOST_BY_NODE"]
     assert end.incomplete[0].message == "its node was removed"
+
+
+async def test_a_node_that_says_hello_while_it_is_removed_is_either_there_or_not(
+    world: ResourcesWorld,
+):
+    told = an_inventory()
+    for number in range(10):
+        node_id = await lost(world, f"n{number}")
+        removed, greeted = await asyncio.gather(
+            world.removal.delete(ADMIN, node_id, force=False),
+            world.membership.hello(node_id, told),
+            return_exceptions=True,
+        )
+        node = await world.database.read(lambda tx, node_id=node_id: tx.nodes.get(node_id))  # type: ignore[misc]
+        if node is None:
+            assert isinstance(greeted, NotFound)
+        else:
+            assert isinstance(removed, WrongState)
+            assert node.status == 1

@@ -25,6 +25,7 @@ from windlass_server.errors import (
 )
 from windlass_server.resources.node_message import node_message
 from windlass_server.resources.pool_message import pool_message
+from windlass_server.resources.pools import MAX_POOLS
 from windlass_server.storage.engine import Database
 
 pytestmark = pytest.mark.usefixtures("acting")
@@ -115,6 +116,19 @@ async def test_however_nodes_and_pools_come_at_once_each_node_is_where_it_belong
     joining = [world.joined(f"n{number}", labels={"n": str(number)}) for number in range(4)]
     await asyncio.gather(*work, *joining)
     for number in range(4):
+        assert await world.names(pool=f"p{number}") == [f"n{number}"]
+
+
+async def test_a_node_that_changes_its_word_while_pools_change_is_where_it_belongs(
+    world: ResourcesWorld,
+):
+    node_ids = [await world.joined(f"n{number}") for number in range(10)]
+    for number, node_id in enumerate(node_ids):
+        told = an_inventory()
+        told.hostname = f"n{number}"
+        told.labels["n"] = str(number)
+        pool = a_pool(f"p{number}", selector=PoolSelector(labels={"n": str(number)}))
+        await asyncio.gather(world.membership.hello(node_id, told), world.pools.create(ADMIN, pool))
         assert await world.names(pool=f"p{number}") == [f"n{number}"]
 
 
@@ -331,6 +345,16 @@ async def test_a_list_goes_by_name_and_by_pages(world: ResourcesWorld):
     second, end = await world.pools.list(VIEWER, size=3, token=token)
     assert [one.row.pool_id for one in first] == ["a", "default", "west"]
     assert ([one.row.pool_id for one in second], end) == (["x"], "")
+
+
+async def test_there_are_no_more_pools_than_nodes_can_be_asked_about(world: ResourcesWorld):
+    for number in range(MAX_POOLS - 1):
+        await world.pools.create(ADMIN, a_pool(f"p{number}"))
+    with pytest.raises(WrongState) as refused:
+        await world.pools.create(ADMIN, a_pool("straw"))
+    assert refused.value.reason == "TOO_MANY_POOLS"
+    await world.pools.delete(ADMIN, "p7", "")
+    await world.pools.create(ADMIN, a_pool("straw"))
 
 
 BAD: list[tuple[str, Any, type[WindlassError], str]] = [

@@ -43,6 +43,7 @@ def join_command(
         str | None, typer.Option(help="Of the token, such as 10m; default 1h, at most 7d.")
     ] = None,
     uses: Annotated[int, typer.Option(min=1, help="How many machines may join with it.")] = 1,
+    cluster: Annotated[str, typer.Option(help="Theirs; default `default`.")] = "",
     agent_server: Annotated[
         str,
         typer.Option(metavar="HOST:PORT", help="The server as nodes reach it, if otherwise."),
@@ -66,7 +67,9 @@ def join_command(
     if agent_server:
         settings = replace(settings, server=agent_server)
     flags = [*reach(settings, embed_ca=embed_ca), *(arguments or [])]
-    token = session.client.nodes.create_join_token(lifetime=lifetime, max_uses=uses)
+    token = session.client.nodes.create_join_token(
+        lifetime=lifetime, max_uses=uses, cluster=cluster
+    )
     line = _line(token.token, flags, install_service=install_service)
     if session.json:
         until = token.expire_time.ToJsonString()

@@ -25,6 +25,9 @@ from windlass_server.storage.transaction import Transaction
 CHANGEABLE = ("description", "selector", "priority", "overcommit", "allowed_projects")
 """What an update may change."""
 
+MAX_POOLS = 256
+"""More than anybody needs: each is asked for each node that connects."""
+
 _QUERY = "pools"
 
 
@@ -106,12 +109,15 @@ class PoolsService:
         Raises:
             AlreadyExists: there is one of that name.
             InvalidInput: it selects nothing, or allows projects that there are not.
+            WrongState: there are too many.
         """
         require(who, "pools.create", ORGANISATION)
         columns = self._columns(wanted.pool_id, wanted)
 
         def store(tx: Transaction) -> PoolView:
-            tx.pools.all_locked()
+            if len(tx.pools.all_locked()) >= MAX_POOLS:
+                message = f"there are {MAX_POOLS} pools, which is the most that there can be"
+                raise WrongState(message, reason="TOO_MANY_POOLS")
             _require_sound(tx, wanted.pool_id, pool_pb2.Pool.FromString(columns["spec"]))
             if not tx.pools.add(columns):
                 message = f"there is a pool {wanted.pool_id!r} already"

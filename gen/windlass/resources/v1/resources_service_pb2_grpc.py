@@ -373,7 +373,7 @@ class ResourcesServiceServicer:
     def CreatePool(self, request, context):
         """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
         ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
-        projects that there are not.
+        projects that there are not; FAILED_PRECONDITION when there are 256 already (`TOO_MANY_POOLS`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

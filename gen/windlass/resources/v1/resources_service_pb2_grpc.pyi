@@ -116,7 +116,7 @@ class ResourcesServiceStub:
     CreatePool: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreatePoolRequest, _pool_pb2.Pool]
     """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
     ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
-    projects that there are not.
+    projects that there are not; FAILED_PRECONDITION when there are 256 already (`TOO_MANY_POOLS`).
     """
     UpdatePool: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.UpdatePoolRequest, _pool_pb2.Pool]
     """Changes a pool; what runs on nodes that change their pool by this runs on. NOT_FOUND when it does not
@@ -246,7 +246,7 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     CreatePool: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreatePoolRequest, _pool_pb2.Pool]  # type: ignore[assignment]
     """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
     ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
-    projects that there are not.
+    projects that there are not; FAILED_PRECONDITION when there are 256 already (`TOO_MANY_POOLS`).
     """
     UpdatePool: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.UpdatePoolRequest, _pool_pb2.Pool]  # type: ignore[assignment]
     """Changes a pool; what runs on nodes that change their pool by this runs on. NOT_FOUND when it does not
@@ -493,7 +493,7 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_pool_pb2.Pool, _abc.Awaitable[_pool_pb2.Pool]]:
         """Makes a pool, which takes the nodes that match its selector at once; what runs on them runs on.
         ALREADY_EXISTS when there is one of that name; INVALID_ARGUMENT when it selects nothing, or allows
-        projects that there are not.
+        projects that there are not; FAILED_PRECONDITION when there are 256 already (`TOO_MANY_POOLS`).
         """
 
     @_abc_1.abstractmethod
