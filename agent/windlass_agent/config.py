@@ -10,12 +10,13 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from windlass_agent import authorities, quantities
 from windlass_agent.gpu.fault_script import ScriptedFault, parse_faults
+from windlass_agent.gpu.mig import parse_layout
 from windlass_agent.gpu.profiles import PROFILES, GpuProfile
 
 _PREFIX = "WINDLASS_AGENT_"
@@ -145,13 +146,18 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def simulated_gpus(value: Any) -> tuple[GpuProfile, ...]:
-    """The cards that `8xH100` or `4xA100,2xL40S` stands for. ValueError when it is neither."""
+    """The cards that `8xH100`, `4xA100,2xL40S` or `2xH100/3g.40gb+4g.40gb` stands for.
+
+    ValueError when it is none of these.
+    """
     cards: list[GpuProfile] = []
     for part in _text(value).split(","):
-        found = re.fullmatch(r"\s*(?:(\d{1,4})x)?([A-Za-z0-9]+)\s*", part)
+        found = re.fullmatch(r"\s*(?:(\d{1,4})x)?([A-Za-z0-9]+)(?:/(.+))?\s*", part)
         profile = PROFILES.get(found[2].upper()) if found else None
         if found is None or profile is None:
             raise ValueError(f"{part!r} is not COUNTxTYPE with a TYPE of {', '.join(PROFILES)}")
+        if found[3]:
+            profile = replace(profile, layout=parse_layout(found[2].upper(), found[3]))
         cards += [profile] * int(found[1] or 1)
     if not 0 < len(cards) <= _MAX_GPUS:
         raise ValueError(f"a node has 1 to {_MAX_GPUS} simulated GPUs")

@@ -75,6 +75,7 @@ def available_memory_bytes(cgroup: Path = _CGROUP) -> int:
 
 
 def _gpu(device: GpuDevice) -> pb.GpuDevice:
+    part = device.instance
     return pb.GpuDevice(
         uuid=device.uuid,
         index=device.index,
@@ -87,6 +88,15 @@ def _gpu(device: GpuDevice) -> pb.GpuDevice:
         mig_mode=gpu_pb2.Mig.Mode.Name(device.mig),
         compute_capability=_of(device.compute_capability, "0123456789.", 16),
         slowdown_celsius=amount(device.slowdown_celsius, MAX_CELSIUS),
+        mig_instance=None
+        if part is None
+        else gpu_pb2.MigInstance(
+            parent_uuid=part.parent_uuid,
+            profile=part.profile,
+            compute_slices=part.compute_slices,
+            memory_slices=part.memory_slices,
+            memory_start=part.memory_start,
+        ),
     )
 
 

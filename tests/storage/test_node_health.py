@@ -475,3 +475,22 @@ async def test_maintenance_of_health_is_numbered_like_all_other(world: Health) -
     assert row is not None
     assert row.maintenance == State.DRAINED
     assert await world.events(node_id) == ["GPU_UNHEALTHY", "DRAINING", "DRAINED"]
+
+
+async def test_an_instance_of_a_divided_card_is_not_reset_and_waits_for_a_boot(
+    world: Health,
+) -> None:
+    inventory = _inventory(1)
+    part = inventory.gpus[0].mig_instance
+    part.parent_uuid, part.profile = "GPU-9", "3g.40gb"
+    node_id = await world.add_node("n1", inventory=inventory.SerializeToString())
+    await world.hello(node_id, inventory)
+    await world.told(node_id, 48)
+    await world.passing(3600)
+    node = await world.shown(node_id)
+    assert node.gpus[0].mig_instance.profile == "3g.40gb"
+    assert (node.gpus[0].health, node.status) == (node_pb2.Gpu.UNHEALTHY, node_pb2.Node.READY)
+    assert world.service.resets(node_id) == []
+    inventory.boot_id = "boot-2"
+    await world.hello(node_id, inventory)
+    assert (await world.shown(node_id)).gpus[0].health_reason == "BURN_IN"

@@ -111,9 +111,11 @@ class FakeNvml:
         except queue.Empty:
             raise self.NVMLError(self.NVML_ERROR_TIMEOUT) from None
 
-    def xid(self, handle: int, code: int) -> None:
-        """Let the driver report an XID of a card."""
-        self.events.put(SimpleNamespace(device=handle, eventType=8, eventData=code))
+    def xid(self, handle: int, code: int, instance: int = 2**32 - 1) -> None:
+        """Let the driver report an XID of a card, or of an instance of it."""
+        self.events.put(
+            SimpleNamespace(device=handle, eventType=8, eventData=code, gpuInstanceId=instance)
+        )
 
     def nvmlDeviceGetUUID(self, handle: int) -> bytes:  # noqa: N802
         return f"GPU-{handle}".encode()
@@ -129,3 +131,58 @@ class FakeNvml:
             return self.answers[short]
 
         return query
+
+
+class FakeMigNvml(FakeNvml):
+    """The same with its first card divided into a `3g.40gb` and a `1g.10gb`, with a gap in between."""
+
+    _PARTS = {  # noqa: RUF012 - read only
+        0: ("MIG-a", "NVIDIA H200 MIG 3g.40gb", 1, 3, 40_000, (4, 4)),
+        2: ("MIG-b", "NVIDIA H200 MIG 1g.10gb", 9, 1, 10_000, (0, 1)),
+    }
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:  # noqa: N802
+        return [1, 1] if handle == 0 else [0, 0]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: int) -> int:  # noqa: N802
+        return 7 if handle == 0 else 0
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: int, index: int) -> Any:  # noqa: N802
+        if handle or index not in self._PARTS:
+            raise self.NVMLError(self.NVML_ERROR_NOT_FOUND)
+        return f"part-{index}"
+
+    def _part(self, handle: Any) -> tuple[str, str, int, int, int, tuple[int, int]] | None:
+        return self._PARTS[int(handle[-1])] if isinstance(handle, str) else None
+
+    def nvmlDeviceGetUUID(self, handle: Any) -> bytes:  # noqa: N802
+        part = self._part(handle)
+        return part[0].encode() if part else super().nvmlDeviceGetUUID(handle)
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: bytes) -> Any:  # noqa: N802
+        found = [f"part-{index}" for index, part in self._PARTS.items() if part[0].encode() == uuid]
+        return found[0] if found else super().nvmlDeviceGetHandleByUUID(uuid)
+
+    def nvmlDeviceGetName(self, handle: Any) -> str:  # noqa: N802
+        part = self._part(handle)
+        return part[1] if part else "NVIDIA H200"
+
+    def nvmlDeviceGetGpuInstanceId(self, handle: Any) -> int:  # noqa: N802
+        part = self._part(handle)
+        assert part is not None
+        return part[2]
+
+    def nvmlDeviceGetComputeInstanceId(self, _: Any) -> int:  # noqa: N802
+        return 0
+
+    def nvmlDeviceGetAttributes(self, handle: Any) -> SimpleNamespace:  # noqa: N802
+        part = self._part(handle)
+        assert part is not None
+        return SimpleNamespace(gpuInstanceSliceCount=part[3], memorySizeMB=part[4])
+
+    def nvmlDeviceGetGpuInstanceById(self, _: int, number: int) -> int:  # noqa: N802
+        return number
+
+    def nvmlGpuInstanceGetInfo(self, number: int) -> SimpleNamespace:  # noqa: N802
+        (place,) = [part[5] for part in self._PARTS.values() if part[2] == number]
+        return SimpleNamespace(placement=SimpleNamespace(start=place[0], size=place[1]))

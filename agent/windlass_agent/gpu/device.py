@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from windlass_agent.gpu.facts import GpuFacts, GpuResetError, GpuXid
+from windlass_agent.gpu.mig import MigInstance
 
 
 class MigMode(enum.IntEnum):
@@ -35,6 +36,8 @@ class GpuDevice:
     compute_capability: str = ""
     # Where it halves its clocks; 0 when it does not tell.
     slowdown_celsius: int = 0
+    # What part of a divided card it is; None for a whole card.
+    instance: MigInstance | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,3 +23,8 @@ def gpu_type_of(model: str) -> str:
     short = "".join(word for word in words if not _NOISE.fullmatch(word))
     short = _NOT_IN_A_TYPE.sub("", _RTX_A.sub("", short)).lstrip("._")
     return short[:63] or "GPU"
+
+
+def instance_type(gpu_type: str, profile: str) -> str:
+    """The type of an instance of a divided card, such as `H100-1g.10gb`."""
+    return f"{gpu_type}-{_NOT_IN_A_TYPE.sub('', profile)}"[:63]

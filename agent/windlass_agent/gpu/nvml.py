@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from windlass_agent.gpu.facts import GpuFacts, GpuResetError, GpuXid
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.nvml_events import XidEvents
 from windlass_agent.gpu.nvml_facts import facts_of
+from windlass_agent.gpu.nvml_mig import instances_of
 from windlass_agent.gpu.nvml_query import NvmlQuery
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +49,15 @@ class _Card:
     # None when it was not found again after a reset.
     handle: Any
     path: str
+    # Of an instance of a divided card: the card, its number there, and the files that unlock it.
+    parent: Any = None
+    number: int | None = None
+    keys: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> Any:
+        """The handle of the card that answers for its state."""
+        return self.handle if self.device.instance is None else self.parent
 
 
 class NvmlGpus:
@@ -94,8 +104,8 @@ class NvmlGpus:
 
     def facts(self) -> Sequence[GpuFacts]:
         return tuple(
-            facts_of(self._query, card.device.uuid, card.handle)
-            if card.handle is not None
+            facts_of(self._query, card.device.uuid, card.whole)
+            if card.whole is not None
             else GpuFacts(card.device.uuid, lost=True)
             for card in self._cards
         )
@@ -107,8 +117,13 @@ class NvmlGpus:
         self._heard = heard
 
     def device_paths(self, uuids: Sequence[str]) -> Sequence[str]:
-        granted = [card.path for card in self._cards if card.device.uuid in uuids]
-        return (*granted, *_SHARED_DEVICES) if granted else ()
+        granted = [
+            path
+            for card in self._cards
+            if card.device.uuid in uuids
+            for path in (card.path, *card.keys)
+        ]
+        return (*dict.fromkeys(granted), *_SHARED_DEVICES) if granted else ()
 
     def reset(self, uuid: str) -> None:
         if not self._reset_command:
@@ -116,6 +131,8 @@ class NvmlGpus:
         card = next((card for card in self._cards if card.device.uuid == uuid), None)
         if card is None:
             raise GpuResetError(f"there is no GPU {uuid}")
+        if card.device.instance is not None:
+            raise GpuResetError("it is a part of a card that is divided")
         # The driver resets no card that anybody has open, ourselves included.
         self._events.close()
         self._nvml.nvmlShutdown()
@@ -145,17 +162,26 @@ class NvmlGpus:
         """Finds the cards again after the library was let go; one that is not found is lost."""
         nvml = self._nvml
         if self._query.ask(_initialised, nvml) is None:
-            self._cards = tuple(replace(card, handle=None) for card in self._cards)
+            self._cards = tuple(replace(card, handle=None, parent=None) for card in self._cards)
         else:
-            self._cards = tuple(
-                replace(card, handle=self._query.ask(nvml.nvmlDeviceGetHandleByUUID, name))
-                for card, name in ((card, card.device.uuid.encode()) for card in self._cards)
-            )
+            self._cards = tuple(self._found_again(card) for card in self._cards)
         self._events = self._listen()
 
+    def _found_again(self, card: _Card) -> _Card:
+        find, part = self._nvml.nvmlDeviceGetHandleByUUID, card.device.instance
+        handle = self._query.ask(find, card.device.uuid.encode())
+        parent = None if part is None else self._query.ask(find, part.parent_uuid.encode())
+        return replace(card, handle=handle, parent=parent)
+
     def _listen(self) -> XidEvents:
-        handles = {card.device.uuid: card.handle for card in self._cards if card.handle is not None}
-        return XidEvents(self._nvml, handles, self._time_nanos, self._tell)
+        handles = {_card_uuid(card): card.whole for card in self._cards if card.whole is not None}
+        return XidEvents(self._nvml, handles, self._devices_of, self._time_nanos, self._tell)
+
+    def _devices_of(self, card_uuid: str, number: int) -> list[str]:
+        """The devices that an XID of a card is of: one of its instances, or all that it has."""
+        parts = [card for card in self._cards if _card_uuid(card) == card_uuid]
+        named = [card for card in parts if card.number == number]
+        return [card.device.uuid for card in named or parts]
 
     def _tell(self) -> None:
         self._heard()
@@ -171,9 +197,19 @@ class NvmlGpus:
         handles = [handle for _, handle in found]
         uuids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
         return tuple(
-            self._open(index, handle, self._peers(handle, handles, uuids))
+            part
             for index, handle in found
+            for part in self._parts(self._open(index, handle, self._peers(handle, handles, uuids)))
         )
+
+    def _parts(self, card: _Card) -> Iterator[_Card]:
+        """The card itself, or what it is divided into: none of it can be used as a whole then."""
+        if card.device.mig is not MigMode.ENABLED:
+            yield card
+            return
+        minor = int(card.path.removeprefix("/dev/nvidia"))
+        for one in instances_of(self._query, card.device, card.handle, minor):
+            yield _Card(one.device, one.handle, card.path, card.handle, one.number, one.paths)
 
     def _open(self, index: int, handle: Any, peers: tuple[str, ...]) -> _Card:
         nvml = self._nvml
@@ -217,6 +253,8 @@ class NvmlGpus:
         nvml, handle = self._nvml, card.handle
         if handle is None:
             return unreadable(card.device.uuid)
+        if card.device.instance is not None:
+            return self._sample_part(card)
         memory = self._query.ask(nvml.nvmlDeviceGetMemoryInfo, handle)
         rates = self._query.ask(nvml.nvmlDeviceGetUtilizationRates, handle)
         return GpuSample(
@@ -245,6 +283,23 @@ class NvmlGpus:
                 nvml.nvmlDeviceGetTotalEnergyConsumption, handle, scale=1e-3
             ),
             throttle_reasons=self._query.throttle_reasons(handle),
+        )
+
+    def _sample_part(self, card: _Card) -> GpuSample:
+        """What an instance tells: power and load are the card's, which no instance is told of."""
+        nvml, memory = self._nvml, self._query.ask(self._nvml.nvmlDeviceGetMemoryInfo, card.handle)
+        return replace(
+            unreadable(card.device.uuid),
+            temperature_celsius=self._query.number(
+                nvml.nvmlDeviceGetTemperature, card.parent, nvml.NVML_TEMPERATURE_GPU
+            ),
+            memory_used_bytes=math.nan if memory is None else float(memory.used),
+            memory_total_bytes=math.nan if memory is None else float(memory.total),
+            memory_temperature_celsius=_or_nan(
+                self._query.field(card.parent, nvml.NVML_FI_DEV_MEMORY_TEMP)
+            ),
+            throttle_reasons=self._query.throttle_reasons(card.parent),
+            healthy=self._healthy(card.parent),
         )
 
     def _healthy(self, handle: Any) -> bool:
@@ -299,6 +354,12 @@ def _reset_command() -> tuple[str, ...]:
 def _initialised(library: Any) -> bool:
     library.nvmlInit()
     return True
+
+
+def _card_uuid(card: _Card) -> str:
+    """Of the card that a device is, or is a part of."""
+    part = card.device.instance
+    return card.device.uuid if part is None else part.parent_uuid
 
 
 def _or_nan(number: int | None) -> float:

@@ -18,6 +18,8 @@ class XidEvents:
     Args:
         library: The `pynvml` module, initialised.
         handles: The cards by their UUIDs.
+        devices_of: The devices that an XID is of, by the UUID of the card and the number of its
+            instance, which is none of its own where it is of the whole card.
         time_nanos: The wall clock.
         heard: Called from the thread when there is something to take.
     """
@@ -26,10 +28,12 @@ class XidEvents:
         self,
         library: Any,
         handles: Mapping[str, Any],
+        devices_of: Callable[[str, int], Sequence[str]],
         time_nanos: Callable[[], int],
         heard: Callable[[], None],
     ) -> None:
         self._nvml = library
+        self._devices_of = devices_of
         self._time_nanos = time_nanos
         self._heard = heard
         self._waiting: deque[GpuXid] = deque(maxlen=_MAX_WAITING)
@@ -77,5 +81,6 @@ class XidEvents:
                     self._closed.wait(_PAUSE_SECONDS)  # a lost card makes it fail at once
                 continue
             name = uuid.decode(errors="replace") if isinstance(uuid, bytes) else uuid
-            self._waiting.append(GpuXid(name, self._time_nanos(), int(event.eventData)))
+            for device in self._devices_of(name, int(event.gpuInstanceId)):
+                self._waiting.append(GpuXid(device, self._time_nanos(), int(event.eventData)))
             self._heard()

@@ -6,6 +6,8 @@ power. Loaded power and temperature are those of a training job in an air-cooled
 
 from dataclasses import dataclass
 
+from windlass_agent.gpu.mig import MigProfile
+
 
 @dataclass(frozen=True, slots=True)
 class GpuProfile:
@@ -22,6 +24,8 @@ class GpuProfile:
     slowdown_celsius: int
     # High bandwidth memory tells its temperature; such cards can be divided and have NVLink.
     data_center: bool = True
+    # The instances that it is divided into, each with its place; none for a whole card.
+    layout: tuple[tuple[MigProfile, int], ...] = ()
 
 
 PROFILES: dict[str, GpuProfile] = {

@@ -7,7 +7,7 @@ pretend: the driver's version is `simulated` and every UUID begins with `SIM-`.
 import math
 import threading
 import uuid as uuids
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,8 @@ from windlass_agent.gpu.facts import (
     RemappedRows,
 )
 from windlass_agent.gpu.fault_script import ALL_CARDS, ScriptedFault
-from windlass_agent.gpu.models import gpu_type_of
+from windlass_agent.gpu.mig import MEMORY_SLICES, MigInstance
+from windlass_agent.gpu.models import gpu_type_of, instance_type
 from windlass_agent.gpu.profiles import GpuProfile
 
 # Time constants of the first-order lag, in seconds: silicon follows load at once, a heat sink does
@@ -108,7 +109,7 @@ class SimulatedGpus:
         names = [_uuid(seed, index) for index in range(len(profiles))]
         cards = [
             _Card(
-                _device(profile, _island(profiles, names, index), index, names[index]),
+                part,
                 profile,
                 power=float(profile.power_watts[0]),
                 # Those further down the air flow of one machine are warmer.
@@ -116,6 +117,9 @@ class SimulatedGpus:
                 moved_at=monotonic(),
             )
             for index, profile in enumerate(profiles)
+            for part in _parts(
+                _device(profile, _island(profiles, names, index), index, names[index]), profile
+            )
         ]
         self._cards = {card.device.uuid: card for card in cards if card.device.index not in missing}
 
@@ -157,6 +161,8 @@ class SimulatedGpus:
                 raise GpuResetError(f"there is no GPU {uuid}")
             if card.run_id:
                 raise GpuResetError(f"{card.run_id} uses it")
+            if card.device.instance is not None:
+                raise GpuResetError("it is a part of a card that is divided")
             if card.lost:
                 raise GpuResetError("Unable to determine the device handle: GPU is lost")
             if card.failing_resets:
@@ -312,6 +318,27 @@ def _device(profile: GpuProfile, peers: tuple[str, ...], index: int, name: str) 
     )
 
 
+def _parts(card: GpuDevice, profile: GpuProfile) -> Iterator[GpuDevice]:
+    """The card itself, or what it is divided into."""
+    if not profile.layout:
+        yield card
+        return
+    for size, start in profile.layout:
+        part = MigInstance(card.uuid, size.name, size.compute_slices, size.memory_slices, start)
+        name = uuids.uuid5(uuids.NAMESPACE_OID, f"{card.uuid}/{size.name}/{start}")
+        yield replace(
+            card,
+            uuid=f"SIM-MIG-{name}",
+            model=f"{card.model} MIG {size.name}",
+            gpu_type=instance_type(card.gpu_type, size.name),
+            memory_total_bytes=card.memory_total_bytes * size.memory_slices // MEMORY_SLICES,
+            power_limit_watts=0.0,
+            nvlink_peers=(),
+            mig=MigMode.ENABLED,
+            instance=part,
+        )
+
+
 def _advance(card: _Card, now: float) -> None:
     """Lets power and heat follow the load that lasted until now: x' = (target - x) / lag."""
     elapsed, card.moved_at = max(0.0, now - card.moved_at), now
@@ -329,6 +356,8 @@ def _read(card: _Card, now: float) -> GpuSample:
     _advance(card, now)
     if card.lost:
         return unreadable(card.device.uuid)
+    if card.device.instance is not None:
+        return _read_part(card)
     # A training step is not flat: a slow ripple, the same for the same card and time.
     ripple = math.sin(now * 0.9 + card.device.index) * 0.04 * card.load
     return GpuSample(
@@ -351,13 +380,26 @@ def _read(card: _Card, now: float) -> GpuSample:
     )
 
 
+def _read_part(card: _Card) -> GpuSample:
+    """What an instance tells: power and load are the card's, which no instance is told of."""
+    return replace(
+        unreadable(card.device.uuid),
+        temperature_celsius=round(card.heat),
+        memory_used_bytes=_memory_used(card),
+        memory_total_bytes=card.device.memory_total_bytes,
+        healthy=card.healthy and not card.reset_required and not card.rows.failure,
+        memory_temperature_celsius=round(card.heat) + _MEMORY_CELSIUS,
+        throttle_reasons=_throttle_reasons(card),
+    )
+
+
 def _too_hot(card: _Card) -> bool:
     return card.heat >= card.profile.slowdown_celsius
 
 
 def _throttle_reasons(card: _Card) -> int:
     reasons = 0 if card.load else _GPU_IDLE
-    if card.power >= card.device.power_limit_watts:
+    if card.power >= card.profile.power_limit_watts:
         reasons |= _POWER_CAP
     if _too_hot(card):
         reasons |= _HW_SLOWDOWN | _SW_THERMAL | _HW_THERMAL
@@ -366,7 +408,7 @@ def _throttle_reasons(card: _Card) -> int:
 
 def _memory_used(card: _Card) -> int:
     share = _BUSY_MEMORY_SHARE * card.load if card.run_id else 0.0
-    return int(card.profile.memory_mib * share + _IDLE_MEMORY_MIB) << 20
+    return int((card.device.memory_total_bytes >> 20) * share + _IDLE_MEMORY_MIB) << 20
 
 
 def _between(ends: tuple[float, float], part: float) -> float:

@@ -33,6 +33,8 @@ def _device_cells(gpu: "node_pb2.Gpu") -> "list[Text]":
 
     reasons = [gpu_pb2.Throttle.Reason.Name(reason) for reason in gpu.throttle_reasons]
     mig = gpu_pb2.Mig.Mode.Name(gpu.mig_mode) if gpu.mig_mode else "-"
+    if gpu.HasField("mig_instance"):
+        mig = f"{gpu.mig_instance.profile} at {gpu.mig_instance.memory_start}"
     celsius = gpu.memory_temperature_celsius
     return [
         cell(gpu.pci_bus_id),

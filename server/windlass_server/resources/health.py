@@ -212,6 +212,8 @@ class NodeHealthService:
         """Let time pass for the GPUs of a node; the runs that still have to leave."""
         now = self._clock.now()
         inventory = Inventory.FromString(node.inventory)
+        # A card that is divided loses its instances with a reset: that is left to its operator.
+        parts = {gpu.uuid for gpu in inventory.gpus if gpu.HasField("mig_instance")}
         held = {claim.gpu_uuid for claim in tx.nodes.claims_on(node.node_id)}
         runs = _runs_by_gpu(tx, node.node_id) if held else {}
         hits: list[Hit] = []
@@ -221,7 +223,7 @@ class NodeHealthService:
                 self._policy,
                 now,
                 idle=gpu.uuid not in held,
-                can_reset=inventory.can_reset_gpus,
+                can_reset=inventory.can_reset_gpus and gpu.uuid not in parts,
             )
             write_state(gpu, state)
             if state.sends_task_away and gpu.uuid in runs:

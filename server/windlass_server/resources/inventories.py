@@ -80,4 +80,5 @@ def _gpu(gpu: agent_pb2.GpuDevice) -> node_pb2.Gpu:
         mig_mode=gpu.mig_mode,
         compute_capability=gpu.compute_capability,
         slowdown_celsius=gpu.slowdown_celsius,
+        mig_instance=gpu.mig_instance if gpu.HasField("mig_instance") else None,
     )

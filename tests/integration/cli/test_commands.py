@@ -345,6 +345,7 @@ def test_nodes_get_shows_where_each_gpu_is_and_what_slows_it_down(windlass, plan
     gpu.remapped_rows.correctable = 2
     gpu.pcie_link.max_generation = 5
     gpu.pcie_link.width, gpu.pcie_link.max_width = 8, 16
+    node.gpus[1].mig_instance.profile, node.gpus[1].mig_instance.memory_start = "3g.40gb", 4
     plane.state.nodes = [node]
     shown = rows(windlass("nodes", "get", "node-gpu-1").stdout)
     line = (
@@ -352,7 +353,7 @@ def test_nodes_get_shows_where_each_gpu_is_and_what_slows_it_down(windlass, plan
     )
     assert line.split() in shown
     assert ["driver", "570.1,", "CUDA", "12.8"] in shown
-    assert ["1", "GPU-1", "-", "-", "-", "-", "0MHz", "-", "-", "-"] in shown
+    assert ["1", "GPU-1", "-", "3g.40gb", "at", "4", "-", "-", "0MHz", "-", "-", "-"] in shown
 
 
 def test_nodes_get_shows_the_conditions_and_what_was_wrong(windlass, plane):

@@ -138,3 +138,20 @@ async def test_a_policy_that_cannot_be_is_refused_at_the_start(tmp_path: Path, h
         await cluster.start_server()
     assert cluster.server is not None
     assert await cluster.server.ended() == 2
+
+
+async def test_jobs_get_an_instance_each_of_a_card_that_is_divided(tmp_path: Path) -> None:
+    command = "echo on $CUDA_VISIBLE_DEVICES; sleep 2"
+    async with failing(tmp_path, "", gpus="1xH100/3g.40gb+2x2g.20gb") as cluster:
+        wanted = {"gpu_count": 1, "gpu_type": "h100-2g.20gb"}
+        jobs = [await cluster.submit("sh", "-c", command, resources=wanted) for _ in range(2)]
+        texts = [(await cluster.follow(job.job_id))[0] for job in jobs]
+        ends = [(await cluster.get(job.job_id)).status_reason for job in jobs]
+        assert ends == ["COMPLETED", "COMPLETED"]
+        used = {text.split()[1] for text in texts}
+        async with cluster.rest() as rest:
+            (node,) = (await rest.get("/v1/resources/nodes")).json()["nodes"]
+        instances = {gpu["uuid"]: gpu["mig_instance"]["profile"] for gpu in node["gpus"]}
+        assert sorted(instances.values()) == ["2g.20gb", "2g.20gb", "3g.40gb"]
+        assert len(used) == 2
+        assert {instances[uuid] for uuid in used} == {"2g.20gb"}

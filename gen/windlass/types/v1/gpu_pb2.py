@@ -26,13 +26,23 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bwindlass/types/v1/gpu.proto\x12\x11windlass.types.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\">\n\x03Mig\"7\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x44ISABLED\x10\x01\x12\x0b\n\x07\x45NABLED\x10\x02\"\xdd\x01\n\x08Throttle\"\xd0\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0c\n\x08GPU_IDLE\x10\x01\x12\x16\n\x12\x41PPLICATION_CLOCKS\x10\x02\x12\r\n\tPOWER_CAP\x10\x03\x12\x0f\n\x0bHW_SLOWDOWN\x10\x04\x12\x0e\n\nSYNC_BOOST\x10\x05\x12\x17\n\x13SW_THERMAL_SLOWDOWN\x10\x06\x12\x17\n\x13HW_THERMAL_SLOWDOWN\x10\x07\x12\x12\n\x0eHW_POWER_BRAKE\x10\x08\x12\x12\n\x0e\x44ISPLAY_CLOCKS\x10\t\"\xb5\x01\n\tEccErrors\x12\'\n\x12\x63orrected_volatile\x18\x01 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12(\n\x13\x63orrected_aggregate\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12)\n\x14uncorrected_volatile\x18\x03 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12*\n\x15uncorrected_aggregate\x18\x04 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\"\x82\x01\n\x0cRemappedRows\x12 \n\x0b\x63orrectable\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\"\n\runcorrectable\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x15\n\x07pending\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x15\n\x07\x66\x61ilure\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xaa\x01\n\x08PcieLink\x12\x1f\n\ngeneration\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x1a\n\x05width\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12#\n\x0emax_generation\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x1e\n\tmax_width\x18\x04 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x1c\n\x07replays\x18\x05 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bwindlass/types/v1/gpu.proto\x12\x11windlass.types.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\">\n\x03Mig\"7\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x44ISABLED\x10\x01\x12\x0b\n\x07\x45NABLED\x10\x02\"\xe8\x01\n\x0bMigInstance\x12\x39\n\x0bparent_uuid\x18\x01 \x01(\tB$\xe2\x41\x01\x02\xbaH\x1dr\x1b\x10\x01\x18\x80\x01\x32\x14^[^,\\x00-\\x1f\\x7f]*$\x12\x32\n\x07profile\x18\x02 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x10\x01\x18 2\x12^[0-9A-Za-z._+-]*$\x12#\n\x0e\x63ompute_slices\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\"\n\rmemory_slices\x18\x04 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12!\n\x0cmemory_start\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\"\xdd\x01\n\x08Throttle\"\xd0\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0c\n\x08GPU_IDLE\x10\x01\x12\x16\n\x12\x41PPLICATION_CLOCKS\x10\x02\x12\r\n\tPOWER_CAP\x10\x03\x12\x0f\n\x0bHW_SLOWDOWN\x10\x04\x12\x0e\n\nSYNC_BOOST\x10\x05\x12\x17\n\x13SW_THERMAL_SLOWDOWN\x10\x06\x12\x17\n\x13HW_THERMAL_SLOWDOWN\x10\x07\x12\x12\n\x0eHW_POWER_BRAKE\x10\x08\x12\x12\n\x0e\x44ISPLAY_CLOCKS\x10\t\"\xb5\x01\n\tEccErrors\x12\'\n\x12\x63orrected_volatile\x18\x01 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12(\n\x13\x63orrected_aggregate\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12)\n\x14uncorrected_volatile\x18\x03 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x12*\n\x15uncorrected_aggregate\x18\x04 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\"\x82\x01\n\x0cRemappedRows\x12 \n\x0b\x63orrectable\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\"\n\runcorrectable\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x15\n\x07pending\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x15\n\x07\x66\x61ilure\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xaa\x01\n\x08PcieLink\x12\x1f\n\ngeneration\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x1a\n\x05width\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12#\n\x0emax_generation\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x1e\n\tmax_width\x18\x04 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12\x1c\n\x07replays\x18\x05 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'windlass.types.v1.gpu_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_MIGINSTANCE'].fields_by_name['parent_uuid']._loaded_options = None
+  _globals['_MIGINSTANCE'].fields_by_name['parent_uuid']._serialized_options = b'\342A\001\002\272H\035r\033\020\001\030\200\0012\024^[^,\\x00-\\x1f\\x7f]*$'
+  _globals['_MIGINSTANCE'].fields_by_name['profile']._loaded_options = None
+  _globals['_MIGINSTANCE'].fields_by_name['profile']._serialized_options = b'\342A\001\002\272H\032r\030\020\001\030 2\022^[0-9A-Za-z._+-]*$'
+  _globals['_MIGINSTANCE'].fields_by_name['compute_slices']._loaded_options = None
+  _globals['_MIGINSTANCE'].fields_by_name['compute_slices']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_MIGINSTANCE'].fields_by_name['memory_slices']._loaded_options = None
+  _globals['_MIGINSTANCE'].fields_by_name['memory_slices']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_MIGINSTANCE'].fields_by_name['memory_start']._loaded_options = None
+  _globals['_MIGINSTANCE'].fields_by_name['memory_start']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_ECCERRORS'].fields_by_name['corrected_volatile']._loaded_options = None
   _globals['_ECCERRORS'].fields_by_name['corrected_volatile']._serialized_options = b'\342A\001\001\272H\004\"\002(\000'
   _globals['_ECCERRORS'].fields_by_name['corrected_aggregate']._loaded_options = None
@@ -63,14 +73,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MIG']._serialized_end=174
   _globals['_MIG_MODE']._serialized_start=119
   _globals['_MIG_MODE']._serialized_end=174
-  _globals['_THROTTLE']._serialized_start=177
-  _globals['_THROTTLE']._serialized_end=398
-  _globals['_THROTTLE_REASON']._serialized_start=190
-  _globals['_THROTTLE_REASON']._serialized_end=398
-  _globals['_ECCERRORS']._serialized_start=401
-  _globals['_ECCERRORS']._serialized_end=582
-  _globals['_REMAPPEDROWS']._serialized_start=585
-  _globals['_REMAPPEDROWS']._serialized_end=715
-  _globals['_PCIELINK']._serialized_start=718
-  _globals['_PCIELINK']._serialized_end=888
+  _globals['_MIGINSTANCE']._serialized_start=177
+  _globals['_MIGINSTANCE']._serialized_end=409
+  _globals['_THROTTLE']._serialized_start=412
+  _globals['_THROTTLE']._serialized_end=633
+  _globals['_THROTTLE_REASON']._serialized_start=425
+  _globals['_THROTTLE_REASON']._serialized_end=633
+  _globals['_ECCERRORS']._serialized_start=636
+  _globals['_ECCERRORS']._serialized_end=817
+  _globals['_REMAPPEDROWS']._serialized_start=820
+  _globals['_REMAPPEDROWS']._serialized_end=950
+  _globals['_PCIELINK']._serialized_start=953
+  _globals['_PCIELINK']._serialized_end=1123
 # @@protoc_insertion_point(module_scope)

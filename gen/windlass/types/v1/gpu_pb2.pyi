@@ -19,6 +19,20 @@ class Mig(_message.Message):
     ENABLED: Mig.Mode
     def __init__(self) -> None: ...
 
+class MigInstance(_message.Message):
+    __slots__ = ("parent_uuid", "profile", "compute_slices", "memory_slices", "memory_start")
+    PARENT_UUID_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_SLICES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_SLICES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_START_FIELD_NUMBER: _ClassVar[int]
+    parent_uuid: str
+    profile: str
+    compute_slices: int
+    memory_slices: int
+    memory_start: int
+    def __init__(self, parent_uuid: _Optional[str] = ..., profile: _Optional[str] = ..., compute_slices: _Optional[int] = ..., memory_slices: _Optional[int] = ..., memory_start: _Optional[int] = ...) -> None: ...
+
 class Throttle(_message.Message):
     __slots__ = ()
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
