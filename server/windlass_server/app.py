@@ -80,6 +80,7 @@ from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
+from windlass_server.resources.usage_metering import UsageMetering
 from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.dispatcher import InProcessDispatcher
@@ -100,6 +101,7 @@ from windlass_server.telemetry.history import TelemetryHistory
 from windlass_server.telemetry.ingest import Ingest
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.telemetry.levels import Retention
+from windlass_server.telemetry.meter import UsageMeter
 from windlass_server.telemetry.recent import RecentHistory
 from windlass_server.telemetry.upkeep import TelemetryUpkeep
 
@@ -125,6 +127,7 @@ _DRAINS_SECONDS = 2.0
 _WAVES_SECONDS = 5.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
+_METERING_SECONDS = 2.0
 _TELEMETRY_SECONDS = 1.0
 _FEDERATION_SECONDS = 1.0
 # What is said of the end of a server takes a moment to be sent.
@@ -145,6 +148,7 @@ class App:
         membership: Membership,
         registry: NodeRegistry,
         telemetry: TelemetryUpkeep,
+        metering: UsageMetering,
         meters: Meters,
         loops: list[Loop],
         federation: Federation,
@@ -161,6 +165,7 @@ class App:
         self._membership = membership
         self._registry = registry
         self._telemetry = telemetry
+        self._metering = metering
         self._meters = meters
         self._loops = loops
         self._federation = federation
@@ -216,7 +221,8 @@ class App:
         hints = Hints()
         telemetry = LatestTelemetry(health_changed=lambda _node_id: hints.world_changed())
         retention = Retention.of_days(config.telemetry_days)
-        recent = RecentHistory(clock)
+        meter = UsageMeter(clock)
+        recent = RecentHistory(clock, meter.take)
         history = TelemetryHistory(database, recent, clock, retention)
         cluster = Cluster(database, declared_pools(config.pools), telemetry.is_healthy)
 
@@ -343,6 +349,8 @@ class App:
 
         federation = Federation(database, remote_clusters, cluster, remote_runs, clock, new_session)
         federation_loop = Loop("federation", federation.cycle, interval_seconds=_FEDERATION_SECONDS)
+        metering = UsageMetering(database, meter, clock)
+        metering_loop = Loop("metering", metering.cycle, interval_seconds=_METERING_SECONDS)
         hints.connect(
             Listeners(
                 scheduling,
@@ -449,6 +457,7 @@ class App:
             membership=membership,
             registry=registry,
             telemetry=telemetry_upkeep,
+            metering=metering,
             meters=meters,
             loops=[
                 scheduling_loop,
@@ -462,6 +471,7 @@ class App:
                 health_loop,
                 pace_loop,
                 federation_loop,
+                metering_loop,
             ],
             federation=federation,
             health=health,
@@ -520,6 +530,7 @@ class App:
             await loop.stop()
         with acting_as("stop"):
             await self._telemetry.stop()
+            await self._metering.store()
         await self._federation.close()
         await self._logs.close()
         await self._database.close()

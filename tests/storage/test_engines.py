@@ -209,6 +209,16 @@ async def test_a_server_that_lets_nobody_in_is_unavailable(engines: Engines) -> 
 
 
 @acting
+async def test_a_read_that_is_said_to_be_long_is_not_tried_on_the_loop(engines: Engines) -> None:
+    database = await open_database(engines.sqlite.new(migrated=True))
+    here = await database.read(lambda _: threading.current_thread())
+    there = await database.read(lambda _: threading.current_thread(), long=True)
+    await database.close()
+    assert here is threading.main_thread()
+    assert there is not threading.main_thread()
+
+
+@acting
 async def test_a_long_read_leaves_the_loop_and_is_right(engines: Engines) -> None:
     """While it runs, the loop serves others; and it commits, which uses a thread too."""
     database = await open_database(engines.by_name("sqlite").new(migrated=True))

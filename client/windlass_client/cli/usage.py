@@ -30,6 +30,7 @@ _HELP = """Show what was held of the nodes: GPU, CPU and memory hours, and what 
 
 What is held counts from the moment it is given until it is given back. FAILED is what was held by
 runs that failed, PREEMPTED by runs that were stopped for others, IDLE by runs that had not started.
+USED and KWH are of what was measured.
 
 [bold]Examples:[/bold]
 
@@ -134,7 +135,7 @@ def usage_table(found: "usage_pb2.Usage", *, bucketed: bool) -> "Table":
     """A line for each row, and one for the total."""
     names = list(found.group_by)
     headings = ["FROM"] * bucketed + [_HEADINGS.get(name, name.upper()) for name in names]
-    right = ["GPU HOURS", "CPU HOURS", "GIB HOURS", "FAILED", "PREEMPTED", "IDLE"]
+    right = ["GPU HOURS", "USED", "CPU HOURS", "GIB HOURS", "FAILED", "PREEMPTED", "IDLE", "KWH"]
     right += [found.currency] * bool(found.currency)
     made = table(*(headings or [""]), *right[:1], " ", *right[1:], right=right)
     field = _telling(found.total)
@@ -171,15 +172,34 @@ def _amounts(row: "usage_pb2.UsageRow", picture: "Text", currency: str) -> "list
     return [
         cell(_hours(row.held.gpu_seconds)),
         picture,
+        _use(row.used),
         cell(_hours(row.held.cpu_core_seconds)),
         cell(_hours(row.held.memory_gib_seconds)),
         *(_share(row, lost) for lost in wasted),
+        cell(_kilowatt_hours(row.used)),
         *[cell(f"{Decimal(row.held.cost or 0):,.2f}")] * bool(currency),
     ]
 
 
 def _hours(seconds: str) -> str:
     return f"{Decimal(seconds or 0) / _HOUR:,.2f}"
+
+
+def _use(used: "usage_pb2.MeasuredAmounts") -> "Text":
+    """What share of the GPU time that was measured was used; of the cores where there were none."""
+    for part, whole in (
+        (used.gpu_seconds, used.measured_gpu_seconds),
+        (used.cpu_core_seconds, used.measured_cpu_core_seconds),
+    ):
+        if Decimal(whole or 0):
+            return cell(f"{100 * Decimal(part) / Decimal(whole):.0f}%")
+    return cell("?", "dim")
+
+
+def _kilowatt_hours(used: "usage_pb2.MeasuredAmounts") -> str:
+    if not Decimal(used.energy_measured_gpu_seconds or 0):
+        return "?"
+    return f"{Decimal(used.energy_joules) / 1000 / _HOUR:,.3f}"
 
 
 def _share(row: "usage_pb2.UsageRow", lost: "usage_pb2.ResourceAmounts") -> "Text":

@@ -75,6 +75,56 @@ class Span:
     loss: Loss | None = None
 
 
+@dataclass(slots=True)
+class Used:
+    """What was used of what was held, and how much of that is known.
+
+    Attributes:
+        gpus: GPUs times microseconds in which a kernel ran.
+        gpus_known: of the GPUs times microseconds that were held, those that were measured.
+        energy: millijoules that the GPUs drew.
+        energy_known: of the GPUs times microseconds that were held, those that were measured.
+        cpu_millis: thousandths of a core times milliseconds.
+        cpu_known: of the thousandths of a core times microseconds that were held, those measured.
+        memory_kib: KiB times milliseconds.
+        memory_known: of the bytes times microseconds that were held, those measured.
+    """
+
+    gpus: int = 0
+    gpus_known: int = 0
+    energy: int = 0
+    energy_known: int = 0
+    cpu_millis: int = 0
+    cpu_known: int = 0
+    memory_kib: int = 0
+    memory_known: int = 0
+
+    def add(self, other: "Used") -> None:
+        """Count another's to this."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def part(self, begin: int, end: int, whole: int) -> "Used":
+        """What of it falls between two of `whole` equal parts, if it was spread evenly over them.
+
+        Whole numbers that add up, however they are cut.
+        """
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return Used(
+            **{name: value * end // whole - value * begin // whole for name, value in values}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What was measured of a span from one moment to another (µs), in which it was held."""
+
+    span: Span
+    start: int
+    end: int
+    used: Used
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """From when to when, both in microseconds since 1970, and how long a bucket is; None: one."""
@@ -111,12 +161,14 @@ class Row:
     end: int
     held: Amounts = field(default_factory=Amounts)
     wasted: dict[Loss, Amounts] = field(default_factory=lambda: {loss: Amounts() for loss in Loss})
+    used: Used = field(default_factory=Used)
 
     def add(self, other: "Row") -> None:
         """Count another's amounts to these."""
         self.held.add(other.held)
         for loss, amounts in other.wasted.items():
             self.wasted[loss].add(amounts)
+        self.used.add(other.used)
 
 
 class TooManyRows(Exception):
@@ -168,6 +220,24 @@ class Ledger:
                 self._count(self._row(number, group), held, ends - begins, paid - before, loss)
             if self.prices:
                 self.unpriced.update(self.prices.unpriced(held, start))
+
+    def add_measure(self, measure: Measure) -> None:
+        """Count what was measured of a span, which has been or will be counted too.
+
+        It counts as if it was spread evenly over its time, to the type that CPU and memory count to.
+        """
+        span = measure.span
+        held = _by_type(span)[0]
+        if self.gpu_type and held.gpu_type.casefold() != self.gpu_type.casefold():
+            return
+        first, last = measure.start, measure.end
+        at, end = max(first, self.window.start), min(last, self.window.end)
+        while at < end:
+            number = self.window.number(at)
+            until = min(self.window.edges(number)[1], end)
+            part = measure.used.part(at - first, until - first, last - first)
+            self._row(number, self._group(span, held)).used.add(part)
+            at = until
 
     def rows(self) -> list[Row]:
         """Every row in which anything was held, by time, then by group."""

@@ -1,6 +1,6 @@
 """Says what was held of the nodes: authorise, load, add up."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +15,17 @@ from windlass_server.resources.ledger import (
     MAX_ROWS,
     Ledger,
     Loss,
+    Measure,
     Span,
     TooManyRows,
+    Used,
     Window,
 )
 from windlass_server.resources.prices import price_book
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 from windlass_server.storage.usage import HeldFilter
+from windlass_server.telemetry.meter import SLOT
 
 DEFAULT_MICROS = 7 * 86_400 * MICROS_PER_SECOND
 LABEL = "label:"
@@ -79,7 +82,8 @@ class UsageService:
         """
         if query.project:
             require(who, "usage.get", query.project)
-        window = self._window(query)
+        now = self._clock.now()
+        window = _window(query, now)
 
         def load(tx: Transaction) -> Ledger:
             if query.project and not tx.access.has_project(query.project):
@@ -87,28 +91,34 @@ class UsageService:
             prices = price_book(tx)
             ledger = Ledger(window, query.group_by, query.gpu_type, max_rows, prices)
             # Closed also when it is given up half-way, while there still is a transaction.
-            with closing(_spans(tx, query, _projects(who, query), window)) as spans:
+            asked = _Asked(tx, query, _projects(who, query))
+            with (
+                closing(asked.spans(window)) as spans,
+                closing(asked.measures(window, now)) as some,
+            ):
                 ledger.add_all(spans)
+                for measure in some:
+                    ledger.add_measure(measure)
             return ledger
 
         try:
-            return await self._database.read(load)
+            return await self._database.read(load, long=True)
         except TooManyRows:
             message = f"the answer has more than {max_rows} rows; ask for less, for fewer groups, or for the file"
             raise InvalidInput(message, reason="TOO_MANY_ROWS") from None
 
-    def _window(self, query: UsageQuery) -> Window:
-        now = self._clock.now()
-        end = now if query.end is None else query.end
-        start = end - DEFAULT_MICROS if query.start is None else query.start
-        if start >= end:
-            text = "must be before end_time"
-            raise _refused("start_time", text, "WINDOW_ENDS_BEFORE_IT_BEGINS")
-        # As it was asked for: what comes is as long.
-        if (count := Window(start, end, query.bucket).buckets) > MAX_BUCKETS:
-            text = f"makes {count} buckets; at most {MAX_BUCKETS} are answered"
-            raise _refused("bucket", text, "TOO_MANY_BUCKETS")
-        return Window(start, max(start, min(end, now)), query.bucket)
+
+def _window(query: UsageQuery, now: int) -> Window:
+    end = now if query.end is None else query.end
+    start = end - DEFAULT_MICROS if query.start is None else query.start
+    if start >= end:
+        text = "must be before end_time"
+        raise _refused("start_time", text, "WINDOW_ENDS_BEFORE_IT_BEGINS")
+    # As it was asked for: what comes is as long.
+    if (count := Window(start, end, query.bucket).buckets) > MAX_BUCKETS:
+        text = f"makes {count} buckets; at most {MAX_BUCKETS} are answered"
+        raise _refused("bucket", text, "TOO_MANY_BUCKETS")
+    return Window(start, max(start, min(end, now)), query.bucket)
 
 
 def _refused(field: str, text: str, reason: str) -> InvalidInput:
@@ -125,21 +135,65 @@ def _projects(who: Caller, query: UsageQuery) -> tuple[str, ...] | None:
     return tuple(sorted(one for one in who.roles if one and may(who, "usage.get", one)))
 
 
-def _spans(
-    tx: Transaction, query: UsageQuery, projects: tuple[str, ...] | None, window: Window
-) -> Generator[Span]:
-    wanted = HeldFilter(
-        projects, query.user, query.queue, query.node_id, query.pool_id, query.labels
-    )
-    labels = [name for name in query.group_by if name.startswith(LABEL)]
-    keys = [name.removeprefix(LABEL) for name in labels]
-    for row in tx.usage.held_by_runs(wanted, start=window.start, end=window.end, labels=keys):
+class _Asked:
+    """What a query asks for, as one transaction sees it."""
+
+    def __init__(
+        self, tx: Transaction, query: UsageQuery, projects: tuple[str, ...] | None
+    ) -> None:
+        self._usage = tx.usage
+        self._wanted = HeldFilter(
+            projects, query.user, query.queue, query.node_id, query.pool_id, query.labels
+        )
+        self._labels = [name for name in query.group_by if name.startswith(LABEL)]
+        self._keys = [name.removeprefix(LABEL) for name in self._labels]
+
+    def spans(self, window: Window) -> Generator[Span]:
+        """What was held in a window."""
+        between = {"start": window.start, "end": window.end}
+        for row in self._usage.held_by_runs(self._wanted, labels=self._keys, **between):
+            yield self._of_run(row)
+        for row in self._usage.held_by_allocations(self._wanted, **between):
+            yield self._of_allocation(row)
+
+    def measures(self, window: Window, now: int) -> Generator[Measure]:
+        """What was measured of that."""
+        between = {"start": window.start - SLOT + 1, "end": window.end}
+        for row in self._usage.measured_of_runs(self._wanted, labels=self._keys, **between):
+            yield from _measure(row, self._of_run(row), now)
+        for row in self._usage.measured_of_allocations(self._wanted, **between):
+            yield from _measure(row, self._of_allocation(row), now)
+
+    def _of_run(self, row: Any) -> Span:
         values = _values(row, "JOB", row.queue)
-        values |= {name: row[number - len(labels)] or "" for number, name in enumerate(labels)}
-        yield _span(row, values, row.started_at, _loss(row))
-    for row in tx.usage.held_by_allocations(wanted, start=window.start, end=window.end):
-        values = _values(row, "ALLOCATION", "") | dict.fromkeys(labels, "")
-        yield _span(row, values, row.start, None)
+        for number, name in enumerate(self._labels):
+            values[name] = getattr(row, f"label_{number}") or ""
+        return _span(row, values, row.started_at, _loss(row))
+
+    def _of_allocation(self, row: Any) -> Span:
+        values = _values(row, "ALLOCATION", "") | dict.fromkeys(self._labels, "")
+        return _span(row, values, row.start, None)
+
+
+def _measure(row: Any, span: Span, now: int) -> Iterator[Measure]:
+    """What was measured of a span in an hour, and no more of it than was held."""
+    start, end = max(row.slot, span.start), row.slot + SLOT
+    end = min(end, now if span.end is None else span.end)
+    if end <= start:
+        return
+    time, gpus = end - start, (end - start) * len(span.gpu_types)
+    gpus_known = min(row.gpu_known, gpus)
+    used = Used(
+        gpus=min(row.gpu_used, gpus_known),
+        gpus_known=gpus_known,
+        energy=row.energy,
+        energy_known=min(row.energy_known, gpus),
+        cpu_millis=row.cpu_used,
+        cpu_known=min(row.cpu_known, time) * span.cpu_millis,
+        memory_kib=row.memory_used,
+        memory_known=min(row.memory_known, time) * span.memory_bytes,
+    )
+    yield Measure(span, start, end, used)
 
 
 def _values(row: Any, kind: str, queue: str) -> dict[str, str]:

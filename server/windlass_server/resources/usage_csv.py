@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
 from windlass_server.resources.decimals import BILLIONTHS, decimal, gib
-from windlass_server.resources.ledger import Amounts, Ledger, Loss, Row
+from windlass_server.resources.ledger import Amounts, Ledger, Loss, Row, Used
+from windlass_server.resources.usage_message import measured_amounts
 
 MAX_EXPORTED_ROWS = 100_000
 CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
@@ -25,17 +26,18 @@ def file_name(ledger: Ledger) -> str:
     return f"usage-{start}-{end}.csv"
 
 
-def csv_pieces(ledger: Ledger) -> Iterator[bytes]:
-    """The file, in pieces: a header, then a line for each row."""
+def csv_pieces(ledger: Ledger, rows: Iterable[Row]) -> Iterator[bytes]:
+    """The file, in pieces: a header, then a line for each of a ledger's rows."""
     yield _lines([_header(ledger)])
-    rows = iter(ledger.rows())
-    while some := list(islice(rows, _ROWS)):
+    left = iter(rows)
+    while some := list(islice(left, _ROWS)):
         yield _lines([_cells(row, ledger.prices.currency) for row in some])
 
 
 def _header(ledger: Ledger) -> Sequence[str]:
     lost = [f"wasted_by_{loss.value}_{name}" for loss in Loss for name in _AMOUNTS]
-    return ["start_time", "end_time", *ledger.group_by, *_AMOUNTS, *lost, "currency"]
+    used = [f"used_{name}" for name in measured_amounts(Used())]
+    return ["start_time", "end_time", *ledger.group_by, *_AMOUNTS, *lost, *used, "currency"]
 
 
 def _cells(row: Row, currency: str) -> Sequence[str]:
@@ -45,6 +47,7 @@ def _cells(row: Row, currency: str) -> Sequence[str]:
         *map(_text, row.group),
         *_amounts(row.held),
         *(cell for loss in Loss for cell in _amounts(row.wasted[loss])),
+        *measured_amounts(row.used).values(),
         currency,
     ]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from windlass.resources.v1 import price_pb2, resources_service_pb2, usage_pb2
 from windlass_server.errors import InvalidInput
 from windlass_server.resources.decimals import BILLIONTHS, decimal, gib
-from windlass_server.resources.ledger import Amounts, Ledger, Loss, Row
+from windlass_server.resources.ledger import Amounts, Ledger, Loss, Row, Used
 from windlass_server.resources.usage import LABEL, UsageQuery
 from windlass_server.timestamps import duration_from_proto, from_proto, to_proto
 
@@ -62,6 +62,7 @@ def _row(row: Row, group_by: Sequence[str]) -> usage_pb2.UsageRow:
         wasted_by_failure=_amounts(row.wasted[Loss.FAILURE]),
         wasted_by_preemption=_amounts(row.wasted[Loss.PREEMPTION]),
         wasted_by_hold=_amounts(row.wasted[Loss.HOLD]),
+        used=usage_pb2.MeasuredAmounts(**measured_amounts(row.used)),
     )
     for name, value in zip(group_by, row.group, strict=True):
         if name.startswith(LABEL):
@@ -69,6 +70,21 @@ def _row(row: Row, group_by: Sequence[str]) -> usage_pb2.UsageRow:
         else:
             setattr(message, name, value)
     return message
+
+
+def measured_amounts(used: Used) -> dict[str, str]:
+    """What was used, by the names of `MeasuredAmounts`."""
+    return {
+        "gpu_seconds": decimal(used.gpus, 6),
+        "measured_gpu_seconds": decimal(used.gpus_known, 6),
+        "energy_joules": decimal(used.energy, 3),
+        "energy_measured_gpu_seconds": decimal(used.energy_known, 6),
+        "cpu_core_seconds": decimal(used.cpu_millis, 6),
+        "measured_cpu_core_seconds": decimal(used.cpu_known, 9),
+        # In bytes times milliseconds.
+        "memory_gib_seconds": gib(used.memory_kib * 1024, 3),
+        "measured_memory_gib_seconds": gib(used.memory_known, 6),
+    }
 
 
 def _amounts(amounts: Amounts) -> usage_pb2.ResourceAmounts:

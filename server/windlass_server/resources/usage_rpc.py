@@ -41,7 +41,8 @@ class UsageRpc:
         call.response_metadata["content-disposition"] = (
             f'attachment; filename="{file_name(ledger)}"'
         )
-        for piece in csv_pieces(ledger):
+        rows = await asyncio.to_thread(ledger.rows)
+        for piece in csv_pieces(ledger, rows):
             yield httpbody_pb2.HttpBody(content_type=CONTENT_TYPE, data=piece)
             await asyncio.sleep(0)
 

@@ -23,8 +23,13 @@ class Database(Protocol):
         """`sqlite` or `postgresql`."""
         ...
 
-    async def read(self, work: Work[T]) -> T:
-        """Run `work` on one consistent snapshot."""
+    async def read(self, work: Work[T], *, long: bool = False) -> T:
+        """Run `work` on one consistent snapshot.
+
+        Args:
+            work: what to do.
+            long: it goes through much, so that others must not wait for it.
+        """
         ...
 
     async def write(self, work: Work[T]) -> T:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from windlass_server.errors import Conflict
+from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import AllocationRow, GpuClaimRow, NodeRow, RunRow
 
 _NODES = NodeRow.__table__  # type: ignore[attr-defined]
@@ -126,6 +127,13 @@ _UNCLAIM = delete(_CLAIMS).where(
     or_(_CLAIMS.c.run_id == bindparam("key"), _CLAIMS.c.allocation_id == bindparam("key"))
 )
 _CLAIMS_ON = select(_CLAIMS).where(_CLAIMS.c.node_id == bindparam("node_id"))
+_HOLDERS = Hot(
+    select(
+        _CLAIMS.c.node_id,
+        _CLAIMS.c.gpu_uuid,
+        func.coalesce(_CLAIMS.c.run_id, _CLAIMS.c.allocation_id).label("holder"),
+    )
+)
 _ALL_CLAIMS = select(_CLAIMS).order_by(_CLAIMS.c.node_id, _CLAIMS.c.gpu_uuid)
 
 
@@ -326,6 +334,10 @@ class NodeStore:
     def all_claims(self) -> Sequence[GpuClaimRow]:
         """Every GPU that a run holds, node by node."""
         return cast("Sequence[GpuClaimRow]", self._connection.execute(_ALL_CLAIMS).all())
+
+    def holders(self) -> Sequence[tuple[str, str, str]]:
+        """Node, UUID and holder of every GPU that is held, in any order."""
+        return cast("Sequence[tuple[str, str, str]]", _HOLDERS.all(self._connection, {}))
 
     def _refusal(self, node_id: str) -> Conflict:
         node = self.get(node_id)

@@ -65,7 +65,7 @@ class PostgresqlDatabase:
             raise BadConfiguration(message) from None
         return cls(engine)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, long: bool = False) -> T:
         """Run `work` on one snapshot."""
         require_decision()
         with _reached():

@@ -94,9 +94,11 @@ class SqliteDatabase:
             message = f"cannot open the database {path}: {reason}"
             raise BadConfiguration(message) from None
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, long: bool = False) -> T:
         """Run `work` on a snapshot: on the event loop while it is short, in a thread when not."""
         require_decision()
+        if long:
+            return await self._in_thread(work)
         self._steps = 0
         if self._snapshot is None:
             _driver(self._reader).execute("BEGIN")
@@ -108,6 +110,9 @@ class SqliteDatabase:
             self._end_snapshot()
             if "interrupted" not in str(error):
                 raise
+        return await self._in_thread(work)
+
+    async def _in_thread(self, work: Work[T]) -> T:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         return await loop.run_in_executor(self._threads, context.run, self._long_read, work)
 

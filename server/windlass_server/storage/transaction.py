@@ -12,6 +12,7 @@ from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.drains import DrainStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
+from windlass_server.storage.measures import MeasureStore
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.pools import PoolStore
 from windlass_server.storage.prices import PriceStore
@@ -85,6 +86,10 @@ class Transaction:
     @cached_property
     def events(self) -> EventStore:
         return EventStore(self.connection)
+
+    @cached_property
+    def measures(self) -> MeasureStore:
+        return MeasureStore(self.connection)
 
     @cached_property
     def prices(self) -> PriceStore:

@@ -6,15 +6,22 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, literal, select
 
-from windlass_server.storage.tables import AllocationRow, JobLabelRow, JobRow, RunRow
+from windlass_server.storage.tables import (
+    AllocationRow,
+    JobLabelRow,
+    JobRow,
+    MeasureRow,
+    RunRow,
+)
 
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 _LABELS = JobLabelRow.__table__  # type: ignore[attr-defined]
 _ALLOCATIONS = AllocationRow.__table__  # type: ignore[attr-defined]
+_MEASURES = MeasureRow.__table__  # type: ignore[attr-defined]
 _ACTIVE = 1  # as Allocation.Status
 # Rows that are fetched at once: what is added up meanwhile is not kept.
-_FETCHED = 1000
+_FETCHED = 250
 
 _OF_RUNS: Select[Any] = select(
     _JOBS.c.project,
@@ -87,14 +94,7 @@ class UsageStore:
         Rows as of `_OF_RUNS`, and of `label_0`, `label_1` and so on: the values of these labels of
         their jobs, None where a job has no such label.
         """
-        query: Any = _OF_RUNS.where(_RUNS.c.created_at < end)
-        for number, key in enumerate(labels):
-            query = query.add_columns(_label(key).label(f"label_{number}"))
-        query = _among(query, wanted, _JOBS, _RUNS)
-        if wanted.queue:
-            query = query.where(_JOBS.c.queue == wanted.queue)
-        for key, value in wanted.labels:
-            query = query.where(_label(key) == value)
+        query = _of_runs(wanted, labels).where(_RUNS.c.created_at < end)
         # Apart, as each has an index of its own.
         yield from self._rows(query.where(_RUNS.c.active))
         yield from self._rows(query.where(_RUNS.c.end_noted_at > start, ~_RUNS.c.active))
@@ -107,16 +107,51 @@ class UsageStore:
         """
         if wanted.queue or wanted.labels:
             return
-        query: Any = _OF_ALLOCATIONS.where(_ALLOCATIONS.c.created_at < end)
-        query = _among(query, wanted, _ALLOCATIONS, _ALLOCATIONS)
+        query = _among(_OF_ALLOCATIONS, wanted, _ALLOCATIONS, _ALLOCATIONS)
+        query = query.where(_ALLOCATIONS.c.created_at < end)
         yield from self._rows(query.where(_ALLOCATIONS.c.status == _ACTIVE))
         ended = query.where(_ALLOCATIONS.c.ended_at > start, _ALLOCATIONS.c.status != _ACTIVE)
         yield from self._rows(ended)
+
+    def measured_of_runs(
+        self, wanted: HeldFilter, *, start: int, end: int, labels: Sequence[str]
+    ) -> Iterator[Any]:
+        """What runs used, hour by hour, in the hours that begin in a span of time (µs).
+
+        Rows as of `held_by_runs`, and of all columns of `MeasureRow` but `holder_id`.
+        """
+        query = _of_runs(wanted, labels).join(_MEASURES, _MEASURES.c.holder_id == _RUNS.c.run_id)
+        yield from self._measured(query, start, end)
+
+    def measured_of_allocations(self, wanted: HeldFilter, *, start: int, end: int) -> Iterator[Any]:
+        """As `measured_of_runs`, of allocations."""
+        if wanted.queue or wanted.labels:
+            return
+        query = _among(_OF_ALLOCATIONS, wanted, _ALLOCATIONS, _ALLOCATIONS)
+        same = _MEASURES.c.holder_id == _ALLOCATIONS.c.allocation_id
+        yield from self._measured(query.join(_MEASURES, same), start, end)
+
+    def _measured(self, query: Any, start: int, end: int) -> Iterator[Any]:
+        columns = (column for column in _MEASURES.columns if column.name != "holder_id")
+        query = query.add_columns(*columns)
+        yield from self._rows(query.where(_MEASURES.c.slot >= start, _MEASURES.c.slot < end))
 
     def _rows(self, query: Any) -> Iterator[Any]:
         options = {"yield_per": _FETCHED}
         with self._connection.execute(query, execution_options=options) as rows:
             yield from rows
+
+
+def _of_runs(wanted: HeldFilter, labels: Sequence[str]) -> Any:
+    query: Any = _OF_RUNS
+    for number, key in enumerate(labels):
+        query = query.add_columns(_label(key).label(f"label_{number}"))
+    query = _among(query, wanted, _JOBS, _RUNS)
+    if wanted.queue:
+        query = query.where(_JOBS.c.queue == wanted.queue)
+    for key, value in wanted.labels:
+        query = query.where(_label(key) == value)
+    return query
 
 
 def _among(query: Any, wanted: HeldFilter, owner: Any, holder: Any) -> Any:

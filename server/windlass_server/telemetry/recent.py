@@ -8,7 +8,7 @@ load; a crash of the server loses as much.
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,10 +58,14 @@ class RecentHistory:
 
     Args:
         clock: wall time; what a node says of the time is believed within half a minute of it.
+        read: given all readings of each node, by the node's clock.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, read: Callable[[str, Readings], None] = lambda _node_id, _readings: None
+    ) -> None:
         self._clock = clock
+        self._read = read
         self._nodes: dict[str, _Node] = {}
 
     def take(self, node_id: str, batch: SampleBatch) -> None:
@@ -73,6 +77,7 @@ class RecentHistory:
         readings = node.decoder.decode(batch)
         if readings is None:
             return
+        self._read(node_id, readings)
         buckets = len(node.rows)
         _add(node, _in_our_time(readings, now))
         if len(node.rows) > buckets:

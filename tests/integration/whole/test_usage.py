@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import itertools
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -180,6 +181,33 @@ async def test_whatever_price_is_accepted_reads_as_it_was_said(any_cluster: Clus
             assert read == set_.json()
             assert (read["start_time"], Decimal(read["amount"])) == (start, Decimal(amount))
         assert (await usage(rest))["rows"] == []
+
+
+async def test_what_is_used_is_measured_and_outlives_the_server(cluster: Cluster):
+    async with cluster.rest() as rest:
+        job = await cluster.submit(
+            sys.executable, "-c", "while True: pass",
+            resources={"gpu_count": 2, "cpu_millis": 1000, "memory_bytes": 1 << 28},
+        )  # fmt: skip
+        # Long enough to be seen as the holder, and to be measured for some seconds.
+        async with asyncio.timeout(60):
+            while Decimal((await usage(rest))["total"]["held"]["gpu_seconds"]) < 2 * 10:
+                pass
+        await rest.patch(f"/v1/jobs/{job.job_id}/status", json={"action": "CANCEL"})
+        await cluster.follow(job.job_id)
+    assert cluster.server is not None
+    await cluster.server.kill(signal.SIGTERM)
+    await cluster.start_server()
+    async with cluster.rest() as rest:
+        found = await usage(rest, group_by="gpu_type")
+        (row,) = found["rows"]
+    held, used = row["held"], {name: Decimal(value) for name, value in row["used"].items()}
+    assert 4 < used["measured_gpu_seconds"] <= Decimal(held["gpu_seconds"])
+    assert 0 < used["gpu_seconds"] <= used["measured_gpu_seconds"]
+    assert used["energy_joules"] > used["energy_measured_gpu_seconds"]
+    assert 0 < used["cpu_core_seconds"] <= Decimal(held["cpu_core_seconds"]) * 2
+    assert 0 < used["memory_gib_seconds"] < used["measured_memory_gib_seconds"]
+    assert found["total"]["used"] == row["used"]
 
 
 async def test_the_command_line_shows_it(cluster: Cluster):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from windlass_server.resources.decimals import billionths, decimal, gib
-from windlass_server.resources.ledger import Ledger, Loss, Span, Window
+from windlass_server.resources.ledger import Ledger, Loss, Measure, Span, Used, Window
 from windlass_server.resources.price_book import Price, PriceBook, Resource
 from windlass_server.resources.usage_csv import csv_pieces, file_name
 from windlass_server.resources.usage_message import usage_message
@@ -23,14 +23,19 @@ def a_ledger(*users: str, bucket: int | None = None) -> Ledger:
     ledger = Ledger(Window(0, 3 * HOUR + 1, bucket), ("user", "label:team"), prices=prices)
     for number, user in enumerate(users, 1):
         values = {"user": user, "label:team": f"{user}s"}
-        ledger.add(
-            Span(values, ("H100",) * number, 1, 12345, 0, None, useful_from=7, loss=Loss.FAILURE)
-        )
+        span = Span(values, ("H100",) * number, 1, 12345, 0, None, useful_from=7, loss=Loss.FAILURE)
+        ledger.add(span)
+        used = Used(7, 8, 9_001, 10, 11, 12, 13 << 20, 14)
+        ledger.add_measure(Measure(span, 0, HOUR, used))
     return ledger
 
 
+def pieces_of(ledger: Ledger) -> list[bytes]:
+    return list(csv_pieces(ledger, ledger.rows()))
+
+
 def read(ledger: Ledger) -> list[dict[str, str]]:
-    text = b"".join(csv_pieces(ledger)).decode()
+    text = b"".join(pieces_of(ledger)).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -69,6 +74,8 @@ def test_the_file_says_what_the_answer_says():
         assert row["currency"] == message.currency == "EUR"
         start = said.start_time.ToJsonString()
         assert row["start_time"] == start
+        for name in ("gpu_seconds", "measured_gpu_seconds", "energy_joules", "memory_gib_seconds"):
+            assert row[f"used_{name}"] == getattr(said.used, name)
         for prefix, amounts in (
             ("", said.held),
             ("wasted_by_failure_", said.wasted_by_failure),
@@ -89,16 +96,16 @@ def test_text_is_quoted_and_is_never_a_formula():
 
 
 def test_a_file_of_nothing_is_a_header():
-    (header,) = csv_pieces(Ledger(Window(0, 1), ("gpu_type",)))
+    (header,) = pieces_of(Ledger(Window(0, 1), ("gpu_type",)))
     assert header.startswith(b"start_time,end_time,gpu_type,gpu_seconds,")
     assert header.endswith(b"\r\n")
     assert header.count(b"\n") == 1
 
 
 def test_a_long_file_comes_in_pieces():
-    pieces = list(csv_pieces(a_ledger("ada", bucket=60_000_000)))
+    pieces = pieces_of(a_ledger("ada", bucket=60_000_000))
     assert len(pieces) == 2
-    pieces = list(csv_pieces(a_ledger("ada", bucket=20_000_000)))
+    pieces = pieces_of(a_ledger("ada", bucket=20_000_000))
     assert len(pieces) == 4
     assert sum(piece.count(b"\r\n") for piece in pieces) == 1 + 541
 

@@ -37,7 +37,7 @@ class UnpricedResource(_message.Message):
     def __init__(self, resource: _Optional[_Union[_price_pb2.Price.Resource, str]] = ..., gpu_type: _Optional[str] = ...) -> None: ...
 
 class UsageRow(_message.Message):
-    __slots__ = ("project", "user", "queue", "node_id", "pool_id", "gpu_type", "kind", "holder_id", "labels", "start_time", "end_time", "held", "wasted_by_failure", "wasted_by_preemption", "wasted_by_hold")
+    __slots__ = ("project", "user", "queue", "node_id", "pool_id", "gpu_type", "kind", "holder_id", "labels", "start_time", "end_time", "held", "wasted_by_failure", "wasted_by_preemption", "wasted_by_hold", "used")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class UsageRow(_message.Message):
     WASTED_BY_FAILURE_FIELD_NUMBER: _ClassVar[int]
     WASTED_BY_PREEMPTION_FIELD_NUMBER: _ClassVar[int]
     WASTED_BY_HOLD_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
     project: str
     user: str
     queue: str
@@ -75,7 +76,28 @@ class UsageRow(_message.Message):
     wasted_by_failure: ResourceAmounts
     wasted_by_preemption: ResourceAmounts
     wasted_by_hold: ResourceAmounts
-    def __init__(self, project: _Optional[str] = ..., user: _Optional[str] = ..., queue: _Optional[str] = ..., node_id: _Optional[str] = ..., pool_id: _Optional[str] = ..., gpu_type: _Optional[str] = ..., kind: _Optional[str] = ..., holder_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[_Union[ResourceAmounts, _Mapping]] = ..., wasted_by_failure: _Optional[_Union[ResourceAmounts, _Mapping]] = ..., wasted_by_preemption: _Optional[_Union[ResourceAmounts, _Mapping]] = ..., wasted_by_hold: _Optional[_Union[ResourceAmounts, _Mapping]] = ...) -> None: ...
+    used: MeasuredAmounts
+    def __init__(self, project: _Optional[str] = ..., user: _Optional[str] = ..., queue: _Optional[str] = ..., node_id: _Optional[str] = ..., pool_id: _Optional[str] = ..., gpu_type: _Optional[str] = ..., kind: _Optional[str] = ..., holder_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[_Union[ResourceAmounts, _Mapping]] = ..., wasted_by_failure: _Optional[_Union[ResourceAmounts, _Mapping]] = ..., wasted_by_preemption: _Optional[_Union[ResourceAmounts, _Mapping]] = ..., wasted_by_hold: _Optional[_Union[ResourceAmounts, _Mapping]] = ..., used: _Optional[_Union[MeasuredAmounts, _Mapping]] = ...) -> None: ...
+
+class MeasuredAmounts(_message.Message):
+    __slots__ = ("gpu_seconds", "measured_gpu_seconds", "energy_joules", "energy_measured_gpu_seconds", "cpu_core_seconds", "measured_cpu_core_seconds", "memory_gib_seconds", "measured_memory_gib_seconds")
+    GPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_GPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_JOULES_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_MEASURED_GPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CPU_CORE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_CPU_CORE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_GIB_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_MEMORY_GIB_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    gpu_seconds: str
+    measured_gpu_seconds: str
+    energy_joules: str
+    energy_measured_gpu_seconds: str
+    cpu_core_seconds: str
+    measured_cpu_core_seconds: str
+    memory_gib_seconds: str
+    measured_memory_gib_seconds: str
+    def __init__(self, gpu_seconds: _Optional[str] = ..., measured_gpu_seconds: _Optional[str] = ..., energy_joules: _Optional[str] = ..., energy_measured_gpu_seconds: _Optional[str] = ..., cpu_core_seconds: _Optional[str] = ..., measured_cpu_core_seconds: _Optional[str] = ..., memory_gib_seconds: _Optional[str] = ..., measured_memory_gib_seconds: _Optional[str] = ...) -> None: ...
 
 class ResourceAmounts(_message.Message):
     __slots__ = ("gpu_seconds", "cpu_core_seconds", "memory_gib_seconds", "cost")
