@@ -12,6 +12,7 @@ from windlass_agent.config import ConfigError, load_config
 from windlass_agent.logs import configure_logs
 from windlass_agent.processes import PR_SET_PDEATHSIG, prctl
 from windlass_agent.service import install
+from windlass_agent.show_devices import show_devices
 from windlass_agent.stop_signals import PARENT_ENDED
 
 USAGE_ERROR = 2
@@ -25,11 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of this process by default.
 
     Returns:
-        0 after SIGTERM or SIGINT and when the service is installed, 2 when it cannot run as configured (one line on stderr says why),
-        130 after a SIGINT before it was up.
+        0 after SIGTERM or SIGINT, and when the service is installed or the devices are shown; 2 when
+        it cannot run as configured (one line on stderr says why), 130 after a SIGINT before it was up.
     """
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        config = load_config(sys.argv[1:] if argv is None else argv, os.environ)
+        if arguments and arguments[0] == "devices":
+            configure_logs("warning", "text")
+            show_devices(arguments[1:], _say)
+            return 0
+        config = load_config(arguments, os.environ)
         configure_logs(config.log_level, config.log_format)
         if config.install_service:
             install(config, _say)

@@ -236,6 +236,7 @@ _EXAMPLE = """\
 example:
   WINDLASS_JOIN_TOKEN=... windlass agent --server 10.0.0.5:50051 --data-dir /var/lib/windlass-agent
   windlass agent --server 127.0.0.1:50051 --simulate-gpus 8xH100 --labels zone=a,rack=r7
+  windlass agent devices        what it would see of this machine's GPUs, without a server
 """
 
 
