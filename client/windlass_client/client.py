@@ -13,6 +13,7 @@ from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
 from windlass_client.pools import AsyncPools, Pools
 from windlass_client.prices import AsyncPrices, Prices
+from windlass_client.reservations import AsyncReservations, Reservations
 from windlass_client.retries import RetryPolicy
 from windlass_client.settings import Settings
 from windlass_client.system import AsyncSystem, System
@@ -56,6 +57,7 @@ class Client:
         self.allocations = Allocations(transport, project)
         self.clusters = Clusters(transport, project)
         self.drains = Drains(transport, project)
+        self.reservations = Reservations(transport, project)
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
         self.pools = Pools(transport, project)
@@ -114,6 +116,7 @@ class AsyncClient:
         self.allocations = AsyncAllocations(transport, project)
         self.clusters = AsyncClusters(transport, project)
         self.drains = AsyncDrains(transport, project)
+        self.reservations = AsyncReservations(transport, project)
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
         self.pools = AsyncPools(transport, project)

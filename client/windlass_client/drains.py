@@ -53,6 +53,7 @@ class DrainCalls(Group):
         cluster: str = "",
         zone: str = "",
         gpu_type: str = "",
+        pool: str = "",
         labels: Mapping[str, str] | None = None,
         mode: "DrainMode | None" = None,
         deadline: timedelta | float | str | None = None,
@@ -64,10 +65,11 @@ class DrainCalls(Group):
         """Drain many nodes, a few at a time; returns at once.
 
         Args:
-            node_ids: the nodes, in the order of their turns; or else those that are like the next four.
+            node_ids: the nodes, in the order of their turns; or else those that are like the next five.
             cluster: nodes of this cluster.
             zone: nodes in this zone.
             gpu_type: nodes with such a GPU.
+            pool: nodes of this pool.
             labels: nodes that carry all of these.
             mode: what is done with what runs there; waits for it by default.
             deadline: for each node, from its turn on until what is left is stopped, as seconds, a
@@ -94,6 +96,7 @@ class DrainCalls(Group):
             cluster=cluster,
             zone=zone,
             gpu_type=gpu_type,
+            pool=pool,
             labels=[f"{key}={value}" for key, value in (labels or {}).items()],
         )
         if selector.ByteSize():

@@ -76,6 +76,7 @@ from windlass_server.resources.registration import Registration
 from windlass_server.resources.remote_clusters import RemoteCluster, RemoteClusters
 from windlass_server.resources.remote_contacts import RemoteContacts
 from windlass_server.resources.removal import NodeRemoval
+from windlass_server.resources.reservations import ReservationsService
 from windlass_server.resources.rpc import ResourcesRpc
 from windlass_server.resources.service import ResourcesService
 from windlass_server.resources.upkeep import NodeUpkeep
@@ -384,6 +385,7 @@ class App:
                 NodeMetrics(database, history, clock),
                 LiveTelemetry(database, telemetry, clock),
                 node_drains,
+                ReservationsService(database, cluster, clock, ids, page_tokens),
                 telemetry,
                 clock,
             ),

@@ -21,6 +21,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from tests.support.fake_drains import FakeDrains
+from tests.support.fake_reservations import FakeReservations
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import (
@@ -31,6 +32,7 @@ from windlass.resources.v1 import (
     node_pb2,
     pool_pb2,
     price_pb2,
+    reservation_pb2,
     resources_service_pb2,
     resources_service_pb2_grpc,
     usage_pb2,
@@ -109,6 +111,7 @@ class FakeState:
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
     prices: list[price_pb2.Price] = field(default_factory=list)
     drains: dict[str, drain_pb2.Drain] = field(default_factory=dict)
+    reservations: dict[str, reservation_pb2.Reservation] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     pools: dict[str, pool_pb2.Pool] = field(default_factory=dict)
     drains_to: Any = node_pb2.Maintenance.DRAINED
@@ -249,7 +252,9 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
             yield job_pb2.JobLogMessage(error=error)
 
 
-class ResourcesService(_Service, FakeDrains, resources_service_pb2_grpc.ResourcesServiceServicer):
+class ResourcesService(
+    _Service, FakeDrains, FakeReservations, resources_service_pb2_grpc.ResourcesServiceServicer
+):
     """Nodes that a test puts there."""
 
     async def ListNodes(

@@ -30,6 +30,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "gpu_type": "",
         "min_isolation": 0,
         "pool": "",
+        "longest_run": None,
         "attempt": 0,
         "run_id": "",
         "node_id": "",

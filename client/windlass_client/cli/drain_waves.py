@@ -68,6 +68,7 @@ def create(
     cluster: Annotated[str, typer.Option(help="Nodes of a cluster.")] = "",
     zone: Annotated[str, typer.Option(help="Nodes in a zone.")] = "",
     gpu_type: Annotated[str, typer.Option(help="Nodes with a GPU such as H100.")] = "",
+    pool: Annotated[str, typer.Option(help="Nodes of a pool.")] = "",
     label: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE that they carry; repeatable.")
     ] = None,
@@ -99,6 +100,7 @@ def create(
         cluster=cluster,
         zone=zone,
         gpu_type=gpu_type,
+        pool=pool,
         labels=pairs(label or ()),
         mode=parse_drain_mode(mode),
         deadline=deadline,

@@ -23,6 +23,7 @@ from windlass_client.cli import (
     pools,
     prices,
     remote_clusters,
+    reservations,
     submit,
     top,
     up,
@@ -116,6 +117,7 @@ metrics.register(nodes.app)
 app.add_typer(nodes.app)
 app.add_typer(drain_waves.app)
 app.add_typer(allocations.app)
+app.add_typer(reservations.app)
 app.add_typer(clusters.app)
 usage.register(app)
 app.add_typer(prices.app)

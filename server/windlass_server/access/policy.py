@@ -82,6 +82,9 @@ _ORGANISATION_ADMIN = frozenset(
         "pools.delete",
         "pools.update",
         "projects.create",
+        "reservations.cancel",
+        "reservations.create",
+        "reservations.update",
         "system.reflect",
     }
 )
@@ -106,6 +109,8 @@ ANYWHERE = frozenset(
         "pools.list",
         "prices.list",
         "system.metrics",
+        "reservations.get",
+        "reservations.list",
     }
 )
 # Every permission there is; the contract may name no other.

@@ -10,8 +10,9 @@ from windlass_server.jobs import rules
 from windlass_server.jobs.runs import RunsService
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
+from windlass_server.resources.reserved import moments
 from windlass_server.scheduler.plan import Placement, Plan, Waiting, plan
-from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, Moment, NodeState, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -77,9 +78,10 @@ class Scheduling:
         if only is not None and not self._cluster.any_ready():
             return
         rows, demands = await self._look(only)
-        nodes = await self._database.read(self._cluster.load)
+        now = self._clock.now()
+        nodes, kept = await self._database.read(lambda tx: self._nodes(tx, now))
         # 3. Decide, purely.
-        result = await _planned(Snapshot(tuple(demands), nodes, self._cluster.pools))
+        result = await _planned(Snapshot(tuple(demands), nodes, self._cluster.pools, kept, now))
         # 4. Commit, each guarded by the version that was seen. A refusal is normal: the truth has
         #    moved on, and the next cycle sees it.
         for some in _in_parts(result.placements, _COMMITS_AT_ONCE):
@@ -92,6 +94,11 @@ class Scheduling:
         for waiting in _in_parts(result.waiting, _READ_AT_ONCE):
             await self._explain(waiting, rows)
             await asyncio.sleep(0)
+
+    def _nodes(self, tx: Transaction, now: int) -> tuple[tuple[NodeState, ...], tuple[Moment, ...]]:
+        """The nodes, and what reservations keep of them."""
+        nodes = self._cluster.load(tx)
+        return nodes, moments(tx, nodes, now)
 
     async def _look(self, only: set[str] | None) -> tuple[dict[str, JobRow], list[Demand]]:
         """The jobs that wait, by id, and what they ask for."""
@@ -203,4 +210,7 @@ def _demand(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | Non
         order=job.job_id,
         faults=faults,
         pools=pools,
+        project=job.project,
+        user=job.user,
+        time_limit=job.longest_run,
     )

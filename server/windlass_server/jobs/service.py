@@ -206,6 +206,7 @@ class JobsService:
             "gpu_type": resources.gpu_type,
             "min_isolation": full.min_isolation,
             "pool": full.pool,
+            "longest_run": _longest_run(full),
             "attempt": 0,
             "run_id": "",
             "node_id": "",
@@ -268,3 +269,10 @@ def _earlier_answer(tx: Transaction, asked: Asked) -> JobRow | None:
     """The job that this request has made already, if any; Conflict when it made another one."""
     job_id = asked.earlier(tx)
     return None if job_id is None else tx.jobs.get(job_id)
+
+
+def _longest_run(full: job_pb2.Job) -> int | None:
+    """How long a run of a job may last, with its grace, in microseconds; None: for ever."""
+    if not full.HasField("time_limit"):
+        return None
+    return full.time_limit.ToMicroseconds() + full.grace_period.ToMicroseconds()

@@ -16,6 +16,8 @@ from windlass_server.resources.allocation_states import Event, Status, after
 from windlass_server.resources.capacity import gpu_types_of, gpus_of, zone_of
 from windlass_server.resources.cluster import Cluster, never
 from windlass_server.resources.pooling import require_usable, rules_of
+from windlass_server.resources.renewal import require_not_reserved
+from windlass_server.resources.reserved import moments
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import FILTERS
 from windlass_server.scheduler.plan import plan
@@ -99,7 +101,7 @@ class AllocationsService:
                 return _existing(tx, earlier)
             if not tx.access.has_project(full.project):
                 raise absent("project", full.project)
-            part = self._choose(tx, full)
+            part = self._choose(tx, full, who.user)
             row = tx.allocations.add(self._columns(who, full, part))
             _hold(tx, part, row.allocation_id)
             asked.remember(tx, row.allocation_id, row.created_at)
@@ -151,7 +153,7 @@ class AllocationsService:
             NotFound: there is none, or it is foreign.
             Denied: somebody else holds it.
             WrongState: it is held no longer.
-            Conflict: its node is being emptied.
+            Conflict: its node is being emptied, or others have reserved what it holds.
         """
 
         def store(tx: Transaction) -> AllocationRow:
@@ -164,6 +166,9 @@ class AllocationsService:
                 message = f"node {row.node_id} is being emptied"
                 raise Conflict(message, reason="NODE_DRAINING", node_id=row.node_id)
             new = row.ttl if ttl is None else ttl
+            (seen,) = self._cluster.look(tx, [node])
+            kept = moments(tx, [seen], now, without=row.allocation_id)
+            require_not_reserved(row, seen, kept, now, new)
             values = {"status": int(status), "ttl": new, "expires_at": now + new}
             tx.allocations.change(allocation_id, **values)
             return changed(row, **values)
@@ -245,11 +250,13 @@ class AllocationsService:
         tx.after_commit(self._capacity_changed)
         return ended
 
-    def _choose(self, tx: Transaction, full: resources_service_pb2.AllocateRequest) -> _Part:
+    def _choose(
+        self, tx: Transaction, full: resources_service_pb2.AllocateRequest, user: str
+    ) -> _Part:
         """The part of a node to give, by the scheduler's own judgement."""
         rules = rules_of(tx.pools.all())
         usable = require_usable(full.project, full.constraints.pool, rules, "constraints.pool")
-        demand = _demand(full, usable)
+        demand = _demand(full, usable, user)
         rows = _in_zones(tx.nodes.all(), full.constraints.zones)
         if full.constraints.zones and not rows:
             message = f"no node is in {' or '.join(sorted(full.constraints.zones))}"
@@ -265,7 +272,9 @@ class AllocationsService:
                 message = "something runs on every node; none can be had alone"
                 raise Conflict(message, reason="NO_EMPTY_NODE", dimension="exclusive_node")
             nodes = tuple(node for node in nodes if node.node_id in empty)
-        result = plan(Snapshot(queue=(demand,), nodes=nodes))
+        now = self._clock.now()
+        kept = moments(tx, nodes, now)
+        result = plan(Snapshot(queue=(demand,), nodes=nodes, moments=kept, now=now))
         if result.waiting:
             why = result.waiting[0]
             dimension = _DIMENSIONS.get(why.reason) or "nodes"
@@ -319,7 +328,9 @@ def with_defaults(
     return full
 
 
-def _demand(full: resources_service_pb2.AllocateRequest, pools: tuple[str, ...] | None) -> Demand:
+def _demand(
+    full: resources_service_pb2.AllocateRequest, pools: tuple[str, ...] | None, user: str
+) -> Demand:
     return Demand(
         job_id="",
         priority=0,
@@ -330,6 +341,9 @@ def _demand(full: resources_service_pb2.AllocateRequest, pools: tuple[str, ...] 
         min_isolation=0,
         order="",
         pools=pools,
+        project=full.project,
+        user=user,
+        time_limit=full.ttl.ToMicroseconds(),
     )
 
 

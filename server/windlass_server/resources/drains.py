@@ -274,6 +274,7 @@ def _named(tx: Transaction, wanted: resources_service_pb2.DrainNodesRequest) -> 
         gpu_type=asked.gpu_type.lower(),
         cluster=asked.cluster,
         zone=asked.zone,
+        pool=asked.pool,
         labels=tuple(label_of(text) for text in asked.labels),
     )
     found = [node.node_id for node in selected(tx, like, MAX_NODES + 1)]

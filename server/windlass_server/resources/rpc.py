@@ -23,6 +23,8 @@ from windlass_server.resources.pool_message import pool_message
 from windlass_server.resources.pools import PoolsService, PoolView
 from windlass_server.resources.prices import PricesService
 from windlass_server.resources.removal import NodeRemoval
+from windlass_server.resources.reservations import ReservationsService
+from windlass_server.resources.reservations_rpc import ReservationsRpc
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
 from windlass_server.resources.usage import UsageService
@@ -37,7 +39,7 @@ from windlass_server.timestamps import (
 )
 
 
-class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc):
+class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
     """Servicer of `windlass.resources.v1.ResourcesService`."""
 
     def __init__(
@@ -53,12 +55,14 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc):
         metrics: NodeMetrics,
         live: LiveTelemetry,
         drains: DrainsService,
+        reservations: ReservationsService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
         UsageRpc.__init__(self, usage, prices)
         MetricsRpc.__init__(self, metrics, live)
         DrainsRpc.__init__(self, drains)
+        ReservationsRpc.__init__(self, reservations)
         self._resources = resources
         self._upkeep = upkeep
         self._removal = removal

@@ -7,9 +7,11 @@ The reasons in their order of precedence; the first that is true is given:
    It waits for a node that has not joined yet.
 3. `NODES_UNREACHABLE`: nodes could hold it, but none of those is reachable.
    `NODES_CORDONED`: some are, but all of these are cordoned or being drained.
-4. `BEHIND_HIGHER_PRIORITY`, `WAITING_BEHIND_EARLIER_JOBS`: it would start now, if the jobs that
+4. `RESERVED`: it would start now, if reservations did not keep the room for others, now or before it
+   would have to be over.
+5. `BEHIND_HIGHER_PRIORITY`, `WAITING_BEHIND_EARLIER_JOBS`: it would start now, if the jobs that
    this plan places first did not take the room.
-5. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
+6. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
    do now. The last of them, `NODE_AVOIDED`, means that it would do, but only on nodes that have
    failed the job not long ago.
 """
@@ -43,6 +45,7 @@ class Reason(StrEnum):
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
     NODE_AVOIDED = "NODE_AVOIDED"
+    RESERVED = "RESERVED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Explainer:
             return Explanation(Reason.NODES_CORDONED, self._cordoned_text(able, reachable))
         at_start = fits(demand, self._ledger.start)
         if at_start.any():
-            return self._behind(demand, at_start, ahead)
+            return self._though_free(demand, at_start, ahead)
         return self._not_now(demand, able, reachable, candidates)
 
     def _never(self, demand: Demand) -> Explanation:
@@ -107,6 +110,43 @@ class Explainer:
         lack = unsatisfiable(demand, stuck, capacity)
         message = f"{lack.message}; no registered node could hold it{self._pools_text(demand)}"
         return Explanation(Reason(lack.refusal), message)
+
+    def _though_free(self, demand: Demand, at_start: Mask, ahead: int) -> Explanation:
+        """Why it waits though there was room for it at the start of the cycle."""
+        reserved = self._ledger.reserved_at_start
+        left = fits(demand, reserved.view(demand, self._ledger.start))
+        if left.any():
+            return self._behind(demand, left, ahead)
+        # What it would find if it were over at once: only what is kept already is in its way then.
+        short = replace(demand, time_limit=1)
+        soon = at_start & fits(short, reserved.view(short, self._ledger.start))
+        message = (
+            self._could_run_into(demand, soon) if soon.any() else self._kept_now(short, at_start)
+        )
+        return Explanation(Reason.RESERVED, message)
+
+    def _kept_now(self, short: Demand, roomy: Mask) -> str:
+        kept = self._ledger.reserved_at_start.in_the_way(short, np.flatnonzero(roomy).tolist())
+        index, _, first = min(kept, key=lambda each: (each[2].until, each[0]))
+        return (
+            f"has room on {_where_text(self._ledger.nodes[index], _count(roomy))}, but reservation "
+            f"{first.reservation_id} keeps it until {_time_text(first.until)}"
+        )
+
+    def _could_run_into(self, demand: Demand, roomy: Mask) -> str:
+        ahead: dict[int, tuple[int, str]] = {}
+        places = np.flatnonzero(roomy).tolist()
+        for index, begins, kept in self._ledger.reserved_at_start.in_the_way(demand, places):
+            if begins > self._ledger.now:
+                ahead.setdefault(index, (begins, kept.reservation_id))
+        index, (begins, reservation_id) = max(
+            ahead.items(), key=lambda each: (each[1][0], -each[0])
+        )
+        return (
+            f"has room on {node_label(self._ledger.nodes[index])}, but could run into reservation "
+            f"{reservation_id}, which begins at {_time_text(begins)}; with a time_limit that ends "
+            f"before that it starts"
+        )
 
     def _behind(self, demand: Demand, at_start: Mask, ahead: int) -> Explanation:
         blocking = self._taken_priority[:ahead][at_start[self._taken_index[:ahead]]]

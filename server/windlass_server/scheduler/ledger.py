@@ -6,9 +6,10 @@ import numpy as np
 
 from windlass_server.scheduler.feasibility import Capacity
 from windlass_server.scheduler.filters import fits
+from windlass_server.scheduler.reserved import Reserved
 from windlass_server.scheduler.rooms import Column, Room, copied, free_room, gpu_key, in_columns
 from windlass_server.scheduler.scores import total
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, NodeState
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState
 
 
 class Ledger:
@@ -19,13 +20,21 @@ class Ledger:
         capacity: what they have when nothing runs, and their names.
         start: what was free at the start of the cycle.
         free: what is left.
+        now: the time of the snapshot, in microseconds since 1970.
+        reserved: what of it is kept from some.
+        reserved_at_start: the same at the start of the cycle.
     """
 
-    def __init__(self, nodes: Sequence[NodeState]) -> None:
+    def __init__(
+        self, nodes: Sequence[NodeState], moments: Sequence[Moment] = (), now: int = 0
+    ) -> None:
         self.capacity = Capacity.of(nodes, ())
         self.nodes = self.capacity.nodes
         self.start: Room[Column] = in_columns([free_room(node) for node in self.nodes])
         self.free = copied(self.start)
+        self.now = now
+        self.reserved = Reserved(moments, self.start.places, now)
+        self.reserved_at_start = Reserved(moments, self.start.places, now)
         self._uuids: dict[int, dict[str, list[str]]] = {}
 
     @property
@@ -38,7 +47,7 @@ class Ledger:
 
         Equals are decided by the node's id, because the nodes stand in that order.
         """
-        able = fits(demand, self.free)
+        able = fits(demand, self.reserved.view(demand, self.free))
         candidates = able.nonzero()[0]
         if len(candidates) <= 1:
             return int(candidates[0]) if len(candidates) else None
@@ -48,18 +57,33 @@ class Ledger:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
         self.free.cpu_millis[index] -= demand.cpu_millis
         self.free.memory_bytes[index] -= demand.memory_bytes
-        return self._take_gpus(index, demand) if demand.gpu_count else ()
+        if not demand.gpu_count:
+            self.reserved.take(index, demand, ANY_GPU_TYPE)
+            return ()
+        return self._take_gpus(index, demand)
 
     def _take_gpus(self, index: int, demand: Demand) -> tuple[str, ...]:
         by_type = self._uuids.get(index)
         if by_type is None:
             by_type = self._uuids[index] = _free_uuids(self.nodes[index])
-        key = gpu_key(demand.gpu_type) or _tightest_type(by_type, demand.gpu_count)
+        key = gpu_key(demand.gpu_type) or _tightest_type(
+            self._not_kept(index, demand, by_type), demand.gpu_count
+        )
         uuids = by_type[key]
         taken, by_type[key] = uuids[: demand.gpu_count], uuids[demand.gpu_count :]
         self.free.gpus[key][index] -= demand.gpu_count
         self.free.gpus[ANY_GPU_TYPE][index] = max(map(len, by_type.values()))
+        self.reserved.take(index, demand, key)
         return tuple(taken)
+
+    def _not_kept(
+        self, index: int, demand: Demand, by_type: dict[str, list[str]]
+    ) -> dict[str, list[str]]:
+        """Of a node's free GPUs as many of each type as are not kept from the demand."""
+        if self.reserved.key(demand) is None:
+            return by_type
+        left = self.reserved.view(demand, self.free).gpus
+        return {key: uuids[: int(left[key][index])] for key, uuids in by_type.items()}
 
 
 def _free_uuids(node: NodeState) -> dict[str, list[str]]:

@@ -6,9 +6,12 @@ from typing import TypeAlias
 
 from windlass_server.scheduler.explain import Explainer, Explanation, Taken
 from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 
-_Shape: TypeAlias = tuple[int, int, int, str, int, tuple[Fault, ...], tuple[str, ...] | None]
+_Shape: TypeAlias = tuple[
+    int, int, int, str, int, tuple[Fault, ...], tuple[str, ...] | None, Key | None
+]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many jobs were placed before that shape found no room."""
 
@@ -50,7 +53,7 @@ def plan(snapshot: Snapshot) -> Plan:
     small jobs can keep a big one waiting.
     """
     queue = sorted(snapshot.queue, key=_turn)  # 1. order
-    ledger = Ledger(snapshot.nodes)
+    ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     placements, taken, skipped = _place(queue, ledger)  # 2.-4. filter, score, take
     explainer = Explainer(ledger, snapshot.pools, taken)
     return Plan(placements, _explain(skipped, explainer))  # 5. explain the rest
@@ -60,7 +63,7 @@ def _turn(demand: Demand) -> tuple[int, str, str]:
     return -demand.priority, demand.order, demand.job_id
 
 
-def _shape(demand: Demand) -> _Shape:
+def _shape(demand: Demand, reserved: Key | None) -> _Shape:
     """What decides where a demand fits; demands of one shape need only be tried once."""
     return (
         demand.cpu_millis,
@@ -70,6 +73,7 @@ def _shape(demand: Demand) -> _Shape:
         demand.min_isolation,
         demand.faults,
         demand.pools,
+        reserved,
     )
 
 
@@ -84,7 +88,7 @@ def _place(
     placements, taken, skipped = list[Placement](), list[Taken](), list[_Skipped]()
     full_since: dict[_Shape, int] = {}
     for demand in queue:
-        shape = _shape(demand)
+        shape = _shape(demand, ledger.reserved.key(demand))
         ahead = full_since.get(shape)
         index = ledger.choose(demand) if ahead is None else None
         if index is None:

@@ -4,6 +4,7 @@ CPU is in thousandths of a core, memory in bytes, GPUs are whole devices. Whoeve
 guarantees that ids are unique within it; order of the tuples has no meaning.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ANY_GPU_TYPE = ""
@@ -43,6 +44,9 @@ class Demand:
         order: sortable key of submission, such as the job's ULID; equal priorities go by it.
         faults: the nodes that failed it, each once, by their ids.
         pools: the pools on whose nodes it may be, by name; None for any.
+        project: whose it is, for reservations.
+        user: whose it is in that project, for the same.
+        time_limit: how long it may run, with its grace, in microseconds; None: for ever.
     """
 
     job_id: str
@@ -55,6 +59,9 @@ class Demand:
     order: str
     faults: tuple[Fault, ...] = ()
     pools: tuple[str, ...] | None = None
+    project: str = ""
+    user: str = ""
+    time_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +129,61 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a reservation still keeps of a node: its amounts less what those whom it is for have of it.
+
+    Attributes:
+        reservation_id: the reservation.
+        project: whose jobs may use it; empty: nobody's.
+        users: of that project only these; none: all.
+        cpu_millis: thousandths of a core.
+        memory_bytes: bytes.
+        gpu_count: whole GPUs.
+        gpu_type: of this type.
+        until: when this time of the reservation ends (microseconds since 1970).
+    """
+
+    reservation_id: str
+    project: str
+    users: frozenset[str]
+    cpu_millis: int
+    memory_bytes: int
+    gpu_count: int
+    gpu_type: str
+    until: int
+
+    def admits(self, project: str, user: str) -> bool:
+        """Whether somebody's work may use it."""
+        return bool(self.project) and self.project == project and user in (self.users or {user})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a node has from some time on, and what of that is kept: now, or when a reservation begins.
+
+    Attributes:
+        node_id: the node.
+        at: from when on, in microseconds since 1970; that of the snapshot or earlier: now.
+        cpu_millis: what is not held by work that may still run then, in thousandths of a core.
+        memory_bytes: the same of memory.
+        gpus: the same of GPUs that can be given out, by their types in any case.
+        kept: what reservations keep of that, whose time it is then.
+    """
+
+    node_id: str
+    at: int
+    cpu_millis: int
+    memory_bytes: int
+    gpus: Mapping[str, int]
+    kept: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole world at one moment, as one planning cycle sees it."""
 
     queue: tuple[Demand, ...]
     nodes: tuple[NodeState, ...]
     pools: tuple[Pool, ...] = ()
+    moments: tuple[Moment, ...] = ()
+    now: int = 0

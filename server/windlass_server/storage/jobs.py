@@ -36,6 +36,8 @@ _WAITING = (
         _JOBS.c.gpu_type,
         _JOBS.c.min_isolation,
         _JOBS.c.pool,
+        _JOBS.c.user,
+        _JOBS.c.longest_run,
     )
     .where(_JOBS.c.status == 1)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)

@@ -18,6 +18,7 @@ from windlass_server.storage.pools import PoolStore
 from windlass_server.storage.prices import PriceStore
 from windlass_server.storage.remote_clusters import RemoteClusterStore
 from windlass_server.storage.remote_runs import RemoteRunStore
+from windlass_server.storage.reservations import ReservationStore
 from windlass_server.storage.runs import RunStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
@@ -78,6 +79,10 @@ class Transaction:
     @cached_property
     def drains(self) -> DrainStore:
         return DrainStore(self.connection)
+
+    @cached_property
+    def reservations(self) -> ReservationStore:
+        return ReservationStore(self.connection)
 
     @cached_property
     def access(self) -> AccessStore:

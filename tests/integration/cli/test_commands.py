@@ -604,6 +604,51 @@ def test_a_drain_of_many_nodes_is_begun_watched_and_listed(windlass, plane, monk
     assert "drain-1 CANCELLED" in windlass("drains", "get", "drain-1").stdout
 
 
+def test_reservations_from_the_first_to_the_last(windlass, plane):
+    made = windlass(
+        "reservations", "create", "--gpus", "16", "--gpu-type", "H100", "--for", "8h",
+        "--start", "2030-01-01T20:00:00Z", "--user", "ada", "--cron", "0 22 * * *",
+        "--time-zone", "Europe/Berlin", "--until", "2031-01-01T00:00:00Z",
+    )  # fmt: skip
+    assert made.stdout == "resv-1\n"
+    (asked,) = plane.state.requests["CreateReservation"]
+    wanted = asked.reservation
+    assert (wanted.resources.gpu_count, wanted.resources.gpu_type) == (16, "H100")
+    assert wanted.start_time.ToJsonString() == "2030-01-01T20:00:00Z"
+    assert wanted.end_time.ToJsonString() == "2030-01-02T04:00:00Z"
+    assert (wanted.recurrence.cron, list(wanted.users)) == ("0 22 * * *", ["ada"])
+    assert wanted.recurrence.until.ToJsonString() == "2031-01-01T00:00:00Z"
+    listed = " ".join(windlass("reservations").stdout.split())
+    assert "resv-1 PENDING default (ada) 2030-01-01 20:00:00" in listed
+    assert "16 H100 on 1 node" in listed
+    windlass("reservations", "update", "resv-1", "--reason", "demo", "--user", "bob")
+    shown = rows(windlass("reservations", "get", "resv-1").stdout)
+    assert ["reason", "demo"] in shown
+    assert ["for", "default", "(bob)"] in shown
+    assert windlass("reservations", "cancel", "resv-1").stdout == "resv-1 CANCELLED\n"
+    assert "resv-1" not in windlass("reservations", "list").stdout
+    assert "resv-1" in windlass("reservations", "list", "--all").stdout
+
+
+def test_a_reservation_can_begin_in_a_while_and_be_for_nobody(windlass, plane):
+    plane.state.nodes = [a_node()]
+    windlass(
+        "reservations", "create", "--node", "node-gpu-1", "--maintenance", "--start", "+2h",
+        "--for", "30m",
+    )  # fmt: skip
+    wanted = plane.state.requests["CreateReservation"][0].reservation
+    assert (list(wanted.node_ids), wanted.maintenance, wanted.project) == (["node-gpu-1"], True, "")
+    assert wanted.end_time.seconds - wanted.start_time.seconds == 1800
+
+
+@pytest.mark.parametrize(
+    "times", [(), ("--end", "+1h", "--for", "1h"), ("--end", "soon"), ("--for", "long")]
+)
+def test_a_reservation_without_an_end_that_makes_sense_is_not_asked_for(windlass, plane, times):
+    assert windlass("reservations", "create", "--gpus", "1", *times).exit_code == 2
+    assert plane.state.requests["CreateReservation"] == []
+
+
 def test_drains_create_says_which_nodes_are_meant(windlass, plane):
     windlass("drains", "create", "--label", "rack=7", "--zone", "a", "--gpu-type", "H100")
     (asked,) = plane.state.requests["DrainNodes"]

@@ -15,6 +15,7 @@ from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import pool_pb2 as _pool_pb2
 from windlass.resources.v1 import price_pb2 as _price_pb2
+from windlass.resources.v1 import reservation_pb2 as _reservation_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -346,16 +347,18 @@ class DrainNodesRequest(_message.Message):
     def __init__(self, node_ids: _Optional[_Iterable[str]] = ..., selector: _Optional[_Union[NodeSelector, _Mapping]] = ..., mode: _Optional[_Union[_node_pb2.Maintenance.DrainMode, str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ..., max_unavailable: _Optional[int] = ..., afterwards: _Optional[_Union[_drain_pb2.Drain.Afterwards, str]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class NodeSelector(_message.Message):
-    __slots__ = ("cluster", "zone", "gpu_type", "labels")
+    __slots__ = ("cluster", "zone", "gpu_type", "labels", "pool")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     zone: str
     gpu_type: str
     labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, cluster: _Optional[str] = ..., zone: _Optional[str] = ..., gpu_type: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    pool: str
+    def __init__(self, cluster: _Optional[str] = ..., zone: _Optional[str] = ..., gpu_type: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pool: _Optional[str] = ...) -> None: ...
 
 class ListDrainsRequest(_message.Message):
     __slots__ = ("status", "page_size", "page_token")
@@ -386,6 +389,56 @@ class CancelDrainRequest(_message.Message):
     DRAIN_ID_FIELD_NUMBER: _ClassVar[int]
     drain_id: str
     def __init__(self, drain_id: _Optional[str] = ...) -> None: ...
+
+class CreateReservationRequest(_message.Message):
+    __slots__ = ("reservation", "request_id")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    reservation: _reservation_pb2.Reservation
+    request_id: str
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class GetReservationRequest(_message.Message):
+    __slots__ = ("reservation_id",)
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    def __init__(self, reservation_id: _Optional[str] = ...) -> None: ...
+
+class ListReservationsRequest(_message.Message):
+    __slots__ = ("status", "project", "node_id", "page_size", "page_token")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    status: _reservation_pb2.Reservation.Status
+    project: str
+    node_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, status: _Optional[_Union[_reservation_pb2.Reservation.Status, str]] = ..., project: _Optional[str] = ..., node_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListReservationsResponse(_message.Message):
+    __slots__ = ("reservations", "next_page_token")
+    RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    reservations: _containers.RepeatedCompositeFieldContainer[_reservation_pb2.Reservation]
+    next_page_token: str
+    def __init__(self, reservations: _Optional[_Iterable[_Union[_reservation_pb2.Reservation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateReservationRequest(_message.Message):
+    __slots__ = ("reservation", "update_mask")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    reservation: _reservation_pb2.Reservation
+    update_mask: _field_mask_pb2.FieldMask
+    def __init__(self, reservation: _Optional[_Union[_reservation_pb2.Reservation, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+
+class CancelReservationRequest(_message.Message):
+    __slots__ = ("reservation_id",)
+    RESERVATION_ID_FIELD_NUMBER: _ClassVar[int]
+    reservation_id: str
+    def __init__(self, reservation_id: _Optional[str] = ...) -> None: ...
 
 class CreateJoinTokenRequest(_message.Message):
     __slots__ = ("cluster", "lifetime", "max_uses")

@@ -11,6 +11,7 @@ from windlass.resources.v1 import node_metrics_pb2 as windlass_dot_resources_dot
 from windlass.resources.v1 import node_pb2 as windlass_dot_resources_dot_v1_dot_node__pb2
 from windlass.resources.v1 import pool_pb2 as windlass_dot_resources_dot_v1_dot_pool__pb2
 from windlass.resources.v1 import price_pb2 as windlass_dot_resources_dot_v1_dot_price__pb2
+from windlass.resources.v1 import reservation_pb2 as windlass_dot_resources_dot_v1_dot_reservation__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
 from windlass.resources.v1 import usage_pb2 as windlass_dot_resources_dot_v1_dot_usage__pb2
 
@@ -153,6 +154,31 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/DeletePool',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePoolRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+                _registered_method=True)
+        self.CreateReservation = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/CreateReservation',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateReservationRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
+                _registered_method=True)
+        self.GetReservation = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetReservation',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetReservationRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
+                _registered_method=True)
+        self.ListReservations = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListReservations',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListReservationsRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListReservationsResponse.FromString,
+                _registered_method=True)
+        self.UpdateReservation = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/UpdateReservation',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateReservationRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
+                _registered_method=True)
+        self.CancelReservation = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/CancelReservation',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CancelReservationRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
                 _registered_method=True)
         self.Allocate = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/Allocate',
@@ -396,6 +422,50 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateReservation(self, request, context):
+        """Keeps nodes, or amounts of them, for somebody for a time to come.
+
+        INVALID_ARGUMENT with what makes no sense, such as an end before the start, and
+        `UNSATISFIABLE_RESOURCES` when the nodes do not have so much. FAILED_PRECONDITION
+        (`RESERVATION_CONFLICT`, with the ids of the others) when too much of it is reserved at that time.
+        NOT_FOUND when a node or the project does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReservation(self, request, context):
+        """Reads a reservation. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReservations(self, request, context):
+        """Lists the reservations, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateReservation(self, request, context):
+        """Changes `users`, `reason`, `end_time` and, before it has begun, `start_time`. It keeps its parts.
+
+        FAILED_PRECONDITION when it is over (`RESERVATION_ENDED`), and when another has a part of it at the
+        new time (`RESERVATION_CONFLICT`). ABORTED when it is not as `etag` says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelReservation(self, request, context):
+        """Ends a reservation now and for ever; one that was cancelled stays as it is. What runs goes on.
+        FAILED_PRECONDITION (`RESERVATION_ENDED`) when its last time is over. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Allocate(self, request, context):
         """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
         (`UNSATISFIABLE_RESOURCES`, with the dimension) when no node could give so much, ABORTED with the
@@ -595,6 +665,31 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.DeletePool,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePoolRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.SerializeToString,
+            ),
+            'CreateReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateReservation,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateReservationRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.SerializeToString,
+            ),
+            'GetReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReservation,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetReservationRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.SerializeToString,
+            ),
+            'ListReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReservations,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListReservationsRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListReservationsResponse.SerializeToString,
+            ),
+            'UpdateReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateReservation,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateReservationRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.SerializeToString,
+            ),
+            'CancelReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelReservation,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CancelReservationRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.SerializeToString,
             ),
             'Allocate': grpc.unary_unary_rpc_method_handler(
                     servicer.Allocate,
@@ -1247,6 +1342,141 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/DeletePool',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePoolRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_pool__pb2.Pool.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/CreateReservation',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateReservationRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetReservation',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetReservationRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListReservations',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListReservationsRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListReservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/UpdateReservation',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateReservationRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/CancelReservation',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.CancelReservationRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_reservation__pb2.Reservation.FromString,
             options,
             channel_credentials,
             insecure,

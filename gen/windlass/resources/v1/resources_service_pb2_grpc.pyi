@@ -13,6 +13,7 @@ from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import node_pb2 as _node_pb2
 from windlass.resources.v1 import pool_pb2 as _pool_pb2
 from windlass.resources.v1 import price_pb2 as _price_pb2
+from windlass.resources.v1 import reservation_pb2 as _reservation_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 import abc as _abc_1
@@ -126,6 +127,28 @@ class ResourcesServiceStub:
     """Removes a pool, and answers it as it was; its nodes go to the other pools. Jobs that wait for it by
     name wait on, until there is one of that name again. FAILED_PRECONDITION for the pool `default`.
     NOT_FOUND when it does not exist.
+    """
+    CreateReservation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateReservationRequest, _reservation_pb2.Reservation]
+    """Keeps nodes, or amounts of them, for somebody for a time to come.
+
+    INVALID_ARGUMENT with what makes no sense, such as an end before the start, and
+    `UNSATISFIABLE_RESOURCES` when the nodes do not have so much. FAILED_PRECONDITION
+    (`RESERVATION_CONFLICT`, with the ids of the others) when too much of it is reserved at that time.
+    NOT_FOUND when a node or the project does not exist.
+    """
+    GetReservation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetReservationRequest, _reservation_pb2.Reservation]
+    """Reads a reservation. NOT_FOUND when it does not exist."""
+    ListReservations: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListReservationsRequest, _resources_service_pb2.ListReservationsResponse]
+    """Lists the reservations, newest first."""
+    UpdateReservation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateReservationRequest, _reservation_pb2.Reservation]
+    """Changes `users`, `reason`, `end_time` and, before it has begun, `start_time`. It keeps its parts.
+
+    FAILED_PRECONDITION when it is over (`RESERVATION_ENDED`), and when another has a part of it at the
+    new time (`RESERVATION_CONFLICT`). ABORTED when it is not as `etag` says.
+    """
+    CancelReservation: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CancelReservationRequest, _reservation_pb2.Reservation]
+    """Ends a reservation now and for ever; one that was cancelled stays as it is. What runs goes on.
+    FAILED_PRECONDITION (`RESERVATION_ENDED`) when its last time is over. NOT_FOUND when it does not exist.
     """
     Allocate: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]
     """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
@@ -256,6 +279,28 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """Removes a pool, and answers it as it was; its nodes go to the other pools. Jobs that wait for it by
     name wait on, until there is one of that name again. FAILED_PRECONDITION for the pool `default`.
     NOT_FOUND when it does not exist.
+    """
+    CreateReservation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateReservationRequest, _reservation_pb2.Reservation]  # type: ignore[assignment]
+    """Keeps nodes, or amounts of them, for somebody for a time to come.
+
+    INVALID_ARGUMENT with what makes no sense, such as an end before the start, and
+    `UNSATISFIABLE_RESOURCES` when the nodes do not have so much. FAILED_PRECONDITION
+    (`RESERVATION_CONFLICT`, with the ids of the others) when too much of it is reserved at that time.
+    NOT_FOUND when a node or the project does not exist.
+    """
+    GetReservation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetReservationRequest, _reservation_pb2.Reservation]  # type: ignore[assignment]
+    """Reads a reservation. NOT_FOUND when it does not exist."""
+    ListReservations: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListReservationsRequest, _resources_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
+    """Lists the reservations, newest first."""
+    UpdateReservation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateReservationRequest, _reservation_pb2.Reservation]  # type: ignore[assignment]
+    """Changes `users`, `reason`, `end_time` and, before it has begun, `start_time`. It keeps its parts.
+
+    FAILED_PRECONDITION when it is over (`RESERVATION_ENDED`), and when another has a part of it at the
+    new time (`RESERVATION_CONFLICT`). ABORTED when it is not as `etag` says.
+    """
+    CancelReservation: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CancelReservationRequest, _reservation_pb2.Reservation]  # type: ignore[assignment]
+    """Ends a reservation now and for ever; one that was cancelled stays as it is. What runs goes on.
+    FAILED_PRECONDITION (`RESERVATION_ENDED`) when its last time is over. NOT_FOUND when it does not exist.
     """
     Allocate: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.AllocateRequest, _allocation_pb2.Allocation]  # type: ignore[assignment]
     """Takes a part of a node for a time, whole or not at all. INVALID_ARGUMENT
@@ -515,6 +560,58 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes a pool, and answers it as it was; its nodes go to the other pools. Jobs that wait for it by
         name wait on, until there is one of that name again. FAILED_PRECONDITION for the pool `default`.
         NOT_FOUND when it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateReservation(
+        self,
+        request: _resources_service_pb2.CreateReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_pb2.Reservation, _abc.Awaitable[_reservation_pb2.Reservation]]:
+        """Keeps nodes, or amounts of them, for somebody for a time to come.
+
+        INVALID_ARGUMENT with what makes no sense, such as an end before the start, and
+        `UNSATISFIABLE_RESOURCES` when the nodes do not have so much. FAILED_PRECONDITION
+        (`RESERVATION_CONFLICT`, with the ids of the others) when too much of it is reserved at that time.
+        NOT_FOUND when a node or the project does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReservation(
+        self,
+        request: _resources_service_pb2.GetReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_pb2.Reservation, _abc.Awaitable[_reservation_pb2.Reservation]]:
+        """Reads a reservation. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def ListReservations(
+        self,
+        request: _resources_service_pb2.ListReservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListReservationsResponse, _abc.Awaitable[_resources_service_pb2.ListReservationsResponse]]:
+        """Lists the reservations, newest first."""
+
+    @_abc_1.abstractmethod
+    def UpdateReservation(
+        self,
+        request: _resources_service_pb2.UpdateReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_pb2.Reservation, _abc.Awaitable[_reservation_pb2.Reservation]]:
+        """Changes `users`, `reason`, `end_time` and, before it has begun, `start_time`. It keeps its parts.
+
+        FAILED_PRECONDITION when it is over (`RESERVATION_ENDED`), and when another has a part of it at the
+        new time (`RESERVATION_CONFLICT`). ABORTED when it is not as `etag` says.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelReservation(
+        self,
+        request: _resources_service_pb2.CancelReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_pb2.Reservation, _abc.Awaitable[_reservation_pb2.Reservation]]:
+        """Ends a reservation now and for ever; one that was cancelled stays as it is. What runs goes on.
+        FAILED_PRECONDITION (`RESERVATION_ENDED`) when its last time is over. NOT_FOUND when it does not exist.
         """
 
     @_abc_1.abstractmethod

@@ -23,6 +23,7 @@ from windlass_server.storage.tables.nodes import (
 )
 from windlass_server.storage.tables.pools import DEFAULT_POOL, PoolRow
 from windlass_server.storage.tables.prices import PriceRow
+from windlass_server.storage.tables.reservations import ReservationRow, ReservedPartRow
 from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "RemoteClusterRow",
     "RemoteRunRow",
     "RequestRow",
+    "ReservationRow",
+    "ReservedPartRow",
     "RoleBindingRow",
     "RunRow",
     "TelemetryMarkRow",

@@ -41,6 +41,8 @@ class JobRow(SQLModel, table=True):
     min_isolation: int
     # The pool that it asks for; empty for any.
     pool: str
+    # How long a run of it may last, with its grace (µs); None: for ever.
+    longest_run: int | None = Field(default=None, sa_type=BigInteger)
     attempt: int
     run_id: str
     node_id: str

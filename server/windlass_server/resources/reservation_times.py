@@ -1,0 +1,143 @@
+"""When a reservation is: once, or again and again. Pure; all times in microseconds since 1970 (UTC)."""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# Times of which two are compared with each other: what comes for ever is looked at so far.
+MAX_TIMES = 1000
+_CHECKED_GAPS = 100
+
+
+class Status(enum.IntEnum):
+    """As `resources.v1.Reservation.Status`."""
+
+    PENDING = 1
+    ACTIVE = 2
+    ENDED = 3
+    CANCELLED = 4
+
+
+class BadRecurrence(ValueError):
+    """What says when a reservation comes again makes no sense; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One time of a reservation: `start` belongs to it, `end` does not."""
+
+    start: int
+    end: int
+
+    def overlaps(self, other: "Window") -> bool:
+        """Whether there is a time that belongs to both."""
+        return self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a reservation is.
+
+    Attributes:
+        start: of the first time; with `cron`, from when on that is looked for.
+        length: of each time.
+        cron: when it begins; empty: once, at `start`.
+        zone: where the hours of `cron` are meant.
+        until: it does not begin then or later; None: it comes for ever.
+    """
+
+    start: int
+    length: int
+    cron: str = ""
+    zone: str = "UTC"
+    until: int | None = None
+
+    def checked(self) -> "Times":
+        """The same; BadRecurrence when its cron is none, or it comes again before it is over."""
+        if not self.cron:
+            return self
+        begins = list(islice(self._begins(self.start), _CHECKED_GAPS))
+        if not begins:
+            raise BadRecurrence("there is no such time")
+        if any(after - before < self.length for before, after in pairwise(begins)):
+            raise BadRecurrence("it would begin again before it is over")
+        return self
+
+    @property
+    def over_by(self) -> int | None:
+        """When it is over for ever, perhaps before; None: never."""
+        if not self.cron:
+            return self.start + self.length
+        return None if self.until is None else self.until + self.length
+
+    def from_(self, now: int) -> Iterator[Window]:
+        """The times that are not over, the first first."""
+        if not self.cron:
+            if self.start + self.length > now:
+                yield Window(self.start, self.start + self.length)
+            return
+        for begin in self._begins(max(self.start, now - self.length)):
+            if begin + self.length > now:
+                yield Window(begin, begin + self.length)
+
+    def next(self, now: int) -> Window | None:
+        """The present time or else the next one; None when there is none any more."""
+        return next(self.from_(now), None)
+
+    def _begins(self, after: int) -> Iterator[int]:
+        """When it begins, not before `after`."""
+        zone = _zone(self.zone)
+        try:
+            # cronsim begins behind the minute that it is given.
+            begin = _EPOCH + timedelta(microseconds=after) - timedelta(minutes=1)
+            for at in CronSim(self.cron, begin.astimezone(zone)):
+                micros = (at.astimezone(UTC) - _EPOCH) // _MICROSECOND
+                if self.until is not None and micros >= self.until:
+                    return
+                if micros >= after:
+                    yield micros
+        except CronSimError as error:
+            raise BadRecurrence(f"{self.cron!r} is no cron expression: {error}") from None
+        except (OverflowError, ValueError):
+            return  # the end of the calendar
+
+
+def status(times: Times, cancelled_at: int | None, now: int) -> Status:
+    """Where a reservation is in its life, which time alone moves on."""
+    if cancelled_at is not None:
+        return Status.CANCELLED
+    window = times.next(now)
+    if window is None:
+        return Status.ENDED
+    return Status.ACTIVE if window.start <= now else Status.PENDING
+
+
+def clash(one: Times, other: Times, now: int) -> Window | None:
+    """The first time of `one` that overlaps one of `other`, from now on; None when there is none.
+
+    Of two that come for ever, the next `MAX_TIMES` of each are compared.
+    """
+    mine, theirs = islice(one.from_(now), MAX_TIMES), islice(other.from_(now), MAX_TIMES)
+    left, right = next(mine, None), next(theirs, None)
+    while left is not None and right is not None:
+        if left.overlaps(right):
+            return left
+        if left.end <= right.end:
+            left = next(mine, None)
+        else:
+            right = next(theirs, None)
+    return None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise BadRecurrence(f"there is no time zone {name!r}") from None

@@ -1,0 +1,420 @@
+"""Parts of nodes are reserved, and kept by the scheduler, on both engines, without agents."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.access import ORG_ADMIN as ADMIN
+from tests.support.databases import acting
+from tests.support.fake_clock import START
+from tests.support.nodes import an_inventory
+from tests.support.upkeep import Upkeep
+from windlass.jobs.v1 import job_pb2
+from windlass.resources.v1 import reservation_pb2, resources_service_pb2
+from windlass_server.access.policy import Caller, Role
+from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, WrongState
+from windlass_server.ids import IdSource
+from windlass_server.jobs.states import Status
+from windlass_server.paging import PageTokens
+from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.reservation_message import reservation_message
+from windlass_server.resources.reservations import ReservationsService
+from windlass_server.storage.engine import Database
+from windlass_server.timestamps import to_proto
+
+__all__ = ["acting"]
+pytestmark = pytest.mark.usefixtures("acting")
+
+HOUR = 3_600_000_000
+Reservation = reservation_pb2.Reservation
+VIEWER = Caller("eve", roles={"default": Role.VIEWER})
+ADA = Caller("ada", default_project="default", roles={"default": Role.DEVELOPER})
+H100 = {"gpu_count": 8, "gpu_type": "H100"}
+
+
+class World(Upkeep):
+    """A cluster in which parts of nodes are reserved."""
+
+    ids: IdSource
+
+    @property
+    def reservations(self) -> ReservationsService:
+        cluster = Cluster(self.database, (), lambda _node_id, _uuid: True)
+        tokens = PageTokens(b"page tokens")
+        return ReservationsService(self.database, cluster, self.clock, self.ids, tokens)
+
+    def asked(self, begins: float = 1, hours: float = 2, **wanted: Any) -> Reservation:
+        """A reservation that begins in so many hours."""
+        start = self.clock.now() + round(begins * HOUR)
+        fields = {"resources": H100} if "node_ids" not in wanted else {}
+        spec = Reservation(**(fields | wanted))
+        spec.start_time.CopyFrom(to_proto(start))
+        spec.end_time.CopyFrom(to_proto(start + round(hours * HOUR)))
+        return spec
+
+    async def reserve(self, begins: float = 1, hours: float = 2, **wanted: Any) -> Reservation:
+        request = resources_service_pb2.CreateReservationRequest(
+            reservation=self.asked(begins, hours, **wanted)
+        )
+        return reservation_message(await self.reservations.create(ADMIN, request))
+
+    async def read(self, one: Reservation) -> Reservation:
+        view = await self.reservations.get(VIEWER, one.reservation_id)
+        return reservation_message(view)
+
+    async def gpu_node(self, name: str) -> str:
+        inventory = an_inventory(gpus=8)
+        return await self.add_node(name, inventory=inventory.SerializeToString())
+
+    async def running_job(self, *, minutes: int | None = None, **values: Any) -> None:
+        """A job that runs, for so long at most."""
+        spec = job_pb2.Job()
+        if minutes is not None:
+            spec.time_limit.FromSeconds(minutes * 60)
+        job_id = await self.add_job(spec=spec.SerializeToString(), **values)
+        assert (await self.cycle(job_id)).status == Status.SCHEDULED
+        await self.report(job_id, "RUNNING")
+
+    async def try_job(self, **values: Any) -> tuple[Status, str]:
+        """What the scheduler makes of a new job."""
+        row = await self.cycle(await self.add_job(**values))
+        return Status(row.status), row.status_reason
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path, acting: None) -> AsyncIterator[World]:
+    world = await World.start(database, tmp_path)
+    world.ids = IdSource(world.clock)
+    await world.database.write(lambda tx: tx.access.add_project("vision", "windlass", "", START))
+    yield world
+    await world.logs.close()
+
+
+PLACED = (Status.SCHEDULED, "PLACED")
+RESERVED = (Status.QUEUED, "RESERVED")
+
+
+async def test_a_reservation_begins_and_ends_by_time_alone(world: World):
+    node = await world.gpu_node("n1")
+    made = await world.reserve(project="vision", reason="demo")
+    assert (made.status, made.project, made.user) == (Reservation.PENDING, "vision", ADMIN.user)
+    assert [(part.node_id, part.gpu_count) for part in made.parts] == [(node, 8)]
+    assert made.next_start_time == made.start_time
+    for hours, expected in ((1, Reservation.ACTIVE), (1.9, Reservation.ACTIVE), (0.2, 3)):
+        world.clock.advance(hours * 3600)
+        assert (await world.read(made)).status == expected
+    assert not (await world.read(made)).HasField("next_start_time")
+
+
+async def test_what_is_reserved_is_kept_for_those_that_it_is_for(world: World):
+    await world.gpu_node("n1")
+    await world.reserve(begins=0, project="vision", users=["ada"])
+    assert await world.try_job(gpu_count=1, gpu_type="H100", user="bob") == RESERVED
+    assert await world.try_job(project="vision", user="bob") == RESERVED
+    assert await world.try_job(project="vision", user="ada", gpu_count=8, cpu_millis=8000) == PLACED
+
+
+async def test_a_part_is_kept_and_the_rest_is_for_all(world: World):
+    await world.gpu_node("n1")
+    await world.reserve(begins=0, project="vision", resources={"gpu_count": 6})
+    assert await world.try_job(gpu_count=3) == RESERVED
+    assert await world.try_job(gpu_count=2) == PLACED
+    assert await world.try_job(gpu_count=6, project="vision") == PLACED
+
+
+async def test_what_those_have_of_it_whom_it_is_for_is_not_kept_twice(world: World):
+    await world.gpu_node("n1")
+    await world.reserve(begins=0, project="vision", resources={"gpu_count": 6})
+    assert await world.try_job(gpu_count=4, project="vision") == PLACED
+    assert await world.try_job(gpu_count=2) == PLACED
+    assert await world.try_job(gpu_count=1) == RESERVED
+    assert await world.try_job(gpu_count=2, project="vision") == PLACED
+
+
+async def test_only_what_is_over_before_begins_on_nodes_that_will_be_reserved(world: World):
+    await world.gpu_node("n1")
+    await world.reserve(begins=1, project="vision")
+    assert await world.try_job(longest_run=None) == RESERVED
+    assert await world.try_job(longest_run=2 * HOUR) == RESERVED
+    assert await world.try_job(longest_run=HOUR // 2) == PLACED
+
+
+async def test_what_runs_for_ever_is_counted_at_the_beginning_and_what_is_over_is_not(
+    world: World,
+):
+    node = await world.gpu_node("n1")
+    await world.running_job(gpu_count=2)
+    await world.running_job(minutes=15, gpu_count=2)
+    made = await world.reserve(begins=1, project="vision", resources={"gpu_count": 4})
+    assert [part.node_id for part in made.parts] == [node]
+    # Two of eight are held for ever and four kept; those held for a quarter of an hour are back.
+    assert await world.try_job(gpu_count=3) == RESERVED
+    assert await world.try_job(gpu_count=2) == PLACED
+
+
+async def test_maintenance_is_for_nobody(world: World):
+    node = await world.gpu_node("n1")
+    made = await world.reserve(begins=0, node_ids=[node], maintenance=True, reason="fans")
+    assert made.project == ""
+    assert await world.try_job(project="default") == RESERVED
+    world.clock.advance(2 * 3600)
+    assert await world.try_job(project="default") == PLACED
+
+
+async def test_a_cancelled_reservation_keeps_nothing(world: World):
+    await world.gpu_node("n1")
+    made = await world.reserve(begins=0, project="vision")
+    for _ in range(2):
+        view = await world.reservations.cancel(ADMIN, made.reservation_id)
+        assert reservation_message(view).status == Reservation.CANCELLED
+    assert reservation_message(view).HasField("cancel_time")
+    assert await world.try_job(gpu_count=8) == PLACED
+
+
+async def test_one_that_comes_again_is_kept_each_time(world: World):
+    await world.gpu_node("n1")
+    # The fake clock stands at 08:00 UTC.
+    again = {"cron": "0 9 * * *"}
+    made = await world.reserve(begins=0, hours=1, project="vision", recurrence=again)
+    assert await world.try_job(longest_run=HOUR // 2) == PLACED
+    assert await world.try_job(longest_run=2 * HOUR) == RESERVED
+    for _ in range(2):
+        world.clock.advance(24 * 3600)
+        shown = await world.read(made)
+        assert shown.status == Reservation.PENDING
+        assert shown.next_start_time.ToMicroseconds() == world.clock.now() + HOUR
+        assert await world.try_job(longest_run=2 * HOUR) == RESERVED
+
+
+async def test_allocations_mind_reservations_too(world: World):
+    await world.gpu_node("n1")
+    await world.reserve(begins=1, project="vision", resources={"gpu_count": 6})
+
+    def wanted(gpus: int, seconds: int) -> resources_service_pb2.AllocateRequest:
+        request = resources_service_pb2.AllocateRequest(project="default")
+        request.resources.gpu_count = gpus
+        request.ttl.FromSeconds(seconds)
+        return request
+
+    with pytest.raises(Conflict) as refused:
+        await world.allocations.allocate(ADA, wanted(3, 7200))
+    assert refused.value.reason == "RESERVED"
+    row = await world.allocations.allocate(ADA, wanted(3, 1800))
+    with pytest.raises(Conflict) as refused:
+        await world.allocations.renew(ADA, row.allocation_id, 2 * HOUR)
+    assert refused.value.reason == "RESERVED"
+    assert (await world.allocations.renew(ADA, row.allocation_id, HOUR)).ttl == HOUR
+
+
+async def test_overlapping_reservations_are_refused_with_the_ids_of_the_others(world: World):
+    node = await world.gpu_node("n1")
+    first = await world.reserve(begins=1, project="vision")
+    for wanted in ({}, {"node_ids": [node]}, {"resources": {"gpu_count": 1}}):
+        with pytest.raises(WrongState) as refused:
+            await world.reserve(begins=2.5, **wanted)
+        assert refused.value.reason == "RESERVATION_CONFLICT"
+        assert refused.value.metadata == {"reservation_ids": first.reservation_id}
+        assert first.reservation_id in refused.value.message
+    assert (await world.reserve(begins=3)).status == Reservation.PENDING
+    again = {"cron": "0 9 * * *"}
+    with pytest.raises(WrongState):
+        await world.reserve(begins=-1, hours=0.5, recurrence=again)
+
+
+async def test_another_node_is_reserved_where_one_is_taken(world: World):
+    await world.gpu_node("n1")
+    second = await world.gpu_node("n2")
+    await world.reserve()
+    assert [part.node_id for part in (await world.reserve()).parts] == [second]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ({"resources": {}}, "NOTHING_RESERVED"),
+        ({"resources": {"gpu_count": 1, "node_count": 1}}, "RESERVED_TWICE"),
+        ({"hours": -1}, "ENDS_BEFORE_IT_BEGINS"),
+        ({"hours": 0}, "ENDS_BEFORE_IT_BEGINS"),
+        ({"hours": 9000}, "TOO_LONG_OR_TOO_FAR"),
+        ({"begins": 100_000}, "TOO_LONG_OR_TOO_FAR"),
+        ({"recurrence": {"cron": "61 * * * *"}}, "BAD_RECURRENCE"),
+        ({"recurrence": {"cron": "* * * * *"}}, "BAD_RECURRENCE"),
+        ({"recurrence": {"cron": "0 1 * * *", "time_zone": "No/Where"}}, "BAD_RECURRENCE"),
+        ({"maintenance": True, "project": "vision"}, "MAINTENANCE_IS_FOR_NOBODY"),
+        ({"resources": {"gpu_count": 9}}, "UNSATISFIABLE_RESOURCES"),
+        ({"resources": {"gpu_count": 1, "gpu_type": "B200"}}, "UNSATISFIABLE_RESOURCES"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(world: World, wanted: dict[str, Any], reason: str):
+    await world.gpu_node("n1")
+    with pytest.raises(InvalidInput) as refused:
+        await world.reserve(**wanted)
+    assert refused.value.reason == reason
+
+
+async def test_what_was_over_before_it_was_asked_for_is_refused(world: World):
+    await world.gpu_node("n1")
+    with pytest.raises(InvalidInput) as refused:
+        await world.reserve(begins=-3, hours=2)
+    assert refused.value.reason == "ENDS_BEFORE_IT_BEGINS"
+
+
+async def test_what_there_is_not_is_not_found(world: World):
+    await world.gpu_node("n1")
+    for wanted in ({"node_ids": ["node-no"]}, {"project": "nope"}):
+        with pytest.raises(NotFound):
+            await world.reserve(**wanted)
+    with pytest.raises(NotFound):
+        await world.reservations.get(ADMIN, "resv-no")
+    with pytest.raises(NotFound):
+        await world.reservations.cancel(ADMIN, "resv-no")
+    with pytest.raises(NotFound):
+        await world.reservations.update(ADMIN, Reservation(reservation_id="resv-no"), [])
+
+
+async def test_the_same_request_makes_one_reservation(world: World):
+    await world.gpu_node("n1")
+    request = resources_service_pb2.CreateReservationRequest(
+        reservation=world.asked(), request_id="r1"
+    )
+    first = await world.reservations.create(ADMIN, request)
+    again = await world.reservations.create(ADMIN, request)
+    assert again.row.reservation_id == first.row.reservation_id
+    request.reservation.reason = "other"
+    with pytest.raises(Conflict):
+        await world.reservations.create(ADMIN, request)
+
+
+async def test_an_update_moves_it_where_it_is_free(world: World):
+    await world.gpu_node("n1")
+    made, other = await world.reserve(begins=1), await world.reserve(begins=4)
+    moved = world.asked(begins=1, hours=3, reservation_id=made.reservation_id, reason="longer")
+    view = await world.reservations.update(ADMIN, moved, ["end_time", "reason"])
+    shown = reservation_message(view)
+    assert (shown.reason, shown.end_time, shown.etag) == ("longer", moved.end_time, "2")
+    assert shown.resources.gpu_count == 8
+    into = world.asked(begins=1, hours=4, reservation_id=made.reservation_id)
+    with pytest.raises(WrongState) as refused:
+        await world.reservations.update(ADMIN, into, ["end_time"])
+    assert refused.value.metadata == {"reservation_ids": other.reservation_id}
+    stale = world.asked(begins=1, hours=2, reservation_id=made.reservation_id, etag="1")
+    with pytest.raises(Conflict):
+        await world.reservations.update(ADMIN, stale, ["end_time"])
+    with pytest.raises(InvalidInput):
+        await world.reservations.update(ADMIN, moved, ["resources"])
+
+
+async def test_what_has_begun_keeps_its_start_and_what_is_over_stays_so(world: World):
+    await world.gpu_node("n1")
+    made = await world.reserve(begins=1)
+    world.clock.advance(3600)
+    later = world.asked(begins=0.5, hours=2, reservation_id=made.reservation_id)
+    with pytest.raises(WrongState) as refused:
+        await world.reservations.update(ADMIN, later, ["start_time", "end_time"])
+    assert refused.value.reason == "RESERVATION_BEGUN"
+    await world.reservations.update(ADMIN, later, ["end_time"])
+    world.clock.advance(3 * 3600)
+    for call in (
+        world.reservations.update(ADMIN, later, ["end_time"]),
+        world.reservations.cancel(ADMIN, made.reservation_id),
+    ):
+        with pytest.raises(WrongState) as refused:
+            await call
+        assert refused.value.reason == "RESERVATION_ENDED"
+
+
+async def test_only_an_administrator_of_all_reserves_and_everybody_may_look(world: World):
+    await world.gpu_node("n1")
+    request = resources_service_pb2.CreateReservationRequest(reservation=world.asked())
+    with pytest.raises(Denied):
+        await world.reservations.create(VIEWER, request)
+    made = await world.reserve()
+    for call in (
+        world.reservations.update(VIEWER, made, ["reason"]),
+        world.reservations.cancel(VIEWER, made.reservation_id),
+    ):
+        with pytest.raises(Denied):
+            await call
+    assert (await world.read(made)).reservation_id == made.reservation_id
+
+
+async def test_reservations_are_listed_by_status_project_node_and_page(world: World):
+    nodes = [await world.gpu_node(f"n{number}") for number in range(3)]
+    made = [
+        await world.reserve(begins=0, node_ids=[nodes[0]], project="vision"),
+        await world.reserve(begins=1, node_ids=[nodes[1]]),
+        await world.reserve(begins=2, node_ids=[nodes[2]]),
+    ]
+    ids = [one.reservation_id for one in made]
+
+    async def listed(**wanted: Any) -> tuple[list[str], str]:
+        request = resources_service_pb2.ListReservationsRequest(**wanted)
+        found, token = await world.reservations.list(VIEWER, request)
+        return [view.row.reservation_id for view in found], token
+
+    assert (await listed())[0] == ids[::-1]
+    assert (await listed(status=Reservation.ACTIVE))[0] == ids[:1]
+    assert (await listed(status=Reservation.PENDING))[0] == ids[:0:-1]
+    assert (await listed(project="vision"))[0] == ids[:1]
+    assert (await listed(node_id=nodes[1]))[0] == ids[1:2]
+    first, token = await listed(status=Reservation.PENDING, page_size=1)
+    second, end = await listed(status=Reservation.PENDING, page_size=1, page_token=token)
+    assert (first, second, end) == (ids[2:], ids[1:2], "")
+    with pytest.raises(InvalidInput):
+        await listed(page_token=token)
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
+SPECS = st.fixed_dictionaries(
+    {
+        "begins": st.floats(-2000, 90_000),
+        "hours": st.floats(-1, 9000),
+        "resources": st.fixed_dictionaries(
+            {},
+            optional={
+                "gpu_count": st.integers(0, 9),
+                "cpu_millis": st.integers(0, 9000),
+                "memory_bytes": st.integers(0, 1 << 35),
+                "node_count": st.integers(0, 2),
+            },
+        ),
+    },
+    optional={
+        "users": st.lists(TEXT.filter(bool), max_size=2, unique=True),
+        "reason": TEXT,
+        "recurrence": st.fixed_dictionaries(
+            {"cron": st.sampled_from(["0 9 * * *", "*/5 * * * *", "0 0 29 2 *", "0 0 * * 5L"])},
+            optional={
+                "time_zone": st.sampled_from(["", "Europe/Berlin", "America/St_Johns"]),
+                "until": st.builds(dict, seconds=st.integers(0, 253_402_300_799)),
+            },
+        ),
+    },
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(wanted=SPECS)
+async def test_whatever_was_accepted_reads_in_every_way(world: World, wanted: dict[str, Any]):
+    nodes = await world.database.read(lambda tx: tx.nodes.all())
+    if not nodes:
+        await world.gpu_node("n1")
+    try:
+        made = await world.reserve(**wanted)
+    except (InvalidInput, WrongState):
+        return
+    assert made.reason == wanted.get("reason", "")
+    assert list(made.users) == wanted.get("users", [])
+    assert await world.read(made) == made
+    for filters in ({}, {"status": made.status}, {"project": made.project}):
+        request = resources_service_pb2.ListReservationsRequest(page_size=1000, **filters)
+        found, _ = await world.reservations.list(VIEWER, request)
+        assert made in map(reservation_message, found)
+    await world.try_job(longest_run=HOUR)
+    await world.reservations.cancel(ADMIN, made.reservation_id)
