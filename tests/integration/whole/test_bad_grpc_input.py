@@ -3,12 +3,13 @@
 # grpc's classes are generic for the type checker alone.
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from google.api import field_behavior_pb2
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
@@ -19,7 +20,11 @@ from grpc_status import rpc_status
 
 from tests.support.cluster import Cluster
 from tests.support.random_messages import fill
+from windlass.agents.v1 import agent_pb2, agents_service_pb2
 from windlass.jobs.v1 import job_pb2, jobs_service_pb2
+from windlass.options.v1 import options_pb2
+from windlass_agent.clock import SystemClock
+from windlass_agent.identity import Identity, NodeKey
 from windlass_server.app import AGENTS_SERVICE, PUBLIC_SERVICES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,6 +52,38 @@ METHODS = {
 }
 # Streams of agents are opened by nodes alone.
 CALLABLE = {path: method for path, method in METHODS.items() if not method.client_streaming}
+
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def as_whom(server: Cluster, tmp_path_factory) -> Callable[[str], Metadata]:
+    """Who may call a method: the administrator, or a node that has just joined."""
+    key = NodeKey.load_or_create(tmp_path_factory.mktemp("node") / "key")
+    request = agents_service_pb2.JoinRequest(
+        join_token=await server.join_token(),
+        public_key=key.public_bytes,
+        inventory=agent_pb2.Inventory(
+            hostname="bad-input",
+            cpu_millis=64_000,
+            memory_bytes=1 << 40,
+            isolation={"level": "RLIMITS"},
+        ),
+    )
+    join = server.channel.unary_unary(
+        f"/{AGENTS_SERVICE}/Join",
+        request_serializer=agents_service_pb2.JoinRequest.SerializeToString,
+        response_deserializer=agents_service_pb2.JoinResponse.FromString,
+    )
+    node = Identity((await join(request, timeout=20)).node_id, key, SystemClock())
+
+    def metadata(method: str) -> Metadata:
+        authz = METHODS[method].GetOptions().Extensions[options_pb2.authz]
+        of_nodes = authz.principal == options_pb2.Authz.NODE
+        return node.metadata() if of_nodes else server.metadata
+
+    return metadata
 
 
 def is_output(field: FieldDescriptor) -> bool:
@@ -90,20 +127,27 @@ STRINGS = [
 ]
 
 
+# Streams that go on for as long as the caller likes.
+ENDLESS = {"/windlass.resources.v1.ResourcesService/StreamTelemetry"}
+
+
 async def status_of(
     server: Cluster, method: str, request: bytes, metadata: Any = None
 ) -> status_pb2.Status:
-    """What a call ends with, OK too; a stream is read to its end."""
+    """What a call ends with, OK too; a stream is read to its end, if it has one."""
     metadata = server.metadata if metadata is None else metadata
     call: Any
     try:
         if CALLABLE[method].server_streaming:
-            call = server.channel.unary_stream(method)(request, metadata=metadata, timeout=20)
+            timeout = 0.2 if method in ENDLESS else 20
+            call = server.channel.unary_stream(method)(request, metadata=metadata, timeout=timeout)
             async for _ in call:
                 pass
         else:
             await server.channel.unary_unary(method)(request, metadata=metadata, timeout=20)
     except aio.AioRpcError as error:
+        if method in ENDLESS and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return status_pb2.Status()
         return rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0])
     return status_pb2.Status()
 
@@ -133,27 +177,37 @@ async def test_the_walk_finds_the_strings_that_callers_give():
 
 @pytest.mark.parametrize(("method", "field", "request_bytes"), STRINGS)
 async def test_nul_in_any_string_is_refused_by_the_name_of_its_field(
-    server: Cluster, method: str, field: str, request_bytes: bytes
+    server: Cluster,
+    as_whom: Callable[[str], Metadata],
+    method: str,
+    field: str,
+    request_bytes: bytes,
 ):
     request = request_bytes.replace(MARK.encode(), b"a\0b\0c\0")
-    status = await status_of(server, method, request)
+    status = await status_of(server, method, request, as_whom(method))
     assert code_of(status) is grpc.StatusCode.INVALID_ARGUMENT, status
     assert any(one.startswith(field) for one in violated(status)), status
 
 
 @pytest.mark.parametrize(("method", "field", "request_bytes"), STRINGS)
 async def test_a_string_that_is_not_utf_8_makes_the_message_none(
-    server: Cluster, method: str, field: str, request_bytes: bytes
+    server: Cluster,
+    as_whom: Callable[[str], Metadata],
+    method: str,
+    field: str,
+    request_bytes: bytes,
 ):
     # A lone surrogate as WTF-8 has it, twice.
     request = request_bytes.replace(MARK.encode(), b"\xed\xa0\x80" * 2)
-    status = await status_of(server, method, request)
+    status = await status_of(server, method, request, as_whom(method))
     assert code_of(status) is grpc.StatusCode.INVALID_ARGUMENT, status
     assert "MALFORMED_MESSAGE" in str(status)
 
 
 @pytest.mark.parametrize("method", CALLABLE)
-async def test_random_messages_get_an_answer_or_a_refusal(server: Cluster, method: str):
+async def test_random_messages_get_an_answer_or_a_refusal(
+    server: Cluster, as_whom: Callable[[str], Metadata], method: str
+):
     random = Random(7)
     request_class = message_factory.GetMessageClass(CALLABLE[method].input_type)
     for _ in range(30):
@@ -161,7 +215,7 @@ async def test_random_messages_get_an_answer_or_a_refusal(server: Cluster, metho
         fill(request, random)
         if isinstance(request, jobs_service_pb2.StreamJobLogsRequest):
             request.follow = False
-        status = await status_of(server, method, request.SerializeToString())
+        status = await status_of(server, method, request.SerializeToString(), as_whom(method))
         assert status.code == 0 or code_of(status) in REFUSALS, (request, status)
 
 

@@ -256,7 +256,7 @@ async def test_without_a_credential_only_health_and_the_trade_for_a_token_answer
 
 async def test_planned_paths_answer_501_by_name(server: Cluster):
     planned = [route for route in golden_routes() if route[2] == "planned"]
-    assert len(planned) > 30
+    assert planned
     async with server.rest() as rest:
         for method, path, _ in planned:
             answer = await rest.request(method, path)
