@@ -78,7 +78,8 @@ class Gateway:
         discovery: how the contract is told of at `/docs` and beside it; None: not at all.
         authenticate: called for every request as soon as its method is known, or known to be none,
             so that nothing of a caller without credentials is read, and it learns nothing of what
-            there is; refuses by `RpcFailure`.
+            there is; refuses by `RpcFailure`. Not called where there is nothing to read, as of most
+            gets: the dispatcher's call refuses a stranger, too.
         find_violations: asked about requests some of whose fields cannot be read, with the rest of
             them: what else is wrong, so that a caller learns all of it at once. Refuses by
             `RpcFailure` whoever may not make the call.
@@ -217,26 +218,39 @@ class Gateway:
         """Make a call of the request, and answer what that answers."""
         call = exchange.call
         call.method = binding.grpc_method
-        # Before the body is read: nothing of an anonymous caller's is held or parsed.
-        if self._authenticate_caller is not None:
-            await self._authenticate_caller(call)
-        asked_timeout = timeout(headers)
-        default_timeout = self._default_timeout if binding.one_each_way else None
-        call.timeout = binding.limits.seconds(asked_timeout, default_timeout)
-        query = exchange.query
-        if not binding.plain:
-            await self._streamed.run(exchange, headers, binding, values, query)
-            return
-        body = b""
-        if has_body(headers, exchange.scope["http_version"]):
-            body = await self._body(exchange, headers, binding, deadline=asked_timeout is not None)
-        if len(body) > _LARGE_BYTES:
-            request = await asyncio.to_thread(binding.request, values, query, body)
+        request = _at_once(exchange, headers, binding, values)
+        if request is None:
+            # Before the body is read: nothing of an anonymous caller's is held or parsed.
+            await self._authenticate(exchange)
+            asked_timeout = timeout(headers)
+            default_timeout = self._default_timeout if binding.one_each_way else None
+            call.timeout = binding.limits.seconds(asked_timeout, default_timeout)
+            if not binding.plain:
+                await self._streamed.run(exchange, headers, binding, values, exchange.query)
+                return
+            request = await self._request(exchange, headers, binding, values, asked_timeout)
         else:
-            request = binding.request(values, query, body)
+            # There is nothing to read: the call itself finds out who calls.
+            call.timeout = binding.limits.seconds(None, self._default_timeout)
         binding.limits.check_size(request, self._max_body_bytes)
         reply = await unless_gone(exchange.receive, self._dispatcher.unary(call, request))
         await exchange.answer(200, (), binding.response(reply))
+
+    async def _request(
+        self,
+        exchange: Exchange,
+        headers: RequestHeaders,
+        binding: Binding,
+        values: list[str],
+        asked_timeout: float | None,
+    ) -> bytes:
+        """Read the request message of a call that takes one and answers one."""
+        query, body = exchange.query, b""
+        if has_body(headers, exchange.scope["http_version"]):
+            body = await self._body(exchange, headers, binding, deadline=asked_timeout is not None)
+        if len(body) > _LARGE_BYTES:
+            return await asyncio.to_thread(binding.request, values, query, body)
+        return binding.request(values, query, body)
 
     async def _body(
         self, exchange: Exchange, headers: RequestHeaders, binding: Binding, *, deadline: bool
@@ -300,6 +314,18 @@ class Gateway:
         message = f"internal error; the server's log has it as {correlation}"
         metadata = {"correlation_id": correlation}
         return self._errors.refusal(Refusal(INTERNAL, "INTERNAL", message, metadata=metadata))
+
+
+def _at_once(
+    exchange: Exchange, headers: RequestHeaders, binding: Binding, values: list[str]
+) -> bytes | None:
+    """The request message of a call for which nothing but its path has to be read; None of others."""
+    if not binding.plain or exchange.scope["query_string"] or exchange.may_have_body:
+        return None
+    others = headers.others
+    if "grpc_timeout" in others or "request_timeout" in others:
+        return None
+    return binding.request_of_path(values)
 
 
 def _deadline_passed() -> Refusal:

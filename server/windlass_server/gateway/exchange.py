@@ -146,6 +146,11 @@ class Exchange:
             await self._linger()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    @property
+    def may_have_body(self) -> bool:
+        """Whether a body may follow the head; from HTTP/2 on only reading tells."""
+        return self.scope["http_version"] >= "2" or self._has_body()
+
     def _header(self, wanted: bytes) -> str:
         values = (value for name, value in self.scope["headers"] if name == wanted)
         return b",".join(values).decode("latin-1")

@@ -114,8 +114,8 @@ class Binding:
         Raises:
             Refusal: INVALID_ARGUMENT naming what is wrong.
         """
-        if not (body or query or resume_after or self.takes_body):
-            serialized = self._path.serialized(values)
+        if not (body or query or resume_after):
+            serialized = self.request_of_path(values)
             if serialized is not None:
                 return serialized
         message, refused = self._begin(body)
@@ -130,6 +130,10 @@ class Binding:
             refusal.rest = _rest(message)
             raise refusal
         return _serialized(message)
+
+    def request_of_path(self, values: Sequence[str]) -> bytes | None:
+        """Make the request message of a path alone; None when that can fail, or takes a body."""
+        return None if self.takes_body else self._path.serialized(values)
 
     def _begin(self, body: bytes) -> tuple[Message, list[Violation]]:
         """The message of the body, as far as it can be read, and what is wrong with it."""

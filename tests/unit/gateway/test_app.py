@@ -230,6 +230,42 @@ async def test_without_credentials_all_that_is_not_served_looks_alike(sample_set
     assert asked[0].peer == "127.0.0.1:5555"
 
 
+@pytest.mark.parametrize(
+    ("line", "headers"),
+    [
+        ("GET /v1/things/a?text=%zz", {}),
+        ("GET /v1/things/a", {"x-request-timeout": "soon"}),
+        ("GET /v1/things/a", {"grpc-timeout": "soon"}),
+        ("GET /v1/things/a", {"transfer-encoding": "gzip"}),
+        ("PUT /v1/things/a", {}),
+        ("PUT /v1/things/a", {"content-length": "9999999"}),
+    ],
+)
+async def test_a_stranger_is_refused_before_anything_is_read(sample_set, line, headers):
+    async def refuse(_call):
+        raise failure(16, "who are you?")
+
+    dispatcher = FakeDispatcher()
+    gateway = sample_gateway(sample_set, dispatcher, authenticate=refuse)
+    answer = await AsgiClient(gateway).request(*line.split(" "), headers=headers)
+    assert (answer.status, answer.json["message"]) == (401, "who are you?")
+    assert dispatcher.calls == []
+
+
+async def test_a_call_with_nothing_to_read_finds_out_by_itself_who_calls(sample_set):
+    async def never(_call):
+        raise AssertionError
+
+    dispatcher = FakeDispatcher(reply=failure(16, "who are you?"))
+    gateway = sample_gateway(sample_set, dispatcher, authenticate=never)
+    headers = {"authorization": "Bearer x"}
+    answer = await AsgiClient(gateway).request("GET", "/v1/things/a", headers=headers)
+    assert (answer.status, answer.header("www-authenticate")) == (401, "Bearer")
+    ((call, request),) = dispatcher.calls
+    assert call.metadata.items() >= headers.items()
+    assert request
+
+
 async def test_with_credentials_the_hook_lets_the_answer_through(sample_set):
     async def accept(call):
         call.response_metadata["x-request-id"] = "r-9"

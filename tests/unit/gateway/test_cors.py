@@ -69,7 +69,7 @@ async def test_an_answer_names_the_origin_and_what_may_be_read(client, dispatche
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 401), ("OPTIONS", 401)])
 async def test_an_error_can_be_read_by_the_page_too(client, method, status):
-    answer = await client.request(method, "/v1/things/a", headers={"origin": CONSOLE})
+    answer = await client.request(method, "/v1/things/a?text=b", headers={"origin": CONSOLE})
     assert answer.status == status
     assert of_cors(answer)["access-control-allow-origin"] == CONSOLE
     assert "www-authenticate" in of_cors(answer)["access-control-expose-headers"]
