@@ -342,7 +342,7 @@ class App:
         )
         # SQLite has one server: what held the leases before is gone.
         holder = database.name if database.name == "sqlite" else ids.new("server")
-        contacts = RemoteContacts(database, clock, holder)
+        contacts = RemoteContacts(database, remote_clusters, clock, holder)
         connector = Connector(seal)
 
         def new_session(of: RemoteCluster) -> ClusterSession:

@@ -104,6 +104,7 @@ class Federation:
 
     async def _end(self, cluster_id: str) -> None:
         session, loop = self._sessions.pop(cluster_id)
+        await session.leave()
         await loop.stop()
         await session.close()
 

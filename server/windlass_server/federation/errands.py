@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from windlass.jobs.v1 import job_pb2
-from windlass_server.federation.link import Link, Refused
+from windlass_server.federation.link import Calls, Refused
 from windlass_server.jobs import remote_rules
 from windlass_server.jobs.remote_rules import State
 from windlass_server.jobs.remote_runs import RemoteRunsService
@@ -31,7 +31,7 @@ class Errands:
         known: the jobs by their runs, as they were last seen.
     """
 
-    def __init__(self, cluster_id: str, link: Link, runs: RemoteRunsService, project: str) -> None:
+    def __init__(self, cluster_id: str, link: Calls, runs: RemoteRunsService, project: str) -> None:
         self._cluster_id = cluster_id
         self._link = link
         self._runs = runs

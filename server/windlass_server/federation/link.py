@@ -1,8 +1,9 @@
 """A connection to another installation, which is spoken to as by any user: through its public API."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -70,6 +71,46 @@ class Refused(Exception):
         self.metadata = metadata
 
 
+class Calls(Protocol):
+    """What is asked of another installation. Each call may raise LinkDown or Refused."""
+
+    async def caller(self) -> access_service_pb2.CallerInfo:
+        """Who we are there."""
+        ...
+
+    async def version(self) -> str:
+        """Its version of windlass."""
+        ...
+
+    async def nodes(self) -> Sequence[node_pb2.Node]:
+        """All its nodes."""
+        ...
+
+    async def submit(self, job: job_pb2.Job, request_id: str) -> job_pb2.Job:
+        """Submit a job; again with the same id, it is the same job."""
+        ...
+
+    async def get(self, job_id: str) -> job_pb2.Job:
+        """A job as it is now."""
+        ...
+
+    async def labelled(self, project: str, label: str) -> job_pb2.Job | None:
+        """The newest job of a project that carries a label, `key=value`."""
+        ...
+
+    async def cancel(self, job_id: str, reason: str) -> job_pb2.Job:
+        """Ask for a job's end."""
+        ...
+
+    def log(self, job_id: str, cursor: str) -> AsyncIterator[job_pb2.JobLogMessage]:
+        """A job's output behind a cursor, until it has ended and all is told."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection up; what waits for an answer gets none: LinkDown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How to reach an installation.
@@ -88,10 +129,11 @@ class Access:
 
 
 class Link:
-    """Calls of one installation. Every one may raise LinkDown or Refused."""
+    """The calls, over a channel of gRPC."""
 
     def __init__(self, access: Access) -> None:
         self._channel = _open(access)
+        self._closed = False
         self._metadata = (("authorization", f"Bearer {access.api_key}"),)
         self._access = access_service_pb2_grpc.AccessServiceStub(self._channel)
         self._jobs = jobs_service_pb2_grpc.JobsServiceStub(self._channel)
@@ -99,18 +141,15 @@ class Link:
         self._system = system_service_pb2_grpc.SystemServiceStub(self._channel)
 
     async def caller(self) -> access_service_pb2.CallerInfo:
-        """Who we are there."""
         request = access_service_pb2.GetCallerRequest()
         return await self._call(self._access.GetCaller, request, timeout=_GREETING_SECONDS)
 
     async def version(self) -> str:
-        """Its version of windlass."""
         request = system_service_pb2.GetSystemInfoRequest()
         info: system_service_pb2.SystemInfo = await self._call(self._system.GetSystemInfo, request)
         return info.version
 
     async def nodes(self) -> Sequence[node_pb2.Node]:
-        """All its nodes."""
         nodes: list[node_pb2.Node] = []
         request = resources_service_pb2.ListNodesRequest(page_size=_PAGE)
         while True:
@@ -123,27 +162,22 @@ class Link:
             request.page_token = page.next_page_token
 
     async def submit(self, job: job_pb2.Job, request_id: str) -> job_pb2.Job:
-        """Submit a job; again with the same id, it is the same job."""
         request = jobs_service_pb2.SubmitJobRequest(job=job, request_id=request_id)
         return await self._call(self._jobs.SubmitJob, request)
 
     async def get(self, job_id: str) -> job_pb2.Job:
-        """A job as it is now."""
         return await self._call(self._jobs.GetJob, jobs_service_pb2.GetJobRequest(job_id=job_id))
 
     async def labelled(self, project: str, label: str) -> job_pb2.Job | None:
-        """The newest job of a project that carries a label, `key=value`."""
         request = jobs_service_pb2.ListJobsRequest(project=project, labels=[label], page_size=1)
         page: jobs_service_pb2.ListJobsResponse = await self._call(self._jobs.ListJobs, request)
         return page.jobs[0] if page.jobs else None
 
     async def cancel(self, job_id: str, reason: str) -> job_pb2.Job:
-        """Ask for a job's end."""
         request = jobs_service_pb2.CancelJobRequest(job_id=job_id, reason=reason)
         return await self._call(self._jobs.CancelJob, request)
 
     async def log(self, job_id: str, cursor: str) -> AsyncIterator[job_pb2.JobLogMessage]:
-        """A job's output behind a cursor, until it has ended and all is told."""
         request = jobs_service_pb2.StreamJobLogsRequest(job_id=job_id, follow=True, cursor=cursor)
         stream = self._jobs.StreamJobLogs(request, metadata=self._metadata)
         try:
@@ -155,7 +189,7 @@ class Link:
             stream.cancel()
 
     async def close(self) -> None:
-        """Give the connection up; what waits for an answer gets none."""
+        self._closed = True
         await self._channel.close()
 
     async def _call(
@@ -169,6 +203,12 @@ class Link:
             return await method(request, metadata=self._metadata, timeout=timeout)
         except aio.AioRpcError as error:
             raise _translated(error) from None
+        except (asyncio.CancelledError, aio.UsageError):
+            # What a channel that is closed does to its calls looks as if somebody cancelled the task.
+            if not self._closed:
+                raise
+            message = "the link was given up"
+            raise LinkDown(message) from None
 
 
 def _open(access: Access) -> aio.Channel:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from windlass.jobs.v1 import job_pb2
-from windlass_server.federation.link import Link, LinkDown, Refused
+from windlass_server.federation.link import Calls, LinkDown, Refused
 from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.objects.frames import MAX_BATCH_BYTES, encode
 from windlass_server.objects.logs import LogRefused, LogStore
@@ -29,7 +29,7 @@ class LogFollower:
     """
 
     def __init__(
-        self, link: Link, runs: RemoteRunsService, logs: LogStore, run: RemoteRunRow
+        self, link: Calls, runs: RemoteRunsService, logs: LogStore, run: RemoteRunRow
     ) -> None:
         self._link = link
         self._runs = runs

@@ -13,7 +13,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.clock import Clock
 from windlass_server.errors import WrongState
 from windlass_server.federation.errands import Errands
-from windlass_server.federation.link import Link, LinkDown, Refused
+from windlass_server.federation.link import Calls, LinkDown, Refused
 from windlass_server.federation.log_follower import LogFollower
 from windlass_server.jobs import remote_rules
 from windlass_server.jobs.remote_rules import State
@@ -57,7 +57,7 @@ class ClusterSession:
     def __init__(
         self,
         cluster: RemoteCluster,
-        connect: Callable[[RemoteCluster], Link],
+        connect: Callable[[RemoteCluster], Calls],
         runs: RemoteRunsService,
         contacts: RemoteContacts,
         logs: LogStore,
@@ -69,7 +69,7 @@ class ClusterSession:
         self._contacts = contacts
         self._logs = logs
         self._clock = clock
-        self._link: Link | None = None
+        self._link: Calls | None = None
         self._errands: Errands | None = None
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._looked: dict[str, float] = {}
@@ -81,6 +81,7 @@ class ClusterSession:
         self._not_counted: tuple[Demand, ...] = ()
         self._wanted = False
         self._handed_over = 0
+        self._leaving = False
 
     async def cycle(self) -> None:
         """Look once, and do what is to be done."""
@@ -91,7 +92,8 @@ class ClusterSession:
         try:
             await self._work()
         except LinkDown as down:
-            await self._is_silent(str(down), began)
+            if not self._leaving:
+                await self._is_silent(str(down), began)
         except Refused as refused:
             await self._stays_away(REFUSED, f"it does not let us in: {refused.message}")
         except WrongState as broken:
@@ -120,8 +122,14 @@ class ClusterSession:
         self._handed_over += 1
         self._nodes_at = 0.0
 
+    async def leave(self) -> None:
+        """Let a cycle that waits for an answer end without it, and without any conclusion from that."""
+        self._leaving = True
+        if self._link is not None:
+            await self._link.close()
+
     async def close(self) -> None:
-        """Give everything up; nothing is lost by it."""
+        """Give everything up, when no cycle is under way; nothing is lost by it."""
         await self._let_go()
 
     async def _work(self) -> None:
@@ -142,7 +150,7 @@ class ClusterSession:
         self._state = CONNECTED
         self._follow_logs(errands, link, await self._runs.open_at(self.cluster.cluster_id))
 
-    def _opened(self) -> tuple[Errands, Link]:
+    def _opened(self) -> tuple[Errands, Calls]:
         if self._link is None or self._errands is None:
             self._link = self._connect(self.cluster)
             self._errands = Errands(
@@ -150,7 +158,7 @@ class ClusterSession:
             )
         return self._errands, self._link
 
-    async def _ask_for_nodes(self, errands: Errands, link: Link) -> None:
+    async def _ask_for_nodes(self, errands: Errands, link: Calls) -> None:
         """Ask what it has, after the runs were looked at: what they have taken by then is counted in."""
         began, handed_over = self._clock.monotonic(), self._handed_over
         nodes = slim(await link.nodes())
@@ -178,7 +186,7 @@ class ClusterSession:
 
         await _all(attend(run) for run in due)
 
-    def _follow_logs(self, errands: Errands, link: Link, runs: Sequence[Any]) -> None:
+    def _follow_logs(self, errands: Errands, link: Calls, runs: Sequence[Any]) -> None:
         self._followers = {
             run_id: task for run_id, task in self._followers.items() if not task.done()
         }
@@ -188,7 +196,7 @@ class ClusterSession:
                     self._follow(link, run), name=f"log of {run.run_id}"
                 )
 
-    async def _follow(self, link: Link, run: RemoteRunRow) -> None:
+    async def _follow(self, link: Calls, run: RemoteRunRow) -> None:
         with acting_as("federation"):
             await LogFollower(link, self._runs, self._logs, run).follow()
 

@@ -87,6 +87,12 @@ class RemoteClusters:
         ]
         return preferred(offers, wish)
 
+    def became(self, cluster_id: str, state: int) -> None:
+        """Take in, before the next look, whether a cluster can be worked with."""
+        self.all = tuple(
+            replace(one, state=state) if one.cluster_id == cluster_id else one for one in self.all
+        )
+
     def placed(self, cluster_id: str) -> None:
         """Count a job that has just gone there, until the next look."""
         self.all = tuple(

@@ -1,7 +1,7 @@
 """Keeps how remote clusters are, and which server works with each."""
 
 from windlass_server.clock import MICROS_PER_SECOND, Clock
-from windlass_server.resources.remote_clusters import CONNECTED
+from windlass_server.resources.remote_clusters import CONNECTED, RemoteClusters
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 
@@ -14,11 +14,15 @@ class RemoteContacts:
     """What was heard of remote clusters, in the database.
 
     Args:
+        clusters: where it is known from at once.
         holder: this server's process, in whose name leases are taken.
     """
 
-    def __init__(self, database: Database, clock: Clock, holder: str) -> None:
+    def __init__(
+        self, database: Database, clusters: RemoteClusters, clock: Clock, holder: str
+    ) -> None:
         self._database = database
+        self._clusters = clusters
         self._clock = clock
         self._holder = holder
         self._written: dict[str, tuple[int, bytes]] = {}
@@ -46,6 +50,7 @@ class RemoteContacts:
             if row.state != CONNECTED:
                 values |= {"state": int(CONNECTED), "state_message": "it answers", "state_at": now}
             tx.remote_clusters.change(cluster_id, **values)
+            tx.after_commit(lambda: self._clusters.became(cluster_id, CONNECTED))
 
         await self._database.write(store)
         self._written[cluster_id] = now, nodes
@@ -62,5 +67,6 @@ class RemoteContacts:
             if row.state != state:
                 values["state_at"] = self._clock.now()
             tx.remote_clusters.change(cluster_id, **values)
+            tx.after_commit(lambda: self._clusters.became(cluster_id, state))
 
         await self._database.write(store)
