@@ -9,7 +9,7 @@ from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
 
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import job_metrics_pb2, job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.types.v1 import types_pb2
 from windlass_client import logs
 from windlass_client.calls import (
@@ -38,6 +38,7 @@ _Stub = jobs_service_pb2_grpc.JobsServiceStub
 # Submit always carries a request_id; the contract makes a repeated cancel change nothing.
 SUBMIT = unary(_Stub, lambda stub: stub.SubmitJob, idempotent=True)
 GET = unary(_Stub, lambda stub: stub.GetJob, idempotent=True)
+METRICS = unary(_Stub, lambda stub: stub.GetJobMetrics, idempotent=True)
 LIST = unary(_Stub, lambda stub: stub.ListJobs, idempotent=True)
 CANCEL = unary(_Stub, lambda stub: stub.CancelJob, idempotent=True)
 EVENTS = unary(_Stub, lambda stub: stub.ListJobEvents, idempotent=True)
@@ -152,6 +153,33 @@ class JobCalls(Group):
     def get(self, job_id: str) -> Call[jobs_service_pb2.GetJobRequest, job_pb2.Job]:
         """Read a job. Raises NotFound."""
         return Call(GET, jobs_service_pb2.GetJobRequest(job_id=job_id))
+
+    @operation
+    def metrics(
+        self,
+        job_id: str,
+        *,
+        fields: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        resolution: timedelta | float | str | None = None,
+    ) -> Call[job_metrics_pb2.GetJobMetricsRequest, job_metrics_pb2.GetJobMetricsResponse]:
+        """Read what a job's runs used over time. Raises NotFound.
+
+        Args:
+            job_id: the job.
+            fields: such as "gpu_power_watts"; none means all.
+            start: from when on; by default its beginning.
+            end: until when; by default its end, or now.
+            resolution: width of the buckets, as seconds, a timedelta or such as "1m"; by default as
+                fits into 300 of them.
+        """
+        request = job_metrics_pb2.GetJobMetricsRequest(
+            job_id=job_id, field=fields, start_time=start, end_time=end
+        )
+        if resolution is not None:
+            request.resolution.FromTimedelta(parse_duration(resolution))
+        return Call(METRICS, request)
 
     @operation
     def cancel(

@@ -46,6 +46,7 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.logs import JobLogs
+from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.jobs.rpc import JobsRpc
@@ -371,7 +372,10 @@ class App:
         servicers: dict[str, object] = {
             "windlass.access.v1.AccessService": AccessRpc(access),
             "windlass.jobs.v1.JobsService": JobsRpc(
-                jobs, JobReader(database, page_tokens), job_logs
+                jobs,
+                JobReader(database, page_tokens),
+                job_logs,
+                JobMetrics(database, history, clock),
             ),
             "windlass.resources.v1.ResourcesService": ResourcesRpc(
                 resources,

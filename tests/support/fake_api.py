@@ -23,7 +23,7 @@ from grpc_status import rpc_status
 from tests.support.fake_drains import FakeDrains
 from tests.support.fake_reservations import FakeReservations
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import job_metrics_pb2, job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
 from windlass.resources.v1 import (
     allocation_pb2,
     cluster_pb2,
@@ -103,6 +103,9 @@ class FakeState:
     calls: list[str] = field(default_factory=list)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     nodes: list[node_pb2.Node] = field(default_factory=list)
+    job_metrics: job_metrics_pb2.GetJobMetricsResponse = field(
+        default_factory=job_metrics_pb2.GetJobMetricsResponse
+    )
     live: list[node_metrics_pb2.TelemetryMessage] = field(default_factory=list)
     metrics: node_metrics_pb2.GetNodeMetricsResponse = field(
         default_factory=node_metrics_pb2.GetNodeMetricsResponse
@@ -211,6 +214,12 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
 
     async def UpdateJobStatus(self, request: Any, context: Any) -> job_pb2.Job:
         return await self.CancelJob(request, context)
+
+    async def GetJobMetrics(
+        self, request: Any, context: Any
+    ) -> job_metrics_pb2.GetJobMetricsResponse:
+        await self.enter("GetJobMetrics", request, context)
+        return self.state.job_metrics
 
     async def ListJobEvents(
         self, request: Any, context: Any

@@ -11,6 +11,7 @@ from tests.support.remote_runs import nowhere_else
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs
+from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
@@ -28,6 +29,9 @@ from windlass_server.rpc.request_id import RequestId
 from windlass_server.rpc.validation import Validation
 from windlass_server.storage.engine import Database
 from windlass_server.storage.guard import acting_as
+from windlass_server.telemetry.history import TelemetryHistory
+from windlass_server.telemetry.levels import Retention
+from windlass_server.telemetry.recent import RecentHistory
 
 SERVICE = "windlass.jobs.v1.JobsService"
 M = TypeVar("M", bound=Message)
@@ -76,7 +80,11 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     jobs = JobsService(
         database, cluster, clock, ids, tokens, hints, nowhere_else(database, logs, clock, ids)
     )
-    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, hub))
+    history = TelemetryHistory(
+        database, RecentHistory(clock), clock, Retention.of_days((1, 14, 90, 730))
+    )
+    metrics = JobMetrics(database, history, clock)
+    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, hub), metrics)
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),
         before_parsing=[RequestId(), Authentication(access.authenticator)],

@@ -111,9 +111,9 @@ def version(session: Session) -> None:
 
 
 submit.register(app)
+metrics.register(nodes.app, jobs.app)
 app.add_typer(jobs.app)
 logs.register(app)
-metrics.register(nodes.app)
 app.add_typer(nodes.app)
 app.add_typer(drain_waves.app)
 app.add_typer(allocations.app)

@@ -1,6 +1,6 @@
-"""`windlass nodes metrics`: what a node has measured over time."""
+"""`windlass nodes metrics` and `windlass jobs metrics`: what was measured over time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from windlass.jobs.v1 import job_metrics_pb2
     from windlass.resources.v1 import node_metrics_pb2, node_pb2
     from windlass.types.v1 import metrics_pb2
 
@@ -32,6 +33,7 @@ _USUAL = (
     "memory_used_bytes",
 )
 _BYTES = "_bytes"
+_NOTHING = "nothing of that was measured then"
 
 _HELP = """Show what a node has measured: a line for each GPU and field.
 
@@ -44,9 +46,19 @@ _HELP = """Show what a node has measured: a line for each GPU and field.
     windlass nodes metrics gpu-7 --field gpu_energy_joules --resolution 1h --since 30d -o json"""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "metrics", help=_HELP)(metrics)
+_JOB_HELP = """Show what a job used: a line for each of its runs, GPUs and fields.
+
+[bold]Examples:[/bold]
+
+    windlass jobs metrics job-01k5 --field util --field power
+
+    windlass jobs metrics job-01k5 --since 10m --resolution 10s -o json"""
+
+
+def register(nodes: typer.Typer, jobs: typer.Typer) -> None:
+    """Add the commands."""
+    command(nodes, "metrics", help=_HELP)(metrics)
+    command(jobs, "metrics", help=_JOB_HELP)(job_metrics)
 
 
 def metrics(
@@ -78,9 +90,37 @@ def metrics(
         end=now,
         resolution=parse_duration(resolution) if resolution else _fitting(now - start),
     )
-    session.answer(answer, lambda: metrics_table(answer, found))
+    names = {gpu.uuid: f"gpu {gpu.index}" for gpu in found.gpus}
+    session.answer(answer, lambda: metrics_table(answer, names))
     if not session.json and not answer.series:
-        say("nothing of that was measured then")
+        say(_NOTHING)
+
+
+def job_metrics(
+    session: Session,
+    job_id: Annotated[str, typer.Argument(metavar="JOB", show_default=False)],
+    field: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as power or gpu_power_watts; repeatable.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="How far back; its whole life.", show_default=False)
+    ] = None,
+    resolution: Annotated[
+        str | None,
+        typer.Option(help="Width of the buckets, such as 1m; as fits.", show_default=False),
+    ] = None,
+) -> None:
+    """See `_JOB_HELP`."""
+    answer = session.client.jobs.metrics(
+        job_id,
+        fields=[named(word) for word in field] if field else _USUAL,
+        start=session.moment(since) if since else None,
+        resolution=parse_duration(resolution) if resolution else None,
+    )
+    session.answer(answer, lambda: metrics_table(answer, {}))
+    if not session.json and not answer.series:
+        say(_NOTHING)
 
 
 def named(word: str) -> str:
@@ -106,18 +146,23 @@ def named(word: str) -> str:
 
 
 def metrics_table(
-    answer: "node_metrics_pb2.GetNodeMetricsResponse", node: "node_pb2.Node"
+    answer: "node_metrics_pb2.GetNodeMetricsResponse | job_metrics_pb2.GetJobMetricsResponse",
+    names: Mapping[str, str],
 ) -> "Table":
-    """A line for each series: what it was over time, and the numbers to it."""
+    """A line for each series: what it was over time, and the numbers to it.
+
+    Args:
+        answer: the series.
+        names: what GPUs are called, by UUID; others are called by that.
+    """
     right = ["MIN", "MEAN", "MAX", "LAST"]
     heading = f"{moment(answer.start_time)} to {moment(answer.end_time)}"
     made = table("FIELD", "OF", heading, *right, right=right)
-    indexes = {gpu.uuid: f"gpu {gpu.index}" for gpu in node.gpus}
     wide = max(answer.resolution.ToTimedelta() // timedelta(seconds=1), 1)
     places = -(-(answer.end_time.seconds - answer.start_time.seconds) // wide)
     for series in answer.series:
         subject = series.subject
-        of = indexes.get(subject, subject or "machine")
+        of = names.get(subject, subject or "machine")
         line = sparkline(_by_place(series, wide, places), min(places, _WIDTH))
         made.add_row(cell(series.field), cell(of), cell(line, "green"), *_numbers(series))
     return made

@@ -2,24 +2,30 @@
 
 from collections.abc import AsyncGenerator
 
-from windlass.jobs.v1 import job_pb2
+from windlass.jobs.v1 import job_metrics_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.messages import event_to_proto, to_proto
+from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.service import JobsService
+from windlass_server.resources.metrics import series_messages, wanted_of
 from windlass_server.rpc.call import Call
 from windlass_server.storage.jobs import JobFilter
-from windlass_server.timestamps import from_proto
+from windlass_server.timestamps import duration_to_proto, from_proto
+from windlass_server.timestamps import to_proto as micros_to_proto
 
 
 class JobsRpc:
     """Serves `windlass.jobs.v1.JobsService`."""
 
-    def __init__(self, jobs: JobsService, reader: JobReader, logs: JobLogs) -> None:
+    def __init__(
+        self, jobs: JobsService, reader: JobReader, logs: JobLogs, metrics: JobMetrics
+    ) -> None:
         self._jobs = jobs
         self._reader = reader
         self._logs = logs
+        self._metrics = metrics
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> job_pb2.Job:
         job = await self._jobs.submit(
@@ -56,6 +62,21 @@ class JobsRpc:
             cursor=request.cursor,
         )
         return self._logs.stream(call.caller, request.job_id, wanted)
+
+    async def GetJobMetrics(
+        self, request: job_metrics_pb2.GetJobMetricsRequest, call: Call
+    ) -> job_metrics_pb2.GetJobMetricsResponse:
+        found = await self._metrics.get(call.caller, request.job_id, wanted_of(request))
+        return job_metrics_pb2.GetJobMetricsResponse(
+            start_time=micros_to_proto(found.start),
+            end_time=micros_to_proto(found.end),
+            resolution=duration_to_proto(found.resolution),
+            series=[
+                series
+                for one in found.runs
+                for series in series_messages(one.run.node_id, one.answer, one.run.run_id)
+            ],
+        )
 
     async def ListJobEvents(
         self, request: pb.ListJobEventsRequest, call: Call

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from windlass.jobs.v1 import job_metrics_pb2
+from windlass.resources.v1 import node_metrics_pb2
 from windlass.types.v1 import metrics_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require
 from windlass_server.clock import MICROS_PER_SECOND, Clock
@@ -13,6 +15,7 @@ from windlass_server.storage.engine import Database
 from windlass_server.telemetry.fields import NAMES
 from windlass_server.telemetry.history import Answer, Question, TelemetryHistory
 from windlass_server.telemetry.rollup import Floats
+from windlass_server.timestamps import duration_from_proto, from_proto
 
 _DEFAULT_SPAN = 3600 * MICROS_PER_SECOND
 
@@ -26,6 +29,22 @@ class Wanted:
     start: int | None
     end: int | None
     resolution: int | None
+
+
+def wanted_of(
+    request: node_metrics_pb2.GetNodeMetricsRequest | job_metrics_pb2.GetJobMetricsRequest,
+    subjects: Sequence[str] = (),
+) -> Wanted:
+    """What a request asks for, in the server's own units."""
+    return Wanted(
+        fields=request.field,
+        subjects=subjects,
+        start=from_proto(request.start_time) if request.HasField("start_time") else None,
+        end=from_proto(request.end_time) if request.HasField("end_time") else None,
+        resolution=(
+            duration_from_proto(request.resolution) if request.HasField("resolution") else None
+        ),
+    )
 
 
 class NodeMetrics:
@@ -53,12 +72,7 @@ class NodeMetrics:
 def the_question(wanted: Wanted, now: int) -> Question:
     """What a request asks; InvalidInput when that is nothing."""
     fields = numbers_of(wanted.fields, NAMES)
-    end = now if wanted.end is None else wanted.end
-    start = end - _DEFAULT_SPAN if wanted.start is None else wanted.start
-    if start < 0:
-        raise _invalid("start_time", "start_time must be 1970 or later", "TIME_TOO_EARLY")
-    if start >= end:
-        raise _invalid("end_time", "end_time must be after start_time", "TIMES_REVERSED")
+    start, end = span_of(wanted, None, now)
     return Question(
         fields,
         frozenset(wanted.subjects) or None,
@@ -66,6 +80,27 @@ def the_question(wanted: Wanted, now: int) -> Question:
         end,
         wanted.resolution,
     )
+
+
+def span_of(wanted: Wanted, start: int | None, end: int) -> tuple[int, int]:
+    """The time that a request asks about.
+
+    Args:
+        wanted: the request.
+        start: the beginning when it has none; None means an hour before its end.
+        end: the end when it has none.
+
+    Raises:
+        InvalidInput: there is no such time.
+    """
+    end = end if wanted.end is None else wanted.end
+    start = end - _DEFAULT_SPAN if start is None else start
+    start = start if wanted.start is None else wanted.start
+    if start < 0:
+        raise _invalid("start_time", "start_time must be 1970 or later", "TIME_TOO_EARLY")
+    if start >= end:
+        raise _invalid("end_time", "end_time must be after start_time", "TIMES_REVERSED")
+    return start, end
 
 
 def numbers_of(fields: Sequence[str], names: Mapping[int, str]) -> frozenset[int] | None:
@@ -83,7 +118,9 @@ def numbers_of(fields: Sequence[str], names: Mapping[int, str]) -> frozenset[int
     return frozenset(numbers[name] for name in fields) or None
 
 
-def series_messages(node_id: str, answer: Answer) -> Iterator[metrics_pb2.MetricSeries]:
+def series_messages(
+    node_id: str, answer: Answer, run_id: str = ""
+) -> Iterator[metrics_pb2.MetricSeries]:
     """A message for each field and thing that a node has measured, in the order of their names."""
     for measured, rollup in sorted(answer.rollups.items(), key=lambda item: NAMES.get(item[0], "")):
         name = NAMES.get(measured)
@@ -100,6 +137,7 @@ def series_messages(node_id: str, answer: Answer) -> Iterator[metrics_pb2.Metric
                 field=name,
                 node_id=node_id,
                 subject=rollup.subjects[place],
+                run_id=run_id,
                 offset_seconds=seconds[there].tolist(),
                 mean=_seven_digits(total / number),
                 min=_seven_digits(columns.low[there, place]),

@@ -5,12 +5,11 @@ from contextlib import aclosing
 
 from windlass.resources.v1 import node_metrics_pb2
 from windlass_server.resources.live import DEFAULT_INTERVAL, Following, LiveTelemetry
-from windlass_server.resources.metrics import NodeMetrics, Wanted, series_messages
+from windlass_server.resources.metrics import NodeMetrics, series_messages, wanted_of
 from windlass_server.rpc.call import Call
 from windlass_server.timestamps import (
     duration_from_proto,
     duration_to_proto,
-    from_proto,
     to_proto,
 )
 
@@ -25,15 +24,7 @@ class MetricsRpc:
     async def GetNodeMetrics(
         self, request: node_metrics_pb2.GetNodeMetricsRequest, call: Call
     ) -> node_metrics_pb2.GetNodeMetricsResponse:
-        wanted = Wanted(
-            fields=request.field,
-            subjects=request.subject,
-            start=from_proto(request.start_time) if request.HasField("start_time") else None,
-            end=from_proto(request.end_time) if request.HasField("end_time") else None,
-            resolution=(
-                duration_from_proto(request.resolution) if request.HasField("resolution") else None
-            ),
-        )
+        wanted = wanted_of(request, request.subject)
         question, answer = await self._metrics.get(call.caller, request.node_id, wanted)
         return node_metrics_pb2.GetNodeMetricsResponse(
             start_time=to_proto(answer.start),

@@ -12,6 +12,7 @@ from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.levels import (
     FINEST,
     LEVELS,
+    MAX_POINTS,
     Level,
     Retention,
     level_for,
@@ -22,7 +23,6 @@ from windlass_server.telemetry.rollup import Rollup, merge
 from windlass_server.telemetry.segments import decode
 
 MAX_BUCKETS = 11_000
-MAX_POINTS = 200_000
 # Segments that are decoded without leaving the event loop.
 _FEW = 24
 
@@ -77,6 +77,11 @@ class TelemetryHistory:
         self._clock = clock
         self._retention = retention
 
+    @property
+    def retention(self) -> Retention:
+        """How long each level is kept."""
+        return self._retention
+
     async def ask(self, node_id: str, question: Question) -> Answer:
         """What a node has measured. InvalidInput for more than an answer can hold."""
         now = self._clock.now()
@@ -85,7 +90,7 @@ class TelemetryHistory:
         level = level_for(resolution, question.start, now, self._retention)
         resolution = -(-resolution // level.width) * level.width
         if span // resolution > MAX_BUCKETS:
-            raise _too_many(f"{span // resolution} buckets; an answer has at most {MAX_BUCKETS}")
+            raise too_many(f"{span // resolution} buckets; an answer has at most {MAX_BUCKETS}")
         start = question.start // resolution * resolution
         async with self._recent.lock(node_id):
             lately = self._recent.of(node_id, question.fields)
@@ -95,7 +100,7 @@ class TelemetryHistory:
         rollups = made() if len(segments) <= _FEW else await asyncio.to_thread(made)
         points = sum(len(one.starts) * len(one.subjects) for one in rollups.values())
         if points > MAX_POINTS:
-            raise _too_many(f"{points} values; an answer has at most {MAX_POINTS}")
+            raise too_many(f"{points} values; an answer has at most {MAX_POINTS}")
         return Answer(start, resolution, rollups)
 
 
@@ -151,7 +156,7 @@ def _put_together(
     return rollups
 
 
-def _too_many(what: str) -> InvalidInput:
+def too_many(what: str) -> InvalidInput:
     message = f"that makes {what}: ask for a shorter time, wider buckets or fewer fields"
     violation = FieldViolation("resolution", message, "TOO_MANY_POINTS")
     return InvalidInput(message, reason="TOO_MANY_POINTS", violations=(violation,))

@@ -11,6 +11,8 @@ from windlass_server.clock import MICROS_PER_SECOND
 _MINUTE = 60 * MICROS_PER_SECOND
 _HOUR = 60 * _MINUTE
 DAY = 24 * _HOUR
+MAX_POINTS = 200_000
+"""Values that an answer has at most."""
 # What an answer has when nobody says how fine it shall be, about the columns of a terminal.
 _DEFAULT_POINTS = 300
 
@@ -67,6 +69,19 @@ def resolution_for(span: int, asked: int | None) -> int:
     wanted = -(-span // _DEFAULT_POINTS)
     fitting = [level.width for level in LEVELS if level.width >= wanted]
     return fitting[0] if fitting else _up(wanted, COARSEST.width)
+
+
+def finest_for(start: int, end: int, now: int, series: int, retention: Retention) -> Level:
+    """The finest level that is kept since `start`, and of which an answer can hold so many series.
+
+    Where a time is cut out of a node's, as that of a run, finer buckets have less in them of what was
+    there before and after.
+    """
+    for level in LEVELS:
+        kept = start >= now - retention.micros[level.number]
+        if kept and (end - start) // level.width * series <= MAX_POINTS:
+            return level
+    return COARSEST
 
 
 def level_for(resolution: int, start: int, now: int, retention: Retention) -> Level:

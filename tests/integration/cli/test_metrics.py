@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.support.fake_api import T0, a_node
+from windlass.jobs.v1 import job_metrics_pb2
 from windlass.resources.v1 import node_metrics_pb2
 from windlass.types.v1 import metrics_pb2
 from windlass_client.cli.metrics import named
@@ -109,3 +110,25 @@ def test_a_field_is_meant_by_a_part_of_its_name(word, name):
 def test_a_word_that_may_be_several_fields_is_told_with_them():
     with pytest.raises(InvalidArgument, match="may be any of"):
         named("s")
+
+
+def test_a_job_shows_what_its_runs_used(windlass, plane):
+    plane.state.job_metrics = job_metrics_pb2.GetJobMetricsResponse()
+    plane.state.job_metrics.MergeFromString(
+        an_answer(a_series("gpu_power_watts", "GPU-1", {0: 100, 59: 300})).SerializeToString()
+    )
+    shown = windlass("jobs", "metrics", "job-1", "--since", "10m", COLUMNS="160").stdout
+    assert "GPU-1" in shown
+    (request,) = plane.state.requests["GetJobMetrics"]
+    assert request.job_id == "job-1"
+    assert "gpu_power_watts" in request.field
+    assert request.HasField("start_time")
+    assert not request.HasField("resolution")
+
+
+def test_without_a_time_a_job_is_shown_whole(windlass, plane):
+    done = windlass("jobs", "metrics", "job-1", "--field", "util", "--resolution", "1m")
+    (request,) = plane.state.requests["GetJobMetrics"]
+    assert not request.HasField("start_time")
+    assert (list(request.field), request.resolution.seconds) == (["gpu_utilization_percent"], 60)
+    assert "nothing of that was measured" in done.stderr

@@ -9,6 +9,7 @@ import httpx
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.support.cluster import Cluster
+from windlass.jobs.v1 import job_metrics_pb2
 from windlass.resources.v1 import node_metrics_pb2, resources_service_pb2_grpc
 
 
@@ -119,3 +120,23 @@ async def test_live_values_come_as_events_and_name_the_job_at_its_gpus(cluster: 
                 if moments >= 3 and held:
                     break
     assert held == 2
+
+
+async def test_a_job_shows_what_it_used_over_both_front_ends(cluster: Cluster):
+    job = await cluster.submit("sleep", "600", resources={"gpu_count": 2})
+    query = {"field": ["gpu_power_watts", "memory_used_bytes"], "resolution": "10s"}
+    async with asyncio.timeout(60), cluster.rest() as rest:
+        while True:
+            answer = await rest.get(f"/v1/jobs/{job.job_id}/metrics", params=query)
+            assert answer.status_code == 200, answer.text
+            series = answer.json()["series"]
+            if len(series) == 3:
+                break
+        assert (await rest.get("/v1/jobs/job-x/metrics")).status_code == 404
+    (run_id,) = {one["run_id"] for one in series}
+    assert {one["field"] for one in series} == set(query["field"])
+    assert sum(one["subject"] == run_id for one in series) == 1
+    request = job_metrics_pb2.GetJobMetricsRequest(job_id=job.job_id, field=["gpu_power_watts"])
+    found = await cluster.jobs.GetJobMetrics(request, metadata=cluster.metadata)
+    assert len(found.series) == 2
+    assert {one.run_id for one in found.series} == {run_id}

@@ -97,8 +97,8 @@ def test_planned_routes_are_listed_apart(documents):
     planned = documents["windlass"]["x-planned-routes"]
     assert {
         "method": "GET",
-        "path": "/v1/jobs/{job_id}/metrics",
-        "rpc": "windlass.jobs.v1.JobsService/GetJobMetrics",
+        "path": "/v1/deployments/{deployment_id}/metrics",
+        "rpc": "windlass.deployments.v1.DeploymentsService/GetDeploymentMetrics",
     } in planned
     listed = {(method, path) for method, path, _ in operations(documents["windlass"])}
     assert not listed & {(each["method"], each["path"]) for each in planned}

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from windlass.jobs.v1 import job_metrics_pb2 as windlass_dot_jobs_dot_v1_dot_job__metrics__pb2
 from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
 from windlass.jobs.v1 import jobs_service_pb2 as windlass_dot_jobs_dot_v1_dot_jobs__service__pb2
 
@@ -65,6 +66,11 @@ class JobsServiceStub:
                 '/windlass.jobs.v1.JobsService/StreamJobLogs',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.StreamJobLogsRequest.SerializeToString,
                 response_deserializer=windlass_dot_jobs_dot_v1_dot_job__pb2.JobLogMessage.FromString,
+                _registered_method=True)
+        self.GetJobMetrics = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/GetJobMetrics',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.FromString,
                 _registered_method=True)
         self.ListJobEvents = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/ListJobEvents',
@@ -130,6 +136,15 @@ class JobsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetJobMetrics(self, request, context):
+        """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
+        they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
+        INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobEvents(self, request, context):
         """Lists what happened to a job, oldest first.
         """
@@ -169,6 +184,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.StreamJobLogs,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.StreamJobLogsRequest.FromString,
                     response_serializer=windlass_dot_jobs_dot_v1_dot_job__pb2.JobLogMessage.SerializeToString,
+            ),
+            'GetJobMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJobMetrics,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.SerializeToString,
             ),
             'ListJobEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobEvents,
@@ -339,6 +359,33 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/StreamJobLogs',
             windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.StreamJobLogsRequest.SerializeToString,
             windlass_dot_jobs_dot_v1_dot_job__pb2.JobLogMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJobMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/GetJobMetrics',
+            windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

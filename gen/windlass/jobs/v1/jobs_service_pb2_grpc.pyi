@@ -5,6 +5,7 @@ The verbs of the jobs API."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as _jobs_service_pb2
 import abc as _abc_1
@@ -60,6 +61,11 @@ class JobsServiceStub:
     """
     StreamJobLogs: _grpc.UnaryStreamMultiCallable[_jobs_service_pb2.StreamJobLogsRequest, _job_pb2.JobLogMessage]
     """Reads a job's output in the order in which it was written, of all its runs."""
+    GetJobMetrics: _grpc.UnaryUnaryMultiCallable[_job_metrics_pb2.GetJobMetricsRequest, _job_metrics_pb2.GetJobMetricsResponse]
+    """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
+    they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
+    INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
     ListJobEvents: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]
     """Lists what happened to a job, oldest first."""
 
@@ -94,6 +100,11 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """
     StreamJobLogs: _aio.UnaryStreamMultiCallable[_jobs_service_pb2.StreamJobLogsRequest, _job_pb2.JobLogMessage]  # type: ignore[assignment]
     """Reads a job's output in the order in which it was written, of all its runs."""
+    GetJobMetrics: _aio.UnaryUnaryMultiCallable[_job_metrics_pb2.GetJobMetricsRequest, _job_metrics_pb2.GetJobMetricsResponse]  # type: ignore[assignment]
+    """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
+    they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
+    INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
     ListJobEvents: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]  # type: ignore[assignment]
     """Lists what happened to a job, oldest first."""
 
@@ -161,6 +172,17 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_pb2.JobLogMessage], _abc.AsyncIterator[_job_pb2.JobLogMessage]]:
         """Reads a job's output in the order in which it was written, of all its runs."""
+
+    @_abc_1.abstractmethod
+    def GetJobMetrics(
+        self,
+        request: _job_metrics_pb2.GetJobMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_metrics_pb2.GetJobMetricsResponse, _abc.Awaitable[_job_metrics_pb2.GetJobMetricsResponse]]:
+        """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
+        they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
+        INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
 
     @_abc_1.abstractmethod
     def ListJobEvents(

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwindlass/types/v1/metrics.proto\x12\x11windlass.types.v1\"\xa9\x01\n\x0cMetricSeries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x16\n\x0eoffset_seconds\x18\x04 \x03(\r\x12\x0c\n\x04mean\x18\x05 \x03(\x01\x12\x0b\n\x03min\x18\x06 \x03(\x01\x12\x0b\n\x03max\x18\x07 \x03(\x01\x12\x0b\n\x03sum\x18\x08 \x03(\x01\x12\r\n\x05\x63ount\x18\t \x03(\r\x12\x0c\n\x04last\x18\n \x03(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwindlass/types/v1/metrics.proto\x12\x11windlass.types.v1\"\xc7\x01\n\x0cMetricSeries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x16\n\x0eoffset_seconds\x18\x04 \x03(\r\x12\x0c\n\x04mean\x18\x05 \x03(\x01\x12\x0b\n\x03min\x18\x06 \x03(\x01\x12\x0b\n\x03max\x18\x07 \x03(\x01\x12\x0b\n\x03sum\x18\x08 \x03(\x01\x12\r\n\x05\x63ount\x18\t \x03(\r\x12\x0c\n\x04last\x18\n \x03(\x01\x12\x0e\n\x06run_id\x18\x0b \x01(\t\x12\x0c\n\x04rank\x18\x0c \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'windlass.types.v1.metrics_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_METRICSERIES']._serialized_start=55
-  _globals['_METRICSERIES']._serialized_end=224
+  _globals['_METRICSERIES']._serialized_end=254
 # @@protoc_insertion_point(module_scope)

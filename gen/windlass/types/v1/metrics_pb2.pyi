@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MetricSeries(_message.Message):
-    __slots__ = ("field", "node_id", "subject", "offset_seconds", "mean", "min", "max", "sum", "count", "last")
+    __slots__ = ("field", "node_id", "subject", "offset_seconds", "mean", "min", "max", "sum", "count", "last", "run_id", "rank")
     FIELD_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,8 @@ class MetricSeries(_message.Message):
     SUM_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
     field: str
     node_id: str
     subject: str
@@ -28,4 +30,6 @@ class MetricSeries(_message.Message):
     sum: _containers.RepeatedScalarFieldContainer[float]
     count: _containers.RepeatedScalarFieldContainer[int]
     last: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, field: _Optional[str] = ..., node_id: _Optional[str] = ..., subject: _Optional[str] = ..., offset_seconds: _Optional[_Iterable[int]] = ..., mean: _Optional[_Iterable[float]] = ..., min: _Optional[_Iterable[float]] = ..., max: _Optional[_Iterable[float]] = ..., sum: _Optional[_Iterable[float]] = ..., count: _Optional[_Iterable[int]] = ..., last: _Optional[_Iterable[float]] = ...) -> None: ...
+    run_id: str
+    rank: int
+    def __init__(self, field: _Optional[str] = ..., node_id: _Optional[str] = ..., subject: _Optional[str] = ..., offset_seconds: _Optional[_Iterable[int]] = ..., mean: _Optional[_Iterable[float]] = ..., min: _Optional[_Iterable[float]] = ..., max: _Optional[_Iterable[float]] = ..., sum: _Optional[_Iterable[float]] = ..., count: _Optional[_Iterable[int]] = ..., last: _Optional[_Iterable[float]] = ..., run_id: _Optional[str] = ..., rank: _Optional[int] = ...) -> None: ...
