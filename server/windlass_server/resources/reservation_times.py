@@ -14,6 +14,7 @@ _MICROSECOND = timedelta(microseconds=1)
 # Times of which two are compared with each other: what comes for ever is looked at so far.
 MAX_TIMES = 1000
 _CHECKED_GAPS = 100
+_HOUR = 3_600_000_000
 
 
 class Status(enum.IntEnum):
@@ -66,8 +67,11 @@ class Times:
         begins = list(islice(self._begins(self.start), _CHECKED_GAPS))
         if not begins:
             raise BadRecurrence("there is no such time")
-        if any(after - before < self.length for before, after in pairwise(begins)):
+        gaps = [after - before for before, after in pairwise(begins)]
+        if any(gap < self.length for gap in gaps):
             raise BadRecurrence("it would begin again before it is over")
+        if any(gap < _HOUR for gap in gaps):
+            raise BadRecurrence("it would begin more than once an hour")
         return self
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from windlass.agents.v1 import agent_pb2
@@ -10,6 +10,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, may, require
 from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.resources.idle_reservations import idle
 from windlass_server.resources.ledger import (
     MAX_BUCKETS,
     MAX_ROWS,
@@ -93,7 +94,7 @@ class UsageService:
             # Closed also when it is given up half-way, while there still is a transaction.
             asked = _Asked(tx, query, _projects(who, query))
             with (
-                closing(asked.spans(window)) as spans,
+                closing(asked.spans(window, now)) as spans,
                 closing(asked.measures(window, now)) as some,
             ):
                 ledger.add_all(spans)
@@ -141,6 +142,7 @@ class _Asked:
     def __init__(
         self, tx: Transaction, query: UsageQuery, projects: tuple[str, ...] | None
     ) -> None:
+        self._tx = tx
         self._usage = tx.usage
         self._wanted = HeldFilter(
             projects, query.user, query.queue, query.node_id, query.pool_id, query.labels
@@ -148,13 +150,15 @@ class _Asked:
         self._labels = [name for name in query.group_by if name.startswith(LABEL)]
         self._keys = [name.removeprefix(LABEL) for name in self._labels]
 
-    def spans(self, window: Window) -> Generator[Span]:
+    def spans(self, window: Window, now: int) -> Generator[Span]:
         """What was held in a window."""
         between = {"start": window.start, "end": window.end}
         for row in self._usage.held_by_runs(self._wanted, labels=self._keys, **between):
             yield self._of_run(row)
         for row in self._usage.held_by_allocations(self._wanted, **between):
             yield self._of_allocation(row)
+        for span in idle(self._tx, self._wanted, now=now, **between):
+            yield replace(span, values={**span.values, **dict.fromkeys(self._labels, "")})
 
     def measures(self, window: Window, now: int) -> Generator[Measure]:
         """What was measured of that."""

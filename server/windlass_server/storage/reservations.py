@@ -95,6 +95,21 @@ class ReservationStore:
         rows = self._connection.execute(_PARTS_OF, values).all()
         return cast("Sequence[ReservedPartRow]", rows)
 
+    def between(self, start: int, end: int) -> Sequence[ReservationRow]:
+        """Those for somebody that may have had a time between two moments (µs), oldest first."""
+        columns = _RESERVATIONS.c
+        query = (
+            select(_RESERVATIONS)
+            .where(
+                columns.project != "",
+                columns.starts_at < end,
+                or_(columns.ends_at.is_(None), columns.ends_at > start),
+                or_(columns.cancelled_at.is_(None), columns.cancelled_at > start),
+            )
+            .order_by(columns.reservation_id)
+        )
+        return cast("Sequence[ReservationRow]", self._connection.execute(query).all())
+
     def page(
         self, *, before: str, size: int, project: str = "", node_id: str = ""
     ) -> Sequence[ReservationRow]:

@@ -91,6 +91,7 @@ def test_an_hour_that_comes_twice_is_one_time():
         (Times(0, HOUR, "0 * * * *", "Nowhere/City"), "no time zone"),
         (Times(0, HOUR, "0 * * * *", "../../etc/passwd"), "no time zone"),
         (Times(0, 2 * HOUR, "0 * * * *"), "before it is over"),
+        (Times(0, HOUR // 10, "0,30 * * * *"), "more than once an hour"),
         (Times(-62_135_596_800_000_000, HOUR, "0 * * * *"), "no such time"),
         (Times(253_402_300_799_000_000, HOUR, "0 * * * *"), "no such time"),
         (Times(at("01-10 12:00"), HOUR, "0 0 * * *", "UTC", at("01-10 13:00")), "no such time"),
