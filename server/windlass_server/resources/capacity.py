@@ -27,6 +27,7 @@ class Facts:
 
     Attributes:
         gpus: UUID and type of each.
+        parts: UUIDs of those that are instances of divided cards.
         isolation_level: the strongest that it proved.
         labels: given to its agent by its operator.
         cpu_millis: thousandths of a core.
@@ -38,6 +39,7 @@ class Facts:
     labels: Mapping[str, str]
     cpu_millis: int
     memory_bytes: int
+    parts: frozenset[str] = frozenset()
 
     @property
     def zone(self) -> str:
@@ -109,6 +111,7 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
             gpu_type,
             uuid not in bad and is_healthy(node.node_id, uuid),
             (node.node_id, uuid) in held,
+            part=uuid in facts.parts,
         )
         for uuid, gpu_type in facts.gpus
     )
@@ -141,6 +144,7 @@ def facts(read: agent_pb2.Inventory) -> Facts:
         labels=MappingProxyType(dict(read.labels)),
         cpu_millis=read.cpu_millis,
         memory_bytes=read.memory_bytes,
+        parts=frozenset(gpu.uuid for gpu in read.gpus if gpu.HasField("mig_instance")),
     )
 
 

@@ -185,8 +185,8 @@ def _gpus(node: node_pb2.Node) -> tuple[Gpu, ...]:
     idle = node.available.gpu_count
     gpus = []
     for gpu in node.gpus:
-        healthy = gpu.health != node_pb2.Gpu.UNHEALTHY
+        healthy = gpu.health == node_pb2.Gpu.HEALTHY
         free = healthy and not gpu.run_id and idle > 0
         idle -= free
-        gpus.append(Gpu(gpu.uuid, gpu.gpu_type, healthy, held=not free))
+        gpus.append(Gpu(gpu.uuid, gpu.gpu_type, healthy, not free, gpu.HasField("mig_instance")))
     return tuple(gpus)

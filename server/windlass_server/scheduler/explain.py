@@ -232,7 +232,8 @@ class Explainer:
 def _unhealthy(demand: Demand, node: NodeState) -> int:
     key = gpu_key(demand.gpu_type)
     return sum(
-        not gpu.healthy and key in (gpu_key(gpu.gpu_type), ANY_GPU_TYPE) for gpu in node.gpus
+        not gpu.healthy and (key == gpu_key(gpu.gpu_type) or (key == ANY_GPU_TYPE and not gpu.part))
+        for gpu in node.gpus
     )
 
 

@@ -66,13 +66,16 @@ class Ledger:
         by_type = self._uuids.get(index)
         if by_type is None:
             by_type = self._uuids[index] = _free_uuids(self.nodes[index])
+        whole = {key: uuids for key, uuids in by_type.items() if key not in self.free.parts}
         key = gpu_key(demand.gpu_type) or _tightest_type(
-            self._not_kept(index, demand, by_type), demand.gpu_count
+            self._not_kept(index, demand, whole), demand.gpu_count
         )
         uuids = by_type[key]
         taken, by_type[key] = uuids[: demand.gpu_count], uuids[demand.gpu_count :]
         self.free.gpus[key][index] -= demand.gpu_count
-        self.free.gpus[ANY_GPU_TYPE][index] = max(map(len, by_type.values()))
+        if key in whole:
+            whole[key] = by_type[key]
+            self.free.gpus[ANY_GPU_TYPE][index] = max(map(len, whole.values()))
         self.reserved.take(index, demand, key)
         return tuple(taken)
 

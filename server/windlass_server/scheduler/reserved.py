@@ -166,5 +166,5 @@ def _lower(
     for key, column in room.gpus.items():
         if key != ANY_GPU_TYPE:
             column[index] = min(column[index], gpus.get(key, 0))
-            most = max(most, int(column[index]))
+            most = max(most, int(column[index]) if key not in room.parts else 0)
     room.gpus[ANY_GPU_TYPE][index] = most

@@ -19,6 +19,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 T = TypeVar("T", int, Column)
 
+ANY_DEVICE = "*"
+"""As a key: no type is called that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Room(Generic[T]):
@@ -31,11 +34,13 @@ class Room(Generic[T]):
         cpu_millis: thousandths of a core.
         memory_bytes: bytes.
         gpus: devices that can be given out, by `gpu_key` of their type. `ANY_GPU_TYPE` holds the
-            most that there are of one type, because one job's GPUs are of one type.
-        installed: devices that are there, healthy or not, held or not, by the same keys.
+            most that there are of one type of whole GPUs, because one job's GPUs are of one type.
+        installed: devices that are there, healthy or not, held or not, by the same keys; and by
+            `ANY_DEVICE` all of them, instances of divided cards too.
         none: zero in the form of the others.
         places: index of each node by its id; empty where it does not matter which node it is.
         pools: 1 where a node is in a pool, else 0, by the pool's name.
+        parts: the keys of types that are instances of divided cards.
     """
 
     ready: T
@@ -48,6 +53,7 @@ class Room(Generic[T]):
     none: T
     places: dict[str, int]
     pools: dict[str, T]
+    parts: frozenset[str] = frozenset()
 
 
 def gpu_key(gpu_type: str) -> str:
@@ -65,10 +71,11 @@ def free_room(node: NodeState) -> Room[int]:
         cpu_millis=node.cpu_free,
         memory_bytes=node.memory_free,
         gpus=_by_type(given),
-        installed=_by_type(node.gpus),
+        installed=_installed(node),
         none=0,
         places={node.node_id: 0},
         pools={node.pool: 1},
+        parts=_parts(node),
     )
 
 
@@ -78,7 +85,7 @@ def full_room(node: NodeState) -> Room[int]:
     Unhealthy GPUs count: health comes back, and a job is not refused for a fault of today. For the
     same reason it does not matter whether the node has failed the job.
     """
-    installed = _by_type(node.gpus)
+    installed = _installed(node)
     return Room(
         ready=1,
         takes_work=1,
@@ -90,6 +97,7 @@ def full_room(node: NodeState) -> Room[int]:
         none=0,
         places={},
         pools={node.pool: 1},
+        parts=_parts(node),
     )
 
 
@@ -106,6 +114,7 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
         none=np.zeros(len(rooms), np.int64),
         places={node_id: index for index, room in enumerate(rooms) for node_id in room.places},
         pools=_columns_by_name([room.pools for room in rooms]),
+        parts=frozenset().union(*(room.parts for room in rooms)),
     )
 
 
@@ -129,12 +138,21 @@ def marked(room: Room[T], node_ids: Iterable[str]) -> T:
     return marks
 
 
+def _parts(node: NodeState) -> frozenset[str]:
+    return frozenset(gpu.gpu_type.casefold() for gpu in node.gpus if gpu.part)
+
+
+def _installed(node: NodeState) -> dict[str, int]:
+    return _by_type(node.gpus) | {ANY_DEVICE: len(node.gpus)}
+
+
 def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for gpu in gpus:
         key = gpu.gpu_type.casefold()
         counts[key] = counts.get(key, 0) + 1
-    counts[ANY_GPU_TYPE] = max(counts.values(), default=0)
+    whole = {gpu.gpu_type.casefold() for gpu in gpus if not gpu.part}
+    counts[ANY_GPU_TYPE] = max((counts[key] for key in whole), default=0)
     return counts
 
 

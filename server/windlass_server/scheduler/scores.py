@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass_server.scheduler.rooms import Column, Room, gpu_key, marked
+from windlass_server.scheduler.rooms import ANY_DEVICE, Column, Room, gpu_key, marked
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand
 
 Scores: TypeAlias = NDArray[np.float64]
@@ -53,7 +53,7 @@ def gpu_nodes_for_gpu_jobs(demand: Demand, _: Room[Column], full: Room[Column]) 
     """For a job without GPUs: 1 where the node has none, so that it cannot strand any."""
     if demand.gpu_count:
         return _ALL_ALIKE
-    without: Scores = (full.installed[ANY_GPU_TYPE] == 0).astype(np.float64)
+    without: Scores = (full.installed[ANY_DEVICE] == 0).astype(np.float64)
     return without
 
 

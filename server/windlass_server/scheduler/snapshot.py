@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ANY_GPU_TYPE = ""
-"""As a demand's `gpu_type`: every type will do, but all GPUs of one job are of one type."""
+"""As a demand's `gpu_type`: every whole GPU will do, but all GPUs of one job are of one type."""
 
 
 ANY_POOL = ""
@@ -73,12 +73,15 @@ class Gpu:
         gpu_type: short type such as `H100`.
         healthy: it may be given to jobs.
         held: a run holds it.
+        part: it is an instance of a divided card: for those who ask for its type, and for nobody who
+            would take any GPU.
     """
 
     uuid: str
     gpu_type: str
     healthy: bool
     held: bool
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True)

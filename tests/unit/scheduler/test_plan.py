@@ -8,6 +8,10 @@ from tests.unit.scheduler.worlds import GIB, a_job, a_node
 from windlass_server.scheduler.plan import Placement, plan
 from windlass_server.scheduler.snapshot import Gpu, Snapshot
 
+DIVIDED = [
+    Gpu("d-whole", "H100", True, False),
+    *(Gpu(f"d-{index}", "H100-1g.10gb", True, False, part=True) for index in range(3)),
+]
 LATER = 1_900_000_000_000_000
 MIXED = [Gpu(f"m-{index}", "L4" if index < 3 else "A100", True, False) for index in range(5)]
 
@@ -144,3 +148,31 @@ def test_a_node_that_failed_one_job_takes_its_twins():
 def test_an_empty_world_gives_an_empty_plan():
     result = plan(Snapshot((), ()))
     assert (result.placements, result.waiting) == ((), ())
+
+
+def test_an_instance_of_a_divided_card_is_for_those_who_ask_for_its_type():
+    node = a_node("n", gpus=DIVIDED)
+    anything = [a_job(gpus=1), a_job(gpus=1)]
+    result = plan(Snapshot(tuple(anything), (node,)))
+    assert [placement.gpu_uuids for placement in result.placements] == [("d-whole",)]
+    assert [waiting.reason for waiting in result.waiting] == ["WAITING_BEHIND_EARLIER_JOBS"]
+    parts = tuple(a_job(gpus=1, gpu_type="h100-1g.10gb") for _ in range(4))
+    result = plan(Snapshot(parts, (node,)))
+    assert sorted(uuid for one in result.placements for uuid in one.gpu_uuids) == [
+        "d-0",
+        "d-1",
+        "d-2",
+    ]
+    both = (a_job(gpus=1, gpu_type="h100-1g.10gb"), a_job(gpus=1))
+    result = plan(Snapshot(both, (node,)))
+    assert len(result.placements) == 2
+
+
+def test_a_node_with_nothing_but_instances_has_no_gpu_for_who_would_take_any():
+    node = a_node("n", gpus=DIVIDED[1:])
+    (waiting,) = plan(Snapshot((a_job(gpus=1),), (node,))).waiting
+    assert waiting.reason == "GPU_TYPE_UNAVAILABLE"
+
+
+def test_a_job_without_gpus_keeps_off_a_node_of_instances():
+    assert placed_on(a_job(cpu=1000), a_node("a", gpus=DIVIDED[1:], cpu=1000), a_node("b")) == "b"

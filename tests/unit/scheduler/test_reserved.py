@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node
 from windlass_server.scheduler.plan import plan
-from windlass_server.scheduler.snapshot import Demand, Kept, Moment, NodeState, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Gpu, Kept, Moment, NodeState, Snapshot
 
 MINUTE = 60_000_000
 NOW = 1_800_000_000_000_000
@@ -193,3 +193,15 @@ def test_no_plan_gives_away_what_is_kept(asked, reserved):
         total = sum(part.gpu_count for part in parts)
         if total <= 8:
             assert others <= 8 - own
+
+
+def test_instances_of_a_divided_card_do_not_stand_in_for_a_card_that_is_kept():
+    gpus = [
+        Gpu("whole", "H100", True, False),
+        *(Gpu(f"part-{number}", "H100-1g.10gb", True, False, part=True) for number in range(2)),
+    ]
+    node = a_node("n", gpus=gpus)
+    reserved = moment(node, kept(gpus=1))
+    assert outcome([job(gpus=1)], [node], [reserved])["job-1"] != "node-n"
+    part = job(gpus=1, gpu_type="H100-1g.10gb")
+    assert outcome([part], [node], [reserved])["job-1"] == "node-n"
