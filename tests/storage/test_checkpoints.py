@@ -151,6 +151,17 @@ async def test_the_next_attempt_begins_with_what_the_one_before_has_saved(world:
     assert events.index("CHECKPOINT_SAVED") < events.index("REQUEUE_REQUESTED")
 
 
+async def test_a_run_knows_up_to_when_its_work_is_saved(world: World, job: Any):
+    offered = world.clock.now()
+    checkpoint_id = await world.offer(job, b"state")
+    await world.upload(job.node_id, checkpoint_id, b"state")
+    assert (await world.database.read(lambda tx: tx.runs.get(job.run_id))).saved_at is None
+    world.clock.advance(5)
+    await world.service().commit(job.node_id, checkpoint_id, manifest_of(b"state"))
+    run = await world.database.read(lambda tx: tx.runs.get(job.run_id))
+    assert run.saved_at == offered
+
+
 async def test_an_attempt_that_saves_nothing_leaves_what_there_was(world: World, job: Any):
     await world.save(job, b"step 7")
     for _ in range(2):

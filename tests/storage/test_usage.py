@@ -280,6 +280,7 @@ async def test_an_allocation_counts_until_it_is_taken_back_and_while_it_is_held(
         ({"cause": "TIME_LIMIT", "exit_signal": 15}, False, {Loss.FAILURE: 9}),
         ({"cause": "OUT_OF_MEMORY"}, False, {Loss.FAILURE: 9}),
         ({"cause": "LOST"}, False, {Loss.FAILURE: 9}),
+        ({"cause": "GPU_FAULT"}, False, {Loss.FAILURE: 9}),
         # Nobody asked for it.
         ({"cause": "STOPPED", "exit_signal": 15}, False, {Loss.FAILURE: 9}),
         ({"cause": "STOPPED", "exit_signal": 15}, True, {Loss.PREEMPTION: 9}),
@@ -299,6 +300,42 @@ async def test_what_was_of_no_use_is_told_by_its_cause(
     (row,) = await world.rows()
     found = {loss: amounts.gpus // SECOND for loss, amounts in row.wasted.items() if amounts.gpus}
     assert found == {Loss.HOLD: 1} | wasted
+
+
+@pytest.mark.parametrize(
+    ("exit_", "wasted"),
+    [
+        ({"cause": "STOPPED", "exit_signal": 15}, {Loss.PREEMPTION: 3}),
+        ({"cause": "LOST"}, {Loss.FAILURE: 3}),
+        # Of a job that has failed nobody takes it up.
+        ({"cause": "COMPLETED", "exit_code": 3}, {Loss.FAILURE: 9}),
+        ({"cause": "OUT_OF_MEMORY"}, {Loss.FAILURE: 9}),
+        ({"cause": "COMPLETED", "exit_code": 0}, {}),
+    ],
+)
+async def test_what_a_checkpoint_holds_is_not_lost(
+    world: World, exit_: dict[str, Any], wasted: dict[Loss, int]
+):
+    await world.add_gpu_node("n")
+    job = await world.run(9)
+    run_id, saved_at = (await world.job(job)).run_id, world.clock.now() - 3 * SECOND
+    await world.database.write(lambda tx: tx.runs.change(run_id, saved_at=saved_at))
+    if exit_["cause"] == "STOPPED":
+        await world.runs.evict(run_id, kill=False, why="a drain")
+    await world.report(job, "EXITED", **exit_)
+    (row,) = await world.rows()
+    found = {loss: amounts.gpus // SECOND for loss, amounts in row.wasted.items() if amounts.gpus}
+    assert found == {Loss.HOLD: 1} | wasted
+
+
+async def test_a_run_is_charged_to_the_pool_that_its_node_was_in(world: World):
+    node = await world.add_gpu_node("n")
+    await world.database.write(lambda tx: tx.nodes.change(node, pool="fast"))
+    await world.run(9, cause="COMPLETED", exit_code=0)
+    await world.allocate(gpu_count=1)
+    await world.database.write(lambda tx: tx.nodes.change(node, pool="slow"))
+    world.clock.advance(1)
+    assert {row.group for row in await world.rows("pool_id")} == {("fast",)}
 
 
 async def test_a_run_that_never_started_because_its_node_could_not_is_a_failure(world: World):

@@ -171,6 +171,7 @@ class CheckpointsService:
             return
         now = self._clock.now()
         tx.checkpoints.change(row.checkpoint_id, status=State.SAVED, saved_at=now)
+        tx.runs.change(row.run_id, saved_at=row.created_at)
         for old in tx.checkpoints.saved(row.job_id)[self._keeping.newest :]:
             tx.checkpoints.change(old.checkpoint_id, status=State.UNNEEDED)
         tx.jobs.change(job.job_id, job.version, checkpoint=_shown(row, now))

@@ -63,6 +63,7 @@ class Span:
             then is a loss by `HOLD`.
         loss: why all from then on was of no use; None when it was not. Of a run that failed to start,
             why everything was.
+        saved_until: until when it was of use all the same; None: not at all.
     """
 
     values: Mapping[str, str]
@@ -73,6 +74,7 @@ class Span:
     end: int | None
     useful_from: int | None
     loss: Loss | None = None
+    saved_until: int | None = None
 
 
 @dataclass(slots=True)
@@ -281,20 +283,22 @@ class Ledger:
 
         Each with its start and end, the number of its bucket, and why it was lost, if it was.
         """
-        parts = [(start, end, span.loss)]
-        useful_from = span.useful_from
-        if useful_from is None:
-            parts = [(start, end, span.loss or Loss.HOLD)]
-        elif useful_from > start:
-            middle = min(useful_from, end)
-            parts = [(start, middle, Loss.HOLD), (middle, end, span.loss)]
-        for begins, ends, loss in parts:
+        for begins, ends, loss in _phases(span, start, end):
             at = begins
             while at < ends:
                 number = self.window.number(at)
                 until = min(self.window.edges(number)[1], ends)
                 yield at, until, number, loss
                 at = until
+
+
+def _phases(span: Span, start: int, end: int) -> Sequence[tuple[int, int, Loss | None]]:
+    """From when to when it was held for nothing, was of use, and was lost; some may be empty."""
+    if span.useful_from is None:
+        return [(start, end, span.loss or Loss.HOLD)]
+    begun = min(max(span.useful_from, start), end)
+    saved = begun if span.saved_until is None else min(max(span.saved_until, begun), end)
+    return [(start, begun, Loss.HOLD), (begun, saved, None), (saved, end, span.loss)]
 
 
 def _by_type(span: Span) -> Sequence[Holding]:

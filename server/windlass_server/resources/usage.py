@@ -35,7 +35,13 @@ _Cause = agent_pb2.RunExit
 _Job = job_pb2.Job
 # Runs of which nothing is left, whatever became of their jobs.
 _FAILED_RUNS = frozenset(
-    {_Cause.LAUNCH_FAILED, _Cause.LOST, _Cause.OUT_OF_MEMORY, _Cause.BAD_COMMAND}
+    {
+        _Cause.LAUNCH_FAILED,
+        _Cause.LOST,
+        _Cause.OUT_OF_MEMORY,
+        _Cause.BAD_COMMAND,
+        _Cause.GPU_FAULT,
+    }
 )
 _STOPPED_RUNS = frozenset({_Cause.STOPPED, _Cause.NODE_SHUTDOWN})
 _FAILED_JOBS = frozenset({_Job.FAILED, _Job.TIMED_OUT, _Job.OUT_OF_MEMORY})
@@ -172,11 +178,12 @@ class _Asked:
         values = _values(row, "JOB", row.queue)
         for number, name in enumerate(self._labels):
             values[name] = getattr(row, f"label_{number}") or ""
-        return _span(row, values, row.started_at, _loss(row))
+        loss = _loss(row)
+        return _span(row, values, row.started_at, loss, _saved_until(row, loss))
 
     def _of_allocation(self, row: Any) -> Span:
         values = _values(row, "ALLOCATION", "") | dict.fromkeys(self._labels, "")
-        return _span(row, values, row.start, None)
+        return _span(row, values, row.start, None, None)
 
 
 def _measure(row: Any, span: Span, now: int) -> Iterator[Measure]:
@@ -212,7 +219,13 @@ def _values(row: Any, kind: str, queue: str) -> dict[str, str]:
     }
 
 
-def _span(row: Any, values: dict[str, str], useful_from: int | None, loss: Loss | None) -> Span:
+def _span(
+    row: Any,
+    values: dict[str, str],
+    useful_from: int | None,
+    loss: Loss | None,
+    saved_until: int | None,
+) -> Span:
     return Span(
         values=values,
         gpu_types=_gpu_types(row),
@@ -222,6 +235,7 @@ def _span(row: Any, values: dict[str, str], useful_from: int | None, loss: Loss 
         end=None if row.active else row.end,
         useful_from=useful_from,
         loss=loss,
+        saved_until=saved_until,
     )
 
 
@@ -232,6 +246,14 @@ def _gpu_types(row: Any) -> tuple[str, ...]:
     if row.gpu_types:
         return tuple(str(row.gpu_types).split(","))
     return (str(row.gpu_type),) * (str(row.gpu_uuids).count(",") + 1)
+
+
+def _saved_until(run: Any, loss: Loss | None) -> int | None:
+    """Until when what a run did is of use though the run is lost: it is where the next one begins.
+
+    There is no next one of a job that has failed.
+    """
+    return None if loss is None or (run.decided and run.status in _FAILED_JOBS) else run.saved_at
 
 
 def _loss(run: Any) -> Loss | None:

@@ -39,6 +39,7 @@ _OF_RUNS: Select[Any] = select(
     _RUNS.c.end_noted_at.label("end"),
     _RUNS.c.active,
     _RUNS.c.started_at,
+    _RUNS.c.saved_at,
     _RUNS.c.end_cause,
     # What its job came to, and whether that was by the end of this run.
     _JOBS.c.status,

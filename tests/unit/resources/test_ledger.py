@@ -80,6 +80,19 @@ def test_what_is_lost_is_told_by_its_cause(
     } == wasted
 
 
+@pytest.mark.parametrize(
+    ("saved_until", "lost"), [(None, 40), (10, 40), (40, 40), (50, 30), (80, 0), (999, 0)]
+)
+def test_what_was_saved_is_not_lost(saved_until: int | None, lost: int):
+    span = a_span(20, 80, useful_from=40, loss=Loss.PREEMPTION, saved_until=saved_until)
+    ledger = Ledger(Window(0, 100, 7), ())
+    ledger.add(span)
+    total = ledger.total()
+    assert total.held.gpus == 120
+    assert total.wasted[Loss.HOLD].gpus == 40
+    assert total.wasted[Loss.PREEMPTION].gpus == 2 * lost
+
+
 def test_buckets_of_days_begin_at_midnight_and_buckets_of_weeks_on_mondays():
     start = int(datetime(2026, 11, 25, 15, tzinfo=UTC).timestamp()) * 1_000_000
     window = Window(start, start + 2 * DAY, DAY)
@@ -139,6 +152,7 @@ SPANS = st.lists(
         end=st.none() | TIMES,
         useful_from=st.none() | TIMES,
         loss=st.sampled_from([None, Loss.FAILURE, Loss.PREEMPTION]),
+        saved_until=st.none() | TIMES,
     ),
     max_size=12,
 )

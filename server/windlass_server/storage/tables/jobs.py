@@ -141,6 +141,8 @@ class RunRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     # When its command started: as the node says, but between its placing and the server's note of it.
     started_at: int | None = Field(default=None, sa_type=BigInteger)
+    # Up to when what it did is in a checkpoint; None without one.
+    saved_at: int | None = Field(default=None, sa_type=BigInteger)
     # By the node's clock, for people; and when the server noted it, by its own.
     ended_at: int | None = Field(sa_type=BigInteger)
     end_noted_at: int | None = Field(sa_type=BigInteger)
