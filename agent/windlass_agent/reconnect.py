@@ -44,7 +44,7 @@ class Backoff:
     """
 
     initial: float = 0.2
-    cap: float = 5.0
+    cap: float = 15.0
     refused: float = 30.0
 
     def __call__(self, state: tenacity.RetryCallState) -> float:

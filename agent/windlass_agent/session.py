@@ -25,7 +25,9 @@ _log = structlog.get_logger(__name__)
 PROTOCOL_VERSION = 1
 OLDEST_PROTOCOL_VERSION = 1
 OUTBOX_LIMIT = 4096
-_WELCOME_SECONDS = 10.0
+# A server to which a thousand nodes come back at once answers them one after the other. Who gives up
+# early only stands in line again.
+_WELCOME_SECONDS = 30.0
 _SILENT_INTERVALS = 3
 # Beats leave early, so that one delayed on its way still arrives within the server's interval.
 _BEAT_EARLY = 0.8

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tests.benchmarks import (
     envoy,
+    fleet,
     followers,
     grpc_calls,
     launch,
@@ -37,6 +38,7 @@ PARTS: dict[str, Part] = {
     "followers": followers.run,
     "startup": startup.run,
     "launch": launch.run,
+    "fleet": fleet.run,
 }
 
 

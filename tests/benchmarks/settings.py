@@ -17,6 +17,8 @@ class Settings:
         launches: how many jobs are launched one after the other.
         trivial_jobs: how many jobs are launched together.
         followers: how many follow one log.
+        fleet_nodes: simulated nodes of the fleet.
+        fleet_seconds: how long callers come beside the fleet.
     """
 
     jobs: int = 10_000
@@ -28,6 +30,8 @@ class Settings:
     launches: int = 100
     trivial_jobs: int = 500
     followers: int = 1_000
+    fleet_nodes: int = 1_000
+    fleet_seconds: int = 120
 
 
 QUICK = Settings(
@@ -38,6 +42,8 @@ QUICK = Settings(
     starts=3,
     launches=20,
     trivial_jobs=100,
+    fleet_nodes=100,
+    fleet_seconds=10,
 )
 
 # Our rate over the peer's, at least.
@@ -52,6 +58,9 @@ START_SECONDS = 2.0
 IDLE_MIB = 160.0
 LAUNCH_P50_MS = 40.0
 JOBS_PER_SECOND = 60.0
+INGEST_PERCENT, AGENT_PERCENT = 70.0, 1.0
+BESIDE_P99_MS, LIST_NODES_MS = 150.0, 100.0
+GROWTH_MIB = 2.0
 
 # Slurm 23.11 on a machine of this size: not measured here.
 SLURM_SRUN_TRUE = "Slurm srun true: 46 ms"

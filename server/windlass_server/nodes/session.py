@@ -33,6 +33,8 @@ HEARTBEAT_SECONDS = 10.0
 SILENT_HEARTBEATS = 3
 # How often it is stored that a node was heard; more often where heartbeats are.
 _TOUCH_SECONDS = 10.0
+# Rounds of the event loop in which what has come is read.
+_LAST_LOOKS = 10
 # Reports of one Hello that are handled at the same time.
 _REPORTS_AT_ONCE = 128
 
@@ -128,8 +130,20 @@ class NodeSession:
     async def watch(self) -> None:
         """Return when the agent has been silent for too long."""
         patience = self._heartbeat_seconds * SILENT_HEARTBEATS
-        while (left := self._heard + patience - self._clock.monotonic()) > 0 or self._busy:
+        while (left := await self._patience_left(patience)) > 0 or self._busy:
             await self._sleep(left if left > 0 else self._heartbeat_seconds)
+
+    async def _patience_left(self, patience: float) -> float:
+        """Seconds until the agent has been silent for too long; none only after a last look.
+
+        A process that had no time for a while finds its timers due before it has read what lies there.
+        """
+        for _ in range(_LAST_LOOKS):
+            left = self._heard + patience - self._clock.monotonic()
+            if left > 0 or self._busy:
+                break
+            await asyncio.sleep(0)
+        return left
 
     async def _handle(self, message: agent_pb2.AgentMessage) -> None:
         kind = message.WhichOneof("content")

@@ -280,6 +280,18 @@ async def test_a_silent_agent_is_given_up_after_three_heartbeats(world: World) -
     assert world.members.calls[-1] == ("lost", "node-1")
 
 
+async def test_an_agent_is_not_given_up_for_what_a_busy_server_has_not_read_yet(
+    world: World,
+) -> None:
+    agent = await world.connected()
+    # Nothing was done for long; the timer is looked at first, and what the agent said behind it.
+    asyncio.get_running_loop().call_soon(agent.send, heartbeat())
+    await world.sleep.pass_time(31)
+    assert world.registry.connected("node-1")
+    await world.sleep.pass_time(31)
+    assert (await end_of(agent)).reason == "AGENT_SILENT"
+
+
 async def test_an_agent_that_never_says_hello_is_given_up_too(world: World) -> None:
     agent = world.agent()
     await settle()
