@@ -1,8 +1,9 @@
-"""Real cards, as a scripted library shows them."""
+"""What the tests of the agent share: real cards as a scripted library shows them, and quiet logs."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 from tests.support.fake_nvml import FakeNvml
 from windlass_agent.gpu import nvml as nvml_module
@@ -23,3 +24,10 @@ def open_nvml() -> Iterator[OpenNvml]:
     yield open_them
     for gpus in opened:
         gpus.close()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """The agent's program sets up logging for its process, which here is that of other tests, too."""
+    yield
+    structlog.reset_defaults()

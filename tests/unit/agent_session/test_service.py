@@ -4,20 +4,12 @@ import subprocess
 import sys
 
 import pytest
-import structlog
 
 from windlass_agent.__main__ import main
 from windlass_agent.config import ConfigError, load_config
 from windlass_agent.service import quoted, unit
 
 SERVER = ["--server", "10.0.0.5:50051"]
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before():
-    """The program sets up logging for its process, which is that of other tests, too."""
-    yield
-    structlog.reset_defaults()
 
 
 def installed(tmp_path, *flags):
