@@ -13,7 +13,6 @@ os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
 import argparse
 import asyncio
 import ctypes
-import gc
 import resource
 import signal
 import sys
@@ -25,6 +24,7 @@ import uvloop
 
 from windlass_server import __version__, config, logs
 from windlass_server.errors import BadConfiguration, WindlassError
+from windlass_server.gateway import collector
 
 EXIT_BAD_CONFIGURATION = 2
 EXIT_INTERRUPTED = 130
@@ -94,12 +94,7 @@ async def _serve(settings: config.ServerConfig) -> int:
     app = await App.build(settings)
     try:
         await app.start()
-        # What is there now stays for good. Looking through all of it for garbage would hold up every
-        # call for 50 to 90 ms each time.
-        gc.freeze()
-        # A thousand streams that wake together make so many objects that looking at the young ones every
-        # 700, as is usual, takes a sixth of the time that they do.
-        gc.set_threshold(10_000)
+        collector.set_for_serving()
         await stop.wait()
     finally:
         await app.stop()

@@ -10,6 +10,7 @@ import uvloop
 from tests.benchmarks.memory_jobs import JOBS, PAGE
 from windlass.jobs.v1 import jobs_service_pb2
 from windlass_server.app import descriptor_set
+from windlass_server.gateway import collector
 from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.dispatch import OutgoingCall
 from windlass_server.gateway.granian_server import GranianServer
@@ -47,6 +48,7 @@ async def serve(port: int) -> None:
     gateway = Gateway(descriptor_set=descriptor_set(), services=[SERVICE], dispatcher=FromMemory())
     server = GranianServer(gateway, Address("127.0.0.1", port))
     await server.start()
+    collector.set_for_serving()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()

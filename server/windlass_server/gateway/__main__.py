@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from windlass_server.gateway import logs
+from windlass_server.gateway import collector, logs
 from windlass_server.gateway.http_rules import RuleError
 from windlass_server.gateway.standalone.options import Options, parse
 from windlass_server.gateway.standalone.program import Program, routes_of
@@ -46,6 +46,7 @@ async def _serve(options: Options) -> int:
     program = Program(options)
     try:
         await program.start()
+        collector.set_for_serving()
         await stop.wait()
     finally:
         await program.stop()
