@@ -4,6 +4,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
@@ -91,7 +92,7 @@ from windlass_server.rpc.health import Health
 from windlass_server.rpc.limits import CallerLimits, Limits
 from windlass_server.rpc.metering import Metering
 from windlass_server.rpc.methods import served_methods
-from windlass_server.rpc.pipeline import Pipeline
+from windlass_server.rpc.pipeline import Observer, Pipeline
 from windlass_server.rpc.reflection import reflection_method
 from windlass_server.rpc.request_id import RequestId
 from windlass_server.rpc.server import GrpcServer
@@ -106,6 +107,9 @@ from windlass_server.telemetry.levels import Retention
 from windlass_server.telemetry.meter import UsageMeter
 from windlass_server.telemetry.recent import RecentHistory
 from windlass_server.telemetry.upkeep import TelemetryUpkeep
+
+if TYPE_CHECKING:
+    from windlass_server.open_telemetry import OpenTelemetry
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +156,7 @@ class App:
         telemetry: TelemetryUpkeep,
         metering: UsageMetering,
         meters: Meters,
+        open_telemetry: "OpenTelemetry | None",
         loops: list[Loop],
         federation: Federation,
         health: Health,
@@ -169,6 +174,7 @@ class App:
         self._telemetry = telemetry
         self._metering = metering
         self._meters = meters
+        self._open_telemetry = open_telemetry
         self._loops = loops
         self._federation = federation
         self._health = health
@@ -417,6 +423,12 @@ class App:
         if config.public_metrics:
             exported = methods[_METRICS_METHOD]
             methods[_METRICS_METHOD] = replace(exported, authz=Authz(public=True))
+        observers: list[Observer] = [Metering(meters)]
+        open_telemetry = _open_telemetry(config)
+        if open_telemetry is not None:
+            from windlass_server.rpc.tracing import Tracing
+
+            observers.append(Tracing(open_telemetry))
         draining = Draining()
         pipeline = Pipeline(
             methods,
@@ -429,7 +441,7 @@ class App:
             after_parsing=[Authorisation()],
             validation=Validation(),
             draining=draining,
-            observers=[Metering(meters)],
+            observers=observers,
         )
         needs_credential = methods["/windlass.access.v1.AccessService/GetCaller"]
 
@@ -465,6 +477,7 @@ class App:
             telemetry=telemetry_upkeep,
             metering=metering,
             meters=meters,
+            open_telemetry=open_telemetry,
             loops=[
                 scheduling_loop,
                 outbox_loop,
@@ -504,7 +517,7 @@ class App:
             with acting_as("start"):
                 await self._membership.server_started()
         for loop in self._loops:
-            loop.start(self._meters.cycle_ended)
+            loop.start(self._cycle_ended)
         await self._grpc.start()
         await self._http.start()
         for address in self._config.open_addresses:
@@ -518,6 +531,11 @@ class App:
             self.grpc_address,
             self._config.data_dir,
         )
+
+    def _cycle_ended(self, duty: str, seconds: float, failed: bool) -> None:
+        self._meters.cycle_ended(duty, seconds, failed)
+        if self._open_telemetry is not None:
+            self._open_telemetry.cycle_ended(duty, seconds, failed)
 
     async def stop(self) -> None:
         """Take no new calls, let those in flight end, finish what was begun, close everything."""
@@ -541,6 +559,8 @@ class App:
         await self._logs.close()
         await self._database.close()
         self._data_dir.close()
+        if self._open_telemetry is not None:
+            await asyncio.to_thread(self._open_telemetry.close)
         _log.info("windlass has stopped")
 
 
@@ -548,6 +568,20 @@ def _health_seconds(config: ServerConfig) -> float:
     """Often enough for what has to be waited for."""
     shortest = min(config.health.burn_in_seconds, config.health.quiet_seconds)
     return min(_HEALTH_SECONDS, max(shortest, _HEALTH_SECONDS / 50))
+
+
+def _open_telemetry(config: ServerConfig) -> "OpenTelemetry | None":
+    """What sends traces and metrics to a collector; imported only for one, as that takes a while."""
+    if not config.otlp_endpoint:
+        return None
+    from windlass_server.open_telemetry import OpenTelemetry
+
+    return OpenTelemetry(
+        config.otlp_endpoint,
+        version=__version__,
+        sample_ratio=config.otlp_sample_ratio,
+        interval_seconds=config.otlp_interval_seconds,
+    )
 
 
 def _add_health(health: Health, server: aio.Server) -> None:

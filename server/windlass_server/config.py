@@ -142,6 +142,9 @@ class ServerConfig(_Section):
         checkpoints_kept: how many of a job's checkpoints are kept, the newest ones.
         checkpoint_keep_seconds: how long they are kept when the job has ended.
         public_metrics: whether `/metrics` is answered without a credential.
+        otlp_endpoint: an OpenTelemetry collector for traces and metrics, `http://host:port`; empty: none.
+        otlp_sample_ratio: the share of traces that are kept, of those that begin at the server.
+        otlp_interval_seconds: time between two exports of metrics.
         pools: declared capacity.
         telemetry_days_10s: how long what nodes measured is kept in buckets of 10 seconds, in days.
         telemetry_days_1m: the same of a minute.
@@ -168,6 +171,9 @@ class ServerConfig(_Section):
     cors_origins: tuple[str, ...] = ()
     public_docs: bool = False
     public_metrics: bool = False
+    otlp_endpoint: str = Field(default="", pattern=r"^(https?://[^/\s]+:[0-9]{1,5}/?)?$")
+    otlp_sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    otlp_interval_seconds: float = Field(default=30.0, ge=1, le=3600)
     objects_url: str = Field(default="", pattern=r"^((file:///|s3://[^/]).*)?$")
     checkpoint_max_bytes: int = Field(default=100 << 30, ge=0, le=1 << 60)
     checkpoints_kept: int = Field(default=2, ge=1, le=100)
