@@ -324,6 +324,21 @@ async def test_what_an_operator_has_overruled_counts_again_when_it_happens_again
     assert (await world.shown(node_id)).status == node_pb2.Node.DRAINED
 
 
+async def test_a_card_that_its_agent_cannot_reset_comes_back_when_an_operator_says_so(
+    world: Health,
+) -> None:
+    inventory = an_inventory(gpus=1)
+    node_id = await world.add_node("n1", inventory=inventory.SerializeToString())
+    await world.hello(node_id, inventory)
+    await world.told(node_id, 48)
+    await world.passing(24 * 3600)
+    assert (await world.shown(node_id)).gpus[0].health == node_pb2.Gpu.UNHEALTHY
+    await world.upkeep.uncordon(ADMIN, node_id)
+    assert (await world.shown(node_id)).gpus[0].health == node_pb2.Gpu.RECOVERING
+    await world.passing(BURN_IN)
+    assert (await world.shown(node_id)).gpus[0].health == node_pb2.Gpu.HEALTHY
+
+
 async def test_what_an_operator_has_closed_is_not_opened_by_its_health(world: Health) -> None:
     node_id = await world.gpu_node()
     await world.upkeep.cordon(ADMIN, node_id, "fan")

@@ -189,6 +189,16 @@ def booted(state: GpuState, now: int) -> GpuState:
     return state if state.usable else _burning_in(state, now, "its machine was booted")
 
 
+def trusted(state: GpuState, now: int) -> GpuState:
+    """The state when an operator vouches for it: it is watched, unless something is wrong with it yet.
+
+    So a card comes back that its agent cannot reset, after somebody has done so.
+    """
+    if state.health is not Health.UNHEALTHY or state.standing:
+        return state
+    return _burning_in(state, now, "an operator has opened its node")
+
+
 def returned(state: GpuState, now: int) -> GpuState:
     """The state when its node can be reached again: what was to be watched was not."""
     if state.health is Health.SUSPECT:

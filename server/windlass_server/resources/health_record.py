@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from windlass.agents.v1.agent_pb2 import Inventory
 from windlass.agents.v1.health_pb2 import GpuHealth, GpuReport, HealthReport, NodeHealth
-from windlass_server.resources.gpu_health import Facts, Fault, GpuState, Health, Xid
+from windlass_server.resources.gpu_health import Facts, Fault, GpuState, Health, Xid, trusted
 from windlass_server.resources.node_conditions import DISK_FULL, Condition, Look
 
 MAX_FAULTS = 16
@@ -122,9 +122,14 @@ def note_inventory(record: NodeHealth, inventory: Inventory) -> None:
     record.memory_bytes = max(record.memory_bytes, inventory.memory_bytes)
 
 
-def overruled(health: bytes, inventory: Inventory) -> bytes:
-    """The record after an operator opened the node: what it has is right, what it lacks was taken."""
+def overruled(health: bytes, inventory: Inventory, now: int) -> bytes:
+    """The record after an operator opened the node (µs).
+
+    What it has is right, what it lacks was taken away, and what nothing is wrong with now is watched.
+    """
     record = NodeHealth.FromString(health)
+    for gpu in record.gpus:
+        write_state(gpu, trusted(read_state(gpu), now))
     there = {device.uuid for device in inventory.gpus}
     kept = [gpu for gpu in record.gpus if gpu.uuid in there]
     del record.gpus[:]

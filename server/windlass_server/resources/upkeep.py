@@ -151,7 +151,7 @@ class NodeUpkeep:
         node = self._move(tx, node, event, actor, reason, asked)
         if event is Event.UNCORDON and node.health and not actors.is_system(actor):
             # An operator knows better: what is wrong now closes the node no more.
-            health = overruled(node.health, Inventory.FromString(node.inventory))
+            health = overruled(node.health, Inventory.FromString(node.inventory), self._clock.now())
             tx.nodes.change(node_id, health=health)
             node = changed(node, health=health)
         if event is Event.DRAIN and not _held(tx, [node_id])[node_id].anything:

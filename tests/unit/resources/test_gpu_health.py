@@ -226,6 +226,15 @@ def test_a_machine_that_was_booted_has_reset_its_cards(report: Facts) -> None:
     assert gpu_health.booted(KNOWN, START) == KNOWN
 
 
+def test_a_card_that_an_operator_vouches_for_is_watched_unless_something_is_wrong_yet() -> None:
+    for bad in (after(facts(48)), after(facts(79))):
+        watched = gpu_health.trusted(bad, START)
+        assert (watched.reason, watched.action) == ("BURN_IN", 0)
+        assert passed(watched, 60, can_reset=False).usable
+    for other in (after(facts(lost=True)), after(facts(92)), KNOWN, burning()):
+        assert gpu_health.trusted(other, START) == other
+
+
 def test_time_in_which_nobody_could_look_counts_for_nothing() -> None:
     late = START + 10_000 * SECOND
     for state in (after(facts(92)), burning()):

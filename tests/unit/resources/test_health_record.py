@@ -135,7 +135,7 @@ def test_an_operator_who_opens_a_node_has_its_inventory_taken_as_it_is() -> None
     record = NodeHealth(causes=["GPU_MISSING:GPU-1", "CPU_SHRUNK"])
     note_inventory(record, an_inventory(gpus=2, cpu_millis=8000))
     smaller = an_inventory(gpus=1, cpu_millis=4000)
-    after = NodeHealth.FromString(overruled(record.SerializeToString(), smaller))
+    after = NodeHealth.FromString(overruled(record.SerializeToString(), smaller, NOW))
     assert [gpu.uuid for gpu in after.gpus] == ["GPU-0"]
     assert (after.cpu_millis, after.memory_bytes) == (4000, smaller.memory_bytes)
     assert list(after.overruled) == ["GPU_MISSING:GPU-1", "CPU_SHRUNK"]
