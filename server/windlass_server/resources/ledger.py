@@ -216,9 +216,9 @@ class Ledger:
             if self.gpu_type and held.gpu_type.casefold() != self.gpu_type.casefold():
                 continue
             group = self._group(span, held)
-            paid = self._paid(held, span.start, start)
+            paid = self._paid(held, start)
             for begins, ends, number, loss in pieces:
-                before, paid = paid, self._paid(held, span.start, ends)
+                before, paid = paid, self._paid(held, ends)
                 self._count(self._row(number, group), held, ends - begins, paid - before, loss)
             if self.prices:
                 self.unpriced.update(self.prices.unpriced(held, start))
@@ -266,9 +266,8 @@ class Ledger:
             row = self._rows[key] = Row(group, *self.window.edges(number))
         return row
 
-    def _paid(self, held: Holding, since: int, until: int) -> int:
-        """What a part of a span has cost since the span's start."""
-        return self.prices.cost(held, since=since, until=until) if self.prices else 0
+    def _paid(self, held: Holding, at: int) -> int:
+        return self.prices.paid(held, at) if self.prices else 0
 
     def _count(self, row: Row, held: Holding, time: int, cost: int, loss: Loss | None) -> None:
         amounts = Amounts(held.gpus * time, held.cpu_millis * time, held.memory_bytes * time, cost)

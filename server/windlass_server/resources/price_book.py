@@ -1,9 +1,9 @@
 """What resources cost over time, in whole billionths of the currency. Pure.
 
-A price is for an hour, and an hour has no whole number of times a microsecond in it that a decimal
-price divides by, so a cost has to be cut somewhere. It is cut once, where it cannot be noticed in a sum:
-what something has cost from its start up to a moment is cut to a whole billionth, and what a part of
-its time cost is the difference of two of these. So the parts add up, however they are cut.
+A price is for an hour, and not every decimal price can be divided by the microseconds of an hour, so a
+cost has to be cut somewhere. It is cut where it cannot be noticed in a sum: what holding so much would
+have cost since the first price up to a moment is cut to a whole billionth, and what a span of time cost
+is the difference of two of these. So the parts of a span add up to it, however it is cut.
 """
 
 import enum
@@ -105,7 +105,11 @@ class PriceBook:
         return bool(self.currency)
 
     def cost(self, held: Holding, *, since: int, until: int) -> int:
-        """What holding so much costs from `since` until `until`, cut to whole billionths."""
+        """What holding so much costs from `since` until `until`, in billionths."""
+        return self.paid(held, until) - self.paid(held, since)
+
+    def paid(self, held: Holding, at: int) -> int:
+        """What it would have cost to hold so much since the first price until a moment, cut."""
         paid = 0
         for timeline, units in (
             (self._timeline_of(held.gpu_type), held.gpus * _MILLIS * _GIB),
@@ -113,7 +117,7 @@ class PriceBook:
             (self._memory, held.memory_bytes * _MILLIS),
         ):
             if units:
-                paid += units * (timeline.integral(until) - timeline.integral(since))
+                paid += units * timeline.integral(at)
         return paid // (HOUR * _MILLIS * _GIB)
 
     def unpriced(self, held: Holding, at: int) -> Iterator[tuple[Resource, str]]:

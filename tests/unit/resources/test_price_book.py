@@ -1,6 +1,7 @@
 """Costs at the prices of their time, which add up however time is cut."""
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -157,6 +158,18 @@ def test_costs_of_every_breakdown_add_up_to_what_it_costs(
     (total,) = totals
     parts = sum(len(set(span.gpu_types)) or 1 for span in spans)
     assert abs(total - sum(exact(prices, span, 0, 30) for span in spans)) <= parts
+
+
+@given(prices=PRICES, span=SPANS.filter(bool).map(lambda spans: spans[0]), cut=TIMES)
+def test_a_span_costs_what_its_two_parts_cost(prices: list[Price], span: Span, cut: int):
+    def cost(*spans: Span) -> int:
+        ledger = Ledger(Window(-9, 50), (), prices=PriceBook(prices, "EUR"))
+        ledger.add_all(spans)
+        return ledger.total().held.cost
+
+    end = 50 if span.end is None else span.end
+    middle = min(max(cut, span.start), max(end, span.start))
+    assert cost(replace(span, end=middle), replace(span, start=middle)) == cost(span)
 
 
 @given(prices=PRICES, spans=SPANS, edges=st.lists(TIMES, min_size=2, max_size=5, unique=True))
