@@ -40,6 +40,15 @@ _GPU_FIELDS: tuple[tuple[pb.Series.Field, str], ...] = (
 )
 
 
+SLOW_FIELDS = frozenset(
+    {
+        pb.Series.GPU_MEMORY_TOTAL_BYTES,
+        pb.Series.GPU_POWER_LIMIT_WATTS,
+        pb.Series.MEMORY_TOTAL_BYTES,
+    }
+)
+"""What hardly ever changes, and need not be sent each second."""
+
 HostReading = Mapping[pb.Series.Field, float]
 
 
@@ -95,11 +104,12 @@ class Sampler:
         self._thread.submit(self._host)
 
     async def sample(self) -> pb.SampleBatch:
-        """Everything measured now, as a batch of one time."""
+        """Everything measured now, as a batch of one time; what changes slowly comes last."""
         loop = asyncio.get_running_loop()
         reading = await loop.run_in_executor(self._thread, self._read)
         running = [one.run_id for one in self._runs.states() if one.phase is Phase.RUNNING]
         series = [*_host_series(reading), *_gpu_series(reading), *self._run_series(running)]
+        series.sort(key=lambda one: one.field in SLOW_FIELDS)
         return pb.SampleBatch(
             base_time_nanos=reading.time_nanos,
             time_deltas_nanos=[0],

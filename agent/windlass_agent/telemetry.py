@@ -16,10 +16,11 @@ from windlass_agent.identity import Identity
 from windlass_agent.log_shipper import LogShipper
 from windlass_agent.reconnect import Liveliness, StreamLostError, first_to_end, lost
 from windlass_agent.sample_tally import SampleTally, StreamTally
-from windlass_agent.sampling import Sampler
+from windlass_agent.sampling import SLOW_FIELDS, Sampler
 from windlass_agent.session import OpenChannel
 
 SAMPLE_SECONDS = 1.0
+SLOW_SECONDS = 60.0
 # Timers may fire a little early; a sample that came too soon would be held back for a whole round.
 _SLACK_SECONDS = 0.002
 _QUEUED_LOG_BATCHES = 4
@@ -30,9 +31,14 @@ Call = grpc.aio.StreamStreamCall[
 
 
 class SampleGate:
-    """Holds the newest batch of samples until the server's credit lets it go."""
+    """Holds the newest batch of samples until the server's credit lets it go.
+
+    What changes slowly goes along with the first one of a connection, and then once a minute. That is
+    decided as a batch goes, so that none is lost with a batch that another one has replaced.
+    """
 
     def __init__(self) -> None:
+        self._slow_sent_at = float("-inf")
         self._batches = 0
         self.min_interval = 0.0
         self._newest: tuple[float, pb.SampleBatch] | None = None
@@ -62,7 +68,19 @@ class SampleGate:
         self._newest = None
         self._batches -= 1
         self._last_sent_at = measured_at
+        if measured_at - self._slow_sent_at >= SLOW_SECONDS:
+            self._slow_sent_at = measured_at
+        else:
+            _drop_slow(batch)
         return batch
+
+
+def _drop_slow(batch: pb.SampleBatch) -> None:
+    """Leave out what changes slowly, which comes last."""
+    first = len(batch.series)
+    while first and batch.series[first - 1].field in SLOW_FIELDS:
+        first -= 1
+    del batch.series[first:]
 
 
 class _Outgoing:

@@ -16,8 +16,8 @@ from windlass_agent import bounds
 from windlass_agent.config import load_config
 from windlass_agent.gpu.device import GpuDevice, GpuProcess, GpuSample, MigMode, NoGpus, unreadable
 from windlass_agent.inventory import inventory_of
-from windlass_agent.run_types import Cause, Isolation, Level, Phase, RunExit, RunState
-from windlass_agent.sampling import Sampler
+from windlass_agent.run_types import Cause, Isolation, Level, Phase, RunExit, RunRequest, RunState
+from windlass_agent.sampling import SLOW_FIELDS, Sampler
 from windlass_agent.session import ControlSession
 from windlass_agent.wire import report_of
 from windlass_server.rpc.methods import DEFAULT_MAX_REQUEST_BYTES
@@ -147,6 +147,24 @@ async def test_more_processes_than_a_batch_takes_are_left_out(
         sampler.close()
     RULES.check(service_pb.StreamTelemetryRequest(message=pb.TelemetryMessage(samples=batch)))
     assert len(batch.gpu_processes) == bounds.MAX_GPU_PROCESSES
+
+
+async def test_what_changes_slowly_comes_last_and_runs_are_named() -> None:
+    runner = FakeRunner()
+    request = RunRequest(RUN, 3, ("true",), job_id="job-1", project="vision", gpu_uuids=("GPU-0",))
+    await runner.run(request)
+    runner.begin(RUN)
+    sampler = Sampler(OddGpus(), runner, FakeAgentClock())
+    try:
+        batch = await sampler.sample()
+    finally:
+        sampler.close()
+    slow = [one.field in SLOW_FIELDS for one in batch.series]
+    assert slow == sorted(slow)
+    assert 0 < sum(slow) < len(slow)
+    (stamp,) = batch.runs
+    assert (stamp.run_id, stamp.epoch, stamp.job_id) == (RUN, 3, "job-1")
+    assert (stamp.project, list(stamp.gpu_uuids)) == ("vision", ["GPU-0"])
 
 
 class Truth:

@@ -154,6 +154,22 @@ async def reconnecting(script, seconds, backoff):
     return server
 
 
+def test_what_changes_slowly_goes_with_the_first_batch_and_then_once_a_minute():
+    gate = gate_with(1000)
+    fast, slow = pb.Series.GPU_POWER_WATTS, pb.Series.GPU_POWER_LIMIT_WATTS
+    with_slow = []
+    for second in range(130):
+        both = [pb.Series(field=fast, values=[1]), pb.Series(field=slow, values=[700])]
+        gate.offer(pb.SampleBatch(series=both), float(second))
+        # A batch that another one replaces takes nothing with it.
+        if second % 2 == 0:
+            fields = [one.field for one in gate.take().series]
+            assert fields[0] == fast
+            if slow in fields:
+                with_slow.append(second)
+    assert with_slow == [0, 60, 120]
+
+
 async def test_a_server_that_is_down_is_tried_ever_less_often_up_to_the_cap():
     down = [StreamLostError("UNAVAILABLE")] * 1000
     server = await reconnecting(down, 300.0, Backoff(initial=0.2, cap=5.0))
