@@ -10,10 +10,11 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
+from windlass.agents.v1.health_pb2 import GpuHealth, NodeHealth
 from windlass.resources.v1 import node_pb2
 from windlass_server.access.policy import Caller, role_in
 from windlass_server.resources.maintenance import shown
@@ -29,20 +30,20 @@ _LINES_AT_ONCE = 1000
 _MIB = 1 << 20
 _QUOTED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
-Value = Callable[[Values], float]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class Family(Generic[V]):
     """One metric: what is written of each thing."""
 
     name: str
     kind: str
     about: str
-    value: Value
+    value: Callable[[V], float]
 
 
-def _of(measured: Series.Field, scale: float = 1.0) -> Value:
+def _of(measured: Series.Field, scale: float = 1.0) -> Callable[[Values], float]:
     def value(values: Values) -> float:
         return values.number(measured) * scale if values.has(measured) else math.nan
 
@@ -54,6 +55,28 @@ def _free_mib(values: Values) -> float:
     if not (values.has(used) and values.has(total)):
         return math.nan
     return (values.number(total) - values.number(used)) / _MIB
+
+
+def _last_xid(gpu: GpuHealth) -> float:
+    """0 when there was none that is remembered, as NVIDIA's own exporter has it."""
+    codes = [fault.kind.removeprefix("XID_") for fault in gpu.faults if fault.kind[:4] == "XID_"]
+    return float(codes[-1]) if codes else 0.0
+
+
+def _ecc(gpu: GpuHealth, name: str) -> float:
+    report = gpu.report
+    return float(getattr(report.ecc_errors, name)) if report.HasField("ecc_errors") else math.nan
+
+
+def _rows(gpu: GpuHealth, name: str) -> float:
+    report = gpu.report
+    told = report.HasField("remapped_rows")
+    return float(getattr(report.remapped_rows, name)) if told else math.nan
+
+
+def _replays(gpu: GpuHealth) -> float:
+    report = gpu.report
+    return float(report.pcie_link.replays) if report.HasField("pcie_link") else math.nan
 
 
 _GPU = "DCGM_FI_DEV_"
@@ -96,6 +119,51 @@ GPUS = (
         _of(Series.GPU_HEALTHY),
     ),
 )  # fmt: skip
+HEALTH: tuple[Family[GpuHealth], ...] = (
+    Family(
+        _GPU + "XID_ERRORS", "gauge", "Value of the last XID error encountered.",
+        _last_xid,
+    ),
+    Family(
+        _GPU + "ECC_SBE_VOL_TOTAL", "counter", "Total number of single-bit volatile ECC errors.",
+        lambda gpu: _ecc(gpu, "corrected_volatile"),
+    ),
+    Family(
+        _GPU + "ECC_DBE_VOL_TOTAL", "counter", "Total number of double-bit volatile ECC errors.",
+        lambda gpu: _ecc(gpu, "uncorrected_volatile"),
+    ),
+    Family(
+        _GPU + "ECC_SBE_AGG_TOTAL", "counter", "Total number of single-bit persistent ECC errors.",
+        lambda gpu: _ecc(gpu, "corrected_aggregate"),
+    ),
+    Family(
+        _GPU + "ECC_DBE_AGG_TOTAL", "counter", "Total number of double-bit persistent ECC errors.",
+        lambda gpu: _ecc(gpu, "uncorrected_aggregate"),
+    ),
+    Family(
+        _GPU + "UNCORRECTABLE_REMAPPED_ROWS", "counter",
+        "Number of remapped rows for uncorrectable errors.",
+        lambda gpu: _rows(gpu, "uncorrectable"),
+    ),
+    Family(
+        _GPU + "CORRECTABLE_REMAPPED_ROWS", "counter",
+        "Number of remapped rows for correctable errors.",
+        lambda gpu: _rows(gpu, "correctable"),
+    ),
+    Family(
+        _GPU + "ROW_REMAP_FAILURE", "gauge", "Whether remapping of rows has failed.",
+        lambda gpu: _rows(gpu, "failure"),
+    ),
+    Family(
+        _GPU + "PCIE_REPLAY_COUNTER", "counter", "Total number of PCIe retries.",
+        _replays,
+    ),
+    Family(
+        "windlass_gpu_health", "gauge",
+        "Health of the GPU: 1 healthy, 2 unhealthy, 3 suspect, 4 recovering.",
+        lambda gpu: float(gpu.health),
+    ),
+)  # fmt: skip
 MACHINES = (
     Family(
         "windlass_node_cpu_used_cores", "gauge", "CPU time in use on the node (in cores).",
@@ -130,6 +198,7 @@ class _World:
     """Everything that has values, by its labels."""
 
     gpus: _Things = field(default_factory=list)
+    health: list[tuple[str, GpuHealth]] = field(default_factory=list)
     machines: _Things = field(default_factory=list)
     runs: _Things = field(default_factory=list)
     nodes: Counter[str] = field(default_factory=Counter)
@@ -159,11 +228,10 @@ class NodeExposition:
             (MACHINES, world.machines),
             (RUNS, world.runs),
         ):
-            for family in families:
-                # An empty family would be a name without a value.
-                for piece in _family_text(family, things):
-                    yield piece.encode()
-                    await asyncio.sleep(0)
+            async for piece in _families_text(families, things):
+                yield piece
+        async for piece in _families_text(HEALTH, world.health):
+            yield piece
 
     async def _look(self, who: Caller | None) -> _World:
         world, behind = _World(), ""
@@ -198,11 +266,15 @@ class NodeExposition:
             values = self._latest.run(node.node_id, run.run_id)
             if values is not None:
                 world.runs.append((labels(machine | of), values))
+        health = {gpu.uuid: gpu for gpu in NodeHealth.FromString(node.health).gpus}
         for gpu in inventory.gpus:
             values = self._latest.gpu(node.node_id, gpu.uuid)
             if values is not None:
                 card = _card(gpu, inventory.gpu_driver_version)
-                world.gpus.append((labels(card | machine | work.get(gpu.uuid, {})), values))
+                written = labels(card | machine | work.get(gpu.uuid, {}))
+                world.gpus.append((written, values))
+                if gpu.uuid in health:
+                    world.health.append((written, health[gpu.uuid]))
 
 
 def labels(values: Mapping[str, str]) -> str:
@@ -219,7 +291,8 @@ def number(value: float) -> str:
 
 def _card(gpu: agent_pb2.GpuDevice, driver: str) -> dict[str, str]:
     """What dcgm-exporter says of a card."""
-    return {
+    part = {"GPU_I_PROFILE": gpu.mig_instance.profile} if gpu.HasField("mig_instance") else {}
+    return part | {
         "gpu": str(gpu.index),
         "UUID": gpu.uuid,
         "pci_bus_id": gpu.pci_bus_id,
@@ -248,7 +321,17 @@ def _node_counts(nodes: Mapping[str, int]) -> str:
     return head + "".join(lines) if lines else ""
 
 
-def _family_text(family: Family, things: _Things) -> Iterator[str]:
+async def _families_text(
+    families: Sequence[Family[V]], things: Sequence[tuple[str, V]]
+) -> AsyncIterator[bytes]:
+    for family in families:
+        # An empty family would be a name without a value.
+        for piece in _family_text(family, things):
+            yield piece.encode()
+            await asyncio.sleep(0)
+
+
+def _family_text(family: Family[V], things: Sequence[tuple[str, V]]) -> Iterator[str]:
     head = _head(family.name, family.kind, family.about)
     for first in range(0, len(things), _LINES_AT_ONCE):
         lines = []

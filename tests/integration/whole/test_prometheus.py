@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.cluster import Cluster, Process
+from windlass_server.resources.exposition import GPUS, HEALTH
 
 _NEEDS = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="needs Debian's package prometheus"
@@ -100,9 +101,10 @@ async def test_what_is_scraped_is_as_prometheus_wants_it(cluster: Cluster):
     told, _ = await promtool.communicate(text.encode())
     # dcgm-exporter's own names.
     complaints = {line for line in told.decode().splitlines() if "camelCase" not in line}
-    assert complaints == {
-        'DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION counter metrics should have "_total" suffix'
-    }
+    counters = {family.name for family in (*GPUS, *HEALTH) if family.kind == "counter"}
+    suffixes = {f'{name} counter metrics should have "_total" suffix' for name in counters}
+    named = "DCGM_FI_DEV_PCIE_REPLAY_COUNTER metric name should not include type 'counter'"
+    assert complaints <= {*suffixes, named}
 
 
 async def scraped(cluster: Cluster) -> str:
@@ -124,6 +126,8 @@ async def test_each_metric_is_written_once_and_gone_with_its_node(cluster: Clust
     used, free = (by_name[f"DCGM_FI_DEV_FB_{what}"].samples for what in ("USED", "FREE"))
     assert {one.value + other.value for one, other in zip(used, free, strict=True)} == {81559.0}
     assert by_name["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"].type == "counter"
+    assert {one.value for one in by_name["windlass_gpu_health"].samples} == {1.0}
+    assert {one.value for one in by_name["DCGM_FI_DEV_ECC_DBE_VOL_TOTAL"].samples} == {0.0}
     assert cluster.agent is not None
     await cluster.agent.kill()
     async with asyncio.timeout(60), cluster.rest() as rest:
