@@ -37,7 +37,7 @@ def number(word: str) -> float:
 
 @pytest.fixture
 def gpus() -> Iterator[GpuProvider]:
-    opened = open_nvml()
+    opened = open_nvml(lambda: 0)
     yield opened
     opened.close()
 
@@ -90,3 +90,32 @@ def test_used_memory_is_the_same_but_for_what_the_driver_keeps(gpus: GpuProvider
 def test_the_reasons_of_slow_clocks_are_the_same(gpus: GpuProvider) -> None:
     told = [int(word, 16) for (word,) in asked("clocks_event_reasons.active")]
     assert [int(sample.throttle_reasons) for sample in gpus.sample()] == told
+
+
+def test_the_errors_of_the_memory_are_the_same(gpus: GpuProvider) -> None:
+    kinds = ("corrected.volatile", "corrected.aggregate", "uncorrected.volatile")
+    kinds = (*kinds, "uncorrected.aggregate")
+    told = asked(*(f"ecc.errors.{kind}.total" for kind in kinds))
+    read = [
+        [math.nan] * 4
+        if facts.ecc is None
+        else [
+            facts.ecc.corrected_volatile,
+            facts.ecc.corrected_aggregate,
+            facts.ecc.uncorrected_volatile,
+            facts.ecc.uncorrected_aggregate,
+        ]
+        for facts in gpus.facts()
+    ]
+    assert read == [pytest.approx([*map(number, row)], nan_ok=True) for row in told]
+
+
+def test_the_links_are_the_same_and_no_card_is_lost(gpus: GpuProvider) -> None:
+    told = asked("pcie.link.gen.max", "pcie.link.width.max")
+    facts = gpus.facts()
+    assert not any(one.lost for one in facts)
+    read = [
+        (one.pcie.max_generation, one.pcie.max_width) if one.pcie is not None else None
+        for one in facts
+    ]
+    assert read == [(int(generation), int(width)) for generation, width in told]

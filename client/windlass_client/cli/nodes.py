@@ -277,8 +277,9 @@ def nodes_table(nodes: "Sequence[node_pb2.Node]", now: "datetime") -> "Table":
 
     right = ["GPUS FREE", "CPUS FREE", "MEMORY FREE", "RUNS"]
     made = table(
-        "NODE", "NAME", "STATUS", "POOL", "GPU", *right, "ISOLATION", "SEEN", right=[*right, "SEEN"]
-    )
+        "NODE", "NAME", "STATUS", "POOL", "GPU", *right, "ISOLATION", "SEEN", "WRONG",
+        right=[*right, "SEEN"],
+    )  # fmt: skip
     for node in nodes:
         has, free = _handed_out(node), node.available
         made.add_row(
@@ -293,8 +294,20 @@ def nodes_table(nodes: "Sequence[node_pb2.Node]", now: "datetime") -> "Table":
             cell(len(node.runs)),
             cell(_level(node)),
             cell(ago(node.last_seen_time, now)),
+            cell(_wrong(node), "red"),
         )
     return made
+
+
+def _wrong(node: "node_pb2.Node") -> str:
+    """The reasons of what is not as it should be; `nodes get` says more. The status says the rest."""
+    from windlass.resources.v1 import node_pb2
+
+    return ", ".join(
+        one.reason
+        for one in node.conditions
+        if one.status == node_pb2.NodeCondition.FALSE and one.type != "AgentConnected"
+    )
 
 
 def _handed_out(node: "node_pb2.Node") -> "node_pb2.Capacity":

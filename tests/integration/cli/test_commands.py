@@ -250,6 +250,19 @@ def test_nodes_are_listed_with_what_is_free(windlass, plane, arguments):
     assert row[:6] == ["node-gpu-1", "gpu-1", "READY", "H100", "1/2", "7.5/8"]
 
 
+def test_a_list_of_nodes_names_what_is_wrong_with_them(windlass, plane):
+    bad = a_node()
+    bad.conditions.add(type="AgentConnected", status="FALSE", reason="AGENT_SILENT")
+    bad.conditions.add(type="GpusHealthy", status="FALSE", reason="GPU_LOST")
+    bad.conditions.add(type="InventoryComplete", status="TRUE", reason="ALL_THERE")
+    bad.conditions.add(type="DiskSpaceLeft", status="FALSE", reason="DISK_FULL")
+    plane.state.nodes = [bad, a_node("gpu-2")]
+    heading, first, second = rows(windlass("nodes", "list").stdout)
+    assert heading[-1] == "WRONG"
+    assert first[-2:] == ["GPU_LOST,", "DISK_FULL"]
+    assert second[-1] not in ("ALL_THERE", "DISK_FULL")
+
+
 def test_an_allocation_is_made_listed_renewed_and_released(windlass, plane):
     made = windlass(
         "allocations", "create", "--gpus", "2", "--gpu-type", "H100", "--cpus", "1.5",
