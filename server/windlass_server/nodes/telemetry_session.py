@@ -25,8 +25,10 @@ _log = logging.getLogger(__name__)
 
 CREDIT_BATCHES = 10
 # An agent that keeps to the interval uses half of its credit until it gets more; none gets it
-# sooner, so twice that rate is the most that a node can make the server take in.
+# sooner, so for long twice that rate is the most that a node can make the server take in.
 _GRANT_SECONDS = CREDIT_BATCHES / 2 * SHORTEST_SECONDS
+# Grants that an agent may not have heard of yet, when the interval changes time after time.
+_MOST_CREDIT = 4 * CREDIT_BATCHES
 # What a node's samples may cost: more of them, with credit or without, are not read before their time,
 # so that the connection holds up whoever sends them. A batch costs its bytes and what every one takes;
 # one without credit costs more, since no agent that keeps to the protocol sends it.
@@ -79,7 +81,9 @@ class TelemetrySession:
         self._granted_interval = 0.0
         self._debt, self._debt_at = 0.0, monotonic()
         self._owned: OrderedDict[tuple[str, int], bool] = OrderedDict()
-        self._credit = 0
+        # What is accepted, and what of the newest grant has not come: an agent may have sent something
+        # of the grant before when it heard of it, so the first is more.
+        self._credit = self._promised = 0
         self._received = self._kept = self._acknowledged = 0
         self._appends: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_APPENDS_AT_ONCE)
@@ -111,7 +115,7 @@ class TelemetrySession:
         while True:
             await self._sleep(_GRANT_SECONDS)
             paced = self._granted_interval != self._pace.interval_seconds
-            if self._credit <= CREDIT_BATCHES // 2 or paced:
+            if self._promised <= CREDIT_BATCHES // 2 or paced:
                 self._grant()
             else:
                 self._ack_samples()
@@ -122,6 +126,7 @@ class TelemetrySession:
         cost = batch.ByteSize() + _BYTES_FOR_EACH
         if self._credit > 0:
             self._credit -= 1
+            self._promised -= 1
             self._kept += 1
             self._samples.take(self._node_id, batch)
         else:
@@ -133,8 +138,8 @@ class TelemetrySession:
             await self._sleep((self._debt - _BYTES_AT_ONCE) / _BYTES_PER_SECOND)
 
     def _grant(self) -> None:
-        # Added to what is left here: the agent may have sent that before it hears of this.
-        self._credit += CREDIT_BATCHES
+        self._credit = min(self._credit + CREDIT_BATCHES, _MOST_CREDIT)
+        self._promised = CREDIT_BATCHES
         self._granted_interval = self._pace.interval_seconds
         interval = Duration()
         interval.FromNanoseconds(int(self._granted_interval * 1e9))

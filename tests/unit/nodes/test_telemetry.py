@@ -211,6 +211,21 @@ async def test_an_agent_that_keeps_to_the_interval_never_runs_dry(world: World) 
         assert shown(world) == number
 
 
+async def test_an_agent_never_runs_dry_however_often_the_interval_changes(world: World) -> None:
+    credit = 0
+    for second in range(200):
+        world.pace.interval_seconds = (1.0, 2.0, 4.0, 8.0)[second // 6 % 4] if second < 100 else 1.0
+        await world.sleep.pass_time(1)
+        for reply in world.agent.received():
+            if reply.HasField("credit"):
+                credit = reply.credit.batches
+        assert credit > 0, second
+        credit -= 1
+        world.agent.send(samples(temperature(second)))
+        await settle()
+        assert shown(world) == second
+
+
 async def test_an_agent_that_uses_its_credit_at_once_gets_more_later(world: World) -> None:
     for _ in range(5):
         await settle()
