@@ -11,7 +11,7 @@ IMAGE := gen/windlass.binpb
 # Arguments for the command of a target, such as ARGS="--only rest" for bench.
 ARGS ?=
 
-.PHONY: help up demo test test-quick test-differential test-schema test-browser check static format-check lint types \
+.PHONY: help up demo test test-quick test-differential test-schema test-browser test-gpu check static format-check lint types \
 	layers protos-check wheel bench fuzz protos golden format constraints packages browser bench-packages clean
 
 help: ## this list
@@ -34,6 +34,9 @@ test-schema: $(INSTALLED) packages ## requests made from the OpenAPI page, to a 
 
 test-browser: $(INSTALLED) browser ## pages as people use them, in chromium
 	$(BIN)/pytest -q tests/browser $(ARGS)
+
+test-gpu: $(INSTALLED) ## what the agent reads beside nvidia-smi, on a machine with a card
+	$(BIN)/pytest -q tests/gpu $(ARGS)
 
 test-quick: $(INSTALLED) ## the tests that take no time
 	$(BIN)/pytest -q tests/unit $(ARGS)

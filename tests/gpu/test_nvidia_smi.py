@@ -1,6 +1,6 @@
 """The NVML path against the numbers of `nvidia-smi` itself, on a machine that has a card.
 
-Not part of the test run: `pytest tests/gpu`. Without a card every test is skipped.
+Not part of the test run: `make test-gpu`. Without a card every test is skipped.
 """
 
 import csv
@@ -93,9 +93,13 @@ def test_the_reasons_of_slow_clocks_are_the_same(gpus: GpuProvider) -> None:
 
 
 def test_the_errors_of_the_memory_are_the_same(gpus: GpuProvider) -> None:
-    kinds = ("corrected.volatile", "corrected.aggregate", "uncorrected.volatile")
-    kinds = (*kinds, "uncorrected.aggregate")
-    told = asked(*(f"ecc.errors.{kind}.total" for kind in kinds))
+    told = asked(
+        *(
+            f"ecc.errors.{kind}.{count}.total"
+            for kind in ("corrected", "uncorrected")
+            for count in ("volatile", "aggregate")
+        )
+    )
     read = [
         [math.nan] * 4
         if facts.ecc is None
