@@ -18,6 +18,7 @@ from windlass_server.resources.usage_metering import UsageMetering
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.meter import SLOT, Measured, UsageMeter
+from windlass_server.telemetry.readings import Decoder
 from windlass_server.telemetry.recent import RecentHistory
 
 __all__ = ["acting"]
@@ -35,6 +36,7 @@ class World:
         self.clock = FakeClock(HOUR)
         self.meter = UsageMeter(self.clock)
         self.recent = RecentHistory(self.clock, self.meter.take)
+        self.decoder = Decoder()
         self.metering = UsageMetering(database, self.meter, self.clock)
         self.nodes: list[str] = []
         self.run_id = ""
@@ -63,7 +65,9 @@ class World:
         batch = SampleBatch(base_time_nanos=self.clock.now() * 1000, time_deltas_nanos=[0])
         for name, value in values.items():
             batch.series.add(field=fields[name][0], subject=fields[name][1], values=[value])
-        self.recent.take(self.nodes[node], batch)
+        readings = self.decoder.decode(batch)
+        assert readings is not None
+        self.recent.take(self.nodes[node], readings)
 
     async def live(self, seconds: int, node: int = 0, **values: float) -> None:
         for _ in range(seconds):

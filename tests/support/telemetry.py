@@ -9,6 +9,7 @@ from windlass_server.storage.engine import Database
 from windlass_server.telemetry.fields import NUMBERS
 from windlass_server.telemetry.history import Answer, Question, TelemetryHistory
 from windlass_server.telemetry.levels import LEVELS, Retention
+from windlass_server.telemetry.readings import Decoder
 from windlass_server.telemetry.recent import RecentHistory
 from windlass_server.telemetry.rollup import Rollup
 from windlass_server.telemetry.upkeep import TelemetryUpkeep
@@ -57,6 +58,7 @@ class MeasuringWorld:
     def restart(self) -> None:
         """Forget what is not in the database."""
         self.recent = RecentHistory(self.clock)
+        self.decoder = Decoder()
         parts = (self.database, self.recent, self.clock, self.retention)
         self.history = TelemetryHistory(*parts)
         self.upkeep = TelemetryUpkeep(*parts)
@@ -65,8 +67,14 @@ class MeasuringWorld:
         """Measure a GPU's power once a second."""
         for _ in range(seconds):
             now = self.clock.now()
-            self.recent.take(node, a_batch(now, power("GPU-0", value(now // MICROS))))
+            self.take(node, a_batch(now, power("GPU-0", value(now // MICROS))))
             self.clock.advance(1)
+
+    def take(self, node: str, batch: agent_pb2.SampleBatch) -> None:
+        """Take in what a node sends."""
+        readings = self.decoder.decode(batch)
+        assert readings is not None
+        self.recent.take(node, readings)
 
     async def ask(
         self, start: int, end: int, resolution: int | None = None, node: str = "node-1"

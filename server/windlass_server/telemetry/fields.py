@@ -45,7 +45,7 @@ def is_counter(field: int) -> bool:
 
 @cache
 def _kinds(field: int) -> frozenset[Kind]:
-    name = NAMES.get(field, "")
+    name = LIVE_NAMES.get(field, "")
     if name.startswith("gpu_"):
         return frozenset({Kind.GPU})
     kinds = {Kind.MACHINE: _MACHINE, Kind.RUN: _RUN}

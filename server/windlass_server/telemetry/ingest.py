@@ -18,5 +18,6 @@ class Ingest:
         """Take in a batch. Never raises, whatever is in it."""
         self._batches.inc()
         self._samples.inc(len(batch.series) * len(batch.time_deltas_nanos))
-        self._latest.take(node_id, batch)
-        self._recent.take(node_id, batch)
+        readings = self._latest.take(node_id, batch)
+        if readings is not None:
+            self._recent.take(node_id, readings)

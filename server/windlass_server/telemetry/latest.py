@@ -5,52 +5,25 @@ What an agent sends is not trusted: what makes no sense is left out, and what on
 server hold is bounded.
 """
 
-import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+
 from windlass.agents.v1.agent_pb2 import GpuProcessSample, RunStamp, SampleBatch, Series
+from windlass_server.telemetry.fields import LIVE_NAMES, MAX_SUBJECT_CHARS, RUN_ID
+from windlass_server.telemetry.readings import Decoder, Layout, Readings
 
 MAX_GPUS = 1024
 MAX_RUNS = 4096
 MAX_PROCESSES = 4096
-MAX_TIMES = 4096
-MAX_SUBJECT_CHARS = 128
-_RUN_ID = re.compile(r"run-[0-9a-z]{26}")
+_LAYOUTS = 8
 _MAX_INT64 = (1 << 63) - 1
 # The largest number of both kinds that an int64 holds.
 _LARGEST = float(_MAX_INT64 >> 10 << 10)
-_NANOS_PER_MICRO = 1000
 # A run that its node has not measured for so long has ended.
 _RUN_MICROS = 60_000_000
-
-_MACHINE_FIELDS = frozenset(
-    {
-        Series.CPU_USED_MILLIS,
-        Series.MEMORY_USED_BYTES,
-        Series.MEMORY_TOTAL_BYTES,
-        Series.LOAD_1M,
-    }
-)
-_RUN_FIELDS = frozenset({Series.CPU_USED_MILLIS, Series.MEMORY_USED_BYTES})
-_GPU_FIELDS = frozenset(
-    {
-        Series.GPU_TEMPERATURE_CELSIUS,
-        Series.GPU_POWER_WATTS,
-        Series.GPU_POWER_LIMIT_WATTS,
-        Series.GPU_UTILIZATION_PERCENT,
-        Series.GPU_MEMORY_USED_BYTES,
-        Series.GPU_MEMORY_TOTAL_BYTES,
-        Series.GPU_SM_CLOCK_MHZ,
-        Series.GPU_MEMORY_CLOCK_MHZ,
-        Series.GPU_HEALTHY,
-        Series.GPU_MEMORY_TEMPERATURE_CELSIUS,
-        Series.GPU_ENERGY_JOULES,
-        Series.GPU_THROTTLE_REASONS,
-    }
-)
 
 
 @dataclass(slots=True)
@@ -83,7 +56,7 @@ class Values:
         """Every value by its field."""
         return self._values
 
-    def set(self, measured: Series.Field, value: float, at: int) -> None:
+    def set(self, measured: int, value: float, at: int) -> None:
         """Take in a newer value."""
         self._values[measured] = value
         self.sampled_at = at
@@ -109,9 +82,15 @@ class Holder:
     rank: int
 
 
+_Slot = tuple[Values, int]
+
+
 @dataclass(slots=True)
 class _Node:
     batches: int = 0
+    decoder: Decoder = field(default_factory=Decoder)
+    # By the id of a layout, which they hold so that no other gets that id.
+    slots: dict[int, tuple[Layout, Sequence[_Slot | None]]] = field(default_factory=dict)
     host: Values = field(default_factory=Values)
     gpus: dict[str, Values] = field(default_factory=dict)
     runs: dict[str, Values] = field(default_factory=dict)
@@ -130,21 +109,25 @@ class LatestTelemetry:
         self._nodes: dict[str, _Node] = {}
         self._health_changed = health_changed
 
-    def take(self, node_id: str, batch: SampleBatch) -> None:
-        """Take in what a node measured. Never raises."""
-        times = _times(batch)
-        if not times:
-            return
-        node = self._nodes.setdefault(node_id, _Node())
+    def take(self, node_id: str, batch: SampleBatch) -> Readings | None:
+        """Take in what a node measured. Never raises.
+
+        Returns what was read of it; None when it has no times.
+        """
+        node = self._nodes.get(node_id) or _Node()
+        readings = node.decoder.decode(batch)
+        if readings is None:
+            return None
+        self._nodes[node_id] = node
         before = _unhealthy(node)
-        for series in batch.series:
-            _take_series(node, series, times)
+        _take_readings(node, readings)
         node.processes = _processes(batch.gpu_processes)
         node.holders = _holders(batch.runs)
         node.batches += 1
-        _drop_ended_runs(node, times[-1])
+        _drop_ended_runs(node, int(readings.times[-1]))
         if _unhealthy(node) != before:
             self._health_changed(node_id)
+        return readings
 
     def host(self, node_id: str) -> Values | None:
         """Of the machine; None before the first sample."""
@@ -199,51 +182,49 @@ class LatestTelemetry:
         if node is not None:
             for uuid in node.gpus.keys() - set(uuids):
                 del node.gpus[uuid]
+            node.slots.clear()
 
     def drop(self, node_id: str) -> None:
         """Forget a node."""
         self._nodes.pop(node_id, None)
 
 
-def _times(batch: SampleBatch) -> list[int]:
-    """The batch's times in microseconds; none when they are not times at all."""
-    deltas = batch.time_deltas_nanos
-    if not 0 < len(deltas) <= MAX_TIMES:
-        return []
-    now = batch.base_time_nanos
-    times = []
-    for delta in deltas:
-        now += delta
-        if not 0 < now <= _MAX_INT64:
-            return []
-        times.append(now // _NANOS_PER_MICRO)
-    return times
-
-
-def _take_series(node: _Node, series: Series, times: Sequence[int]) -> None:
-    """Take in the last value of a series that is a number."""
-    if len(series.values) != len(times):
+def _take_readings(node: _Node, readings: Readings) -> None:
+    """Take in the last value of each column that is a number."""
+    rows, times, slots = readings.rows, readings.times, _slots(node, readings.layout)
+    if len(times) == 1 and np.isfinite(rows).all():
+        at = int(times[0])
+        for slot, value in zip(slots, rows[0].tolist(), strict=True):
+            if slot is not None:
+                slot[0].set(slot[1], value, at)
         return
-    for value, at in zip(reversed(series.values), reversed(times), strict=True):
-        if math.isfinite(value):
-            values = _values_of(node, series)
-            if values is not None:
-                values.set(series.field, value, at)
-            return
+    there = np.isfinite(rows)
+    newest = np.where(there, np.arange(len(rows))[:, None], -1).max(axis=0, initial=-1)
+    for column, row in enumerate(newest.tolist()):
+        slot = slots[column]
+        if slot is not None and row >= 0:
+            slot[0].set(slot[1], float(rows[row, column]), int(times[row]))
 
 
-def _values_of(node: _Node, series: Series) -> Values | None:
-    """Where the values of a series go; None for what cannot be measured of its subject."""
-    subject = series.subject
+def _slots(node: _Node, layout: Layout) -> Sequence[_Slot | None]:
+    """Where the values of each column go: found once for a layout, until something is forgotten."""
+    found = node.slots.get(id(layout))
+    if found is None:
+        if len(node.slots) >= _LAYOUTS:
+            node.slots.clear()
+        slots = [_slot(node, measured, subject) for measured, subject in layout.keys]
+        found = node.slots[id(layout)] = (layout, slots)
+    return found[1]
+
+
+def _slot(node: _Node, measured: int, subject: str) -> _Slot | None:
     if not subject:
-        return node.host if series.field in _MACHINE_FIELDS else None
-    if len(subject) > MAX_SUBJECT_CHARS:
-        return None
-    if series.field in _GPU_FIELDS:
-        return _bounded(node.gpus, subject, MAX_GPUS)
-    if series.field in _RUN_FIELDS and _RUN_ID.fullmatch(subject):
-        return _bounded(node.runs, subject, MAX_RUNS)
-    return None
+        return node.host, measured
+    if LIVE_NAMES[measured].startswith("gpu_"):
+        values = _bounded(node.gpus, subject, MAX_GPUS)
+    else:
+        values = _bounded(node.runs, subject, MAX_RUNS)
+    return None if values is None else (values, measured)
 
 
 def _bounded(things: dict[str, Values], subject: str, limit: int) -> Values | None:
@@ -261,7 +242,7 @@ def _processes(samples: Sequence[GpuProcessSample]) -> dict[str, list[Process]]:
         process = Process(
             sample.pid,
             max(sample.memory_used_bytes, 0),
-            sample.run_id if _RUN_ID.fullmatch(sample.run_id) else "",
+            sample.run_id if RUN_ID.fullmatch(sample.run_id) else "",
             sample.name[:MAX_SUBJECT_CHARS],
         )
         found.setdefault(sample.gpu_uuid, []).append(process)
@@ -271,7 +252,7 @@ def _processes(samples: Sequence[GpuProcessSample]) -> dict[str, list[Process]]:
 def _holders(stamps: Sequence[RunStamp]) -> dict[str, Holder]:
     found: dict[str, Holder] = {}
     for stamp in stamps[:MAX_RUNS]:
-        if _RUN_ID.fullmatch(stamp.run_id):
+        if RUN_ID.fullmatch(stamp.run_id):
             holder = Holder(stamp.run_id, stamp.job_id, stamp.project, stamp.rank)
             found |= dict.fromkeys(stamp.gpu_uuids, holder)
     return found
@@ -283,6 +264,8 @@ def _drop_ended_runs(node: _Node, now: int) -> None:
     ]
     for run_id in ended:
         del node.runs[run_id]
+    if ended:
+        node.slots.clear()
 
 
 def _is_healthy(values: Values) -> bool:

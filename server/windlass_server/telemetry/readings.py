@@ -22,6 +22,8 @@ _MAX_INT64 = (1 << 63) - 1
 _NANOS_PER_MICRO = 1000
 # Layouts of a node that are remembered: the fast fields alone, all of them, and those as runs come and go.
 _REMEMBERED = 8
+# After so many, other series may take the places of those that there have been.
+_BATCHES_REMEMBERED = 600
 
 Key = tuple[int, str]
 
@@ -67,28 +69,20 @@ class Decoder:
         default_factory=OrderedDict
     )
     _known: set[Key] = field(default_factory=set)
-    _counted: dict[Key, float] = field(default_factory=dict)
+    _batches: int = 0
 
     def decode(self, batch: SampleBatch) -> Readings | None:
-        """The batch's readings; None when there is nothing in it that makes sense."""
+        """The batch's readings, without what makes no sense; None when its times do not."""
         times = _times(batch)
         if times is None:
             return None
         series = batch.series
         layout = self._layout(tuple([s.field for s in series]), tuple([s.subject for s in series]))
-        if not layout.keys:
-            return None
-        rows = _rows(batch, layout, len(times))
-        if layout.counters:
-            self._take_increases(layout, rows)
-        return Readings(layout, times, rows)
-
-    def forget_series(self) -> None:
-        """Let other series take the places of those that there have been."""
-        self._known.clear()
-        self._layouts.clear()
-        if len(self._counted) > MAX_SERIES:
-            self._counted.clear()
+        self._batches += 1
+        if self._batches % _BATCHES_REMEMBERED == 0:
+            self._known.clear()
+            self._layouts.clear()
+        return Readings(layout, times, _rows(batch, layout, len(times)))
 
     def _layout(self, fields: tuple[int, ...], subjects: tuple[str, ...]) -> Layout:
         key = (fields, subjects)
@@ -106,21 +100,6 @@ class Decoder:
                 self._known.add(key)
                 places[key] = place
         return _layout_of(places)
-
-    def _take_increases(self, layout: Layout, rows: Floats) -> None:
-        """Turn counters into what was added since the value before; one that went back began anew."""
-        for column in layout.counters:
-            key = layout.keys[column]
-            before = self._counted.get(key, math.nan)
-            values = rows[:, column].tolist()
-            for place, value in enumerate(values):
-                if not math.isfinite(value):
-                    continue
-                rows[place, column] = value - before if value >= before else value
-                if math.isnan(before):
-                    rows[place, column] = math.nan
-                before = value
-            self._counted[key] = before
 
 
 def _layout_of(places: Mapping[Key, int]) -> Layout:
@@ -168,3 +147,28 @@ def _rows(batch: SampleBatch, layout: Layout, times: int) -> Floats:
         if len(values) == times:
             rows[:, column] = values
     return rows
+
+
+@dataclass(slots=True)
+class Increases:
+    """Makes of counters what was added since the value before."""
+
+    _counted: dict[Key, float] = field(default_factory=dict)
+
+    def of(self, readings: Readings) -> Readings:
+        """The readings with the increases of what only grows; one that went back began anew."""
+        layout = readings.layout
+        if not layout.counters:
+            return readings
+        if len(self._counted) > MAX_SERIES:
+            self._counted.clear()
+        rows = readings.rows.copy()
+        for column in layout.counters:
+            before = self._counted.get(layout.keys[column], math.nan)
+            for place, value in enumerate(rows[:, column].tolist()):
+                if math.isfinite(value):
+                    grown = value - before if value >= before else value
+                    rows[place, column] = math.nan if math.isnan(before) else grown
+                    before = value
+            self._counted[layout.keys[column]] = before
+        return Readings(layout, readings.times, rows)

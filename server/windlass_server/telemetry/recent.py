@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from windlass.agents.v1.agent_pb2 import SampleBatch
 from windlass_server.clock import MICROS_PER_SECOND, Clock
+from windlass_server.telemetry.fields import NAMES
 from windlass_server.telemetry.levels import FINEST
-from windlass_server.telemetry.readings import Decoder, Layout, Readings
+from windlass_server.telemetry.readings import Increases, Layout, Readings
 from windlass_server.telemetry.rollup import Rollup, Stats, merge, stacked, stats_of
 
 # How far a node's clock may be off, or its samples late, and still be believed.
@@ -42,7 +42,7 @@ class Bucket:
 class _Node:
     phase: int
     flushed: int
-    decoder: Decoder = field(default_factory=Decoder)
+    increases: Increases = field(default_factory=Increases)
     rows: dict[int, list[Readings]] = field(default_factory=dict)
     finished: deque[Bucket] = field(default_factory=deque)
     # Held while buckets go from here to the database, and while both are read.
@@ -68,18 +68,17 @@ class RecentHistory:
         self._read = read
         self._nodes: dict[str, _Node] = {}
 
-    def take(self, node_id: str, batch: SampleBatch) -> None:
-        """Take in what a node measured. Never raises."""
+    def take(self, node_id: str, readings: Readings) -> None:
+        """Take in what a node measured."""
+        if not readings.layout.keys:
+            return
         now = self._clock.now()
         node = self._nodes.get(node_id)
         if node is None:
             node = self._nodes[node_id] = _new_node(node_id, now)
-        readings = node.decoder.decode(batch)
-        if readings is None:
-            return
         self._read(node_id, readings)
         buckets = len(node.rows)
-        _add(node, _in_our_time(readings, now))
+        _add(node, _in_our_time(node.increases.of(readings), now))
         if len(node.rows) > buckets:
             _finish(node, now)
 
@@ -131,7 +130,6 @@ class RecentHistory:
         gone = set(map(id, buckets))
         node.finished = deque(one for one in node.finished if id(one) not in gone)
         node.flushed = node.flushes(self._clock.now())
-        node.decoder.forget_series()
 
 
 def _new_node(node_id: str, now: int) -> _Node:
@@ -199,6 +197,6 @@ def rollups_of(
         starts = np.array([one.start for one in same], dtype=np.int64)
         whole = Rollup(same[0].layout.subjects, starts, stacked([one.stats for one in same]))
         for measured, places in same[0].layout.fields.items():
-            if fields is None or measured in fields:
+            if measured in NAMES and (fields is None or measured in fields):
                 parts.setdefault(measured, []).append(whole.at(places))
     return {measured: merge(some, FINEST.width) for measured, some in parts.items()}

@@ -53,7 +53,7 @@ class World:
             some = [power(uuid, BUSY if uuid == held else IDLE) for uuid in ("GPU-0", "GPU-1")]
             if job is not None:
                 some.append(series("CPU_USED_MILLIS", job.run_id, 250))
-            self.telemetry.recent.take(self.node_id, a_batch(self.clock.now(), *some))
+            self.telemetry.take(self.node_id, a_batch(self.clock.now(), *some))
             self.clock.advance(1)
 
     async def ask(self, job_id: str, resolution: int | None = None, **span: int) -> JobAnswer:

@@ -66,6 +66,33 @@ def test_the_last_of_several_times_counts(latest: LatestTelemetry) -> None:
     assert (host.number(Series.LOAD_1M), host.sampled_at) == (3, MICROS + 3000)
 
 
+def test_of_a_series_that_comes_twice_the_last_counts(latest: LatestTelemetry) -> None:
+    take(latest, series("LOAD_1M", "", 1), series("LOAD_1M", "", 2))
+    host = latest.host("node-1")
+    assert host is not None
+    assert host.number(Series.LOAD_1M) == 2
+
+
+def test_values_go_where_they_belong_as_things_come_and_go(latest: LatestTelemetry) -> None:
+    both = [series("GPU_POWER_WATTS", "GPU-0", 1), series("GPU_POWER_WATTS", "GPU-1", 2)]
+    take(latest, *both)
+    latest.keep_gpus("node-1", ["GPU-1"])
+    take(latest, *both)
+    take(latest, series("GPU_POWER_WATTS", "GPU-1", 5), series("GPU_POWER_WATTS", "GPU-0", 6))
+    first, second = latest.gpu("node-1", "GPU-0"), latest.gpu("node-1", "GPU-1")
+    assert first is not None
+    assert second is not None
+    assert (first.number(Series.GPU_POWER_WATTS), second.number(Series.GPU_POWER_WATTS)) == (6, 5)
+
+
+def test_what_is_kept_of_layouts_is_bounded(latest: LatestTelemetry) -> None:
+    for number in range(100):
+        take(latest, series("GPU_POWER_WATTS", f"GPU-{number}", 1))
+    node = latest._nodes["node-1"]
+    assert len(node.slots) <= module._LAYOUTS
+    assert len(node.gpus) == 100
+
+
 def test_nan_is_no_value_and_an_older_one_is_shown_with_its_time(latest: LatestTelemetry) -> None:
     take(latest, series("LOAD_1M", "", 7))
     take(latest, series("LOAD_1M", "", math.nan), at_nanos=NANOS + 90 * 10**9)
@@ -120,7 +147,8 @@ def test_times_that_are_none_are_refused(
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_every_value_can_be_shown_as_an_int64(value: float) -> None:
     latest = LatestTelemetry()
-    take(latest, series("MEMORY_USED_BYTES", "", 1), series("MEMORY_USED_BYTES", "", value))
+    take(latest, series("MEMORY_USED_BYTES", "", 1))
+    take(latest, series("MEMORY_USED_BYTES", "", value))
     host = latest.host("node-1")
     assert host is not None
     assert 0 <= host.whole(Series.MEMORY_USED_BYTES) < 2**63

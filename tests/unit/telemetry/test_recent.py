@@ -12,6 +12,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass_server.telemetry import readings
 from windlass_server.telemetry.fields import NUMBERS
 from windlass_server.telemetry.levels import FINEST
+from windlass_server.telemetry.readings import Decoder
 from windlass_server.telemetry.recent import FLUSH, RecentHistory, rollups_of
 
 POWER, ENERGY = NUMBERS["gpu_power_watts"], NUMBERS["gpu_energy_joules"]
@@ -22,11 +23,17 @@ class World:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.recent = RecentHistory(self.clock)
+        self.decoder = Decoder()
 
     def take(self, *some: agent_pb2.Series, at: float = 0, deltas: tuple[int, ...] = (0,)) -> None:
         """Take in a batch that the node measured `at` seconds from now."""
         now = self.clock.now() + round(at * MICROS)
-        self.recent.take("node-1", a_batch(now, *some, deltas=deltas))
+        self.take_batch(a_batch(now, *some, deltas=deltas))
+
+    def take_batch(self, batch: agent_pb2.SampleBatch, node: str = "node-1") -> None:
+        readings = self.decoder.decode(batch)
+        if readings is not None:
+            self.recent.take(node, readings)
 
     def points(self, field: int = POWER, subject: str = "GPU-0") -> dict[int, Point]:
         return points(self.recent.of("node-1", [field]).get(field), subject, START)
@@ -129,7 +136,7 @@ NONSENSE: list[agent_pb2.SampleBatch] = [
 
 @pytest.mark.parametrize("batch", NONSENSE)
 def test_nonsense_is_left_out(world: World, batch: agent_pb2.SampleBatch) -> None:
-    world.recent.take("node-1", batch)
+    world.take_batch(batch)
     for rollup in world.recent.of("node-1", None).values():
         assert not rollup.columns.number.any()
 
@@ -170,7 +177,7 @@ def test_nodes_have_their_turns_at_times_of_their_own(world: World) -> None:
     most = 0
     for _ in range(FLUSH // MICROS // 10 + 6):
         for node in nodes:
-            world.recent.take(node, a_batch(world.clock.now(), power("GPU-0", 1)))
+            world.take_batch(a_batch(world.clock.now(), power("GPU-0", 1)), node)
         world.clock.advance(10)
         due = world.recent.due(1000)
         most = max(most, len(due))
