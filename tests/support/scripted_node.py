@@ -23,7 +23,7 @@ from grpc import aio
 
 from tests.support.fake_agent import heartbeat, hello, samples, series
 from tests.support.nodes import an_inventory
-from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
+from windlass.agents.v1 import agent_pb2, agents_service_pb2, agents_service_pb2_grpc
 
 if TYPE_CHECKING:
     from tests.support.cluster import Cluster
@@ -35,9 +35,13 @@ class Session:
     def __init__(self, call: Any) -> None:
         self._call = call
 
+    async def send(self, message: agent_pb2.AgentMessage) -> None:
+        """Say something."""
+        await self._call.write(agents_service_pb2.OpenSessionRequest(message=message))
+
     async def beat(self) -> None:
-        """Send a heartbeat and wait for its answer."""
-        await self._call.write(agents_service_pb2.OpenSessionRequest(message=heartbeat()))
+        """Send a heartbeat and wait for its answer: what was said before has been taken in."""
+        await self.send(heartbeat())
         await self.receive("heartbeat_reply")
 
     async def receive(self, kind: str) -> Any:
@@ -57,6 +61,8 @@ class ScriptedNode:
     server: str
     node_id: str
     key: Ed25519PrivateKey
+    clock_offset: int = 0
+    """How many seconds the node's clock is ahead."""
 
     @classmethod
     async def join(cls, cluster: Cluster) -> ScriptedNode:
@@ -83,7 +89,7 @@ class ScriptedNode:
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What proves who it is, for one call."""
-        now = int(time.time())  # noqa: TID251 - the server's clock is the real one
+        now = int(time.time()) + self.clock_offset  # noqa: TID251 - the server's clock is the real one
         claims = {
             "sub": self.node_id,
             "aud": "windlass",
@@ -100,9 +106,8 @@ class ScriptedNode:
         async with aio.insecure_channel(self.server) as channel:
             stub = agents_service_pb2_grpc.AgentsServiceStub(channel)
             call: Any = stub.OpenSession(metadata=self.metadata())
-            message = hello(inventory=an_inventory(gpus=2))
-            await call.write(agents_service_pb2.OpenSessionRequest(message=message))
             session = Session(call)
+            await session.send(hello(inventory=an_inventory(gpus=2)))
             await session.receive("sync_end")
             yield session
             call.cancel()
