@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any
 
 import boto3
 import pytest
@@ -19,30 +20,44 @@ def s3_server() -> Iterator[str]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        client.create_bucket(Bucket=BUCKET)
-        client.close()
+        with closing(_client(endpoint)) as client:
+            client.create_bucket(Bucket=BUCKET)
         yield endpoint
     finally:
         server.stop()
 
 
-def reach(endpoint: str, environment: pytest.MonkeyPatch) -> None:
-    """Set the variables that say where S3 is and who asks."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        environment.delenv(name)
-    values = {
+def keys(endpoint: str) -> list[str]:
+    """The keys of all objects in the bucket."""
+    with closing(_client(endpoint)) as client:
+        found = client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return [one["Key"] for one in found]
+
+
+def s3_variables(endpoint: str) -> dict[str, str]:
+    """The variables that say where S3 is and who asks."""
+    return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
-    for name, value in values.items():
+
+
+def reach(endpoint: str, environment: pytest.MonkeyPatch) -> None:
+    """Set these variables, and no others of the kind, for a test."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        environment.delenv(name)
+    for name, value in s3_variables(endpoint).items():
         environment.setenv(name, value)
+
+
+def _client(endpoint: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.support.cluster import Cluster
+from tests.support.s3 import BUCKET, keys, s3_server, s3_variables
 from windlass.jobs.v1 import job_pb2
 from windlass_agent import rundir
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
@@ -131,3 +132,19 @@ async def test_a_checkpoint_that_is_too_large_is_named_and_the_job_goes_on_witho
         assert not (await cluster.get(job.job_id)).HasField("checkpoint")
     finally:
         await cluster.stop()
+
+
+async def test_checkpoints_can_be_kept_on_s3(tmp_path):
+    with s3_server() as endpoint:
+        environment = s3_variables(endpoint) | {"WINDLASS_OBJECTS_URL": f"s3://{BUCKET}/windlass"}
+        cluster = Cluster(tmp_path, environment=environment)
+        try:
+            await cluster.start_server()
+            await cluster.start_agent()
+            job = await cluster.submit(*counting(2))
+            text, _ = await cluster.follow(job.job_id)
+            assert text == "".join(f"attempt {n + 1} found {n}\n" for n in range(3))
+            assert any(key.startswith("windlass/checkpoints/") for key in keys(endpoint))
+            assert not (tmp_path / "data" / "objects").exists()
+        finally:
+            await cluster.stop()
