@@ -8,12 +8,16 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from windlass.agents.v1 import checkpoint_pb2 as pb
+from windlass_agent import rundir
 
 PART_BYTES = 512 << 10
+# What the agent and the task say to each other there.
+NOT_KEPT = (os.fsencode(rundir.SAVE), os.fsencode(rundir.FAILED))
 
 
 class UnfitPath(ValueError):
@@ -42,6 +46,8 @@ def scan(folder: Path) -> list[Found]:
     for root, folders, files, fd in os.fwalk(top, follow_symlinks=False):
         below = os.path.relpath(root, top)
         for name in (*folders, *files):
+            if below == b"." and name in NOT_KEPT:
+                continue
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             path = name if below == b"." else os.path.join(below, name)  # noqa: PTH118
             if stat.S_ISREG(status.st_mode):
@@ -64,7 +70,8 @@ def _entry(folder: Path, found: Found) -> pb.CheckpointEntry:
     if stat.S_ISDIR(found.mode):
         return pb.CheckpointEntry(path=found.path, folder=pb.CheckpointFolder())
     if stat.S_ISLNK(found.mode):
-        link = os.readlink(_at(folder, found.path))  # noqa: PTH115
+        with _holding(folder, found.path) as (name, fd):
+            link = os.readlink(name, dir_fd=fd)
         return pb.CheckpointEntry(path=found.path, link=link)
     digest, size = hashlib.sha256(), 0
     for part in read(folder, found.path):
@@ -83,8 +90,9 @@ def _entry(folder: Path, found: Found) -> pb.CheckpointEntry:
 
 def read(folder: Path, path: bytes) -> Iterator[bytes]:
     """The content of a file, in parts."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(_at(folder, path), flags), "rb", buffering=0) as file:  # noqa: PTH123
+    with _holding(folder, path) as (name, fd):
+        found = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=fd)
+    with open(found, "rb", buffering=0) as file:  # noqa: PTH123
         while part := file.read(PART_BYTES):
             yield part
 
@@ -130,6 +138,25 @@ def fit(path: bytes) -> bytes:
     if b"\0" in path or any(name in (b"", b".", b"..") for name in path.split(b"/")):
         raise UnfitPath(f"not a path of a checkpoint: {path!r}")
     return path
+
+
+@contextmanager
+def _holding(folder: Path, path: bytes) -> Iterator[tuple[bytes, int]]:
+    """The last name of a path, and a descriptor of the folder that it is in.
+
+    A task that goes on may put links into the way meanwhile: none is followed.
+    """
+    *above, name = path.split(b"/")
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(folder, flags)
+    try:
+        for each in above:
+            inner = os.open(each, flags, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        yield name, fd
+    finally:
+        os.close(fd)
 
 
 def _at(folder: Path, path: bytes) -> bytes:

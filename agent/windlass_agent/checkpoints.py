@@ -33,15 +33,15 @@ Metadata = tuple[tuple[str, str], ...]
 
 # A server that answers and fails gets so many tries; one that cannot be reached any number.
 _MAX_FAILURES = 8
-_FILES_AT_ONCE = 4
+_FILES_AT_ONCE = 2
 _ROUNDS = 3
 
 
 class Checkpoints(Protocol):
     """What the runner needs. Both answer what went wrong, in a sentence; nothing when all is well."""
 
-    async def save(self, run: RunRequest, end: RunExit, folder: Path) -> str:
-        """Keep what an ended run has left in a folder."""
+    async def save(self, run: RunRequest, end: RunExit | None, folder: Path) -> str:
+        """Keep what a run has in a folder; `end` is None while it goes on."""
         ...
 
     async def restore(self, run: RunRequest, folder: Path) -> str:
@@ -80,8 +80,8 @@ class CheckpointKeeper:
         if self._channel is not None:
             await self._channel.close()
 
-    async def save(self, run: RunRequest, end: RunExit, folder: Path) -> str:
-        """Keep what a run has left; see `Checkpoints`. Waits for a server that is not there."""
+    async def save(self, run: RunRequest, end: RunExit | None, folder: Path) -> str:
+        """Keep what a run has saved; see `Checkpoints`. Waits for a server that is not there."""
         try:
             await self._save(run, end, folder)
         except (OSError, _Failed) as error:
@@ -100,14 +100,14 @@ class CheckpointKeeper:
             return problem
         return ""
 
-    async def _save(self, run: RunRequest, end: RunExit, folder: Path) -> None:
+    async def _save(self, run: RunRequest, end: RunExit | None, folder: Path) -> None:
         found = await asyncio.to_thread(checkpoint_files.scan, folder)
         if not found:
             return
         offer = service.OfferCheckpointRequest(
             run_id=run.run_id,
             epoch=run.epoch,
-            exit=exit_of(end),
+            exit=None if end is None else exit_of(end),
             size_bytes=sum(one.size for one in found),
             entry_count=len(found),
         )

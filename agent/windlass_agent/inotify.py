@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 IN_MODIFY = 0x00000002
+IN_CREATE = 0x00000100
 IN_MOVED_TO = 0x00000080
 IN_Q_OVERFLOW = 0x00004000
 IN_IGNORED = 0x00008000

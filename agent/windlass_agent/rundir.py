@@ -18,6 +18,7 @@ runs/<run id>.<epoch>/
 Each JSON file appears whole, by a rename or a link.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -39,6 +40,9 @@ LOG = "output.log"
 WORK = "work"
 CHECKPOINT = "checkpoint"
 RESTORE = "restore"
+# In the checkpoint directory: the task asks for a save while it goes on, and is told why that failed.
+SAVE = ".save"
+FAILED = ".save.failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +266,25 @@ def read_result(folder: Path) -> RunExit | None:
     return RunExit(**content)
 
 
+def is_save_asked(folder: Path) -> bool:
+    """Whether the task wants its checkpoint saved while it goes on."""
+    return os.path.lexists(folder / CHECKPOINT / SAVE)
+
+
+def answer_save(folder: Path, problem: str) -> None:
+    """Tell the task that its checkpoint is saved, or why not; it may write to it again."""
+    failed, asked = folder / CHECKPOINT / FAILED, folder / CHECKPOINT / SAVE
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with contextlib.suppress(OSError):
+        failed.unlink(missing_ok=True)
+        if problem:
+            # Made anew: the task could have put a link there.
+            with open(os.open(failed, flags, 0o600), "w") as file:  # noqa: PTH123
+                file.write(problem)
+    with contextlib.suppress(OSError):
+        asked.unlink(missing_ok=True)
+
+
 def write_settled(folder: Path, problem: str) -> None:
     """Note that a run's checkpoint needs nothing more, and why it was not kept if so."""
     write_whole(folder / SETTLED, {"problem": problem}, durable=True)
@@ -274,6 +297,7 @@ def checkpoint_problem(folder: Path) -> str | None:
         return str(content["problem"])
     try:
         with os.scandir(folder / CHECKPOINT) as entries:
-            return None if any(entries) else ""
+            some = any(entry.name not in (SAVE, FAILED) for entry in entries)
+            return None if some else ""
     except OSError:
         return ""

@@ -29,6 +29,7 @@ from windlass_agent import (
 from windlass_agent.changes import Changes
 from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
+from windlass_agent.live_saves import LiveSaves
 from windlass_agent.log_reader import LogReader
 from windlass_agent.run_types import (
     Cause,
@@ -88,6 +89,7 @@ class Runner:
         self._spawner = SpawnClient(self._setup.cgroup_bases, data_dir / "spawner.log")
         self._inotify: Inotify | None = None
         self._duties: set[asyncio.Task[None]] = set()
+        self._saves = LiveSaves(checkpoints, self._duty) if checkpoints else None
 
     async def start_up(self) -> list[RunState]:
         """Adopt what earlier agents started, mark as LOST what has neither shim nor result."""
@@ -220,12 +222,16 @@ class Runner:
     async def _look_again_and_again(self, run: Tracked) -> None:
         while not run.over:
             self._look(run)
+            if self._saves:
+                self._saves.look(run)
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def _follow(self, run: Tracked, pidfd: int | None) -> None:
         """Learn of everything that happens to a run whose shim was started."""
         self._watch(run)
         self._look(run)
+        if self._saves:
+            self._saves.watch(run, self._inotify)
         if run.over:
             if pidfd is not None:
                 os.close(pidfd)
@@ -242,6 +248,8 @@ class Runner:
         if run.over and run.watch is not None and self._inotify:
             self._inotify.forget(run.watch)
             run.watch = None
+        if run.over and self._saves:
+            self._saves.drop(run, self._inotify)
         if run.over and not run.ended.is_set() and not run.settling:
             run.settling = True
             self._duty(self._settle(run))
@@ -250,6 +258,8 @@ class Runner:
         """Have what an ended run has left in its checkpoint directory kept; only then it has ended."""
         assert self._checkpoints is not None
         assert run.result is not None
+        if run.saving is not None:
+            await asyncio.wait([run.saving])
         problem = await transferred(
             run,
             self._checkpoints.save(run.intent.request, run.result, run.folder / rundir.CHECKPOINT),

@@ -33,6 +33,10 @@ class Tracked:
     """How it ended: no process of it is left."""
     transfer: asyncio.Task[str] | None = None
     """Brings it the checkpoint that it begins with, or takes the one that it has left."""
+    saving: asyncio.Task[str] | None = None
+    """Takes the checkpoint that it has asked to be saved while it goes on."""
+    save_watch: int | None = None
+    """The inotify watch on its checkpoint directory."""
     settling: bool = False
     """Somebody sees to what it has left."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,7 +107,15 @@ async def transferred(run: Tracked, work: Coroutine[Any, Any, str]) -> str:
     run.transfer = asyncio.create_task(work)
     try:
         await asyncio.wait([run.transfer])
-        return "" if run.transfer.cancelled() else run.transfer.result()
+        return outcome(run.transfer)
     finally:
         run.transfer.cancel()
         run.transfer = None
+
+
+def outcome(transfer: "asyncio.Task[str]") -> str:
+    """What went wrong with a transfer that is done. Its run ends, whatever that was."""
+    if transfer.cancelled():
+        return ""
+    error = transfer.exception()
+    return transfer.result() if error is None else f"The checkpoint is lost by a defect: {error!r}."

@@ -53,7 +53,8 @@ class World(ScheduledWorld):
         return await self.job(job_id)
 
     async def offer(self, job: Any, content: bytes, **end: Any) -> str:
-        exit_ = agent_pb2.RunExit(**(end or AGAIN))
+        goes_on = "cause" in end and end["cause"] is None
+        exit_ = None if goes_on else agent_pb2.RunExit(**(end or AGAIN))
         request = agents_service_pb2.OfferCheckpointRequest(
             run_id=job.run_id,
             epoch=job.attempt,
@@ -243,6 +244,22 @@ async def test_a_checkpoint_is_wanted_of_a_job_that_goes_on(
     world: World, job: Any, end: dict[str, Any], goes_on: bool
 ):
     assert bool(await world.offer(job, b"content", **end)) == goes_on
+
+
+async def test_a_run_that_goes_on_may_save_and_save_again(world: World, job: Any):
+    first = await world.save(job, b"step 7", cause=None)
+    second = await world.save(job, b"step 8", cause=None)
+    assert first != second
+    await world.end(job.job_id, cause="LOST")
+    world.clock.advance(3600)
+    assert await world.restored(await world.running(job.job_id)) == b"step 8"
+
+
+async def test_what_is_offered_anew_is_what_counts(world: World, job: Any):
+    first = await world.offer(job, b"step 7", cause=None)
+    assert await world.save(job, b"the last step") == first
+    await world.end(job.job_id)
+    assert await world.restored(await world.running(job.job_id)) == b"the last step"
 
 
 async def test_a_checkpoint_is_wanted_of_an_evicted_job_and_not_of_a_cancelled_one(

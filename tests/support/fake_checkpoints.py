@@ -17,15 +17,18 @@ class FakeCheckpoints:
     def __init__(self, problem: str = "", **files: str) -> None:
         self.problem = problem
         self.files = files
+        self.defect: Exception | None = None
         self.go = asyncio.Event()
         self.go.set()
         self.asked = asyncio.Event()
-        self.saved: list[tuple[str, RunExit, dict[str, str]]] = []
+        self.saved: list[tuple[str, RunExit | None, dict[str, str]]] = []
 
-    async def save(self, run: RunRequest, end: RunExit, folder: Path) -> str:
+    async def save(self, run: RunRequest, end: RunExit | None, folder: Path) -> str:
         """Keep what lies in the folder, when the test lets it."""
         self.asked.set()
         await self.go.wait()
+        if self.defect is not None:
+            raise self.defect
         self.saved.append((run.run_id, end, _content(folder)))
         return self.problem
 
@@ -39,4 +42,4 @@ class FakeCheckpoints:
 
 
 def _content(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != ".save"}

@@ -82,7 +82,8 @@ class CheckpointsService:
         faults = await self._database.read(
             lambda tx: len(tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS))
         )
-        if not self._keeping.after_end and not _goes_on(run, job, request.exit, faults):
+        goes_on = not request.HasField("exit") or _goes_on(run, job, request.exit, faults)
+        if job.status == Status.CANCELLING or not (goes_on or self._keeping.after_end):
             return ""
         self._require_room(request.size_bytes, request.entry_count)
         return await self._database.write(lambda tx: self._begin(tx, run, request))
@@ -106,6 +107,9 @@ class CheckpointsService:
         tx.jobs.lock(run.job_id)
         begun = tx.checkpoints.saving(run.run_id)
         if begun is not None:
+            # What was uploaded of it so far is of use if it is the same.
+            sizes = {"size_bytes": request.size_bytes, "entry_count": request.entry_count}
+            tx.checkpoints.change(begun.checkpoint_id, **sizes)
             return begun.checkpoint_id
         checkpoint_id = self._ids.new("ckpt")
         tx.checkpoints.add(
@@ -231,7 +235,7 @@ def _folder(row: CheckpointRow) -> str:
 
 def _goes_on(run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> bool:
     """Whether the job will have another attempt behind a run that ended in this way."""
-    if job.status == Status.CANCELLING or job.run_id != run.run_id:
+    if job.run_id != run.run_id:
         return False
     code = end.exit_code if end.HasField("exit_code") else None
     cause = rules.cause_of(end.cause, asked=run.want == agent_pb2.RunDirective.STOPPED)

@@ -17,7 +17,10 @@ from obstore.store import LocalStore, S3Store
 from windlass_server.errors import BadConfiguration, Exhausted, NotFound, Unavailable
 
 # What is held of an object on its way, and read or sent at once.
-_PART_BYTES = 8 << 20
+# S3 takes 10,000 parts of an object.
+_PART_BYTES = 16 << 20
+_PARTS_AT_ONCE = 2
+_PUTS_AT_ONCE = 16
 _READ_BYTES = 1 << 20
 _RETRY_SECONDS = 5.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,6 +37,7 @@ class ObjectStore:
     def __init__(self, store: Any, directory: Path | None = None) -> None:
         self._store = store
         self._directory = directory
+        self._room = asyncio.Semaphore(_PUTS_AT_ONCE)
 
     @classmethod
     def open(cls, url: str, default: Path) -> "ObjectStore":
@@ -60,8 +64,18 @@ class ObjectStore:
             Exhausted: there is no room for it (`OBJECT_STORE_FULL`).
             Unavailable: the store cannot be reached (`OBJECT_STORE_UNAVAILABLE`).
         """
+        async with self._room:
+            await self._put(key, parts)
+
+    async def _put(self, key: str, parts: AsyncIterable[bytes]) -> None:
         with _said_in_our_words():
-            await obstore.put_async(self._store, key, parts, chunk_size=_PART_BYTES)
+            await obstore.put_async(
+                self._store,
+                key,
+                parts,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
             if self._directory is not None:
                 await asyncio.to_thread(_sync, self._directory / key)
 

@@ -8,6 +8,7 @@ import pytest
 from tests.integration.agent_tasks.conftest import weaker
 from tests.support.fake_checkpoints import FakeCheckpoints
 from tests.support.tasks import Bench, a_bench, a_script
+from windlass_agent import live_saves
 from windlass_agent.run_types import Cause, Isolation, Level, Phase, Restore, RunRequest
 
 SAVES = 'echo "$WINDLASS_ATTEMPT" > "$WINDLASS_CHECKPOINT_DIR/state"; exit 85'
@@ -87,6 +88,13 @@ async def test_what_goes_wrong_with_it_is_told_with_the_end(
     assert (exit_.exit_code, exit_.checkpoint_problem) == (85, "The disk is full.")
 
 
+async def test_a_defect_of_the_agent_holds_no_run_up(saving: Bench, checkpoints: FakeCheckpoints):
+    checkpoints.defect = LookupError("no such thing")
+    exit_ = await saving.end(a_script(SAVES))
+    assert exit_.exit_code == 85
+    assert "no such thing" in exit_.checkpoint_problem
+
+
 async def test_the_next_agent_keeps_what_the_one_before_could_not(
     data_dir: Path, machine: Isolation, checkpoints: FakeCheckpoints
 ):
@@ -106,6 +114,64 @@ async def test_the_next_agent_keeps_what_the_one_before_could_not(
     async with a_bench(data_dir, machine, checkpoints=checkpoints) as bench:
         assert bench.newest[run.run_id].phase is Phase.EXITED
     assert len(checkpoints.saved) == 1
+
+
+ASKS = """
+save() { touch "$WINDLASS_CHECKPOINT_DIR/.save"
+  while [ -e "$WINDLASS_CHECKPOINT_DIR/.save" ]; do sleep 0.01; done
+  cat "$WINDLASS_CHECKPOINT_DIR/.save.failed" 2>/dev/null || echo saved; }
+echo 1 > "$WINDLASS_CHECKPOINT_DIR/state"; save
+"""
+
+
+async def test_a_task_can_have_its_checkpoint_saved_while_it_goes_on(
+    data_dir: Path, machine: Isolation, checkpoints: FakeCheckpoints, monkeypatch
+):
+    monkeypatch.setattr(live_saves, "_PAUSE_SECONDS", 0.0)
+    async with a_bench(data_dir, machine, checkpoints=checkpoints) as bench:
+        bench.runner._saves._pause = 0.0
+        run = a_script(ASKS + 'echo 2 > "$WINDLASS_CHECKPOINT_DIR/state"; save; exit 85')
+        assert await bench.output(run) == "saved\nsaved\n"
+    ends = [None if end is None else end.exit_code for _, end, _ in checkpoints.saved]
+    assert ends == [None, None, 85]
+    assert [content for *_, content in checkpoints.saved] == [
+        {"state": "1\n"}, {"state": "2\n"}, {"state": "2\n"},
+    ]  # fmt: skip
+
+
+async def test_a_task_is_told_why_its_checkpoint_was_not_saved(
+    saving: Bench, checkpoints: FakeCheckpoints
+):
+    checkpoints.problem = "The disk is full."
+    run = a_script(ASKS)
+    assert await saving.output(run) == "The disk is full."
+
+
+async def test_a_save_that_was_asked_for_before_the_agent_came_is_made(
+    data_dir: Path, machine: Isolation, checkpoints: FakeCheckpoints
+):
+    run = a_script(ASKS)
+    async with a_bench(data_dir, machine) as bench:  # which keeps nothing
+        await bench.start(run)
+        await bench.runner.close(stop_tasks=False)
+        async with a_bench(data_dir, machine, checkpoints=checkpoints) as other:
+            assert await other.output(run) == "saved\n"
+        bench.newest.clear()
+        bench.runner._runs.clear()
+        await bench.runner.start_up()
+
+
+async def test_a_save_under_way_gives_way_to_the_one_of_the_end(
+    saving: Bench, checkpoints: FakeCheckpoints
+):
+    checkpoints.go.clear()
+    run = a_script('touch "$WINDLASS_CHECKPOINT_DIR/.save"; ' + SAVES)
+    await saving.start(run)
+    await checkpoints.asked.wait()
+    checkpoints.go.set()
+    assert (await saving.end(run)).exit_code == 85
+    assert checkpoints.saved[-1][1] is not None
+    assert checkpoints.saved[-1][2] == {"state": "1\n"}
 
 
 async def test_a_checkpoint_that_cannot_be_restored_is_no_start(

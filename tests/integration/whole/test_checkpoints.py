@@ -1,9 +1,12 @@
 """What a task saves is there for its next attempt, on whatever node and whoever died meanwhile."""
 
 import asyncio
+import os
+import shutil
+import signal
 from typing import Any
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, living_shims
 from tests.support.s3 import BUCKET, keys, s3_server, s3_variables
 from windlass.jobs.v1 import job_pb2
 from windlass_agent import rundir
@@ -132,6 +135,31 @@ async def test_a_checkpoint_that_is_too_large_is_named_and_the_job_goes_on_witho
         assert not (await cluster.get(job.job_id)).HasField("checkpoint")
     finally:
         await cluster.stop()
+
+
+SAVES_ON_THE_WAY = """
+cat "$WINDLASS_RESTORE_FROM/state" 2>/dev/null && exit 0
+cd "$WINDLASS_CHECKPOINT_DIR"
+echo step 7 > state; touch .save
+while [ -e .save ]; do sleep 0.05; done
+echo saved; echo step 8 > state
+while :; do sleep 0.05; done
+"""
+
+
+async def test_what_was_saved_on_the_way_outlives_the_nodes_disk(cluster: Cluster):
+    job = await cluster.submit("sh", "-c", SAVES_ON_THE_WAY)
+    await cluster.wait_for_output(job.job_id, "saved")
+    assert (await cluster.get(job.job_id)).checkpoint.attempt == 1
+    assert cluster.agent is not None
+    await cluster.agent.kill()
+    for shim in living_shims(cluster.directory / "agent"):
+        os.kill(shim, signal.SIGKILL)
+    shutil.rmtree(cluster.directory / "agent" / "runs")
+    await cluster.start_agent()
+    text, end = await cluster.follow(job.job_id)
+    assert end.status == job_pb2.Job.SUCCEEDED
+    assert text.endswith("step 7\n")
 
 
 async def test_checkpoints_can_be_kept_on_s3(tmp_path):

@@ -4,10 +4,18 @@ import json
 import re
 
 import pytest
+import structlog
 
 from windlass_agent.__main__ import main
 from windlass_agent.config import ConfigError
 from windlass_agent.show_devices import show_devices
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before():
+    """The program sets up logging for its process, which is that of other tests, too."""
+    yield
+    structlog.reset_defaults()
 
 
 def shown(*argv: str) -> list[str]:

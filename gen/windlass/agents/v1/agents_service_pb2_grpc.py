@@ -108,9 +108,9 @@ class AgentsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def OfferCheckpoint(self, request, context):
-        """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
-        uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
-        without it. Files of an offer that is never committed are removed.
+        """Asks whether the server keeps what a run has left in its checkpoint directory, or saves there while
+        it goes on; then its files are uploaded and it is committed. A run that has ended counts as running
+        until then: its job goes nowhere else without it. Files of an offer that is never committed are removed.
 
         NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
         more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is

@@ -47,9 +47,9 @@ class AgentsServiceStub:
     StreamTelemetry: _grpc.StreamStreamMultiCallable[_agents_service_pb2.StreamTelemetryRequest, _agents_service_pb2.StreamTelemetryResponse]
     """The telemetry stream, apart from control so that bulk never delays it."""
     OfferCheckpoint: _grpc.UnaryUnaryMultiCallable[_agents_service_pb2.OfferCheckpointRequest, _agents_service_pb2.OfferCheckpointResponse]
-    """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
-    uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
-    without it. Files of an offer that is never committed are removed.
+    """Asks whether the server keeps what a run has left in its checkpoint directory, or saves there while
+    it goes on; then its files are uploaded and it is committed. A run that has ended counts as running
+    until then: its job goes nowhere else without it. Files of an offer that is never committed are removed.
 
     NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
     more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is
@@ -89,9 +89,9 @@ class AgentsServiceAsyncStub(AgentsServiceStub):
     StreamTelemetry: _aio.StreamStreamMultiCallable[_agents_service_pb2.StreamTelemetryRequest, _agents_service_pb2.StreamTelemetryResponse]  # type: ignore[assignment]
     """The telemetry stream, apart from control so that bulk never delays it."""
     OfferCheckpoint: _aio.UnaryUnaryMultiCallable[_agents_service_pb2.OfferCheckpointRequest, _agents_service_pb2.OfferCheckpointResponse]  # type: ignore[assignment]
-    """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
-    uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
-    without it. Files of an offer that is never committed are removed.
+    """Asks whether the server keeps what a run has left in its checkpoint directory, or saves there while
+    it goes on; then its files are uploaded and it is committed. A run that has ended counts as running
+    until then: its job goes nowhere else without it. Files of an offer that is never committed are removed.
 
     NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
     more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is
@@ -152,9 +152,9 @@ class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agents_service_pb2.OfferCheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agents_service_pb2.OfferCheckpointResponse, _abc.Awaitable[_agents_service_pb2.OfferCheckpointResponse]]:
-        """Asks whether the server keeps what a run has left in its checkpoint directory; then its files are
-        uploaded and it is committed. Until then the run counts as running: its job goes nowhere else
-        without it. Files of an offer that is never committed are removed.
+        """Asks whether the server keeps what a run has left in its checkpoint directory, or saves there while
+        it goes on; then its files are uploaded and it is committed. A run that has ended counts as running
+        until then: its job goes nowhere else without it. Files of an offer that is never committed are removed.
 
         NOT_FOUND when the run is not this node's. FAILED_PRECONDITION (`CHECKPOINT_TOO_LARGE`) when it has
         more bytes or entries than the server takes, RESOURCE_EXHAUSTED (`OBJECT_STORE_FULL`) when there is
