@@ -25,7 +25,7 @@ Price = price_pb2.Price
 
 _Stub = resources_service_pb2_grpc.ResourcesServiceStub
 LIST = unary(_Stub, lambda stub: stub.ListPrices, idempotent=True)
-# Without a time of its own, a price that is set twice is two prices that say the same.
+# Without a time of its own, a price that is sent twice is two prices that say the same.
 SET = unary(_Stub, lambda stub: stub.SetPrice, idempotent=True)
 DELETE = unary(_Stub, lambda stub: stub.DeletePrice, idempotent=False)
 
@@ -55,7 +55,7 @@ class PriceCalls(Group):
         resources_service_pb2.ListPricesResponse,
         Price,
     ]:
-        """Iterate over the prices, the one that was set last first."""
+        """Iterate over the prices, newest first."""
         request = resources_service_pb2.ListPricesRequest(
             resource=resource, gpu_type=gpu_type, page_size=page_size
         )

@@ -14,9 +14,16 @@ from tests.support.contract_oracle import Oracle, Verdict
 from tests.support.gateway import windlass_descriptors
 from tests.support.openapi import validator
 
-# INVALID_ARGUMENT of requests that are good by themselves: what they refer to was never given out, or
-# is not there.
-_OF_THE_STATE = {"CURSOR_INVALID", "PAGE_TOKEN_INVALID", "UNSATISFIABLE_RESOURCES"}
+# INVALID_ARGUMENT of requests whose fields are good by themselves: what they refer to was never given
+# out, or is not there; or they do not go together, some of them with the present.
+_OF_THE_STATE = {
+    "CURSOR_INVALID",
+    "GPU_TYPE_OF_NO_GPU",
+    "PAGE_TOKEN_INVALID",
+    "TOO_MANY_BUCKETS",
+    "UNSATISFIABLE_RESOURCES",
+    "WINDOW_ENDS_BEFORE_IT_BEGINS",
+}
 _FAILED_PRECONDITION = 9
 # Rules that a schema tells in words only.
 _BEYOND_SCHEMAS = re.compile(

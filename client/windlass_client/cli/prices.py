@@ -22,7 +22,7 @@ def list_prices(
     resource: Annotated[str, typer.Option(help="Only of gpu, cpu or memory.")] = "",
     gpu_type: Annotated[str, typer.Option(help="Only of this type of GPU.")] = "",
 ) -> None:
-    """List the prices, the one that was set last first."""
+    """List the prices, newest first."""
     from windlass.resources.v1 import resources_service_pb2
     from windlass_client.prices import parse_resource
 

@@ -11,7 +11,6 @@ from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.price_book import Price, PriceBook, Resource
 from windlass_server.storage.engine import Database
-from windlass_server.storage.rows import row
 from windlass_server.storage.tables import PriceRow
 from windlass_server.storage.transaction import Transaction
 
@@ -52,7 +51,7 @@ class PricesService:
     async def list(
         self, who: Caller, *, resource: int, gpu_type: str, size: int, token: str
     ) -> tuple[Sequence[PriceRow], str]:
-        """A page of prices, the one that was set last first, and the token of the next one."""
+        """A page of prices, newest first, and the token of the next one."""
         require(who, "prices.list", ORGANISATION)
         size = page_size(size)
         query = f"prices {resource} {gpu_type}"
@@ -67,7 +66,7 @@ class PricesService:
         return found[:size], self._page_tokens.make(query, found[size - 1].price_id)
 
     async def set(self, who: Caller, wanted: WantedPrice) -> PriceRow:
-        """Set a price, in the place of one of the same resource from the same time on.
+        """Set a price; one of the same resource from the same time on is changed.
 
         Raises:
             InvalidInput: `GPU_TYPE_OF_NO_GPU`, there are no types of this resource.
@@ -88,8 +87,7 @@ class PricesService:
                 other = min(currencies)
                 message = f"all prices are of one currency, and there are some of {other}"
                 raise WrongState(message, reason="CURRENCY_DIFFERS", currency=other)
-            tx.prices.set(columns)
-            stored = row(PriceRow, columns)
+            stored = tx.prices.set(columns)
             _record(tx, stored, who, "PRICE_SET", self._clock.now())
             return stored
 

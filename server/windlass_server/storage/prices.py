@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
+from windlass_server.storage.rows import row
 from windlass_server.storage.tables import OrganisationRow, PriceRow
 
 _PRICES: Table = PriceRow.__table__  # type: ignore[attr-defined]
@@ -13,10 +14,10 @@ _ORGANISATIONS: Table = OrganisationRow.__table__  # type: ignore[attr-defined]
 _GET = select(_PRICES).where(_PRICES.c.price_id == bindparam("price_id"))
 _ALL = select(_PRICES).order_by(_PRICES.c.start_at, _PRICES.c.price_id)
 _DELETE = delete(_PRICES).where(_PRICES.c.price_id == bindparam("key"))
-_DELETE_SAME = delete(_PRICES).where(
-    _PRICES.c.resource == bindparam("of"),
-    _PRICES.c.gpu_key == bindparam("type"),
-    _PRICES.c.start_at == bindparam("since"),
+_SAME = select(_PRICES.c.price_id).where(
+    _PRICES.c.resource == bindparam("resource"),
+    _PRICES.c.gpu_key == bindparam("gpu_key"),
+    _PRICES.c.start_at == bindparam("start_at"),
 )
 # The one row that every installation has, so that prices are set one after the other.
 _LOCK = select(_ORGANISATIONS.c.organisation_id).with_for_update()
@@ -30,8 +31,8 @@ class PriceStore:
 
     def get(self, price_id: str) -> PriceRow | None:
         """The price, or None."""
-        row = self._connection.execute(_GET, {"price_id": price_id}).first()
-        return cast("PriceRow | None", row)
+        found = self._connection.execute(_GET, {"price_id": price_id}).first()
+        return cast("PriceRow | None", found)
 
     def all(self) -> Sequence[PriceRow]:
         """Every price, the earliest first."""
@@ -40,7 +41,7 @@ class PriceStore:
     def page(
         self, *, before: str, size: int, resource: int = 0, gpu_key: str = ""
     ) -> Sequence[PriceRow]:
-        """The `size` prices that were set last before `before` (an id; empty: last of all)."""
+        """The newest `size` prices older than `before` (an id; empty: the newest of all)."""
         query = select(_PRICES).order_by(_PRICES.c.price_id.desc()).limit(size)
         if before:
             query = query.where(_PRICES.c.price_id < before)
@@ -54,11 +55,21 @@ class PriceStore:
         """Keep others from setting prices until the transaction ends."""
         self._connection.execute(_LOCK)
 
-    def set(self, values: Mapping[str, Any]) -> None:
-        """Add a price, in the place of one of the same resource, type and start."""
-        same = {"of": values["resource"], "type": values["gpu_key"], "since": values["start_at"]}
-        self._connection.execute(_DELETE_SAME, same)
-        self._connection.execute(insert(_PRICES), values)
+    def set(self, values: Mapping[str, Any]) -> PriceRow:
+        """Add a price, or change the one of the same resource, type and start, which keeps its id.
+
+        Args:
+            values: every column of PriceRow.
+        """
+        same = {name: values[name] for name in ("resource", "gpu_key", "start_at")}
+        price_id = self._connection.scalar(_SAME, same)
+        if price_id is None:
+            self._connection.execute(insert(_PRICES), values)
+            return row(PriceRow, values)
+        values = {**values, "price_id": price_id}
+        one = _PRICES.c.price_id == price_id
+        self._connection.execute(update(_PRICES).where(one).values(**values))
+        return row(PriceRow, values)
 
     def remove(self, price_id: str) -> None:
         """Remove a price."""

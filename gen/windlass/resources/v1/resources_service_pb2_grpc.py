@@ -524,15 +524,15 @@ class ResourcesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPrices(self, request, context):
-        """Lists the prices, the one that was set last first.
+        """Lists the prices, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPrice(self, request, context):
-        """Sets what a resource costs from some time on; takes the place of a price of the same resource from
-        the same time on. FAILED_PRECONDITION when there are prices of another currency.
+        """Sets what a resource costs from some time on; a price of the same resource from the same time on is
+        changed and keeps its id. FAILED_PRECONDITION when there are prices of another currency.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

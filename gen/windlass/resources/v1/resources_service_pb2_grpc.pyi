@@ -178,10 +178,10 @@ class ResourcesServiceStub:
     100,000 rows.
     """
     ListPrices: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListPricesRequest, _resources_service_pb2.ListPricesResponse]
-    """Lists the prices, the one that was set last first."""
+    """Lists the prices, newest first."""
     SetPrice: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.SetPriceRequest, _price_pb2.Price]
-    """Sets what a resource costs from some time on; takes the place of a price of the same resource from
-    the same time on. FAILED_PRECONDITION when there are prices of another currency.
+    """Sets what a resource costs from some time on; a price of the same resource from the same time on is
+    changed and keeps its id. FAILED_PRECONDITION when there are prices of another currency.
     """
     DeletePrice: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
@@ -330,10 +330,10 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     100,000 rows.
     """
     ListPrices: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListPricesRequest, _resources_service_pb2.ListPricesResponse]  # type: ignore[assignment]
-    """Lists the prices, the one that was set last first."""
+    """Lists the prices, newest first."""
     SetPrice: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.SetPriceRequest, _price_pb2.Price]  # type: ignore[assignment]
-    """Sets what a resource costs from some time on; takes the place of a price of the same resource from
-    the same time on. FAILED_PRECONDITION when there are prices of another currency.
+    """Sets what a resource costs from some time on; a price of the same resource from the same time on is
+    changed and keeps its id. FAILED_PRECONDITION when there are prices of another currency.
     """
     DeletePrice: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]  # type: ignore[assignment]
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
@@ -689,7 +689,7 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resources_service_pb2.ListPricesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resources_service_pb2.ListPricesResponse, _abc.Awaitable[_resources_service_pb2.ListPricesResponse]]:
-        """Lists the prices, the one that was set last first."""
+        """Lists the prices, newest first."""
 
     @_abc_1.abstractmethod
     def SetPrice(
@@ -697,8 +697,8 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resources_service_pb2.SetPriceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_price_pb2.Price, _abc.Awaitable[_price_pb2.Price]]:
-        """Sets what a resource costs from some time on; takes the place of a price of the same resource from
-        the same time on. FAILED_PRECONDITION when there are prices of another currency.
+        """Sets what a resource costs from some time on; a price of the same resource from the same time on is
+        changed and keeps its id. FAILED_PRECONDITION when there are prices of another currency.
         """
 
     @_abc_1.abstractmethod
