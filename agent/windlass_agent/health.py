@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # An XID is looked at at once; the rest is no matter of seconds.
 LOOK_SECONDS = 10.0
+# A program may bring forth XIDs all the time.
+_REST_SECONDS = 1.0
 # XIDs of a card that are kept and told: those before them have been told long since.
 _KEPT_XIDS = 32
 _MAX_XID = 65_535
@@ -89,7 +91,7 @@ class Health:
         """What was told last; None before the first look."""
 
     async def run(self) -> None:
-        """Looks every ten seconds, and at once after an XID, until cancelled."""
+        """Looks every ten seconds, and at once after an XID that is the first in a second."""
         loop = asyncio.get_running_loop()
 
         def heard() -> None:
@@ -99,8 +101,12 @@ class Health:
         try:
             while True:
                 self._woken.clear()
+                began = self._clock.monotonic()
                 await self._look()
                 await self._pause()
+                rest = began + _REST_SECONDS - self._clock.monotonic()
+                if rest > 0:
+                    await self._clock.sleep(rest)
         finally:
             self._gpus.on_xid(lambda: None)
             for task in self._tasks:

@@ -442,10 +442,10 @@ async def test_what_a_node_tells_of_its_cards_is_shown(world: Health) -> None:
 
 async def test_the_last_faults_are_kept_the_newest_first(world: Health) -> None:
     node_id = await world.gpu_node()
-    await world.told(node_id, *([13] * 20), 31)
+    await world.told(node_id, *([13, 31] * 10), 31)
     faults = (await world.shown(node_id)).gpus[0].faults
     assert len(faults) == 16
-    assert faults[0].xid == 31
+    assert [(fault.xid, fault.count) for fault in faults[:2]] == [(31, 2), (13, 1)]
 
 
 async def test_reports_of_nobody_and_of_cards_that_are_none_of_its_own_change_nothing(

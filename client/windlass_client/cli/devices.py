@@ -111,7 +111,7 @@ def fault_table(node: "node_pb2.Node", now: "datetime") -> "Table | None":
     made = table("FAULT", "GPU", "AGO", "WHAT WAS DONE", "JOB", "")
     for fault, index in sorted(found, key=lambda each: each[0].time.ToNanoseconds(), reverse=True):
         made.add_row(
-            cell(fault.kind),
+            cell(fault.kind + (f" x{fault.count}" if fault.count > 1 else "")),
             cell(index),
             cell(ago(fault.time, now)),
             cell(node_pb2.GpuFault.Action.Name(fault.action)),

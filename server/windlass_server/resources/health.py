@@ -203,9 +203,9 @@ class NodeHealthService:
             write_state(gpu, state)
             run = runs.get(gpu.uuid)
             held = (run.run_id, run.job_id, run.project) if run is not None else ("", "", "")
-            note_faults(gpu, faults, *held)
+            news = note_faults(gpu, faults, *held)
             if run is not None:
-                hits += [_hit(run.run_id, gpu, indexes, fault) for fault in faults]
+                hits += [_hit(run.run_id, gpu, indexes, fault) for fault in news]
         return hits
 
     def _tick(self, tx: Transaction, node: NodeRow, record: NodeHealth) -> list[Hit]:

@@ -117,6 +117,7 @@ def _fault(fault: GpuHealth.Fault) -> node_pb2.GpuFault:
         message=_POLICY.rule(fault.kind).words,
         action=node_pb2.GpuFault.Action.Name(fault.action),
         run_id=fault.run_id,
+        count=fault.count,
     )
     set_time(message.time, fault.at)
     return message

@@ -10,6 +10,7 @@ from windlass_server.resources.node_conditions import DISK_FULL, Condition, Look
 
 MAX_FAULTS = 16
 _NANOS = 1000
+_MAX_COUNT = (1 << 31) - 1
 _STATUS = {True: 1, False: 2}
 """As `NodeCondition.Status`."""
 
@@ -86,9 +87,18 @@ def facts_of(report: GpuReport, agent_start: int, now: int) -> Facts:
 
 def note_faults(
     gpu: GpuHealth, faults: Iterable[Fault], run_id: str, job_id: str, project: str
-) -> None:
-    """Keep the last faults of a GPU, with the run that held it."""
+) -> list[Fault]:
+    """Keep the last faults of a GPU, with the run that held it; those that are not just more of one.
+
+    A program may bring forth the same XID hundreds of times a second.
+    """
+    news = []
     for fault in faults:
+        last = gpu.faults[-1] if gpu.faults else None
+        if last is not None and (last.kind, last.run_id) == (fault.kind, run_id):
+            last.at, last.count = fault.at, min(last.count + 1, _MAX_COUNT)
+            continue
+        news.append(fault)
         gpu.faults.add(
             kind=fault.kind,
             at=fault.at,
@@ -96,8 +106,10 @@ def note_faults(
             run_id=run_id,
             job_id=job_id,
             project=project,
+            count=1,
         )
     del gpu.faults[:-MAX_FAULTS]
+    return news
 
 
 def note_report(record: NodeHealth, report: HealthReport) -> None:

@@ -73,6 +73,7 @@ class Node:
 async def node() -> AsyncIterator[Node]:
     made = Node()
     async with made.running():
+        await made.clock.advance(1)
         yield made
 
 
@@ -97,7 +98,9 @@ async def test_an_xid_is_told_at_once_and_numbered(node: Node) -> None:
     assert [(xid.number, xid.code) for xid in told] == [(1, 31), (2, 79)]
     for _ in range(40):
         node.inject("0 xid 13")
-    await node.clock.advance(0)
+    await node.clock.advance(0.9)
+    assert len(node.sent) == 2  # once in a second is enough
+    await node.clock.advance(0.1)
     numbers = [xid.number for xid in node.sent[-1].gpus[0].xids]
     assert numbers == list(range(11, 43))
 
@@ -117,7 +120,7 @@ async def test_a_reset_is_carried_out_once_and_reported(node: Node) -> None:
     assert node.sent[-1].gpus[0].reset_required
     node.reset(0, 1)
     node.reset(0, 1)
-    await node.clock.advance(0)
+    await node.clock.advance(1)
     gpu = node.sent[-1].gpus[0]
     assert (gpu.reset_done, gpu.reset_error, gpu.reset_required) == (1, "", False)
     node.inject("0 reset-required")
@@ -125,14 +128,14 @@ async def test_a_reset_is_carried_out_once_and_reported(node: Node) -> None:
     await node.clock.advance(10)
     assert node.sent[-1].gpus[0].reset_required
     node.reset(0, 2)
-    await node.clock.advance(0)
+    await node.clock.advance(1)
     assert (node.sent[-1].gpus[0].reset_done, node.sent[-1].gpus[0].reset_required) == (2, False)
     assert node.sent[-1].gpus[1].reset_done == 0
 
 
 async def test_an_order_that_was_carried_out_is_answered_again(node: Node) -> None:
     node.reset(1, 4)
-    await node.clock.advance(0)
+    await node.clock.advance(1)
     count = len(node.sent)
     node.reset(1, 3)
     assert node.sent[count:] == [node.sent[count - 1]]
@@ -141,7 +144,7 @@ async def test_an_order_that_was_carried_out_is_answered_again(node: Node) -> No
 async def test_a_gpu_in_use_is_not_reset_and_the_report_says_by_whom(node: Node) -> None:
     node.gpus.set_busy(node.uuids[0], "run-1", 4242)
     node.reset(0, 1)
-    await node.clock.advance(0)
+    await node.clock.advance(1)
     gpu = node.sent[-1].gpus[0]
     assert (gpu.reset_done, gpu.reset_error) == (1, "it is in use by 4242")
 

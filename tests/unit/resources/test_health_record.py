@@ -11,9 +11,9 @@ from windlass.agents.v1.health_pb2 import GpuReport, HealthReport, NodeHealth, X
 from windlass.resources.v1 import node_pb2
 from windlass.types.v1.gpu_pb2 import EccErrors, PcieLink, RemappedRows
 from windlass_server.resources import gpu_health
-from windlass_server.resources.gpu_health import GpuState, Health
+from windlass_server.resources.gpu_health import Fault, GpuState, Health
 from windlass_server.resources.health_message import fill_faults, shown_health
-from windlass_server.resources.health_policy import Policy
+from windlass_server.resources.health_policy import Action, Policy
 from windlass_server.resources.health_record import (
     MAX_FAULTS,
     facts_of,
@@ -140,3 +140,20 @@ def test_an_operator_who_opens_a_node_has_its_inventory_taken_as_it_is() -> None
     assert (after.cpu_millis, after.memory_bytes) == (4000, smaller.memory_bytes)
     assert list(after.overruled) == ["GPU_MISSING:GPU-1", "CPU_SHRUNK"]
     assert causes(look_at(after, smaller), POLICY) == ()
+
+
+def test_more_of_the_same_is_counted_and_no_news() -> None:
+    gpu = NodeHealth().gpus.add(uuid="GPU-0")
+    same = [Fault("XID_31", NOW + number, Action.IGNORE, "", False) for number in range(5)]
+    other = Fault("XID_13", NOW + 9, Action.IGNORE, "", False)
+    assert note_faults(gpu, same[:3], "run-1", "job-1", "default") == same[:1]
+    assert note_faults(gpu, same[3:], "run-1", "job-1", "default") == []
+    assert note_faults(gpu, [same[4]], "run-2", "job-2", "default") == [same[4]]
+    assert note_faults(gpu, [other, same[4]], "run-2", "job-2", "default") == [other, same[4]]
+    assert [(fault.kind, fault.count, fault.run_id) for fault in gpu.faults] == [
+        ("XID_31", 5, "run-1"),
+        ("XID_31", 1, "run-2"),
+        ("XID_13", 1, "run-2"),
+        ("XID_31", 1, "run-2"),
+    ]
+    assert gpu.faults[0].at == NOW + 4

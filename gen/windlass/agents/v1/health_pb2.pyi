@@ -99,20 +99,22 @@ class NodeHealth(_message.Message):
 class GpuHealth(_message.Message):
     __slots__ = ("uuid", "health", "reason", "message", "changed_at", "faulted_at", "standing", "action", "agent_start", "last_xid", "uncorrected", "reset_wanted", "reset_done", "resets", "faults", "report")
     class Fault(_message.Message):
-        __slots__ = ("kind", "at", "action", "run_id", "job_id", "project")
+        __slots__ = ("kind", "at", "action", "run_id", "job_id", "project", "count")
         KIND_FIELD_NUMBER: _ClassVar[int]
         AT_FIELD_NUMBER: _ClassVar[int]
         ACTION_FIELD_NUMBER: _ClassVar[int]
         RUN_ID_FIELD_NUMBER: _ClassVar[int]
         JOB_ID_FIELD_NUMBER: _ClassVar[int]
         PROJECT_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
         kind: str
         at: int
         action: int
         run_id: str
         job_id: str
         project: str
-        def __init__(self, kind: _Optional[str] = ..., at: _Optional[int] = ..., action: _Optional[int] = ..., run_id: _Optional[str] = ..., job_id: _Optional[str] = ..., project: _Optional[str] = ...) -> None: ...
+        count: int
+        def __init__(self, kind: _Optional[str] = ..., at: _Optional[int] = ..., action: _Optional[int] = ..., run_id: _Optional[str] = ..., job_id: _Optional[str] = ..., project: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
     UUID_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]

@@ -235,7 +235,7 @@ class Gpu(_message.Message):
     def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., power_limit_watts: _Optional[float] = ..., utilization_percent: _Optional[float] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., sm_clock_mhz: _Optional[float] = ..., memory_clock_mhz: _Optional[float] = ..., health: _Optional[_Union[Gpu.Health, str]] = ..., health_message: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., run_id: _Optional[str] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allocation_id: _Optional[str] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ..., memory_temperature_celsius: _Optional[float] = ..., energy_joules: _Optional[float] = ..., throttle_reasons: _Optional[_Iterable[_Union[_gpu_pb2.Throttle.Reason, str]]] = ..., health_reason: _Optional[str] = ..., health_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ecc_errors: _Optional[_Union[_gpu_pb2.EccErrors, _Mapping]] = ..., remapped_rows: _Optional[_Union[_gpu_pb2.RemappedRows, _Mapping]] = ..., pcie_link: _Optional[_Union[_gpu_pb2.PcieLink, _Mapping]] = ..., faults: _Optional[_Iterable[_Union[GpuFault, _Mapping]]] = ..., mig_instance: _Optional[_Union[_gpu_pb2.MigInstance, _Mapping]] = ...) -> None: ...
 
 class GpuFault(_message.Message):
-    __slots__ = ("kind", "xid", "message", "time", "action", "run_id", "job_id")
+    __slots__ = ("kind", "xid", "message", "time", "action", "run_id", "job_id", "count")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[GpuFault.Action]
@@ -257,6 +257,7 @@ class GpuFault(_message.Message):
     ACTION_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     kind: str
     xid: int
     message: str
@@ -264,7 +265,8 @@ class GpuFault(_message.Message):
     action: GpuFault.Action
     run_id: str
     job_id: str
-    def __init__(self, kind: _Optional[str] = ..., xid: _Optional[int] = ..., message: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[_Union[GpuFault.Action, str]] = ..., run_id: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+    count: int
+    def __init__(self, kind: _Optional[str] = ..., xid: _Optional[int] = ..., message: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[_Union[GpuFault.Action, str]] = ..., run_id: _Optional[str] = ..., job_id: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class NodeCondition(_message.Message):
     __slots__ = ("type", "status", "reason", "message", "last_transition_time")
