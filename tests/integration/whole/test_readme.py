@@ -38,14 +38,19 @@ async def test_the_python_example_runs(cluster: Cluster):
 async def test_the_commands_run(cluster: Cluster):
     lines = [line.partition("  #")[0] for block in blocks() for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if line.startswith("windlass ")]
-    assert [command[1] for command in commands] == ["submit", "jobs", "top"]
+    assert [command[1] for command in commands] == [
+        *("submit", "jobs", "top", "pools", "nodes", "usage"),
+    ]
     answers = [
         await said(cluster, "-m", "windlass_client.cli.main", *command[1:]) for command in commands
     ]
-    submitted, listed, gpus = answers
+    submitted, listed, gpus, pools, joining, usage = answers
     assert any(line.startswith("SIM-") for line in submitted)
     assert "SUCCEEDED" in listed[1]
     assert len(gpus) == 1 + 8
+    assert pools[1].startswith("default")
+    assert "windlass agent" in " ".join(joining)
+    assert usage[1].startswith("default")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
