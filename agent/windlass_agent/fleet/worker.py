@@ -151,7 +151,7 @@ async def _run(orders: Orders) -> None:
 
 def main() -> int:
     """Run the worker; 1 when it could not go on."""
-    configure_logs("error", "text")
+    configure_logs("warning", "text")
     # Each node holds two connections.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
