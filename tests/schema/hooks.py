@@ -17,9 +17,16 @@ from tests.support.openapi import validator
 # INVALID_ARGUMENT of requests whose fields are good by themselves: what they refer to was never given
 # out, or is not there; or they do not go together, some of them with the present.
 _OF_THE_STATE = {
+    "CONFLICTING_VALUES",
     "CURSOR_INVALID",
+    "DEFAULT_POOL",
+    "FIELD_NOT_CHANGEABLE",
     "GPU_TYPE_OF_NO_GPU",
+    "NOT_REMOTE",
     "PAGE_TOKEN_INVALID",
+    "POOL_NOT_FOUND",
+    "PROJECT_NOT_FOUND",
+    "SELECTS_NOTHING",
     "TOO_MANY_BUCKETS",
     "UNSATISFIABLE_RESOURCES",
     "WINDOW_ENDS_BEFORE_IT_BEGINS",
@@ -28,7 +35,7 @@ _FAILED_PRECONDITION = 9
 # Rules that a schema tells in words only.
 _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
-    r"command\.program|variables\.reserved"
+    r"command\.program|variables\.reserved|overcommit\.\w+"
 )
 
 _oracle = Oracle(windlass_descriptors())

@@ -17,7 +17,9 @@ from tests.support.cluster import Cluster, running_cluster
 from tests.support.gateway import ROOT
 from tests.support.openapi import closed, operations, validator
 
-_SECONDS = 240
+_SECONDS = 600
+# Streams that go on for ever: whoever waits for their end waits for ever, too.
+_ENDLESS = ("/v1/resources/telemetry",)
 
 Ids = dict[str, list[str]]
 
@@ -76,6 +78,12 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
         (await rest.post("/v1/resources/allocate", json=wanted)).raise_for_status().json()
         for _ in range(3)
     ]
+    names = ["one", "two", "three"]
+    for name in names:
+        cluster_body = {"cluster_id": name}
+        (await rest.post("/v1/resources/clusters", json=cluster_body)).raise_for_status()
+        pool_body = {"pool_id": name, "selector": {"zones": [name]}}
+        (await rest.post("/v1/resources/pools", json=pool_body)).raise_for_status()
     nodes = (await rest.get("/v1/resources/nodes")).json()["nodes"]
     price = {"resource": "GPU", "gpu_type": "H100", "amount": "2.5", "currency": "EUR"}
     (await rest.post("/v1/resources/prices", json=price)).raise_for_status()
@@ -87,6 +95,8 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
         "job_id": [ran.job_id, waiting.job_id],
         "node_id": [nodes[0]["node_id"]],
         "allocation_id": [each["allocation_id"] for each in allocations],
+        "cluster_id": names,
+        "pool_id": names,
     }
 
 
@@ -95,7 +105,7 @@ async def _answers(rest: httpx.AsyncClient, document: Any, ids: Ids) -> Any:
     values = defaultdict(lambda: "none", {name: known[0] for name, known in ids.items()})
     answers = []
     for method, path, operation in operations(document):
-        if method == "GET":
+        if method == "GET" and path not in _ENDLESS:
             # Files are not looked into.
             is_json = "application/json" in operation["responses"]["200"]["content"]
             for query in ("", "?no_such=1") if is_json else ("?no_such=1",):
@@ -118,6 +128,7 @@ async def _schemathesis(folder: Path, url: str, token: str, ids: Ids) -> str:
         "--report-json-path",
         str(folder / "report.json"),
         "--no-color",
+        *(word for path in _ENDLESS for word in ("--exclude-path", path)),
         cwd=folder,
         env=os.environ
         | {
@@ -149,7 +160,7 @@ def test_no_request_is_answered_otherwise_than_the_contract_says(outcome):
 
 @pytest.mark.timeout(_SECONDS + 60)
 def test_every_operation_was_tried_in_every_way(outcome):
-    listed = len(list(operations(outcome.document)))
+    listed = len(list(operations(outcome.document))) - len(_ENDLESS)
     assert outcome.report["operations"]["tested"] == listed, outcome.output
     ran = {name: phase["status"] for name, phase in outcome.report["phases"].items()}
     assert ran == dict.fromkeys(("examples", "coverage", "fuzzing", "stateful"), "success")

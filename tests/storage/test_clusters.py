@@ -181,7 +181,7 @@ CALLS: list[tuple[str, Callable[[ResourcesWorld, Any], Any], type[WindlassError]
         "change its name",
         lambda w, who: w.clusters.update(who, Cluster(cluster_id="default"), ["cluster_id"]),
         InvalidInput,
-        "INVALID_FIELDS",
+        "FIELD_NOT_CHANGEABLE",
     ),
 ]
 

@@ -34,6 +34,10 @@ class Refused(ValueError):
     """A request that the contract refuses."""
 
 
+class Beyond(Refused):
+    """A request that is refused for what no schema tells."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the contract says.
@@ -77,7 +81,7 @@ class Oracle:
         try:
             value = self._request(method, path, url_path, query, body)
         except Refused as refused:
-            return Verdict(False, str(refused))
+            return Verdict(False, str(refused), unsure=isinstance(refused, Beyond))
         try:
             json_format.ParseDict(value, message, descriptor_pool=self._pool)
         except (json_format.ParseError, ValueError, TypeError) as error:
@@ -97,7 +101,7 @@ class Oracle:
     ) -> dict[str, Any]:
         """The request message as parsed JSON, of path, query and body."""
         rule = _rule(method, path)
-        bound = _path_values(path, url_path)
+        bound = _path_values(_template(rule), url_path)
         made: dict[str, Any] = {}
         if body:
             if not rule.body:
@@ -112,8 +116,8 @@ class Oracle:
                 raise Refused(f"{name} is not read from the query")
             _assign(made, method.input_type, name, values)
         for name, text in bound.items():
-            if made.get(name, text) != text:
-                raise Refused(f"{name} differs from the path")
+            if _said(made, method.input_type, name) not in (None, "", text):
+                raise Beyond(f"{name} differs from the path")
             _assign(made, method.input_type, name, [text])
         return made
 
@@ -127,13 +131,30 @@ class Oracle:
 
 
 def _rule(method: MethodDescriptor, path: str) -> Any:
-    """The method's rule for a path."""
+    """The method's rule for a path, in which OpenAPI may call the variables otherwise."""
     annotation: Any = annotations_pb2.http
     first = method.GetOptions().Extensions[annotation]
     for rule in (first, *first.additional_bindings):
-        if getattr(rule, rule.WhichOneof("pattern")) == path:
+        if _unnamed(_template(rule)) == _unnamed(path):
             return rule
     raise AssertionError(f"{method.full_name} has no rule for {path}")
+
+
+def _template(rule: Any) -> str:
+    return str(getattr(rule, rule.WhichOneof("pattern")))
+
+
+def _unnamed(path: str) -> str:
+    return re.sub(r"\{[^}]+\}", "{}", path)
+
+
+def _said(made: Any, message: Descriptor, name: str) -> Any:
+    """What a body says where a dotted name leads; None when it says nothing there."""
+    for field in _fields(message, name):
+        if not isinstance(made, dict):
+            return None
+        made = made.get(field.name, made.get(field.json_name))
+    return made
 
 
 def _written(message: Any, method: MethodDescriptor, path: str) -> Any:
@@ -208,8 +229,8 @@ def _assign(made: dict[str, Any], message: Descriptor, name: str, texts: list[st
     """Put the texts where the dotted name leads."""
     *parents, leaf = _fields(message, name)
     for parent in parents:
-        made = made.setdefault(parent.name, {})
-    if leaf.name in made and leaf.name != name:
+        made = _object(made.setdefault(parent.name, {}))
+    if leaf.name in made and leaf.name != name.rpartition(".")[2]:
         raise Refused(f"{name} is given under both of its names")
     values = [_value(leaf, text) for text in texts]
     if not leaf.is_repeated and len(values) > 1:

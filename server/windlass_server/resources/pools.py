@@ -262,8 +262,8 @@ def _require_sound(tx: Transaction, pool_id: str, spec: pool_pb2.Pool) -> None:
                 )
             )
     if violations:
-        message = violations[0].description
-        raise InvalidInput(message, reason="INVALID_FIELDS", violations=tuple(violations))
+        first = violations[0]
+        raise InvalidInput(first.description, reason=first.reason, violations=tuple(violations))
 
 
 def _selection_violations(pool_id: str, spec: pool_pb2.Pool) -> Sequence[FieldViolation]:

@@ -183,4 +183,4 @@ def _violation(name: str, text: str, reason: str) -> FieldViolation:
 
 def _wrong(violations: Sequence[FieldViolation]) -> InvalidInput:
     message = "; ".join(f"{one.field} {one.description}" for one in violations)
-    return InvalidInput(message, reason="INVALID_FIELDS", violations=tuple(violations))
+    return InvalidInput(message, reason=violations[0].reason, violations=tuple(violations))

@@ -48,5 +48,5 @@ def _masked(wanted: Message, mask: Sequence[str], changeable: Collection[str]) -
     if unknown:
         message = f"cannot be changed: {', '.join(unknown)}; what can: {', '.join(changeable)}"
         violation = FieldViolation("update_mask", message, "FIELD_NOT_CHANGEABLE")
-        raise InvalidInput(message, reason="INVALID_FIELDS", violations=(violation,))
+        raise InvalidInput(message, reason=violation.reason, violations=(violation,))
     return set(mask)

@@ -56,12 +56,12 @@ SELECTOR = {"zones": ["a"]}
 BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", POOLS, {"selector": SELECTOR}, 400, "INVALID_FIELDS"),
     ("POST", POOLS, {"pool_id": "Big", "selector": SELECTOR}, 400, "INVALID_FIELDS"),
-    ("POST", POOLS, {"pool_id": "x"}, 400, "INVALID_FIELDS"),
-    ("POST", POOLS, {"pool_id": "x", "selector": {}}, 400, "INVALID_FIELDS"),
+    ("POST", POOLS, {"pool_id": "x"}, 400, "SELECTS_NOTHING"),
+    ("POST", POOLS, {"pool_id": "x", "selector": {}}, 400, "SELECTS_NOTHING"),
     ("POST", POOLS, {"pool_id": "x", "selector": {"zones": [""]}}, 400, "INVALID_FIELDS"),
     ("POST", POOLS, {"pool_id": "x", "selector": {"zones": ["a", "a"]}}, 400, "INVALID_FIELDS"),
     ("POST", POOLS, {"pool_id": "x", "selector": {"labels": {"": "a"}}}, 400, "INVALID_FIELDS"),
-    ("POST", POOLS, {"pool_id": "default", "selector": SELECTOR}, 400, "INVALID_FIELDS"),
+    ("POST", POOLS, {"pool_id": "default", "selector": SELECTOR}, 400, "DEFAULT_POOL"),
     ("POST", POOLS, {"pool_id": "default"}, 409, "POOL_EXISTS"),
     *(
         ("POST", POOLS, {"pool_id": "x", "selector": SELECTOR, **more}, 400, why)
@@ -73,13 +73,13 @@ BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
             ({"overcommit": {"memory_ratio": 4.1}}, "INVALID_FIELDS"),
             ({"priority": 1001}, "INVALID_FIELDS"),
             ({"priority": 1 << 40}, "INVALID_FIELD_VALUE"),
-            ({"allowed_projects": ["nobodys"]}, "INVALID_FIELDS"),
+            ({"allowed_projects": ["nobodys"]}, "PROJECT_NOT_FOUND"),
             ({"allowed_projects": ["default", "default"]}, "INVALID_FIELDS"),
         )
     ),
     ("PATCH", f"{POOLS}/no", {"description": "x"}, 404, "POOL_NOT_FOUND"),
-    ("PATCH", f"{POOLS}/default", {"selector": SELECTOR}, 400, "INVALID_FIELDS"),
-    ("PATCH", f"{POOLS}/default?update_mask=capacity", {}, 400, "INVALID_FIELDS"),
+    ("PATCH", f"{POOLS}/default", {"selector": SELECTOR}, 400, "DEFAULT_POOL"),
+    ("PATCH", f"{POOLS}/default?update_mask=capacity", {}, 400, "FIELD_NOT_CHANGEABLE"),
     ("GET", f"{POOLS}/no", {}, 404, "POOL_NOT_FOUND"),
     ("GET", f"{POOLS}?page_size=-1", {}, 400, "INVALID_FIELDS"),
     ("DELETE", f"{POOLS}/no", {}, 404, "POOL_NOT_FOUND"),
