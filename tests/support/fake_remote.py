@@ -110,17 +110,24 @@ class FakeRemote:
 
     async def cancel(self, job_id: str, reason: str) -> Job:
         await self._enter("cancel")
-        self.set(Job.CANCELLED, reason="CANCEL_REQUESTED")
+        job = self.jobs[job_id]
+        if job.status in DONE - {Job.CANCELLED}:
+            raise refusal(grpc.StatusCode.FAILED_PRECONDITION, "JOB_WRONG_STATE")
+        job.status = Job.CANCELLED if job.status == Job.QUEUED else Job.CANCELLING
+        job.status_reason = "CANCEL_REQUESTED"
+        job.etag += "x"
         self._leave("cancel")
-        return self.jobs[job_id]
+        return job
 
     async def log(self, job_id: str, cursor: str) -> AsyncIterator[job_pb2.JobLogMessage]:
         await self._enter("log")
-        lines = self.output.get(job_id, [])
-        for number, line in enumerate(lines[int(cursor or 0) :], int(cursor or 0)):
-            message = job_pb2.JobLogMessage(cursor=str(number + 1))
-            message.chunk.text, message.chunk.stream = line, job_pb2.LogChunk.STDOUT
-            message.chunk.time.seconds = 1_800_000_000 + number
+        lines = self.output.setdefault(job_id, [])
+        told = int(cursor or 0)
+        while told < len(lines):
+            message = job_pb2.JobLogMessage(cursor=str(told + 1))
+            message.chunk.text, message.chunk.stream = lines[told], job_pb2.LogChunk.STDOUT
+            message.chunk.time.seconds = 1_800_000_000 + told
+            told += 1
             yield message
             # As over a network, one after the other.
             await asyncio.sleep(0)
