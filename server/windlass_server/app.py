@@ -37,7 +37,7 @@ from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.data_dir import DataDir
 from windlass_server.errors import BadConfiguration
 from windlass_server.federation.connect import Connector
-from windlass_server.federation.session import ClusterSession
+from windlass_server.federation.session import ClusterSession, SessionHints
 from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.cors import Cors
 from windlass_server.gateway.discovery import Discovery
@@ -352,8 +352,12 @@ class App:
         contacts = RemoteContacts(database, remote_clusters, clock, holder)
         connector = Connector(seal)
 
+        session_hints = SessionHints(hints.remote_runs_changed, hints.remote_room_changed)
+
         def new_session(of: RemoteCluster) -> ClusterSession:
-            return ClusterSession(of, connector.open, remote_runs, contacts, logs, clock)
+            return ClusterSession(
+                of, connector.open, remote_runs, contacts, logs, clock, session_hints
+            )
 
         federation = Federation(database, remote_clusters, cluster, remote_runs, clock, new_session)
         federation_loop = Loop("federation", federation.cycle, interval_seconds=_FEDERATION_SECONDS)

@@ -41,7 +41,7 @@ async def settle(world: World) -> None:
 
 
 async def test_a_cluster_that_answers_is_connected_and_says_what_it_has(world: World):
-    await world.session.cycle()
+    await world.cycle()
     assert await world.state() == ("CONNECTED", "it answers")
     (seen,) = await world.database.read(RemoteClusters().load)
     (node,) = seen.nodes
@@ -52,7 +52,7 @@ async def test_whether_jobs_can_go_there_is_known_at_once(world: World):
     def states() -> list[str]:
         return [RemoteStatus.State.Name(one.state) for one in world.clusters.all]
 
-    await world.session.cycle()
+    await world.cycle()
     assert states() == ["CONNECTED"]
     await world.silent()
     assert states() == ["UNREACHABLE"]
@@ -60,7 +60,7 @@ async def test_whether_jobs_can_go_there_is_known_at_once(world: World):
 
 async def test_a_job_is_sent_in_its_words_for_the_project_and_with_its_origin(world: World):
     job_id = await world.hand_over(gpus=2)
-    await world.session.cycle()
+    await world.cycle()
     (sent,) = world.remote.jobs.values()
     run = await world.run(job_id)
     assert (sent.project, list(sent.command), sent.resources.gpu_count) == ("guests", ["true"], 2)
@@ -72,7 +72,7 @@ async def test_a_job_is_sent_in_its_words_for_the_project_and_with_its_origin(wo
 async def test_a_submission_whose_answer_was_lost_is_one_job(world: World, meanwhile: str):
     job_id = await world.hand_over()
     world.remote.loses["submit"] = CUT
-    await world.session.cycle()
+    await world.cycle()
     assert (await world.run(job_id)).state == State.SUBMITTED
     del world.remote.loses["submit"]
     if meanwhile == "another user":
@@ -81,7 +81,7 @@ async def test_a_submission_whose_answer_was_lost_is_one_job(world: World, meanw
     if meanwhile == "another user and project":
         (made,) = world.remote.jobs.values()
         made.project = "elsewhere"
-    await world.session.cycle()
+    await world.cycle()
     assert (await world.run(job_id)).state == State.ACCEPTED
     assert len(world.remote.jobs) == 1
 
@@ -89,7 +89,7 @@ async def test_a_submission_whose_answer_was_lost_is_one_job(world: World, meanw
 async def test_a_job_that_is_refused_waits_here_again(world: World):
     job_id = await world.hand_over()
     world.remote.fails["submit"] = refusal(grpc.StatusCode.INVALID_ARGUMENT, "UNSATISFIABLE")
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(job_id) == ("QUEUED", "REFUSED_BY_CLUSTER")
     assert await world.state() == ("CONNECTED", "it answers")
 
@@ -97,9 +97,9 @@ async def test_a_job_that_is_refused_waits_here_again(world: World):
 async def test_a_short_silence_is_nobodys_news(world: World):
     job_id = await world.running()
     world.remote.fails["every"] = CUT
-    await world.session.cycle()
-    world.clock.advance(4)
-    await world.session.cycle()
+    await world.cycle()
+    world.clock.advance(3)
+    await world.cycle()
     assert await world.status(job_id) == ("RUNNING", "STARTED")
     assert (await world.state())[0] == "CONNECTED"
 
@@ -113,7 +113,7 @@ async def test_silence_holds_what_is_there_and_takes_back_what_was_never_sent(wo
     assert await world.status(fresh) == ("QUEUED", "REFUSED_BY_CLUSTER")
     assert world.session.offer(0) is None
     world.remote.fails.clear()
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(running) == ("RUNNING", "STARTED")
     assert len(world.remote.jobs) == 1
 
@@ -121,7 +121,7 @@ async def test_silence_holds_what_is_there_and_takes_back_what_was_never_sent(wo
 async def test_what_may_have_arrived_is_held_in_silence(world: World):
     job_id = await world.hand_over()
     world.remote.loses["submit"] = CUT
-    await world.session.cycle()
+    await world.cycle()
     await world.silent()
     assert await world.status(job_id) == ("SCHEDULED", "CLUSTER_UNREACHABLE")
 
@@ -129,11 +129,11 @@ async def test_what_may_have_arrived_is_held_in_silence(world: World):
 async def test_a_key_that_is_not_good_holds_the_jobs_too(world: World):
     job_id = await world.running()
     world.remote.fails["every"] = BAD_KEY
-    await world.session.cycle()
+    await world.cycle()
     assert await world.state() == ("REFUSED", "it does not let us in: says BAD_CREDENTIAL")
     assert await world.status(job_id) == ("RUNNING", "CLUSTER_REFUSES")
     world.remote.fails.clear()
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(job_id) == ("RUNNING", "STARTED")
 
 
@@ -143,7 +143,7 @@ async def test_a_key_that_cannot_be_read_any_more_is_said(world: World):
         raise WrongState(message, reason="SEAL_BROKEN")
 
     world.session._connect = connect
-    await world.session.cycle()
+    await world.cycle()
     assert await world.state() == ("REFUSED", "its API key was stored under another secret key")
 
 
@@ -151,15 +151,15 @@ async def test_a_job_that_its_cluster_lost_is_left_to_people(world: World):
     job_id = await world.running()
     kept = dict(world.remote.jobs)
     world.remote.jobs.clear()
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(job_id) == ("RUNNING", "JOB_UNKNOWN_TO_CLUSTER")
     assert world.remote.calls.count("submit") == 1
     world.remote.jobs |= kept
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(job_id) == ("RUNNING", "STARTED")
     world.remote.jobs.clear()
     await world.stop(job_id)
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(job_id) == ("CANCELLED", "CANCEL_REQUESTED")
 
 
@@ -167,11 +167,11 @@ async def test_a_cancel_is_delivered_however_often_its_answer_is_lost(world: Wor
     job_id = await world.running()
     await world.stop(job_id)
     world.remote.loses["cancel"] = CUT
-    await world.session.cycle()
+    await world.cycle()
     assert (await world.status(job_id))[0] == "CANCELLING"
-    await world.session.cycle()
+    await world.cycle()
     world.remote.set(Job.CANCELLED)
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(job_id) == ("CANCELLED", "CANCEL_REQUESTED")
 
 
@@ -179,20 +179,20 @@ async def test_a_job_that_ended_before_its_cancel_came_keeps_its_end(world: Worl
     job_id = await world.running()
     await world.stop(job_id)
     world.remote.fails["cancel"] = refusal(grpc.StatusCode.FAILED_PRECONDITION, "JOB_WRONG_STATE")
-    await world.session.cycle()
+    await world.cycle()
     world.remote.set(Job.SUCCEEDED, reason="COMPLETED", exit_code=0)
-    await world.session.cycle()
+    await world.cycle()
     assert await world.status(job_id) == ("SUCCEEDED", "COMPLETED")
 
 
 async def test_a_log_comes_here_whole_though_the_link_is_cut_within(world: World):
     job_id = await world.running("one\n", "two\n")
-    await world.session.cycle()
+    await world.cycle()
     await settle(world)
     (there,) = world.remote.jobs
     world.remote.output[there] += ["three\n"]
     world.remote.set(Job.SUCCEEDED, exit_code=0)
-    await world.session.cycle()
+    await world.cycle()
     await settle(world)
     assert await world.text(job_id) == "one\ntwo\nthree\n"
     assert (await world.run(job_id)).forgotten
@@ -201,14 +201,14 @@ async def test_a_log_comes_here_whole_though_the_link_is_cut_within(world: World
 @pytest.mark.parametrize("noted", [0, 1])
 async def test_what_was_written_and_not_noted_is_not_written_twice(world: World, noted: int):
     job_id = await world.running("one\n", "two\n")
-    await world.session.cycle()
+    await world.cycle()
     await settle(world)
     # As after a crash between the two.
     run = await world.run(job_id)
     position = run.log_position // 2 * noted
     await world.runs.log_reaches(run.run_id, str(noted or ""), position)
     world.remote.set(Job.SUCCEEDED, exit_code=0)
-    await world.session.cycle()
+    await world.cycle()
     await settle(world)
     assert await world.text(job_id) == "one\ntwo\n"
 
@@ -223,7 +223,7 @@ async def test_a_log_whose_beginning_is_on_another_servers_disk_is_read_from_the
     empty = LogStore(tmp_path / "another", EventHub())
     world.session._logs = empty
     world.remote.set(Job.SUCCEEDED, exit_code=0)
-    await world.session.cycle()
+    await world.cycle()
     await settle(world)
     assert b"".join(one.payload for one in await empty.read(run.run_id)) == b"one\ntwo\n"
     await empty.close()
@@ -234,7 +234,7 @@ async def test_a_log_that_the_cluster_does_not_give_ends_and_says_so(world: Worl
     await settle(world)
     world.remote.fails["log"] = refusal(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_INVALID")
     world.remote.set(Job.SUCCEEDED, exit_code=0)
-    await world.session.cycle()
+    await world.cycle()
     await settle(world)
     text, end = await world.scheduled.follow(job_id)
     (missing,) = end.incomplete
@@ -247,7 +247,7 @@ def gpus(count: int) -> Demand:
 
 
 async def test_an_offer_counts_what_is_on_its_way(world: World):
-    await world.session.cycle()
+    await world.cycle()
     offer = world.session.offer(3)
     assert offer is not None
     assert offer.ledger is not None
@@ -258,7 +258,8 @@ async def test_an_offer_counts_what_is_on_its_way(world: World):
     # What is free is not known now, until it is asked again.
     assert (stale := world.session.offer(4)) is not None
     assert stale.ledger is None
-    await world.session.cycle()
+    world.session.ask()
+    await world.cycle()
     fresh = world.session.offer(4)
     assert fresh is not None
     assert fresh.ledger is not None
@@ -267,7 +268,7 @@ async def test_an_offer_counts_what_is_on_its_way(world: World):
 
 
 async def test_one_server_works_with_a_cluster_and_another_takes_over(world: World):
-    await world.session.cycle()
+    await world.cycle()
     other = world.another("other")
     calls = len(world.remote.calls)
     await other.cycle()
@@ -276,7 +277,7 @@ async def test_one_server_works_with_a_cluster_and_another_takes_over(world: Wor
     world.clock.advance(15)
     await other.cycle()
     assert other.offer(0) is not None
-    await world.session.cycle()
+    await world.cycle()
     assert world.session.offer(0) is None
     await other.close()
 
@@ -292,3 +293,29 @@ async def test_a_cycle_that_waits_for_an_answer_ends_when_the_server_does(world:
     # Nothing was learnt about the cluster by that.
     assert (await world.state())[0] == "CONNECTED"
     assert await world.status(job_id) == ("RUNNING", "STARTED")
+
+
+async def test_the_end_of_a_log_is_news_of_its_job(world: World):
+    job_id = await world.running("one\n")
+    await settle(world)
+    world.told.clear()
+    world.remote.set(Job.SUCCEEDED, exit_code=0)
+    # No time passes: it is not looked at again by itself.
+    await world.session.cycle()
+    assert await world.status(job_id) == ("RUNNING", "STARTED")
+    await settle(world)
+    assert world.told == ["west"]
+    await world.session.cycle()
+    assert (await world.status(job_id))[0] == "SUCCEEDED"
+    assert world.told == ["west", "room"]
+
+
+async def test_nodes_are_asked_for_when_somebody_wants_room(world: World):
+    await world.cycle()
+    for _ in range(5):
+        await world.cycle()
+    assert world.remote.calls.count("nodes") == 1
+    world.told.clear()
+    world.session.ask()
+    await world.cycle()
+    assert (world.remote.calls.count("nodes"), world.told) == (2, ["west", "room"])

@@ -61,7 +61,7 @@ class Trouble:
         raise AssertionError(await self.world.runs.open_at("west"))
 
     async def _work(self) -> None:
-        await self.world.session.cycle()
+        await self.world.cycle()
         for _ in range(self.random.randrange(20)):
             await asyncio.sleep(0)
 

@@ -12,7 +12,7 @@ from windlass.resources.v1.cluster_pb2 import Cluster
 from windlass.resources.v1.remote_cluster_pb2 import RemoteSettings, RemoteStatus
 from windlass.types.v1 import types_pb2
 from windlass_server.federation.link import Calls, LinkDown
-from windlass_server.federation.session import ClusterSession
+from windlass_server.federation.session import ClusterSession, SessionHints
 from windlass_server.ids import IdSource
 from windlass_server.jobs.messages import to_proto
 from windlass_server.resources.remote_clusters import RemoteCluster, RemoteClusters
@@ -29,6 +29,7 @@ class World:
 
     def __init__(self, resources: ResourcesWorld, clusters: RemoteClusters) -> None:
         self.clusters = clusters
+        self.told: list[str] = []
         (self.cluster,) = clusters.all
         self.database, self.clock = resources.database, resources.clock
         self.scheduled = resources.scheduled
@@ -54,12 +55,24 @@ class World:
     def another(self, holder: str) -> ClusterSession:
         """A session of another server."""
         contacts = RemoteContacts(self.database, self.clusters, self.clock, holder)
+        hints = SessionHints(self.told.append, lambda: self.told.append("room"))
         return ClusterSession(
-            self.cluster, self._connect, self.runs, contacts, self.scheduled.logs, self.clock
+            self.cluster,
+            self._connect,
+            self.runs,
+            contacts,
+            self.scheduled.logs,
+            self.clock,
+            hints,
         )
 
     def _connect(self, cluster: RemoteCluster) -> Calls:
         return self.remote
+
+    async def cycle(self) -> None:
+        """Let the session look, a second later."""
+        self.clock.advance(1)
+        await self.session.cycle()
 
     async def hand_over(self, *, gpus: int = 0) -> str:
         """A job of the queue, given to west; its id."""
@@ -77,11 +90,11 @@ class World:
     async def running(self, *output: str) -> str:
         """A job that runs at west and has printed this; its id."""
         job_id = await self.hand_over()
-        await self.session.cycle()
+        await self.cycle()
         self.remote.set(Job.RUNNING)
         (there,) = self.remote.jobs
         self.remote.output[there] = list(output)
-        await self.session.cycle()
+        await self.cycle()
         assert await self.status(job_id) == ("RUNNING", "STARTED")
         return job_id
 
@@ -101,9 +114,9 @@ class World:
     async def silent(self) -> None:
         """West does not answer for longer than anybody waits."""
         self.remote.fails["every"] = CUT
-        await self.session.cycle()
+        await self.cycle()
         self.clock.advance(5)
-        await self.session.cycle()
+        await self.cycle()
 
     async def text(self, job_id: str) -> str:
         """What is here of a job's output."""

@@ -80,6 +80,8 @@ class Federation:
             return
         # 3. Which jobs wait, and for how long?
         wishes, versions = await self._database.read(self._wishes)
+        if wishes:
+            self._ask(offers)
         # 4. Decide, purely; hand over, each guarded by the version that was seen.
         for job_id, cluster_id in assign(wishes, offers, self._clock.now()):
             if await self._runs.hand_over(job_id, versions[job_id], cluster_id):
@@ -118,6 +120,12 @@ class Federation:
             if offer is not None:
                 offers.append(offer)
         return offers
+
+    def _ask(self, offers: list[Offer]) -> None:
+        """Ask those what they have of whom that is not known well enough."""
+        for offer in offers:
+            if offer.ledger is None:
+                self._sessions[offer.cluster_id][0].ask()
 
     def _wishes(self, tx: Transaction) -> tuple[list[Wish], dict[str, int]]:
         rows = tx.remote_runs.waiting(_QUEUE_DEPTH)

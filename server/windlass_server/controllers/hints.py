@@ -78,6 +78,11 @@ class Hints:
         if (to := self._listeners) is not None:
             to.health_loop.wake()
 
+    def remote_room_changed(self) -> None:
+        """A remote cluster can take something, or perhaps can now."""
+        if (to := self._listeners) is not None:
+            to.federation_loop.wake()
+
     def remote_runs_changed(self, cluster_id: str) -> None:
         """Something has happened to the jobs of a remote cluster, or is to."""
         if (to := self._listeners) is not None:

@@ -29,6 +29,7 @@ class Errands:
 
     Attributes:
         known: the jobs by their runs, as they were last seen.
+        ended: how many were seen to end.
     """
 
     def __init__(self, cluster_id: str, link: Calls, runs: RemoteRunsService, project: str) -> None:
@@ -37,6 +38,7 @@ class Errands:
         self._runs = runs
         self._project = project
         self.known: dict[str, Known] = {}
+        self.ended = 0
 
     def forget(self) -> None:
         """Tell of every job anew, as after a time in which nothing was heard."""
@@ -48,12 +50,6 @@ class Errands:
             await self._submit(run)
         elif run.active:
             await self._look(run)
-
-    def is_started(self, run: Any) -> bool:
-        """Whether there may be a log: its command has run, or it is over."""
-        known = self.known.get(run.run_id)
-        started = known is not None and known.status >= int(job_pb2.Job.RUNNING)
-        return bool(run.remote_job_id) and (started or run.state == State.ENDED)
 
     def holds_nothing_yet(self, run: Any) -> bool:
         """Whether what the run will take is still free in the cluster's words on its nodes."""
@@ -106,6 +102,7 @@ class Errands:
         if self.known.get(run.run_id) != known:
             await self._runs.report(run.run_id, remote)
             self.known[run.run_id] = known
+            self.ended += remote_rules.is_final(remote.status)
 
     async def _cancel(self, run: Any, remote: job_pb2.Job) -> job_pb2.Job:
         if remote.status == job_pb2.Job.CANCELLING:

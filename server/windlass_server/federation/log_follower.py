@@ -39,8 +39,8 @@ class LogFollower:
         self._cursor = run.log_cursor
         self._position = run.log_position
 
-    async def follow(self) -> None:
-        """Return when the log is whole, or when the link is cut; then somebody follows again."""
+    async def follow(self) -> bool:
+        """Return when nothing more comes, or, False, when the link is cut; then follow again."""
         if await self._logs.end(self._run_id) < self._position:
             # What was noted is on another server's disk.
             self._cursor, self._position = "", 0
@@ -48,12 +48,14 @@ class LogFollower:
             await self._read()
         except LinkDown:
             await self._note()
+            return False
         except Refused as refused:
             lost = f"the cluster does not give the rest of the output: {refused.message}"
             await self._whole(lost)
         except LogRefused as refused:
             lost = f"the output does not go on where it broke off: {refused.message}"
             await self._whole(lost)
+        return True
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()

@@ -7,6 +7,7 @@ have: they are held until it is back.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from windlass.jobs.v1 import job_pb2
@@ -41,9 +42,24 @@ PATIENCE_SECONDS = 5.0
 _IDLE_SECONDS = 15.0
 _FRESH_SECONDS = 2.0
 _ERRANDS_AT_ONCE = 8
-# Jobs that one cycle looks at; those that were looked at longest ago first.
+# How often a job is looked at of which nothing is heard.
+_LOOK_SECONDS = 0.9
+# Of those that one cycle looks at; those that were looked at longest ago first.
 _LOOKS = 100
 _KINDS: dict[int, str] = {UNREACHABLE: remote_rules.UNREACHABLE, REFUSED: "CLUSTER_REFUSES"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHints:
+    """Whom to wake when something changed; correctness never depends on it.
+
+    Attributes:
+        cluster_changed: a cluster (id) has something to be looked at.
+        room_changed: a cluster can take something, or perhaps can now.
+    """
+
+    cluster_changed: Callable[[str], None]
+    room_changed: Callable[[], None]
 
 
 class ClusterSession:
@@ -52,6 +68,7 @@ class ClusterSession:
     Args:
         cluster: the cluster; its settings are those that this session keeps.
         connect: opens the link; WrongState when its key cannot be read.
+        hints: whom to wake.
     """
 
     def __init__(
@@ -62,6 +79,7 @@ class ClusterSession:
         contacts: RemoteContacts,
         logs: LogStore,
         clock: Clock,
+        hints: SessionHints,
     ) -> None:
         self.cluster = cluster
         self._connect = connect
@@ -69,6 +87,7 @@ class ClusterSession:
         self._contacts = contacts
         self._logs = logs
         self._clock = clock
+        self._hints = hints
         self._link: Calls | None = None
         self._errands: Errands | None = None
         self._followers: dict[str, asyncio.Task[None]] = {}
@@ -102,7 +121,7 @@ class ClusterSession:
     def offer(self, jobs: int) -> Offer | None:
         """What it can take now, of which it has `jobs` already; None when it takes nothing.
 
-        Without a ledger when its word on its nodes is too old to judge by; it is then asked again.
+        Without a ledger when its word on its nodes is too old to judge by; `ask` for a new one then.
         """
         if self._state != CONNECTED:
             return None
@@ -113,9 +132,12 @@ class ClusterSession:
                 index = ledger.choose(demand)
                 if index is not None:
                     ledger.take(index, demand)
-        else:
-            self._wanted = True
         return Offer(self.cluster.cluster_id, self.cluster.policy, jobs, ledger)
+
+    def ask(self) -> None:
+        """Ask soon what it has: somebody wants to send a job there."""
+        self._wanted = True
+        self._hints.cluster_changed(self.cluster.cluster_id)
 
     def handed_over(self) -> None:
         """Forget what is free there: a job is on its way."""
@@ -140,7 +162,12 @@ class ClusterSession:
             errands.forget()
         self._silent_since = None
         runs = await self._runs.open_at(self.cluster.cluster_id)
+        ended = errands.ended
         await self._attend(errands, runs)
+        if errands.ended != ended:
+            # There is more room than was last heard.
+            self._nodes_at = 0.0
+            self._hints.room_changed()
         if self._nodes is None or self._age() > (
             _FRESH_SECONDS / 2 if self._wanted else _IDLE_SECONDS
         ):
@@ -148,7 +175,7 @@ class ClusterSession:
         assert self._nodes is not None
         await self._contacts.heard(self.cluster.cluster_id, self._version, self._nodes)
         self._state = CONNECTED
-        self._follow_logs(errands, link, await self._runs.open_at(self.cluster.cluster_id))
+        self._follow_logs(link, await self._runs.open_at(self.cluster.cluster_id))
 
     def _opened(self) -> tuple[Errands, Calls]:
         if self._link is None or self._errands is None:
@@ -168,15 +195,24 @@ class ClusterSession:
             for run in runs
             if errands.holds_nothing_yet(run)
         )
-        self._nodes, self._wanted = nodes, False
+        self._nodes = nodes
         if handed_over == self._handed_over:
             self._nodes_at = began
+        if self._wanted:
+            self._wanted = False
+            self._hints.room_changed()
 
     async def _attend(self, errands: Errands, runs: Sequence[Any]) -> None:
         """Do every run's errands, some at a time; the first failure is raised when all are done."""
-        looked = self._looked
+        looked, now = self._looked, self._clock.monotonic()
         self._looked = {run.run_id: looked.get(run.run_id, 0.0) for run in runs}
-        due = sorted(runs, key=lambda run: (not run.stop, self._looked[run.run_id]))[:_LOOKS]
+        urgent = {run.run_id for run in runs if run.stop or run.state <= State.SUBMITTED}
+        late = [run for run in runs if now - self._looked[run.run_id] >= _LOOK_SECONDS]
+        due = [run for run in runs if run.run_id in urgent]
+        due += sorted(
+            (run for run in late if run.run_id not in urgent),
+            key=lambda run: self._looked[run.run_id],
+        )[:_LOOKS]
         turn = asyncio.Semaphore(_ERRANDS_AT_ONCE)
 
         async def attend(run: Any) -> None:
@@ -186,19 +222,22 @@ class ClusterSession:
 
         await _all(attend(run) for run in due)
 
-    def _follow_logs(self, errands: Errands, link: Calls, runs: Sequence[Any]) -> None:
+    def _follow_logs(self, link: Calls, runs: Sequence[Any]) -> None:
         self._followers = {
             run_id: task for run_id, task in self._followers.items() if not task.done()
         }
         for run in runs:
-            if run.run_id not in self._followers and errands.is_started(run):
+            if run.run_id not in self._followers and run.remote_job_id:
                 self._followers[run.run_id] = asyncio.create_task(
                     self._follow(link, run), name=f"log of {run.run_id}"
                 )
 
     async def _follow(self, link: Calls, run: RemoteRunRow) -> None:
         with acting_as("federation"):
-            await LogFollower(link, self._runs, self._logs, run).follow()
+            if await LogFollower(link, self._runs, self._logs, run).follow():
+                # A log ends with its job.
+                self._looked.pop(run.run_id, None)
+                self._hints.cluster_changed(self.cluster.cluster_id)
 
     async def _is_silent(self, why: str, began: float) -> None:
         if self._silent_since is None:
