@@ -1,11 +1,15 @@
 """The past, from memory and database together, is the same at every level of detail."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from tests.support.fake_clock import START
+from tests.support.fake_sleep import settle
 from tests.support.telemetry import MICROS, MeasuringWorld
 from windlass_server.errors import InvalidInput
-from windlass_server.storage.engine import Database
+from windlass_server.storage.engine import Database, Work
 from windlass_server.telemetry.fields import NUMBERS
 from windlass_server.telemetry.levels import LEVELS
 
@@ -180,3 +184,60 @@ def test_every_field_of_the_contract_has_a_name_of_its_own() -> None:
     assert len(set(NUMBERS)) == len(set(NUMBERS.values()))
     assert "gpu_power_watts" in NUMBERS
     assert "field_unspecified" not in NUMBERS
+
+
+async def test_a_time_that_is_partly_made_into_a_level_is_told_whole(
+    world: MeasuringWorld,
+) -> None:
+    for _ in range(3 * 60):
+        world.measure(6, lambda _: 1)
+        world.clock.advance(54)
+        await world.upkeep.cycle()
+    segments = await world.stored()
+    assert segments[0]
+    assert segments[1] in (1, 2)
+    for resolution in (60, 600, 3600):
+        found = await world.points(MIDNIGHT, world.clock.now(), resolution)
+        assert [number for number, *_ in found.values()] == [resolution // 10] * len(found)
+        assert sum(number for number, *_ in found.values()) == 3 * 60 * 6
+
+
+async def test_who_asks_while_buckets_are_written_sees_each_of_them_once(
+    world: MeasuringWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.measure(600, lambda _: 1)
+    stored, go_on = asyncio.Event(), asyncio.Event()
+    write = world.database.write
+
+    async def write_and_wait(work: Work[Any]) -> Any:
+        result = await write(work)
+        stored.set()
+        await go_on.wait()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.database, "write", write_and_wait)
+        writing = asyncio.ensure_future(world.upkeep.cycle())
+        await stored.wait()
+        asking = asyncio.ensure_future(world.points(MIDNIGHT, world.clock.now(), 10))
+        await settle()
+        go_on.set()
+        await writing
+        found = await asking
+    assert [number for number, *_ in found.values()] == [10] * 60
+
+
+async def test_a_level_is_made_only_of_what_is_whole_in_the_one_before(
+    world: MeasuringWorld,
+) -> None:
+    for _ in range(8 * 6):
+        world.measure(1, lambda _: 1)
+        world.clock.advance(599)
+        # Nothing is made of it for hours, as by a server that is busy or was away.
+        await world.upkeep.stop()
+    assert await world.stored() == [48, 0, 0, 0]
+    await world.keep(1800)
+    assert (await world.stored())[2] == 1
+    for resolution in (60, 600, 3600):
+        found = await world.points(MIDNIGHT, world.clock.now(), resolution)
+        assert sum(number for number, *_ in found.values()) == 48

@@ -30,11 +30,14 @@ class World:
         self.metrics = JobMetrics(scheduled.database, self.telemetry.history, self.clock)
         self.node_id = ""
 
+    async def start(self) -> None:
+        """With nothing on it for a while."""
+        inventory = an_inventory(gpus=2).SerializeToString()
+        self.node_id = await self.scheduled.add_node("n1", inventory=inventory)
+        await self.measure(100)
+
     async def a_job(self) -> str:
         """On one of the cards, from now on."""
-        if not self.node_id:
-            inventory = an_inventory(gpus=2).SerializeToString()
-            self.node_id = await self.scheduled.add_node("n1", inventory=inventory)
         job_id = await self.scheduled.add_job(gpu_count=1, created_at=self.clock.now())
         return await self.begin(job_id)
 
@@ -70,8 +73,10 @@ def drawn(answer: JobAnswer, run: int = 0) -> list[Point]:
 
 
 @pytest.fixture
-def job_world(world: ScheduledWorld) -> World:
-    return World(world)
+async def job_world(world: ScheduledWorld) -> World:
+    made = World(world)
+    await made.start()
+    return made
 
 
 async def test_a_job_has_what_its_card_did_while_it_held_it(job_world: World) -> None:
