@@ -20,6 +20,7 @@ from windlass_agent.fleet.counts import Counts
 from windlass_agent.fleet.workers import Workers
 
 USAGE_ERROR = 2
+_LOG = "fleet.log"
 _LOOK_SECONDS = 1.0
 _LINE_EVERY = 10
 
@@ -38,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"windlass fleet: {error}\n")
         return USAGE_ERROR
+    if counts.connected < config.nodes:
+        missing = config.nodes - counts.connected
+        log = config.data_dir / _LOG
+        sys.stderr.write(f"{missing} nodes are not connected at the end; {log} may say why\n")
     if config.json:
         sys.stdout.write(json.dumps(asdict(counts)) + "\n")
     else:
@@ -46,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(argv: Sequence[str], config: FleetConfig) -> Counts:
-    workers = Workers(argv, config, config.data_dir / "fleet.log")
+    workers = Workers(argv, config, config.data_dir / _LOG)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

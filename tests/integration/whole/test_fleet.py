@@ -131,3 +131,14 @@ async def test_a_token_for_too_few_nodes_ends_the_fleet(alone: Cluster) -> None:
     fleet = await start_fleet(alone, "--nodes", "3", WINDLASS_JOIN_TOKEN=await alone.join_token())
     assert await fleet.ended() == 2
     assert "the join token was used before" in fleet.lines[-1]
+
+
+async def test_a_fleet_without_a_server_says_at_the_end_where_to_look(tmp_path: Path) -> None:
+    fleet = await Process.start(
+        *("-m", "windlass_agent.fleet", "--server", "127.0.0.1:1", "--nodes", "2"),
+        *("--ramp", "0s", "--duration", "2s", "--data-dir", str(tmp_path / "fleet")),
+        WINDLASS_JOIN_TOKEN="wlj_x",
+    )
+    assert await fleet.ended() == 0
+    assert fleet.lines[-2].startswith("2 nodes are not connected at the end; ")
+    assert "cannot join yet" in (tmp_path / "fleet" / "fleet.log").read_text()
