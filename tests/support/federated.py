@@ -78,11 +78,11 @@ class Pair:
 
 
 @asynccontextmanager
-async def running_pair(directory: Path) -> AsyncIterator[Pair]:
-    """Both started, `here` without an agent."""
+async def running_pair(directory: Path, *, database_url: str = "") -> AsyncIterator[Pair]:
+    """Both started, `here` without an agent, and on a database of its own unless one is given."""
     shared = directory / "shared"
     shared.mkdir()
-    here, west = Cluster(directory / "here"), Cluster(directory / WEST)
+    here, west = Cluster(directory / "here", database_url), Cluster(directory / WEST)
     west.environment["WINDLASS_AGENT_SHARE_PATHS"] = str(shared)
     try:
         await here.start_server()
