@@ -11,6 +11,8 @@ _NANOS_PER_SECOND = 1_000_000_000
 # 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z: what google.protobuf.Timestamp can say.
 _FIRST_SECOND = -62_135_596_800
 _LAST_SECOND = 253_402_300_799
+EARLIEST = _FIRST_SECOND * MICROS_PER_SECOND
+"""The first time that a Timestamp can say, in microseconds since 1970."""
 # About 10,000 years: what google.protobuf.Duration can say.
 _LONGEST_SECONDS = 315_576_000_000
 

@@ -25,6 +25,7 @@ from windlass_server.jobs.states import Status
 from windlass_server.resources.ledger import Loss, Row
 from windlass_server.resources.usage import UsageQuery, UsageService
 from windlass_server.storage.engine import Database
+from windlass_server.timestamps import EARLIEST
 
 __all__ = ["acting"]
 pytestmark = pytest.mark.usefixtures("acting")
@@ -474,6 +475,7 @@ async def test_callers_see_the_projects_in_which_they_may(world: World):
         ({"start": START, "end": START}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
         ({"start": START + SECOND}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
         ({"start": START, "end": START - 1}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
+        ({"end": EARLIEST}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
         ({"start": START - 10_001 * SECOND, "bucket": SECOND}, "TOO_MANY_BUCKETS"),
         ({"start": START, "end": 1 << 57, "bucket": SECOND}, "TOO_MANY_BUCKETS"),
     ],
@@ -483,6 +485,11 @@ async def test_a_window_that_is_none_is_refused(world: World, query: dict[str, A
         await world.rows(**query)
     assert refused.value.reason == reason
     assert refused.value.violations
+
+
+async def test_the_default_window_begins_no_earlier_than_a_time_that_can_be_said(world: World):
+    ledger = await world.usage.get(ADMIN, UsageQuery(end=EARLIEST + SECOND))
+    assert (ledger.window.start, ledger.window.end) == (EARLIEST, EARLIEST + SECOND)
 
 
 async def test_an_answer_of_too_many_rows_is_refused(world: World):

@@ -21,7 +21,7 @@ _HELP = """Print the line that, run on a new machine, makes it a node.
 
 It holds a fresh join token, the server's address and, where WINDLASS_CA_FILE names the authority that
 you trust, its fingerprint: the new machine then trusts nobody else. The machine needs `pip install
-'windlass[agent]'`; what stands behind `--` is handed to the agent.
+'windlass\\[agent]'`; what stands behind `--` is handed to the agent.
 
 [bold]Examples:[/bold]
 

@@ -37,7 +37,7 @@ def list_prices(
     session.answer(page, lambda: prices_table(prices))
 
 
-app = group("prices", help="What resources cost; `windlass usage` counts by it.")
+app = group("prices", list_prices, help="What resources cost; `windlass usage` counts by it.")
 command(app, "list")(list_prices)
 
 _SET_HELP = """Say what one GPU, one core or one GiB of memory costs for an hour, from some time on.

@@ -27,6 +27,7 @@ from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 from windlass_server.storage.usage import HeldFilter
 from windlass_server.telemetry.meter import SLOT
+from windlass_server.timestamps import EARLIEST
 
 DEFAULT_MICROS = 7 * 86_400 * MICROS_PER_SECOND
 LABEL = "label:"
@@ -117,7 +118,7 @@ class UsageService:
 
 def _window(query: UsageQuery, now: int) -> Window:
     end = now if query.end is None else query.end
-    start = end - DEFAULT_MICROS if query.start is None else query.start
+    start = max(EARLIEST, end - DEFAULT_MICROS) if query.start is None else query.start
     if start >= end:
         text = "must be before end_time"
         raise _refused("start_time", text, "WINDOW_ENDS_BEFORE_IT_BEGINS")

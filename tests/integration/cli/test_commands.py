@@ -275,6 +275,7 @@ def test_an_allocation_is_made_listed_renewed_and_released(windlass, plane):
     assert (asked.ttl.seconds, bool(asked.request_id)) == (3600, True)
     listed = rows(windlass("allocations", "list").stdout)
     assert listed[1][:4] == ["alloc-1", "ACTIVE", "ada", "node-gpu-1"]
+    assert rows(windlass("allocations").stdout) == listed
     assert ["fencing", "token", "7"] in rows(windlass("allocations", "get", "alloc-1").stdout)
     assert windlass("allocations", "renew", "alloc-1", "--ttl", "5m").exit_code == 0
     assert plane.state.requests["RenewAllocation"][0].ttl.seconds == 300
@@ -750,3 +751,8 @@ def test_a_pool_is_shown_with_what_is_free(windlass, plane):
         "1 of 1 (100%)",
     ):
         assert words in shown
+
+
+def test_help_names_the_extra_that_a_new_machine_needs(windlass):
+    shown = " ".join(windlass("nodes", "join-command", "--help").stdout.split())
+    assert "pip install 'windlass[agent]'" in shown

@@ -24,6 +24,7 @@ def test_a_price_is_set_listed_and_deleted(windlass, plane):
     )
     (asked,) = plane.state.requests["ListPrices"]
     assert (asked.resource, asked.gpu_type) == (price_pb2.Price.GPU, "H100")
+    assert windlass("prices").stdout == windlass("prices", "list").stdout != ""
     as_json = json.loads(windlass("prices", "list", "-o", "json").stdout)
     assert as_json["prices"][0]["amount"] == "2.50"
     assert windlass("prices", "delete", "price-1").stdout == "price-1 deleted\n"
