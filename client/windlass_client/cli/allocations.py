@@ -49,9 +49,7 @@ def list_allocations(
     session.answer(page, lambda: allocations_table(allocations, session.now()))
 
 
-app = group(
-    "allocations", list_allocations, help="Hold parts of nodes for a time, without a job."
-)
+app = group("allocations", list_allocations, help="Hold parts of nodes for a time, without a job.")
 command(app, "list")(list_allocations)
 
 _CREATE_HELP = """Take a part of a node, whole or not at all, and print its id.

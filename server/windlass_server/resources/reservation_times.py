@@ -126,18 +126,37 @@ def status(times: Times, cancelled_at: int | None, now: int) -> Status:
 def clash(one: Times, other: Times, now: int) -> Window | None:
     """The first time of `one` that overlaps one of `other`, from now on; None when there is none.
 
-    Of two that come for ever, the next `MAX_TIMES` of each are compared.
+    Of two that come for ever, `MAX_TIMES` of each are compared: those that have no time of the other
+    beside them are left out, so a time that is far ahead is found whatever comes before it.
     """
-    mine, theirs = islice(one.from_(now), MAX_TIMES), islice(other.from_(now), MAX_TIMES)
-    left, right = next(mine, None), next(theirs, None)
-    while left is not None and right is not None:
+    mine, theirs = _Ahead(one, now), _Ahead(other, now)
+    for _ in range(2 * MAX_TIMES):
+        left, right = mine.window, theirs.window
+        if left is None or right is None:
+            return None
         if left.overlaps(right):
             return left
-        if left.end <= right.end:
-            left = next(mine, None)
+        if left.end <= right.start:
+            mine.pass_(right.start)
         else:
-            right = next(theirs, None)
+            theirs.pass_(left.start)
     return None
+
+
+class _Ahead:
+    """A time of a reservation, and those that come after it."""
+
+    def __init__(self, times: Times, now: int) -> None:
+        self._times = times
+        self._rest = times.from_(now)
+        self.window = next(self._rest, None)
+
+    def pass_(self, at: int) -> None:
+        """Go on to the next time that is not over then; that often is the very next one."""
+        self.window = next(self._rest, None)
+        if self.window is not None and self.window.end <= at:
+            self._rest = self._times.from_(at)
+            self.window = next(self._rest, None)
 
 
 def _zone(name: str) -> ZoneInfo:

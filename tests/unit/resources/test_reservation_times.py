@@ -125,6 +125,16 @@ def test_what_is_over_clashes_with_nothing():
     assert clash(ONCE, ONCE, at("01-10 10:00")) is None
 
 
+def test_a_time_far_ahead_clashes_with_what_comes_every_hour_for_ever():
+    now, hours = at("01-01 00:00"), Times(at("01-01 00:00"), HOUR // 2, "0 * * * *")
+    once, between = Times(at("12-24 12:00"), HOUR // 4), Times(at("12-24 12:30"), HOUR // 4)
+    assert clash(once, hours, now) == Window(once.start, once.start + HOUR // 4)
+    assert shown([clash(hours, once, now)]) == [("12-24 12:00", "12-24 12:30")]
+    assert clash(between, hours, now) is None
+    yearly = Times(at("01-01 00:00"), HOUR, "0 12 24 12 *")
+    assert clash(yearly, hours, now) == Window(once.start, once.start + HOUR)
+
+
 def test_two_that_come_for_ever_are_compared_as_far_as_can_be_seen():
     days = Times(at("01-01 00:00"), HOUR, "0 12 * * *")
     assert clash(NIGHTS, days, at("01-01 00:00")) is None
