@@ -340,6 +340,29 @@ async def test_a_stranger_can_neither_save_nor_read(world: World, job: Any):
         await world.service().manifest(stranger, asked)
 
 
+@pytest.mark.parametrize("of", ["another job", "an upload that is not done"])
+async def test_a_run_reads_whole_checkpoints_of_its_own_job_alone(world: World, job: Any, of: str):
+    if of == "another job":
+        spec = job_pb2.Job().SerializeToString()
+        theirs = await world.running(await world.add_job(spec=spec))
+        checkpoint_id = await world.save(theirs, b"secret")
+    else:
+        checkpoint_id = await world.offer(job, b"secret")
+        await world.upload(job.node_id, checkpoint_id, b"secret")
+    who = {"run_id": job.run_id, "epoch": 1, "checkpoint_id": checkpoint_id}
+    with pytest.raises(NotFound):
+        await world.service().manifest(job.node_id, agents_service_pb2.GetCheckpointRequest(**who))
+    sha256 = hashlib.sha256(b"secret").digest()
+    file = agents_service_pb2.DownloadCheckpointFileRequest(**who, sha256=sha256)
+    with pytest.raises(NotFound):
+        _ = [part async for part in world.service().file(job.node_id, file)]
+
+
+async def test_a_run_does_not_begin_with_what_it_has_saved_itself(world: World, job: Any):
+    await world.save(job, b"step 7", cause=None)
+    assert await world.restored(job) is None
+
+
 async def test_a_run_that_has_ended_saves_nothing_any_more(world: World, job: Any):
     await world.end(job.job_id)
     with pytest.raises(NotFound):

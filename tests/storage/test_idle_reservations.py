@@ -147,6 +147,15 @@ async def test_what_a_job_uses_of_one_reservation_is_still_kept_by_another(world
     assert await world.idle(user=ADMIN.user) == {first: 0, second: 2 * 60}
 
 
+async def test_only_those_whom_it_is_for_use_it(world: World):
+    made = await world.reserve(60, gpus=2, users=["bob"])
+    other = await world.reserve(60, gpus=2, project="other")
+    await world.run(30, gpus=2)  # ada's
+    await world.run(20, gpus=1, project="other")
+    world.clock.advance(3600)
+    assert await world.idle() == {made: 2 * 60, other: 2 * 60 - 20}
+
+
 async def test_an_allocation_uses_what_is_kept_too(world: World):
     made = await world.reserve(60, gpus=4)
     wanted = resources_service_pb2.AllocateRequest(project="vision")
