@@ -12,7 +12,7 @@ from tests.support.fake_remote import refusal
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1.remote_cluster_pb2 import RemoteStatus
 from windlass_server.errors import WrongState
-from windlass_server.federation.link import Calls
+from windlass_server.federation.link import Calls, LinkDown
 from windlass_server.hub import EventHub
 from windlass_server.jobs.remote_rules import State
 from windlass_server.objects.logs import LogStore
@@ -116,6 +116,13 @@ async def test_silence_holds_what_is_there_and_takes_back_what_was_never_sent(wo
     await world.cycle()
     assert await world.status(running) == ("RUNNING", "STARTED")
     assert len(world.remote.jobs) == 1
+
+
+async def test_what_is_said_of_a_broken_link_can_be_shown(world: World):
+    world.remote.fails["every"] = LinkDown("\0\x1b[31m" + "long" * 1000)
+    await world.cycle()
+    state, message = await world.state()
+    assert (state, len(message), message.isprintable()) == ("UNREACHABLE", 1024, True)
 
 
 async def test_what_may_have_arrived_is_held_in_silence(world: World):

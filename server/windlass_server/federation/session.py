@@ -19,6 +19,7 @@ from windlass_server.federation.log_follower import LogFollower
 from windlass_server.jobs import remote_rules
 from windlass_server.jobs.remote_rules import State
 from windlass_server.jobs.remote_runs import RemoteRunsService
+from windlass_server.jobs.rules import shown
 from windlass_server.jobs.wishes import demand_of
 from windlass_server.objects.logs import LogStore
 from windlass_server.resources.remote_clusters import (
@@ -249,7 +250,7 @@ class ClusterSession:
 
     async def _stays_away(self, state: int, message: str) -> None:
         """Hold the jobs that it has or may have, and take those back that were never sent."""
-        cluster_id = self.cluster.cluster_id
+        cluster_id, message = self.cluster.cluster_id, shown(message)
         self._state = state
         await self._contacts.became(cluster_id, state, message)
         words = f"cluster {cluster_id}: {message}"
