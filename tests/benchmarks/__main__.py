@@ -23,6 +23,7 @@ from tests.benchmarks import (
     route_match,
     settings,
     startup,
+    telemetry,
 )
 from tests.benchmarks.processes import NotReady
 from tests.benchmarks.results import Result
@@ -38,6 +39,7 @@ PARTS: dict[str, Part] = {
     "followers": followers.run,
     "startup": startup.run,
     "launch": launch.run,
+    "telemetry": telemetry.run,
     "fleet": fleet.run,
 }
 
