@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+# Puts HttpBody into the default pool, as others in the same process may have done already.
+from google.api import httpbody_pb2  # noqa: F401
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from tests.support.gateway import STREAM_SERVICES, STREAMS
@@ -28,7 +30,7 @@ class SampleTypes:
     def __init__(self, descriptor_set: bytes) -> None:
         self._pool = descriptor_pool.Default()
         for file in descriptor_pb2.FileDescriptorSet.FromString(descriptor_set).file:
-            if file.name in (STREAMS, "google/api/httpbody.proto"):
+            if file.name == STREAMS:
                 self._pool.AddSerializedFile(file.SerializeToString())
 
     def __getattr__(self, name: str) -> Any:
