@@ -233,27 +233,39 @@ async def test_another_node_is_reserved_where_one_is_taken(world: World):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "reason"),
+    ("wanted", "reason", "field"),
     [
-        ({"resources": {}}, "NOTHING_RESERVED"),
-        ({"resources": {"gpu_count": 1, "node_count": 1}}, "RESERVED_TWICE"),
-        ({"hours": -1}, "ENDS_BEFORE_IT_BEGINS"),
-        ({"hours": 0}, "ENDS_BEFORE_IT_BEGINS"),
-        ({"hours": 9000}, "TOO_LONG_OR_TOO_FAR"),
-        ({"begins": 100_000}, "TOO_LONG_OR_TOO_FAR"),
-        ({"recurrence": {"cron": "61 * * * *"}}, "BAD_RECURRENCE"),
-        ({"recurrence": {"cron": "* * * * *"}}, "BAD_RECURRENCE"),
-        ({"recurrence": {"cron": "0 1 * * *", "time_zone": "No/Where"}}, "BAD_RECURRENCE"),
-        ({"maintenance": True, "project": "vision"}, "MAINTENANCE_IS_FOR_NOBODY"),
-        ({"resources": {"gpu_count": 9}}, "UNSATISFIABLE_RESOURCES"),
-        ({"resources": {"gpu_count": 1, "gpu_type": "B200"}}, "UNSATISFIABLE_RESOURCES"),
+        ({"resources": {}}, "NOTHING_RESERVED", "resources"),
+        ({"resources": {"node_count": 1}, "node_ids": ["node-1"]}, "RESERVED_TWICE", "resources"),
+        ({"resources": {"gpu_count": 1, "node_count": 1}}, "RESERVED_TWICE", "resources"),
+        ({"hours": -1}, "ENDS_BEFORE_IT_BEGINS", "end_time"),
+        ({"hours": 0}, "ENDS_BEFORE_IT_BEGINS", "end_time"),
+        ({"hours": 9000}, "TOO_LONG_OR_TOO_FAR", "end_time"),
+        ({"begins": 100_000}, "TOO_LONG_OR_TOO_FAR", "start_time"),
+        ({"recurrence": {"cron": "61 * * * *"}}, "BAD_RECURRENCE", "recurrence"),
+        ({"recurrence": {"cron": "* * * * *"}}, "BAD_RECURRENCE", "recurrence"),
+        (
+            {"recurrence": {"cron": "0 1 * * *", "time_zone": "No/Where"}},
+            "BAD_RECURRENCE",
+            "recurrence",
+        ),
+        ({"maintenance": True, "project": "vision"}, "MAINTENANCE_IS_FOR_NOBODY", "maintenance"),
+        ({"resources": {"gpu_count": 9}}, "UNSATISFIABLE_RESOURCES", "resources"),
+        (
+            {"resources": {"gpu_count": 1, "gpu_type": "B200"}},
+            "UNSATISFIABLE_RESOURCES",
+            "resources",
+        ),
     ],
 )
-async def test_what_makes_no_sense_is_refused(world: World, wanted: dict[str, Any], reason: str):
+async def test_what_makes_no_sense_is_refused_by_the_name_of_its_field(
+    world: World, wanted: dict[str, Any], reason: str, field: str
+):
     await world.gpu_node("n1")
     with pytest.raises(InvalidInput) as refused:
         await world.reserve(**wanted)
     assert refused.value.reason == reason
+    assert [one.field for one in refused.value.violations] == [f"reservation.{field}"]
 
 
 async def test_what_was_over_before_it_was_asked_for_is_refused(world: World):
@@ -306,6 +318,32 @@ async def test_an_update_moves_it_where_it_is_free(world: World):
         await world.reservations.update(ADMIN, stale, ["end_time"])
     with pytest.raises(InvalidInput):
         await world.reservations.update(ADMIN, moved, ["resources"])
+
+
+async def test_an_update_that_says_something_else_of_what_stays_is_refused(world: World):
+    await world.gpu_node("n1")
+    made = await world.reserve(begins=1, resources={"gpu_count": 4})
+    made.reason = "as it was read, but for this"
+    assert (await world.reservations.update(ADMIN, made, ())).spec.reason == made.reason
+    made.etag = ""
+    made.resources.gpu_count = 5
+    made.maintenance = True
+    with pytest.raises(InvalidInput) as refused:
+        await world.reservations.update(ADMIN, made, ())
+    named = [one.field for one in refused.value.violations]
+    assert named == ["reservation.resources", "reservation.maintenance"]
+    assert (await world.read(made)).resources.gpu_count == 4
+
+
+async def test_an_update_that_takes_the_end_away_is_refused_and_the_start_is_then_now(world: World):
+    await world.gpu_node("n1")
+    made = await world.reserve(begins=1)
+    bare = Reservation(reservation_id=made.reservation_id)
+    with pytest.raises(InvalidInput) as refused:
+        await world.reservations.update(ADMIN, bare, ["end_time"])
+    assert [one.field for one in refused.value.violations] == ["reservation.end_time"]
+    await world.reservations.update(ADMIN, bare, ["start_time"])
+    assert (await world.read(made)).start_time == to_proto(world.clock.now())
 
 
 async def test_what_has_begun_keeps_its_start_and_what_is_over_stays_so(world: World):

@@ -1,6 +1,6 @@
 """`windlass nodes metrics` and `windlass jobs metrics`: what was measured over time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -153,19 +153,30 @@ def metrics_table(
 
     Args:
         answer: the series.
-        names: what GPUs are called, by UUID; others are called by that.
+        names: what GPUs are called, by UUID, in the order to show them in; others are called by that
+            and come after them.
     """
     right = ["MIN", "MEAN", "MAX", "LAST"]
     heading = f"{moment(answer.start_time)} to {moment(answer.end_time)}"
     made = table("FIELD", "OF", heading, *right, right=right)
     wide = max(answer.resolution.ToTimedelta() // timedelta(seconds=1), 1)
     places = -(-(answer.end_time.seconds - answer.start_time.seconds) // wide)
-    for series in answer.series:
+    for series in _in_order(answer.series, names):
         subject = series.subject
         of = names.get(subject, subject or "machine")
         line = sparkline(_by_place(series, wide, places), min(places, _WIDTH))
         made.add_row(cell(series.field), cell(of), cell(line, "green"), *_numbers(series))
     return made
+
+
+def _in_order(
+    series: Iterable["metrics_pb2.MetricSeries"], names: Mapping[str, str]
+) -> "list[metrics_pb2.MetricSeries]":
+    """Field by field as they come, and of each the things in the order of `names`."""
+    found = list(series)
+    fields = {one.field: place for place, one in reversed(list(enumerate(found)))}
+    places = {subject: place for place, subject in enumerate(names)}
+    return sorted(found, key=lambda one: (fields[one.field], places.get(one.subject, len(places))))
 
 
 def _numbers(series: "metrics_pb2.MetricSeries") -> "list[Text]":

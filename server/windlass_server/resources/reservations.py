@@ -6,15 +6,23 @@ from typing import Any
 
 from windlass.resources.v1 import reservation_pb2, resources_service_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require
-from windlass_server.clock import MICROS_PER_SECOND, Clock
-from windlass_server.errors import FieldViolation, InvalidInput, WrongState
+from windlass_server.clock import Clock
+from windlass_server.errors import WrongState
 from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import require_etag
+from windlass_server.resources.reservation_asked import (
+    CHANGEABLE,
+    checked,
+    full,
+    refused,
+    require_same,
+    timed,
+    wanted_amounts,
+)
 from windlass_server.resources.reservation_times import (
-    BadRecurrence,
     Status,
     Times,
     Window,
@@ -28,15 +36,9 @@ from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import ReservationRow
 from windlass_server.storage.transaction import Transaction
-from windlass_server.timestamps import from_proto, to_proto
+from windlass_server.timestamps import from_proto
 
-CHANGEABLE = ("users", "start_time", "end_time", "reason")
-"""What an update may change."""
-
-_OWN = ("project", "recurrence", "resources", "node_ids", "maintenance")
 _RESERVE = "reservations.create"
-_LONGEST = 366 * 86_400 * MICROS_PER_SECOND
-_FARTHEST = 10 * _LONGEST
 _NAMED = 3
 
 
@@ -87,16 +89,16 @@ class ReservationsService:
         require(who, _RESERVE, ORGANISATION)
         now = self._clock.now()
         asked = Asked(who.user, _RESERVE, request.request_id, request.reservation)
-        spec = _full(request.reservation, who, now)
-        times = _checked(times_of(spec), now)
-        wanted = _wanted(spec)
+        spec = full(request.reservation, who, now)
+        times = checked(times_of(spec), now)
+        amounts = wanted_amounts(spec)
 
         def store(tx: Transaction) -> str:
             if (earlier := asked.earlier(tx)) is not None:
                 return earlier
             if spec.project and not tx.access.has_project(spec.project):
                 raise absent("project", spec.project)
-            chosen = self._choose(tx, wanted, times, now)
+            chosen = self._choose(tx, amounts, times, now)
             reservation_id = self._ids.new("resv")
             columns = {
                 "reservation_id": reservation_id,
@@ -157,11 +159,12 @@ class ReservationsService:
             require_etag("reservation", old.version, wanted.etag)
             before = reservation_pb2.Reservation.FromString(old.spec)
             _require_alive(old, before, now)
-            spec = merged(before, wanted, mask, CHANGEABLE)
+            require_same(before, wanted, mask)
+            spec = timed(merged(before, wanted, mask, CHANGEABLE), now)
             if spec.start_time != before.start_time and from_proto(before.start_time) <= now:
                 text = "it has begun: its start_time stays as it is"
                 raise WrongState(text, reason="RESERVATION_BEGUN")
-            times = _checked(times_of(spec), now)
+            times = checked(times_of(spec), now)
             self._require_free(tx, old.reservation_id, times, now)
             tx.reservations.change(
                 old.reservation_id,
@@ -210,7 +213,7 @@ class ReservationsService:
             try:
                 parts(wanted, nodes, ())
             except NotSoMuch as never:
-                raise InvalidInput(str(never), reason="UNSATISFIABLE_RESOURCES") from None
+                raise refused("resources", str(never), "UNSATISFIABLE_RESOURCES") from None
             raise _conflict(str(lack), _with_part_of(others, wanted.node_ids)) from None
 
     def _require_free(self, tx: Transaction, reservation_id: str, times: Times, now: int) -> None:
@@ -259,59 +262,6 @@ class ReservationsService:
             return _views(tx, [row], self._clock.now())[0]
 
         return await self._database.read(load)
-
-
-def _full(asked: reservation_pb2.Reservation, who: Caller, now: int) -> reservation_pb2.Reservation:
-    """What is stored of what a caller asked for, with its defaults."""
-    if not asked.HasField("end_time"):
-        missing = FieldViolation("reservation.end_time", "value is required", "REQUIRED")
-        message = "reservation.end_time: value is required"
-        raise InvalidInput(message, reason="INVALID_FIELDS", violations=(missing,))
-    spec = merged(reservation_pb2.Reservation(), asked, (*CHANGEABLE, *_OWN), (*CHANGEABLE, *_OWN))
-    if spec.maintenance:
-        if spec.project or spec.users:
-            text = "what is reserved for maintenance is for no project and no user"
-            raise InvalidInput(text, reason="MAINTENANCE_IS_FOR_NOBODY")
-    else:
-        spec.project = spec.project or who.default_project
-    if not spec.HasField("start_time"):
-        spec.start_time.CopyFrom(to_proto(now))
-    elif from_proto(spec.start_time) < now and not spec.HasField("recurrence"):
-        # What is over of it was never kept. One that comes again is as long as it is said to be.
-        spec.start_time.CopyFrom(to_proto(now))
-    return spec
-
-
-def _checked(times: Times, now: int) -> Times:
-    """The same times; InvalidInput when they make no sense."""
-    try:
-        times.checked()
-    except BadRecurrence as error:
-        raise InvalidInput(str(error), reason="BAD_RECURRENCE") from None
-    if times.length <= 0:
-        raise InvalidInput("it ends before it begins", reason="ENDS_BEFORE_IT_BEGINS")
-    if times.length > _LONGEST or times.start > now + _FARTHEST:
-        text = "it is at most a year long and begins within ten years"
-        raise InvalidInput(text, reason="TOO_LONG_OR_TOO_FAR")
-    if times.next(now) is None:
-        raise InvalidInput("its time is over", reason="RESERVATION_IN_THE_PAST")
-    return times
-
-
-def _wanted(spec: reservation_pb2.Reservation) -> Wanted:
-    asked = spec.resources
-    some = asked.gpu_count or asked.cpu_millis or asked.memory_bytes
-    if bool(spec.node_ids) + bool(asked.node_count) + bool(some) != 1:
-        text = "one of node_ids, resources.node_count and amounts says what is reserved"
-        raise InvalidInput(text, reason="NOTHING_RESERVED" if not some else "RESERVED_TWICE")
-    return Wanted(
-        tuple(spec.node_ids),
-        asked.node_count,
-        asked.gpu_count,
-        asked.gpu_type,
-        asked.cpu_millis,
-        asked.memory_bytes,
-    )
 
 
 def _fits(part: Part, node: NodeState, taken: Sequence[Part]) -> bool:

@@ -47,6 +47,22 @@ def test_a_line_for_each_series_shows_its_course_and_its_numbers(windlass, plane
     assert memory.split()[-8:] == ["1", "GiB", "2", "GiB", "3", "GiB", "3", "GiB"]
 
 
+def test_gpus_come_in_their_order_and_the_fields_as_they_were_asked_for(windlass, plane):
+    plane.state.nodes = [a_node()]
+    plane.state.metrics = an_answer(
+        *(a_series("gpu_power_watts", subject, {0: 1}) for subject in ("GPU-9", "GPU-1", "GPU-0")),
+        *(a_series("gpu_healthy", subject, {0: 1}) for subject in ("GPU-1", "GPU-0")),
+    )
+    shown = windlass("nodes", "metrics", "gpu-1", COLUMNS="160").stdout.splitlines()[1:]
+    assert [line[:30].replace("gpu_power_watts", "power").split()[:3] for line in shown] == [
+        ["power", "gpu", "0"],
+        ["power", "gpu", "1"],
+        ["power", "GPU-9", "▅"],
+        ["gpu_healthy", "gpu", "0"],
+        ["gpu_healthy", "gpu", "1"],
+    ]
+
+
 def test_what_is_asked_for_is_sent(windlass, plane):
     plane.state.nodes = [a_node()]
     windlass("nodes", "metrics", "gpu-1", "--field", "power", "--field", "load_1m", "--gpu", "1",
