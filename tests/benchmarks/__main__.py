@@ -7,6 +7,7 @@ machine and on what else runs on it, ratios within one run much less.
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -48,6 +49,8 @@ def main() -> int:
     """Run the parts that are asked for; 1 when one of them could not be measured."""
     options = parser().parse_args()
     amounts = settings.QUICK if options.quick else settings.Settings()
+    if options.fleet_seconds:
+        amounts = replace(amounts, fleet_seconds=options.fleet_seconds)
     console = Console(stderr=True, soft_wrap=True)
     results: list[Result] = []
     failed = False
@@ -77,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
         "--only", action="append", choices=PARTS, help="only this part; may be given repeatedly"
     )
     made.add_argument("--quick", action="store_true", help="little and coarse, about a minute")
+    made.add_argument(
+        "--fleet-seconds", type=int, metavar="N", help="how long callers come beside the fleet"
+    )
     made.add_argument("--output", type=Path, metavar="FILE", help="write the results as JSON")
     return made
 
