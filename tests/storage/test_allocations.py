@@ -195,7 +195,7 @@ async def test_what_is_overdue_cannot_be_renewed_though_nobody_has_looked(world:
     await world.add_gpu_node("n")
     row = await world.allocate(ttl=60)
     world.clock.advance(60)
-    with pytest.raises(WrongState, match="a EXPIRED allocation cannot be renewed"):
+    with pytest.raises(WrongState, match="an allocation that is EXPIRED cannot be renewed"):
         await world.allocations.renew(ADA, row.allocation_id, None)
 
 

@@ -26,7 +26,7 @@ class Status(enum.IntEnum):
 
 
 class Event(enum.Enum):
-    """What can happen to it; the value completes the sentence "a … allocation cannot"."""
+    """What can happen to it; the value completes the sentence "an allocation that is … cannot"."""
 
     RENEW = "be renewed"
     RELEASE = "be released"
@@ -52,5 +52,5 @@ def after(status: int, event: Event) -> Status:
         return TRANSITIONS[Status(status), event]
     except KeyError:
         name = Status(status).name
-        message = f"a {name} allocation cannot {event.value}"
+        message = f"an allocation that is {name} cannot {event.value}"
         raise WrongState(message, reason="ALLOCATION_ENDED", status=name) from None

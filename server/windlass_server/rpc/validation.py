@@ -45,12 +45,12 @@ class Validation:
         if not found and not malformed:
             return
         violations = (*map(_violation, found), *malformed)
-        text = f"the request has {len(violations)} invalid field(s): {_named(violations)}"
+        fields = sorted({violation.field for violation in violations})
+        text = f"the request has {len(fields)} invalid field(s): {_named(fields)}"
         raise InvalidInput(text, reason="INVALID_FIELDS", violations=violations)
 
 
-def _named(violations: Sequence[FieldViolation]) -> str:
-    fields = sorted({violation.field for violation in violations})
+def _named(fields: Sequence[str]) -> str:
     others = len(fields) - _MOST_NAMED
     return ", ".join(fields[:_MOST_NAMED]) + (f" and {others} more" if others > 0 else "")
 

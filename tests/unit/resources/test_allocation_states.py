@@ -27,5 +27,7 @@ def test_an_end_is_final_and_may_be_released_again(status: Status, event: Event)
     if event is Event.RELEASE:
         assert after(status, event) is status
         return
-    with pytest.raises(WrongState, match=f"a {status.name} allocation cannot {event.value}"):
+    with pytest.raises(
+        WrongState, match=f"an allocation that is {status.name} cannot {event.value}"
+    ):
         after(status, event)

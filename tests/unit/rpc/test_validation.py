@@ -27,6 +27,12 @@ def test_a_request_is_judged_the_same_however_often_it_comes() -> None:
     assert [judged(validation, GET, BAD) for _ in range(3)] == [False] * 3
 
 
+def test_a_field_that_breaks_two_rules_counts_once_and_is_told_both() -> None:
+    with pytest.raises(InvalidInput, match="has 1 invalid field") as refused:
+        Validation().check(pb.GetJobRequest(job_id="\0" * 129))
+    assert [violation.field for violation in refused.value.violations] == ["job_id", "job_id"]
+
+
 def test_bytes_that_are_good_for_one_method_are_not_for_another() -> None:
     validation = Validation()
     assert judged(validation, GET, GOOD)
