@@ -7,6 +7,7 @@ import re
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,15 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
     nodes = (await rest.get("/v1/resources/nodes")).json()["nodes"]
     price = {"resource": "GPU", "gpu_type": "H100", "amount": "2.5", "currency": "EUR"}
     (await rest.post("/v1/resources/prices", json=price)).raise_for_status()
+    ends = (datetime.now(UTC) + timedelta(hours=8)).isoformat()  # noqa: TID251 - as the server's
+    kept = {"end_time": ends, "resources": {"cpu_millis": "1"}}
+    reservations = [
+        (await rest.post("/v1/resources/reserve", json=kept)).raise_for_status().json()
+        for _ in range(3)
+    ]
+    drain = (await rest.post("/v1/resources/nodes:drain", json={"selector": {}})).json()
+    cancel = f"/v1/resources/drains/{drain['drain_id']}:cancel"
+    (await rest.post(cancel, json={})).raise_for_status()
     # What is submitted from now on waits, and is never run.
     assert cluster.agent is not None
     await cluster.agent.kill()
@@ -96,6 +106,8 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
         "node_id": [nodes[0]["node_id"]],
         "allocation_id": [each["allocation_id"] for each in allocations],
         "cluster_id": names,
+        "reservation_id": [each["reservation_id"] for each in reservations],
+        "drain_id": [drain["drain_id"]],
         "pool_id": names,
     }
 

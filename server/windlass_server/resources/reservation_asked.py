@@ -37,10 +37,6 @@ def full(asked: reservation_pb2.Reservation, who: Caller, now: int) -> reservati
 
 def timed(spec: reservation_pb2.Reservation, now: int) -> reservation_pb2.Reservation:
     """The same, which begins now when it does not say when."""
-    if not spec.HasField("end_time"):
-        missing = FieldViolation("reservation.end_time", "value is required", "REQUIRED")
-        message = "reservation.end_time: value is required"
-        raise InvalidInput(message, reason="INVALID_FIELDS", violations=(missing,))
     if not spec.HasField("start_time"):
         spec.start_time.CopyFrom(to_proto(now))
     return spec
