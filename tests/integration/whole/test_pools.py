@@ -1,5 +1,6 @@
 """Pools over REST and gRPC, in real processes."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -145,6 +146,10 @@ async def test_a_pool_shows_what_its_nodes_do(any_cluster: Cluster):
         assert made.json()["capacity"]["gpu_count"] == 8, made.text
         job = await any_cluster.submit("sh", "-c", "echo on; sleep 60", resources={"gpu_count": 2})
         await any_cluster.wait_for_output(job.job_id, "on")
+        # Its output may be here before its node's word that it runs.
+        async with asyncio.timeout(30):
+            while (await rest.get(f"/v1/jobs/{job.job_id}")).json()["status"] != "RUNNING":
+                pass
         pools = {one["pool_id"]: one for one in (await rest.get(POOLS)).json()["pools"]}
         big = pools["h100"]
         assert (big["job_counts"], big["node_counts"]) == ({"RUNNING": 1}, {"READY": 1})
