@@ -55,7 +55,7 @@ def require_same(
             FieldViolation(f"reservation.{name}", text, "FIELD_NOT_CHANGEABLE") for name in other
         )
         message = f"cannot be changed: {', '.join(other)}; what can: {', '.join(CHANGEABLE)}"
-        raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
+        raise InvalidInput(message, reason="FIELD_NOT_CHANGEABLE", violations=violations)
 
 
 def checked(times: Times, now: int) -> Times:
