@@ -45,7 +45,6 @@ _OF_THE_STATE = {
     "TOO_MANY_POINTS",
     "TOO_MANY_ROWS",
     "UNSATISFIABLE_RESOURCES",
-    "WINDOW_ENDS_BEFORE_IT_BEGINS",
 }
 _FAILED_PRECONDITION = 9
 # Rules that a schema tells in words only.
@@ -71,11 +70,17 @@ def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str,
     if path_parameters.get("key_id") == os.environ["SCHEMA_KEY_ID"]:
         path_parameters["key_id"] = "another"
     if _is_positive(case):
+        # A mask of made-up names is always refused; without one, all that is given is meant.
+        if case.query and "update_mask" in case.query:
+            del case.query["update_mask"]
         for name in set(_known) & set(path_parameters):
             # All of them in turn, the same in every run.
             path_parameters[name] = _known[name][
                 len(str(path_parameters[name])) % len(_known[name])
             ]
+            # A body that names another object than the path contradicts it.
+            if isinstance(case.body, dict):
+                case.body.pop(name, None)
         _lead_body(case)
 
 
@@ -119,7 +124,8 @@ def the_page_says_what_the_contract_does(ctx: CheckContext, response: Response, 
         return
     if not verdict.accepted and _is_positive(case):
         silent = [rule for rule in verdict.rules if _BEYOND_SCHEMAS.fullmatch(rule)]
-        assert silent, f"fits the schema, though {verdict.why}"
+        # A number in a string may have as many digits as its type can have, in a schema.
+        assert silent or "out of range" in verdict.why, f"fits the schema, though {verdict.why}"
     if verdict.accepted and verdict.body is not None:
         errors = [error.message for error in _validator(case).iter_errors(verdict.body)]
         assert not errors, f"does not fit the schema: {errors}"

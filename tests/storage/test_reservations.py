@@ -238,8 +238,8 @@ async def test_another_node_is_reserved_where_one_is_taken(world: World):
         ({"resources": {}}, "NOTHING_RESERVED", "resources"),
         ({"resources": {"node_count": 1}, "node_ids": ["node-1"]}, "RESERVED_TWICE", "resources"),
         ({"resources": {"gpu_count": 1, "node_count": 1}}, "RESERVED_TWICE", "resources"),
-        ({"hours": -1}, "ENDS_BEFORE_IT_BEGINS", "end_time"),
-        ({"hours": 0}, "ENDS_BEFORE_IT_BEGINS", "end_time"),
+        ({"hours": -1}, "TIMES_REVERSED", "end_time"),
+        ({"hours": 0}, "TIMES_REVERSED", "end_time"),
         ({"hours": 9000}, "TOO_LONG_OR_TOO_FAR", "end_time"),
         ({"begins": 100_000}, "TOO_LONG_OR_TOO_FAR", "start_time"),
         ({"recurrence": {"cron": "61 * * * *"}}, "BAD_RECURRENCE", "recurrence"),
@@ -272,7 +272,7 @@ async def test_what_was_over_before_it_was_asked_for_is_refused(world: World):
     await world.gpu_node("n1")
     with pytest.raises(InvalidInput) as refused:
         await world.reserve(begins=-3, hours=2)
-    assert refused.value.reason == "ENDS_BEFORE_IT_BEGINS"
+    assert refused.value.reason == "TIMES_REVERSED"
 
 
 async def test_what_there_is_not_is_not_found(world: World):

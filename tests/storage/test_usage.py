@@ -472,10 +472,10 @@ async def test_callers_see_the_projects_in_which_they_may(world: World):
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ({"start": START, "end": START}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
-        ({"start": START + SECOND}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
-        ({"start": START, "end": START - 1}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
-        ({"end": EARLIEST}, "WINDOW_ENDS_BEFORE_IT_BEGINS"),
+        ({"start": START, "end": START}, "TIMES_REVERSED"),
+        ({"start": START + SECOND}, "TIMES_REVERSED"),
+        ({"start": START, "end": START - 1}, "TIMES_REVERSED"),
+        ({"end": EARLIEST}, "TIMES_REVERSED"),
         ({"start": START - 10_001 * SECOND, "bucket": SECOND}, "TOO_MANY_BUCKETS"),
         ({"start": START, "end": 1 << 57, "bucket": SECOND}, "TOO_MANY_BUCKETS"),
     ],

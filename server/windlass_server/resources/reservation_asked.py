@@ -65,7 +65,7 @@ def checked(times: Times, now: int) -> Times:
     except BadRecurrence as error:
         raise refused("recurrence", str(error), "BAD_RECURRENCE") from None
     if times.length <= 0:
-        raise refused("end_time", "it ends before it begins", "ENDS_BEFORE_IT_BEGINS")
+        raise refused("end_time", "it ends before it begins", "TIMES_REVERSED")
     if times.length > _LONGEST or times.start > now + _FARTHEST:
         field = "end_time" if times.length > _LONGEST else "start_time"
         text = "it is at most a year long and begins within ten years"

@@ -83,7 +83,7 @@ class UsageService:
         """What was held in a window.
 
         Raises:
-            InvalidInput: the window ends before it begins (`WINDOW_ENDS_BEFORE_IT_BEGINS`), there
+            InvalidInput: the window ends before it begins (`TIMES_REVERSED`), there
                 would be too many buckets (`TOO_MANY_BUCKETS`) or rows (`TOO_MANY_ROWS`).
             NotFound: there is no such project.
             Denied: the caller may not see it.
@@ -121,7 +121,7 @@ def _window(query: UsageQuery, now: int) -> Window:
     start = max(EARLIEST, end - DEFAULT_MICROS) if query.start is None else query.start
     if start >= end:
         text = "must be before end_time"
-        raise _refused("start_time", text, "WINDOW_ENDS_BEFORE_IT_BEGINS")
+        raise _refused("start_time", text, "TIMES_REVERSED")
     # As it was asked for: what comes is as long.
     if (count := Window(start, end, query.bucket).buckets) > MAX_BUCKETS:
         text = f"makes {count} buckets; at most {MAX_BUCKETS} are answered"
