@@ -96,6 +96,10 @@ def _lead_body(case: Case) -> None:
     elif case.operation.path == "/v1/resources/nodes:drain":
         case.body.pop("node_ids", None)
         case.body["selector"] = {}
+    elif case.operation.path == "/v1/resources/clusters/{cluster_id}":
+        case.body.pop("remote", None)
+    elif case.operation.path == "/v1/resources/pools/{pool_id}":
+        case.body.pop("allowed_projects", None)
 
 
 def _is_positive(case: Case) -> bool:
