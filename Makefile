@@ -24,7 +24,7 @@ demo: $(INSTALLED) packages ## a real job on a simulated GPU node; cleans up beh
 	$(BIN)/windlass demo $(ARGS)
 
 test: $(INSTALLED) packages ## all tests, on SQLite and PostgreSQL
-	$(BIN)/pytest --numprocesses auto $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist worksteal $(ARGS)
 
 test-differential: $(INSTALLED) ## the same requests through the gateway, the real Envoy and gRPC
 	$(BIN)/pytest -q tests/differential $(ARGS)

@@ -63,7 +63,8 @@ class LiveTelemetry:
         fields = numbers_of(wanted.fields, LIVE_NAMES)
         await self._check(wanted.node_ids)
         told: dict[str, int] = {}
-        said_at = self._clock.monotonic()
+        # Who finds nothing is greeted, so that it knows that it is heard.
+        said_at = self._clock.monotonic() - HEARTBEAT_SECONDS
         while True:
             # Each look begins when the one before is told, however long its reader took.
             news = [node for node in self._nodes(wanted) if self._has_news(node, told)]
