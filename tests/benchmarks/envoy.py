@@ -25,9 +25,10 @@ from tests.benchmarks.rounds import Measure, compare
 from tests.benchmarks.settings import Settings
 from tests.benchmarks.targets import Target, windlass_server
 from tests.benchmarks.tools import MissingTool, tool
-from windlass_server.app import PUBLIC_SERVICES, descriptor_set
 from windlass_server.gateway.envoy.bootstrap import Front, bootstrap
 from windlass_server.gateway.serving import Address
+from windlass_server.wiring.calls import PUBLIC_SERVICES
+from windlass_server.wiring.front_ends import descriptor_set
 
 SERVERS_CORE, LOADS_CORE = 0, 1
 Config = dict[str, Any]

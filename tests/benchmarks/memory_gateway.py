@@ -9,12 +9,12 @@ import uvloop
 
 from tests.benchmarks.memory_jobs import JOBS, PAGE
 from windlass.jobs.v1 import jobs_service_pb2
-from windlass_server.app import descriptor_set
 from windlass_server.gateway import collector
 from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.dispatch import OutgoingCall
 from windlass_server.gateway.granian_server import GranianServer
 from windlass_server.gateway.serving import Address
+from windlass_server.wiring.front_ends import descriptor_set
 
 SERVICE = "windlass.jobs.v1.JobsService"
 

@@ -22,11 +22,11 @@ from tests.support.gateway import (
 )
 from tests.support.json_peer import Peers
 from tests.support.served_routes import LIMITS, served_routes
-from windlass_server.app import PUBLIC_SERVICES
 from windlass_server.gateway.app import Gateway
 from windlass_server.gateway.dispatch import Dispatcher
 from windlass_server.gateway.granian_server import GranianServer
 from windlass_server.gateway.serving import Address
+from windlass_server.wiring.calls import PUBLIC_SERVICES
 
 SERVICES = (SAMPLE_SERVICE, *STREAM_SERVICES, PLACE_SERVICE)
 

@@ -25,7 +25,7 @@ from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 from windlass.options.v1 import options_pb2
 from windlass_agent.clock import SystemClock
 from windlass_agent.identity import Identity, NodeKey
-from windlass_server.app import AGENTS_SERVICE, PUBLIC_SERVICES
+from windlass_server.wiring.calls import AGENTS_SERVICE, PUBLIC_SERVICES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,0 +1,1 @@
+"""How a server is put together, a stage in each file; `App.build` takes them in order."""

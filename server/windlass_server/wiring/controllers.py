@@ -1,0 +1,130 @@
+"""Third stage: the background duties, which bring about what the services have promised."""
+
+from dataclasses import dataclass
+
+from windlass_server.config import ServerConfig
+from windlass_server.controllers.allocation_leases import AllocationLeases
+from windlass_server.controllers.checkpoints import CheckpointRemoval
+from windlass_server.controllers.drain_waves import DrainWaves
+from windlass_server.controllers.federation import Federation
+from windlass_server.controllers.hints import Listeners
+from windlass_server.controllers.loop import Loop
+from windlass_server.controllers.node_drains import NodeDrains
+from windlass_server.controllers.node_health import NodeHealth
+from windlass_server.controllers.node_liveness import NodeLiveness
+from windlass_server.controllers.outbox import OutboxDispatcher
+from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.federation.connect import Connector
+from windlass_server.federation.session import ClusterSession, SessionHints
+from windlass_server.nodes.pace import CYCLE_SECONDS
+from windlass_server.nodes.session import SILENT_HEARTBEATS
+from windlass_server.resources.remote_clusters import RemoteCluster
+from windlass_server.resources.remote_contacts import RemoteContacts
+from windlass_server.resources.usage_metering import UsageMetering
+from windlass_server.wiring.areas import Areas
+from windlass_server.wiring.foundation import Foundation
+
+_SCHEDULING_SECONDS = 5.0
+_OUTBOX_SECONDS = 5.0
+_DRAINS_SECONDS = 2.0
+_WAVES_SECONDS = 5.0
+_LEASES_SECONDS = 1.0
+_CHECKPOINTS_SECONDS = 30.0
+_METERING_SECONDS = 2.0
+_TELEMETRY_SECONDS = 1.0
+_FEDERATION_SECONDS = 1.0
+_HEALTH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Controllers:
+    """The loops in the order in which they are stopped, and what is closed behind them."""
+
+    loops: tuple[Loop, ...]
+    federation: Federation
+    metering: UsageMetering
+
+
+def set_controllers(on: Foundation, areas: Areas) -> Controllers:
+    """Make the loops, not started yet, and let the services' hints reach them."""
+    federation = _federation(on, areas)
+    metering = UsageMetering(on.database, areas.inventory.meter, on.clock)
+    prompted = _prompted(on, areas, federation)
+    on.hints.connect(prompted)
+    loops = (
+        prompted.scheduling_loop,
+        prompted.outbox_loop,
+        prompted.drains_loop,
+        prompted.waves_loop,
+        prompted.health_loop,
+        prompted.federation_loop,
+        *_timed(on, areas),
+        Loop("metering", metering.cycle, interval_seconds=_METERING_SECONDS),
+    )
+    return Controllers(loops, federation, metering)
+
+
+def _prompted(on: Foundation, areas: Areas, federation: Federation) -> Listeners:
+    """The duties that are hinted at what has changed."""
+    nodes = areas.nodes
+    scheduling = Scheduling(on.database, areas.inventory.cluster, areas.jobs.runs, on.clock)
+    outbox = OutboxDispatcher(on.database, on.hub.tell)
+    drains = NodeDrains(nodes.upkeep)
+    waves = DrainWaves(nodes.drains)
+    health = NodeHealth(nodes.health)
+    return Listeners(
+        scheduling=scheduling,
+        scheduling_loop=Loop("scheduler", scheduling.cycle, interval_seconds=_SCHEDULING_SECONDS),
+        outbox_loop=Loop("outbox", outbox.cycle, interval_seconds=_OUTBOX_SECONDS),
+        drains=drains,
+        drains_loop=Loop("node drains", drains.cycle, interval_seconds=_DRAINS_SECONDS),
+        waves_loop=Loop("drain waves", waves.cycle, interval_seconds=_WAVES_SECONDS),
+        sessions=nodes.registry,
+        health_loop=Loop("health", health.cycle, interval_seconds=_health_seconds(on.config)),
+        federation=federation,
+        federation_loop=Loop("federation", federation.cycle, interval_seconds=_FEDERATION_SECONDS),
+    )
+
+
+def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
+    """The duties that just look at the clock."""
+    nodes, heartbeat = areas.nodes, on.config.heartbeat_seconds
+    liveness = NodeLiveness(nodes.membership, SILENT_HEARTBEATS * heartbeat)
+    leases = AllocationLeases(areas.capacity.allocations)
+    discarding = CheckpointRemoval(areas.jobs.checkpoints)
+    telemetry = areas.inventory.telemetry_upkeep
+    return (
+        Loop("nodes", liveness.cycle, interval_seconds=heartbeat),
+        Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS),
+        Loop("checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS),
+        Loop("telemetry", telemetry.cycle, interval_seconds=_TELEMETRY_SECONDS),
+        Loop("pace", nodes.pace.cycle, interval_seconds=CYCLE_SECONDS),
+    )
+
+
+def _federation(on: Foundation, areas: Areas) -> Federation:
+    """What keeps a session with each remote cluster."""
+    inventory, remote_runs = areas.inventory, areas.jobs.remote_runs
+    # SQLite has one server: what held the leases before is gone.
+    holder = on.database.name if on.database.name == "sqlite" else on.ids.new("server")
+    contacts = RemoteContacts(on.database, inventory.remote_clusters, on.clock, holder)
+    connector = Connector(areas.identity.seal)
+    hints = SessionHints(on.hints.remote_runs_changed, on.hints.remote_room_changed)
+
+    def new_session(of: RemoteCluster) -> ClusterSession:
+        return ClusterSession(of, connector.open, remote_runs, contacts, on.logs, on.clock, hints)
+
+    return Federation(
+        on.database,
+        inventory.remote_clusters,
+        inventory.cluster,
+        remote_runs,
+        on.clock,
+        new_session,
+    )
+
+
+def _health_seconds(config: ServerConfig) -> float:
+    """Often enough for what has to be waited for."""
+    shortest = min(config.health.burn_in_seconds, config.health.quiet_seconds)
+    return min(_HEALTH_SECONDS, max(shortest, _HEALTH_SECONDS / 50))

@@ -1,0 +1,38 @@
+"""Who calls, and what they may do."""
+
+import logging
+from dataclasses import dataclass
+
+from windlass_server.access import bootstrap
+from windlass_server.access.authenticator import Authenticator
+from windlass_server.access.join_tokens import JoinTokens
+from windlass_server.access.seals import Seal
+from windlass_server.access.service import AccessService
+from windlass_server.access.tokens import UserTokens
+from windlass_server.wiring.foundation import Foundation
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Callers' credentials, and the seal of those that the server itself holds."""
+
+    authenticator: Authenticator
+    access: AccessService
+    seal: Seal
+
+
+async def establish_identity(on: Foundation) -> Identity:
+    """Make sure of an administrator, and be able to tell callers apart."""
+    pepper = on.secrets.api_key_pepper
+    admin_key = await bootstrap.bootstrap(on.database, on.clock, pepper, on.config.data_dir)
+    if admin_key.problem:
+        _log.warning("%s", admin_key.problem)
+    user_tokens = UserTokens(on.secrets.signing_key)
+    authenticator = Authenticator(on.database, on.clock, pepper, user_tokens)
+    join_tokens = JoinTokens(on.secrets.join_token_pepper)
+    access = AccessService(
+        on.database, on.clock, authenticator, user_tokens, join_tokens, pepper, on.page_tokens
+    )
+    return Identity(authenticator, access, Seal(on.secrets.seal_key))

@@ -1,0 +1,79 @@
+"""Jobs, their runs here and elsewhere, their logs and checkpoints."""
+
+from dataclasses import dataclass
+
+from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
+from windlass_server.jobs.elsewhere import Elsewhere
+from windlass_server.jobs.logs import JobLogs
+from windlass_server.jobs.metrics import JobMetrics
+from windlass_server.jobs.reader import JobReader
+from windlass_server.jobs.remote_runs import RemoteRunsService
+from windlass_server.jobs.runs import RunsService
+from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.objects.store import ObjectStore
+from windlass_server.wiring.foundation import Foundation
+from windlass_server.wiring.inventory import Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """The services of the jobs area."""
+
+    service: JobsService
+    reader: JobReader
+    runs: RunsService
+    remote_runs: RemoteRunsService
+    logs: JobLogs
+    metrics: JobMetrics
+    checkpoints: CheckpointsService
+
+
+def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
+    """Jobs that run on what there is."""
+    hints = on.hints
+    runs = RunsService(
+        on.database,
+        on.logs,
+        on.clock,
+        on.ids,
+        capacity_freed=hints.run_ended,
+        runs_changed=hints.runs_changed,
+    )
+    remote_runs = RemoteRunsService(
+        on.database,
+        on.logs,
+        on.clock,
+        on.ids,
+        job_queued=hints.job_queued,
+        runs_changed=hints.remote_runs_changed,
+    )
+    elsewhere = Elsewhere(inventory.remote_clusters, remote_runs, hints.remote_runs_changed)
+    service = JobsService(
+        on.database,
+        inventory.cluster,
+        on.clock,
+        on.ids,
+        on.page_tokens,
+        JobHints(hints.job_queued, hints.runs_changed),
+        elsewhere,
+    )
+    return Jobs(
+        service=service,
+        reader=JobReader(on.database, on.page_tokens),
+        runs=runs,
+        remote_runs=remote_runs,
+        logs=JobLogs(runs, on.logs, on.hub),
+        metrics=JobMetrics(on.database, inventory.history, on.clock),
+        checkpoints=_checkpoints(on),
+    )
+
+
+def _checkpoints(on: Foundation) -> CheckpointsService:
+    config = on.config
+    store = ObjectStore.open(config.objects_url, on.data_dir.path / "objects")
+    keeping = Keeping(
+        max_bytes=config.checkpoint_max_bytes,
+        newest=config.checkpoints_kept,
+        after_end=round(config.checkpoint_keep_seconds * 1e6),
+    )
+    return CheckpointsService(on.database, store, on.clock, on.ids, keeping)
