@@ -12,7 +12,6 @@ from windlass_agent.run_types import RUN_ID, Cause
 from windlass_agent.rundir import Intent
 from windlass_agent.tracked import Tracked
 
-TRASH = ".trash-"
 _FOLDER = re.compile(rf"{RUN_ID.pattern}\.\d+")
 
 
@@ -25,7 +24,7 @@ def scan(runs: Path, cgroup_bases: dict[str, str], *, keeps: bool = False) -> li
     """
     found = []
     for folder in sorted(runs.iterdir()):
-        if folder.name.startswith(TRASH):
+        if folder.name.startswith(remains.TRASH):
             shutil.rmtree(folder, ignore_errors=True)
         elif _FOLDER.fullmatch(folder.name):
             intent = rundir.read_intent(folder)

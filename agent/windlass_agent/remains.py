@@ -1,7 +1,8 @@
-"""Clears up after a run whose supervisor is gone: ends what is left of it and writes its end."""
+"""Clears up after a run: ends what a lost supervisor left of it, writes its end, removes its folder."""
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from dataclasses import asdict
@@ -12,6 +13,8 @@ from windlass_agent.cgroups import Group
 from windlass_agent.run_types import Cause, Level, RunExit
 from windlass_agent.rundir import Intent
 
+# What a run folder is named while it is removed.
+TRASH = ".trash-"
 _PATIENCE_SECONDS = 10.0
 
 
@@ -80,3 +83,13 @@ def write_end(folder: Path, cause: Cause, message: str) -> RunExit | None:
     finally:
         if held is not None:
             os.close(held)
+
+
+def remove(folder: Path, intent: Intent) -> None:
+    """Remove the folder and the cgroup of a run that has ended."""
+    group_of(folder, intent).remove(patience_seconds=0)
+    # Renamed first: a run folder that is removed by halves would be read as another story.
+    trash = folder.with_name(f"{TRASH}{folder.name}")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)

@@ -8,11 +8,9 @@ say when to look.
 import asyncio
 import contextlib
 import os
-import shutil
-import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from windlass_agent import (
     remains,
     rundir,
     sandbox,
+    stop_requests,
     tracked,
 )
 from windlass_agent.changes import Changes
@@ -320,8 +319,7 @@ class Runner:
         if run.over:
             return
         await asyncio.to_thread(run.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        rundir.write_whole(run.folder / rundir.STOP, asdict(request), durable=False)
-        _poke(run.folder)
+        stop_requests.write(run.folder, request)
         if run.transfer is not None:
             run.transfer.cancel()
 
@@ -343,7 +341,7 @@ class Runner:
         run.drop_pidfd()
         for reader in run.readers:
             reader.close()
-        await asyncio.to_thread(_remove, run.folder, run.intent)
+        await asyncio.to_thread(remains.remove, run.folder, run.intent)
 
     def states(self) -> list[RunState]:
         """Every run that the node knows, in no particular order."""
@@ -402,27 +400,3 @@ class Runner:
         if stop_tasks:
             bases = cgroups.Group(self._setup.cgroup_bases)
             await asyncio.to_thread(bases.remove, patience_seconds=0.5)
-
-
-def _poke(folder: Path) -> None:
-    """Have the shim look at the newest request to stop; without a shim nothing happens.
-
-    The way through /proc keeps the socket's address below its 107 bytes however long the path is.
-    """
-    with contextlib.suppress(OSError):
-        held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as poker:
-                poker.setblocking(False)
-                poker.sendto(b"!", f"/proc/self/fd/{held}/{rundir.CONTROL}")
-        finally:
-            os.close(held)
-
-
-def _remove(folder: Path, intent: Intent) -> None:
-    remains.group_of(folder, intent).remove(patience_seconds=0)
-    # Renamed first: a run folder that is removed by halves would be read as another story.
-    trash = folder.with_name(f"{adoption.TRASH}{folder.name}")
-    with contextlib.suppress(FileNotFoundError):
-        folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
