@@ -241,7 +241,11 @@ class CheckpointKeeper:
         assert self._identity is not None
         stub: agents_service_pb2_grpc.AgentsServiceAsyncStub
         stub = agents_service_pb2_grpc.AgentsServiceStub(self._channel)
-        return await work(stub, self._identity.metadata())
+        try:
+            return await work(stub, self._identity.metadata())
+        except grpc.aio.AioRpcError as error:
+            self._identity.learn(error.trailing_metadata())
+            raise
 
 
 @dataclass(slots=True)

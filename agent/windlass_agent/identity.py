@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, agents_service_pb2_grpc
+from windlass_agent import rpc_errors
 from windlass_agent.clock import Clock
 from windlass_agent.config import ConfigError
 from windlass_agent.data_dir import write_atomically, write_json
@@ -75,17 +76,31 @@ class NodeKey:
         return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"typ": "node+jwt"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identity:
-    """A node that has joined."""
+    """A node that has joined.
+
+    Its tokens are signed by the machine's clock, until the server has refused one for its times: then by
+    the server's, carried on by the monotonic clock, so that a machine whose clock is wrong is still heard.
+    """
 
     node_id: str
     key: NodeKey
     clock: Clock
+    _ahead: float | None = None
+    """The server's time less the monotonic clock, in seconds, once it is known."""
+
+    def learn(self, trailing: rpc_errors.Trailing) -> bool:
+        """Takes the server's time from what a refused call ended with; whether it told any."""
+        nanos = rpc_errors.server_nanos(trailing)
+        if nanos is None:
+            return False
+        self._ahead = nanos / 1e9 - self.clock.monotonic()
+        return True
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Call metadata that proves who this is, good for one use within five minutes."""
-        now = self.clock.time_nanos() // 1_000_000_000
+        now = self._seconds()
         claims: dict[str, str | int] = {
             "sub": self.node_id,
             "aud": AUDIENCE,
@@ -94,6 +109,11 @@ class Identity:
             "jti": secrets.token_urlsafe(16),
         }
         return (("authorization", f"Bearer {self.key.sign(claims)}"),)
+
+    def _seconds(self) -> int:
+        if self._ahead is None:
+            return self.clock.time_nanos() // 1_000_000_000
+        return int(self._ahead + self.clock.monotonic())
 
 
 def stored_node_id(path: Path) -> str | None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -12,6 +12,7 @@ import structlog
 import tenacity
 
 from windlass_agent.clock import Clock
+from windlass_agent.identity import Identity
 
 _log = structlog.get_logger(__name__)
 
@@ -25,6 +26,16 @@ _REFUSALS = (
 )
 # A session that was welcomed and then lasted this long proves that the server is well.
 _GOOD_AFTER_SECONDS = 2.0
+
+
+class EndedCall(Protocol):
+    """What a call says of its end."""
+
+    async def code(self) -> grpc.StatusCode: ...
+
+    async def details(self) -> str: ...
+
+    async def trailing_metadata(self) -> Any: ...
 
 
 class StreamLostError(Exception):
@@ -102,10 +113,22 @@ async def keep_connected(
         await clock.sleep(random.uniform(0, backoff.initial))  # noqa: S311 - jitter
 
 
-def lost(error: grpc.aio.AioRpcError) -> StreamLostError:
-    """The same failure in the agent's own terms."""
+def lost(error: grpc.aio.AioRpcError, identity: Identity) -> StreamLostError:
+    """The same failure in the agent's own terms.
+
+    A refusal for the time of the node's clock is none: the server has told the right one.
+    """
     reason = f"{error.code().name}: {error.details()}"
-    return StreamLostError(reason, refused=error.code() in _REFUSALS)
+    learnt = identity.learn(error.trailing_metadata())
+    return StreamLostError(reason, refused=error.code() in _REFUSALS and not learnt)
+
+
+async def ended(call: EndedCall, identity: Identity) -> StreamLostError:
+    """The failure of a stream that was written to after its end, for which grpc has no error."""
+    learnt = identity.learn(await call.trailing_metadata())
+    code = await call.code()
+    reason = f"{code}: {await call.details()}"
+    return StreamLostError(reason, refused=code in _REFUSALS and not learnt)
 
 
 async def first_to_end(*parts: Coroutine[Any, Any, None]) -> None:

@@ -1,10 +1,13 @@
 """What the server's refusals mean for the agent."""
 
+from collections.abc import Iterable
+
 import grpc
 import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 
 _STATUS_TRAILER = "grpc-status-details-bin"
+Trailing = Iterable[tuple[str, str | bytes]] | None
 _UNREACHABLE = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
@@ -22,13 +25,23 @@ _PASSING = (
 
 def reason(error: grpc.aio.AioRpcError) -> str:
     """The word for programs that the server gave; empty when it gave none."""
-    for name, value in error.trailing_metadata() or ():
+    return str(_info(error.trailing_metadata()).reason)
+
+
+def server_nanos(trailing: Trailing) -> int | None:
+    """The time at the server, when it refused a token for its times; nanoseconds since 1970."""
+    told = _info(trailing).metadata.get("server_time_micros", "")
+    return int(told) * 1000 if told.isascii() and told.isdigit() else None
+
+
+def _info(trailing: Trailing) -> error_details_pb2.ErrorInfo:
+    info = error_details_pb2.ErrorInfo()
+    for name, value in trailing or ():
         if name == _STATUS_TRAILER and isinstance(value, bytes):
-            info = error_details_pb2.ErrorInfo()
             for detail in status_pb2.Status.FromString(value).details:
                 if detail.Unpack(info):
-                    return str(info.reason)
-    return ""
+                    return info
+    return info
 
 
 def is_unreachable(error: grpc.aio.AioRpcError) -> bool:

@@ -18,7 +18,7 @@ from windlass_agent.bounds import MAX_HELLO_RUN_BYTES, MAX_HELLO_RUNS
 from windlass_agent.clock import Clock
 from windlass_agent.desired import DesiredRuns
 from windlass_agent.identity import Identity
-from windlass_agent.reconnect import Liveliness, StreamLostError, first_to_end, lost
+from windlass_agent.reconnect import Liveliness, StreamLostError, ended, first_to_end, lost
 
 _log = structlog.get_logger(__name__)
 
@@ -298,9 +298,9 @@ class ControlLink:
                     self._watch(session),
                 )
             except grpc.aio.AioRpcError as error:
-                raise lost(error) from None
+                raise lost(error, self._identity) from None
             except asyncio.InvalidStateError:  # grpc's word for writing to a stream that has ended
-                raise StreamLostError(f"{await call.code()}: {await call.details()}") from None
+                raise await ended(call, self._identity) from None
             finally:
                 self._session = None
                 self._idle.set()

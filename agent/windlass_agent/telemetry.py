@@ -14,7 +14,7 @@ from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
 from windlass_agent.clock import Clock
 from windlass_agent.identity import Identity
 from windlass_agent.log_shipper import LogShipper
-from windlass_agent.reconnect import Liveliness, StreamLostError, first_to_end, lost
+from windlass_agent.reconnect import Liveliness, ended, first_to_end, lost
 from windlass_agent.sample_tally import SampleTally, StreamTally
 from windlass_agent.sampling import SLOW_FIELDS, Sampler
 from windlass_agent.session import OpenChannel
@@ -174,9 +174,9 @@ class TelemetryLink:
                     self._shipper.ship(outgoing.put_log),
                 )
             except grpc.aio.AioRpcError as error:
-                raise lost(error) from None
+                raise lost(error, self._identity) from None
             except asyncio.InvalidStateError:  # grpc's word for writing to a stream that has ended
-                raise StreamLostError(f"{await call.code()}: {await call.details()}") from None
+                raise await ended(call, self._identity) from None
             finally:
                 self._outgoing = None
                 tally.ended()

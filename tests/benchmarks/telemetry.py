@@ -73,7 +73,7 @@ async def keep(database: Database, settings: Settings) -> float:
     """Take in what a fleet sends, once a second; processor time by the second of it, in percent."""
     clock = FakeClock()
     recent = RecentHistory(clock)
-    ingest = Ingest(LatestTelemetry(), recent, Meters("benchmark", "sqlite"))
+    ingest = Ingest(LatestTelemetry(clock), recent, Meters("benchmark", "sqlite"))
     upkeep = TelemetryUpkeep(database, recent, clock, KEPT)
     nodes = [f"node-{number:026d}" for number in range(settings.fleet_nodes)]
     batches = [a_batch(seed).SerializeToString() for seed in range(100)]

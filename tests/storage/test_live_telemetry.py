@@ -28,7 +28,7 @@ Stream = AsyncGenerator[pb.TelemetryMessage]
 class World:
     def __init__(self, database: Database) -> None:
         self.clock = FakeClock()
-        self.latest = LatestTelemetry()
+        self.latest = LatestTelemetry(self.clock)
         self.live = LiveTelemetry(database, self.latest, self.clock, sleep=self.rest)
         self.between: list[agent_pb2.SampleBatch] = []
         self.slept: list[float] = []

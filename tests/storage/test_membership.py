@@ -41,10 +41,10 @@ KEY = b"k" * 32
 class World:
     database: Database
     clock: FakeClock = field(default_factory=FakeClock)
-    latest: LatestTelemetry = field(default_factory=LatestTelemetry)
     changes: int = 0
 
     def __post_init__(self) -> None:
+        self.latest = LatestTelemetry(self.clock)
         tokens = UserTokens(Ed25519PrivateKey.generate())
         page_tokens = PageTokens(b"page")
         access = AccessService(
@@ -70,6 +70,17 @@ class World:
 
     def capacity_changed(self) -> None:
         self.changes += 1
+
+    def liveness(self) -> NodeLiveness:
+        """What one server looks after its nodes with."""
+        return NodeLiveness(self.membership, self.clock, 30)
+
+    async def looked(self, servers: list[NodeLiveness], *, seconds: int) -> None:
+        """Time passes, and these servers look at the same time: once in ten seconds, and then once."""
+        for _ in range(seconds // 10):
+            await asyncio.gather(*(one.cycle() for one in servers))
+            self.clock.advance(10)
+        await asyncio.gather(*(one.cycle() for one in servers))
 
     async def token(self, uses: int = 1) -> str:
         return (await self.resources.create_join_token(ADMIN, None, max_uses=uses)).text
@@ -186,9 +197,12 @@ async def test_a_node_that_says_hello_is_ready_and_one_that_is_lost_is_not(world
     assert node.capacity.cpu_millis == 4000
     assert node.last_seen_time.ToMicroseconds() == seen_at
 
-    await world.membership.hello(node_id, an_inventory())
+    again = await world.membership.hello(node_id, an_inventory())
+    # Twice, and once by the session before.
     await world.membership.lost(node_id, seen_at=seen_at)
-    await world.membership.lost(node_id, seen_at=seen_at)
+    assert (await world.node(node_id)).status == node_pb2.Node.READY
+    await world.membership.lost(node_id, seen_at=again)
+    await world.membership.lost(node_id, seen_at=again)
 
     node = await world.node(node_id)
     assert (node.status, node.status_reason) == (node_pb2.Node.UNREACHABLE, "AGENT_DISCONNECTED")
@@ -221,15 +235,14 @@ async def test_nodes_that_no_server_hears_are_given_up_and_the_others_are_not(wo
     silent, heard, away = [await world.joined(key * 32) for key in (b"1", b"2", b"3")]
     for node_id in (silent, heard):
         await world.membership.hello(node_id, an_inventory())
-    world.clock.advance(20)
+    servers = [world.liveness(), world.liveness()]
+    await world.looked(servers, seconds=10)
     await world.membership.touch(heard)
-    await NodeLiveness(world.membership, 30).cycle()
+    await world.looked(servers, seconds=10)
     assert (await world.node(silent)).status == node_pb2.Node.READY
-    world.clock.advance(11)
     changes = world.changes
 
-    # Two servers look at the same time.
-    await asyncio.gather(*(NodeLiveness(world.membership, 30).cycle() for _ in range(2)))
+    await world.looked(servers, seconds=10)
 
     node = await world.node(silent)
     assert (node.status, node.status_reason) == (node_pb2.Node.UNREACHABLE, "AGENT_SILENT")
@@ -239,11 +252,57 @@ async def test_nodes_that_no_server_hears_are_given_up_and_the_others_are_not(wo
     assert world.changes == changes + 1
 
 
+async def test_a_node_that_is_heard_after_the_look_is_not_given_up(world: World) -> None:
+    node_id = await world.joined()
+    await world.membership.hello(node_id, an_inventory())
+    heard = await world.membership.heard()
+    await world.membership.touch(node_id)
+    await world.membership.give_up(heard)
+    assert (await world.node(node_id)).status == node_pb2.Node.READY
+
+
+@pytest.mark.parametrize("jump", [-10_000, 10_000])
+async def test_a_servers_clock_that_jumps_makes_no_living_node_silent(
+    world: World, jump: int
+) -> None:
+    silent, heard = await world.joined(), await world.joined(b"x" * 32)
+    for node_id in (silent, heard):
+        await world.membership.hello(node_id, an_inventory())
+    servers = [world.liveness()]
+    await world.looked(servers, seconds=10)
+    world.clock.jump(jump)
+    await world.looked(servers, seconds=10)
+    for _ in range(3):
+        assert (await world.node(heard)).status == node_pb2.Node.READY
+        await world.membership.touch(heard)
+        await world.looked(servers, seconds=10)
+    assert (await world.node(heard)).status == node_pb2.Node.READY
+    assert (await world.node(silent)).status_reason == "AGENT_SILENT"
+
+
+async def test_a_server_that_stood_still_listens_before_it_gives_anybody_up(world: World) -> None:
+    node_id = await world.joined()
+    await world.membership.hello(node_id, an_inventory())
+    servers = [world.liveness()]
+    await world.looked(servers, seconds=10)
+    world.clock.advance(3600)
+    await world.looked(servers, seconds=0)
+    assert (await world.node(node_id)).status == node_pb2.Node.READY
+
+
+async def test_when_a_node_was_heard_never_goes_back(world: World) -> None:
+    node_id = await world.joined()
+    before = await world.membership.hello(node_id, an_inventory())
+    world.clock.jump(-3600)
+    touched = await world.membership.touch(node_id)
+    again = await world.membership.hello(node_id, an_inventory())
+    assert before < touched < again
+
+
 async def test_a_node_that_was_given_up_must_say_hello_again(world: World) -> None:
     node_id = await world.joined()
     await world.membership.hello(node_id, an_inventory())
-    world.clock.advance(31)
-    await world.membership.give_up_silent(30)
+    await world.membership.give_up(await world.membership.heard())
     with pytest.raises(Conflict) as refused:
         await world.membership.touch(node_id)
     assert refused.value.reason == "NODE_GIVEN_UP"

@@ -81,6 +81,7 @@ class Health(ScheduledWorld):
                 reason="AGENT_CONNECTED",
                 message="its agent is connected",
                 at=self.clock.now(),
+                seen_at=self.clock.now(),
             )
             self.service.greet(tx, before, inventory, self.clock.now())
 
@@ -103,7 +104,7 @@ class Health(ScheduledWorld):
         access: AccessService = None  # type: ignore[assignment] - makes join tokens alone
         resources = ResourcesService(self.database, access, PageTokens(b"page"))
         view = await resources.get(who, node_id)
-        return node_message(view, LatestTelemetry(), self.clock.now())
+        return node_message(view, LatestTelemetry(self.clock), self.clock.now())
 
     async def condition(self, node_id: str, kind: str) -> node_pb2.NodeCondition:
         node = await self.shown(node_id)
@@ -232,7 +233,7 @@ async def test_the_job_of_a_fault_is_shown_to_those_who_may_see_it(world: Health
     seen = await world.database.read(lambda tx: tx.nodes.get(node_id))
     assert seen is not None
     (view,) = await world.database.read(lambda tx: views(tx, member, [seen]))
-    told = node_message(view, LatestTelemetry(), world.clock.now()).gpus[0].faults[0]
+    told = node_message(view, LatestTelemetry(world.clock), world.clock.now()).gpus[0].faults[0]
     assert (told.kind, told.job_id) == ("XID_95", "")
 
 

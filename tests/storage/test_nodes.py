@@ -54,6 +54,7 @@ async def end(database: Database, node_id: str, run_id: str) -> None:
 
 async def hello(database: Database, node_id: str, **values: int) -> bool:
     told = {"cpu_millis": 8000, "memory_bytes": 16 * GIB, "at": START} | values
+    told.setdefault("seen_at", told["at"])
     return await database.write(
         lambda tx: tx.nodes.hello(
             node_id,

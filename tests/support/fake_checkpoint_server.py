@@ -12,11 +12,11 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
+from tests.support.aborting import abort
 from windlass.agents.v1 import agents_service_pb2 as service
 from windlass.agents.v1 import agents_service_pb2_grpc as service_grpc
 from windlass.agents.v1 import checkpoint_pb2 as pb
 from windlass_server.errors import WindlassError
-from windlass_server.rpc.errors import to_status
 from windlass_server.rpc.validation import Validation
 
 CHECKPOINT_ID = "ckpt-01jh0000000000000000000000"
@@ -32,6 +32,8 @@ class FakeCheckpointServer(service_grpc.AgentsServiceServicer):
         self.downloads: list[int] = []
         self.files: dict[bytes, bytes] = {}
         self.manifest: pb.CheckpointManifest | None = None
+        self.tokens: list[str] = []
+        """What the calls came with."""
         self.wanted = True
         self.failures: list[grpc.StatusCode | WindlassError] = []
         """What the next calls end with, one each."""
@@ -112,13 +114,11 @@ class FakeCheckpointServer(service_grpc.AgentsServiceServicer):
 
     async def _admit(self, request: Any, context: Any) -> None:
         self._validation.check(request)
+        self.tokens.append(dict(context.invocation_metadata())["authorization"])
         if not self.failures:
             return
         failure = self.failures.pop(0)
         if isinstance(failure, grpc.StatusCode):
             await context.abort(failure, "failed by the test")
             return
-        status = to_status(failure, "")
-        code = next(one for one in grpc.StatusCode if one.value[0] == status.code)
-        details = (("grpc-status-details-bin", status.SerializeToString()),)
-        await context.abort(code, status.message, details)
+        await abort(context, failure)

@@ -22,3 +22,7 @@ class FakeClock:
         """Let time pass."""
         self._now += round(seconds * MICROS_PER_SECOND)
         self._monotonic += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, while no time passes."""
+        self._now += round(seconds * MICROS_PER_SECOND)

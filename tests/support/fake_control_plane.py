@@ -12,14 +12,16 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 
+from tests.support.aborting import abort
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2 as service_pb
 from windlass.agents.v1 import agents_service_pb2_grpc as service_grpc
-from windlass_server.errors import InvalidInput
+from windlass_agent.clock import Clock, SystemClock
+from windlass_server.access.tokens import verify_node
+from windlass_server.errors import InvalidInput, Unauthenticated
 from windlass_server.rpc.validation import Validation
 
 NODE_ID = "node-01jh0000000000000000000000"
@@ -115,6 +117,8 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         self.gaps: list[pb.LogBatch] = []
         self.acknowledge = True
         self.end_telemetry_after: list[int] = []
+        self.clock: Clock = SystemClock()
+        """Whose time the nodes' tokens are judged by."""
         self.credits: list[pb.SampleCredit] = [pb.SampleCredit(batches=1_000_000)]
         self.samples: asyncio.Queue[pb.SampleBatch] = asyncio.Queue()
         self.telemetry_streams = 0
@@ -150,6 +154,11 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
     async def next_session(self) -> FakeSession:
         """The next control stream, its Hello received."""
         return await self.sessions.get()
+
+    def end_telemetry(self) -> None:
+        """Ends the open telemetry stream with UNAVAILABLE."""
+        assert self._telemetry_writes is not None
+        self._telemetry_writes.put_nowait(None)
 
     def grant(self, batches: int, min_interval: float = 0.0) -> None:
         """Grants credit on the open telemetry stream."""
@@ -258,14 +267,13 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         metadata = dict(context.invocation_metadata())
         token = metadata["authorization"].removeprefix("Bearer ")
         assert jwt.get_unverified_header(token)["typ"] == "node+jwt"
-        key = Ed25519PublicKey.from_public_bytes(self.keys[NODE_ID])
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=["EdDSA"],
-            audience="windlass",
-            options={"require": ["sub", "iat", "exp", "jti"]},
-        )
+        now = self.clock.time_nanos() // 1000
+        try:
+            verify_node(token, self.keys[NODE_ID], now=now)
+        except Unauthenticated as error:
+            await abort(context, error)
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+        assert claims["jti"]
         assert claims["sub"] == NODE_ID
         assert claims["exp"] - claims["iat"] <= 300
         return claims

@@ -73,7 +73,7 @@ class ResourcesWorld:
         await clusters.ensure_default()
         pools = PoolsService(database, scheduled.cluster, clock, page_tokens, lambda: None)
         await pools.ensure_default()
-        latest = LatestTelemetry()
+        latest = LatestTelemetry(clock)
         membership = Membership(
             database,
             access,

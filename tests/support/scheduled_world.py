@@ -81,6 +81,7 @@ class ScheduledWorld:
                 reason="AGENT_CONNECTED",
                 message="its agent is connected",
                 at=self.clock.now(),
+                seen_at=self.clock.now(),
             )
         )
 

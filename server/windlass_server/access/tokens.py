@@ -176,11 +176,13 @@ def _check_times(claims: Mapping[str, object], now: int, max_seconds: int) -> in
     not_before = _whole(claims, "nbf") if "nbf" in claims else issued
     if not 0 < expires - issued <= max_seconds:
         _refuse(f"it is good for longer than {max_seconds} seconds, or not at all")
+    # Whoever signed with a clock that is wrong may learn the time: it is no secret.
     if max(issued, not_before) * MICROS_PER_SECOND > now + _SKEW_SECONDS * MICROS_PER_SECOND:
-        _refuse("it is from the future; check the clocks")
+        message = "the token is not valid: it is from the future; check the clocks"
+        raise Unauthenticated(message, reason="CREDENTIAL_INVALID", server_time_micros=str(now))
     if now >= expires * MICROS_PER_SECOND:
         message = "the token has expired"
-        raise Unauthenticated(message, reason="CREDENTIAL_EXPIRED")
+        raise Unauthenticated(message, reason="CREDENTIAL_EXPIRED", server_time_micros=str(now))
     return expires * MICROS_PER_SECOND
 
 

@@ -26,7 +26,8 @@ def move(
     """
     values |= {"status": int(status), "status_reason": reason, "status_message": message}
     if status in FINAL:
-        values["ended_at"] = at
+        # Not before it began, however the server's clock was set meanwhile.
+        values["ended_at"] = max(at, job.created_at)
     tx.jobs.change(job.job_id, job.version, **values)
     tx.events.record(
         project=job.project,

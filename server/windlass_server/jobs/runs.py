@@ -216,7 +216,8 @@ class RunsService:
         if run is None or not _is_news(run, node_id, report) or job.run_id != run.run_id:
             return
         now = self._clock.now()
-        tx.runs.change(run.run_id, state=report.state, started_at=_started_at(run, report, now))
+        started_at = _started_at(run, report, now)
+        tx.runs.change(run.run_id, state=report.state, started_at=started_at)
         move(
             tx,
             job,
@@ -226,7 +227,7 @@ class RunsService:
             actor=actors.node(node_id),
             at=now,
             isolation=report.isolation.SerializeToString(),
-            started_at=_time(report.start_time, now),
+            started_at=started_at,
         )
 
     async def hello(self, node_id: str, known: Collection[str]) -> None:
@@ -316,21 +317,23 @@ class RunsService:
         # Looked at again under the lock: the same end may have been reported twice at once.
         if tx.runs.has_ended(run.run_id):
             return
-        now = self._clock.now()
+        # What the server's clock lost between was no time before the run began.
+        now = max(self._clock.now(), run.started_at or run.created_at)
         exited = report.exit
         code = exited.exit_code if exited.HasField("exit_code") else None
         signal = exited.exit_signal if exited.HasField("exit_signal") else None
         cancelling = job.status == Status.CANCELLING
         cause = rules.cause_of(exited.cause, asked=run.want == _Want.STOPPED)
         cause = rules.blaming_device(cause, code, failed=bool(run.device_fault))
+        started_at = _started_at(run, report, now)
         tx.runs.change(
             run.run_id,
             state=report.state,
             active=False,
             log_end=exited.log_end,
             end_cause=int(cause),
-            started_at=_started_at(run, report, now),
-            ended_at=_time(exited.end_time, now),
+            started_at=started_at,
+            ended_at=_between(started_at or run.created_at, _time(exited.end_time, now), now),
             end_noted_at=now,
         )
         failed_by = tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS)
@@ -357,7 +360,7 @@ class RunsService:
         elif report.HasField("start_time") and job.started_at is None:
             # The end overtook the start.
             values |= {
-                "started_at": _time(report.start_time, now),
+                "started_at": started_at,
                 "isolation": report.isolation.SerializeToString(),
             }
         if exited.checkpoint_problem:
@@ -494,4 +497,9 @@ def _started_at(run: RunRow, report: agent_pb2.RunReport, now: int) -> int | Non
         return run.started_at
     if report.state != _State.RUNNING and not report.HasField("start_time"):
         return None
-    return max(run.created_at, min(_time(report.start_time, now), now))
+    return _between(run.created_at, _time(report.start_time, now), now)
+
+
+def _between(first: int, time: int, last: int) -> int:
+    """The time, put within its bounds; `first` where the server's own clock went back behind it."""
+    return max(first, min(time, last))

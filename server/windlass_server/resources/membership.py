@@ -1,6 +1,6 @@
 """Nodes come and go: joining, saying hello, being lost. Their runs are not touched by any of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server import actors
@@ -102,10 +102,11 @@ class Membership:
         """
         now = self._clock.now()
 
-        def store(tx: Transaction) -> None:
+        def store(tx: Transaction) -> int:
             node = tx.nodes.get(node_id)
             if node is None:
                 raise absent("node", node_id)
+            seen_at = _heard_at(node, now)
             reason, message = _CONNECTED
             to = assign(facts(inventory), node.cluster, rules_of(tx.pools.all_held()))
             there = tx.nodes.hello(
@@ -118,6 +119,7 @@ class Membership:
                 reason=reason,
                 message=message,
                 at=now,
+                seen_at=seen_at,
             )
             if not there:
                 raise absent("node", node_id)
@@ -126,10 +128,11 @@ class Membership:
             if status != node.status:
                 _record(tx, node_id, status, _CONNECTED, actors.node(node_id), now)
             tx.after_commit(self._capacity_changed)
+            return seen_at
 
-        await self._database.write(store)
+        seen_at = await self._database.write(store)
         self._latest.keep_gpus(node_id, [gpu.uuid for gpu in inventory.gpus])
-        return now
+        return seen_at
 
     async def touch(self, node_id: str) -> int:
         """Store that a node was heard; returns when (µs).
@@ -139,15 +142,16 @@ class Membership:
         """
         now = self._clock.now()
 
-        def store(tx: Transaction) -> None:
+        def store(tx: Transaction) -> int:
             node = tx.nodes.get(node_id)
             if node is None or node.status != Status.READY:
                 text = f"node {node_id} was silent for too long and must connect again"
                 raise Conflict(text, reason="NODE_GIVEN_UP")
-            tx.nodes.touch(node_id, now)
+            seen_at = _heard_at(node, now)
+            tx.nodes.touch(node_id, seen_at)
+            return seen_at
 
-        await self._database.write(store)
-        return now
+        return await self._database.write(store)
 
     async def lost(self, node_id: str, *, seen_at: int) -> None:
         """Store that a node is not connected, unless it was heard after `seen_at` (µs).
@@ -167,27 +171,27 @@ class Membership:
 
         await self._database.write(store)
 
-    async def give_up_silent(self, seconds: float) -> None:
-        """Store of all nodes that were silent for longer that they are not connected.
+    async def heard(self) -> dict[str, int]:
+        """When each connected node was last heard, by whichever server; see `give_up`."""
 
-        Each server touches the nodes that it hears, so this holds for any number of servers.
+        def read(tx: Transaction) -> dict[str, int]:
+            nodes = tx.nodes.all()
+            return {one.node_id: one.last_seen_at for one in nodes if one.status == Status.READY}
+
+        return await self._database.read(read)
+
+    async def give_up(self, heard: Mapping[str, int]) -> None:
+        """Store that nodes are not connected, unless they were heard since.
+
+        Args:
+            heard: the nodes, with when each was last heard as `heard` has told it.
         """
-        heard_since = self._clock.now() - int(seconds * 1e6)
-
-        def silent(tx: Transaction) -> list[str]:
-            return [
-                node.node_id
-                for node in tx.nodes.all()
-                if node.status == Status.READY and node.last_seen_at < heard_since
-            ]
 
         def store(tx: Transaction) -> None:
-            for node_id in silent(tx):
-                self._lose(tx, node_id, heard_since, _SILENT, actors.NODES)
+            for node_id, seen_at in heard.items():
+                self._lose(tx, node_id, seen_at, _SILENT, actors.NODES)
 
-        # Nearly always there is nothing to write.
-        if await self._database.read(silent):
-            await self._database.write(store)
+        await self._database.write(store)
 
     def _lose(
         self, tx: Transaction, node_id: str, seen_at: int, why: tuple[str, str], actor: str
@@ -241,6 +245,15 @@ class Membership:
         tx.nodes.add(row.model_dump())
         _record(tx, node_id, Status.UNREACHABLE, ("JOINED", message), actors.node(node_id), now)
         tx.after_commit(self._capacity_changed)
+
+
+def _heard_at(node: NodeRow, now: int) -> int:
+    """What to store as the time at which a node was heard.
+
+    Later than the last one, also when the server's clock was set back: it tells that the node lives,
+    and which of two sessions is the older one.
+    """
+    return max(now, node.last_seen_at + 1)
 
 
 def _removed(node: NodeRow) -> Unauthenticated:

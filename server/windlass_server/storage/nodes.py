@@ -49,7 +49,7 @@ _HELLO = (
             _NODES.c.cpu_held > bindparam("cpu"), _NODES.c.memory_held > bindparam("memory")
         ),
         connected_at=bindparam("at"),
-        last_seen_at=bindparam("at"),
+        last_seen_at=bindparam("seen"),
     )
 )
 _ASSIGN = (
@@ -219,8 +219,9 @@ class NodeStore:
         reason: str,
         message: str,
         at: int,
+        seen_at: int,
     ) -> bool:
-        """Store what a connected node says it has, and that it is READY.
+        """Store what a connected node says it has, and that it is READY, `seen_at` as in `touch`.
 
         A node that comes back smaller than what its runs hold is marked `shrunk`: it keeps them and
         takes nothing new until it fits again.
@@ -238,6 +239,7 @@ class NodeStore:
             "reason": reason,
             "message": message,
             "at": at,
+            "seen": seen_at,
         }
         return self._connection.execute(_HELLO, values).rowcount == 1
 
@@ -269,7 +271,7 @@ class NodeStore:
         return self._connection.execute(_LOSE, values).rowcount == 1
 
     def touch(self, node_id: str, at: int) -> None:
-        """Store that the node was heard. For liveness nobody reads this: every 10 s will do."""
+        """Store that the node was heard: every 10 s will do. It never goes back."""
         self._connection.execute(_TOUCH, {"key": node_id, "at": at})
 
     def hold(

@@ -12,7 +12,9 @@ from types import MappingProxyType
 import numpy as np
 
 from windlass.agents.v1.agent_pb2 import GpuProcessSample, RunStamp, SampleBatch, Series
+from windlass_server.clock import Clock
 from windlass_server.telemetry.fields import LIVE_NAMES, MAX_SUBJECT_CHARS, RUN_ID
+from windlass_server.telemetry.node_times import in_our_time
 from windlass_server.telemetry.readings import Decoder, Layout, Readings
 
 MAX_GPUS = 1024
@@ -31,7 +33,8 @@ class Values:
     """The newest values of one thing.
 
     Attributes:
-        sampled_at: when the newest of them was measured, in microseconds since 1970.
+        sampled_at: when the newest of them was measured, in microseconds since 1970; by the server's
+            clock where the node's is wrong.
     """
 
     sampled_at: int = 0
@@ -102,17 +105,21 @@ class LatestTelemetry:
     """The newest values of every node.
 
     Args:
+        clock: wall time; what a node says of the time is believed near it.
         health_changed: called with a node's id when one of its GPUs became healthy or stopped being.
     """
 
-    def __init__(self, health_changed: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, clock: Clock, health_changed: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._clock = clock
         self._nodes: dict[str, _Node] = {}
         self._health_changed = health_changed
 
     def take(self, node_id: str, batch: SampleBatch) -> Readings | None:
         """Take in what a node measured. Never raises.
 
-        Returns what was read of it; None when it has no times.
+        Returns what was read of it, by the node's clock; None when it has no times.
         """
         node = self._nodes.get(node_id) or _Node()
         readings = node.decoder.decode(batch)
@@ -120,11 +127,12 @@ class LatestTelemetry:
             return None
         self._nodes[node_id] = node
         before = _unhealthy(node)
-        _take_readings(node, readings)
+        ours = in_our_time(readings, self._clock.now())
+        _take_readings(node, ours)
         node.processes = _processes(batch.gpu_processes)
         node.holders = _holders(batch.runs)
         node.batches += 1
-        _drop_ended_runs(node, int(readings.times[-1]))
+        _drop_ended_runs(node, int(ours.times[-1]))
         if _unhealthy(node) != before:
             self._health_changed(node_id)
         return readings

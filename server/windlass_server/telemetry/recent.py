@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from windlass_server.clock import MICROS_PER_SECOND, Clock
+from windlass_server.clock import Clock
 from windlass_server.telemetry.fields import NAMES
 from windlass_server.telemetry.levels import FINEST
+from windlass_server.telemetry.node_times import EARLY, LATE, in_our_time
 from windlass_server.telemetry.readings import Increases, Layout, Readings
 from windlass_server.telemetry.rollup import Rollup, Stats, merge, stacked, stats_of
 
-# How far a node's clock may be off, or its samples late, and still be believed.
-_LATE = 30 * MICROS_PER_SECOND
-_EARLY = 5 * MICROS_PER_SECOND
 _FLUSH_BUCKETS = 30
 FLUSH = _FLUSH_BUCKETS * FINEST.width
 """How long finished buckets wait to be written, in microseconds."""
@@ -78,7 +76,7 @@ class RecentHistory:
             node = self._nodes[node_id] = _new_node(node_id, now)
         self._read(node_id, readings)
         buckets = len(node.rows)
-        _add(node, _in_our_time(node.increases.of(readings), now))
+        _add(node, in_our_time(node.increases.of(readings), now))
         if len(node.rows) > buckets:
             _finish(node, now)
 
@@ -138,16 +136,6 @@ def _new_node(node_id: str, now: int) -> _Node:
     return node
 
 
-def _in_our_time(readings: Readings, now: int) -> Readings:
-    """With the times of our clock, where the node's is too far off: its newest row is then of now."""
-    behind = now - int(readings.times[-1])
-    oldest = now - int(readings.times[0])
-    if behind >= -_EARLY and oldest <= _LATE:
-        return readings
-    times = np.maximum(readings.times + behind, now - _LATE)
-    return Readings(readings.layout, times, readings.rows)
-
-
 def _add(node: _Node, readings: Readings) -> None:
     first, last = (int(time) // FINEST.width * FINEST.width for time in readings.times[[0, -1]])
     if first == last:
@@ -162,9 +150,9 @@ def _add(node: _Node, readings: Readings) -> None:
 
 def _finish(node: _Node, now: int) -> None:
     """Finish the buckets to which nothing comes any more."""
-    behind = now - _LATE - FINEST.width
+    behind = now - LATE - FINEST.width
     # Before them, too, and behind them: the server's own clock may have been set.
-    done = [start for start in node.rows if not behind < start <= now + _EARLY]
+    done = [start for start in node.rows if not behind < start <= now + EARLY]
     for start in sorted(done):
         node.finished += _buckets(node, start)
         del node.rows[start]

@@ -89,7 +89,7 @@ def _prompted(on: Foundation, areas: Areas, federation: Federation) -> Listeners
 def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
     """The duties that just look at the clock."""
     nodes, heartbeat = areas.nodes, on.config.heartbeat_seconds
-    liveness = NodeLiveness(nodes.membership, SILENT_HEARTBEATS * heartbeat)
+    liveness = NodeLiveness(nodes.membership, on.clock, SILENT_HEARTBEATS * heartbeat)
     leases = AllocationLeases(areas.capacity.allocations)
     discarding = CheckpointRemoval(areas.jobs.checkpoints)
     telemetry = areas.inventory.telemetry_upkeep

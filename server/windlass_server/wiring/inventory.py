@@ -29,7 +29,7 @@ class Inventory:
 
 def take_inventory(on: Foundation) -> Inventory:
     """Be ready for nodes and what they measure."""
-    latest = LatestTelemetry(health_changed=lambda _node_id: on.hints.world_changed())
+    latest = LatestTelemetry(on.clock, lambda _node_id: on.hints.world_changed())
     retention = Retention.of_days(on.config.telemetry_days)
     meter = UsageMeter(on.clock)
     recent = RecentHistory(on.clock, meter.take)

@@ -35,12 +35,12 @@ def runner():
 class Node:
     """An agent in this process, with a fake runner, that has joined."""
 
-    def __init__(self, plane, runner, data_dir, *flags):
+    def __init__(self, plane, runner, data_dir, *flags, clock=None):
         data_dir.mkdir(exist_ok=True)
         self.config = load_config(
             ["--server", plane.address, "--data-dir", str(data_dir), *flags], {}
         )
-        clock = SystemClock()
+        clock = clock or SystemClock()
         key = NodeKey.load_or_create(data_dir / "node.key")
         plane.keys[NODE_ID] = key.public_bytes
         self.stop = StopSignals()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 import grpc.aio
+import jwt
 import pytest
 
 from tests.support.fake_checkpoint_server import FakeCheckpointServer
@@ -15,7 +16,7 @@ from windlass_agent.checkpoints import CheckpointKeeper
 from windlass_agent.clock import SystemClock
 from windlass_agent.identity import Identity, NodeKey
 from windlass_agent.run_types import Cause, Restore, RunExit, RunRequest
-from windlass_server.errors import Exhausted, Unavailable, WrongState
+from windlass_server.errors import Exhausted, Unauthenticated, Unavailable, WrongState
 
 RUN = RunRequest(
     "run-01jh0000000000000000000000",
@@ -172,3 +173,20 @@ async def test_a_node_without_room_says_so_before_it_begins(keeper, server, targ
     huge = RunRequest(RUN.run_id, 3, ("train",), restore=Restore("ckpt-1", 1 << 60))
     assert "the node's disk has" in await keeper.restore(huge, target)
     assert server.downloads == []
+
+
+async def test_a_machine_whose_clock_is_wrong_signs_by_the_servers_time(
+    keeper: CheckpointKeeper, server: FakeCheckpointServer, saved: Path
+) -> None:
+    now = 2_000_000_000
+    server.failures.append(
+        Unauthenticated(
+            "expired", reason="CREDENTIAL_EXPIRED", server_time_micros=f"{now * 1_000_000}"
+        )
+    )
+    assert await keeper.save(RUN, END, saved) == ""
+    refused, taken, *_ = (
+        jwt.decode(token.removeprefix("Bearer "), options={"verify_signature": False})["iat"]
+        for token in server.tokens
+    )
+    assert refused < now <= taken < now + 60

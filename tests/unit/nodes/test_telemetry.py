@@ -32,7 +32,7 @@ class World:
         self.sleep = FakeSleep(self.clock)
         self.pace = Pace(self.clock.monotonic)
         self.logs = LogStore(folder, EventHub())
-        self.latest = LatestTelemetry()
+        self.latest = LatestTelemetry(self.clock)
         self.runs = FakeRuns()
         self.told: list[tuple[str, agent_pb2.RunDirective]] = []
         self.session = session = TelemetrySession(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_agent import samples, series
+from tests.support.fake_clock import FakeClock
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
 from windlass_server.telemetry import latest as module
@@ -18,8 +19,13 @@ MICROS = NANOS // 1000
 
 
 @pytest.fixture
-def latest() -> LatestTelemetry:
-    return LatestTelemetry()
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def latest(clock: FakeClock) -> LatestTelemetry:
+    return LatestTelemetry(clock)
 
 
 def take(
@@ -146,7 +152,7 @@ def test_times_that_are_none_are_refused(
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_every_value_can_be_shown_as_an_int64(value: float) -> None:
-    latest = LatestTelemetry()
+    latest = LatestTelemetry(FakeClock())
     take(latest, series("MEMORY_USED_BYTES", "", 1))
     take(latest, series("MEMORY_USED_BYTES", "", value))
     host = latest.host("node-1")
@@ -171,11 +177,32 @@ def test_what_one_node_can_make_the_server_hold_is_bounded(
     assert len(latest.processes("node-1", "GPU-0")) == 5
 
 
-def test_runs_that_are_not_measured_any_more_are_dropped(latest: LatestTelemetry) -> None:
+def test_runs_that_are_not_measured_any_more_are_dropped(
+    latest: LatestTelemetry, clock: FakeClock
+) -> None:
     take(latest, series("CPU_USED_MILLIS", RUN, 1))
+    clock.advance(60)
     take(latest, series("LOAD_1M", "", 1), at_nanos=NANOS + 60 * 10**9)
     assert latest.run("node-1", RUN) is not None
+    clock.advance(1)
     take(latest, series("LOAD_1M", "", 1), at_nanos=NANOS + 61 * 10**9)
+    assert latest.run("node-1", RUN) is None
+
+
+@pytest.mark.parametrize("hours", [-30_000, -3, 3, 30_000])
+def test_the_clock_of_a_node_that_jumps_moves_nothing(
+    latest: LatestTelemetry, clock: FakeClock, hours: int
+) -> None:
+    jumped = NANOS + hours * 3600 * 10**9
+    take(latest, series("CPU_USED_MILLIS", RUN, 1), series("LOAD_1M", "", 1))
+    take(latest, series("LOAD_1M", "", 2), at_nanos=jumped)
+    host, run = latest.host("node-1"), latest.run("node-1", RUN)
+    assert host is not None
+    assert (host.number(Series.LOAD_1M), host.sampled_at) == (2, MICROS)
+    assert run is not None
+    clock.advance(61)
+    take(latest, series("LOAD_1M", "", 3), at_nanos=jumped + 61 * 10**9)
+    assert host.sampled_at == MICROS + 61_000_000
     assert latest.run("node-1", RUN) is None
 
 
@@ -200,7 +227,7 @@ def test_processes_are_those_of_the_last_look(latest: LatestTelemetry) -> None:
 
 def test_a_change_of_health_is_told_once() -> None:
     changed: list[str] = []
-    latest = LatestTelemetry(changed.append)
+    latest = LatestTelemetry(FakeClock(), changed.append)
     told = []
     for value in (1, 0, 0, math.nan, 1, 1):
         take(latest, series("GPU_HEALTHY", "GPU-0", value))
