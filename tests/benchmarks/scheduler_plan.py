@@ -131,7 +131,7 @@ async def stalls_of_a_cycle(folder: Path, memory: int) -> tuple[float, Stalls]:
     database = await open_database(f"sqlite:///{folder / 'windlass.db'}")
     world = await ScheduledWorld.start(database, folder)
     await fill(world, memory)
-    cluster = Cluster(database, (), lambda _node_id, _uuid: True)
+    cluster = Cluster(database, (), lambda _node_id: frozenset())
     scheduling = Scheduling(database, cluster, world.runs, SystemClock())
     settle_memory()
     stalls = Stalls()

@@ -39,7 +39,7 @@ class World:
         ids = IdSource(self.clock)
         self.jobs = JobsService(
             self.database,
-            Cluster(self.database, (), lambda _node_id, _uuid: True),
+            Cluster(self.database, (), lambda _node_id: frozenset()),
             self.clock,
             ids,
             PageTokens(b"key"),

@@ -43,7 +43,7 @@ class World(Upkeep):
 
     @property
     def reservations(self) -> ReservationsService:
-        cluster = Cluster(self.database, (), lambda _node_id, _uuid: True)
+        cluster = Cluster(self.database, (), lambda _node_id: frozenset())
         tokens = PageTokens(b"page tokens")
         return ReservationsService(self.database, cluster, self.clock, self.ids, tokens)
 

@@ -75,7 +75,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     runs = RunsService(
         database, logs, clock, ids, capacity_freed=lambda: None, runs_changed=lambda _node_id: None
     )
-    cluster = Cluster(database, (), lambda _node_id, _uuid: True)
+    cluster = Cluster(database, (), lambda _node_id: frozenset())
     hints = JobHints(queued.append, lambda _node_id: None)
     jobs = JobsService(
         database, cluster, clock, ids, tokens, hints, nowhere_else(database, logs, clock, ids)

@@ -52,7 +52,7 @@ class ScheduledWorld:
             capacity_freed=lambda: None,
             runs_changed=lambda _node_id: None,
         )
-        cluster = Cluster(database, (), lambda _node_id, _uuid: True)
+        cluster = Cluster(database, (), lambda _node_id: frozenset())
         await database.write(lambda tx: add_projects(tx, "default"))
         scheduling = Scheduling(database, cluster, runs, clock)
         job_logs = JobLogs(runs, logs, hub)

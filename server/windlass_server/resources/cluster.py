@@ -1,9 +1,9 @@
 """What the cluster has, as the last look at it saw it: for deciding about submissions at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from windlass_server.errors import FieldViolation, InvalidInput
-from windlass_server.resources.capacity import IsHealthy, node_states
+from windlass_server.resources.seen_nodes import SeenNodes
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
 from windlass_server.storage.engine import Database
@@ -15,23 +15,28 @@ class Cluster:
     """The nodes, kept in memory between looks, and the pools that the operator declared.
 
     Args:
-        is_healthy: whether a GPU can be given to jobs, as far as its node has said.
+        unhealthy: the UUIDs of the GPUs of a node that cannot be given to jobs, as far as it has said.
     """
 
-    def __init__(self, database: Database, pools: Sequence[Pool], is_healthy: IsHealthy) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pools: Sequence[Pool],
+        unhealthy: Callable[[str], frozenset[str]],
+    ) -> None:
         self._database = database
         self.pools = tuple(pools)
-        self._is_healthy = is_healthy
+        self._seen = SeenNodes(unhealthy)
         self._nodes: tuple[NodeState, ...] = ()
 
     def load(self, tx: Transaction) -> tuple[NodeState, ...]:
         """Look at the nodes within a transaction, and remember them."""
-        self._nodes = node_states(tx.nodes.all(), tx.nodes.all_claims(), self._is_healthy)
+        self._nodes = self._seen.all(tx.nodes.all(), tx.nodes.all_claims())
         return self._nodes
 
     def look(self, tx: Transaction, nodes: Sequence[NodeRow]) -> tuple[NodeState, ...]:
         """These nodes as the scheduler sees them, not remembered."""
-        return node_states(nodes, tx.nodes.all_claims(), self._is_healthy)
+        return self._seen.some(nodes, tx.nodes.all_claims())
 
     def any_ready(self) -> bool:
         """Whether some node could take work when last looked at."""

@@ -97,6 +97,7 @@ class _Node:
     host: Values = field(default_factory=Values)
     gpus: dict[str, Values] = field(default_factory=dict)
     runs: dict[str, Values] = field(default_factory=dict)
+    unhealthy: frozenset[str] = frozenset()
     processes: Mapping[str, Sequence[Process]] = field(default_factory=lambda: MappingProxyType({}))
     holders: Mapping[str, Holder] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -126,14 +127,14 @@ class LatestTelemetry:
         if readings is None:
             return None
         self._nodes[node_id] = node
-        before = _unhealthy(node)
         ours = in_our_time(readings, self._clock.now())
         _take_readings(node, ours)
         node.processes = _processes(batch.gpu_processes)
         node.holders = _holders(batch.runs)
         node.batches += 1
         _drop_ended_runs(node, int(ours.times[-1]))
-        if _unhealthy(node) != before:
+        before, node.unhealthy = node.unhealthy, _unhealthy(node)
+        if node.unhealthy != before:
             self._health_changed(node_id)
         return readings
 
@@ -181,8 +182,12 @@ class LatestTelemetry:
 
     def is_healthy(self, node_id: str, uuid: str) -> bool:
         """Whether a GPU can be given to jobs, as far as its node has said."""
-        values = self.gpu(node_id, uuid)
-        return values is None or _is_healthy(values)
+        return uuid not in self.unhealthy(node_id)
+
+    def unhealthy(self, node_id: str) -> frozenset[str]:
+        """The UUIDs of a node's GPUs that cannot be given to jobs, as far as it has said."""
+        node = self._nodes.get(node_id)
+        return frozenset() if node is None else node.unhealthy
 
     def keep_gpus(self, node_id: str, uuids: Iterable[str]) -> None:
         """Forget the GPUs that a node does not have any more."""
@@ -190,6 +195,7 @@ class LatestTelemetry:
         if node is not None:
             for uuid in node.gpus.keys() - set(uuids):
                 del node.gpus[uuid]
+            node.unhealthy = _unhealthy(node)
             node.slots.clear()
 
     def drop(self, node_id: str) -> None:
@@ -276,9 +282,10 @@ def _drop_ended_runs(node: _Node, now: int) -> None:
         node.slots.clear()
 
 
-def _is_healthy(values: Values) -> bool:
-    return not values.has(Series.GPU_HEALTHY) or values.number(Series.GPU_HEALTHY) >= 1
-
-
-def _unhealthy(node: _Node) -> list[str]:
-    return sorted(uuid for uuid, values in node.gpus.items() if not _is_healthy(values))
+def _unhealthy(node: _Node) -> frozenset[str]:
+    healthy = Series.GPU_HEALTHY
+    return frozenset(
+        uuid
+        for uuid, values in node.gpus.items()
+        if values.has(healthy) and values.number(healthy) < 1
+    )

@@ -39,6 +39,6 @@ def take_inventory(on: Foundation) -> Inventory:
         history=TelemetryHistory(on.database, recent, on.clock, retention),
         telemetry_upkeep=TelemetryUpkeep(on.database, recent, on.clock, retention),
         meter=meter,
-        cluster=Cluster(on.database, declared_pools(on.config.pools), latest.is_healthy),
+        cluster=Cluster(on.database, declared_pools(on.config.pools), latest.unhealthy),
         remote_clusters=RemoteClusters(),
     )

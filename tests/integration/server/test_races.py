@@ -32,7 +32,7 @@ class Troubled:
         self._world = world
         self._job_id = job_id
         self._random = Random(seed)
-        cluster = Cluster(world.database, (), lambda _node_id, _uuid: True)
+        cluster = Cluster(world.database, (), lambda _node_id: frozenset())
         hints = JobHints(lambda _job_id: None, lambda _node_id: None)
         tokens = PageTokens(b"k" * 32)
         ids = IdSource(world.clock)

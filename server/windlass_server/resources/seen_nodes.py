@@ -1,0 +1,62 @@
+"""The nodes as the scheduler sees them, each made anew only when something that it follows from is new.
+
+A cycle of the scheduler, a list of pools and an allocation all look at every node. Of a thousand nodes
+hardly any is another one than at the look before, and to make them all takes longer than to read them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from windlass_server.resources.capacity import node_states
+from windlass_server.scheduler.snapshot import NodeState
+from windlass_server.storage.tables import GpuClaimRow, NodeRow
+
+# When a node was heard says nothing of what can be placed on it, and alone changes all the time.
+_LAST_SEEN_AT = [*NodeRow.model_fields].index("last_seen_at")
+
+Known = Mapping[str, tuple[object, NodeState]]
+"""By node: what it was made of, and what was made of that."""
+
+
+class SeenNodes:
+    """Remembers the nodes of the last look at all of them.
+
+    Args:
+        unhealthy: the UUIDs of the GPUs of a node that cannot be given to jobs, as far as it has said.
+    """
+
+    def __init__(self, unhealthy: Callable[[str], frozenset[str]]) -> None:
+        self._unhealthy = unhealthy
+        self._known: Known = {}
+
+    def all(self, nodes: Sequence[NodeRow], claims: Sequence[GpuClaimRow]) -> tuple[NodeState, ...]:
+        """Every node there is, in the order of `nodes`; those that there are no more are forgotten."""
+        self._known = self._made(nodes, claims)
+        return tuple(state for _, state in self._known.values())
+
+    def some(
+        self, nodes: Sequence[NodeRow], claims: Sequence[GpuClaimRow]
+    ) -> tuple[NodeState, ...]:
+        """Some of the nodes, in the order of `nodes`."""
+        return tuple(state for _, state in self._made(nodes, claims).values())
+
+    def _made(self, nodes: Sequence[NodeRow], claims: Iterable[GpuClaimRow]) -> Known:
+        held: dict[str, list[GpuClaimRow]] = {}
+        for claim in claims:
+            held.setdefault(claim.node_id, []).append(claim)
+        return {node.node_id: self._one(node, held.get(node.node_id, [])) for node in nodes}
+
+    def _one(self, node: NodeRow, held: list[GpuClaimRow]) -> tuple[object, NodeState]:
+        unhealthy = self._unhealthy(node.node_id)
+        made_of = _without_last_seen(node), held, unhealthy
+        known = self._known.get(node.node_id)
+        if known is not None and known[0] == made_of:
+            return known
+        (state,) = node_states([node], held, lambda _, uuid: uuid not in unhealthy)
+        return made_of, state
+
+
+def _without_last_seen(node: NodeRow) -> tuple[object, ...]:
+    """All other columns; a row is a tuple of them in the table's order."""
+    columns = tuple(cast("tuple[Any, ...]", node))
+    return columns[:_LAST_SEEN_AT] + columns[_LAST_SEEN_AT + 1 :]
