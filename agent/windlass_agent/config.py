@@ -146,18 +146,26 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def simulated_gpus(value: Any) -> tuple[GpuProfile, ...]:
-    """The cards that `8xH100`, `4xA100,2xL40S` or `2xH100/3g.40gb+4g.40gb` stands for.
+    """The cards that `8xH100`, `8xA100:nvlink=4,2xL40S` or `2xH100/3g.40gb+4g.40gb` stands for.
+
+    `nvlink` says how many neighbours one switch joins: 8 by default, 1 for none.
 
     ValueError when it is none of these.
     """
     cards: list[GpuProfile] = []
     for part in _text(value).split(","):
-        found = re.fullmatch(r"\s*(?:(\d{1,4})x)?([A-Za-z0-9]+)(?:/(.+))?\s*", part)
+        found = re.fullmatch(
+            r"\s*(?:(\d{1,4})x)?([A-Za-z0-9]+)(:nvlink=([1-9]\d?))?(?:/(.+))?\s*", part
+        )
         profile = PROFILES.get(found[2].upper()) if found else None
         if found is None or profile is None:
             raise ValueError(f"{part!r} is not COUNTxTYPE with a TYPE of {', '.join(PROFILES)}")
         if found[3]:
-            profile = replace(profile, layout=parse_layout(found[2].upper(), found[3]))
+            if not profile.data_center:
+                raise ValueError(f"{part!r}: {found[2]} has no NVLink")
+            profile = replace(profile, nvlink_island=int(found[4]))
+        if found[5]:
+            profile = replace(profile, layout=parse_layout(found[2].upper(), found[5]))
         cards += [profile] * int(found[1] or 1)
     if not 0 < len(cards) <= _MAX_GPUS:
         raise ValueError(f"a node has 1 to {_MAX_GPUS} simulated GPUs")
@@ -203,7 +211,9 @@ _OPTIONS: dict[str, _Option] = {
     "labels": _Option(
         labels, "labels of the node, separated by commas", "KEY=VALUE,...", show=_shown_labels
     ),
-    "simulate_gpus": _Option(simulated_gpus, "pretend to have GPUs: 8xH100, 4xA100,2xL40S", "SPEC"),
+    "simulate_gpus": _Option(
+        simulated_gpus, "pretend to have GPUs: 8xH100:nvlink=4,2xL40S", "SPEC"
+    ),
     "simulate_faults": _Option(
         _faults, "faults of simulated GPUs: '30s 0 xid 79; 5m 0 heal', or a file", "SCRIPT|@PATH"
     ),

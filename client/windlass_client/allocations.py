@@ -11,7 +11,7 @@ from windlass.resources.v1 import (
     resources_service_pb2,
     resources_service_pb2_grpc,
 )
-from windlass.types.v1 import types_pb2
+from windlass.types.v1 import topology_pb2, types_pb2
 from windlass_client.calls import (
     AsyncGroup,
     Call,
@@ -25,6 +25,7 @@ from windlass_client.calls import (
 from windlass_client.quantities import parse_bytes, parse_cpu_millis, parse_duration
 
 Allocation = allocation_pb2.Allocation
+Level = topology_pb2.Topology.Level
 
 _Stub = resources_service_pb2_grpc.ResourcesServiceStub
 # Allocate always carries a request_id; a repeated renewal or release means the same.
@@ -49,6 +50,11 @@ class AllocationCalls(Group):
         exclusive_node: bool = False,
         zones: Sequence[str] = (),
         pool: str = "",
+        racks: Sequence[str] = (),
+        blocks: Sequence[str] = (),
+        required: "Level | None" = None,
+        preferred: "Level | None" = None,
+        near: str = "",
         ttl: timedelta | float | str | None = None,
         project: str | None = None,
         request_id: str | None = None,
@@ -63,12 +69,18 @@ class AllocationCalls(Group):
             exclusive_node: only a node that is empty, which is then held whole.
             zones: only nodes whose label `zone` is one of these.
             pool: only nodes of this pool; of any that the project may use by default.
+            racks: only nodes whose label `rack` is one of these.
+            blocks: only nodes whose label `block` is one of these.
+            required: within one domain of this level, such as `Level.NVLINK`, or nothing.
+            preferred: within one domain of this level where that can be had.
+            near: an allocation whose domain of that level it shall be.
             ttl: seconds, a timedelta or such as "1h"; ten minutes by default.
             project: instead of the client's.
             request_id: makes a repeat by yourself harmless; made up by default.
 
         Raises:
             InvalidArgument: no node could ever give so much.
+            FailedPrecondition: that to which it shall be near is held no longer.
             Aborted: none can now.
         """
         request = resources_service_pb2.AllocateRequest(
@@ -80,7 +92,12 @@ class AllocationCalls(Group):
                 gpu_type=gpu_type,
             ),
             constraints=allocation_pb2.AllocationConstraints(
-                exclusive_node=exclusive_node, zones=zones, pool=pool
+                exclusive_node=exclusive_node,
+                zones=zones,
+                pool=pool,
+                racks=racks,
+                blocks=blocks,
+                topology=_topology(required, preferred, near),
             ),
             ttl=_duration(ttl),
             request_id=request_id or uuid.uuid4().hex,
@@ -142,6 +159,14 @@ class AllocationCalls(Group):
             allocation_id=allocation_id, force=force
         )
         return Call(RELEASE, request)
+
+
+def _topology(
+    required: "Level | None", preferred: "Level | None", near: str
+) -> topology_pb2.Topology | None:
+    if not (required or preferred or near):
+        return None
+    return topology_pb2.Topology(required=required, preferred=preferred, near_allocation_id=near)
 
 
 def _duration(span: timedelta | float | str | None) -> Duration | None:

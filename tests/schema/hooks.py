@@ -44,13 +44,14 @@ _OF_THE_STATE = {
     "TOO_MANY_NODES",
     "TOO_MANY_POINTS",
     "TOO_MANY_ROWS",
+    "TOPOLOGY_WITHOUT_GPUS",
     "UNSATISFIABLE_RESOURCES",
 }
 _FAILED_PRECONDITION = 9
 # Rules that a schema tells in words only.
 _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
-    r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+"
+    r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+"
 )
 
 _oracle = Oracle(windlass_descriptors())
@@ -93,6 +94,10 @@ def _lead_body(case: Case) -> None:
         soon = datetime.now(UTC) + timedelta(hours=1)  # noqa: TID251 - the server's clock is real
         case.body = {name: case.body[name] for name in ("users", "reason") if name in case.body}
         case.body |= {"end_time": f"{soon:%Y-%m-%dT%H:%M:%SZ}", "resources": {"cpu_millis": "1"}}
+    elif case.operation.path == "/v1/resources/allocate":
+        constraints = case.body.get("constraints")
+        if isinstance(constraints, dict) and isinstance(constraints.get("topology"), dict):
+            constraints["topology"].pop("near_allocation_id", None)
     elif case.operation.path == "/v1/resources/nodes:drain":
         case.body.pop("node_ids", None)
         case.body["selector"] = {}

@@ -13,7 +13,7 @@ from tests.support.jobs import add_projects
 from tests.support.nodes import GIB, an_inventory
 from tests.support.scheduled_world import ScheduledWorld
 from windlass.resources.v1 import allocation_pb2, resources_service_pb2
-from windlass.types.v1 import types_pb2
+from windlass.types.v1 import topology_pb2, types_pb2
 from windlass_server.access.policy import Caller, Role
 from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, WrongState
 from windlass_server.jobs.states import Status as JobStatus
@@ -35,8 +35,17 @@ SECOND = 1_000_000
 class World(ScheduledWorld):
     """A cluster of which parts are allocated."""
 
-    async def add_gpu_node(self, name: str, gpus: int = 2, zone: str = "", **shape: Any) -> str:
-        inventory = an_inventory(gpus=gpus, **shape)
+    async def add_gpu_node(
+        self, name: str, gpus: int = 2, zone: str = "", island: int = 1, **more: Any
+    ) -> str:
+        """One whose GPUs reach so many neighbours; `labels` as in `rack=7,block=a`."""
+        labels = more.pop("labels", "")
+        inventory = an_inventory(gpus=gpus, **more)
+        for number, gpu in enumerate(inventory.gpus):
+            first = number // island * island
+            peers = range(first, min(first + island, gpus))
+            gpu.nvlink_peers.extend(f"GPU-{other}" for other in peers if other != number)
+        inventory.labels.update(dict(part.split("=") for part in labels.split(",") if part))
         if zone:
             inventory.labels["zone"] = zone
         return await self.add_node(
@@ -50,7 +59,13 @@ class World(ScheduledWorld):
         self, who: Caller = ADA, *, request_id: str = "", ttl: int = 0, **wanted: Any
     ) -> AllocationRow:
         constraints = allocation_pb2.AllocationConstraints(
-            exclusive_node=wanted.pop("exclusive", False), zones=wanted.pop("zones", ())
+            exclusive_node=wanted.pop("exclusive", False),
+            **{name: wanted.pop(name, ()) for name in ("zones", "racks", "blocks")},
+            topology=topology_pb2.Topology(
+                required=wanted.pop("required", None),
+                preferred=wanted.pop("preferred", None),
+                near_allocation_id=wanted.pop("near", ""),
+            ),
         )
         request = resources_service_pb2.AllocateRequest(
             resources=types_pb2.ResourceRequest(**wanted),
@@ -283,3 +298,130 @@ async def test_pages_lead_through_the_allocations_that_match_newest_first(world:
     assert await world.allocations.list(ADA, nobodys, size=2, token="") == ([], "")
     with pytest.raises(Denied):
         await world.allocations.list(STRANGER, wanted, size=2, token="")
+
+
+def shown_level(row: AllocationRow) -> str:
+    return topology_pb2.Topology.Level.Name(allocation_message(row).topology_level)
+
+
+async def test_gpus_are_given_so_that_islands_stay_whole(world: World):
+    await world.add_gpu_node("n", gpus=8, island=4)
+    assert (await world.allocate(gpu_count=3)).gpu_uuids == "GPU-0,GPU-1,GPU-2"
+    four = await world.allocate(gpu_count=4)
+    assert (four.gpu_uuids, shown_level(four)) == ("GPU-4,GPU-5,GPU-6,GPU-7", "NVLINK")
+    assert shown_level(await world.allocate()) == "LEVEL_UNSPECIFIED"
+
+
+async def test_gpus_that_reach_each_other_are_preferred_wherever_they_are_and_can_be_required(
+    world: World,
+):
+    await world.add_gpu_node("a", gpus=4, island=2, cpu_millis=4000)
+    wide = await world.add_gpu_node("b", gpus=4, island=4, cpu_millis=64_000)
+    held = await world.allocate(gpu_count=4, preferred="NVLINK")
+    assert (held.node_id, shown_level(held)) == (wide, "NVLINK")
+    apart = await world.allocate(gpu_count=3, preferred="NVLINK")
+    assert shown_level(apart) == "NODE"
+    await world.allocations.release(ADA, apart.allocation_id, force=False)
+    with pytest.raises(Conflict) as refused:
+        await world.allocate(gpu_count=3, required="NVLINK")
+    assert refused.value.reason == "TOPOLOGY_UNAVAILABLE"
+    assert refused.value.metadata["dimension"] == "topology"
+    assert "there is room, but not within one NVLink island" in refused.value.message
+    with pytest.raises(Conflict) as lacking:
+        await world.allocate(gpu_count=4, cpu_millis=32_000, required="NVLINK")
+    assert lacking.value.metadata["dimension"] == "gpu_count"  # wherever they were
+    await world.allocations.release(ADA, held.allocation_id, force=False)
+    assert shown_level(await world.allocate(gpu_count=3, required="NVLINK")) == "NVLINK"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "reason", "says"),
+    [
+        (
+            {"gpu_count": 3, "required": "NVLINK"},
+            InvalidInput,
+            "UNSATISFIABLE_RESOURCES",
+            "within one NVLink island: needs 3 GPUs; the most on one node is 2 (node n)",
+        ),
+        (
+            {"gpu_count": 1, "exclusive": True, "required": "NVLINK"},
+            InvalidInput,
+            "UNSATISFIABLE_RESOURCES",
+            "there is no node that meets what else is asked for",
+        ),
+        ({"racks": ["8"]}, InvalidInput, "UNSATISFIABLE_RESOURCES", "no node is in rack 8"),
+        (
+            {"blocks": ["b", "a"], "racks": ["7"]},
+            InvalidInput,
+            "UNSATISFIABLE_RESOURCES",
+            "no node is in block a or b",
+        ),
+        ({"required": "NVLINK"}, InvalidInput, "TOPOLOGY_WITHOUT_GPUS", "asks for none"),
+        ({"required": "NODE", "near": "alloc-0"}, NotFound, "ALLOCATION_NOT_FOUND", ""),
+    ],
+)
+async def test_a_topology_that_cannot_be_is_refused_with_its_reason(
+    world: World, wanted: dict[str, Any], error: type[Any], reason: str, says: str
+):
+    await world.add_gpu_node("n", gpus=4, island=2, labels="rack=7")
+    with pytest.raises(error) as refused:
+        await world.allocate(**wanted)
+    assert refused.value.reason == reason
+    assert says in refused.value.message
+
+
+async def test_racks_and_blocks_are_labels_of_nodes(world: World):
+    nodes = {
+        name: await world.add_gpu_node(name, labels=labels)
+        for name, labels in {"a": "rack=1,block=x", "b": "rack=2,block=x", "c": ""}.items()
+    }
+    assert (await world.allocate(racks=["2", "3"])).node_id == nodes["b"]
+    assert (await world.allocate(blocks=["x"], racks=["1"])).node_id == nodes["a"]
+
+
+@pytest.mark.parametrize(
+    ("level", "where"), [("NODE", ["n1"]), ("RACK", ["n1", "n2"]), ("BLOCK", ["n1", "n2", "n3"])]
+)
+async def test_an_allocation_is_near_to_another(world: World, level: str, where: list[str]):
+    names = {await world.add_gpu_node("n1", gpus=1, labels="zone=z,block=x,rack=1"): "n1"}
+    anchor = (await world.allocate()).allocation_id
+    for name, labels in {
+        "n2": "zone=z,block=x,rack=1",
+        "n3": "zone=z,block=x,rack=2",
+        "n4": "zone=z,block=y,rack=1",  # another block's rack of that name
+        "n5": "zone=y,block=x,rack=1",
+        "n6": "",
+    }.items():
+        names[await world.add_gpu_node(name, gpus=1, labels=labels)] = name
+    near = {"gpu_count": 1, "near": anchor}
+    given = [await world.allocate(required=level, **near) for _ in where]
+    assert sorted(names[one.node_id] for one in given) == where
+    with pytest.raises(Conflict) as refused:
+        await world.allocate(required=level, **near)
+    assert f"the {level.lower()} of {anchor}" in refused.value.message
+    assert names[(await world.allocate(preferred=level, **near)).node_id] not in where
+
+
+async def test_gpus_can_be_had_on_the_island_of_another_allocation(world: World):
+    await world.add_gpu_node("n", gpus=8, island=4)
+    anchor = await world.allocate(gpu_count=1)
+    near = {"near": anchor.allocation_id, "required": "NVLINK"}
+    assert (await world.allocate(gpu_count=2, **near)).gpu_uuids == "GPU-1,GPU-2"
+    with pytest.raises(Conflict) as refused:
+        await world.allocate(gpu_count=2, **near)
+    assert f"not within the NVLink island of {anchor.allocation_id}" in refused.value.message
+    with pytest.raises(InvalidInput) as never:
+        await world.allocate(gpu_count=4, **near)
+    assert never.value.metadata["dimension"] == "topology"
+
+
+async def test_nobody_is_near_to_what_is_given_back_or_foreign(world: World):
+    await world.add_gpu_node("n")
+    row = await world.allocate(gpu_count=1)
+    near = {"near": row.allocation_id, "preferred": "NODE"}
+    with pytest.raises(NotFound):
+        await world.allocate(STRANGER, **near)
+    await world.allocations.release(ADA, row.allocation_id, force=False)
+    with pytest.raises(WrongState) as ended:
+        await world.allocate(**near)
+    assert ended.value.reason == "ALLOCATION_ENDED"

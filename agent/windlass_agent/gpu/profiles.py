@@ -24,6 +24,8 @@ class GpuProfile:
     slowdown_celsius: int
     # High bandwidth memory tells its temperature; such cards can be divided and have NVLink.
     data_center: bool = True
+    # How many neighbours of its kind one NVLink switch joins.
+    nvlink_island: int = 8
     # The instances that it is divided into, each with its place; none for a whole card.
     layout: tuple[tuple[MigProfile, int], ...] = ()
 

@@ -40,7 +40,6 @@ _HEAT_LAG = 25.0
 _IDLE_MEMORY_MIB = 4  # what a driver keeps for itself
 _BUSY_MEMORY_SHARE = 0.72
 _HOT_CELSIUS = 94.0
-_NVLINK_ISLAND = 8
 _WALL = SystemClock()
 _PCIE_GENERATION = 5
 # Memory is warmer than the core.
@@ -291,13 +290,14 @@ def _uuid(seed: bytes, index: int) -> str:
 
 
 def _island(profiles: Sequence[GpuProfile], names: Sequence[str], index: int) -> tuple[str, ...]:
-    """The other cards of its kind on its NVLink switch, which joins eight neighbours."""
+    """The other cards of its kind on its NVLink switch, which joins neighbours."""
     if not profiles[index].data_center:
         return ()
-    first = index // _NVLINK_ISLAND * _NVLINK_ISLAND
+    size = profiles[index].nvlink_island
+    first = index // size * size
     return tuple(
         names[other]
-        for other in range(first, min(first + _NVLINK_ISLAND, len(names)))
+        for other in range(first, min(first + size, len(names)))
         if other != index and profiles[other] is profiles[index]
     )
 

@@ -1,5 +1,6 @@
 """`windlass allocations …`."""
 
+import enum
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +17,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from windlass.resources.v1 import allocation_pb2
+    from windlass.types.v1 import topology_pb2
 
 AllocationArgument = Annotated[str, typer.Argument(metavar="ALLOCATION", show_default=False)]
 TtlOption = Annotated[
     str | None, typer.Option("--ttl", help="Such as 30m; default 10m, at most 7d.")
 ]
+
+
+class Domain(enum.StrEnum):
+    """Within what the parts of an allocation may have to lie."""
+
+    NVLINK = "nvlink"
+    NODE = "node"
+    RACK = "rack"
+    BLOCK = "block"
 
 
 def list_allocations(
@@ -60,6 +71,8 @@ It is given back by itself when its time is over, unless it is renewed before.
 
     ID=$(windlass allocations create --gpus 2 --gpu-type H100 --ttl 1h)
 
+    windlass allocations create --gpus 4 --require rack --prefer nvlink --near $ID
+
     windlass allocations renew $ID
 
     windlass allocations release $ID"""
@@ -81,6 +94,21 @@ def create(
     pool: Annotated[
         str, typer.Option(help="Only its nodes; default any pool that the project may use.")
     ] = "",
+    rack: Annotated[
+        list[str] | None, typer.Option(help="Only nodes labelled with it; repeatable.")
+    ] = None,
+    block: Annotated[
+        list[str] | None, typer.Option(help="Only nodes labelled with it; repeatable.")
+    ] = None,
+    require: Annotated[
+        Domain | None, typer.Option(help="All its GPUs in one, or nothing.", case_sensitive=False)
+    ] = None,
+    prefer: Annotated[
+        Domain | None, typer.Option(help="The same if it can be had.", case_sensitive=False)
+    ] = None,
+    near: Annotated[
+        str, typer.Option(metavar="ALLOCATION", help="In the same one as this allocation.")
+    ] = "",
     ttl: TtlOption = None,
 ) -> None:
     """See `_CREATE_HELP`."""
@@ -92,6 +120,11 @@ def create(
         exclusive_node=exclusive,
         zones=zone or (),
         pool=pool,
+        racks=rack or (),
+        blocks=block or (),
+        required=_level(require),
+        preferred=_level(prefer),
+        near=near,
         ttl=ttl,
     )
     session.answer(made, lambda: made.allocation_id)
@@ -159,6 +192,7 @@ def allocation_table(one: "allocation_pb2.Allocation") -> "Table":
         ("node", one.node_id),
         ("exclusive", "yes" if one.exclusive_node else ""),
         ("gpus", " ".join(one.gpu_uuids)),
+        ("within one", _domain(one)),
         ("cpus", format_cpu_millis(one.resources.cpu_millis)),
         ("memory", format_bytes(one.resources.memory_bytes)),
         ("fencing token", str(one.fencing_token)),
@@ -175,3 +209,16 @@ def _status(one: "allocation_pb2.Allocation") -> str:
     from windlass.resources.v1 import allocation_pb2
 
     return allocation_pb2.Allocation.Status.Name(one.status)
+
+
+def _level(domain: Domain | None) -> "topology_pb2.Topology.Level | None":
+    from windlass.types.v1 import topology_pb2
+
+    return None if domain is None else getattr(topology_pb2.Topology, domain.name)
+
+
+def _domain(one: "allocation_pb2.Allocation") -> str:
+    from windlass.types.v1 import topology_pb2
+
+    name = topology_pb2.Topology.Level.Name(one.topology_level)
+    return Domain[name] if one.topology_level else ""

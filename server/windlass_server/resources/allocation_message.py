@@ -1,7 +1,7 @@
 """An allocation as the API shows it."""
 
 from windlass.resources.v1 import allocation_pb2
-from windlass.types.v1 import types_pb2
+from windlass.types.v1 import topology_pb2, types_pb2
 from windlass_server.storage.tables import AllocationRow
 from windlass_server.timestamps import to_proto
 
@@ -25,6 +25,7 @@ def allocation_message(row: AllocationRow) -> allocation_pb2.Allocation:
         ),
         gpu_uuids=uuids,
         exclusive_node=row.exclusive,
+        topology_level=topology_pb2.Topology.Level.Name(row.topology_level),
         fencing_token=row.sequence,
         create_time=to_proto(row.created_at),
         expire_time=to_proto(row.expires_at),

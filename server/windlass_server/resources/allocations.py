@@ -1,7 +1,6 @@
 """Gives parts of nodes to holders for a time: authorise, load, decide, store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from windlass.resources.v1 import resources_service_pb2
@@ -12,20 +11,15 @@ from windlass_server.errors import Conflict, Denied, LostRace
 from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens, page_size
+from windlass_server.resources.allocation_choice import Part, choose_part
 from windlass_server.resources.allocation_states import Event, Status, after
-from windlass_server.resources.capacity import gpu_types_of, gpus_of, zone_of
-from windlass_server.resources.cluster import Cluster, never
-from windlass_server.resources.pooling import require_usable, rules_of
+from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.renewal import require_not_reserved
 from windlass_server.resources.reserved import moments
-from windlass_server.scheduler.feasibility import could_ever_fit
-from windlass_server.scheduler.filters import FILTERS
-from windlass_server.scheduler.plan import plan
-from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.storage.allocations import AllocationFilter
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed
-from windlass_server.storage.tables import AllocationRow, NodeRow
+from windlass_server.storage.tables import AllocationRow
 from windlass_server.storage.transaction import Transaction
 
 DEFAULT_CPU_MILLIS = 1000
@@ -33,24 +27,11 @@ DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
 DEFAULT_TTL_SECONDS = 600
 
 _ALLOCATE = "allocations.create"
-_DIMENSIONS = {str(each.refusal): each.dimension for each in FILTERS}
 _ENDED = {
     Event.RELEASE: ("RELEASED", "was given back"),
     Event.EXPIRE: ("LEASE_EXPIRED", "was not renewed in time"),
     Event.REVOKE: ("NODE_DRAINED", "was taken back to empty its node"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of a node, in its pool, that can be given."""
-
-    node_id: str
-    pool: str
-    cpu_millis: int
-    memory_bytes: int
-    gpu_uuids: tuple[str, ...]
-    gpu_types: tuple[str, ...]
 
 
 class AllocationsService:
@@ -90,7 +71,8 @@ class AllocationsService:
             InvalidInput: UNSATISFIABLE_RESOURCES, no node could ever give it; or there is no such
                 pool.
             Denied: the project may not use the pool, or any.
-            NotFound: there is no such project.
+            NotFound: there is no such project, or no allocation as it shall be near to.
+            WrongState: that is held no longer.
             Conflict: none can now, or `request_id` was used for something else.
         """
         full = with_defaults(wanted, who.default_project)
@@ -101,7 +83,7 @@ class AllocationsService:
                 return _existing(tx, earlier)
             if not tx.access.has_project(full.project):
                 raise absent("project", full.project)
-            part = self._choose(tx, full, who.user)
+            part = choose_part(tx, self._cluster, full, who, self._clock.now())
             row = tx.allocations.add(self._columns(who, full, part))
             _hold(tx, part, row.allocation_id)
             asked.remember(tx, row.allocation_id, row.created_at)
@@ -250,44 +232,8 @@ class AllocationsService:
         tx.after_commit(self._capacity_changed)
         return ended
 
-    def _choose(
-        self, tx: Transaction, full: resources_service_pb2.AllocateRequest, user: str
-    ) -> _Part:
-        """The part of a node to give, by the scheduler's own judgement."""
-        rules = rules_of(tx.pools.all())
-        usable = require_usable(full.project, full.constraints.pool, rules, "constraints.pool")
-        demand = _demand(full, usable, user)
-        rows = _in_zones(tx.nodes.all(), full.constraints.zones)
-        if full.constraints.zones and not rows:
-            message = f"no node is in {' or '.join(sorted(full.constraints.zones))}"
-            raise never("constraints.zones", "zones", message)
-        nodes = self._cluster.look(tx, rows)
-        pools = () if full.constraints.zones else self._cluster.pools
-        if (lack := could_ever_fit(demand, nodes, pools)) is not None:
-            where = "constraints" if lack.dimension == "pool" else "resources"
-            raise never(f"{where}.{lack.dimension}", lack.dimension, lack.message)
-        if full.constraints.exclusive_node:
-            empty = {row.node_id for row in rows if not _holds_something(tx, row)}
-            if rows and not empty:
-                message = "something runs on every node; none can be had alone"
-                raise Conflict(message, reason="NO_EMPTY_NODE", dimension="exclusive_node")
-            nodes = tuple(node for node in nodes if node.node_id in empty)
-        now = self._clock.now()
-        kept = moments(tx, nodes, now)
-        result = plan(Snapshot(queue=(demand,), nodes=nodes, moments=kept, now=now))
-        if result.waiting:
-            why = result.waiting[0]
-            dimension = _DIMENSIONS.get(why.reason) or "nodes"
-            raise Conflict(why.message, reason=why.reason, dimension=dimension)
-        (placement,) = result.placements
-        node = next(row for row in rows if row.node_id == placement.node_id)
-        if full.constraints.exclusive_node:
-            return _whole(node)
-        cpu_millis, memory_bytes = full.resources.cpu_millis, full.resources.memory_bytes
-        return _part(node, cpu_millis, memory_bytes, placement.gpu_uuids)
-
     def _columns(
-        self, who: Caller, full: resources_service_pb2.AllocateRequest, part: _Part
+        self, who: Caller, full: resources_service_pb2.AllocateRequest, part: Part
     ) -> dict[str, Any]:
         now, ttl = self._clock.now(), full.ttl.ToMicroseconds()
         return {
@@ -304,6 +250,7 @@ class AllocationsService:
             "gpu_type": full.resources.gpu_type,
             "gpu_uuids": ",".join(part.gpu_uuids),
             "gpu_types": ",".join(part.gpu_types),
+            "topology_level": part.level,
             "exclusive": full.constraints.exclusive_node,
             "ttl": ttl,
             "created_at": now,
@@ -328,44 +275,7 @@ def with_defaults(
     return full
 
 
-def _demand(
-    full: resources_service_pb2.AllocateRequest, pools: tuple[str, ...] | None, user: str
-) -> Demand:
-    return Demand(
-        job_id="",
-        priority=0,
-        cpu_millis=full.resources.cpu_millis,
-        memory_bytes=full.resources.memory_bytes,
-        gpu_count=full.resources.gpu_count,
-        gpu_type=full.resources.gpu_type,
-        min_isolation=0,
-        order="",
-        pools=pools,
-        project=full.project,
-        user=user,
-        time_limit=full.ttl.ToMicroseconds(),
-    )
-
-
-def _in_zones(nodes: Sequence[NodeRow], zones: Sequence[str]) -> Sequence[NodeRow]:
-    return [node for node in nodes if zone_of(node) in zones] if zones else nodes
-
-
-def _holds_something(tx: Transaction, node: NodeRow) -> bool:
-    return bool(node.cpu_held or node.memory_held or tx.nodes.claims_on(node.node_id))
-
-
-def _whole(node: NodeRow) -> _Part:
-    uuids = tuple(sorted(uuid for uuid, _ in gpus_of(node)))
-    return _part(node, node.cpu_millis, node.memory_bytes, uuids)
-
-
-def _part(node: NodeRow, cpu_millis: int, memory_bytes: int, gpu_uuids: tuple[str, ...]) -> _Part:
-    gpu_types = gpu_types_of(node, gpu_uuids)
-    return _Part(node.node_id, node.pool, cpu_millis, memory_bytes, gpu_uuids, gpu_types)
-
-
-def _hold(tx: Transaction, part: _Part, allocation_id: str) -> None:
+def _hold(tx: Transaction, part: Part, allocation_id: str) -> None:
     try:
         tx.nodes.hold(
             part.node_id,

@@ -1,7 +1,7 @@
 """The scheduler's view of the nodes: rows, claims and health in; `NodeState`s out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
@@ -28,6 +28,7 @@ class Facts:
     Attributes:
         gpus: UUID and type of each.
         parts: UUIDs of those that are instances of divided cards.
+        nvlink_peers: UUIDs of those that each reaches over NVLink; those without are left out.
         isolation_level: the strongest that it proved.
         labels: given to its agent by its operator.
         cpu_millis: thousandths of a core.
@@ -40,6 +41,7 @@ class Facts:
     cpu_millis: int
     memory_bytes: int
     parts: frozenset[str] = frozenset()
+    nvlink_peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def zone(self) -> str:
@@ -66,6 +68,7 @@ class DeclaredPool(Protocol):
 
 # The strongest level: a pool says nothing of isolation, so it rules no job out.
 _ANY_ISOLATION = 3
+_NO_PEERS = frozenset[str]()
 
 
 def node_states(
@@ -92,11 +95,6 @@ def gpu_types_of(node: NodeRow | None, gpu_uuids: Sequence[str]) -> tuple[str, .
     return tuple(known.get(uuid, "") for uuid in gpu_uuids)
 
 
-def zone_of(node: NodeRow) -> str:
-    """The zone that a node's operator says it is in; empty when none is said."""
-    return facts_of(node).zone
-
-
 def declared_pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
     """Declared pools as the scheduler sees them."""
     return tuple(Pool(one.name, _template(one), one.count) for one in declared)
@@ -112,6 +110,7 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
             uuid not in bad and is_healthy(node.node_id, uuid),
             (node.node_id, uuid) in held,
             part=uuid in facts.parts,
+            nvlink_peers=facts.nvlink_peers.get(uuid, _NO_PEERS),
         )
         for uuid, gpu_type in facts.gpus
     )
@@ -145,6 +144,9 @@ def facts(read: agent_pb2.Inventory) -> Facts:
         cpu_millis=read.cpu_millis,
         memory_bytes=read.memory_bytes,
         parts=frozenset(gpu.uuid for gpu in read.gpus if gpu.HasField("mig_instance")),
+        nvlink_peers=MappingProxyType(
+            {gpu.uuid: frozenset(gpu.nvlink_peers) for gpu in read.gpus if gpu.nvlink_peers}
+        ),
     )
 
 

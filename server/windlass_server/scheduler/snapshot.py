@@ -75,6 +75,7 @@ class Gpu:
         held: a run holds it.
         part: it is an instance of a divided card: for those who ask for its type, and for nobody who
             would take any GPU.
+        nvlink_peers: UUIDs of the node's other GPUs that it says it reaches over NVLink.
     """
 
     uuid: str
@@ -82,6 +83,7 @@ class Gpu:
     healthy: bool
     held: bool
     part: bool = False
+    nvlink_peers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,13 @@ def test_an_allocation_is_made_listed_renewed_and_released(windlass, plane):
     assert (asked.resources.gpu_count, asked.resources.cpu_millis) == (2, 1500)
     assert (asked.constraints.exclusive_node, list(asked.constraints.zones)) == (True, ["a"])
     assert (asked.ttl.seconds, bool(asked.request_id)) == (3600, True)
+    near = ["--rack", "7", "--require", "rack", "--prefer", "NVLink", "--near", "alloc-1"]
+    assert windlass("allocations", "create", *near).exit_code == 0
+    constraints = plane.state.requests["Allocate"][1].constraints
+    assert list(constraints.racks) == ["7"]
+    assert (constraints.topology.required, constraints.topology.preferred) == (3, 1)
+    assert constraints.topology.near_allocation_id == "alloc-1"
+    assert windlass("allocations", "create", "--require", "moon").exit_code == 2
     listed = rows(windlass("allocations", "list").stdout)
     assert listed[1][:4] == ["alloc-1", "ACTIVE", "ada", "node-gpu-1"]
     assert rows(windlass("allocations").stdout) == listed

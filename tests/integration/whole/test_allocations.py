@@ -44,6 +44,33 @@ async def test_an_allocation_is_seen_and_given_back(any_cluster: Cluster):
         assert not any(gpu["allocation_id"] for gpu in await gpus(rest))
 
 
+async def test_an_allocation_has_the_topology_that_it_asks_for(any_cluster: Cluster):
+    async with any_cluster.rest() as rest:
+        wanted = {
+            "resources": {"gpu_count": 4},
+            "constraints": {"topology": {"required": "nvlink"}},
+        }
+        made = await rest.post("/v1/resources/allocate", json=wanted)
+        assert made.status_code == 200, made.text
+        assert made.json()["topology_level"] == "NVLINK"
+        devices = {gpu["uuid"]: set(gpu["nvlink_peers"]) for gpu in await gpus(rest)}
+        held = set(made.json()["gpu_uuids"])
+        assert all(held - {uuid} <= devices[uuid] for uuid in held)
+        for topology, field in [
+            ({"required": "NVLINK", "preferred": "RACK"}, "constraints.topology"),
+            ({"near_allocation_id": made.json()["allocation_id"]}, "constraints.topology"),
+            ({"required": "MOON"}, "constraints.topology.required"),
+            ({"required": 9}, "constraints.topology.required"),
+            ({"required": "NVLINK"}, "constraints.topology.required"),
+        ]:
+            asked = {"constraints": {"topology": topology}}
+            refused = await rest.post("/v1/resources/allocate", json=asked)
+            assert refused.status_code == 400, refused.text
+            violations = refused.json()["details"][1]["field_violations"]
+            assert [each["field"] for each in violations] == [field]
+            assert all(each["description"] for each in violations)
+
+
 async def test_the_allocation_of_a_dead_client_expires(cluster: Cluster):
     async with cluster.rest() as rest:
         await rest.post("/v1/resources/allocate", json={**HALF, "ttl": "1s"})

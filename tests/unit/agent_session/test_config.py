@@ -70,6 +70,8 @@ def test_amounts_and_simulated_gpus_are_understood():
         ([*SERVER, "--log-format", "xml"], {}, "'xml' is not one of text, json"),
         ([*SERVER, "--simulate-gpus", "8xFOO"], {}, "COUNTxTYPE"),
         ([*SERVER, "--simulate-gpus", "0xH100"], {}, "1 to 1024"),
+        ([*SERVER, "--simulate-gpus", "2xT4:nvlink=2"], {}, "T4 has no NVLink"),
+        ([*SERVER, "--simulate-gpus", "2xH100:nvlink=0"], {}, "COUNTxTYPE"),
         ([*SERVER, "--labels", "zone"], {}, "'zone' is not KEY=VALUE"),
         ([*SERVER, "--labels", "zone=a\x1bb"], {}, "is not a label"),
         ([*SERVER, "--labels", ",".join(f"k{n}=v" for n in range(65))], {}, "at most 64 labels"),

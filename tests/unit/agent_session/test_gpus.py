@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.fake_agent_clock import FakeAgentClock
 from tests.support.fake_nvml import FakeNvml
+from windlass_agent.config import simulated_gpus
 from windlass_agent.gpu import nvml as nvml_module
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.profiles import PROFILES
@@ -122,6 +123,20 @@ def test_simulated_cards_of_a_switch_reach_each_other_and_those_without_one_do_n
     mixed = simulated(("H100", "T4", "H100")).devices()
     assert [len(device.nvlink_peers) for device in mixed] == [1, 0, 1]
     assert [device.mig.name for device in mixed] == ["DISABLED", "NOT_CAPABLE", "DISABLED"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "peers"),
+    [
+        ("8xH100:nvlink=4", [3] * 8),
+        ("6xH100:nvlink=4", [3, 3, 3, 3, 1, 1]),
+        ("2xH100:nvlink=1,2xA100", [0, 0, 1, 1]),
+        ("1xH100:nvlink=2/1g.10gb+1g.10gb", [0, 0]),
+    ],
+)
+def test_how_many_simulated_cards_a_switch_joins_can_be_said(spec: str, peers: list[int]):
+    gpus = SimulatedGpus(simulated_gpus(spec), b"node", FakeAgentClock().monotonic)
+    assert [len(device.nvlink_peers) for device in gpus.devices()] == peers
 
 
 async def test_energy_is_power_times_time():

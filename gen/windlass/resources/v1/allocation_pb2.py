@@ -26,10 +26,11 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from windlass.types.v1 import topology_pb2 as windlass_dot_types_dot_v1_dot_topology__pb2
 from windlass.types.v1 import types_pb2 as windlass_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&windlass/resources/v1/allocation.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwindlass/types/v1/types.proto\"\xc9\x04\n\nAllocation\x12\x1b\n\rallocation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32(.windlass.resources.v1.Allocation.Status\x12\x15\n\rstatus_reason\x18\x05 \x01(\t\x12\x16\n\x0estatus_message\x18\x06 \x01(\t\x12\x0f\n\x07node_id\x18\x07 \x01(\t\x12\x35\n\tresources\x18\x08 \x01(\x0b\x32\".windlass.types.v1.ResourceRequest\x12\x11\n\tgpu_uuids\x18\t \x03(\t\x12\x16\n\x0e\x65xclusive_node\x18\n \x01(\x08\x12\x15\n\rfencing_token\x18\x0b \x01(\x03\x12&\n\x03ttl\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\x0c\n\x08RELEASED\x10\x02\x12\x0b\n\x07\x45XPIRED\x10\x03\x12\x0b\n\x07REVOKED\x10\x04\"\xb1\x01\n\x15\x41llocationConstraints\x12\x1c\n\x0e\x65xclusive_node\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12;\n\x05zones\x18\x02 \x03(\tB,\xe2\x41\x01\x01\xbaH%\x92\x01\"\x10@\x18\x01\"\x1cr\x1a\x10\x01\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12=\n\x04pool\x18\n \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&windlass/resources/v1/allocation.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a windlass/types/v1/topology.proto\x1a\x1dwindlass/types/v1/types.proto\"\x84\x05\n\nAllocation\x12\x1b\n\rallocation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32(.windlass.resources.v1.Allocation.Status\x12\x15\n\rstatus_reason\x18\x05 \x01(\t\x12\x16\n\x0estatus_message\x18\x06 \x01(\t\x12\x0f\n\x07node_id\x18\x07 \x01(\t\x12\x35\n\tresources\x18\x08 \x01(\x0b\x32\".windlass.types.v1.ResourceRequest\x12\x11\n\tgpu_uuids\x18\t \x03(\t\x12\x16\n\x0e\x65xclusive_node\x18\n \x01(\x08\x12\x15\n\rfencing_token\x18\x0b \x01(\x03\x12&\n\x03ttl\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x0etopology_level\x18\x10 \x01(\x0e\x32!.windlass.types.v1.Topology.Level\"T\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\x0c\n\x08RELEASED\x10\x02\x12\x0b\n\x07\x45XPIRED\x10\x03\x12\x0b\n\x07REVOKED\x10\x04\"\xe1\x02\n\x15\x41llocationConstraints\x12\x1c\n\x0e\x65xclusive_node\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12;\n\x05zones\x18\x02 \x03(\tB,\xe2\x41\x01\x01\xbaH%\x92\x01\"\x10@\x18\x01\"\x1cr\x1a\x10\x01\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12=\n\x04pool\x18\n \x01(\tB/\xe2\x41\x01\x01\xbaH(r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\xd8\x01\x01\x12;\n\x05racks\x18\x0b \x03(\tB,\xe2\x41\x01\x01\xbaH%\x92\x01\"\x10@\x18\x01\"\x1cr\x1a\x10\x01\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12<\n\x06\x62locks\x18\x0c \x03(\tB,\xe2\x41\x01\x01\xbaH%\x92\x01\"\x10@\x18\x01\"\x1cr\x1a\x10\x01\x18\xff\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x33\n\x08topology\x18\r \x01(\x0b\x32\x1b.windlass.types.v1.TopologyB\x04\xe2\x41\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,10 +45,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['zones']._serialized_options = b'\342A\001\001\272H%\222\001\"\020@\030\001\"\034r\032\020\001\030\377\0012\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['pool']._loaded_options = None
   _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['pool']._serialized_options = b'\342A\001\001\272H(r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\330\001\001'
-  _globals['_ALLOCATION']._serialized_start=224
-  _globals['_ALLOCATION']._serialized_end=809
-  _globals['_ALLOCATION_STATUS']._serialized_start=725
-  _globals['_ALLOCATION_STATUS']._serialized_end=809
-  _globals['_ALLOCATIONCONSTRAINTS']._serialized_start=812
-  _globals['_ALLOCATIONCONSTRAINTS']._serialized_end=989
+  _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['racks']._loaded_options = None
+  _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['racks']._serialized_options = b'\342A\001\001\272H%\222\001\"\020@\030\001\"\034r\032\020\001\030\377\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['blocks']._loaded_options = None
+  _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['blocks']._serialized_options = b'\342A\001\001\272H%\222\001\"\020@\030\001\"\034r\032\020\001\030\377\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['topology']._loaded_options = None
+  _globals['_ALLOCATIONCONSTRAINTS'].fields_by_name['topology']._serialized_options = b'\342A\001\001'
+  _globals['_ALLOCATION']._serialized_start=258
+  _globals['_ALLOCATION']._serialized_end=902
+  _globals['_ALLOCATION_STATUS']._serialized_start=818
+  _globals['_ALLOCATION_STATUS']._serialized_end=902
+  _globals['_ALLOCATIONCONSTRAINTS']._serialized_start=905
+  _globals['_ALLOCATIONCONSTRAINTS']._serialized_end=1258
 # @@protoc_insertion_point(module_scope)

@@ -43,6 +43,10 @@ class AllocationRow(SQLModel, table=True):
     pool_id: str = Field(
         default="default", sa_column=Column(String, nullable=False, server_default="default")
     )
+    # As types.v1.Topology.Level.
+    topology_level: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
     exclusive: bool
     ttl: int = Field(sa_type=BigInteger)
     created_at: int = Field(sa_type=BigInteger)
