@@ -1,6 +1,7 @@
 """Nodes join, come, go and are shown, on both engines."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -25,8 +26,8 @@ from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, Una
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens
 from windlass_server.resources.membership import Membership
-from windlass_server.resources.node_message import fill_node, node_message
-from windlass_server.resources.service import NodeFilter, ResourcesService
+from windlass_server.resources.node_message import node_message, serialized_page
+from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.latest import LatestTelemetry
@@ -459,6 +460,26 @@ async def test_a_page_token_is_good_for_its_own_list_alone(world: World) -> None
         await world.resources.list(ADMIN, NodeFilter(status=2), size=1, token=token)
 
 
+async def shown_page(
+    world: World, views: Sequence[NodeView]
+) -> resources_service_pb2.ListNodesResponse:
+    page = await serialized_page(views, world.latest, world.clock.now())
+    return resources_service_pb2.ListNodesResponse.FromString(page)
+
+
+async def test_while_a_long_list_is_made_others_get_their_turns(world: World) -> None:
+    await world.joined()
+    (view,), _ = await world.resources.list(ADMIN, NodeFilter(), size=0, token="")
+    making = asyncio.create_task(shown_page(world, [view] * 350))
+    turns = 0
+    while not making.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert len((await making).nodes) == 350
+    # It stops after each hundred nodes.
+    assert turns >= 3
+
+
 async def test_a_list_shows_each_node_as_it_is_shown_alone_and_after_a_change_as_it_is_then(
     world: World,
 ) -> None:
@@ -467,9 +488,7 @@ async def test_a_list_shows_each_node_as_it_is_shown_alone_and_after_a_change_as
     for gpu_type in ("H100", "A100"):
         await world.membership.hello(first, an_inventory(gpus=1, gpu_type=gpu_type))
         views, _ = await world.resources.list(ADMIN, NodeFilter(), size=0, token="")
-        shown = resources_service_pb2.ListNodesResponse()
-        for view in views:
-            fill_node(shown.nodes.add(), view, world.latest, world.clock.now())
+        shown = await shown_page(world, views)
         assert list(shown.nodes) == [await world.node(first), await world.node(second)]
         assert [gpu.gpu_type for gpu in shown.nodes[0].gpus] == [gpu_type]
         assert shown.nodes[0].available.gpu_count == 1

@@ -48,7 +48,7 @@ Authenticate = Callable[[OutgoingCall], Awaitable[None]]
 FindViolations = Callable[[OutgoingCall, bytes], Awaitable[Sequence[Violation]]]
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
-# What takes long to be read, so that others shall have their turns.
+# What takes long to be read or printed, so that others shall have their turns.
 _LARGE_BYTES = 256 << 10
 DEFAULT_HEARTBEAT_S = 15.0
 DEFAULT_READ_TIMEOUT_S = 60.0
@@ -234,7 +234,9 @@ class Gateway:
             call.timeout = binding.limits.seconds(None, self._default_timeout)
         binding.limits.check_size(request, self._max_body_bytes)
         reply = await unless_gone(exchange.receive, self._dispatcher.unary(call, request))
-        await exchange.answer(200, (), binding.response(reply))
+        long = len(reply) > _LARGE_BYTES
+        body = await binding.long_response(reply) if long else binding.response(reply)
+        await exchange.answer(200, (), body)
 
     async def _request(
         self,

@@ -34,7 +34,7 @@ from windlass_server.gateway.json_print import (
     print_message,
 )
 from windlass_server.gateway.limits import MethodLimits, read_limits
-from windlass_server.gateway.page_print import Printer
+from windlass_server.gateway.page_print import PagePrinter, Printer
 from windlass_server.gateway.params import ParameterError, PathParameters, QueryParameters
 from windlass_server.gateway.printers import Printers
 from windlass_server.gateway.remembered import Memory, Remembered
@@ -196,6 +196,12 @@ class Binding:
 
     def response(self, message: bytes) -> bytes:
         """The JSON of a response message; raises ValueError when it is none."""
+        return self._printer(message)
+
+    async def long_response(self, message: bytes) -> bytes:
+        """The same; while a long page is printed others get their turns."""
+        if isinstance(self._printer, PagePrinter):
+            return await self._printer.in_turns(message)
         return self._printer(message)
 
     def item(self, message: bytes) -> StreamItem:

@@ -1,9 +1,12 @@
 """A node as the API shows it: its row, what it says of itself, and its newest values."""
 
+import asyncio
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import cast
 
 from windlass.agents.v1.agent_pb2 import Series
-from windlass.resources.v1 import node_pb2
+from windlass.resources.v1 import node_pb2, resources_service_pb2
 from windlass.types.v1.gpu_pb2 import Throttle
 from windlass_server.resources.health_message import (
     ShownGpu,
@@ -15,11 +18,13 @@ from windlass_server.resources.inventories import standing
 from windlass_server.resources.maintenance import State, estimated_end, shown
 from windlass_server.resources.rules import free
 from windlass_server.resources.service import NodeView
-from windlass_server.telemetry.latest import LatestTelemetry, Values
+from windlass_server.telemetry.latest import LatestTelemetry, NewestGpus, Values
 from windlass_server.timestamps import set_time, to_proto
 
 # A reason of number n is bit n - 1 of NVML's mask.
 _THROTTLE_REASONS = cast("list[Throttle.Reason]", Throttle.Reason.values()[1:])
+# Nodes that are filled in before others get their turn: a few milliseconds.
+_AT_ONCE = 100
 _UNHEALTHY = "its node reports that it must not be given to jobs"
 
 
@@ -28,6 +33,20 @@ def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.
     message = node_pb2.Node()
     fill_node(message, view, latest, now)
     return message
+
+
+async def serialized_page(views: Sequence[NodeView], latest: LatestTelemetry, now: int) -> bytes:
+    """A serialized `ListNodesResponse` of these nodes; others get their turns while it is made."""
+    pieces = []
+    for first in range(0, len(views), _AT_ONCE):
+        if first:
+            await asyncio.sleep(0)
+        some = resources_service_pb2.ListNodesResponse()
+        for view in views[first : first + _AT_ONCE]:
+            fill_node(some.nodes.add(), view, latest, now)
+        pieces.append(some.SerializeToString())
+    # Messages that stand one behind the other are one with the nodes of all.
+    return b"".join(pieces)
 
 
 def fill_node(message: node_pb2.Node, view: NodeView, latest: LatestTelemetry, now: int) -> None:
@@ -48,27 +67,24 @@ def fill_node(message: node_pb2.Node, view: NodeView, latest: LatestTelemetry, n
     for run in view.runs:
         message.runs.add(run_id=run.run_id, job_id=run.job_id, gpu_uuids=run.gpu_uuids)
     fill_conditions(message, row)
-    idle, health = 0, shown_health(row.health).gpus
+    idle, health, said = 0, shown_health(row.health).gpus, latest.gpus(row.node_id)
     for uuid, gpu in has.gpus:
-        idle += _fill_gpu(message.gpus.add(), gpu, health.get(uuid), view, uuid, latest)
+        idle += _fill_gpu(message.gpus.add(), gpu, health.get(uuid), view, uuid, said)
     _fill_host(message, latest.host(row.node_id))
     message.available.cpu_millis = free(row.cpu_millis, row.cpu_held)
     message.available.memory_bytes = free(row.memory_bytes, row.memory_held)
     message.available.gpu_count = idle
-    message.maintenance.CopyFrom(_maintenance(view, now))
+    _fill_maintenance(message.maintenance, view, now)
 
 
-def _maintenance(view: NodeView, now: int) -> node_pb2.Maintenance:
+def _fill_maintenance(message: node_pb2.Maintenance, view: NodeView, now: int) -> None:
     row = view.row
-    mode = row.drain_mode or node_pb2.Maintenance.DRAIN_MODE_UNSPECIFIED
-    message = node_pb2.Maintenance(
-        state=node_pb2.Maintenance.State.Name(row.maintenance),
-        reason=row.maintenance_reason,
-        actor=row.maintenance_actor,
-        start_time=to_proto(row.maintenance_at or row.created_at),
-        mode=node_pb2.Maintenance.DrainMode.Name(mode),
-    )
+    message.state = cast("node_pb2.Maintenance.State", row.maintenance)
+    message.reason = row.maintenance_reason
+    message.actor = row.maintenance_actor
+    set_time(message.start_time, row.maintenance_at or row.created_at)
     if row.drain_mode:
+        message.mode = cast("node_pb2.Maintenance.DrainMode", row.drain_mode)
         message.runs_at_start, message.runs_left = row.drain_runs, len(view.leaving)
     if row.drain_deadline is not None:
         message.deadline_time.CopyFrom(to_proto(row.drain_deadline))
@@ -76,7 +92,6 @@ def _maintenance(view: NodeView, now: int) -> node_pb2.Maintenance:
         end = estimated_end(view.leaving, row.drain_deadline, now)
         if end is not None:
             message.estimated_end_time.CopyFrom(to_proto(end))
-    return message
 
 
 def _fill_gpu(
@@ -85,25 +100,24 @@ def _fill_gpu(
     health: ShownGpu | None,
     view: NodeView,
     uuid: str,
-    latest: LatestTelemetry,
+    said: NewestGpus,
 ) -> bool:
     """Fill in a GPU; whether it is available: nobody holds it, and it can be given to jobs."""
-    node_id = view.row.node_id
     message.MergeFromString(standing_part)
     healthy = health is None or health.healthy
     message.health = node_pb2.Gpu.HEALTHY
     if health is not None:
         message.MergeFromString(health.part)
         fill_faults(message, health, view.who)
-    if healthy and not latest.is_healthy(node_id, uuid):
+    if healthy and uuid in said.unhealthy:
         healthy, message.health = False, node_pb2.Gpu.UNHEALTHY
         message.health_reason, message.health_message = "REPORTED_BY_NODE", _UNHEALTHY
     message.run_id = view.holders.get(uuid, "")
     message.allocation_id = view.allocated.get(uuid, "")
-    values = latest.gpu(node_id, uuid)
+    values = said.values.get(uuid)
     if values is not None:
         _fill_measured(message, values)
-    for process in latest.processes(node_id, uuid):
+    for process in said.processes.get(uuid, ()):
         message.processes.add(
             pid=process.pid,
             memory_used_bytes=process.memory_used_bytes,
@@ -115,24 +129,35 @@ def _fill_gpu(
 
 def _fill_measured(message: node_pb2.Gpu, values: Values) -> None:
     """Fill in what was measured of a GPU."""
-    message.temperature_celsius = values.number(Series.GPU_TEMPERATURE_CELSIUS)
-    message.power_watts = values.number(Series.GPU_POWER_WATTS)
-    message.utilization_percent = values.number(Series.GPU_UTILIZATION_PERCENT)
-    message.sm_clock_mhz = values.number(Series.GPU_SM_CLOCK_MHZ)
-    message.memory_clock_mhz = values.number(Series.GPU_MEMORY_CLOCK_MHZ)
-    if values.has(Series.GPU_POWER_LIMIT_WATTS):
-        message.power_limit_watts = values.number(Series.GPU_POWER_LIMIT_WATTS)
+    number, whole = values.all().get, values.whole
+    message.temperature_celsius = number(Series.GPU_TEMPERATURE_CELSIUS, 0.0)
+    message.power_watts = number(Series.GPU_POWER_WATTS, 0.0)
+    message.utilization_percent = number(Series.GPU_UTILIZATION_PERCENT, 0.0)
+    message.sm_clock_mhz = number(Series.GPU_SM_CLOCK_MHZ, 0.0)
+    message.memory_clock_mhz = number(Series.GPU_MEMORY_CLOCK_MHZ, 0.0)
+    message.memory_temperature_celsius = number(Series.GPU_MEMORY_TEMPERATURE_CELSIUS, 0.0)
+    message.energy_joules = number(Series.GPU_ENERGY_JOULES, 0.0)
+    limit = number(Series.GPU_POWER_LIMIT_WATTS)
+    if limit is not None:
+        message.power_limit_watts = limit
     if values.has(Series.GPU_MEMORY_TOTAL_BYTES):
-        message.memory_total_bytes = values.whole(Series.GPU_MEMORY_TOTAL_BYTES)
-    used = values.whole(Series.GPU_MEMORY_USED_BYTES)
+        message.memory_total_bytes = whole(Series.GPU_MEMORY_TOTAL_BYTES)
+    used = whole(Series.GPU_MEMORY_USED_BYTES)
     message.memory_used_bytes = used
     message.memory_free_bytes = free(message.memory_total_bytes, used)
-    message.memory_temperature_celsius = values.number(Series.GPU_MEMORY_TEMPERATURE_CELSIUS)
-    message.energy_joules = values.number(Series.GPU_ENERGY_JOULES)
-    if mask := values.whole(Series.GPU_THROTTLE_REASONS):
-        reasons = [each for each in _THROTTLE_REASONS if mask >> (each - 1) & 1]
-        message.throttle_reasons.extend(reasons)
-    set_time(message.sample_time, values.sampled_at)
+    message.MergeFromString(_rest(values.sampled_at, whole(Series.GPU_THROTTLE_REASONS)))
+
+
+# GPUs of one node are measured together, and what slows them down seldom changes.
+@lru_cache(4096)
+def _rest(sampled_at: int, mask: int) -> bytes:
+    """When a GPU was measured and what slowed it down, a serialized `Gpu`."""
+    message = node_pb2.Gpu()
+    message.throttle_reasons.extend(
+        reason for reason in _THROTTLE_REASONS if mask >> (reason - 1) & 1
+    )
+    set_time(message.sample_time, sampled_at)
+    return message.SerializeToString()
 
 
 def _fill_host(message: node_pb2.Node, values: Values | None) -> None:

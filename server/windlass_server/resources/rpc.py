@@ -18,7 +18,7 @@ from windlass_server.resources.live import LiveTelemetry
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
-from windlass_server.resources.node_message import fill_node, node_message
+from windlass_server.resources.node_message import node_message, serialized_page
 from windlass_server.resources.pool_message import pool_message
 from windlass_server.resources.pools import PoolsService, PoolView
 from windlass_server.resources.prices import PricesService
@@ -72,9 +72,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
         self._latest = latest
         self._clock = clock
 
-    async def ListNodes(
-        self, request: resources_service_pb2.ListNodesRequest, call: Call
-    ) -> resources_service_pb2.ListNodesResponse:
+    async def ListNodes(self, request: resources_service_pb2.ListNodesRequest, call: Call) -> bytes:
         wanted = NodeFilter(
             status=request.status,
             gpu_type=request.gpu_type,
@@ -86,13 +84,8 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
         views, token = await self._resources.list(
             call.caller, wanted, size=request.page_size, token=request.page_token
         )
-        page, now = (
-            resources_service_pb2.ListNodesResponse(next_page_token=token),
-            self._clock.now(),
-        )
-        for view in views:
-            fill_node(page.nodes.add(), view, self._latest, now)
-        return page
+        rest = resources_service_pb2.ListNodesResponse(next_page_token=token).SerializeToString()
+        return await serialized_page(views, self._latest, self._clock.now()) + rest
 
     async def GetNode(
         self, request: resources_service_pb2.GetNodeRequest, call: Call

@@ -85,6 +85,22 @@ class Holder:
     rank: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewestGpus:
+    """What is known of the GPUs of one node.
+
+    Attributes:
+        values: of those that were ever measured, by UUID.
+        processes: what used each when it was last looked at, by UUID.
+        unhealthy: the UUIDs of those that cannot be given to jobs, as far as the node has said.
+    """
+
+    values: Mapping[str, Values] = field(default_factory=lambda: MappingProxyType({}))
+    processes: Mapping[str, Sequence[Process]] = field(default_factory=lambda: MappingProxyType({}))
+    unhealthy: frozenset[str] = frozenset()
+
+
+_NO_GPUS = NewestGpus()
 _Slot = tuple[Values, int]
 
 
@@ -142,6 +158,11 @@ class LatestTelemetry:
         """Of the machine; None before the first sample."""
         node = self._nodes.get(node_id)
         return node.host if node is not None and node.host.sampled_at else None
+
+    def gpus(self, node_id: str) -> NewestGpus:
+        """Of all GPUs of a node."""
+        node = self._nodes.get(node_id)
+        return _NO_GPUS if node is None else NewestGpus(node.gpus, node.processes, node.unhealthy)
 
     def gpu(self, node_id: str, uuid: str) -> Values | None:
         """Of a GPU; None before the first sample."""

@@ -1,5 +1,6 @@
 """A page printed element by element is the page printed at once."""
 
+import asyncio
 import random
 
 import pytest
@@ -37,6 +38,32 @@ def test_a_page_is_printed_as_it_is_at_once_first_and_again(seed):
     printer = printers().whole(type_)
     assert printer(message) == expected
     assert printer(message) == expected
+
+
+async def test_a_page_that_is_printed_in_turns_is_the_same_page():
+    for jobs in (0, 1, 2000):
+        message = a_page(jobs).SerializeToString()
+        printer = printers().whole(described("jobs.v1.ListJobsResponse"))
+        assert await printer.in_turns(message) == printer(message)
+
+
+async def test_while_a_long_page_is_printed_others_get_their_turns():
+    message = a_page(2000).SerializeToString()
+    printer = printers().whole(described("jobs.v1.ListJobsResponse"))
+    printing = asyncio.create_task(printer.in_turns(message))
+    turns = 0
+    while not printing.done():
+        turns += 1
+        await asyncio.sleep(0)
+    # At least one for each half MiB.
+    assert turns >= len(message) // (512 << 10) == 9
+
+
+def a_page(jobs):
+    page = jobs_service_pb2.ListJobsResponse(next_page_token="more")
+    for number in range(jobs):
+        page.jobs.add(job_id=f"job-{number}", name="n" * 2500)
+    return page
 
 
 def test_an_empty_page_is_printed_too():
