@@ -16,6 +16,7 @@ from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.gpu_asks import require_whole_gpus
 from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.scheduler.snapshot import Demand
 from windlass_server.storage.engine import Database
@@ -84,6 +85,7 @@ class JobsService:
         if violations:
             message = "the job is too large"
             raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
+        require_whole_gpus(spec.resources, "job.resources")
         full = with_defaults(spec, who.default_project)
         asked = Asked(who.user, _SUBMIT, request_id, full)
         # An answer that was given stays it, whatever has become of the cluster meanwhile.

@@ -14,6 +14,7 @@ from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.allocation_choice import Part, choose_part
 from windlass_server.resources.allocation_states import Event, Status, after
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.gpu_asks import require_whole_gpus
 from windlass_server.resources.renewal import require_not_reserved
 from windlass_server.resources.reserved import moments
 from windlass_server.storage.allocations import AllocationFilter
@@ -75,6 +76,7 @@ class AllocationsService:
             WrongState: that is held no longer.
             Conflict: none can now, or `request_id` was used for something else.
         """
+        require_whole_gpus(wanted.resources, "resources")
         full = with_defaults(wanted, who.default_project)
         asked = Asked(who.user, _ALLOCATE, wanted.request_id, full)
 

@@ -5,6 +5,7 @@ from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.agents.v1 import health_pb2 as _health_pb2
+from windlass.agents.v1 import mig_pb2 as _mig_pb2
 from windlass.types.v1 import gpu_pb2 as _gpu_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -17,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Inventory(_message.Message):
-    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus")
+    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus", "mig_cards")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +37,7 @@ class Inventory(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     CUDA_VERSION_FIELD_NUMBER: _ClassVar[int]
     CAN_RESET_GPUS_FIELD_NUMBER: _ClassVar[int]
+    MIG_CARDS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     boot_id: str
     agent_version: str
@@ -47,7 +49,8 @@ class Inventory(_message.Message):
     labels: _containers.ScalarMap[str, str]
     cuda_version: str
     can_reset_gpus: bool
-    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ...) -> None: ...
+    mig_cards: _containers.RepeatedCompositeFieldContainer[_mig_pb2.MigCard]
+    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ..., mig_cards: _Optional[_Iterable[_Union[_mig_pb2.MigCard, _Mapping]]] = ...) -> None: ...
 
 class GpuDevice(_message.Message):
     __slots__ = ("uuid", "index", "model", "gpu_type", "memory_total_bytes", "power_limit_watts", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "mig_instance")
@@ -78,16 +81,18 @@ class GpuDevice(_message.Message):
     def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., power_limit_watts: _Optional[float] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ..., mig_instance: _Optional[_Union[_gpu_pb2.MigInstance, _Mapping]] = ...) -> None: ...
 
 class AgentMessage(_message.Message):
-    __slots__ = ("hello", "run_report", "heartbeat", "health")
+    __slots__ = ("hello", "run_report", "heartbeat", "health", "inventory")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RUN_REPORT_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
+    INVENTORY_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     run_report: RunReport
     heartbeat: Heartbeat
     health: _health_pb2.HealthReport
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., run_report: _Optional[_Union[RunReport, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., health: _Optional[_Union[_health_pb2.HealthReport, _Mapping]] = ...) -> None: ...
+    inventory: Inventory
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., run_report: _Optional[_Union[RunReport, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., health: _Optional[_Union[_health_pb2.HealthReport, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "inventory", "runs", "runs_follow", "oldest_protocol_version", "health")
@@ -178,18 +183,20 @@ class RunExit(_message.Message):
     def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ..., checkpoint_problem: _Optional[str] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply", "reset")
+    __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply", "reset", "layout")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DIRECTIVE_FIELD_NUMBER: _ClassVar[int]
     SYNC_END_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_REPLY_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     directive: RunDirective
     sync_end: SyncEnd
     heartbeat_reply: HeartbeatReply
     reset: _health_pb2.ResetDirective
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., directive: _Optional[_Union[RunDirective, _Mapping]] = ..., sync_end: _Optional[_Union[SyncEnd, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., reset: _Optional[_Union[_health_pb2.ResetDirective, _Mapping]] = ...) -> None: ...
+    layout: _mig_pb2.LayoutDirective
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., directive: _Optional[_Union[RunDirective, _Mapping]] = ..., sync_end: _Optional[_Union[SyncEnd, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., reset: _Optional[_Union[_health_pb2.ResetDirective, _Mapping]] = ..., layout: _Optional[_Union[_mig_pb2.LayoutDirective, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("node_id", "heartbeat_interval", "protocol_version", "server_version")

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Pool(_message.Message):
-    __slots__ = ("pool_id", "description", "selector", "priority", "overcommit", "allowed_projects", "restricted", "capacity", "allocatable", "allocated", "available", "utilization", "fragmentation", "queue_depth", "job_counts", "node_counts", "gpu_counts", "create_time", "update_time", "etag")
+    __slots__ = ("pool_id", "description", "selector", "priority", "overcommit", "allowed_projects", "restricted", "sharing", "capacity", "allocatable", "allocated", "available", "utilization", "fragmentation", "queue_depth", "job_counts", "node_counts", "gpu_counts", "create_time", "update_time", "etag")
     class JobCountsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class Pool(_message.Message):
     OVERCOMMIT_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_PROJECTS_FIELD_NUMBER: _ClassVar[int]
     RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    SHARING_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     ALLOCATABLE_FIELD_NUMBER: _ClassVar[int]
     ALLOCATED_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +64,7 @@ class Pool(_message.Message):
     overcommit: Overcommit
     allowed_projects: _containers.RepeatedScalarFieldContainer[str]
     restricted: bool
+    sharing: GpuSharing
     capacity: _node_pb2.Capacity
     allocatable: _node_pb2.Capacity
     allocated: _node_pb2.Capacity
@@ -76,7 +78,15 @@ class Pool(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, pool_id: _Optional[str] = ..., description: _Optional[str] = ..., selector: _Optional[_Union[PoolSelector, _Mapping]] = ..., priority: _Optional[int] = ..., overcommit: _Optional[_Union[Overcommit, _Mapping]] = ..., allowed_projects: _Optional[_Iterable[str]] = ..., restricted: _Optional[bool] = ..., capacity: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocatable: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocated: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., available: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., utilization: _Optional[_Union[Utilization, _Mapping]] = ..., fragmentation: _Optional[_Union[Fragmentation, _Mapping]] = ..., queue_depth: _Optional[int] = ..., job_counts: _Optional[_Mapping[str, int]] = ..., node_counts: _Optional[_Mapping[str, int]] = ..., gpu_counts: _Optional[_Mapping[str, int]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    def __init__(self, pool_id: _Optional[str] = ..., description: _Optional[str] = ..., selector: _Optional[_Union[PoolSelector, _Mapping]] = ..., priority: _Optional[int] = ..., overcommit: _Optional[_Union[Overcommit, _Mapping]] = ..., allowed_projects: _Optional[_Iterable[str]] = ..., restricted: _Optional[bool] = ..., sharing: _Optional[_Union[GpuSharing, _Mapping]] = ..., capacity: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocatable: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., allocated: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., available: _Optional[_Union[_node_pb2.Capacity, _Mapping]] = ..., utilization: _Optional[_Union[Utilization, _Mapping]] = ..., fragmentation: _Optional[_Union[Fragmentation, _Mapping]] = ..., queue_depth: _Optional[int] = ..., job_counts: _Optional[_Mapping[str, int]] = ..., node_counts: _Optional[_Mapping[str, int]] = ..., gpu_counts: _Optional[_Mapping[str, int]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class GpuSharing(_message.Message):
+    __slots__ = ("enabled", "max_jobs_per_gpu")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    MAX_JOBS_PER_GPU_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    max_jobs_per_gpu: int
+    def __init__(self, enabled: _Optional[bool] = ..., max_jobs_per_gpu: _Optional[int] = ...) -> None: ...
 
 class PoolSelector(_message.Message):
     __slots__ = ("labels", "gpu_types", "zones", "clusters")

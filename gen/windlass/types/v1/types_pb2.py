@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwindlass/types/v1/types.proto\x12\x11windlass.types.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xd9\x01\n\x0fResourceRequest\x12\'\n\ncpu_millis\x18\x01 \x01(\x03\x42\x13\xe2\x41\x01\x01\xbaH\x0c\"\n\x18\x80\xad\xe2\x04(\x00H\xa0\x1f\x12\x31\n\x0cmemory_bytes\x18\x02 \x01(\x03\x42\x1b\xe2\x41\x01\x01\xbaH\x14\"\x12\x18\x80\x80\x80\x80\x80\x80\x80\x02(\x00H\x80\x80\x80\x80\x80\x01\x12#\n\tgpu_count\x18\x03 \x01(\x05\x42\x10\xe2\x41\x01\x01\xbaH\t\x1a\x07\x18\x80\x08(\x00@\x01\x12\x45\n\x08gpu_type\x18\x04 \x01(\tB3\xe2\x41\x01\x01\xbaH,r\'\x18?2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$\x92\x02\x04H100\xd8\x01\x01\"\xb9\x02\n\tIsolation\x12?\n\x05level\x18\x01 \x01(\x0e\x32\".windlass.types.v1.Isolation.LevelB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12\x38\n\rcgroup_limits\x18\x02 \x03(\tB!\xe2\x41\x01\x01\xbaH\x1a\x92\x01\x17\x10\x10\"\x13r\x11\x18 2\r^[a-z0-9_.]*$\x12+\n\x0e\x63group_version\x18\x03 \x01(\tB\x13\xe2\x41\x01\x01\xbaH\x0cr\nR\x00R\x02v1R\x02v2\x12:\n\x0f\x64\x65graded_reason\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x08\x32\x13^[^\\x00-\\x1f\\x7f]*$\"H\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0b\n\x07RLIMITS\x10\x01\x12\x0e\n\nNAMESPACES\x10\x02\x12\x0b\n\x07SANDBOX\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwindlass/types/v1/types.proto\x12\x11windlass.types.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xc9\x05\n\x0fResourceRequest\x12\'\n\ncpu_millis\x18\x01 \x01(\x03\x42\x13\xe2\x41\x01\x01\xbaH\x0c\"\n\x18\x80\xad\xe2\x04(\x00H\xa0\x1f\x12\x31\n\x0cmemory_bytes\x18\x02 \x01(\x03\x42\x1b\xe2\x41\x01\x01\xbaH\x14\"\x12\x18\x80\x80\x80\x80\x80\x80\x80\x02(\x00H\x80\x80\x80\x80\x80\x01\x12#\n\tgpu_count\x18\x03 \x01(\x05\x42\x10\xe2\x41\x01\x01\xbaH\t\x1a\x07\x18\x80\x08(\x00@\x01\x12\x45\n\x08gpu_type\x18\x04 \x01(\tB3\xe2\x41\x01\x01\xbaH,r\'\x18?2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$\x92\x02\x04H100\xd8\x01\x01\x12O\n\x0bmig_profile\x18\x05 \x01(\tB:\xe2\x41\x01\x01\xbaH3r.\x18 2*^[1-7]g\\.[0-9]{1,4}gb(\\+[a-z0-9.]{1,16})?$\xd8\x01\x01\x12.\n\x10gpu_memory_bytes\x18\x06 \x01(\x03\x42\x14\xe2\x41\x01\x01\xbaH\r\"\x0b\x18\x80\x80\x80\x80\x80\x80\x80\x02(\x00\x12\"\n\ngpu_millis\x18\x07 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe7\x07(\x00:\xc8\x02\xbaH\xc4\x02\x1a\xc7\x01\n\x19resources.one_kind_of_gpu\x12\x45`mig_profile`, `gpu_memory_bytes` and `gpu_millis` exclude each other\x1a\x63[this.mig_profile != \'\', this.gpu_memory_bytes != 0, this.gpu_millis != 0].filter(x, x).size() <= 1\x1ax\n\x1aresources.share_of_one_gpu\x12-with `gpu_millis`, `gpu_count` must be 0 or 1\x1a+this.gpu_millis == 0 || this.gpu_count <= 1\"\xb9\x02\n\tIsolation\x12?\n\x05level\x18\x01 \x01(\x0e\x32\".windlass.types.v1.Isolation.LevelB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12\x38\n\rcgroup_limits\x18\x02 \x03(\tB!\xe2\x41\x01\x01\xbaH\x1a\x92\x01\x17\x10\x10\"\x13r\x11\x18 2\r^[a-z0-9_.]*$\x12+\n\x0e\x63group_version\x18\x03 \x01(\tB\x13\xe2\x41\x01\x01\xbaH\x0cr\nR\x00R\x02v1R\x02v2\x12:\n\x0f\x64\x65graded_reason\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x08\x32\x13^[^\\x00-\\x1f\\x7f]*$\"H\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0b\n\x07RLIMITS\x10\x01\x12\x0e\n\nNAMESPACES\x10\x02\x12\x0b\n\x07SANDBOX\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCEREQUEST'].fields_by_name['gpu_count']._serialized_options = b'\342A\001\001\272H\t\032\007\030\200\010(\000@\001'
   _globals['_RESOURCEREQUEST'].fields_by_name['gpu_type']._loaded_options = None
   _globals['_RESOURCEREQUEST'].fields_by_name['gpu_type']._serialized_options = b'\342A\001\001\272H,r\'\030?2\034^[A-Za-z0-9][A-Za-z0-9._-]*$\222\002\004H100\330\001\001'
+  _globals['_RESOURCEREQUEST'].fields_by_name['mig_profile']._loaded_options = None
+  _globals['_RESOURCEREQUEST'].fields_by_name['mig_profile']._serialized_options = b'\342A\001\001\272H3r.\030 2*^[1-7]g\\.[0-9]{1,4}gb(\\+[a-z0-9.]{1,16})?$\330\001\001'
+  _globals['_RESOURCEREQUEST'].fields_by_name['gpu_memory_bytes']._loaded_options = None
+  _globals['_RESOURCEREQUEST'].fields_by_name['gpu_memory_bytes']._serialized_options = b'\342A\001\001\272H\r\"\013\030\200\200\200\200\200\200\200\002(\000'
+  _globals['_RESOURCEREQUEST'].fields_by_name['gpu_millis']._loaded_options = None
+  _globals['_RESOURCEREQUEST'].fields_by_name['gpu_millis']._serialized_options = b'\342A\001\001\272H\007\032\005\030\347\007(\000'
+  _globals['_RESOURCEREQUEST']._loaded_options = None
+  _globals['_RESOURCEREQUEST']._serialized_options = b'\272H\304\002\032\307\001\n\031resources.one_kind_of_gpu\022E`mig_profile`, `gpu_memory_bytes` and `gpu_millis` exclude each other\032c[this.mig_profile != \'\', this.gpu_memory_bytes != 0, this.gpu_millis != 0].filter(x, x).size() <= 1\032x\n\032resources.share_of_one_gpu\022-with `gpu_millis`, `gpu_count` must be 0 or 1\032+this.gpu_millis == 0 || this.gpu_count <= 1'
   _globals['_ISOLATION'].fields_by_name['level']._loaded_options = None
   _globals['_ISOLATION'].fields_by_name['level']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
   _globals['_ISOLATION'].fields_by_name['cgroup_limits']._loaded_options = None
@@ -50,9 +58,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISOLATION'].fields_by_name['degraded_reason']._loaded_options = None
   _globals['_ISOLATION'].fields_by_name['degraded_reason']._serialized_options = b'\342A\001\001\272H\032r\030\030\200\0102\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_RESOURCEREQUEST']._serialized_start=115
-  _globals['_RESOURCEREQUEST']._serialized_end=332
-  _globals['_ISOLATION']._serialized_start=335
-  _globals['_ISOLATION']._serialized_end=648
-  _globals['_ISOLATION_LEVEL']._serialized_start=576
-  _globals['_ISOLATION_LEVEL']._serialized_end=648
+  _globals['_RESOURCEREQUEST']._serialized_end=828
+  _globals['_ISOLATION']._serialized_start=831
+  _globals['_ISOLATION']._serialized_end=1144
+  _globals['_ISOLATION_LEVEL']._serialized_start=1072
+  _globals['_ISOLATION_LEVEL']._serialized_end=1144
 # @@protoc_insertion_point(module_scope)

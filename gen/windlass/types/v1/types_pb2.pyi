@@ -10,16 +10,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceRequest(_message.Message):
-    __slots__ = ("cpu_millis", "memory_bytes", "gpu_count", "gpu_type")
+    __slots__ = ("cpu_millis", "memory_bytes", "gpu_count", "gpu_type", "mig_profile", "gpu_memory_bytes", "gpu_millis")
     CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     GPU_COUNT_FIELD_NUMBER: _ClassVar[int]
     GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MIG_PROFILE_FIELD_NUMBER: _ClassVar[int]
+    GPU_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    GPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     cpu_millis: int
     memory_bytes: int
     gpu_count: int
     gpu_type: str
-    def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpu_count: _Optional[int] = ..., gpu_type: _Optional[str] = ...) -> None: ...
+    mig_profile: str
+    gpu_memory_bytes: int
+    gpu_millis: int
+    def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpu_count: _Optional[int] = ..., gpu_type: _Optional[str] = ..., mig_profile: _Optional[str] = ..., gpu_memory_bytes: _Optional[int] = ..., gpu_millis: _Optional[int] = ...) -> None: ...
 
 class Isolation(_message.Message):
     __slots__ = ("level", "cgroup_limits", "cgroup_version", "degraded_reason")
