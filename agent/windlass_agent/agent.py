@@ -25,14 +25,15 @@ from windlass_agent.gpu.nvml import open_nvml
 from windlass_agent.gpu.simulated import SimulatedGpus
 from windlass_agent.health import Health, disk_of
 from windlass_agent.identity import Identity, NodeKey, join, join_request, remember, stored_node_id
-from windlass_agent.inventory import inventory_of
+from windlass_agent.inventory import inventory_of, with_devices
+from windlass_agent.layouts import Layouts, held_by
 from windlass_agent.log_shipper import LogShipper
 from windlass_agent.reconnect import Backoff, Liveliness, keep_connected
 from windlass_agent.run_types import Cause, Phase, RunState
 from windlass_agent.runner import Runner
 from windlass_agent.sampling import Sampler
 from windlass_agent.session import ControlLink
-from windlass_agent.simulation import SimulatedFaults, SimulatedLoad
+from windlass_agent.simulation import SimulatedFaults, SimulatedLayouts, SimulatedLoad
 from windlass_agent.stop_signals import StopSignals
 from windlass_agent.telemetry import TelemetryLink
 from windlass_agent.trust import with_trusted_ca
@@ -146,8 +147,26 @@ class Agent:
             self._faults = SimulatedFaults(config.simulate_faults, gpus, disk, clock)
             disk = self._faults.disk
         self._health = Health(gpus, disk, self._sampler.on_thread, clock, self._tell_health)
+        self._layouts = Layouts(
+            gpus,
+            lambda: held_by(runner),
+            self._sampler.on_thread,
+            self._devices_changed,
+            allowed=config.divide_gpus,
+        )
+
+        def inventory_now() -> pb.Inventory:
+            may, outcome = config.divide_gpus, self._layouts.outcome
+            return with_devices(inventory, gpus, may_divide=may, outcome=outcome)
+
         self._control = ControlLink(
-            open_channel, identity, self._desired, lambda: inventory, clock, self._health
+            open_channel,
+            identity,
+            self._desired,
+            inventory_now,
+            clock,
+            self._health,
+            self._layouts,
         )
         self._telemetry = TelemetryLink(open_channel, identity, self._sampler, self._shipper, clock)
         self._listeners: list[Callable[[RunState], None]] = [
@@ -184,6 +203,7 @@ class Agent:
                 task.cancel()
             await asyncio.gather(asked, faults, *parts, return_exceptions=True)
             await self._desired.close()
+            await self._layouts.close()
             self._sampler.close()
 
     async def _make_faults(self) -> None:
@@ -200,6 +220,10 @@ class Agent:
 
     def _tell_health(self, report: health_pb2.HealthReport) -> None:
         self._control.tell_health(report)
+
+    def _devices_changed(self) -> None:
+        self._control.tell_inventory()
+        self._health.look_soon()
 
     async def _follow_runs(self) -> None:
         changes = self._runner.changes()
@@ -253,11 +277,14 @@ async def _join(config: AgentConfig, key: NodeKey, inventory: pb.Inventory, cloc
 
 def _open_gpus(config: AgentConfig, key: NodeKey, clock: Clock) -> GpuProvider:
     if config.simulate_gpus:
+        layouts = SimulatedLayouts(config.data_dir / "simulated-layouts.json")
         return SimulatedGpus(
             config.simulate_gpus,
             key.public_bytes,
             clock.monotonic,
             missing=missing_cards(config.simulate_faults, len(config.simulate_gpus)),
+            layouts=layouts.load(),
+            remember=layouts.save,
         )
     return open_nvml(clock.time_nanos)
 

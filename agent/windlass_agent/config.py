@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from windlass_agent import authorities, quantities
 from windlass_agent.gpu.fault_script import ScriptedFault, parse_faults
-from windlass_agent.gpu.mig import parse_layout
+from windlass_agent.gpu.mig import COMPUTE_SLICES, parse_layout
 from windlass_agent.gpu.profiles import PROFILES, GpuProfile
 
 _PREFIX = "WINDLASS_AGENT_"
@@ -48,6 +48,7 @@ class AgentConfig:
     labels: Mapping[str, str]
     simulate_gpus: tuple[GpuProfile, ...] = ()
     simulate_faults: tuple[ScriptedFault, ...] = ()
+    divide_gpus: bool = False
     cpu_millis: int | None = None
     memory_bytes: int | None = None
     reserve_cpu_millis: int = 0
@@ -217,6 +218,9 @@ _OPTIONS: dict[str, _Option] = {
     "simulate_faults": _Option(
         _faults, "faults of simulated GPUs: '30s 0 xid 79; 5m 0 heal', or a file", "SCRIPT|@PATH"
     ),
+    "divide_gpus": _Option(
+        _flag, "let the server divide idle GPUs into MIG instances, and undo it", switch=True
+    ),
     "cpu": _Option(_cpu, "CPU for jobs instead of what the machine has", "CORES"),
     "memory": _Option(_memory, "memory for jobs instead of what the machine has", "BYTES"),
     "reserve_cpu": _Option(_cpu, "CPU kept from jobs", "CORES"),
@@ -377,6 +381,7 @@ def _build(
         labels=values.get("labels", {}),
         simulate_gpus=values.get("simulate_gpus", ()),
         simulate_faults=values.get("simulate_faults", ()),
+        divide_gpus=values.get("divide_gpus", False),
         cpu_millis=values.get("cpu"),
         memory_bytes=values.get("memory"),
         reserve_cpu_millis=values.get("reserve_cpu", 0),
@@ -401,12 +406,20 @@ def _build(
         raise ConfigError(f"{given[0]} and {given[1]} exclude each other")
     if config.service_file is not None and not config.install_service:
         raise ConfigError("--service-file is for --install-service")
-    _check_faults(config)
+    _check_simulation(config)
     return config
 
 
-def _check_faults(config: AgentConfig) -> None:
+def check_divisible(cards: Sequence[GpuProfile]) -> None:
+    """ConfigError for so many cards that their instances would be more than a node can tell of."""
+    most = _MAX_GPUS // COMPUTE_SLICES
+    if len(cards) > most:
+        raise ConfigError(f"--divide-gpus: at most {most} simulated GPUs, each may become seven")
+
+
+def _check_simulation(config: AgentConfig) -> None:
     cards = len(config.simulate_gpus)
+    check_divisible(config.simulate_gpus if config.divide_gpus else ())
     if config.simulate_faults and not cards:
         raise ConfigError("--simulate-faults needs --simulate-gpus: real GPUs have real faults")
     for fault in config.simulate_faults:

@@ -124,6 +124,10 @@ class Health:
         elif self.report is not None:
             self._send(self.report)
 
+    def look_soon(self) -> None:
+        """Looks at the next opportunity, as after an XID: the devices are others than before."""
+        self._woken.set()
+
     async def _pause(self) -> None:
         """Returns when it is time to look again, or when something has happened."""
         waits = [

@@ -2,15 +2,18 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
 from windlass.agents.v1 import agent_pb2 as pb
+from windlass.agents.v1 import mig_pb2
 from windlass.types.v1 import gpu_pb2
 from windlass_agent.bounds import (
     MAX_CELSIUS,
     MAX_CPU_MILLIS,
+    MAX_DETAIL,
     MAX_VERSION,
     MAX_WATTS,
     amount,
@@ -19,12 +22,16 @@ from windlass_agent.bounds import (
 )
 from windlass_agent.config import AgentConfig
 from windlass_agent.gpu.device import GpuDevice, GpuProvider
+from windlass_agent.gpu.mig import MigCard
 from windlass_agent.run_types import Isolation
 from windlass_agent.wire import isolation_of
 
 _CGROUP = Path("/sys/fs/cgroup")
 # What a cgroup writes when there is no limit: `max` in v2, nearly 2^63 in v1.
 _NO_LIMIT = 1 << 60
+
+LayoutOutcome = Callable[[str], tuple[int, str]]
+"""The last order to divide a card that was carried out, and why it could not be, by the card's UUID."""
 
 
 def inventory_of(
@@ -33,19 +40,43 @@ def inventory_of(
     """The node, for Join and for each Hello. Amounts are what is left for jobs."""
     cpu = config.cpu_millis if config.cpu_millis is not None else available_cpu_millis()
     memory = config.memory_bytes if config.memory_bytes is not None else available_memory_bytes()
-    return pb.Inventory(
+    inventory = pb.Inventory(
         hostname=text(socket.gethostname()),
         boot_id=boot_id(),
         agent_version=agent_version,
         cpu_millis=amount(cpu - config.reserve_cpu_millis, MAX_CPU_MILLIS),
         memory_bytes=amount(memory - config.reserve_memory_bytes),
-        gpus=[_gpu(device) for device in gpus.devices()],
         gpu_driver_version=text(gpus.driver_version),
         isolation=isolation_of(isolation),
         labels=config.labels,
         cuda_version=text(gpus.cuda_version, MAX_VERSION),
         can_reset_gpus=gpus.can_reset,
     )
+    return with_devices(inventory, gpus, may_divide=config.divide_gpus)
+
+
+def with_devices(
+    inventory: pb.Inventory,
+    gpus: GpuProvider,
+    *,
+    may_divide: bool,
+    outcome: LayoutOutcome = lambda _: (0, ""),
+) -> pb.Inventory:
+    """The same node with the devices that it has now.
+
+    Args:
+        inventory: The node.
+        gpus: Its GPUs.
+        may_divide: Whether the operator lets the server divide them.
+        outcome: What became of the server's orders to divide cards.
+    """
+    now = pb.Inventory()
+    now.CopyFrom(inventory)
+    del now.gpus[:], now.mig_cards[:]
+    now.gpus.extend(_gpu(device) for device in gpus.devices())
+    may = may_divide and gpus.can_divide
+    now.mig_cards.extend(_mig_card(card, *outcome(card.uuid), may) for card in gpus.cards())
+    return now
 
 
 def boot_id() -> str:
@@ -97,6 +128,29 @@ def _gpu(device: GpuDevice) -> pb.GpuDevice:
             memory_slices=part.memory_slices,
             memory_start=part.memory_start,
         ),
+    )
+
+
+def _mig_card(
+    card: MigCard, generation: int, problem: str, may_be_divided: bool
+) -> mig_pb2.MigCard:
+    return mig_pb2.MigCard(
+        uuid=card.uuid,
+        gpu_type=card.gpu_type,
+        divided=card.divided,
+        may_be_divided=may_be_divided,
+        profiles=[
+            mig_pb2.MigProfile(
+                name=profile.name,
+                compute_slices=profile.compute_slices,
+                memory_slices=profile.memory_slices,
+                memory_starts=profile.starts,
+                memory_bytes=amount(profile.memory_bytes),
+            )
+            for profile in card.profiles
+        ],
+        generation=generation,
+        problem=text(problem, MAX_DETAIL),
     )
 
 

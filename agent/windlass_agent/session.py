@@ -13,7 +13,7 @@ import grpc.aio
 import structlog
 
 from windlass.agents.v1 import agent_pb2 as pb
-from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc, health_pb2
+from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc, health_pb2, mig_pb2
 from windlass_agent.bounds import MAX_HELLO_RUN_BYTES, MAX_HELLO_RUNS
 from windlass_agent.clock import Clock
 from windlass_agent.desired import DesiredRuns
@@ -50,6 +50,7 @@ class Outbox:
         self._limit = limit
         self._reports: dict[str, pb.RunReport] = {}
         self._health: health_pb2.HealthReport | None = None
+        self._inventory: pb.Inventory | None = None
         self._beat = False
         self._overflowed = False
         self._filled = asyncio.Event()
@@ -73,6 +74,11 @@ class Outbox:
         self._health = report
         self._filled.set()
 
+    def put_inventory(self, inventory: pb.Inventory) -> None:
+        """Keeps what the node has now for sending; a later one takes its place."""
+        self._inventory = inventory
+        self._filled.set()
+
     def put_beat(self) -> None:
         """Asks for a heartbeat, after what waits already."""
         self._beat = True
@@ -90,9 +96,13 @@ class Outbox:
         if self._health is not None:
             # First: what ended a run may be in it.
             messages.insert(0, pb.AgentMessage(health=self._health))
+        if self._inventory is not None:
+            # Before all that is told of the devices which are new in it.
+            messages.insert(0, pb.AgentMessage(inventory=self._inventory))
         if self._beat:
             messages.append(pb.AgentMessage(heartbeat=pb.Heartbeat()))
         self._reports, self._health, self._beat = {}, None, False
+        self._inventory = None
         self._filled.clear()
         return messages
 
@@ -108,6 +118,12 @@ class Care(Protocol):
     def report(self) -> health_pb2.HealthReport | None: ...
 
     def want(self, order: health_pb2.ResetDirective) -> None: ...
+
+
+class Divider(Protocol):
+    """Divides cards as the server wants them."""
+
+    def want(self, order: mig_pb2.LayoutDirective) -> None: ...
 
 
 class Pulse:
@@ -155,10 +171,15 @@ class ControlSession:
     """
 
     def __init__(
-        self, desired: DesiredRuns, outbox: Outbox | None = None, care: Care | None = None
+        self,
+        desired: DesiredRuns,
+        outbox: Outbox | None = None,
+        care: Care | None = None,
+        divider: Divider | None = None,
     ) -> None:
         self._desired = desired
         self._care = care
+        self._divider = divider
         self.outbox = outbox or Outbox()
         self.welcomed = asyncio.Event()
         self.pulse: Pulse | None = None
@@ -204,8 +225,15 @@ class ControlSession:
             self._desired.want(message.directive)
         elif kind == "sync_end":
             self._on_sync_end()
-        elif kind == "reset" and self._care is not None:
+        else:
+            self._on_device_order(message)
+
+    def _on_device_order(self, message: pb.ServerMessage) -> None:
+        kind = message.WhichOneof("content")
+        if kind == "reset" and self._care is not None:
             self._care.want(message.reset)
+        elif kind == "layout" and self._divider is not None:
+            self._divider.want(message.layout)
 
     def _on_welcome(self, welcome: pb.Welcome, now: float) -> None:
         interval = welcome.heartbeat_interval.ToNanoseconds() / 1e9
@@ -236,6 +264,7 @@ class ControlLink:
         inventory: What the node has now; asked for each Hello.
         clock: For heartbeats.
         care: The state of the devices; None for a node that knows nothing of it.
+        divider: Divides the node's cards; None for a node that cannot.
     """
 
     def __init__(
@@ -246,6 +275,7 @@ class ControlLink:
         inventory: Callable[[], pb.Inventory],
         clock: Clock,
         care: Care | None = None,
+        divider: Divider | None = None,
     ) -> None:
         self._open_channel = open_channel
         self._identity = identity
@@ -253,6 +283,7 @@ class ControlLink:
         self._inventory = inventory
         self._clock = clock
         self._care = care
+        self._divider = divider
         self._session: ControlSession | None = None
         self._idle = asyncio.Event()
 
@@ -267,6 +298,12 @@ class ControlLink:
         if self._session is not None:
             self._idle.clear()
             self._session.outbox.put_health(report)
+
+    def tell_inventory(self) -> None:
+        """Sends what the node has now if there is a session; else the next Hello has it."""
+        if self._session is not None:
+            self._idle.clear()
+            self._session.outbox.put_inventory(self._inventory())
 
     @property
     def welcomed(self) -> bool:
@@ -287,7 +324,7 @@ class ControlLink:
         async with self._open_channel() as channel:
             stub = agents_service_pb2_grpc.AgentsServiceStub(channel)
             call = stub.OpenSession(metadata=self._identity.metadata())
-            session = ControlSession(self._desired, care=self._care)
+            session = ControlSession(self._desired, care=self._care, divider=self._divider)
             try:
                 # From here on changes go to the outbox: none falls between Hello and the session.
                 self._session = session

@@ -11,6 +11,7 @@ from windlass_agent.clock import SystemClock
 from windlass_agent.config import ConfigError, simulated_gpus
 from windlass_agent.gpu.device import GpuDevice, GpuProvider, GpuSample
 from windlass_agent.gpu.facts import GpuFacts
+from windlass_agent.gpu.mig import COMPUTE_SLICES, MigProfile, place
 from windlass_agent.gpu.nvml import open_nvml
 from windlass_agent.gpu.simulated import SimulatedGpus
 
@@ -75,7 +76,9 @@ def _json(gpus: GpuProvider) -> Iterable[str]:
         "driver_version": gpus.driver_version,
         "cuda_version": gpus.cuda_version,
         "can_reset_gpus": gpus.can_reset,
+        "can_divide_gpus": gpus.can_divide,
         "devices": devices,
+        "mig_cards": [dataclasses.asdict(card) for card in gpus.cards()],
     }
     yield json.dumps(answer, indent=2)
 
@@ -90,7 +93,7 @@ def _told(sample: GpuSample) -> dict[str, Any]:
 
 def _lines(gpus: GpuProvider) -> Iterable[str]:
     rows = [_HEADINGS, *(_row(*each) for each in _looked_at(gpus))]
-    if len(rows) == 1:
+    if len(rows) == 1 and not gpus.cards():
         yield "this machine has no GPU that the NVIDIA driver knows of"
         return
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
@@ -98,6 +101,25 @@ def _lines(gpus: GpuProvider) -> Iterable[str]:
         yield "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
     resets = "can" if gpus.can_reset else "cannot"
     yield f"driver {gpus.driver_version}, CUDA {gpus.cuda_version}; the agent {resets} reset them"
+    yield from _divisible(gpus)
+
+
+def _divisible(gpus: GpuProvider) -> Iterable[str]:
+    """What each type of card can be divided into, and the cards that are divided into nothing."""
+    parts = {device.instance.parent_uuid for device in gpus.devices() if device.instance}
+    divides = "can" if gpus.can_divide else "cannot"
+    for gpu_type, profiles in {card.gpu_type: card.profiles for card in gpus.cards()}.items():
+        most = ", ".join(f"{_most(profile)}x{profile.name}" for profile in profiles)
+        yield f"{gpu_type} can be divided into {most} and mixtures; the agent {divides} do so"
+    for card in gpus.cards():
+        if card.divided and card.uuid not in parts:
+            yield f"{card.uuid} is divided, into nothing yet"
+
+
+def _most(profile: MigProfile) -> int:
+    """How many of it a card can have."""
+    counts = range(COMPUTE_SLICES, 0, -1)
+    return next(count for count in counts if place([profile] * count) is not None)
 
 
 def _looked_at(gpus: GpuProvider) -> Iterable[tuple[GpuDevice, GpuSample, GpuFacts]]:

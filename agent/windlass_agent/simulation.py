@@ -1,5 +1,7 @@
 """Makes simulated GPUs work while a run holds them, as real ones would by themselves, and fail."""
 
+import contextlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,8 +9,11 @@ from pathlib import Path
 import structlog
 
 from windlass_agent.clock import Clock
+from windlass_agent.config import ConfigError
+from windlass_agent.data_dir import write_atomically
 from windlass_agent.gpu.fault_script import NODE, ScriptedFault
-from windlass_agent.gpu.simulated import SimulatedGpus
+from windlass_agent.gpu.mig import MigPlacement
+from windlass_agent.gpu.simulated import Layouts, SimulatedGpus
 from windlass_agent.health import Disk
 from windlass_agent.run_types import Phase, RunState
 from windlass_agent.rundir import read_intent, read_started
@@ -42,7 +47,43 @@ class SimulatedLoad:
         pid = started.task.pid if started is not None else 0
         known = {device.uuid for device in self._gpus.devices()}
         for uuid in known.intersection(intent.request.gpu_uuids):
-            self._gpus.set_busy(uuid, state.run_id, pid)
+            with contextlib.suppress(KeyError):  # divided meanwhile
+                self._gpus.set_busy(uuid, state.run_id, pid)
+
+
+class SimulatedLayouts:
+    """Keeps what simulated cards are divided into, as real ones do for as long as a machine is up.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Layouts:
+        """What was kept last; nothing, with a warning, when that cannot be read."""
+        try:
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            return {
+                uuid: tuple(MigPlacement(str(profile), int(start)) for profile, start in layout)
+                for uuid, layout in kept.items()
+            }
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            _log.warning("cannot read what GPUs were divided into", reason=str(error))
+            return {}
+
+    def save(self, layouts: Layouts) -> None:
+        """Keeps it. OSError when it cannot be."""
+        kept = {
+            uuid: [[one.profile, one.start] for one in layout] for uuid, layout in layouts.items()
+        }
+        try:
+            write_atomically(self._path, json.dumps(kept).encode() + b"\n")
+        except ConfigError as error:
+            raise OSError(str(error)) from None
 
 
 class SimulatedFaults:

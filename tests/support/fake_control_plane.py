@@ -19,6 +19,7 @@ from tests.support.aborting import abort
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2 as service_pb
 from windlass.agents.v1 import agents_service_pb2_grpc as service_grpc
+from windlass.agents.v1 import mig_pb2
 from windlass_agent.clock import Clock, SystemClock
 from windlass_server.access.tokens import verify_node
 from windlass_server.errors import InvalidInput, Unauthenticated
@@ -60,6 +61,14 @@ class FakeSession:
         """Sends a directive."""
         self.send(pb.ServerMessage(directive=directive))
 
+    def divide(self, card_uuid: str, generation: int, *places: tuple[str, int]) -> None:
+        """Says what a card shall be divided into; nothing: whole."""
+        instances = [mig_pb2.MigPlacement(profile=name, memory_start=at) for name, at in places]
+        order = mig_pb2.LayoutDirective(
+            card_uuid=card_uuid, generation=generation, instances=instances
+        )
+        self.send(pb.ServerMessage(layout=order))
+
     def sync_end(self) -> None:
         """Says that all directives have been sent."""
         self.send(pb.ServerMessage(sync_end=pb.SyncEnd()))
@@ -81,6 +90,13 @@ class FakeSession:
                 and state in (None, report.state)
             ):
                 return report
+
+    async def next_inventory(self) -> pb.Inventory:
+        """The next inventory behind that of the Hello."""
+        while True:
+            message = await self.received.get()
+            if message.WhichOneof("content") == "inventory":
+                return message.inventory
 
     async def next_heartbeat(self) -> None:
         """Returns at the next heartbeat."""

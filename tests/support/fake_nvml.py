@@ -28,6 +28,7 @@ class FakeNvml:
     NVML_VOLATILE_ECC, NVML_AGGREGATE_ECC = 0, 1
     NVML_ERROR_NOT_SUPPORTED, NVML_ERROR_NOT_FOUND, NVML_ERROR_TIMEOUT = 3, 6, 10
     NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED = 15, 16
+    NVML_GPU_INSTANCE_PROFILE_COUNT = 0
     nvmlEventTypeXidCriticalError = 8  # noqa: N815
 
     class NVMLError(Exception):
@@ -106,8 +107,8 @@ class FakeNvml:
         return self.ecc[kind, counter]
 
     def nvmlEventSetWait_v2(self, _: object, millis: int) -> SimpleNamespace:  # noqa: N802
-        try:
-            return self.events.get(timeout=millis / 1000)
+        try:  # a short wait ends as soon as a test does
+            return self.events.get(timeout=min(millis, 10) / 1000)
         except queue.Empty:
             raise self.NVMLError(self.NVML_ERROR_TIMEOUT) from None
 

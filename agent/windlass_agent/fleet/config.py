@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from windlass_agent import quantities
-from windlass_agent.config import AgentConfig, ConfigError, address, labels, simulated_gpus
+from windlass_agent.config import (
+    AgentConfig,
+    ConfigError,
+    address,
+    check_divisible,
+    labels,
+    simulated_gpus,
+)
 from windlass_agent.fleet.faults import FaultKind, FaultPlan
 from windlass_agent.gpu.profiles import GpuProfile
 
@@ -48,6 +55,7 @@ class FleetConfig:
     memory_bytes: int
     ca_file: Path | None
     insecure: bool
+    divide_gpus: bool
     faults: FaultPlan
     json: bool
 
@@ -61,6 +69,7 @@ class FleetConfig:
             memory_bytes=self.memory_bytes,
             ca_file=self.ca_file,
             insecure=self.insecure,
+            divide_gpus=self.divide_gpus,
         )
 
 
@@ -76,6 +85,7 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> FleetConfig:
         ConfigError: what is asked for cannot be, in one line.
     """
     given = _parser().parse_args(argv)
+    check_divisible(given.gpus if given.divide_gpus else ())
     return FleetConfig(
         server=given.server,
         nodes=given.nodes,
@@ -92,6 +102,7 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> FleetConfig:
         memory_bytes=given.memory,
         ca_file=given.ca_file,
         insecure=given.insecure,
+        divide_gpus=given.divide_gpus,
         faults=_fault_plan(given),
         json=given.json,
     )
@@ -130,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--fault", _fault, "KIND:TIME", "cut:20s or kill:5s; may be repeated", action="append")
     option("--fault-every", quantities.seconds, "TIME", "between two faults (1s)", default="1s")
     option("--seed", int, "N", "of the faults' order (default 1)", default=1)
+    parser.add_argument(
+        "--divide-gpus", action="store_true", help="let the server divide GPUs into instances"
+    )
     parser.add_argument("--insecure", action="store_true", help="no TLS to another machine")
     parser.add_argument("--json", action="store_true", help="print the sums as JSON at the end")
     return parser

@@ -19,7 +19,8 @@ from windlass_agent.fleet.faults import Fault, FaultKind
 from windlass_agent.fleet.runner import ISOLATION, SimulatedRunner
 from windlass_agent.gpu.simulated import SimulatedGpus
 from windlass_agent.identity import Identity, NodeKey, join, join_request
-from windlass_agent.inventory import inventory_of
+from windlass_agent.inventory import inventory_of, with_devices
+from windlass_agent.layouts import Layouts, held_by
 from windlass_agent.log_shipper import LogShipper
 from windlass_agent.reconnect import (
     Backoff,
@@ -108,8 +109,20 @@ class FleetNode:
             dropped=self._shipper.drop,
             clock=self._clock,
         )
+        layouts = Layouts(
+            self._gpus,
+            lambda: held_by(self._runner),
+            self._sampler.on_thread,
+            self._devices_changed,
+            allowed=self._config.divide_gpus,
+        )
+
+        def inventory_now() -> pb.Inventory:
+            may, outcome = self._config.divide_gpus, layouts.outcome
+            return with_devices(self._inventory, self._gpus, may_divide=may, outcome=outcome)
+
         self._control = ControlLink(
-            self._open_channel, identity, desired, lambda: self._inventory, self._clock
+            self._open_channel, identity, desired, inventory_now, self._clock, divider=layouts
         )
         self._telemetry = TelemetryLink(
             self._open_channel,
@@ -123,6 +136,7 @@ class FleetNode:
             await first_to_end(self._follow_runs(desired), self._stay_connected())
         finally:
             await desired.close()
+            await layouts.close()
             await self._runner.close()
 
     def suffer(self, fault: Fault) -> None:
@@ -154,6 +168,10 @@ class FleetNode:
     def _report(self, report: pb.RunReport) -> None:
         if self._control is not None:
             self._control.report(report)
+
+    def _devices_changed(self) -> None:
+        if self._control is not None:
+            self._control.tell_inventory()
 
     async def _follow_runs(self, desired: DesiredRuns) -> None:
         async for state in self._runner.changes():

@@ -2,13 +2,13 @@
 
 import enum
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from windlass_agent.gpu.facts import GpuFacts, GpuResetError, GpuXid
-from windlass_agent.gpu.mig import MigInstance
+from windlass_agent.gpu.mig import GpuLayoutError, MigCard, MigInstance, MigPlacement
 
 
 class MigMode(enum.IntEnum):
@@ -21,7 +21,7 @@ class MigMode(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class GpuDevice:
-    """What does not change while the agent runs."""
+    """What does not change while the device is there."""
 
     uuid: str
     index: int
@@ -105,7 +105,11 @@ class GpuProvider(Protocol):
         ...
 
     def devices(self) -> Sequence[GpuDevice]:
-        """Every GPU, in the order of its index."""
+        """Every GPU, in the order of its index: whole cards, and what others are divided into."""
+        ...
+
+    def cards(self) -> Sequence[MigCard]:
+        """The cards that can be divided, whether they are or not."""
         ...
 
     def sample(self) -> Sequence[GpuSample]:
@@ -145,6 +149,29 @@ class GpuProvider(Protocol):
         """
         ...
 
+    @property
+    def can_divide(self) -> bool:
+        """Whether `divide` may work at all."""
+        ...
+
+    def divide(
+        self, card_uuid: str, placements: Sequence[MigPlacement], held: Collection[str]
+    ) -> None:
+        """Divides a card into these instances and no others; into nothing makes it whole.
+
+        Instances that are there already stay as they are. Called from the sampling thread; may take
+        a minute. What `devices` and `cards` say is the truth afterwards, whether it worked or not.
+
+        Args:
+            card_uuid: UUID of the card as a whole.
+            placements: The instances.
+            held: UUIDs of devices that belong to somebody, whether a process is seen there or not.
+
+        Raises:
+            GpuLayoutError: It could not be; what is in use has not been touched.
+        """
+        ...
+
     def close(self) -> None:
         """Lets the driver go. Calling it twice is harmless."""
         ...
@@ -156,8 +183,12 @@ class NoGpus:
     driver_version = ""
     cuda_version = ""
     can_reset = False
+    can_divide = False
 
     def devices(self) -> Sequence[GpuDevice]:
+        return ()
+
+    def cards(self) -> Sequence[MigCard]:
         return ()
 
     def sample(self) -> Sequence[GpuSample]:
@@ -181,8 +212,39 @@ class NoGpus:
     def reset(self, uuid: str) -> None:
         raise GpuResetError(f"there is no GPU {uuid}")
 
+    def divide(
+        self, card_uuid: str, placements: Sequence[MigPlacement], held: Collection[str]
+    ) -> None:
+        raise GpuLayoutError(f"there is no GPU {card_uuid}")
+
     def close(self) -> None:
         return
+
+
+def linked(devices: Sequence[GpuDevice]) -> tuple[GpuDevice, ...]:
+    """The same devices, whole cards linked to whole cards alone: a card that is divided reaches nobody.
+
+    What the cards say of each other goes both ways: one that was divided when another one was looked
+    at knows of the link when it is whole again.
+    """
+    whole = {device.uuid: set(device.nvlink_peers) for device in devices if not device.instance}
+    return tuple(
+        replace(device, nvlink_peers=peers)
+        if (peers := _peers(device, whole)) != device.nvlink_peers
+        else device
+        for device in devices
+    )
+
+
+def _peers(device: GpuDevice, whole: Mapping[str, set[str]]) -> tuple[str, ...]:
+    if device.instance is not None:
+        return ()
+    near = whole[device.uuid]
+    return tuple(
+        uuid
+        for uuid, theirs in whole.items()
+        if uuid != device.uuid and (uuid in near or device.uuid in theirs)
+    )
 
 
 def program_of(pid: int) -> str:

@@ -22,6 +22,8 @@ class MigProfile:
     compute_slices: int
     memory_slices: int
     starts: tuple[int, ...]
+    # Of an instance; 0 when it is not known.
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,32 @@ class MigInstance:
     memory_start: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class MigPlacement:
+    """An instance that a card shall have: its profile, and the slice at which its memory begins."""
+
+    profile: str
+    start: int
+
+    def __str__(self) -> str:
+        return f"{self.profile} at {self.start}"
+
+
+@dataclass(frozen=True, slots=True)
+class MigCard:
+    """A card that can be divided, whether it is or not."""
+
+    uuid: str
+    gpu_type: str
+    # Perhaps into nothing yet.
+    divided: bool
+    profiles: tuple[MigProfile, ...]
+
+
+class GpuLayoutError(Exception):
+    """A card could not be divided as it should be; the text is one line for people."""
+
+
 # Slices of compute and of memory, and the places.
 _SHAPES = (
     (1, 1, (6, 5, 4, 3, 2, 1, 0)),
@@ -45,24 +73,57 @@ _SHAPES = (
     (7, 8, (0,)),
 )
 # The memory in the names of a card's profiles, in gigabytes, in the order of the shapes.
-_GIGABYTES: Mapping[str, tuple[int, ...]] = MappingProxyType(
+_GIGABYTES: Mapping[str, tuple[tuple[int, ...], ...]] = MappingProxyType(
     {
-        "A100": (10, 20, 20, 40, 40, 80),
-        "H100": (10, 20, 20, 40, 40, 80),
-        "H200": (18, 35, 35, 71, 71, 141),
-        "B200": (23, 45, 45, 90, 90, 180),
+        "A100": ((10, 20, 20, 40, 40, 80), (5, 10, 10, 20, 20, 40)),
+        "H100": ((10, 20, 20, 40, 40, 80), (12, 24, 24, 47, 47, 94), (12, 24, 24, 48, 48, 96)),
+        "H200": ((18, 35, 35, 71, 71, 141),),
+        "B200": ((23, 45, 45, 90, 90, 180),),
     }
 )
 _COUNTED = re.compile(r"(?:([1-7])x)?([0-9]g\.[0-9]{1,3}gb)")
 
 
-def profiles_of(gpu_type: str) -> dict[str, MigProfile]:
-    """The profiles that a type of card can be divided into, by their names; none for most types."""
-    sizes = _GIGABYTES.get(gpu_type, ())
+def profiles_of(gpu_type: str, memory_bytes: int = 0) -> dict[str, MigProfile]:
+    """The profiles that a type of card can be divided into, by their names; none for most types.
+
+    Args:
+        gpu_type: Short type of the card.
+        memory_bytes: Memory of the card as a whole; 0 when it is not known. Cards of one type come
+            with different memories, after which their profiles are named.
+    """
+    variants = _GIGABYTES.get(gpu_type, ((),))
+    sizes = min(variants, key=lambda sizes: abs((sizes or (0,))[-1] - memory_bytes / 2**30))
+    sizes = sizes if memory_bytes else variants[0]
     return {
-        f"{compute}g.{size}gb": MigProfile(f"{compute}g.{size}gb", compute, memory, starts)
+        f"{compute}g.{size}gb": MigProfile(
+            f"{compute}g.{size}gb", compute, memory, starts, memory_bytes * memory // MEMORY_SLICES
+        )
         for (compute, memory, starts), size in zip(_SHAPES, sizes, strict=False)
     }
+
+
+def check_layout(known: Mapping[str, MigProfile], placements: Sequence[MigPlacement]) -> None:
+    """Sees whether a card can have these instances, all at once.
+
+    Raises:
+        GpuLayoutError: It cannot.
+    """
+    taken: dict[int, MigPlacement] = {}
+    compute = 0
+    for placement in placements:
+        profile = known.get(placement.profile)
+        if profile is None:
+            raise GpuLayoutError(f"it has no profile {placement.profile}")
+        if placement.start not in profile.starts:
+            raise GpuLayoutError(f"no {placement} can be")
+        for each in range(placement.start, placement.start + profile.memory_slices):
+            if each in taken:
+                raise GpuLayoutError(f"{placement} and {taken[each]} overlap")
+            taken[each] = placement
+        compute += profile.compute_slices
+    if compute > COMPUTE_SLICES:
+        raise GpuLayoutError(f"it has {COMPUTE_SLICES} slices of compute, not {compute}")
 
 
 def place(profiles: Sequence[MigProfile]) -> tuple[int, ...] | None:

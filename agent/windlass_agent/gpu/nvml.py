@@ -4,12 +4,12 @@ Handles are looked up once and kept: looking them up for each sample is what mak
 A field that a card does not support reads as NaN and takes nothing else with it.
 """
 
-import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pynvml
@@ -26,38 +26,36 @@ from windlass_agent.gpu.device import (
     unreadable,
 )
 from windlass_agent.gpu.facts import GpuFacts, GpuResetError, GpuXid
-from windlass_agent.gpu.models import gpu_type_of
-from windlass_agent.gpu.nvml_events import XidEvents
+from windlass_agent.gpu.mig import (
+    GpuLayoutError,
+    MigCard,
+    MigPlacement,
+    MigProfile,
+    check_layout,
+    profiles_of,
+)
+from windlass_agent.gpu.nvml_cards import (
+    Card,
+    card_uuid_of,
+    instances,
+    is_divided,
+    offered,
+    open_all,
+    open_card,
+    peers_of,
+)
+from windlass_agent.gpu.nvml_divide import Change, NvmlCard, destroy
+from windlass_agent.gpu.nvml_events import MAX_WAITING, XidEvents
 from windlass_agent.gpu.nvml_facts import facts_of
-from windlass_agent.gpu.nvml_mig import instances_of
 from windlass_agent.gpu.nvml_query import NvmlQuery
+from windlass_agent.gpu.nvml_samples import processes_of, sample_card, sample_part
 
 _log = structlog.get_logger(__name__)
-
-# NVML says "not available" for a process's memory by the largest unsigned number.
-_NOT_AVAILABLE = (None, 2**64 - 1)
 
 # What CUDA opens beside the card itself.
 _SHARED_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 
 _RESET_SECONDS = 120
-
-
-@dataclass(frozen=True, slots=True)
-class _Card:
-    device: GpuDevice
-    # None when it was not found again after a reset.
-    handle: Any
-    path: str
-    # Of an instance of a divided card: the card, its number there, and the files that unlock it.
-    parent: Any = None
-    number: int | None = None
-    keys: tuple[str, ...] = ()
-
-    @property
-    def whole(self) -> Any:
-        """The handle of the card that answers for its state."""
-        return self.handle if self.device.instance is None else self.parent
 
 
 class NvmlGpus:
@@ -68,6 +66,7 @@ class NvmlGpus:
         process_name: Name of the program of a process id, or empty when it is gone.
         time_nanos: The wall clock, for XIDs.
         reset_command: Resets a card when given its bus id; empty when this process may not.
+        can_divide: Whether this process may divide cards.
     """
 
     def __init__(
@@ -76,17 +75,25 @@ class NvmlGpus:
         process_name: Callable[[int], str],
         time_nanos: Callable[[], int],
         reset_command: Sequence[str] = (),
+        *,
+        can_divide: bool = False,
     ) -> None:
         self._nvml = library
         self._query = NvmlQuery(library)
         self._process_name = process_name
         self._time_nanos = time_nanos
         self._reset_command = tuple(reset_command)
+        self.can_divide = can_divide
         self._closed = False
         self._heard: Callable[[], None] = lambda: None
+        self._xids: deque[GpuXid] = deque(maxlen=MAX_WAITING)
         self.driver_version = _text(library.nvmlSystemGetDriverVersion())
         self.cuda_version = _cuda_version(self._query.ask(library.nvmlSystemGetCudaDriverVersion))
-        self._cards = self._open_all()
+        # What cards of a model can be divided into, which NVML tells of those alone that are divided.
+        self._profiles: dict[str, tuple[MigProfile, ...]] = {}
+        self._whole = open_all(self._query)
+        self._parts = {uuid: instances(self._query, card) for uuid, card in self._whole.items()}
+        self._cards, self._mig_cards = offered(self._whole, self._parts), self._divisible()
         self._events = self._listen()
 
     @property
@@ -96,11 +103,20 @@ class NvmlGpus:
     def devices(self) -> Sequence[GpuDevice]:
         return tuple(card.device for card in self._cards)
 
+    def cards(self) -> Sequence[MigCard]:
+        return self._mig_cards
+
     def sample(self) -> Sequence[GpuSample]:
         return tuple(self._sample(card) for card in self._cards)
 
     def processes(self) -> Sequence[GpuProcess]:
-        return tuple(process for card in self._cards for process in self._processes(card))
+        return tuple(
+            process
+            for card in self._cards
+            for process in processes_of(
+                self._query, card.device.uuid, card.handle, self._process_name
+            )
+        )
 
     def facts(self) -> Sequence[GpuFacts]:
         return tuple(
@@ -133,6 +149,36 @@ class NvmlGpus:
             raise GpuResetError(f"there is no GPU {uuid}")
         if card.device.instance is not None:
             raise GpuResetError("it is a part of a card that is divided")
+        self._reset_card(card)
+
+    def divide(
+        self, card_uuid: str, placements: Sequence[MigPlacement], held: Collection[str]
+    ) -> None:
+        card = self._whole.get(card_uuid)
+        if card is None or card.handle is None:
+            raise GpuLayoutError(f"there is no GPU {card_uuid}, or it is lost")
+        if not self.can_divide:
+            raise GpuLayoutError("the agent does not run as root")
+        try:
+            change = self._change(card, placements)
+            if not change.any:
+                return
+            self._check_idle(card, change, held)
+            self._events.close()
+            try:
+                self._cut(card_uuid, change)
+            finally:
+                self._look_again(card_uuid)
+        except self._nvml.NVMLError as error:
+            raise GpuLayoutError(str(error)) from None
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._events.close()
+            self._nvml.nvmlShutdown()
+
+    def _reset_card(self, card: Card) -> None:
         # The driver resets no card that anybody has open, ourselves included.
         self._events.close()
         self._nvml.nvmlShutdown()
@@ -152,182 +198,151 @@ class NvmlGpus:
             said = (done.stderr + done.stdout).strip().splitlines()
             raise GpuResetError(said[-1] if said else f"nvidia-smi returned {done.returncode}")
 
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._events.close()
-            self._nvml.nvmlShutdown()
+    def _change(self, card: Card, placements: Sequence[MigPlacement]) -> Change:
+        """What there is to do; GpuLayoutError when the card cannot be so."""
+        if is_divided(card):
+            return self._mig(card).change(placements)
+        known = {one.uuid: one.profiles for one in self._mig_cards}.get(card.device.uuid, ())
+        check_layout({profile.name: profile for profile in known}, placements)
+        return Change(was=False, mode=bool(placements), new=tuple(placements))
+
+    def _check_idle(self, card: Card, change: Change, held: Collection[str]) -> None:
+        gone = {instance.number for instance in change.gone}
+        parts = self._parts[card.device.uuid] if is_divided(card) else (card,)
+        for part in parts:
+            uuid = part.device.uuid
+            if part.number in gone or part is card:
+                users = processes_of(self._query, uuid, part.handle, self._process_name)
+                if users or uuid in held:
+                    by = ", ".join(f"process {one.pid}" for one in users) or "a run"
+                    raise GpuLayoutError(f"{uuid} is in use by {by}")
+
+    def _cut(self, card_uuid: str, change: Change) -> None:
+        for instance in change.gone:
+            destroy(self._nvml, instance)
+        if change.was is not change.mode:
+            self._set_mode(card_uuid, on=change.mode)
+        if not change.mode:
+            return
+        card = self._whole[card_uuid]
+        mig = self._mig(card)
+        # NVML tells now what before was only likely.
+        self._profiles[card.device.model] = mig.profiles
+        try:
+            mig.check(change.new)
+            for placement in change.new:
+                mig.create(placement)
+        except (GpuLayoutError, self._nvml.NVMLError):
+            # A card that was whole and has come to nothing is of more use whole.
+            if not change.was and not mig.instances():
+                self._set_mode(card_uuid, on=False)
+            raise
+
+    def _set_mode(self, card_uuid: str, *, on: bool) -> None:
+        self._nvml.nvmlDeviceSetMigMode(self._whole[card_uuid].handle, int(on))
+        if self._mode(card_uuid) is not on:
+            self._reset_into_mode(self._whole[card_uuid], on=on)
+
+    def _mode(self, card_uuid: str) -> bool:
+        """Whether it is on; by a new handle, for a change makes the driver take up the card anew."""
+        handle = self._nvml.nvmlDeviceGetHandleByUUID(card_uuid.encode())
+        self._whole[card_uuid] = replace(self._whole[card_uuid], handle=handle)
+        return bool(self._nvml.nvmlDeviceGetMigMode(handle)[0])
+
+    def _reset_into_mode(self, card: Card, *, on: bool) -> None:
+        """Some cards, and all that somebody has open, change their mode with a reset alone."""
+        try:
+            if not self._reset_command:
+                raise GpuResetError("nvidia-smi is not there")
+            self._reset_card(card)
+            if self._mode(card.device.uuid) is not on:
+                raise GpuResetError("one changed nothing")
+        except GpuResetError as error:
+            handle = self._whole[card.device.uuid].handle
+            self._query.ask(self._nvml.nvmlDeviceSetMigMode, handle, int(not on))
+            raise GpuLayoutError(f"its MIG mode needs a reset to change: {error}") from None
+
+    def _look_again(self, card_uuid: str) -> None:
+        """What has become of a card; one that does not answer is kept, as one that is lost."""
+        nvml, card = self._nvml, self._whole[card_uuid]
+        self._events.close()
+        try:
+            handle = nvml.nvmlDeviceGetHandleByUUID(card_uuid.encode())
+            others = [one for uuid, one in self._whole.items() if uuid != card_uuid]
+            peers = peers_of(self._query, handle, others)
+            self._whole[card_uuid] = open_card(self._query, card.device.index, handle, peers)
+            self._parts[card_uuid] = instances(self._query, self._whole[card_uuid])
+        except nvml.NVMLError:
+            self._whole[card_uuid] = replace(card, handle=None)
+            lost = (replace(part, handle=None, parent=None) for part in self._parts[card_uuid])
+            self._parts[card_uuid] = tuple(lost)
+        self._cards, self._mig_cards = offered(self._whole, self._parts), self._divisible()
+        self._events = self._listen()
 
     def _reopen(self) -> None:
         """Finds the cards again after the library was let go; one that is not found is lost."""
-        nvml = self._nvml
-        if self._query.ask(_initialised, nvml) is None:
-            self._cards = tuple(replace(card, handle=None, parent=None) for card in self._cards)
-        else:
-            self._cards = tuple(self._found_again(card) for card in self._cards)
+        find = self._nvml.nvmlDeviceGetHandleByUUID
+        there = self._query.ask(_initialised, self._nvml) is not None
+        self._whole = {
+            uuid: replace(card, handle=self._query.ask(find, uuid.encode()) if there else None)
+            for uuid, card in self._whole.items()
+        }
+        self._parts = {
+            uuid: tuple(
+                replace(
+                    part,
+                    handle=self._query.ask(find, part.device.uuid.encode()) if there else None,
+                    parent=self._whole[uuid].handle,
+                )
+                for part in parts
+            )
+            for uuid, parts in self._parts.items()
+        }
+        self._cards = offered(self._whole, self._parts)
         self._events = self._listen()
 
-    def _found_again(self, card: _Card) -> _Card:
-        find, part = self._nvml.nvmlDeviceGetHandleByUUID, card.device.instance
-        handle = self._query.ask(find, card.device.uuid.encode())
-        parent = None if part is None else self._query.ask(find, part.parent_uuid.encode())
-        return replace(card, handle=handle, parent=parent)
-
     def _listen(self) -> XidEvents:
-        handles = {_card_uuid(card): card.whole for card in self._cards if card.whole is not None}
-        return XidEvents(self._nvml, handles, self._devices_of, self._time_nanos, self._tell)
+        handles = {uuid: one.handle for uuid, one in self._whole.items() if one.handle is not None}
+        return XidEvents(
+            self._nvml, handles, self._devices_of, self._time_nanos, self._tell, self._xids
+        )
 
     def _devices_of(self, card_uuid: str, number: int) -> list[str]:
         """The devices that an XID of a card is of: one of its instances, or all that it has."""
-        parts = [card for card in self._cards if _card_uuid(card) == card_uuid]
+        parts = [card for card in self._cards if card_uuid_of(card) == card_uuid]
         named = [card for card in parts if card.number == number]
         return [card.device.uuid for card in named or parts]
 
     def _tell(self) -> None:
         self._heard()
 
-    def _open_all(self) -> tuple[_Card, ...]:
-        """Every card that answers; a broken one must not take the others with it."""
-        nvml = self._nvml
-        found = [
-            (index, handle)
-            for index in range(nvml.nvmlDeviceGetCount())
-            if (handle := self._query.ask(nvml.nvmlDeviceGetHandleByIndex, index)) is not None
-        ]
-        handles = [handle for _, handle in found]
-        uuids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    def _divisible(self) -> tuple[MigCard, ...]:
+        """The cards that can be divided, and into what."""
+        for card in self._whole.values():
+            if is_divided(card) and card.handle is not None:
+                self._profiles[card.device.model] = self._mig(card).profiles
+        known = ((card.device, self._profiles_of(card.device)) for card in self._whole.values())
         return tuple(
-            part
-            for index, handle in found
-            for part in self._parts(self._open(index, handle, self._peers(handle, handles, uuids)))
+            MigCard(device.uuid, device.gpu_type, device.mig is MigMode.ENABLED, profiles)
+            for device, profiles in known
+            if profiles
         )
 
-    def _parts(self, card: _Card) -> Iterator[_Card]:
-        """The card itself, or what it is divided into: none of it can be used as a whole then."""
-        if card.device.mig is not MigMode.ENABLED:
-            yield card
-            return
-        minor = int(card.path.removeprefix("/dev/nvidia"))
-        for one in instances_of(self._query, card.device, card.handle, minor):
-            yield _Card(one.device, one.handle, card.path, card.handle, one.number, one.paths)
+    def _profiles_of(self, device: GpuDevice) -> tuple[MigProfile, ...]:
+        if device.mig is MigMode.NOT_CAPABLE:
+            return ()
+        likely = profiles_of(device.gpu_type, device.memory_total_bytes)
+        return self._profiles.get(device.model) or tuple(likely.values())
 
-    def _open(self, index: int, handle: Any, peers: tuple[str, ...]) -> _Card:
-        nvml = self._nvml
-        model = _text(nvml.nvmlDeviceGetName(handle))
-        memory = self._query.ask(nvml.nvmlDeviceGetMemoryInfo, handle)
-        limit = self._query.number(nvml.nvmlDeviceGetEnforcedPowerLimit, handle, scale=1e-3)
-        pci = self._query.ask(nvml.nvmlDeviceGetPciInfo, handle)
-        capability = self._query.ask(nvml.nvmlDeviceGetCudaComputeCapability, handle)
-        slowdown = self._query.ask(
-            nvml.nvmlDeviceGetTemperatureThreshold, handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
-        )
-        device = GpuDevice(
-            uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
-            index=index,
-            model=model,
-            gpu_type=gpu_type_of(model),
-            memory_total_bytes=0 if memory is None else int(memory.total),
-            power_limit_watts=0.0 if math.isnan(limit) else limit,
-            pci_bus_id="" if pci is None else _text(pci.busId),
-            nvlink_peers=peers,
-            mig=_mig_mode(self._query.ask(nvml.nvmlDeviceGetMigMode, handle)),
-            compute_capability="" if capability is None else "{}.{}".format(*capability),
-            slowdown_celsius=slowdown or 0,
-        )
-        # The index is NVML's own order; the device file is named by the driver's minor number.
-        minor = self._query.ask(nvml.nvmlDeviceGetMinorNumber, handle)
-        return _Card(device, handle, f"/dev/nvidia{index if minor is None else minor}")
+    def _mig(self, card: Card) -> NvmlCard:
+        return NvmlCard(self._query, card.handle, card.device)
 
-    def _peers(self, handle: Any, handles: list[Any], uuids: list[str]) -> tuple[str, ...]:
-        """The cards that it reaches over NVLink, through a switch or not."""
-        nvml = self._nvml
-        ask, nvlink = nvml.nvmlDeviceGetP2PStatus, nvml.NVML_P2P_CAPS_INDEX_NVLINK
-        return tuple(
-            uuid
-            for other, uuid in zip(handles, uuids, strict=True)
-            if other is not handle
-            and self._query.ask(ask, handle, other, nvlink) == nvml.NVML_P2P_STATUS_OK
-        )
-
-    def _sample(self, card: _Card) -> GpuSample:
-        nvml, handle = self._nvml, card.handle
-        if handle is None:
+    def _sample(self, card: Card) -> GpuSample:
+        if card.handle is None:
             return unreadable(card.device.uuid)
         if card.device.instance is not None:
-            return self._sample_part(card)
-        memory = self._query.ask(nvml.nvmlDeviceGetMemoryInfo, handle)
-        rates = self._query.ask(nvml.nvmlDeviceGetUtilizationRates, handle)
-        return GpuSample(
-            uuid=card.device.uuid,
-            temperature_celsius=self._query.number(
-                nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU
-            ),
-            power_watts=self._query.number(nvml.nvmlDeviceGetPowerUsage, handle, scale=1e-3),
-            power_limit_watts=self._query.number(
-                nvml.nvmlDeviceGetEnforcedPowerLimit, handle, scale=1e-3
-            ),
-            utilization_percent=math.nan if rates is None else float(rates.gpu),
-            memory_used_bytes=math.nan if memory is None else float(memory.used),
-            memory_total_bytes=math.nan if memory is None else float(memory.total),
-            sm_clock_mhz=self._query.number(
-                nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM
-            ),
-            memory_clock_mhz=self._query.number(
-                nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_MEM
-            ),
-            healthy=self._healthy(handle),
-            memory_temperature_celsius=_or_nan(
-                self._query.field(handle, nvml.NVML_FI_DEV_MEMORY_TEMP)
-            ),
-            energy_joules=self._query.number(
-                nvml.nvmlDeviceGetTotalEnergyConsumption, handle, scale=1e-3
-            ),
-            throttle_reasons=self._query.throttle_reasons(handle),
-        )
-
-    def _sample_part(self, card: _Card) -> GpuSample:
-        """What an instance tells: power and load are the card's, which no instance is told of."""
-        nvml, memory = self._nvml, self._query.ask(self._nvml.nvmlDeviceGetMemoryInfo, card.handle)
-        return replace(
-            unreadable(card.device.uuid),
-            temperature_celsius=self._query.number(
-                nvml.nvmlDeviceGetTemperature, card.parent, nvml.NVML_TEMPERATURE_GPU
-            ),
-            memory_used_bytes=math.nan if memory is None else float(memory.used),
-            memory_total_bytes=math.nan if memory is None else float(memory.total),
-            memory_temperature_celsius=_or_nan(
-                self._query.field(card.parent, nvml.NVML_FI_DEV_MEMORY_TEMP)
-            ),
-            throttle_reasons=self._query.throttle_reasons(card.parent),
-            healthy=self._healthy(card.parent),
-        )
-
-    def _healthy(self, handle: Any) -> bool:
-        """False for a card that fell off the bus, wants a reset, or can remap no more rows.
-
-        Asked anew for each sample: a card that recovers is healthy again without a restart.
-        """
-        query = self._query
-        if query.is_lost(handle) or query.wants_reset(handle):
-            return False
-        rows = query.ask(self._nvml.nvmlDeviceGetRemappedRows, handle)
-        return rows is None or not rows[3]  # (correctable, uncorrectable, pending, failed)
-
-    def _processes(self, card: _Card) -> list[GpuProcess]:
-        nvml = self._nvml
-        found: dict[int, int] = {}
-        for ask in (
-            nvml.nvmlDeviceGetComputeRunningProcesses,
-            nvml.nvmlDeviceGetGraphicsRunningProcesses,
-        ):
-            for process in self._query.ask(ask, card.handle) or ():
-                used = process.usedGpuMemory
-                memory = 0 if used in _NOT_AVAILABLE else int(used)
-                found[int(process.pid)] = max(memory, found.get(int(process.pid), 0))
-        return [
-            GpuProcess(card.device.uuid, pid, memory, self._process_name(pid))
-            for pid, memory in sorted(found.items())
-        ]
+            return sample_part(self._query, card.device.uuid, card.handle, card.parent)
+        return sample_card(self._query, card.device.uuid, card.handle)
 
 
 def open_nvml(time_nanos: Callable[[], int], library: Any = pynvml) -> GpuProvider:
@@ -338,7 +353,9 @@ def open_nvml(time_nanos: Callable[[], int], library: Any = pynvml) -> GpuProvid
         _log.debug("no NVIDIA driver", reason=str(error))
         return NoGpus()
     try:
-        return NvmlGpus(library, program_of, time_nanos, _reset_command())
+        return NvmlGpus(
+            library, program_of, time_nanos, _reset_command(), can_divide=os.geteuid() == 0
+        )
     except library.NVMLError as error:
         _log.warning("the NVIDIA driver does not answer; running without GPUs", reason=str(error))
         library.nvmlShutdown()
@@ -356,26 +373,9 @@ def _initialised(library: Any) -> bool:
     return True
 
 
-def _card_uuid(card: _Card) -> str:
-    """Of the card that a device is, or is a part of."""
-    part = card.device.instance
-    return card.device.uuid if part is None else part.parent_uuid
-
-
-def _or_nan(number: int | None) -> float:
-    return math.nan if number is None else float(number)
-
-
 def _cuda_version(number: int | None) -> str:
     """NVML says 12080 for 12.8."""
     return "" if number is None else f"{number // 1000}.{number % 1000 // 10}"
-
-
-def _mig_mode(modes: Sequence[int] | None) -> MigMode:
-    """From the present mode and the one after a reset."""
-    if modes is None:
-        return MigMode.NOT_CAPABLE
-    return MigMode.ENABLED if modes[0] else MigMode.DISABLED
 
 
 def _text(value: str | bytes) -> str:

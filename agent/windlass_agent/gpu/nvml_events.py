@@ -9,7 +9,7 @@ from windlass_agent.gpu.facts import GpuXid
 
 _WAIT_MILLIS = 500
 _PAUSE_SECONDS = 1.0
-_MAX_WAITING = 4096
+MAX_WAITING = 4096
 
 
 class XidEvents:
@@ -22,6 +22,7 @@ class XidEvents:
             instance, which is none of its own where it is of the whole card.
         time_nanos: The wall clock.
         heard: Called from the thread when there is something to take.
+        waiting: Where they are put, beside what one that was closed has left there.
     """
 
     def __init__(
@@ -31,12 +32,13 @@ class XidEvents:
         devices_of: Callable[[str, int], Sequence[str]],
         time_nanos: Callable[[], int],
         heard: Callable[[], None],
+        waiting: deque[GpuXid],
     ) -> None:
         self._nvml = library
         self._devices_of = devices_of
         self._time_nanos = time_nanos
         self._heard = heard
-        self._waiting: deque[GpuXid] = deque(maxlen=_MAX_WAITING)
+        self._waiting = waiting
         self._closed = threading.Event()
         self._set = library.nvmlEventSetCreate()
         registered = [self._register(handle) for handle in handles.values()]

@@ -1,9 +1,13 @@
 """The instances of a divided card, as NVIDIA's management library sees them."""
 
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from windlass_agent.gpu.device import GpuDevice, MigMode
 from windlass_agent.gpu.mig import MigInstance
@@ -11,6 +15,11 @@ from windlass_agent.gpu.models import instance_type
 from windlass_agent.gpu.nvml_query import NvmlQuery
 
 CAPABILITIES = Path("/proc/driver/nvidia/capabilities")
+DEVICES = Path("/dev/nvidia-caps")
+_MODPROBE_SECONDS = 10
+
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +32,33 @@ class OpenInstance:
     paths: tuple[str, ...]
 
 
+def make_device_file(capability: Path) -> None:
+    """Has NVIDIA's own program make the device file of a capability; quietly not where it is missing.
+
+    The driver makes none, and the first one to need it may be a task, in whose sandbox there is none.
+    """
+    program = shutil.which("nvidia-modprobe")
+    if program is None:
+        return
+    try:
+        subprocess.run(  # noqa: S603
+            [program, "-f", str(capability)],
+            capture_output=True,
+            check=False,
+            timeout=_MODPROBE_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _log.warning("nvidia-modprobe does not work", file=str(capability), reason=str(error))
+
+
 def instances_of(
-    query: NvmlQuery, card: GpuDevice, handle: Any, minor: int, capabilities: Path = CAPABILITIES
+    query: NvmlQuery,
+    card: GpuDevice,
+    handle: Any,
+    minor: int,
+    capabilities: Path = CAPABILITIES,
+    devices: Path = DEVICES,
+    make_file: Callable[[Path], None] = make_device_file,
 ) -> Iterator[OpenInstance]:
     """The instances of a card that is divided, in the order of NVML's numbers.
 
@@ -34,6 +68,8 @@ def instances_of(
         handle: Its handle.
         minor: The driver's number of it.
         capabilities: Where the driver tells the device files of instances.
+        devices: Where these are.
+        make_file: Makes one that is not there, when given what the driver tells of it.
     """
     nvml = query.library
     for index in range(query.ask(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
@@ -64,8 +100,11 @@ def instances_of(
         compute = query.ask(nvml.nvmlDeviceGetComputeInstanceId, part)
         base = capabilities / f"gpu{minor}/mig/gi{number}"
         files = (base / "access", base / f"ci{compute}/access")
-        paths = tuple(path for file in files if (path := _device_file(file)))
-        yield OpenInstance(device, part, number, paths)
+        paths = [(file, path) for file in files if (path := _device_file(file, devices))]
+        for file, path in paths:
+            if not path.exists():
+                make_file(file)
+        yield OpenInstance(device, part, number, tuple(str(path) for _, path in paths))
 
 
 def _profile(query: NvmlQuery, part: Any) -> str:
@@ -83,15 +122,15 @@ def _placement(query: NvmlQuery, handle: Any, number: int) -> tuple[int, int]:
     return (int(info.placement.start), int(info.placement.size)) if info is not None else (0, 0)
 
 
-def _device_file(capability: Path) -> str:
-    """The file that a task must have to use an instance; empty when the driver tells of none."""
+def _device_file(capability: Path, devices: Path) -> Path | None:
+    """The file that a task must have to use an instance; None when the driver tells of none."""
     try:
         lines = capability.read_text(encoding="ascii").splitlines()
     except OSError:
-        return ""
+        return None
     found = dict(line.split(":", 1) for line in lines if ":" in line)
     minor = found.get("DeviceFileMinor", "").strip()
-    return f"/dev/nvidia-caps/nvidia-cap{minor}" if minor.isdigit() else ""
+    return devices / f"nvidia-cap{minor}" if minor.isdigit() else None
 
 
 def _text(value: str | bytes) -> str:

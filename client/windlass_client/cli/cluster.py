@@ -67,6 +67,7 @@ class Plan:
         http: where REST and the console are served.
         grpc: where gRPC is served.
         simulate_gpus: such as `8xH100`; empty takes the GPUs that the machine has.
+        divide_gpus: whether the server may divide the GPUs into instances.
         agent: whether to run an agent at all.
         keep_tasks: whether tasks live on when the agent is told to end.
         database_url: PostgreSQL for the server's state; it travels in the environment, where `ps`
@@ -77,6 +78,7 @@ class Plan:
     http: Endpoint
     grpc: Endpoint
     simulate_gpus: str = ""
+    divide_gpus: bool = False
     agent: bool = True
     keep_tasks: bool = False
     database_url: str = ""
@@ -108,6 +110,7 @@ class Plan:
             # The server's keys and database are on the same machine as the tasks.
             *("--hide-paths", str(self.data_dir)),
             *simulate,
+            *(("--divide-gpus",) if self.divide_gpus else ()),
             *("--on-exit", "keep" if self.keep_tasks else "stop", "--die-with-parent"),
         ]
 

@@ -50,6 +50,10 @@ def up(
     simulate_gpus: Annotated[
         str, typer.Option(metavar="SPEC", help="Pretend to have GPUs, such as 8xH100.")
     ] = "",
+    divide_gpus: Annotated[
+        bool,
+        typer.Option("--divide-gpus", help="Let the server divide idle GPUs into MIG instances."),
+    ] = False,
     agent: Annotated[
         bool, typer.Option("--agent/--no-agent", help="Whether this machine runs jobs too.")
     ] = True,
@@ -78,6 +82,7 @@ def up(
         http=endpoint(http),
         grpc=endpoint(grpc),
         simulate_gpus=simulate_gpus,
+        divide_gpus=divide_gpus,
         agent=agent,
         keep_tasks=keep_tasks,
         database_url=database_url,

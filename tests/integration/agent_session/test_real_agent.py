@@ -125,6 +125,47 @@ async def test_a_task_outlives_its_agent_and_nothing_of_it_is_lost(plane, data_d
     assert plane.gaps == []
 
 
+async def test_a_card_is_divided_a_task_holds_a_part_of_it_and_a_new_agent_finds_it_so(
+    plane, data_dir
+):
+    flags = ("--simulate-gpus", "1xH100", "--divide-gpus")
+    async with started(plane, data_dir, *flags) as agent:
+        session = await welcomed(plane)
+        (card,) = session.hello.inventory.mig_cards
+        assert (card.may_be_divided, card.divided) == (True, False)
+        session.divide(card.uuid, 1, ("3g.40gb", 4), ("1g.10gb", 0))
+        inventory = await session.next_inventory()
+        assert [gpu.gpu_type for gpu in inventory.gpus] == ["H100-3g.40gb", "H100-1g.10gb"]
+        assert (inventory.mig_cards[0].generation, inventory.mig_cards[0].problem) == (1, "")
+        part = inventory.gpus[0].uuid
+        told = "echo $CUDA_VISIBLE_DEVICES $NVIDIA_VISIBLE_DEVICES; exec sleep 60"
+        session.direct(directive(pb.RunDirective.RUNNING, 1, "/bin/sh", "-c", told, gpus=[part]))
+        await session.next_report(state=pb.RunReport.RUNNING)
+        assert text(await plane.until_log(RUN, 1)).decode().split() == [part, part]
+        batch = await plane.samples.get()
+        while not batch.gpu_processes:
+            batch = await plane.samples.get()
+        assert (batch.gpu_processes[0].gpu_uuid, batch.gpu_processes[0].run_id) == (part, RUN)
+        session.divide(card.uuid, 2)
+        refused = await session.next_inventory()
+        assert refused.gpus == inventory.gpus
+        assert refused.mig_cards[0].generation == 2
+        assert refused.mig_cards[0].problem == f"{part} is in use"
+        await agent.end(signal.SIGKILL)
+    async with started(plane, data_dir, *flags, token=None):
+        session = await welcomed(plane)
+        assert session.hello.inventory.gpus == inventory.gpus
+        assert session.hello.inventory.mig_cards[0].generation == 0
+        # It knows of the run that an earlier agent has begun.
+        session.divide(card.uuid, 3)
+        assert (await session.next_inventory()).mig_cards[0].problem == f"{part} is in use"
+        session.direct(directive(pb.RunDirective.STOPPED, 2))
+        await session.next_report(state=pb.RunReport.EXITED)
+        session.divide(card.uuid, 4)
+        whole = await session.next_inventory()
+        assert [gpu.uuid for gpu in whole.gpus] == [card.uuid]
+
+
 async def test_a_simulated_gpu_works_while_a_task_holds_it(plane, data_dir):
     async with started(plane, data_dir, "--simulate-gpus", "2xH100"):
         session = await welcomed(plane)

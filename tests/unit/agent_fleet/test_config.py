@@ -29,6 +29,7 @@ def test_the_command_of_the_guide_is_understood():
         ("--cpu 4 --nodes 2", "cpu_millis", 4000),
         ("--labels zone=a", "labels", {"zone": "a"}),
         ("--data-dir /x/y", "data_dir", Path("/x/y")),
+        ("--divide-gpus", "divide_gpus", True),
     ],
 )
 def test_flags_mean_what_they_say(flags, name, value):
@@ -60,6 +61,7 @@ def test_faults_are_planned():
         ("--fault-every 0s", "must be more than no time"),
         ("--labels =x", "is not a label"),
         ("--join-token-file /nowhere", "cannot read the join token from /nowhere"),
+        ("--gpus 147xH100 --divide-gpus", "at most 146 simulated GPUs"),
         ("--bogus", "unrecognized arguments: --bogus"),
     ],
 )

@@ -24,7 +24,7 @@ from windlass_agent.gpu.mig import (
     place,
     profiles_of,
 )
-from windlass_agent.gpu.nvml_mig import instances_of
+from windlass_agent.gpu.nvml_mig import instances_of, make_device_file
 from windlass_agent.gpu.nvml_query import NvmlQuery
 from windlass_agent.gpu.simulated import SimulatedGpus
 from windlass_agent.inventory import inventory_of
@@ -201,6 +201,18 @@ def test_an_xid_of_an_instance_is_its_own_and_one_of_a_card_is_of_all_its_instan
     assert seen == [("MIG-b", 31), ("MIG-a", 79), ("MIG-b", 79), ("GPU-1", 13)]
 
 
+def test_the_driver_s_own_program_makes_device_files_where_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    make_device_file(Path("/a/access"))  # no such program: nothing happens
+    program = tmp_path / "nvidia-modprobe"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/log\n')
+    program.chmod(0o755)
+    make_device_file(Path("/a/access"))
+    assert (tmp_path / "log").read_text() == "-f /a/access\n"
+
+
 def test_a_task_gets_the_files_of_its_instance_and_of_no_other(
     open_nvml: OpenNvml, tmp_path: Path
 ) -> None:
@@ -208,13 +220,15 @@ def test_a_task_gets_the_files_of_its_instance_and_of_no_other(
         path = tmp_path / "gpu1/mig" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"DeviceFileMinor: {minor}\nDeviceFileMode: 292\nDeviceFileModify: 1\n")
-    card = open_nvml(FakeMigNvml()).devices()[2]
-    parts = {
-        one.device.uuid: one for one in instances_of(NvmlQuery(FakeMigNvml()), card, 0, 1, tmp_path)
-    }
-    assert parts["MIG-a"].paths == (
-        "/dev/nvidia-caps/nvidia-cap21",
-        "/dev/nvidia-caps/nvidia-cap22",
-    )
-    assert parts["MIG-b"].paths == ("/dev/nvidia-caps/nvidia-cap39",)
+    card, devices, made = open_nvml(FakeMigNvml()).devices()[2], tmp_path / "dev", list[Path]()
+    devices.mkdir()
+    (devices / "nvidia-cap22").touch()
+    query = NvmlQuery(FakeMigNvml())
+    found = instances_of(query, card, 0, 1, tmp_path, devices, made.append)
+    parts = {one.device.uuid: one for one in found}
+    assert parts["MIG-a"].paths == (f"{devices}/nvidia-cap21", f"{devices}/nvidia-cap22")
+    assert parts["MIG-b"].paths == (f"{devices}/nvidia-cap39",)
+    # Those that are not there yet are made, by what the driver tells of them.
+    folder = tmp_path / "gpu1/mig"
+    assert made == [folder / "gi1/access", folder / "gi9/access"]
     assert parts["MIG-b"].number == 9

@@ -25,11 +25,15 @@ def shown(*argv: str) -> list[str]:
 
 
 def test_a_line_is_shown_for_each_device_and_one_for_the_driver() -> None:
-    heading, first, part, last = shown("--simulate-gpus", "1xT4,1xH100/3g.40gb")
+    heading, first, part, driver, last = shown("--simulate-gpus", "1xT4,1xH100/3g.40gb")
     assert heading.split()[:4] == ["GPU", "UUID", "TYPE", "BUS"]
     assert re.fullmatch(r"0 +SIM-\S+ +T4 +\S+ +15GiB +34C +9W +- +- +- +well", first)
     assert re.fullmatch(r"1 +SIM-MIG-\S+ +H100-3g\.40gb +\S+ +40GiB +31C +- +0 +0 +- +well", part)
-    assert last == "driver simulated, CUDA 12.8; the agent can reset them"
+    assert driver == "driver simulated, CUDA 12.8; the agent can reset them"
+    assert last == (
+        "H100 can be divided into 7x1g.10gb, 4x1g.20gb, 3x2g.20gb, 2x3g.40gb, 1x4g.40gb, 1x7g.80gb"
+        " and mixtures; the agent can do so"
+    )
 
 
 def test_programs_get_json_with_null_for_what_a_card_does_not_tell() -> None:
@@ -39,6 +43,10 @@ def test_programs_get_json_with_null_for_what_a_card_does_not_tell() -> None:
     assert device["sample"]["power_watts"] is None
     assert device["facts"]["ecc"]["uncorrected_volatile"] == 0
     assert device["instance"]["profile"] == "7g.80gb"
+    assert answer["can_divide_gpus"]
+    card = answer["mig_cards"][0]
+    assert (card["uuid"], card["divided"]) == (device["instance"]["parent_uuid"], True)
+    assert {profile["name"]: profile["starts"] for profile in card["profiles"]}["3g.40gb"] == [4, 0]
 
 
 def test_a_machine_without_gpus_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,7 @@ def test_the_children_are_told_what_they_need():
         "--server", "127.0.0.1:50051", "--data-dir", "/data/agent", "--hide-paths", "/data",
         "--simulate-gpus", "8xH100", "--on-exit", "stop", "--die-with-parent",
     ]  # fmt: skip
+    assert "--divide-gpus" in a_plan(divide_gpus=True).agent_argv()
     assert a_plan(keep_tasks=True).agent_argv()[-3:] == ["--on-exit", "keep", "--die-with-parent"]
 
 
