@@ -25,6 +25,7 @@ _OF_THE_STATE = {
     "ENDS_BEFORE_IT_BEGINS",
     "FIELD_NOT_CHANGEABLE",
     "FIELD_UNKNOWN",
+    "GPU_PARTS_UNAVAILABLE",
     "GPU_TYPE_OF_NO_GPU",
     "MAINTENANCE_IS_FOR_NOBODY",
     "NODES_NOT_NAMED",
@@ -51,7 +52,8 @@ _FAILED_PRECONDITION = 9
 # Rules that a schema tells in words only.
 _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
-    r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+"
+    r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+|"
+    r"resources\.\w+"
 )
 
 _oracle = Oracle(windlass_descriptors())
