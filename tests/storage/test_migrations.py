@@ -52,7 +52,9 @@ async def test_what_the_first_schema_held_is_there_at_head(engines: Engines, nam
         used = await database.read(lambda tx: tx.access.used_join_token("t1", "node-1"))
         run = await database.read(lambda tx: tx.runs.get("run-1"))
         job = await database.read(lambda tx: tx.jobs.get("job-1"))
+        (claim,) = await database.read(lambda tx: tx.nodes.all_claims())
     await database.close()
+    assert (claim.gpu_uuid, claim.run_id, claim.layout) == ("GPU-0", "run-1", None)
     assert [(one.uses, one.max_uses) for one in tokens if one] == [(0, 1), (1, 1)]
     assert used
     assert run is not None
@@ -104,6 +106,7 @@ FIRST_ROWS: list[tuple[str, dict[str, object]]] = [
             "ended_at": 2,
         },
     ),
+    ("gpu_claims", {"node_id": "node-1", "gpu_uuid": "GPU-0", "run_id": "run-1"}),
 ]
 
 

@@ -91,6 +91,7 @@ class NodeRemoval:
     def _remove(self, tx: Transaction, node: NodeRow, actor: str) -> None:
         now = self._clock.now()
         tx.nodes.change(node.node_id, removed_at=now)
+        tx.layouts.drop(node.node_id)
         tx.events.record(
             project=ORGANISATION,
             object_id=node.node_id,

@@ -53,8 +53,11 @@ class Totals:
 def totals(
     nodes: Sequence[NodeRow], claims: Sequence[GpuClaimRow], key: Callable[[NodeRow], str]
 ) -> dict[str, Totals]:
-    """The sums of each group of nodes, by the group's name."""
-    held = Counter(claim.node_id for claim in claims)
+    """The sums of each group of nodes, by the group's name.
+
+    Nobody has what is kept free because its card is being divided.
+    """
+    held = Counter(claim.node_id for claim in claims if claim.layout is None)
     groups: dict[str, Totals] = {}
     for node in nodes:
         groups.setdefault(key(node), Totals()).add(node, held[node.node_id])

@@ -132,7 +132,7 @@ _HOLDERS = Hot(
         _CLAIMS.c.node_id,
         _CLAIMS.c.gpu_uuid,
         func.coalesce(_CLAIMS.c.run_id, _CLAIMS.c.allocation_id).label("holder"),
-    )
+    ).where(or_(_CLAIMS.c.run_id.is_not(None), _CLAIMS.c.allocation_id.is_not(None)))
 )
 _ALL_CLAIMS = select(_CLAIMS).order_by(_CLAIMS.c.node_id, _CLAIMS.c.gpu_uuid)
 
@@ -298,7 +298,7 @@ class NodeStore:
         taken = {claim.gpu_uuid for claim in self.claims_on(node_id)}.intersection(gpu_uuids)
         if taken:
             gpu = min(taken)
-            message = f"GPU {gpu} of node {node_id} is held by another"
+            message = f"GPU {gpu} of node {node_id} is not free any more"
             raise Conflict(message, reason="GPU_TAKEN", node_id=node_id, gpu_uuid=gpu)
         claimant = {
             "run_id": None if by_allocation else holder,
@@ -329,16 +329,16 @@ class NodeStore:
         self._connection.execute(_UNCLAIM, {"key": holder})
 
     def claims_on(self, node_id: str) -> Sequence[GpuClaimRow]:
-        """The GPUs of a node that runs hold."""
+        """The GPUs of a node that are not free."""
         rows = self._connection.execute(_CLAIMS_ON, {"node_id": node_id}).all()
         return cast("Sequence[GpuClaimRow]", rows)
 
     def all_claims(self) -> Sequence[GpuClaimRow]:
-        """Every GPU that a run holds, node by node."""
+        """Every GPU that is not free, node by node."""
         return cast("Sequence[GpuClaimRow]", self._connection.execute(_ALL_CLAIMS).all())
 
     def holders(self) -> Sequence[tuple[str, str, str]]:
-        """Node, UUID and holder of every GPU that is held, in any order."""
+        """Node, UUID and holder of every GPU that a run or an allocation has alone, in any order."""
         return cast("Sequence[tuple[str, str, str]]", _HOLDERS.all(self._connection, {}))
 
     def _refusal(self, node_id: str) -> Conflict:

@@ -12,6 +12,7 @@ from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.drains import DrainStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.jobs import JobStore
+from windlass_server.storage.layouts import LayoutStore
 from windlass_server.storage.measures import MeasureStore
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.pools import PoolStore
@@ -59,6 +60,10 @@ class Transaction:
     @cached_property
     def nodes(self) -> NodeStore:
         return NodeStore(self.connection)
+
+    @cached_property
+    def layouts(self) -> LayoutStore:
+        return LayoutStore(self.connection)
 
     @cached_property
     def allocations(self) -> AllocationStore:

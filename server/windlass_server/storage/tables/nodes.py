@@ -1,6 +1,14 @@
 """Nodes and what of them is taken. Times are microseconds since 1970 (UTC)."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -68,24 +76,42 @@ class NodeRow(SQLModel, table=True):
 
 
 class GpuClaimRow(SQLModel, table=True):
-    """A GPU held by a run or by an allocation. The primary key forbids a second holder."""
+    """A GPU that is not free, and by what: the primary key forbids a second of any kind.
+
+    A run or an allocation holds it; or a layout does, because it will be gone when its card is divided
+    anew; or it is shared.
+    """
 
     __tablename__ = "gpu_claims"
     __table_args__ = (
         CheckConstraint(
-            "(run_id IS NULL) <> (allocation_id IS NULL)", name="gpu_claims_one_holder"
+            "(CASE WHEN run_id IS NULL THEN 0 ELSE 1 END)"
+            " + (CASE WHEN allocation_id IS NULL THEN 0 ELSE 1 END)"
+            " + (CASE WHEN layout IS NULL THEN 0 ELSE 1 END)"
+            " + (CASE WHEN shared_millis IS NULL THEN 0 ELSE 1 END) = 1",
+            name="gpu_claims_one_holder",
+        ),
+        CheckConstraint("shared_millis BETWEEN 1 AND 1000", name="gpu_claims_one_card"),
+        ForeignKeyConstraint(
+            ["node_id", "layout"],
+            ["gpu_layouts.node_id", "gpu_layouts.card_uuid"],
+            name="gpu_claims_layout",
         ),
     )
 
     node_id: str = Field(primary_key=True, foreign_key="nodes.node_id")
     gpu_uuid: str = Field(primary_key=True)
-    run_id: str | None = Field(index=True, foreign_key="runs.run_id")
+    run_id: str | None = Field(default=None, index=True, foreign_key="runs.run_id")
     allocation_id: str | None = Field(
         default=None,
         sa_column=Column(
             ForeignKey("allocations.allocation_id", name="gpu_claims_allocation"), index=True
         ),
     )
+    # UUID of the card that is being divided anew.
+    layout: str | None = None
+    # Thousandths of it that are taken, by several.
+    shared_millis: int | None = None
 
 
 class JoinTokenRow(SQLModel, table=True):
