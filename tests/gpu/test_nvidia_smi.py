@@ -1,10 +1,13 @@
 """The NVML path against the numbers of `nvidia-smi` itself, on a machine that has a card.
 
-Not part of the test run: `make test-gpu`. Without a card every test is skipped.
+Not part of the test run: `make test-gpu`. Without a card every test is skipped. The one that divides a
+card does so only to the card whose UUID is in WINDLASS_TEST_DIVIDE_GPU, which must be whole and idle.
 """
 
 import csv
 import math
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from windlass_agent.gpu.device import GpuProvider
+from windlass_agent.gpu.mig import MigPlacement
 from windlass_agent.gpu.nvml import open_nvml
 
 SMI = shutil.which("nvidia-smi")
@@ -123,3 +127,54 @@ def test_the_links_are_the_same_and_no_card_is_lost(gpus: GpuProvider) -> None:
         for one in facts
     ]
     assert read == [(int(generation), int(width)) for generation, width in told]
+
+
+def test_the_cards_that_can_be_divided_are_the_same(gpus: GpuProvider) -> None:
+    told = {uuid: mode for uuid, mode in asked("uuid", "mig.mode.current") if mode != "[N/A]"}
+    cards = {card.uuid: card for card in gpus.cards()}
+    assert cards.keys() <= told.keys()
+    assert {uuid: card.divided for uuid, card in cards.items()} == {
+        uuid: told[uuid] == "Enabled" for uuid in cards
+    }
+    for card in cards.values():
+        whole = max(card.profiles, key=lambda profile: profile.memory_slices)
+        assert (whole.compute_slices, whole.memory_slices, whole.starts) == (7, 8, (0,))
+
+
+def listed() -> dict[str, str]:
+    """The profiles of the instances that nvidia-smi lists, by their UUIDs."""
+    assert SMI is not None
+    done = subprocess.run([SMI, "-L"], capture_output=True, text=True, check=True)
+    found = re.findall(r"MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-\S+)\)", done.stdout)
+    return {uuid: profile for profile, uuid in found}
+
+
+def test_a_card_is_divided_and_made_whole(gpus: GpuProvider) -> None:
+    uuid = os.environ.get("WINDLASS_TEST_DIVIDE_GPU")
+    if uuid is None:
+        pytest.skip("no card may be divided: WINDLASS_TEST_DIVIDE_GPU is not set")
+    before = gpus.devices()
+    (card,) = [card for card in gpus.cards() if card.uuid == uuid and not card.divided]
+    small, large = (
+        min(
+            (profile for profile in card.profiles if profile.compute_slices == compute),
+            key=lambda profile: profile.memory_slices,
+        )
+        for compute in (1, 3)
+    )
+    try:
+        gpus.divide(uuid, [MigPlacement(large.name, 4), MigPlacement(small.name, 0)], ())
+        parts = {
+            device.uuid: device.instance.profile for device in gpus.devices() if device.instance
+        }
+        assert parts == listed()
+        assert sorted(parts.values()) == sorted([small.name, large.name])
+        stays = next(name for name, profile in parts.items() if profile == large.name)
+        gpus.divide(uuid, [MigPlacement(large.name, 4)], {stays})
+        assert listed() == {stays: large.name}
+        samples = [sample for sample in gpus.sample() if sample.uuid == stays]
+        assert [sample.healthy for sample in samples] == [True]
+    finally:
+        gpus.divide(uuid, [], ())
+    assert gpus.devices() == before
+    assert listed() == {}

@@ -1,9 +1,14 @@
-"""Cards that can be divided, as NVIDIA's management library shows them, scripted."""
+"""Cards that can be divided, as NVIDIA's management library shows them, scripted.
+
+What it hands out are the structures and handles of `pynvml` itself.
+"""
 
 import ctypes
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+
+import pynvml
 
 from tests.support.fake_nvml import FakeNvml
 
@@ -21,10 +26,17 @@ _BY_NUMBER = {profile[1]: profile for profile in _PROFILES}
 _COMPUTE = {0: 1, 1: 2, 2: 3, 3: 4, 4: 7}  # slices, by the index of a profile
 
 
-class Placement(ctypes.Structure):
-    """As NVML has it."""
+def _number(handle: Any) -> int:
+    """What a handle stands for."""
+    return ctypes.cast(handle, ctypes.c_void_p).value or 0
 
-    _fields_ = (("start", ctypes.c_uint), ("size", ctypes.c_uint))
+
+def _instance(number: int) -> Any:
+    return ctypes.cast(number, pynvml.c_nvmlGpuInstance_t)
+
+
+def _compute(number: int) -> Any:
+    return ctypes.cast(number, pynvml.c_nvmlComputeInstance_t)
 
 
 @dataclass
@@ -54,8 +66,9 @@ class DividableNvml(FakeNvml):
     NVML_GPU_INSTANCE_PROFILE_COUNT, NVML_COMPUTE_INSTANCE_PROFILE_COUNT = 18, 9
     NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED = 0
     NVML_ERROR_NO_PERMISSION, NVML_ERROR_IN_USE, NVML_ERROR_INSUFFICIENT_RESOURCES = 4, 19, 23
-    c_nvmlGpuInstance_t = c_nvmlComputeInstance_t = ctypes.c_uint  # noqa: N815
-    c_nvmlGpuInstancePlacement_t = Placement  # noqa: N815
+    c_nvmlGpuInstance_t = pynvml.c_nvmlGpuInstance_t  # noqa: N815
+    c_nvmlComputeInstance_t = pynvml.c_nvmlComputeInstance_t  # noqa: N815
+    c_nvmlGpuInstancePlacement_t = pynvml.c_nvmlGpuInstancePlacement_t  # noqa: N815
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,18 +130,15 @@ class DividableNvml(FakeNvml):
         self.modes[card] = [mode, mode]
         return 0
 
-    def nvmlDeviceGetGpuInstanceProfileInfo(self, card: int, index: int) -> SimpleNamespace:  # noqa: N802
+    def nvmlDeviceGetGpuInstanceProfileInfo(self, card: int, index: int) -> Any:  # noqa: N802
         found = [one for one in _PROFILES if one[0] == index]
         if not self.modes[card][0] or not found:
             raise self.NVMLError(self.NVML_ERROR_NOT_SUPPORTED)
         _, number, name, compute, memory, most, _ = found[0]
-        return SimpleNamespace(
-            id=number,
-            name=f"MIG {name}".encode(),
-            sliceCount=compute,
-            instanceCount=most,
-            memorySizeMB=9984 * memory,
-        )
+        info = pynvml.c_nvmlGpuInstanceProfileInfo_v2_t()
+        info.id, info.name = number, f"MIG {name}".encode()
+        info.sliceCount, info.instanceCount, info.memorySizeMB = compute, most, 9984 * memory
+        return info
 
     def nvmlDeviceGetGpuInstancePossiblePlacements(  # noqa: N802
         self, _: int, number: int, places: Any, count: Any
@@ -137,27 +147,31 @@ class DividableNvml(FakeNvml):
             raise self.NVMLError(self.NVML_ERROR_NO_PERMISSION)
         size, starts = _BY_NUMBER[number][4], _BY_NUMBER[number][6]
         for index, start in enumerate(starts if places is not None else ()):
-            places[index] = Placement(start, size)
+            places[index] = pynvml.c_nvmlGpuInstancePlacement_t(start, size)
         count._obj.value = len(starts)
         return self.NVML_SUCCESS
 
     def nvmlDeviceGetGpuInstances(self, card: int, number: int, found: Any, count: Any) -> None:  # noqa: N802
         self._may_fail("DeviceGetGpuInstances")
-        there = [n for n, o in self.instances.items() if (o.card, o.profile) == (card, number)]
+        there = [
+            _instance(each)
+            for each, one in self.instances.items()
+            if (one.card, one.profile) == (card, number)
+        ]
         found[: len(there)] = there
         count._obj.value = len(there)
 
-    def nvmlDeviceGetGpuInstanceById(self, _: int, number: int) -> int:  # noqa: N802
-        return number
+    def nvmlDeviceGetGpuInstanceById(self, _: int, number: int) -> Any:  # noqa: N802
+        return _instance(number)
 
-    def nvmlGpuInstanceGetInfo(self, number: int) -> SimpleNamespace:  # noqa: N802
-        one = self.instances[number]
-        place = Placement(one.start, _BY_NUMBER[one.profile][4])
-        return SimpleNamespace(id=number, profileId=one.profile, placement=place)
+    def nvmlGpuInstanceGetInfo(self, handle: Any) -> Any:  # noqa: N802
+        one = self.instances[_number(handle)]
+        place = pynvml.c_nvmlGpuInstancePlacement_t(one.start, _BY_NUMBER[one.profile][4])
+        return pynvml.c_nvmlGpuInstanceInfo_t(None, _number(handle), one.profile, place)
 
     def nvmlDeviceCreateGpuInstanceWithPlacement(  # noqa: N802
         self, card: int, number: int, placement: Any
-    ) -> int:
+    ) -> Any:
         self._may_fail("DeviceCreateGpuInstanceWithPlacement")
         start, size = placement._obj.start, placement._obj.size
         taken = {
@@ -170,42 +184,46 @@ class DividableNvml(FakeNvml):
         if not self.modes[card][0] or taken & set(range(start, start + size)):
             raise self.NVMLError(self.NVML_ERROR_INSUFFICIENT_RESOURCES)
         self.calls.append(f"create {_BY_NUMBER[number][2]} at {start}")
-        return self._add(Instance(card, number, start))
+        return _instance(self._add(Instance(card, number, start)))
 
-    def nvmlGpuInstanceDestroy(self, number: int) -> None:  # noqa: N802
+    def nvmlGpuInstanceDestroy(self, handle: Any) -> None:  # noqa: N802
         self._may_fail("GpuInstanceDestroy")
+        number = _number(handle)
         if number in self.used or self.instances[number].compute:
             raise self.NVMLError(self.NVML_ERROR_IN_USE)
         one = self.instances.pop(number)
         self.calls.append(f"destroy {_BY_NUMBER[one.profile][2]} at {one.start}")
 
     def nvmlGpuInstanceGetComputeInstanceProfileInfo(  # noqa: N802
-        self, number: int, index: int, _: int
-    ) -> SimpleNamespace:
+        self, handle: Any, index: int, _: int
+    ) -> Any:
         slices = _COMPUTE.get(index, 99)
-        whole = _BY_NUMBER[self.instances[number].profile][3]
+        whole = _BY_NUMBER[self.instances[_number(handle)].profile][3]
         if slices > whole:
             raise self.NVMLError(self.NVML_ERROR_NOT_SUPPORTED)
-        return SimpleNamespace(id=index, sliceCount=slices, instanceCount=whole // slices)
+        info = pynvml.c_nvmlComputeInstanceProfileInfo_v2_t()
+        info.id, info.sliceCount, info.instanceCount = index, slices, whole // slices
+        return info
 
     def nvmlGpuInstanceGetComputeInstances(  # noqa: N802
-        self, number: int, profile: int, found: Any, count: Any
+        self, handle: Any, profile: int, found: Any, count: Any
     ) -> None:
+        number = _number(handle)
         there = [
-            100 * number + index
+            _compute(100 * number + index)
             for index, slices in enumerate(self.instances[number].compute)
             if slices == _COMPUTE[profile]
         ]
         found[: len(there)] = there
         count._obj.value = len(there)
 
-    def nvmlGpuInstanceCreateComputeInstance(self, number: int, profile: int) -> int:  # noqa: N802
+    def nvmlGpuInstanceCreateComputeInstance(self, handle: Any, profile: int) -> Any:  # noqa: N802
         self._may_fail("GpuInstanceCreateComputeInstance")
-        self.instances[number].compute.append(_COMPUTE[profile])
-        return 100 * number
+        self.instances[_number(handle)].compute.append(_COMPUTE[profile])
+        return _compute(100 * _number(handle))
 
-    def nvmlComputeInstanceDestroy(self, compute: int) -> None:  # noqa: N802
-        number = compute // 100
+    def nvmlComputeInstanceDestroy(self, handle: Any) -> None:  # noqa: N802
+        number = _number(handle) // 100
         if number in self.used:
             raise self.NVMLError(self.NVML_ERROR_IN_USE)
         self.instances[number].compute.pop()

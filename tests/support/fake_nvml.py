@@ -12,6 +12,7 @@ class FakeNvml:
     Attributes:
         answers: what each query without its `nvml` answers, whatever the card.
         broken: the error that a query raises instead.
+        too_new: queries that the driver does not know yet.
         lost: indexes of cards that cannot be found.
         fields: the numbered fields that cards have.
         ecc: counts of errors by type and counter; empty for cards without error correction.
@@ -36,9 +37,13 @@ class FakeNvml:
             super().__init__(f"error {value}")
             self.value = value
 
+    class NVMLLibraryMismatchError(Exception):
+        pass
+
     def __init__(self, broken: Mapping[str, int] | None = None, *, present: bool = True) -> None:
         self.broken = dict(broken or {})
         self.present = present
+        self.too_new: set[str] = set()
         self.handle_lookups = 0
         self.shut_down = 0
         self.lost: set[int] = set()
@@ -127,6 +132,8 @@ class FakeNvml:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def query(*_: object) -> Any:
             short = name.removeprefix("nvml")
+            if short in self.too_new:
+                raise self.NVMLLibraryMismatchError
             if short in self.broken:
                 raise self.NVMLError(self.broken[short])
             return self.answers[short]

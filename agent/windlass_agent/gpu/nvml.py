@@ -47,7 +47,7 @@ from windlass_agent.gpu.nvml_cards import (
 from windlass_agent.gpu.nvml_divide import Change, NvmlCard, destroy
 from windlass_agent.gpu.nvml_events import MAX_WAITING, XidEvents
 from windlass_agent.gpu.nvml_facts import facts_of
-from windlass_agent.gpu.nvml_query import NvmlQuery
+from windlass_agent.gpu.nvml_query import NvmlQuery, text_of
 from windlass_agent.gpu.nvml_samples import processes_of, sample_card, sample_part
 
 _log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class NvmlGpus:
         self._closed = False
         self._heard: Callable[[], None] = lambda: None
         self._xids: deque[GpuXid] = deque(maxlen=MAX_WAITING)
-        self.driver_version = _text(library.nvmlSystemGetDriverVersion())
+        self.driver_version = text_of(library.nvmlSystemGetDriverVersion())
         self.cuda_version = _cuda_version(self._query.ask(library.nvmlSystemGetCudaDriverVersion))
         # What cards of a model can be divided into, which NVML tells of those alone that are divided.
         self._profiles: dict[str, tuple[MigProfile, ...]] = {}
@@ -161,13 +161,13 @@ class NvmlGpus:
             raise GpuLayoutError("the agent does not run as root")
         try:
             change = self._change(card, placements)
-            if not change.any:
-                return
-            self._check_idle(card, change, held)
+            if change.any:
+                self._check_idle(card, change, held)
             self._events.close()
             try:
                 self._cut(card_uuid, change)
             finally:
+                # Also where there was nothing to do: somebody may have done it by hand.
                 self._look_again(card_uuid)
         except self._nvml.NVMLError as error:
             raise GpuLayoutError(str(error)) from None
@@ -376,7 +376,3 @@ def _initialised(library: Any) -> bool:
 def _cuda_version(number: int | None) -> str:
     """NVML says 12080 for 12.8."""
     return "" if number is None else f"{number // 1000}.{number % 1000 // 10}"
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

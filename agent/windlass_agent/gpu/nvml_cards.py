@@ -8,7 +8,7 @@ from typing import Any
 from windlass_agent.gpu.device import GpuDevice, MigMode, linked
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.nvml_mig import instances_of
-from windlass_agent.gpu.nvml_query import NvmlQuery
+from windlass_agent.gpu.nvml_query import NvmlQuery, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def open_all(query: NvmlQuery) -> dict[str, Card]:
 def open_card(query: NvmlQuery, index: int, handle: Any, peers: tuple[str, ...]) -> Card:
     """A card as a whole. NVMLError when it does not answer."""
     nvml = query.library
-    model = _text(nvml.nvmlDeviceGetName(handle))
+    model = text_of(nvml.nvmlDeviceGetName(handle))
     memory = query.ask(nvml.nvmlDeviceGetMemoryInfo, handle)
     limit = query.number(nvml.nvmlDeviceGetEnforcedPowerLimit, handle, scale=1e-3)
     pci = query.ask(nvml.nvmlDeviceGetPciInfo, handle)
@@ -58,13 +58,13 @@ def open_card(query: NvmlQuery, index: int, handle: Any, peers: tuple[str, ...])
         nvml.nvmlDeviceGetTemperatureThreshold, handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
     )
     device = GpuDevice(
-        uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
+        uuid=text_of(nvml.nvmlDeviceGetUUID(handle)),
         index=index,
         model=model,
         gpu_type=gpu_type_of(model),
         memory_total_bytes=0 if memory is None else int(memory.total),
         power_limit_watts=0.0 if math.isnan(limit) else limit,
-        pci_bus_id="" if pci is None else _text(pci.busId),
+        pci_bus_id="" if pci is None else text_of(pci.busId),
         nvlink_peers=peers,
         mig=_mig_mode(query.ask(nvml.nvmlDeviceGetMigMode, handle)),
         compute_capability="" if capability is None else "{}.{}".format(*capability),
@@ -130,7 +130,3 @@ def _mig_mode(modes: Sequence[int] | None) -> MigMode:
     if modes is None:
         return MigMode.NOT_CAPABLE
     return MigMode.ENABLED if modes[0] else MigMode.DISABLED
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

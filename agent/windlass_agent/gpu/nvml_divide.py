@@ -18,7 +18,7 @@ from windlass_agent.gpu.mig import (
     check_layout,
     profiles_of,
 )
-from windlass_agent.gpu.nvml_query import NvmlQuery
+from windlass_agent.gpu.nvml_query import NvmlQuery, text_of
 
 # What may be asked for. Profiles with extensions, such as `1g.10gb+me`, are limited by more than slices.
 _PLAIN = re.compile(r"[0-9]g\.[0-9]+gb")
@@ -158,7 +158,7 @@ class NvmlCard:
             if info is None:
                 continue
             # It may say `MIG 1g.10gb`.
-            name = (info.name.decode(errors="replace").split() or [""])[-1]
+            name = (text_of(info.name).split() or [""])[-1]
             places = self._places(int(info.id))
             starts = tuple(start for start, _ in places)
             size = places[0][1] if places else 0

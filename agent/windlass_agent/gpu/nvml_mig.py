@@ -12,7 +12,7 @@ import structlog
 from windlass_agent.gpu.device import GpuDevice, MigMode
 from windlass_agent.gpu.mig import MigInstance
 from windlass_agent.gpu.models import instance_type
-from windlass_agent.gpu.nvml_query import NvmlQuery
+from windlass_agent.gpu.nvml_query import NvmlQuery, text_of
 
 CAPABILITIES = Path("/proc/driver/nvidia/capabilities")
 DEVICES = Path("/dev/nvidia-caps")
@@ -88,7 +88,7 @@ def instances_of(
         )
         device = replace(
             card,
-            uuid=_text(nvml.nvmlDeviceGetUUID(part)),
+            uuid=text_of(nvml.nvmlDeviceGetUUID(part)),
             model=f"{card.model} MIG {instance.profile}",
             gpu_type=instance_type(card.gpu_type, instance.profile),
             memory_total_bytes=int(has.memorySizeMB) << 20,
@@ -110,7 +110,7 @@ def instances_of(
 def _profile(query: NvmlQuery, part: Any) -> str:
     """The last word of its name, such as `1g.10gb` of `NVIDIA H100 80GB HBM3 MIG 1g.10gb`."""
     name = query.ask(query.library.nvmlDeviceGetName, part)
-    words = _text(name).split() if name is not None else []
+    words = text_of(name).split() if name is not None else []
     return words[-1] if words else "unknown"
 
 
@@ -131,7 +131,3 @@ def _device_file(capability: Path, devices: Path) -> Path | None:
     found = dict(line.split(":", 1) for line in lines if ":" in line)
     minor = found.get("DeviceFileMinor", "").strip()
     return devices / f"nvidia-cap{minor}" if minor.isdigit() else None
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

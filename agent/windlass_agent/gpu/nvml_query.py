@@ -5,6 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 
+def text_of(value: str | bytes) -> str:
+    """A text as the library has it: functions and structures differ, and so do its versions."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
 class NvmlQuery:
     """Asks the library.
 
@@ -14,12 +19,14 @@ class NvmlQuery:
 
     def __init__(self, library: Any) -> None:
         self.library = library
+        # The second is none of the first, and what a driver that is too old for a query is told by.
+        self._unanswered = (library.NVMLError, library.NVMLLibraryMismatchError)
 
     def ask(self, query: Callable[..., Any], *arguments: Any) -> Any:
         """What NVML answers, or None when this card cannot tell."""
         try:
             return query(*arguments)
-        except self.library.NVMLError:
+        except self._unanswered:
             return None
 
     def number(self, query: Callable[..., Any], *arguments: Any, scale: float = 1.0) -> float:

@@ -124,6 +124,18 @@ def test_a_card_that_is_as_it_shall_be_is_left_alone(opened: Opened) -> None:
     assert nvml.calls == []
 
 
+def test_what_somebody_else_has_made_meanwhile_is_seen_then(opened: Opened) -> None:
+    nvml = DividableNvml()
+    gpus = opened(nvml)
+    nvml.have(SMALL, 3)
+    with pytest.raises(GpuLayoutError, match="error 23"):  # the place is taken
+        gpus.divide("GPU-0", at((LARGE, 0)), ())
+    assert types(gpus) == ["H100-1g.10gb", "H100"]
+    nvml.have(SMALL, 4)
+    gpus.divide("GPU-0", at((SMALL, 3), (SMALL, 4)), ())
+    assert types(gpus) == ["H100-1g.10gb", "H100-1g.10gb", "H100"]
+
+
 def test_a_card_becomes_whole_again(opened: Opened) -> None:
     nvml = DividableNvml()
     nvml.have(SMALL, 3)

@@ -256,6 +256,14 @@ def test_a_field_that_a_card_does_not_support_is_nan_and_takes_nothing_with_it(
     assert all(not math.isnan(getattr(sample, name)) for name in told if name != field)
 
 
+def test_a_driver_that_is_too_old_to_name_processes_takes_nothing_else_with_it(open_nvml):
+    nvml = FakeNvml()
+    nvml.too_new = {"DeviceGetComputeRunningProcesses", "DeviceGetGraphicsRunningProcesses"}
+    gpus = open_nvml(nvml)
+    assert gpus.processes() == ()
+    assert gpus.sample()[0].healthy
+
+
 @pytest.mark.parametrize("error", [15, 16])
 def test_a_lost_card_is_unhealthy_until_it_answers_again(error, open_nvml):
     nvml = FakeNvml()
