@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.databases import acting
 from tests.support.fake_clock import START
+from tests.support.held_meter import Meter, sums
 from tests.support.jobs import add_jobs, add_projects, job_columns
 from tests.support.nodes import GIB, an_inventory
 from tests.support.scheduled_world import ScheduledWorld
@@ -35,27 +35,6 @@ USERS = {
     name: Caller(name, default_project=project, roles={project: Role.DEVELOPER})
     for name, project in (("ada", "default"), ("bob", "default"), ("eve", "other"))
 }
-
-
-@dataclass
-class Meter:
-    """Adds up, node by node, what the database says is held at each moment: the ledger's other half."""
-
-    world: ScheduledWorld
-    sums: Counter[tuple[str, str]] = field(default_factory=Counter)
-    history: list[tuple[int, Counter[tuple[str, str]]]] = field(default_factory=list)
-
-    async def advance(self, micros: int) -> None:
-        """Let time pass, in which what is held now is held."""
-        nodes = await self.world.database.read(lambda tx: tx.nodes.all())
-        claims = await self.world.database.read(lambda tx: tx.nodes.all_claims())
-        self.history.append((self.world.clock.now(), Counter(self.sums)))
-        for node in nodes:
-            self.sums[node.node_id, "cpu"] += node.cpu_held * micros
-            self.sums[node.node_id, "memory"] += node.memory_held * micros
-        for claim in claims:
-            self.sums[claim.node_id, "gpus"] += micros
-        self.world.clock.advance(micros / SECOND)
 
 
 class World(ScheduledWorld):
@@ -196,17 +175,6 @@ class Life:
     async def some_job(self, *statuses: Status) -> str | None:
         found = [job for job in self.jobs if (await self.world.job(job)).status in statuses]
         return self.random.choice(found) if found else None
-
-
-def sums(rows: list[Row], at: int = 0) -> Counter[tuple[str, str]]:
-    """By the group's value at a place, what the rows hold of each resource."""
-    found: Counter[tuple[str, str]] = Counter()
-    for row in rows:
-        name = row.group[at]
-        found[name, "cpu"] += row.held.cpu_millis
-        found[name, "memory"] += row.held.memory_bytes
-        found[name, "gpus"] += row.held.gpus
-    return +found
 
 
 @pytest.mark.parametrize("seed", range(6))

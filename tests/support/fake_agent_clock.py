@@ -40,6 +40,10 @@ class FakeAgentClock:
         self._now = end
         await self._settle()
 
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, while no time passes."""
+        self._start += int(seconds * 1e9)
+
     async def _settle(self) -> None:
         for _ in range(_TURNS):
             await asyncio.sleep(0)

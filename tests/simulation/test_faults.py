@@ -1,0 +1,132 @@
+"""A site in which everything breaks that can, as a seed has it: what must hold, holds after each event.
+
+A failure names its seed; `make simulate ARGS="--seeds 1 --first-seed N"` plays it again.
+"""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.support.access import ORG_ADMIN as ADMIN
+from tests.support.fake_clock import START
+from tests.support.held_meter import sums
+from tests.support.simulated_site import Site
+from tests.support.site_life import Life
+from windlass.agents.v1.health_pb2 import NodeHealth
+from windlass_server.jobs.states import FINAL, Status
+from windlass_server.resources.gpu_health import Health
+from windlass_server.resources.maintenance import State
+from windlass_server.resources.usage import UsageQuery
+from windlass_server.storage.engine import Database
+from windlass_server.storage.transaction import Transaction
+
+pytestmark = pytest.mark.usefixtures("acting")
+
+
+async def require_physics(site: Site) -> None:
+    """No card works for two, no job runs twice, and no node is called empty on which something runs."""
+    jobs: Counter[str] = Counter()
+    for node in site.nodes:
+        cards: Counter[str] = Counter()
+        for process in node.living:
+            cards.update(process.gpus)
+            jobs[process.job_id] += 1
+        assert max(cards.values(), default=1) == 1, f"{node.name} has given a GPU to two"
+        if (await site.node(node.node_id)).maintenance == State.DRAINED:
+            assert not node.living, f"{node.name} is DRAINED, and something runs on it"
+    assert max(jobs.values(), default=1) == 1, "a job runs twice"
+
+
+def _holders(tx: Transaction, node_id: str) -> list[Any]:
+    """What holds a part of a node: active runs and allocations."""
+    runs = [tx.runs.get(one.run_id) for one in tx.runs.active_on([node_id])]
+    some = [tx.allocations.get(one.allocation_id) for one in tx.allocations.active_on([node_id])]
+    return [*runs, *some]
+
+
+async def require_books(site: Site) -> None:
+    """What the database says is held is what active runs and allocations hold, each once."""
+    rows, claims = await site.database.read(lambda tx: (tx.nodes.all(), tx.nodes.all_claims()))
+    for node in rows:
+        holders = await site.database.read(lambda tx, one=node.node_id: _holders(tx, one))
+        wanted = Counter(uuid for one in holders for uuid in one.gpu_uuids.split(",") if uuid)
+        held = Counter(one.gpu_uuid for one in claims if one.node_id == node.node_id)
+        assert wanted == held
+        assert max(wanted.values(), default=1) == 1
+        assert node.cpu_held == sum(one.cpu_millis for one in holders) <= node.cpu_millis
+
+
+async def require_reasons(site: Site) -> None:
+    """Every job has ended, has a run that holds its place, or waits with a reason."""
+    for job_id in site.jobs:
+        job = await site.job(job_id)
+        assert job.status_reason, job_id
+        assert job.status_message, job_id
+        run = await site.database.read(lambda tx, one=job.run_id: tx.runs.get(one))
+        active = run is not None and run.active
+        assert active == (job.status in (Status.SCHEDULED, Status.RUNNING, Status.CANCELLING))
+        if job.status in FINAL:
+            assert job.created_at <= job.ended_at
+
+
+async def require_progress(site: Site) -> None:
+    """What begins with a checkpoint begins where one was saved, and never before an older one."""
+    for node in site.nodes:
+        for process in node.living:
+            saved = site.saved.get(process.job_id, [])
+            assert process.restored_at in {0.0, *saved}
+            if saved:
+                assert process.restored_at == saved[-1]
+
+
+async def require_new_runs_are_well(site: Site, before: set[str]) -> set[str]:
+    """No GPU is given away that is known to be broken; returns the runs that there are."""
+    runs = set()
+    for node in await site.database.read(lambda tx: tx.nodes.all()):
+        cards = NodeHealth.FromString(node.health).gpus
+        bad = {card.uuid for card in cards if card.health != Health.HEALTHY}
+        for one in await site.database.read(lambda tx, one=node.node_id: _holders(tx, one)):
+            if hasattr(one, "run_id"):
+                runs.add(one.run_id)
+                if one.run_id not in before:
+                    assert not bad.intersection(one.gpu_uuids.split(","))
+    return runs
+
+
+async def require_ledger(site: Site) -> None:
+    """The ledger says of each node what was held of it."""
+    rows = (await site.usage.get(ADMIN, UsageQuery(group_by=("node_id",), start=START))).rows()
+    assert sums(rows) == +site.meter.sums
+
+
+async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
+    database: Database, tmp_path: Path, seed: int, steps: int
+) -> None:
+    random = Random(seed)
+    site = await Site.start(database, tmp_path)
+    site.open(tmp_path, random)
+    for number, gpus in enumerate([4, 4, 2]):
+        await site.add_machine(f"n{number}", gpus)
+    life = Life(site, random)
+    try:
+        runs: set[str] = set()
+        for _ in range(steps):
+            await life.next()
+            runs = await require_new_runs_are_well(site, runs)
+            await require_physics(site)
+            await require_books(site)
+            await require_reasons(site)
+            await require_progress(site)
+        await require_ledger(site)
+        await life.settle()
+        assert await life.unfinished() == {}
+        await require_physics(site)
+        await require_ledger(site)
+    except AssertionError as error:
+        error.add_note(f"seed {seed}; what happened: {', '.join(life.happened)}")
+        raise
+    finally:
+        await site.close()

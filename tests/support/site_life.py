@@ -1,0 +1,167 @@
+"""What happens to a simulated site, one after the other, as a seed has it."""
+
+from random import Random
+from typing import Any
+
+from tests.support.access import ORG_ADMIN as ADMIN
+from tests.support.simulated_node import SimulatedNode
+from tests.support.simulated_site import Site
+from windlass.resources.v1 import resources_service_pb2
+from windlass_agent.gpu.fault_script import ScriptedFault
+from windlass_server.errors import WindlassError
+from windlass_server.jobs.states import FINAL, Status
+from windlass_server.resources.maintenance import DrainMode, State
+from windlass_server.resources.upkeep import Drain
+
+SECOND = 1_000_000
+# Such as restart a task, want a reset, make suspect, and take a node away.
+XIDS = [13, 31, 48, 63, 74, 79, 92, 95, 119]
+ENDS: list[dict[str, Any]] = [
+    {"cause": "COMPLETED", "exit_code": 0},
+    {"cause": "COMPLETED", "exit_code": 0},
+    {"cause": "COMPLETED", "exit_code": 0},
+    {"cause": "COMPLETED", "exit_code": 85},
+    {"cause": "COMPLETED", "exit_code": 3},
+    {"cause": "OUT_OF_MEMORY"},
+]
+
+
+class Life:
+    """Faults, orders and work."""
+
+    def __init__(self, site: Site, random: Random) -> None:
+        self.site = site
+        self.random = random
+        self.happened: list[str] = []
+        self._happenings = [
+            *([self.submit] * 6), self.xid, self.memory_error, self.heat, self.card_lost,
+            self.bad_reset, self.heal, self.disk, self.cut, self.agent_restart, self.boot,
+            self.server_restart, self.cordon, *([self.drain] * 3), self.drain_several, self.uncordon,
+            self.cancel, self.allocate, self.node_clock,
+        ]  # fmt: skip
+
+    async def next(self) -> None:
+        """One of them, and then some time, in which those who can look at it."""
+        happening = self.random.choice(self._happenings)
+        self.happened.append(happening.__name__)
+        await happening()
+        await self.site.pass_time(self.random.choice([0.5, 3, 11, 40]))
+        for node in self.random.sample(self.site.nodes, len(self.site.nodes)):
+            if self.random.random() < 0.8:
+                await node.meet()
+        if self.random.random() < 0.9:
+            await self.site.duties()
+
+    async def settle(self) -> None:
+        """All is mended, everybody is heard, nothing new comes: until there is nothing left to do."""
+        self.site.cuts = 0.0
+        for node in self.site.nodes:
+            node.heal()
+        for _ in range(200):
+            for node in self.site.nodes:
+                await self._open(node)
+                await node.meet()
+            await self.site.duties()
+            if not await self.unfinished():
+                return
+            await self.site.pass_time(20)
+
+    async def unfinished(self) -> dict[str, str]:
+        """The jobs that have not ended, and what is said of each."""
+        jobs = [await self.site.job(job_id) for job_id in self.site.jobs]
+        return {one.job_id: one.status_message for one in jobs if one.status not in FINAL}
+
+    async def submit(self) -> None:
+        gpus = self.random.choice([0, 1, 1, 2, 4])
+        await self.site.submit(
+            gpus,
+            self.random.choice([5, 30, 120]),
+            saves=self.random.random() < 0.6,
+            **self.random.choice(ENDS),
+        )
+
+    async def xid(self) -> None:
+        self._inject("xid", self.random.choice(XIDS))
+
+    async def memory_error(self) -> None:
+        self._inject(self.random.choice(["ecc-uncorrected", "remap-pending", "remap-failure"]))
+
+    async def heat(self) -> None:
+        self._inject("hot")
+
+    async def card_lost(self) -> None:
+        self._inject("lost")
+
+    async def bad_reset(self) -> None:
+        self._inject("reset-fails", 2)
+        self._inject("reset-required")
+
+    async def heal(self) -> None:
+        self._node().heal()
+
+    async def disk(self) -> None:
+        node = self._node()
+        node.disk_free = 0 if node.disk_free else 1 << 35
+
+    async def cut(self) -> None:
+        self.site.cuts = self.random.choice([0.0, 0.0, 0.05, 0.3, 1.0])
+
+    async def agent_restart(self) -> None:
+        self._node().start_agent()
+
+    async def boot(self) -> None:
+        self._node().boot()
+
+    async def server_restart(self) -> None:
+        await self.site.restart()
+
+    async def node_clock(self) -> None:
+        self._node().clock.jump(self.random.choice([-7200, 7200]))
+
+    async def cordon(self) -> None:
+        await self.site.upkeep.cordon(ADMIN, self._node().node_id, "a look")
+
+    async def uncordon(self) -> None:
+        for node in self.site.nodes:
+            await self._open(node)
+
+    async def drain(self) -> None:
+        mode = self.random.choice(list(DrainMode))
+        deadline = self.random.choice([None, 30 * SECOND, 600 * SECOND])
+        asked = Drain(mode, deadline, "work")
+        await self.site.upkeep.drain(ADMIN, self._node().node_id, asked)
+
+    async def drain_several(self) -> None:
+        some = self.random.sample(self.site.nodes, 2)
+        request = resources_service_pb2.DrainNodesRequest(
+            node_ids=[node.node_id for node in some],
+            mode=int(self.random.choice(list(DrainMode))),  # type: ignore[arg-type]
+            afterwards="UNCORDON",
+        )
+        try:
+            await self.site.drains.create(ADMIN, request)
+        except WindlassError as error:
+            assert error.reason == "NODE_IN_DRAIN"  # noqa: PT017 - the only refusal there may be
+
+    async def cancel(self) -> None:
+        jobs = [one for one in self.site.jobs if await self._is(one, Status.RUNNING, Status.QUEUED)]
+        if jobs:
+            await self.site.cancelling.cancel(ADMIN, self.random.choice(jobs), reason="")
+
+    async def allocate(self) -> None:
+        await self.site.allocate_something()
+
+    async def _is(self, job_id: str, *statuses: Status) -> bool:
+        return (await self.site.job(job_id)).status in statuses
+
+    async def _open(self, node: SimulatedNode) -> None:
+        if (await self.site.node(node.node_id)).maintenance in (State.CORDONED, State.DRAINED):
+            await self.site.upkeep.uncordon(ADMIN, node.node_id)
+
+    def _node(self) -> SimulatedNode:
+        return self.random.choice(self.site.nodes)
+
+    def _inject(self, name: str, number: int = 1) -> None:
+        node = self._node()
+        card = self.random.randrange(4)
+        node.gpus.inject(ScriptedFault(0, card, name, number))
