@@ -22,7 +22,7 @@ from windlass.agents.v1 import agents_service_pb2_grpc, checkpoint_pb2
 from windlass_agent import checkpoint_files, rpc_errors
 from windlass_agent.clock import Clock
 from windlass_agent.identity import Identity
-from windlass_agent.run_types import RunExit, RunRequest
+from windlass_agent.run_types import Damage, RunExit, RunRequest
 from windlass_agent.session import OpenChannel
 from windlass_agent.wire import exit_of
 
@@ -45,12 +45,16 @@ class Checkpoints(Protocol):
         ...
 
     async def restore(self, run: RunRequest, folder: Path) -> str:
-        """Bring the checkpoint that a run begins with into a folder."""
+        """Bring the checkpoint that a run begins with into a folder; a `Damage` when it is not whole."""
         ...
 
 
 class _Failed(Exception):
     """What cannot be done; the text is for people."""
+
+
+class _Damaged(_Failed):
+    """What nobody can do, because the checkpoint is not whole."""
 
 
 class CheckpointKeeper:
@@ -97,7 +101,8 @@ class CheckpointKeeper:
         except (OSError, _Failed, checkpoint_files.UnfitPath) as error:
             problem = f"The checkpoint could not be restored: {error}."
             _log.error("a checkpoint is not restored", run_id=run.run_id, why=problem)
-            return problem
+            damaged = isinstance(error, _Damaged | checkpoint_files.UnfitPath)
+            return Damage(problem) if damaged else problem
         return ""
 
     async def _save(self, run: RunRequest, end: RunExit | None, folder: Path) -> None:
@@ -198,7 +203,7 @@ class CheckpointKeeper:
         finally:
             os.close(fd)
         if digest.digest() != entry.file.sha256:
-            raise _Failed(f"the content of {os.fsdecode(entry.path)} is damaged")
+            raise _Damaged(f"the content of {os.fsdecode(entry.path)} is damaged")
 
     async def _call(
         self,
@@ -230,7 +235,9 @@ class CheckpointKeeper:
         try:
             return await retrying(self._once, work)
         except grpc.aio.AioRpcError as error:
-            raise _Failed(rpc_errors.sentence(error)) from None
+            damaged = rpc_errors.reason(error) == "CHECKPOINT_DAMAGED"
+            failed = _Damaged if damaged else _Failed
+            raise failed(rpc_errors.sentence(error)) from None
 
     async def _once(
         self,

@@ -40,6 +40,7 @@ class Cause(IntEnum):
     BAD_COMMAND = 6
     LOST = 7
     NODE_SHUTDOWN = 8
+    CHECKPOINT_DAMAGED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,12 @@ class Isolation:
     """`v1`, `v2` or empty."""
     degraded_reason: str = ""
     """Why a stronger level or a limit is missing, in one sentence; empty when nothing is."""
+
+
+class Damage(str):
+    """Why a checkpoint cannot be restored, now or later, on this node or another."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

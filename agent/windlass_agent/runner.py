@@ -32,6 +32,7 @@ from windlass_agent.live_saves import LiveSaves
 from windlass_agent.log_reader import LogReader
 from windlass_agent.run_types import (
     Cause,
+    Damage,
     Isolation,
     Phase,
     RunExit,
@@ -152,7 +153,9 @@ class Runner:
             run, self._checkpoints.restore(run.intent.request, run.folder / rundir.RESTORE)
         )
         if problem:
-            await self._refuse(run, problem)
+            damaged = isinstance(problem, Damage)
+            cause = Cause.CHECKPOINT_DAMAGED if damaged else Cause.LAUNCH_FAILED
+            await self._refuse(run, problem, cause)
         else:  # or stopped meanwhile, which its shim will see
             await self._start(run)
 

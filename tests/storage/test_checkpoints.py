@@ -1,7 +1,8 @@
 """What jobs save for their next attempts, on both engines, with the scheduler and no agents."""
 
 import hashlib
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,80 @@ async def test_an_attempt_that_saves_nothing_leaves_what_there_was(world: World,
         await world.end(job.job_id)
         job = await world.running(job.job_id)
     assert await world.restored(job) == b"step 7"
+
+
+def lose_manifest(folder: Path) -> None:
+    (folder / "manifest").unlink()
+
+
+def garble_manifest(folder: Path) -> None:
+    (folder / "manifest").write_bytes(b"\xff" * 9)
+
+
+def lose_a_file(folder: Path) -> None:
+    next((folder / "files").iterdir()).unlink()
+
+
+def lose_all(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+DAMAGED = {"cause": "CHECKPOINT_DAMAGED", "message": "not all of it is there"}
+
+
+@pytest.mark.parametrize("damage", [lose_manifest, garble_manifest, lose_a_file, lose_all])
+async def test_behind_a_damaged_checkpoint_an_older_one_is_begun_with(
+    world: World, job: Any, damage: Callable[[Path], None]
+):
+    older = await world.save(job, b"step 7")
+    await world.end(job.job_id)
+    second = await world.running(job.job_id)
+    newest = await world.save(second, b"step 8")
+    await world.end(job.job_id)
+    third = await world.cycle(job.job_id)
+    (folder,) = (world.folder / "objects" / "checkpoints").glob(f"*/{newest}")
+    damage(folder)
+    with pytest.raises(NotFound) as refused:
+        await world.restored(third)
+    assert refused.value.reason == "CHECKPOINT_DAMAGED"
+
+    await world.end(job.job_id, **DAMAGED)
+
+    queued = await world.job(job.job_id)
+    assert (queued.status, queued.status_reason) == (Status.QUEUED, "CHECKPOINT_DAMAGED")
+    assert to_proto(queued).checkpoint.checkpoint_id == older
+    events = await world.database.read(lambda tx: tx.events.page(job.job_id, after=0, size=99))
+    (told,) = [event.message for event in events if event.reason == "CHECKPOINT_SET_ASIDE"]
+    assert newest in told
+    assert "begins with that of attempt 1" in told
+    assert await world.restored(await world.running(job.job_id)) == b"step 7"
+    # What the second attempt did is lost, and that is nobody's fault.
+    run = await world.database.read(lambda tx: tx.runs.get(second.run_id))
+    assert run is not None
+    assert run.saved_at is None
+    assert await world.database.read(lambda tx: tx.runs.nodes_ended_by(job.job_id, (5, 7))) == []
+    await world.service().remove_unneeded()
+    assert world.kept() == {older}
+
+
+async def test_when_the_only_checkpoint_is_damaged_the_job_begins_anew(world: World, job: Any):
+    await world.save(job, b"step 7")
+    await world.end(job.job_id)
+    await world.cycle(job.job_id)
+    await world.end(job.job_id, **DAMAGED)
+    assert not to_proto(await world.job(job.job_id)).HasField("checkpoint")
+    assert await world.restored(await world.running(job.job_id)) is None
+
+
+async def test_a_node_that_finds_damage_where_there_was_nothing_is_at_fault(world: World, job: Any):
+    mine = await world.save(job, b"step 7", cause=None)
+    await world.end(job.job_id, **DAMAGED)
+    queued = await world.job(job.job_id)
+    assert queued.status == Status.QUEUED
+    # What it saved itself it was not to begin with.
+    assert to_proto(queued).checkpoint.checkpoint_id == mine
+    faults = await world.database.read(lambda tx: tx.runs.nodes_ended_by(job.job_id, (5, 7)))
+    assert faults == [job.node_id]
 
 
 async def test_what_was_uploaded_by_half_is_never_offered_and_goes_away(world: World, job: Any):

@@ -47,7 +47,7 @@ class Control(Protocol):
 
     async def save(self, node: "SimulatedNode", process: "Process", end: pb.RunExit) -> None: ...
 
-    async def restore(self, node: "SimulatedNode", directive: pb.RunDirective) -> float: ...
+    async def restore(self, node: "SimulatedNode", directive: pb.RunDirective) -> float | None: ...
 
 
 @dataclass(slots=True)
@@ -295,6 +295,10 @@ class SimulatedNode:
             self._ended[directive.run_id] = (directive.epoch, end)
             return
         done = await self._control.restore(self, directive)
+        if done is None:
+            end = _Exit(cause="CHECKPOINT_DAMAGED", message="it is damaged")
+            self._ended[directive.run_id] = (directive.epoch, end)
+            return
         ends = _Exit(**plan["ends"])
         if ends.exit_code == 85 and spec.attempt > 1:
             # It asked to be run again, and so it was.

@@ -29,7 +29,7 @@ from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
 from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.controllers.scheduling import Scheduling
-from windlass_server.errors import Conflict, WindlassError
+from windlass_server.errors import Conflict, NotFound, WindlassError
 from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.runs import RunsService
@@ -55,7 +55,7 @@ class Site(Upkeep):
     nodes: list[SimulatedNode] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     saved: dict[str, list[float]] = field(default_factory=dict)
-    """Of each job, what was done at each checkpoint that the server has taken for whole."""
+    """Of each job, what was done at the checkpoints of it that the server keeps."""
     cuts: float = 0.0
     """How likely it is that a message does not come through, and takes the connection with it."""
 
@@ -222,14 +222,15 @@ class Site(Upkeep):
                 await self.checkpoints.store_file(node.node_id, file, checkpoint_id, _one(content))
                 self._cut()
                 await self.checkpoints.commit(node.node_id, checkpoint_id, manifest)
-                self.saved.setdefault(process.job_id, []).append(process.done)
+                kept = self.saved.get(process.job_id, [])
+                self.saved[process.job_id] = [*kept[-1:], process.done]
                 self._cut()
         except WindlassError as error:
             # The run is the node's no more, as when its job was cancelled.
             end.checkpoint_problem = error.message
 
-    async def restore(self, node: SimulatedNode, directive: agent_pb2.RunDirective) -> float:
-        """How far a run has come that begins with a checkpoint."""
+    async def restore(self, node: SimulatedNode, directive: agent_pb2.RunDirective) -> float | None:
+        """How far a run has come that begins with a checkpoint; None when that is damaged."""
         if not directive.spec.HasField("restore"):
             return 0.0
         checkpoint_id = directive.spec.restore.checkpoint_id
@@ -237,7 +238,12 @@ class Site(Upkeep):
             "run_id": directive.run_id, "epoch": directive.epoch, "checkpoint_id": checkpoint_id,
         }  # fmt: skip
         asked = agents_service_pb2.GetCheckpointRequest(**who)
-        (entry,) = (await self.checkpoints.manifest(node.node_id, asked)).entries
+        try:
+            (entry,) = (await self.checkpoints.manifest(node.node_id, asked)).entries
+        except NotFound as error:
+            assert error.reason == "CHECKPOINT_DAMAGED"  # noqa: PT017 - what else there may be
+            self.saved[directive.spec.job_id].pop()
+            return None
         request = agents_service_pb2.DownloadCheckpointFileRequest(**who, sha256=entry.file.sha256)
         parts = [part async for part in self.checkpoints.file(node.node_id, request)]
         return float(b"".join(parts))

@@ -6,6 +6,7 @@ from typing import Any
 from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.simulated_node import SimulatedNode
 from tests.support.simulated_site import Site
+from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import resources_service_pb2
 from windlass_agent.gpu.fault_script import ScriptedFault
 from windlass_server.errors import WindlassError
@@ -37,7 +38,7 @@ class Life:
             *([self.submit] * 6), self.xid, self.memory_error, self.heat, self.card_lost,
             self.bad_reset, self.heal, self.disk, self.cut, self.agent_restart, self.boot,
             self.server_restart, self.cordon, *([self.drain] * 3), self.drain_several, self.uncordon,
-            self.cancel, self.allocate, self.node_clock,
+            self.cancel, self.allocate, self.node_clock, self.store_damage,
         ]  # fmt: skip
 
     async def next(self) -> None:
@@ -114,6 +115,16 @@ class Life:
 
     async def server_restart(self) -> None:
         await self.site.restart()
+
+    async def store_damage(self) -> None:
+        """What some job would begin with next is not there any more."""
+        jobs = [one for one in self.site.jobs if self.site.saved.get(one)]
+        if jobs and (saved := (await self.site.job(self.random.choice(jobs))).checkpoint):
+            checkpoint_id = job_pb2.Checkpoint.FromString(saved).checkpoint_id
+            for manifest in self.site.folder.glob(
+                f"objects/checkpoints/*/{checkpoint_id}/manifest"
+            ):
+                manifest.unlink()
 
     async def node_clock(self) -> None:
         self._node().clock.jump(self.random.choice([-7200, 7200]))

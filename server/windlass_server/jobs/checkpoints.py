@@ -9,13 +9,15 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
+
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
-from windlass.jobs.v1 import job_pb2
 from windlass_server import actors
 from windlass_server.clock import Clock
 from windlass_server.errors import Exhausted, InvalidInput, NotFound, WrongState
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
+from windlass_server.jobs.damaged_checkpoints import shown
 from windlass_server.jobs.states import Event, Status
 from windlass_server.objects.store import ObjectStore
 from windlass_server.storage.checkpoints import State
@@ -178,7 +180,7 @@ class CheckpointsService:
         tx.runs.change(row.run_id, saved_at=row.created_at)
         for old in tx.checkpoints.saved(row.job_id)[self._keeping.newest :]:
             tx.checkpoints.change(old.checkpoint_id, status=State.UNNEEDED)
-        tx.jobs.change(job.job_id, job.version, checkpoint=_shown(row, now))
+        tx.jobs.change(job.job_id, job.version, checkpoint=shown(row, now))
         tx.events.record(
             project=job.project,
             object_id=job.job_id,
@@ -196,26 +198,43 @@ class CheckpointsService:
         """What a checkpoint consists of, for the node of a run that begins with it.
 
         Raises:
-            NotFound: there is none, or it is not this node's business.
+            NotFound: there is none, or it is not this node's business; or the store has lost it
+                (`CHECKPOINT_DAMAGED`).
         """
         row = await self._database.read(
             lambda tx: _readable(tx, node_id, request.run_id, request.checkpoint_id)
         )
-        async with aclosing(self._store.get(f"{_folder(row)}/{_MANIFEST}")) as parts:
-            content = b"".join([part async for part in parts])
-        return checkpoint_pb2.CheckpointManifest.FromString(content)
+        return await self._manifest_of(row)
+
+    async def _manifest_of(self, row: CheckpointRow) -> checkpoint_pb2.CheckpointManifest:
+        try:
+            async with aclosing(self._store.get(f"{_folder(row)}/{_MANIFEST}")) as parts:
+                content = b"".join([part async for part in parts])
+            return checkpoint_pb2.CheckpointManifest.FromString(content)
+        except (NotFound, DecodeError):
+            raise _damaged(row) from None
 
     async def file(
         self, node_id: str, request: agents_service_pb2.DownloadCheckpointFileRequest
     ) -> AsyncGenerator[bytes]:
-        """The content of a file of such a checkpoint; NotFound as for `manifest`."""
+        """The content of a file of such a checkpoint; raises as `manifest`."""
         row = await self._database.read(
             lambda tx: _readable(tx, node_id, request.run_id, request.checkpoint_id)
         )
-        key = f"{_folder(row)}/{_FILES}/{request.sha256.hex()}"
-        async with aclosing(self._store.get(key, request.offset)) as parts:
+        async with aclosing(self._content(row, request.sha256, request.offset)) as parts:
             async for part in parts:
                 yield part
+
+    async def _content(
+        self, row: CheckpointRow, sha256: bytes, offset: int = 0
+    ) -> AsyncGenerator[bytes]:
+        key = f"{_folder(row)}/{_FILES}/{sha256.hex()}"
+        try:
+            async with aclosing(self._store.get(key, offset)) as parts:
+                async for part in parts:
+                    yield part
+        except NotFound:
+            raise _damaged(row) from None
 
     async def remove_unneeded(self) -> bool:
         """Remove some checkpoints that nobody needs; whether there may be more."""
@@ -311,18 +330,6 @@ async def _one(part: bytes) -> AsyncIterator[bytes]:
     yield part
 
 
-def _shown(row: CheckpointRow, at: int) -> bytes:
-    shown = job_pb2.Checkpoint(
-        checkpoint_id=row.checkpoint_id,
-        run_id=row.run_id,
-        attempt=row.attempt,
-        size_bytes=row.size_bytes,
-        entry_count=row.entry_count,
-    )
-    shown.create_time.FromMicroseconds(at)
-    return shown.SerializeToString()
-
-
 def _differs() -> InvalidInput:
     text = "the content of the file is not what was announced"
     return InvalidInput(text, reason="CHECKPOINT_FILE_DIFFERS")
@@ -330,6 +337,11 @@ def _differs() -> InvalidInput:
 
 def _no_run(run_id: str) -> NotFound:
     return NotFound(f"there is no run {run_id} of this node", reason="RUN_NOT_FOUND")
+
+
+def _damaged(row: CheckpointRow) -> NotFound:
+    text = f"the object store has not all of checkpoint {row.checkpoint_id} any more"
+    return NotFound(text, reason="CHECKPOINT_DAMAGED")
 
 
 def _no_checkpoint(checkpoint_id: str) -> NotFound:

@@ -42,6 +42,7 @@ class Cause(enum.IntEnum):
     LOST = 7
     NODE_SHUTDOWN = 8
     GPU_FAULT = 9
+    CHECKPOINT_DAMAGED = 10
 
 
 NODE_FAULTS = (Cause.LAUNCH_FAILED, Cause.LOST, Cause.GPU_FAULT)
@@ -242,6 +243,7 @@ _INFRASTRUCTURE = {
     Cause.LOST: "the node lost the task, or stopped it unasked",
     Cause.NODE_SHUTDOWN: "the node was shut down",
     Cause.GPU_FAULT: "a GPU that the run held has failed",
+    Cause.CHECKPOINT_DAMAGED: "the checkpoint that it was to begin with is damaged",
 }
 _CAUSES = {
     Cause.STOPPED: (Event.STOP, "the command was stopped"),

@@ -17,6 +17,7 @@ from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
+from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.directives import directive, forget
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import FINAL, Event, Status, after
@@ -325,6 +326,11 @@ class RunsService:
         cancelling = job.status == Status.CANCELLING
         cause = rules.cause_of(exited.cause, asked=run.want == _Want.STOPPED)
         cause = rules.blaming_device(cause, code, failed=bool(run.device_fault))
+        checkpoint = None
+        if cause is rules.Cause.CHECKPOINT_DAMAGED:
+            checkpoint = set_aside(tx, job, run, now)
+            # Where there was none, it is the node that is wrong.
+            cause = cause if checkpoint is not None else rules.Cause.LAUNCH_FAILED
         started_at = _started_at(run, report, now)
         tx.runs.change(
             run.run_id,
@@ -356,7 +362,7 @@ class RunsService:
         if status is Status.CANCELLED:
             ending = rules.cancelled(ending, job.status_reason, job.status_message)
         if status is Status.QUEUED:
-            values = {"started_at": None}
+            values = {"started_at": None, **(checkpoint or {})}
         elif report.HasField("start_time") and job.started_at is None:
             # The end overtook the start.
             values |= {

@@ -15,8 +15,8 @@ from windlass_agent import checkpoint_files
 from windlass_agent.checkpoints import CheckpointKeeper
 from windlass_agent.clock import SystemClock
 from windlass_agent.identity import Identity, NodeKey
-from windlass_agent.run_types import Cause, Restore, RunExit, RunRequest
-from windlass_server.errors import Exhausted, Unauthenticated, Unavailable, WrongState
+from windlass_agent.run_types import Cause, Damage, Restore, RunExit, RunRequest
+from windlass_server.errors import Exhausted, NotFound, Unauthenticated, Unavailable, WrongState
 
 RUN = RunRequest(
     "run-01jh0000000000000000000000",
@@ -146,13 +146,35 @@ async def test_a_download_that_broke_off_goes_on_where_it_was(keeper, server, sa
 async def test_a_damaged_file_is_not_restored(keeper, server, saved, target):
     await keeper.save(RUN, END, saved)
     server.files = dict.fromkeys(server.files, b"damaged")
-    assert "is damaged" in await keeper.restore(RUN, target)
+    problem = await keeper.restore(RUN, target)
+    assert "is damaged" in problem
+    assert isinstance(problem, Damage)
+
+
+@pytest.mark.parametrize(
+    ("failure", "damaged"),
+    [
+        (NotFound("not all is there", reason="CHECKPOINT_DAMAGED"), True),
+        (NotFound("no such run", reason="RUN_NOT_FOUND"), False),
+        (Exhausted("full", reason="OBJECT_STORE_FULL"), False),
+    ],
+)
+async def test_only_what_is_wrong_with_the_checkpoint_itself_is_called_damage(
+    keeper, server, saved, target, failure, damaged
+):
+    await keeper.save(RUN, END, saved)
+    server.failures.append(failure)
+    problem = await keeper.restore(RUN, target)
+    assert failure.message in problem
+    assert isinstance(problem, Damage) is damaged
 
 
 async def test_a_manifest_that_leads_out_of_the_folder_is_refused(keeper, server, saved, target):
     await keeper.save(RUN, END, saved)
     server.manifest.entries[0].path = b"../outside"
-    assert "not a path" in await keeper.restore(RUN, target)
+    problem = await keeper.restore(RUN, target)
+    assert "not a path" in problem
+    assert isinstance(problem, Damage)
     assert not (target.parent / "outside").exists()
 
 

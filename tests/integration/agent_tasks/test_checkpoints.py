@@ -9,7 +9,7 @@ from tests.integration.agent_tasks.conftest import weaker
 from tests.support.fake_checkpoints import FakeCheckpoints
 from tests.support.tasks import Bench, a_bench, a_script
 from windlass_agent import live_saves
-from windlass_agent.run_types import Cause, Isolation, Level, Phase, Restore, RunRequest
+from windlass_agent.run_types import Cause, Damage, Isolation, Level, Phase, Restore, RunRequest
 
 SAVES = 'echo "$WINDLASS_ATTEMPT" > "$WINDLASS_CHECKPOINT_DIR/state"; exit 85'
 EARLIER = Restore("ckpt-1", 5)
@@ -174,12 +174,19 @@ async def test_a_save_under_way_gives_way_to_the_one_of_the_end(
     assert checkpoints.saved[-1][2] == {"state": "1\n"}
 
 
+@pytest.mark.parametrize(
+    ("problem", "cause"),
+    [
+        ("There is no room.", Cause.LAUNCH_FAILED),
+        (Damage("It is damaged."), Cause.CHECKPOINT_DAMAGED),
+    ],
+)
 async def test_a_checkpoint_that_cannot_be_restored_is_no_start(
-    saving: Bench, checkpoints: FakeCheckpoints
+    saving: Bench, checkpoints: FakeCheckpoints, problem: str, cause: Cause
 ):
-    checkpoints.problem = "The checkpoint could not be restored."
+    checkpoints.problem = problem
     exit_ = await saving.end(a_script("echo started", restore=EARLIER))
-    assert (exit_.cause, exit_.message) == (Cause.LAUNCH_FAILED, checkpoints.problem)
+    assert (exit_.cause, exit_.message) == (cause, problem)
 
 
 async def test_a_run_can_be_stopped_while_its_checkpoint_is_brought(

@@ -156,6 +156,7 @@ class RunExit(_message.Message):
         LOST: _ClassVar[RunExit.Cause]
         NODE_SHUTDOWN: _ClassVar[RunExit.Cause]
         GPU_FAULT: _ClassVar[RunExit.Cause]
+        CHECKPOINT_DAMAGED: _ClassVar[RunExit.Cause]
     CAUSE_UNSPECIFIED: RunExit.Cause
     COMPLETED: RunExit.Cause
     STOPPED: RunExit.Cause
@@ -166,6 +167,7 @@ class RunExit(_message.Message):
     LOST: RunExit.Cause
     NODE_SHUTDOWN: RunExit.Cause
     GPU_FAULT: RunExit.Cause
+    CHECKPOINT_DAMAGED: RunExit.Cause
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     EXIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
