@@ -82,12 +82,11 @@ class Layouts:
                 return  # the server has thought better of it
             problem = await self._divided(order) if self._allowed else _NOT_ALLOWED
             self._outcomes[uuid] = (generation, text(problem, MAX_DETAIL))
-        _log.info(
-            "cannot divide a GPU" if problem else "divided a GPU",
-            gpu=uuid,
-            instances=[one.profile for one in order.instances],
-            reason=problem,
-        )
+        names = ",".join(one.profile for one in order.instances)
+        if problem:
+            _log.warning("cannot divide a GPU", gpu=uuid, instances=names, reason=problem)
+        else:
+            _log.info("divided a GPU" if names else "made a GPU whole", gpu=uuid, instances=names)
         self._changed()
 
     async def _divided(self, order: mig_pb2.LayoutDirective) -> str:

@@ -240,3 +240,26 @@ async def test_what_changes_while_hello_is_on_its_way_is_told_after_it(plane, ru
         assert (await session.next_report()).state == pb.RunReport.EXITED
     connecting.cancel()
     await asyncio.gather(connecting, return_exceptions=True)
+
+
+async def test_the_health_of_new_devices_is_told_at_once_behind_their_inventory(
+    plane, runner, tmp_path
+):
+    node = Node(plane, runner, tmp_path / "agent", "--divide-gpus")
+    async with node.running():
+        session = await plane.next_session()
+        session.welcome()
+        divided, whole = (gpu.uuid for gpu in session.hello.inventory.gpus)
+        session.divide(divided, 1, ("4g.40gb", 0), ("3g.40gb", 4))
+        inventory = await session.next_inventory()
+        parts = [gpu.uuid for gpu in inventory.gpus]
+        assert parts[2] == whole
+        while True:
+            message = await session.received.get()
+            told = [gpu.uuid for gpu in message.health.gpus]
+            if told == parts:
+                break
+        batch = await plane.samples.get()
+        while not {one.subject for one in batch.series} >= set(parts):
+            batch = await plane.samples.get()
+        assert divided not in {one.subject for one in batch.series}
