@@ -61,6 +61,7 @@ class DividableNvml(FakeNvml):
         failing: names of calls without their `nvml` and the errors they fail by, once each; by 0 not.
         calls: what was changed, in order.
         privileged: whether places are told.
+        unknown: profiles that these cards have not, though their like has.
     """
 
     NVML_GPU_INSTANCE_PROFILE_COUNT, NVML_COMPUTE_INSTANCE_PROFILE_COUNT = 18, 9
@@ -84,6 +85,7 @@ class DividableNvml(FakeNvml):
         self.failing: list[tuple[str, int]] = []
         self.calls: list[str] = []
         self.privileged = True
+        self.unknown: set[str] = set()
 
     def have(self, profile: str, start: int, compute: list[int] | None = None) -> int:
         """Let the first card have an instance that an operator has made."""
@@ -131,7 +133,7 @@ class DividableNvml(FakeNvml):
         return 0
 
     def nvmlDeviceGetGpuInstanceProfileInfo(self, card: int, index: int) -> Any:  # noqa: N802
-        found = [one for one in _PROFILES if one[0] == index]
+        found = [one for one in _PROFILES if one[0] == index and one[2] not in self.unknown]
         if not self.modes[card][0] or not found:
             raise self.NVMLError(self.NVML_ERROR_NOT_SUPPORTED)
         _, number, name, compute, memory, most, _ = found[0]

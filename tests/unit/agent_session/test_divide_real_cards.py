@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_mig_nvml import DividableNvml
+from windlass.agents.v1 import agent_pb2 as pb
 from windlass_agent.gpu.device import MigMode
 from windlass_agent.gpu.mig import GpuLayoutError, MigCard, MigPlacement, profiles_of
 from windlass_agent.gpu.nvml import NvmlGpus
+from windlass_agent.inventory import with_devices
 
 SMALL, LARGE = "1g.10gb", "3g.40gb"
 Opened = Callable[..., NvmlGpus]
@@ -43,7 +45,6 @@ def test_a_whole_card_tells_what_its_like_can_be_divided_into(opened: Opened) ->
     first, _ = gpus.cards()
     likely = tuple(profiles_of("H100", 81559 << 20).values())
     assert first == MigCard("GPU-0", "H100", False, likely)
-    assert opened(DividableNvml(), can_divide=False).can_divide is False
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,19 @@ def test_a_divided_card_tells_what_nvml_says_of_it_and_so_does_its_like(opened: 
     assert [card.divided for card in gpus.cards()] == [False, True]
 
 
+def test_a_card_that_is_not_like_its_like_is_whole_again_and_says_what_it_has(
+    opened: Opened,
+) -> None:
+    nvml = DividableNvml()
+    nvml.unknown = {LARGE}
+    gpus = opened(nvml)
+    with pytest.raises(GpuLayoutError, match=r"it has no profile 3g\.40gb"):
+        gpus.divide("GPU-0", at((LARGE, 4)), ())
+    assert nvml.calls == ["mode 1", "mode 0"]
+    for card in gpus.cards():
+        assert LARGE not in {profile.name for profile in card.profiles}
+
+
 def test_who_is_not_told_of_places_takes_those_of_its_like(opened: Opened) -> None:
     nvml = DividableNvml()
     nvml.privileged = False
@@ -119,8 +133,9 @@ def test_a_card_that_is_as_it_shall_be_is_left_alone(opened: Opened) -> None:
     nvml = DividableNvml()
     nvml.have(SMALL, 3)
     gpus = opened(nvml)
+    nvml.used = {"card"}
     gpus.divide("GPU-0", at((SMALL, 3)), ())
-    gpus.divide("GPU-1", (), ())
+    gpus.divide("GPU-1", (), {"GPU-1"})
     assert nvml.calls == []
 
 
@@ -225,8 +240,11 @@ def test_what_is_in_use_is_not_taken_away(opened: Opened) -> None:
 
 def test_who_may_not_says_so(opened: Opened) -> None:
     nvml = DividableNvml()
+    gpus = opened(nvml, can_divide=False)
     with pytest.raises(GpuLayoutError, match="does not run as root"):
-        opened(nvml, can_divide=False).divide("GPU-0", at((SMALL, 0)), ())
+        gpus.divide("GPU-0", at((SMALL, 0)), ())
+    told = with_devices(pb.Inventory(), gpus, may_divide=True).mig_cards
+    assert [card.may_be_divided for card in told] == [False, False]
     with pytest.raises(GpuLayoutError, match="there is no GPU GPU-9"):
         opened(nvml).divide("GPU-9", (), ())
 

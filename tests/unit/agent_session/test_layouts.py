@@ -83,10 +83,12 @@ async def test_an_order_that_was_carried_out_is_answered_again_and_an_older_one_
 ) -> None:
     node.want(5, ("1g.10gb", 0))
     await node.rest()
-    node.want(5, ("1g.10gb", 0))
+    node.held = {gpu.uuid for gpu in node.gpus.devices()}
+    node.want(5)  # the same will: it is not looked at what it says
     node.want(4)
     await node.rest()
     assert (node.types(), node.told) == (["H100-1g.10gb", "H100"], 2)
+    assert node.layouts.outcome(node.card) == (5, "")
 
 
 async def test_of_orders_that_wait_only_the_newest_counts(node: Node) -> None:

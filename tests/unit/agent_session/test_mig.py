@@ -19,7 +19,11 @@ from windlass_agent.gpu.fault_script import parse_faults
 from windlass_agent.gpu.mig import (
     COMPUTE_SLICES,
     MEMORY_SLICES,
+    GpuLayoutError,
     MigInstance,
+    MigPlacement,
+    MigProfile,
+    check_layout,
     parse_layout,
     place,
     profiles_of,
@@ -101,6 +105,13 @@ def test_what_cannot_be_divided_has_no_profiles() -> None:
 def test_a_layout_that_cannot_be_is_refused(gpu_type: str, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         parse_layout(gpu_type, text)
+
+
+def test_no_more_compute_is_given_out_than_there_is_though_there_is_memory() -> None:
+    known = {"4g": MigProfile("4g", 4, 2, (0, 2))}
+    check_layout(known, [MigPlacement("4g", 2)])
+    with pytest.raises(GpuLayoutError, match="it has 7 slices of compute, not 8"):
+        check_layout(known, [MigPlacement("4g", 0), MigPlacement("4g", 2)])
 
 
 def divided(spec: str) -> SimulatedGpus:
