@@ -55,6 +55,7 @@ class DrainCalls(Group):
         gpu_type: str = "",
         pool: str = "",
         labels: Mapping[str, str] | None = None,
+        every: bool = False,
         mode: "DrainMode | None" = None,
         deadline: timedelta | float | str | None = None,
         reason: str = "",
@@ -65,12 +66,13 @@ class DrainCalls(Group):
         """Drain many nodes, a few at a time; returns at once.
 
         Args:
-            node_ids: the nodes, in the order of their turns; or else those that are like the next five.
+            node_ids: the nodes, in the order of their turns; or else those that are like the next six.
             cluster: nodes of this cluster.
             zone: nodes in this zone.
             gpu_type: nodes with such a GPU.
             pool: nodes of this pool.
             labels: nodes that carry all of these.
+            every: all nodes that there are, instead of any of these.
             mode: what is done with what runs there; waits for it by default.
             deadline: for each node, from its turn on until what is left is stopped, as seconds, a
                 timedelta or such as "10m"; by default it may take for ever.
@@ -98,6 +100,7 @@ class DrainCalls(Group):
             gpu_type=gpu_type,
             pool=pool,
             labels=[f"{key}={value}" for key, value in (labels or {}).items()],
+            all=every,
         )
         if selector.ByteSize():
             request.selector.CopyFrom(selector)

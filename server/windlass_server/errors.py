@@ -64,7 +64,11 @@ class AlreadyExists(WindlassError):
 
 
 class WrongState(WindlassError):
-    """The object's state does not allow this."""
+    """The object's state does not allow this; `subject` is its id, or what it is called."""
+
+    def __init__(self, message: str, *, reason: str, subject: str, **metadata: str) -> None:
+        super().__init__(message, reason=reason, **metadata)
+        self.subject = subject
 
 
 class Conflict(WindlassError):

@@ -53,7 +53,7 @@ _FAILED_PRECONDITION = 9
 _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
     r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+|"
-    r"resources\.\w+"
+    r"resources\.\w+|selector\.\w+"
 )
 
 _oracle = Oracle(windlass_descriptors())
@@ -102,7 +102,7 @@ def _lead_body(case: Case) -> None:
             constraints["topology"].pop("near_allocation_id", None)
     elif case.operation.path == "/v1/resources/nodes:drain":
         case.body.pop("node_ids", None)
-        case.body["selector"] = {}
+        case.body["selector"] = {"all": True}
     elif case.operation.path == "/v1/resources/clusters/{cluster_id}":
         case.body.pop("remote", None)
     elif case.operation.path == "/v1/resources/pools/{pool_id}":

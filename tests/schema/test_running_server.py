@@ -94,7 +94,7 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
         (await rest.post("/v1/resources/reserve", json=kept)).raise_for_status().json()
         for _ in range(3)
     ]
-    drain = (await rest.post("/v1/resources/nodes:drain", json={"selector": {}})).json()
+    drain = (await rest.post("/v1/resources/nodes:drain", json={"selector": {"all": True}})).json()
     cancel = f"/v1/resources/drains/{drain['drain_id']}:cancel"
     (await rest.post(cancel, json={})).raise_for_status()
     # What is submitted from now on waits, and is never run.

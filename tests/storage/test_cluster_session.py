@@ -147,7 +147,7 @@ async def test_a_key_that_is_not_good_holds_the_jobs_too(world: World):
 async def test_a_key_that_cannot_be_read_any_more_is_said(world: World):
     def connect(cluster: RemoteCluster) -> Calls:
         message = "was stored under another secret key"
-        raise WrongState(message, reason="SEAL_BROKEN")
+        raise WrongState(message, reason="SEAL_BROKEN", subject="key")
 
     world.session._connect = connect
     await world.cycle()

@@ -214,6 +214,9 @@ async def test_a_selector_takes_the_nodes_that_are_like_it(world: World):
         wanted = resources_service_pb2.DrainNodesRequest(selector=selector)
         view = await world.drains.create(ADMIN, wanted)
         assert [node.node_id for node in view.nodes or ()] == [like]
+    every = resources_service_pb2.DrainNodesRequest(selector={"all": True})
+    view = await world.drains.create(ADMIN, every)
+    assert {node.node_id for node in view.nodes or ()} == {like, *world.nodes}
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,32 @@ async def test_what_makes_no_sense_is_refused_by_the_name_of_its_field(
     assert [one.field for one in refused.value.violations] == [f"reservation.{field}"]
 
 
+async def test_all_that_is_wrong_with_a_reservation_is_named_at_once(world: World):
+    await world.gpu_node("n1")
+    with pytest.raises(InvalidInput) as refused:
+        await world.reserve(
+            begins=100_000,
+            hours=-1,
+            maintenance=True,
+            users=["ada"],
+            resources={},
+            recurrence={"cron": "61 * * * *"},
+        )
+    assert [(one.field, one.reason) for one in refused.value.violations] == [
+        ("reservation.maintenance", "MAINTENANCE_IS_FOR_NOBODY"),
+        ("reservation.recurrence", "BAD_RECURRENCE"),
+        ("reservation.start_time", "TOO_LONG_OR_TOO_FAR"),
+        ("reservation.end_time", "TIMES_REVERSED"),
+        ("reservation.resources", "NOTHING_RESERVED"),
+    ]
+
+
+async def test_an_update_of_no_reservation_names_the_field(world: World):
+    with pytest.raises(InvalidInput) as refused:
+        await world.reservations.update(ADMIN, Reservation(reason="x"), [])
+    assert [one.field for one in refused.value.violations] == ["reservation.reservation_id"]
+
+
 async def test_what_was_over_before_it_was_asked_for_is_refused(world: World):
     await world.gpu_node("n1")
     with pytest.raises(InvalidInput) as refused:

@@ -72,6 +72,7 @@ def create(
     label: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE that they carry; repeatable.")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every node that there is.")] = False,
     max_unavailable: Annotated[
         int, typer.Option(min=1, help="How many may be closed at once.")
     ] = 1,
@@ -102,6 +103,7 @@ def create(
         gpu_type=gpu_type,
         pool=pool,
         labels=pairs(label or ()),
+        every=every,
         mode=parse_drain_mode(mode),
         deadline=deadline,
         reason=reason,

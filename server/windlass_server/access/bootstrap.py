@@ -77,7 +77,7 @@ async def rotate_admin_key(
     def rotate(tx: Transaction) -> None:
         if not tx.access.has_organisation():
             message = "there is no installation yet; its first start makes the key"
-            raise WrongState(message, reason="NOT_INSTALLED")
+            raise WrongState(message, reason="NOT_INSTALLED", subject="installation")
         for key_id in tx.access.organisation_keys(ADMINISTRATOR):
             tx.access.revoke_key(key_id, clock.now())
         _add_key(tx, secret, pepper, clock.now())

@@ -38,4 +38,4 @@ class Seal:
             return self._cipher.decrypt(nonce, rest, purpose.encode()).decode()
         except (InvalidTag, ValueError):
             message = "was stored under another secret key of this installation; give it again"
-            raise WrongState(message, reason="SEAL_BROKEN") from None
+            raise WrongState(message, reason="SEAL_BROKEN", subject=purpose) from None

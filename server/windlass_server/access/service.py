@@ -247,7 +247,9 @@ class AccessService:
                 raise absent("cluster", cluster)
             if tx.remote_clusters.get(cluster) is not None:
                 message = f"cluster {cluster!r} is another installation: nodes join it there"
-                raise WrongState(message, reason="CLUSTER_IS_REMOTE", cluster=cluster)
+                raise WrongState(
+                    message, reason="CLUSTER_IS_REMOTE", subject=cluster, cluster=cluster
+                )
             return self._join_tokens.make(
                 tx,
                 caller.user,

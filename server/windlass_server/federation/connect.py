@@ -34,7 +34,7 @@ class Connector:
         endpoint = parse_endpoint(settings.endpoint)
         if endpoint is None:
             message = f"goes to {settings.endpoint!r}, which is no endpoint"
-            raise WrongState(message, reason="ENDPOINT_INVALID")
+            raise WrongState(message, reason="ENDPOINT_INVALID", subject=settings.endpoint)
         return Link(
             Access(
                 endpoint=endpoint,

@@ -87,17 +87,19 @@ class CheckpointsService:
         goes_on = not request.HasField("exit") or _goes_on(run, job, request.exit, faults)
         if job.status == Status.CANCELLING or not (goes_on or self._keeping.after_end):
             return ""
-        self._require_room(request.size_bytes, request.entry_count)
+        self._require_room(run.run_id, request.size_bytes, request.entry_count)
         return await self._database.write(lambda tx: self._begin(tx, run, request))
 
-    def _require_room(self, size: int, entries: int) -> None:
+    def _require_room(self, run_id: str, size: int, entries: int) -> None:
         most = self._keeping.max_bytes
         if size > most or entries > MAX_ENTRIES:
             text = (
                 f"the checkpoint has {size} bytes in {entries} files; "
                 f"at most {most} bytes in {MAX_ENTRIES} files are kept"
             )
-            raise WrongState(text, reason="CHECKPOINT_TOO_LARGE", max_bytes=str(most))
+            raise WrongState(
+                text, reason="CHECKPOINT_TOO_LARGE", subject=run_id, max_bytes=str(most)
+            )
         free = self._store.free_bytes()
         if free is not None and free < size + _SPARE_BYTES:
             text = f"the checkpoint has {size} bytes, and the object store has no room for them"

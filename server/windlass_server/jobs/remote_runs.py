@@ -97,7 +97,7 @@ class RemoteRunsService:
             tx,
             job,
             cluster_id,
-            after(job.status, Event.PLACE),
+            after(job.status, Event.PLACE, job.job_id),
             reason="PLACED",
             message=f"goes to cluster {cluster_id}",
             run_id=run_id,
@@ -274,7 +274,11 @@ class RemoteRunsService:
         if news is None:
             return
         now = self._clock.now()
-        status, reason, message = after(job.status, news.event), news.reason, news.message
+        status, reason, message = (
+            after(job.status, news.event, job.job_id),
+            news.reason,
+            news.message,
+        )
         if news.event is Event.STOP or status is Status.CANCELLING:
             reason, message = job.status_reason, job.status_message
         if (status, reason) == (job.status, job.status_reason) and not values:
@@ -305,7 +309,7 @@ class RemoteRunsService:
             refusal=shown(refusal)[:128] or "REFUSED",
             ended_at=self._clock.now(),
         )
-        status, reason = after(job.status, Event.REQUEUE), "REFUSED_BY_CLUSTER"
+        status, reason = after(job.status, Event.REQUEUE, job.job_id), "REFUSED_BY_CLUSTER"
         if status is Status.CANCELLED:
             reason, message = job.status_reason, job.status_message
         else:

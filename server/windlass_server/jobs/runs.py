@@ -76,7 +76,7 @@ class RunsService:
             move(
                 tx,
                 job,
-                after(job.status, Event.PLACE),
+                after(job.status, Event.PLACE, job.job_id),
                 reason="PLACED",
                 message=f"placed on node {placement.node_id}",
                 actor=actors.SCHEDULER,
@@ -222,7 +222,7 @@ class RunsService:
         move(
             tx,
             job,
-            after(job.status, Event.START),
+            after(job.status, Event.START, job.job_id),
             reason="STARTED",
             message=f"the command runs on node {node_id}",
             actor=actors.node(node_id),
@@ -357,7 +357,7 @@ class RunsService:
         tx.after_commit(self._capacity_freed)
         if job.run_id != run.run_id or Status(job.status) in FINAL:
             return
-        status = after(job.status, ending.event)
+        status = after(job.status, ending.event, job.job_id)
         values: dict[str, Any] = {"exit_code": code, "exit_signal": signal}
         if status is Status.CANCELLED:
             ending = rules.cancelled(ending, job.status_reason, job.status_message)

@@ -147,7 +147,7 @@ class JobsService:
             if job is None:
                 raise absent("job", job_id)
             require_object(who, "jobs.cancel", job.project, kind="job", object_id=job_id)
-            status = after(job.status, Event.CANCEL)
+            status = after(job.status, Event.CANCEL, job_id)
             if status == job.status:
                 return job
             message = f"cancelled by {who.user}" + (f": {reason}" if reason else "")

@@ -93,11 +93,11 @@ FINAL = frozenset(
 )
 
 
-def after(status: int, event: Event) -> Status:
+def after(status: int, event: Event, job_id: str) -> Status:
     """The status after an event; WrongState when that cannot happen to a job in `status`."""
     try:
         return TRANSITIONS[Status(status), event]
     except KeyError:
         name = Status(status).name
         message = f"a {name} job cannot {event.value}"
-        raise WrongState(message, reason="JOB_WRONG_STATE", status=name) from None
+        raise WrongState(message, reason="JOB_WRONG_STATE", subject=job_id, status=name) from None

@@ -149,7 +149,7 @@ class NodeSession:
         kind = message.WhichOneof("content")
         if not self._greeted and kind != "hello":
             text = "the first message of a session is hello"
-            raise WrongState(text, reason="HELLO_EXPECTED")
+            raise WrongState(text, reason="HELLO_EXPECTED", subject=self.node_id)
         if kind == "hello":
             await self._hello(message.hello)
         elif kind == "run_report":
@@ -165,7 +165,7 @@ class NodeSession:
     async def _hello(self, hello: agent_pb2.Hello) -> None:
         if self._greeted:
             text = "a session has one hello"
-            raise WrongState(text, reason="HELLO_REPEATED")
+            raise WrongState(text, reason="HELLO_REPEATED", subject=self.node_id)
         protocol = agreed_protocol(hello.protocol_version, hello.oldest_protocol_version)
         check_release(hello.inventory.agent_version, self._release)
         self._greeted = True

@@ -34,7 +34,8 @@ def agreed_protocol(newest: int, oldest: int, ours: range = PROTOCOLS) -> int:
         f"upgrade {'the server' if newest > ours[-1] else 'the agent'}"
     )
     supported = ",".join(map(str, ours))
-    raise WrongState(text, reason="PROTOCOL_VERSION_UNSUPPORTED", supported=supported)
+    reason = "PROTOCOL_VERSION_UNSUPPORTED"
+    raise WrongState(text, reason=reason, subject="agent", supported=supported)
 
 
 def check_release(agent: str, server: str) -> None:
@@ -53,7 +54,8 @@ def check_release(agent: str, server: str) -> None:
         f"the agent is windlass {agent[:64]}, the server {server}: they may be one minor release "
         f"apart; upgrade the {older}"
     )
-    raise WrongState(text, reason="AGENT_VERSION_UNSUPPORTED", server_version=server)
+    reason = "AGENT_VERSION_UNSUPPORTED"
+    raise WrongState(text, reason=reason, subject="agent", server_version=server)
 
 
 def _release(version: str) -> tuple[int, int] | None:

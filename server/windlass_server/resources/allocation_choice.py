@@ -200,7 +200,7 @@ def _near(tx: Transaction, who: Caller, allocation_id: str, now: int) -> _Near |
     node = tx.nodes.get(row.node_id)
     if node is None or not _held(row, now):
         message = f"allocation {allocation_id} is held no longer; nothing can be near to it"
-        raise WrongState(message, reason="ALLOCATION_ENDED", allocation_id=allocation_id)
+        raise WrongState(message, reason="ALLOCATION_ENDED", subject=allocation_id)
     uuids = frozenset(row.gpu_uuids.split(",") if row.gpu_uuids else ())
     return _Near(allocation_id, node, uuids)
 

@@ -46,11 +46,13 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
 )
 
 
-def after(status: int, event: Event) -> Status:
+def after(status: int, event: Event, allocation_id: str) -> Status:
     """The status after an event; WrongState when that cannot happen in `status`."""
     try:
         return TRANSITIONS[Status(status), event]
     except KeyError:
         name = Status(status).name
         message = f"an allocation that is {name} cannot {event.value}"
-        raise WrongState(message, reason="ALLOCATION_ENDED", status=name) from None
+        raise WrongState(
+            message, reason="ALLOCATION_ENDED", subject=allocation_id, status=name
+        ) from None

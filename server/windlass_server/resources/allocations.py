@@ -144,7 +144,9 @@ class AllocationsService:
             row = _locked(tx, who, allocation_id, force=False)
             now = self._clock.now()
             # Late is late, also when nobody has looked yet: another may count on it.
-            status = after(row.status if row.expires_at > now else Status.EXPIRED, Event.RENEW)
+            status = after(
+                row.status if row.expires_at > now else Status.EXPIRED, Event.RENEW, allocation_id
+            )
             node = tx.nodes.get(row.node_id)
             if node is None or node.drain_mode:
                 message = f"node {row.node_id} is being emptied"
@@ -217,7 +219,7 @@ class AllocationsService:
         actor: str,
         why: tuple[str, str] | None = None,
     ) -> AllocationRow:
-        status = after(row.status, event)
+        status = after(row.status, event, row.allocation_id)
         if status == row.status:
             return row
         reason, sentence = why or _ENDED[event]

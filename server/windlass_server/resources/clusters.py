@@ -10,7 +10,7 @@ from windlass_server.errors import AlreadyExists, Conflict, WrongState
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.registration import Registration, require_no_settings, split_mask
 from windlass_server.resources.totals import Totals, totals
-from windlass_server.resources.update_mask import merged
+from windlass_server.resources.update_mask import merged, require_same
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
 from windlass_server.storage.tables import DEFAULT_CLUSTER, ClusterRow, RemoteClusterRow
@@ -109,7 +109,7 @@ class ClustersService:
     async def update(
         self, who: Caller, wanted: cluster_pb2.Cluster, mask: Sequence[str]
     ) -> ClusterView:
-        """Change what callers say of a cluster.
+        """Change what callers say of a cluster; as it was: nothing is.
 
         Raises:
             NotFound: there is none of that name.
@@ -123,7 +123,9 @@ class ClustersService:
         def store(tx: Transaction) -> ClusterView:
             old = _found(tx.clusters.lock(wanted.cluster_id), wanted.cluster_id)
             require_etag("cluster", old.version, wanted.etag)
-            spec = self._changed_spec(tx, old, wanted, mask)
+            spec, any_change = self._changed_spec(tx, old, wanted, mask)
+            if not any_change:
+                return _views(tx, [old])[0]
             values = {
                 "spec": spec.SerializeToString(),
                 "version": old.version + 1,
@@ -149,12 +151,16 @@ class ClustersService:
             require_etag("cluster", old.version, etag)
             if cluster_id == DEFAULT_CLUSTER:
                 message = "the cluster 'default' always exists"
-                raise WrongState(message, reason="DEFAULT_CLUSTER", cluster=cluster_id)
+                raise WrongState(
+                    message, reason="DEFAULT_CLUSTER", subject=cluster_id, cluster=cluster_id
+                )
             if tx.nodes.any_of_cluster(cluster_id):
                 message = (
                     f"cluster {cluster_id!r} has nodes; remove them, or have them join another"
                 )
-                raise WrongState(message, reason="CLUSTER_HAS_NODES", cluster=cluster_id)
+                raise WrongState(
+                    message, reason="CLUSTER_HAS_NODES", subject=cluster_id, cluster=cluster_id
+                )
             view = _views(tx, [old])[0]
             if view.remote is not None:
                 self._registration.remove(tx, cluster_id)
@@ -166,16 +172,22 @@ class ClustersService:
 
     def _changed_spec(
         self, tx: Transaction, old: ClusterRow, wanted: cluster_pb2.Cluster, mask: Sequence[str]
-    ) -> cluster_pb2.Cluster:
+    ) -> tuple[cluster_pb2.Cluster, bool]:
+        """What callers say of it then, and whether that, or its key, is new."""
         before = cluster_pb2.Cluster.FromString(old.spec)
+        made = cluster_pb2.Cluster(kind=cluster_pb2.Cluster.Kind.Name(old.kind))
+        require_same(made, wanted, mask, ("kind",), "cluster")
         if old.kind != cluster_pb2.Cluster.REMOTE:
             require_no_settings(wanted)
-            return merged(before, wanted, mask, CHANGEABLE)
+            spec = merged(before, wanted, mask, CHANGEABLE)
+            return spec, spec != before
         own, settings = split_mask(mask)
-        spec = before if own is None else merged(before, wanted, own, CHANGEABLE)
+        spec = merged(before, wanted, own, CHANGEABLE) if own is not None else _copied(before)
+        new_key = False
         if settings is not None:
-            spec.remote.CopyFrom(self._registration.update(tx, before, wanted, settings))
-        return spec
+            remote, new_key = self._registration.update(tx, before, wanted, settings)
+            spec.remote.CopyFrom(remote)
+        return spec, spec != before or new_key
 
     def _columns(
         self,
@@ -202,6 +214,12 @@ def require_etag(kind: str, version: int, etag: str) -> None:
     if etag and etag != str(version):
         message = f"the {kind} was changed since it was read; its etag is {version}"
         raise Conflict(message, reason="ETAG_MISMATCH", etag=str(version))
+
+
+def _copied(spec: cluster_pb2.Cluster) -> cluster_pb2.Cluster:
+    copied = cluster_pb2.Cluster()
+    copied.CopyFrom(spec)
+    return copied
 
 
 def _found(cluster: ClusterRow | None, cluster_id: str) -> ClusterRow:

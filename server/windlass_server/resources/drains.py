@@ -144,7 +144,9 @@ class DrainsService:
             drain = _found(tx.drains.lock(drain_id), drain_id)
             if drain.status == Status.COMPLETED:
                 text = f"drain {drain_id} is done with all of its nodes"
-                raise WrongState(text, reason="DRAIN_COMPLETED", drain_id=drain_id)
+                raise WrongState(
+                    text, reason="DRAIN_COMPLETED", subject=drain_id, drain_id=drain_id
+                )
             if drain.status == Status.RUNNING:
                 self._cancel(tx, drain, who.user)
 
@@ -291,7 +293,9 @@ def _require_free(tx: Transaction, node_ids: Sequence[str]) -> None:
         text = f"drain {drain_id} is not done with node {node_id}"
         if len(busy) > 1:
             text += f", and {len(busy) - 1} more of the nodes are not free"
-        raise WrongState(text, reason="NODE_IN_DRAIN", node_id=node_id, drain_id=drain_id)
+        raise WrongState(
+            text, reason="NODE_IN_DRAIN", subject=node_id, node_id=node_id, drain_id=drain_id
+        )
 
 
 def _member(drain_id: str, position: int, node_id: str) -> dict[str, Any]:

@@ -47,4 +47,6 @@ def after(state: int | None, event: Event) -> State:
     except KeyError:
         name = "missing" if known is None else known.name
         message = f"a layout that is {name} cannot {event.value}"
-        raise WrongState(message, reason="LAYOUT_WRONG_STATE", state=name) from None
+        raise WrongState(
+            message, reason="LAYOUT_WRONG_STATE", subject="layout", state=name
+        ) from None

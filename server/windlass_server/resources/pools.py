@@ -117,7 +117,7 @@ class PoolsService:
         def store(tx: Transaction) -> PoolView:
             if len(tx.pools.all_locked()) >= MAX_POOLS:
                 message = f"there are {MAX_POOLS} pools, which is the most that there can be"
-                raise WrongState(message, reason="TOO_MANY_POOLS")
+                raise WrongState(message, reason="TOO_MANY_POOLS", subject="pools")
             _require_sound(tx, wanted.pool_id, pool_pb2.Pool.FromString(columns["spec"]))
             if not tx.pools.add(columns):
                 message = f"there is a pool {wanted.pool_id!r} already"
@@ -128,7 +128,7 @@ class PoolsService:
         return await self._database.write(store)
 
     async def update(self, who: Caller, wanted: pool_pb2.Pool, mask: Sequence[str]) -> PoolView:
-        """Change what callers say of a pool; nodes go where they then belong.
+        """Change what callers say of a pool; nodes go where they then belong. As it was: nothing is.
 
         Raises:
             NotFound: there is none of that name.
@@ -142,6 +142,8 @@ class PoolsService:
             old = _found(tx.pools.all_locked(), wanted.pool_id)
             require_etag("pool", old.version, wanted.etag)
             spec = merged(pool_pb2.Pool.FromString(old.spec), wanted, mask, CHANGEABLE)
+            if spec.SerializeToString(deterministic=True) == old.spec:
+                return self._views(tx, [old])[0]
             _require_sound(tx, old.pool_id, spec)
             values = {
                 "spec": spec.SerializeToString(deterministic=True),
@@ -169,7 +171,7 @@ class PoolsService:
             require_etag("pool", old.version, etag)
             if pool_id == DEFAULT_POOL:
                 message = "the pool 'default' always exists"
-                raise WrongState(message, reason="DEFAULT_POOL", pool=pool_id)
+                raise WrongState(message, reason="DEFAULT_POOL", subject=pool_id, pool=pool_id)
             view = self._views(tx, [old])[0]
             tx.pools.remove(pool_id)
             self._regroup(tx)

@@ -86,7 +86,9 @@ class PricesService:
             if currencies - {wanted.currency}:
                 other = min(currencies)
                 message = f"all prices are of one currency, and there are some of {other}"
-                raise WrongState(message, reason="CURRENCY_DIFFERS", currency=other)
+                raise WrongState(
+                    message, reason="CURRENCY_DIFFERS", subject="prices", currency=other
+                )
             stored = tx.prices.set(columns)
             _record(tx, stored, who, "PRICE_SET", self._clock.now())
             return stored

@@ -81,8 +81,8 @@ class Registration:
         old: cluster_pb2.Cluster,
         wanted: cluster_pb2.Cluster,
         mask: list[str],
-    ) -> Settings:
-        """The settings after an update, whose new key is kept.
+    ) -> tuple[Settings, bool]:
+        """The settings after an update, and whether there is a new key, which is kept.
 
         Args:
             tx: in which the cluster is locked.
@@ -109,7 +109,7 @@ class Registration:
         if given:
             sealed = self._sealed(wanted.cluster_id, given)
             tx.remote_clusters.change(wanted.cluster_id, sealed_key=sealed)
-        return _without_key(new)
+        return _without_key(new), bool(given)
 
     def remove(self, tx: Transaction, cluster_id: str) -> None:
         """Forget a remote cluster. WrongState while it has jobs, or logs that are not here yet."""
@@ -148,7 +148,7 @@ def require_idle(tx: Transaction, cluster_id: str, what: str) -> None:
             f"cluster {cluster_id!r} has {count} job(s) of this installation, or the ends of their "
             f"logs; {what} before they are over. Pause it, and nothing new goes there"
         )
-        raise WrongState(message, reason="CLUSTER_HAS_JOBS", cluster=cluster_id)
+        raise WrongState(message, reason="CLUSTER_HAS_JOBS", subject=cluster_id, cluster=cluster_id)
 
 
 def _without_key(settings: Settings) -> Settings:

@@ -111,7 +111,9 @@ def _require_removable(view: NodeView, *, force: bool) -> None:
     node = view.row
     if node.status == Status.READY:
         message = f"the agent of node {node.name} is connected; stop it first"
-        raise WrongState(message, reason="NODE_CONNECTED", node_id=node.node_id)
+        raise WrongState(
+            message, reason="NODE_CONNECTED", subject=node.node_id, node_id=node.node_id
+        )
     runs, parts = len(view.runs), len(view.allocations)
     if (runs or parts) and not force:
         message = (
@@ -121,6 +123,7 @@ def _require_removable(view: NodeView, *, force: bool) -> None:
         raise WrongState(
             message,
             reason="NODE_HELD",
+            subject=node.node_id,
             node_id=node.node_id,
             runs=str(runs),
             allocations=str(parts),

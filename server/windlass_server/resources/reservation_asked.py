@@ -1,6 +1,6 @@
 """What callers ask for of a reservation: its defaults, and whether it makes sense. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 from windlass.resources.v1 import reservation_pb2
 from windlass_server.access.policy import Caller
@@ -15,6 +15,8 @@ CHANGEABLE = ("users", "start_time", "end_time", "reason")
 """What an update may change."""
 
 OWN = ("project", "recurrence", "resources", "node_ids", "maintenance")
+"""What it is made with and keeps."""
+
 _LONGEST = 366 * 86_400 * MICROS_PER_SECOND
 _FARTHEST = 10 * _LONGEST
 
@@ -23,11 +25,7 @@ def full(asked: reservation_pb2.Reservation, who: Caller, now: int) -> reservati
     """What is stored of what a caller asked for, with its defaults."""
     spec = merged(reservation_pb2.Reservation(), asked, (*CHANGEABLE, *OWN), (*CHANGEABLE, *OWN))
     timed(spec, now)
-    if spec.maintenance:
-        if spec.project or spec.users:
-            text = "what is reserved for maintenance is for no project and no user"
-            raise refused("maintenance", text, "MAINTENANCE_IS_FOR_NOBODY")
-    else:
+    if not spec.maintenance:
         spec.project = spec.project or who.default_project
     if from_proto(spec.start_time) < now and not spec.HasField("recurrence"):
         # What is over of it was never kept. One that comes again is as long as it is said to be.
@@ -42,47 +40,16 @@ def timed(spec: reservation_pb2.Reservation, now: int) -> reservation_pb2.Reserv
     return spec
 
 
-def require_same(
-    before: reservation_pb2.Reservation, wanted: reservation_pb2.Reservation, mask: Sequence[str]
-) -> None:
-    """Do nothing unless an update without a mask says something else of what stays as it is."""
-    given = {field.name for field, _ in wanted.ListFields()} if not mask else set[str]()
-    names = [name for name in OWN if name in given]
-    other = [name for name in names if getattr(wanted, name) != getattr(before, name)]
-    if other:
-        text = "cannot be changed; cancel the reservation and make another"
-        violations = tuple(
-            FieldViolation(f"reservation.{name}", text, "FIELD_NOT_CHANGEABLE") for name in other
-        )
-        message = f"cannot be changed: {', '.join(other)}; what can: {', '.join(CHANGEABLE)}"
-        raise InvalidInput(message, reason="FIELD_NOT_CHANGEABLE", violations=violations)
-
-
 def checked(times: Times, now: int) -> Times:
-    """The same times; InvalidInput when they make no sense."""
-    try:
-        times.checked()
-    except BadRecurrence as error:
-        raise refused("recurrence", str(error), "BAD_RECURRENCE") from None
-    if times.length <= 0:
-        raise refused("end_time", "it ends before it begins", "TIMES_REVERSED")
-    if times.length > _LONGEST or times.start > now + _FARTHEST:
-        field = "end_time" if times.length > _LONGEST else "start_time"
-        text = "it is at most a year long and begins within ten years"
-        raise refused(field, text, "TOO_LONG_OR_TOO_FAR")
-    if times.next(now) is None:
-        raise refused("end_time", "its time is over", "RESERVATION_IN_THE_PAST")
+    """The same times; InvalidInput, with all that is wrong, when they make no sense."""
+    _require_none(_time_faults(times, now))
     return times
 
 
-def wanted_amounts(spec: reservation_pb2.Reservation) -> Wanted:
-    """How much is to be reserved; InvalidInput when it is nothing, or said in two ways."""
+def sensible(spec: reservation_pb2.Reservation, times: Times, now: int) -> Wanted:
+    """How much is to be reserved; InvalidInput, with all that is wrong, when it makes no sense."""
+    _require_none([*_whom_faults(spec), *_time_faults(times, now), *_amount_faults(spec)])
     asked = spec.resources
-    some = asked.gpu_count or asked.cpu_millis or asked.memory_bytes
-    ways = bool(spec.node_ids) + bool(asked.node_count) + bool(some)
-    if ways != 1:
-        text = "one of node_ids, resources.node_count and amounts says what is reserved"
-        raise refused("resources", text, "RESERVED_TWICE" if ways else "NOTHING_RESERVED")
     return Wanted(
         tuple(spec.node_ids),
         asked.node_count,
@@ -93,7 +60,50 @@ def wanted_amounts(spec: reservation_pb2.Reservation) -> Wanted:
     )
 
 
+def _whom_faults(spec: reservation_pb2.Reservation) -> Iterator[FieldViolation]:
+    if spec.maintenance and (spec.project or spec.users):
+        text = "what is reserved for maintenance is for no project and no user"
+        yield _fault("maintenance", text, "MAINTENANCE_IS_FOR_NOBODY")
+
+
+def _time_faults(times: Times, now: int) -> Iterator[FieldViolation]:
+    sound = True
+    try:
+        times.checked()
+    except BadRecurrence as error:
+        sound = False
+        yield _fault("recurrence", str(error), "BAD_RECURRENCE")
+    text = "it is at most a year long and begins within ten years"
+    if times.start > now + _FARTHEST:
+        yield _fault("start_time", text, "TOO_LONG_OR_TOO_FAR")
+    if times.length <= 0:
+        yield _fault("end_time", "it ends before it begins", "TIMES_REVERSED")
+    elif times.length > _LONGEST:
+        yield _fault("end_time", text, "TOO_LONG_OR_TOO_FAR")
+    elif sound and times.next(now) is None:
+        yield _fault("end_time", "its time is over", "RESERVATION_IN_THE_PAST")
+
+
+def _amount_faults(spec: reservation_pb2.Reservation) -> Iterator[FieldViolation]:
+    asked = spec.resources
+    some = asked.gpu_count or asked.cpu_millis or asked.memory_bytes
+    ways = bool(spec.node_ids) + bool(asked.node_count) + bool(some)
+    if ways != 1:
+        text = "one of node_ids, resources.node_count and amounts says what is reserved"
+        yield _fault("resources", text, "RESERVED_TWICE" if ways else "NOTHING_RESERVED")
+
+
+def _require_none(faults: Iterable[FieldViolation]) -> None:
+    violations = tuple(faults)
+    if violations:
+        message = "; ".join(dict.fromkeys(one.description for one in violations))
+        raise InvalidInput(message, reason=violations[0].reason, violations=violations)
+
+
+def _fault(field: str, text: str, reason: str) -> FieldViolation:
+    return FieldViolation(f"reservation.{field}", text, reason)
+
+
 def refused(field: str, text: str, reason: str) -> InvalidInput:
     """What is wrong with one field of a reservation."""
-    violation = FieldViolation(f"reservation.{field}", text, reason)
-    return InvalidInput(text, reason=reason, violations=(violation,))
+    return InvalidInput(text, reason=reason, violations=(_fault(field, text, reason),))

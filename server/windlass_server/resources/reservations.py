@@ -15,12 +15,12 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.clusters import require_etag
 from windlass_server.resources.reservation_asked import (
     CHANGEABLE,
+    OWN,
     checked,
     full,
     refused,
-    require_same,
+    sensible,
     timed,
-    wanted_amounts,
 )
 from windlass_server.resources.reservation_times import (
     Status,
@@ -31,7 +31,7 @@ from windlass_server.resources.reservation_times import (
 )
 from windlass_server.resources.reserved import Live, live, part_of, times_of
 from windlass_server.resources.reserving import NotSoMuch, Part, Wanted, of_nodes, parts
-from windlass_server.resources.update_mask import merged
+from windlass_server.resources.update_mask import merged, require_same
 from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import ReservationRow
@@ -90,8 +90,8 @@ class ReservationsService:
         now = self._clock.now()
         asked = Asked(who.user, _RESERVE, request.request_id, request.reservation)
         spec = full(request.reservation, who, now)
-        times = checked(times_of(spec), now)
-        amounts = wanted_amounts(spec)
+        times = times_of(spec)
+        amounts = sensible(spec, times, now)
 
         def store(tx: Transaction) -> str:
             if (earlier := asked.earlier(tx)) is not None:
@@ -143,15 +143,18 @@ class ReservationsService:
     async def update(
         self, who: Caller, wanted: reservation_pb2.Reservation, mask: Sequence[str]
     ) -> ReservationView:
-        """Change when and for whom a reservation is; it keeps its parts.
+        """Change when and for whom a reservation is; it keeps its parts. As it was: nothing is.
 
         Raises:
-            InvalidInput: the mask names what cannot be changed, or the new time makes no sense.
+            InvalidInput: there is no id, the mask names what cannot be changed, or the new time makes
+                no sense.
             NotFound: there is none of that id.
             WrongState: it is over, has begun (`RESERVATION_BEGUN`), or another has a part of it then.
             Conflict: it is not as `wanted.etag` says.
         """
         require(who, "reservations.update", ORGANISATION)
+        if not wanted.reservation_id:
+            raise refused("reservation_id", "says which reservation is meant", "REQUIRED")
         now = self._clock.now()
 
         def store(tx: Transaction) -> None:
@@ -159,11 +162,13 @@ class ReservationsService:
             require_etag("reservation", old.version, wanted.etag)
             before = reservation_pb2.Reservation.FromString(old.spec)
             _require_alive(old, before, now)
-            require_same(before, wanted, mask)
+            require_same(before, wanted, mask, OWN, "reservation")
             spec = timed(merged(before, wanted, mask, CHANGEABLE), now)
+            if spec == before:
+                return
             if spec.start_time != before.start_time and from_proto(before.start_time) <= now:
                 text = "it has begun: its start_time stays as it is"
-                raise WrongState(text, reason="RESERVATION_BEGUN")
+                raise WrongState(text, reason="RESERVATION_BEGUN", subject=old.reservation_id)
             times = checked(times_of(spec), now)
             self._require_free(tx, old.reservation_id, times, now)
             tx.reservations.change(
@@ -287,14 +292,17 @@ def _conflict(why: str, reservation_ids: Sequence[str]) -> WrongState:
     more = f" and {len(reservation_ids) - _NAMED} more" if len(reservation_ids) > _NAMED else ""
     text = f"{why} at that time, beside {named}{more}"
     return WrongState(
-        text, reason="RESERVATION_CONFLICT", reservation_ids=",".join(reservation_ids[:100])
+        text,
+        reason="RESERVATION_CONFLICT",
+        subject=next(iter(reservation_ids), "nodes"),
+        reservation_ids=",".join(reservation_ids[:100]),
     )
 
 
 def _require_alive(row: ReservationRow, spec: reservation_pb2.Reservation, now: int) -> None:
     if row.cancelled_at is not None or times_of(spec).next(now) is None:
         text = f"reservation {row.reservation_id} is over"
-        raise WrongState(text, reason="RESERVATION_ENDED")
+        raise WrongState(text, reason="RESERVATION_ENDED", subject=row.reservation_id)
 
 
 def _found(row: ReservationRow | None, reservation_id: str) -> ReservationRow:

@@ -48,4 +48,6 @@ def after(status: int, event: Event) -> Status:
         return TRANSITIONS[Status(status), event]
     except (KeyError, ValueError):
         message = f"a node in status {status} cannot {event.value}"
-        raise WrongState(message, reason="NODE_WRONG_STATE", status=str(status)) from None
+        raise WrongState(
+            message, reason="NODE_WRONG_STATE", subject="node", status=str(status)
+        ) from None

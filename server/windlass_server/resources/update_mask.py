@@ -18,11 +18,13 @@ def merged(stored: M, wanted: M, mask: Sequence[str], changeable: Collection[str
     Args:
         stored: as it is; not changed.
         wanted: as it shall be.
-        mask: names of fields; none: those that `wanted` has values for; `*`: all that can change.
+        mask: names of fields; none: those that `wanted` has values for; `*` alone: all that can
+            change.
         changeable: the fields that an update may change; none of the others is taken over.
 
     Raises:
-        InvalidInput: the mask names a field that cannot be changed, or that there is not.
+        InvalidInput: the mask names a field that cannot be changed, or that there is not, or is
+            none.
     """
     result = type(stored)()
     result.CopyFrom(stored)
@@ -42,11 +44,48 @@ def merged(stored: M, wanted: M, mask: Sequence[str], changeable: Collection[str
 def _masked(wanted: Message, mask: Sequence[str], changeable: Collection[str]) -> set[str]:
     if not mask:
         return {field.name for field, _ in wanted.ListFields()} & set(changeable)
-    if EVERYTHING in mask:
+    if set(mask) == {EVERYTHING}:
         return set(changeable)
+    if EVERYTHING in mask:
+        raise _refused("`*` means all fields and stands alone", "BAD_UPDATE_MASK")
+    if "" in mask:
+        raise _refused("the name of a field is empty", "BAD_UPDATE_MASK")
     unknown = sorted(set(mask) - set(changeable))
     if unknown:
-        message = f"cannot be changed: {', '.join(unknown)}; what can: {', '.join(changeable)}"
-        violation = FieldViolation("update_mask", message, "FIELD_NOT_CHANGEABLE")
-        raise InvalidInput(message, reason=violation.reason, violations=(violation,))
+        text = f"cannot be changed: {', '.join(unknown)}; what can: {', '.join(changeable)}"
+        raise _refused(text, "FIELD_NOT_CHANGEABLE")
     return set(mask)
+
+
+def _refused(text: str, reason: str) -> InvalidInput:
+    violation = FieldViolation("update_mask", text, reason)
+    return InvalidInput(text, reason=reason, violations=(violation,))
+
+
+def require_same(
+    before: Message, wanted: Message, mask: Sequence[str], kept: Sequence[str], what: str
+) -> None:
+    """Do nothing unless an update without a mask says something else of what stays as it is.
+
+    Args:
+        before: the resource as callers see it.
+        wanted: as it shall be.
+        mask: as for `merged`: who names fields means no others.
+        kept: the fields that callers set when they make it, and that stay.
+        what: the field of the request that `wanted` is.
+
+    Raises:
+        InvalidInput: FIELD_NOT_CHANGEABLE, naming all of them.
+    """
+    if mask:
+        return
+    given = {field.name for field, _ in wanted.ListFields()}
+    other = [
+        name for name in kept if name in given and getattr(wanted, name) != getattr(before, name)
+    ]
+    if other:
+        text = "stays as it was made"
+        reason = "FIELD_NOT_CHANGEABLE"
+        violations = tuple(FieldViolation(f"{what}.{name}", text, reason) for name in other)
+        message = f"cannot be changed: {', '.join(other)}"
+        raise InvalidInput(message, reason=reason, violations=violations)

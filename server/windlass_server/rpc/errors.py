@@ -95,7 +95,7 @@ def _domain_status(error: errors.WindlassError, request_id: str) -> status_pb2.S
             error_details_pb2.PreconditionFailure(
                 violations=[
                     error_details_pb2.PreconditionFailure.Violation(
-                        type=error.reason, description=error.message
+                        type=error.reason, subject=error.subject, description=error.message
                     )
                 ]
             )

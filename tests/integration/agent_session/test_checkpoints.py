@@ -108,7 +108,10 @@ async def test_a_server_that_fails_for_a_moment_is_asked_again(keeper, server, s
     [
         ([INTERNAL] * 8, "failed by the test (INTERNAL)"),
         ([Unavailable("no disk", reason="OBJECT_STORE_UNAVAILABLE")] * 8, "no disk"),
-        ([WrongState("too large", reason="CHECKPOINT_TOO_LARGE")], "CHECKPOINT_TOO_LARGE"),
+        (
+            [WrongState("too large", reason="CHECKPOINT_TOO_LARGE", subject="run-1")],
+            "CHECKPOINT_TOO_LARGE",
+        ),
         ([Exhausted("full", reason="OBJECT_STORE_FULL")], "OBJECT_STORE_FULL"),
         ([grpc.StatusCode.UNIMPLEMENTED], "UNIMPLEMENTED"),
         ([grpc.StatusCode.NOT_FOUND], "NOT_FOUND"),

@@ -674,6 +674,8 @@ def test_drains_create_says_which_nodes_are_meant(windlass, plane):
     windlass("drains", "create", "--label", "rack=7", "--zone", "a", "--gpu-type", "H100")
     (asked,) = plane.state.requests["DrainNodes"]
     assert (list(asked.selector.labels), asked.selector.zone) == (["rack=7"], "a")
+    windlass("drains", "create", "--all")
+    assert plane.state.requests["DrainNodes"][1].selector.all
     assert windlass("drains", "create", "--label", "rack").exit_code == 2
     assert windlass("drains", "create", "--afterwards", "burn").exit_code == 2
     assert windlass("nodes", "drain", "node-1", "--afterwards", "uncordon").exit_code == 2

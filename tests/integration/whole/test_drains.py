@@ -76,8 +76,12 @@ async def test_a_drain_goes_on_behind_a_restart_of_the_server(cluster: Cluster):
     ("body", "code", "reason"),
     [
         ({}, 400, "NODES_NOT_NAMED"),
-        ({"selector": {}, "node_ids": ["node-1"]}, 400, "NODES_NOT_NAMED"),
+        ({"selector": {"zone": "a"}, "node_ids": ["node-1"]}, 400, "NODES_NOT_NAMED"),
         ({"selector": {"zone": "nowhere"}}, 400, "NO_NODE_SELECTED"),
+        ({"selector": {}}, 400, "INVALID_FIELDS"),
+        ({"selector": {"all": False}}, 400, "INVALID_FIELDS"),
+        ({"selector": {"all": True, "zone": "a"}}, 400, "INVALID_FIELDS"),
+        ({"selector": {"all": True}}, 400, "NO_NODE_SELECTED"),
         ({"selector": {"labels": ["no value"]}}, 400, "INVALID_FIELDS"),
         ({"node_ids": ["node-1", "node-1"]}, 400, "INVALID_FIELDS"),
         ({"node_ids": [""]}, 400, "INVALID_FIELDS"),

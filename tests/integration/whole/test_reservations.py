@@ -101,7 +101,7 @@ BAD = "INVALID_FIELDS", "INVALID_FIELD_VALUE", "MALFORMED_MESSAGE"
         ({"end_time": None}, BAD),
         ({"end_time": "2020-01-01T00:00:00Z"}, ("TIMES_REVERSED",)),
         ({"start_time": "0001-01-01T00:00:00Z"}, ("UNSATISFIABLE_RESOURCES",)),
-        ({"start_time": "9999-01-01T00:00:00Z"}, ("TIMES_REVERSED",)),
+        ({"start_time": "9999-01-01T00:00:00Z"}, ("TOO_LONG_OR_TOO_FAR",)),
         ({"end_time": "9999-12-31T23:59:59Z"}, ("TOO_LONG_OR_TOO_FAR",)),
         ({"start_time": "yesterday"}, BAD),
         ({"resources": {"gpu_count": -1}}, BAD),

@@ -35,7 +35,7 @@ def test_the_end_of_a_run_ends_or_requeues_its_job(cause, code, signal, faults, 
 @pytest.mark.parametrize("cause", [Cause.LOST, Cause.LAUNCH_FAILED, Cause.NODE_SHUTDOWN])
 def test_a_job_that_is_being_cancelled_is_not_failed_by_its_nodes_faults(cause):
     ending = rules.ending(cause, None, None, "", faults=rules.MAX_NODE_FAULTS, cancelling=True)
-    assert after(Status.CANCELLING, ending.event) is Status.CANCELLED
+    assert after(Status.CANCELLING, ending.event, "job-1") is Status.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_a_cancelled_job_is_stopped_whatever_it_returns_then(code, signal):
 def test_a_job_whose_node_is_emptied_is_queued_again_whatever_it_returns_then(code):
     ending = rules.ending(Cause.STOPPED, code, None, "", faults=0)
     assert (ending.event, ending.reason) == (Event.REQUEUE, "EVICTED")
-    assert after(Status.RUNNING, ending.event) is Status.QUEUED
+    assert after(Status.RUNNING, ending.event, "job-1") is Status.QUEUED
 
 
 @pytest.mark.parametrize("cause", [Cause.COMPLETED, Cause.TIME_LIMIT])
 def test_a_command_that_returns_85_is_run_again(cause):
     ending = rules.ending(cause, rules.REQUEUE_EXIT_CODE, None, "", faults=0, attempt=1)
     assert (ending.event, ending.reason) == (Event.REQUEUE, "REQUEUE_REQUESTED")
-    assert after(Status.CANCELLING, ending.event) is Status.CANCELLED
+    assert after(Status.CANCELLING, ending.event, "job-1") is Status.CANCELLED
 
 
 def test_a_command_that_returns_85_for_ever_is_given_up():

@@ -21,16 +21,16 @@ def test_statuses_are_those_of_the_contract():
 @pytest.mark.parametrize(("status", "event"), [*itertools.product(FINAL, Event)])
 def test_a_final_status_never_changes(status, event):
     with contextlib.suppress(WrongState):
-        assert after(status, event) == status
+        assert after(status, event, "job-1") == status
 
 
 @pytest.mark.parametrize(("status", "event"), [*itertools.product(Status, Event)])
 def test_what_the_table_does_not_allow_is_refused(status, event):
     if (status, event) in TRANSITIONS:
-        assert after(status, event) is TRANSITIONS[status, event]
+        assert after(status, event, "job-1") is TRANSITIONS[status, event]
     else:
         with pytest.raises(WrongState) as refused:
-            after(status, event)
+            after(status, event, "job-1")
         assert refused.value.reason == "JOB_WRONG_STATE"
 
 
@@ -50,7 +50,7 @@ def test_no_history_leaves_a_final_status_or_runs_before_it_is_placed(events):
     for event in events:
         before = status
         try:
-            status = after(status, event)
+            status = after(status, event, "job-1")
         except WrongState:
             continue
         assert before not in FINAL or status is before

@@ -25,9 +25,9 @@ def test_everything_can_happen_to_what_is_held(event: Event) -> None:
 @pytest.mark.parametrize(("status", "event"), list(itertools.product(ENDS, Event)))
 def test_an_end_is_final_and_may_be_released_again(status: Status, event: Event) -> None:
     if event is Event.RELEASE:
-        assert after(status, event) is status
+        assert after(status, event, "alloc-1") is status
         return
     with pytest.raises(
         WrongState, match=f"an allocation that is {status.name} cannot {event.value}"
     ):
-        after(status, event)
+        after(status, event, "alloc-1")

@@ -29,7 +29,8 @@ def test_an_error_that_refines_another_has_its_code():
 
 @pytest.mark.parametrize("kind", [*CODES])
 def test_every_status_carries_exactly_one_error_info(kind):
-    status = to_status(kind("what happened", reason="WHY", thing="job"), "req-1")
+    of = {"subject": "job-1"} if kind is errors.WrongState else {}
+    status = to_status(kind("what happened", reason="WHY", thing="job", **of), "req-1")
     (info,) = details(status, error_details_pb2.ErrorInfo)
     assert (info.reason, info.domain, dict(info.metadata)) == ("WHY", "windlass", {"thing": "job"})
     assert status.message == "what happened"
@@ -49,6 +50,14 @@ def test_the_text_of_an_unexpected_exception_stays_in_the_log(caplog):
 def test_absent_and_foreign_objects_are_the_same_to_the_byte():
     absent = errors.NotFound("no job", reason="JOB_NOT_FOUND")
     assert to_status(absent, "req-1") == to_status(absent, "req-2")
+
+
+def test_a_precondition_names_the_object_whose_state_it_is_about():
+    error = errors.WrongState("a DONE job cannot go", reason="JOB_WRONG_STATE", subject="job-1")
+    (failure,) = details(to_status(error, "r"), error_details_pb2.PreconditionFailure)
+    (violation,) = failure.violations
+    assert (violation.type, violation.subject) == ("JOB_WRONG_STATE", "job-1")
+    assert violation.description == error.message
 
 
 def test_exhaustion_says_when_to_come_back():

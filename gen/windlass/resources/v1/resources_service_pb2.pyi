@@ -347,18 +347,20 @@ class DrainNodesRequest(_message.Message):
     def __init__(self, node_ids: _Optional[_Iterable[str]] = ..., selector: _Optional[_Union[NodeSelector, _Mapping]] = ..., mode: _Optional[_Union[_node_pb2.Maintenance.DrainMode, str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ..., max_unavailable: _Optional[int] = ..., afterwards: _Optional[_Union[_drain_pb2.Drain.Afterwards, str]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class NodeSelector(_message.Message):
-    __slots__ = ("cluster", "zone", "gpu_type", "labels", "pool")
+    __slots__ = ("all", "cluster", "zone", "gpu_type", "labels", "pool")
+    ALL_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
+    all: bool
     cluster: str
     zone: str
     gpu_type: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     pool: str
-    def __init__(self, cluster: _Optional[str] = ..., zone: _Optional[str] = ..., gpu_type: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pool: _Optional[str] = ...) -> None: ...
+    def __init__(self, all: _Optional[bool] = ..., cluster: _Optional[str] = ..., zone: _Optional[str] = ..., gpu_type: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pool: _Optional[str] = ...) -> None: ...
 
 class ListDrainsRequest(_message.Message):
     __slots__ = ("status", "page_size", "page_token")
