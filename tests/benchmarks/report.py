@@ -64,7 +64,8 @@ def figure_table(figures: Sequence[Figure]) -> Table:
     for name in ("what", "value", "aim", "met", "others (not measured here)"):
         table.add_column(name, justify="right" if name == "value" else "left")
     for one in figures:
-        value = f"{one.value:.2f} {one.unit}" if one.value < 10 else f"{one.value:.0f} {one.unit}"
+        decimals = 2 if one.value < 10 or one.unit == "%" else 0
+        value = f"{one.value:.{decimals}f} {one.unit}"
         table.add_row(one.name, value, one.target, verdict(one.met), one.reference)
     return table
 

@@ -19,6 +19,8 @@ class Settings:
         followers: how many follow one log.
         fleet_nodes: simulated nodes of the fleet.
         fleet_seconds: how long callers come beside the fleet.
+        packing_seeds: how often each policy packs a trace.
+        traces: the folder with the trace.
     """
 
     jobs: int = 10_000
@@ -32,6 +34,8 @@ class Settings:
     followers: int = 1_000
     fleet_nodes: int = 1_000
     fleet_seconds: int = 120
+    packing_seeds: int = 10
+    traces: str = "traces/openb"
 
 
 QUICK = Settings(
@@ -44,6 +48,7 @@ QUICK = Settings(
     trivial_jobs=100,
     fleet_nodes=100,
     fleet_seconds=10,
+    packing_seeds=1,
 )
 
 # Our rate over the peer's, at least.
@@ -63,6 +68,8 @@ BESIDE_P99_MS, LIST_NODES_MS = 150.0, 100.0
 GROWTH_MIB = 2.0
 # Without the wire, so the rest of what taking in may cost is left for that.
 KEEP_PERCENT, WEEK_MS = 25.0, 50.0
+
+GIVEN_OUT_AT_100, PACKING_SECONDS = 95.8, 8.0
 
 # Slurm 23.11 on a machine of this size: not measured here.
 SLURM_SRUN_TRUE = "Slurm srun true: 46 ms"

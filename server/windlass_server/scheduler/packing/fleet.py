@@ -13,7 +13,6 @@ import numpy as np
 from windlass_server.scheduler.packing.moves import NO_GPU, Moves, ways
 from windlass_server.scheduler.packing.policies import Policy
 from windlass_server.scheduler.packing.shapes import (
-    WHOLE,
     Floats,
     Integers,
     Mask,
@@ -27,12 +26,20 @@ _Key = tuple[int, int, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Node:
-    """A node and what it has when it is empty; all of its GPUs are of one type."""
+    """A node and what is idle on it; all of its GPUs are of one type.
+
+    Attributes:
+        node_id: its id.
+        cpu_millis: thousandths of a core.
+        memory_mib: MiB.
+        gpus: thousandths of each GPU.
+        gpu_type: theirs; empty without GPUs.
+    """
 
     node_id: str
     cpu_millis: int
     memory_mib: int
-    gpu_count: int
+    gpus: tuple[int, ...] = ()
     gpu_type: str = ""
 
 
@@ -65,14 +72,13 @@ class Fleet:
     def __init__(
         self, nodes: Sequence[Node], policy: Policy, chance: np.random.Generator | None = None
     ) -> None:
-        """Take empty nodes; `chance` is for a policy that takes any of equals."""
+        """Take nodes as they are; `chance` is for a policy that takes any of equals."""
         self.nodes = tuple(sorted(nodes))
         self.gpu_types = tuple(sorted({node.gpu_type for node in nodes}))
         self.cpu = np.array([node.cpu_millis for node in self.nodes], np.int64)
         self.memory = np.array([node.memory_mib for node in self.nodes], np.int64)
-        width = max(1, *(node.gpu_count for node in self.nodes))
-        counts = np.array([node.gpu_count for node in self.nodes])
-        self.gpus = np.where(np.arange(width) < counts[:, None], WHOLE, 0).astype(np.int64)
+        width = max(1, *(len(node.gpus) for node in self.nodes))
+        self.gpus = np.array([node.gpus + (0,) * (width - len(node.gpus)) for node in self.nodes])
         self._kinds = np.array([self.gpu_types.index(node.gpu_type) for node in self.nodes])
         self._policy = policy
         self._chance = chance or np.random.default_rng(0)

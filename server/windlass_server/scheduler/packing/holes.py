@@ -67,26 +67,23 @@ class _Filling:
 def _prices(units: Integers, rates: Floats, best: _Filling) -> Floats:
     """Prices of the sizes that are optimal in the dual of the relaxation.
 
-    The basis starts with a pattern for each size, which is cut from a GPU alone. A size in surplus
-    has a price below 0, and then a column that throws one away enters.
+    The basis starts with a pattern for each size, which is cut from a GPU alone. A price below 0 needs no
+    care: the same pattern without that size is then worth more than a GPU, and enters.
     """
     basis = np.diag((best.capacity // units).astype(np.float64))
     costs = np.ones(len(units))
     prices: Floats = np.zeros(len(units))
     for _ in range(_MOST_STEPS):
         prices = np.asarray(np.linalg.solve(basis.T, costs), np.float64)
-        if prices.min() < -_TINY:
-            entering, cost = -np.eye(len(units))[prices.argmin()], 0.0
-        else:
-            values = best.values(prices)
-            if values[-1] <= 1 + _TINY:
-                break
-            entering, cost = best.pattern(prices, values), 1.0
+        values = best.values(prices)
+        if values[-1] <= 1 + _TINY:
+            break
+        entering = best.pattern(prices, values)
         change = np.linalg.solve(basis, entering)
         amounts = np.linalg.solve(basis, rates)
         rises = change > _TINY
         ratios = np.full(len(units), np.inf)
         ratios[rises] = amounts[rises] / change[rises]
         leaving = ratios.argmin()
-        basis[:, leaving], costs[leaving] = entering, cost
+        basis[:, leaving] = entering
     return prices.clip(0)

@@ -105,6 +105,21 @@ class Classes:
             tasks / tasks.sum(),
         )
 
+    def typical(self, share: float) -> "Classes":
+        """The most popular classes that together are at least this share of tasks."""
+        order = np.argsort(-self.popularity, kind="stable")
+        before = np.cumsum(self.popularity[order]) - self.popularity[order]
+        kept = np.sort(order[before < share - 1e-9])
+        popularity = self.popularity[kept]
+        return Classes(
+            tuple(self.shapes[index] for index in kept),
+            self.cpu[kept],
+            self.count[kept],
+            self.millis[kept],
+            self.admits[kept],
+            popularity / popularity.sum(),
+        )
+
     @property
     def size(self) -> Integers:
         """Thousandths of GPUs that a task of each class takes, M."""

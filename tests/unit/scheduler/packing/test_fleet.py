@@ -42,7 +42,7 @@ nodes = st.lists(
         st.integers(0, 99).map("node-{:02}".format),
         st.sampled_from([8_000, 16_000, 64_000]),
         st.sampled_from([32_000, 64_000]),
-        st.sampled_from([0, 1, 2, 4]),
+        st.lists(st.sampled_from([1000, 1000, 500, 0]), max_size=4).map(tuple),
         st.sampled_from(TYPES),
     ),
     min_size=1,
@@ -66,7 +66,7 @@ policies = st.sampled_from(sorted(POLICIES))
 def test_nothing_is_given_twice(nodes: list[Node], tasks: list[Task], policy: str):
     fleet = a_fleet(nodes, tasks, policy)
     left = {node.node_id: [node.cpu_millis, node.memory_mib] for node in nodes}
-    gpus = {(node.node_id, gpu): 1000 for node in nodes for gpu in range(node.gpu_count)}
+    gpus = {(node.node_id, gpu): idle for node in nodes for gpu, idle in enumerate(node.gpus)}
     types = {node.node_id: node.gpu_type for node in nodes}
     for task, where in zip(tasks, placed(fleet, tasks), strict=True):
         if where is None:
@@ -130,7 +130,7 @@ def test_the_order_of_nodes_and_classes_changes_nothing(nodes, tasks, policy, ra
 def test_fgd_takes_what_a_look_at_every_gpu_of_every_node_finds(nodes, tasks):
     """An oracle without arrays, states or tables, over the definition that pools use."""
     fleet = a_fleet(nodes, tasks, "fgd")
-    demand = Counter(task.shape for task in tasks)
+    demand = typical(Counter(task.shape for task in tasks))
     for task in tasks:
         best = None
         for index, gpus in each_way(fleet, task):
@@ -145,6 +145,15 @@ def test_fgd_takes_what_a_look_at_every_gpu_of_every_node_finds(nodes, tasks):
             if best is None or (-score, index, used, gpus) < best:
                 best = (-score, index, used, gpus)
         assert fleet.place(task) == (best and Placed(best[1], best[3]))
+
+
+def typical(demand: Counter[Shape]) -> Counter[Shape]:
+    """The most frequent, until they are 95 % of all."""
+    kept: Counter[Shape] = Counter()
+    for shape, number in sorted(demand.items(), key=lambda one: (-one[1], one[0])):
+        if kept.total() * 100 < demand.total() * 95:
+            kept[shape] = number
+    return kept
 
 
 def each_way(fleet: Fleet, task: Task):
@@ -174,7 +183,7 @@ def fragmentation(fleet: Fleet, index: int, cpu: int, gpus, demand: Counter[Shap
 
 
 def test_a_share_goes_to_the_first_of_equal_gpus_and_whole_ones_to_the_first_that_are_whole():
-    fleet = a_fleet([Node("n", 64_000, 64_000, 4, "T4")], [HALF], "best-fit")
+    fleet = a_fleet([Node("n", 64_000, 64_000, (1000,) * 4, "T4")], [HALF], "best-fit")
     assert fleet.place(HALF) == Placed(0, (0,))
     assert fleet.place(Task(Shape(1_000, 2, 1000))) == Placed(0, (1, 2))
     assert fleet.place(HALF) == Placed(0, (0,))
@@ -182,21 +191,21 @@ def test_a_share_goes_to_the_first_of_equal_gpus_and_whole_ones_to_the_first_tha
 
 
 def test_only_nodes_that_are_able_take_a_task():
-    nodes = [Node(f"n{number}", 64_000, 64_000, 1, "T4") for number in range(3)]
+    nodes = [Node(f"n{number}", 64_000, 64_000, (1000,) * 1, "T4") for number in range(3)]
     fleet = a_fleet(nodes, [HALF], "fgd")
     assert fleet.place(HALF, np.array([False, True, False])) == Placed(1, (0,))
     assert fleet.place(HALF, np.array([False, False, False])) is None
 
 
 def test_memory_decides_only_where_a_task_fits():
-    nodes = [Node("a", 64_000, 999, 1, "T4"), Node("b", 64_000, 1_000, 1, "T4")]
+    nodes = [Node("a", 64_000, 999, (1000,), "T4"), Node("b", 64_000, 1_000, (1000,), "T4")]
     fleet = a_fleet(nodes, [HALF], "fgd")
     assert fleet.place(HALF) == Placed(1, (0,))
     assert fleet.place(HALF) is None
 
 
 def test_chance_is_the_same_for_the_same_seed_and_spreads_over_equals():
-    nodes = [Node(f"n{number}", 64_000, 64_000, 4, "T4") for number in range(9)]
+    nodes = [Node(f"n{number}", 64_000, 64_000, (1000,) * 4, "T4") for number in range(9)]
     many = [replace(HALF, memory_mib=number) for number in range(30)]
     one = placed(a_fleet(nodes, many, "random", seed=3), many)
     assert one == placed(a_fleet(nodes, many, "random", seed=3), many)
@@ -206,9 +215,13 @@ def test_chance_is_the_same_for_the_same_seed_and_spreads_over_equals():
 
 
 def test_another_policy_takes_over():
-    nodes = [Node("a", 64_000, 64_000, 8, "T4"), Node("b", 8_000, 64_000, 1, "T4")]
-    fleet = a_fleet(nodes, [HALF], "best-fit")
-    assert fleet.place(HALF) == Placed(1, (0,))
-    fleet.follow(POLICIES["random"](Classes.of([(HALF.shape, 1)], ["T4"])))
-    found = {fleet.place(HALF).node for _ in range(6)}  # type: ignore[union-attr]
-    assert 0 in found
+    """Best fit would go on with the small node."""
+    nodes = [Node("a", 64_000, 64_000, (1000,) * 8, "T4"), Node("b", 8_000, 64_000, (1000,), "T4")]
+    anywhere = POLICIES["random"](Classes.of([(HALF.shape, 1)], ["T4"]))
+    found = set()
+    for seed in range(8):
+        fleet = a_fleet(nodes, [HALF], "best-fit", seed)
+        assert fleet.place(HALF) == Placed(1, (0,))
+        fleet.follow(anywhere)
+        found.add(fleet.place(HALF))
+    assert found == {Placed(0, (0,)), Placed(1, (0,))}

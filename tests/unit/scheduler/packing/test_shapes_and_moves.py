@@ -62,3 +62,14 @@ def test_classes_are_the_same_in_whatever_order_they_are_counted():
     assert one.popularity.tolist() == other.popularity.tolist() == [0.5, 0.125, 0.375]
     assert one.admits.tolist() == [[False, True], [True, True], [True, True]]
     assert one.size.tolist() == [500, 500, 1000]
+
+
+@pytest.mark.parametrize(
+    ("share", "kept"),
+    [(0.5, [ONE]), (0.51, [HALF, ONE]), (0.8, [HALF, ONE]), (0.81, [CPU_ONLY, HALF, ONE])],
+)
+def test_typical_classes_are_the_most_popular_and_are_all_there_is(share: float, kept: list[Shape]):
+    typical = Classes.of([(CPU_ONLY, 2), (HALF, 3), (ONE, 5)], ["G2"]).typical(share)
+    assert typical.shapes == tuple(kept)
+    assert typical.popularity.sum() == pytest.approx(1)
+    assert len(typical.cpu) == len(typical.admits) == len(kept)

@@ -1,0 +1,1 @@
+"""Recorded work placed by the scheduler's own code: `windlass simulate`."""

@@ -1,0 +1,135 @@
+"""Reads traces in the format of OpenB, Alibaba's GPU cluster trace of 2023.
+
+Two CSV files with a line of headings. Nodes: `sn`, `cpu_milli`, `memory_mib`, `gpu` (how many), `model`.
+Tasks: `cpu_milli`, `memory_mib`, `num_gpu`, `gpu_milli` (of each GPU; of one GPU alone it may be less than
+1000), `gpu_spec` (models that it takes, with `|` between; empty for any). Other columns are not read.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from windlass_server.scheduler.packing.fleet import Node, Task
+from windlass_server.scheduler.packing.shapes import WHOLE, Shape
+from windlass_server.simulation.trace import Trace, TraceError
+
+NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
+TASK_COLUMNS = ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec")
+
+_MOST = 10**12
+_MOST_GPUS_OF_A_NODE = 64
+
+
+def read(nodes: Path, tasks: Path) -> Trace:
+    """The trace in two files.
+
+    Raises:
+        TraceError: a file cannot be read, or does not say what it should; with file and line.
+    """
+    known = _nodes(nodes)
+    models = {node.gpu_type for node in known if node.gpus}
+    read_tasks = tuple(_task(row, models) for row in _rows(tasks, TASK_COLUMNS))
+    if not any(task.shape.gpu_count for task in read_tasks):
+        raise TraceError(f"{tasks}: no task takes a GPU, so there is nothing to simulate")
+    return Trace(known, read_tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of a file, which knows where it stands."""
+
+    file: Path
+    line: int
+    cells: dict[str, str]
+
+    def text(self, column: str) -> str:
+        return self.cells[column].strip()
+
+    def number(self, column: str, at_most: int = _MOST) -> int:
+        """A whole number from 0; `1000.0` is one too."""
+        text = self.text(column)
+        try:
+            value = float(text)
+        except ValueError:
+            raise self.error(column, f"{text!r} is not a number") from None
+        if not value.is_integer():  # NaN and infinity are none either
+            raise self.error(column, f"{text} is not a whole number")
+        if value < 0:
+            raise self.error(column, f"{text} is less than 0")
+        if value > at_most:
+            raise self.error(column, f"{text} is more than {at_most}")
+        return int(value)
+
+    def error(self, column: str, what: str) -> TraceError:
+        return TraceError(f"{self.file}, line {self.line}: {column}: {what}")
+
+
+def _nodes(file: Path) -> tuple[Node, ...]:
+    found: dict[str, Node] = {}
+    for row in _rows(file, NODE_COLUMNS):
+        node = _node(row)
+        if node.node_id in found:
+            raise row.error("sn", f"there are two nodes {node.node_id}")
+        found[node.node_id] = node
+    if not any(node.gpus for node in found.values()):
+        raise TraceError(f"{file}: no node has a GPU, so there is nothing to simulate")
+    return tuple(sorted(found.values()))
+
+
+def _node(row: _Row) -> Node:
+    gpus = row.number("gpu", _MOST_GPUS_OF_A_NODE)
+    if not row.text("sn"):
+        raise row.error("sn", "a node needs a name")
+    if gpus and not row.text("model"):
+        raise row.error("model", "GPUs need a model")
+    return Node(
+        row.text("sn"),
+        row.number("cpu_milli"),
+        row.number("memory_mib"),
+        (WHOLE,) * gpus,
+        row.text("model") if gpus else "",
+    )
+
+
+def _task(row: _Row, models: set[str]) -> Task:
+    count = row.number("num_gpu", _MOST_GPUS_OF_A_NODE)
+    cpu, memory = row.number("cpu_milli"), row.number("memory_mib")
+    if not count:
+        return Task(Shape(cpu), memory)
+    millis = row.number("gpu_milli")
+    if not 0 < millis <= WHOLE:
+        raise row.error("gpu_milli", f"{millis} of a GPU; it is 1 to {WHOLE}")
+    if count > 1 and millis < WHOLE:
+        raise row.error("gpu_milli", f"a task with {count} GPUs takes whole ones, {WHOLE} each")
+    wanted = sorted({name.strip() for name in row.text("gpu_spec").split("|")} - {""})
+    for name in wanted:
+        if name not in models:
+            raise row.error(
+                "gpu_spec", f"no node has {name}; there are {', '.join(sorted(models))}"
+            )
+    return Task(Shape(cpu, count, millis, tuple(wanted)), memory)
+
+
+def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[_Row]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            absent = [name for name in columns if name not in (reader.fieldnames or ())]
+            if absent:
+                raise TraceError(f"{file}: there is no column {', '.join(absent)}")
+            for cells in reader:
+                yield _Row(file, reader.line_num, _complete(file, reader.line_num, cells))
+    except OSError as error:
+        raise TraceError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise TraceError(f"{file}: this is not text in UTF-8") from None
+    except csv.Error as error:
+        raise TraceError(f"{file}: this is not CSV: {error}") from None
+
+
+def _complete(file: Path, line: int, cells: dict[str, str]) -> dict[str, str]:
+    """The cells of a line that has as many as there are headings."""
+    if None in cells or None in cells.values():
+        raise TraceError(f"{file}, line {line}: there are not as many cells as columns")
+    return cells
