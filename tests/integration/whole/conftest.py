@@ -24,8 +24,29 @@ async def any_cluster(
     request: pytest.FixtureRequest, tmp_path: Path, engines: Engines
 ) -> AsyncIterator[Cluster]:
     """The same on each engine in turn, starting with an empty database."""
-    url = "" if request.param == "sqlite" else engines.by_name(request.param).new(migrated=False)
+    url = _database(request.param, engines)
     async with running_cluster(tmp_path, database_url=url) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def any_server(
+    request: pytest.FixtureRequest, tmp_path: Path, engines: Engines
+) -> AsyncIterator[Cluster]:
+    """A server without an agent on each engine in turn, starting with an empty database."""
+    url = _database(request.param, engines)
+    async with running_cluster(tmp_path, database_url=url, agent=False) as running:
+        yield running
+
+
+def _database(engine: str, engines: Engines) -> str:
+    return "" if engine == "sqlite" else engines.by_name(engine).new(migrated=False)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """A `cluster` for those tests of a module that leave nothing behind which another minds."""
+    async with running_cluster(tmp_path_factory.mktemp("shared")) as running:
         yield running
 
 

@@ -67,24 +67,26 @@ async def test_a_job_submitted_over_rest_runs_on_the_gpus_that_it_asked_for(any_
         assert events[0]["actor"] == "admin"
 
 
-async def test_a_client_of_the_generated_stubs_alone_does_the_same(cluster: Cluster):
-    job = await cluster.submit("sh", "-c", "echo out; echo err >&2; exit 3")
-    text, end = await cluster.follow(job.job_id)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_client_of_the_generated_stubs_alone_does_the_same(shared: Cluster):
+    job = await shared.submit("sh", "-c", "echo out; echo err >&2; exit 3")
+    text, end = await shared.follow(job.job_id)
     assert sorted(text.split()) == ["err", "out"]
     assert (end.status, end.exit_code) == (job_pb2.Job.FAILED, 3)
-    ended = await cluster.get(job.job_id)
+    ended = await shared.get(job.job_id)
     assert (ended.status_reason, ended.exit_code) == ("NONZERO_EXIT", 3)
 
     one = jobs_service_pb2.StreamJobLogsRequest(job_id=job.job_id, stream=job_pb2.LogChunk.STDERR)
-    stderr = [m async for m in cluster.jobs.StreamJobLogs(one, metadata=cluster.metadata)]
+    stderr = [m async for m in shared.jobs.StreamJobLogs(one, metadata=shared.metadata)]
     assert "".join(message.chunk.text for message in stderr) == "err\n"
 
 
-async def test_a_log_position_that_is_none_is_a_bad_request_on_both_front_ends(cluster: Cluster):
-    job = await cluster.submit("echo", "hello")
-    await cluster.follow(job.job_id)
-    run_id = (await cluster.get(job.job_id)).placement.run_id
-    async with cluster.rest() as rest:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_log_position_that_is_none_is_a_bad_request_on_both_front_ends(shared: Cluster):
+    job = await shared.submit("echo", "hello")
+    await shared.follow(job.job_id)
+    run_id = (await shared.get(job.job_id)).placement.run_id
+    async with shared.rest() as rest:
         for place in ("3:0", "0:99", "99999:0"):
             # As a browser resumes, which gives up at a 400.
             answer = await rest.get(
@@ -95,79 +97,85 @@ async def test_a_log_position_that_is_none_is_a_bad_request_on_both_front_ends(c
             assert answer.json()["details"][0]["reason"] == "CURSOR_INVALID"
     request = jobs_service_pb2.StreamJobLogsRequest(job_id=job.job_id, cursor=f"{run_id}:3:0")
     with pytest.raises(aio.AioRpcError) as refused:
-        await cluster.jobs.StreamJobLogs(request, metadata=cluster.metadata).read()
+        await shared.jobs.StreamJobLogs(request, metadata=shared.metadata).read()
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_running_job_is_cancelled_with_its_whole_process_tree(cluster: Cluster):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_running_job_is_cancelled_with_its_whole_process_tree(shared: Cluster):
     script = "trap '' TERM; (setsid sleep 600 &) ; echo up; while :; do sleep 1; done"
-    job = await cluster.submit("sh", "-c", script, grace_period={"nanos": 200_000_000})
-    await cluster.wait_for_output(job.job_id, "up")
-    async with cluster.rest() as rest:
+    job = await shared.submit("sh", "-c", script, grace_period={"nanos": 200_000_000})
+    await shared.wait_for_output(job.job_id, "up")
+    async with shared.rest() as rest:
         url = f"/v1/jobs/{job.job_id}/status"
         answer = await rest.patch(url, json={"action": "CANCEL", "reason": "typo"})
         assert answer.json()["status"] == "CANCELLING"
         assert "typo" in answer.json()["status_message"]
-    _, end = await cluster.follow(job.job_id)
+    _, end = await shared.follow(job.job_id)
     assert end.status == job_pb2.Job.CANCELLED
-    ended = await cluster.get(job.job_id)
+    ended = await shared.get(job.job_id)
     assert ended.status_reason == "CANCEL_REQUESTED"
     assert ended.status_message.startswith("cancelled by admin: typo; ")
     again = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
-    same = await cluster.jobs.CancelJob(again, metadata=cluster.metadata)
+    same = await shared.jobs.CancelJob(again, metadata=shared.metadata)
     assert same.status == job_pb2.Job.CANCELLED
 
 
-async def test_a_job_over_its_time_limit_is_timed_out(cluster: Cluster):
-    job = await cluster.submit("sleep", "600", time_limit={"nanos": 300_000_000})
-    _, end = await cluster.follow(job.job_id)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_job_over_its_time_limit_is_timed_out(shared: Cluster):
+    job = await shared.submit("sleep", "600", time_limit={"nanos": 300_000_000})
+    _, end = await shared.follow(job.job_id)
     assert end.status == job_pb2.Job.TIMED_OUT
 
 
-async def test_a_job_whose_program_does_not_exist_says_so(cluster: Cluster):
-    job = await cluster.submit("no-such-program")
-    await cluster.follow(job.job_id)
-    ended = await cluster.get(job.job_id)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_job_whose_program_does_not_exist_says_so(shared: Cluster):
+    job = await shared.submit("no-such-program")
+    await shared.follow(job.job_id)
+    ended = await shared.get(job.job_id)
     assert (ended.status, ended.status_reason) == (job_pb2.Job.FAILED, "BAD_COMMAND")
     assert "no-such-program" in ended.status_message
     request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
     with pytest.raises(aio.AioRpcError) as refused:
-        await cluster.jobs.CancelJob(request, metadata=cluster.metadata)
+        await shared.jobs.CancelJob(request, metadata=shared.metadata)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
-async def test_a_job_cannot_read_the_secrets_of_server_and_agent(cluster: Cluster):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_job_cannot_read_the_secrets_of_server_and_agent(shared: Cluster):
     secrets = [
-        cluster.directory / "data" / "admin.token",
-        cluster.directory / "data" / "secret.key",
-        cluster.directory / "agent" / "node.key",
+        shared.directory / "data" / "admin.token",
+        shared.directory / "data" / "secret.key",
+        shared.directory / "agent" / "node.key",
     ]
     assert all(secret.exists() for secret in secrets)
-    job = await cluster.submit(
+    job = await shared.submit(
         "sh", "-c", 'cat "$@" 2>/dev/null; echo end', "sh", *map(str, secrets)
     )
-    text, _ = await cluster.follow(job.job_id)
+    text, _ = await shared.follow(job.job_id)
     assert text == "end\n"
 
 
-async def test_jobs_queue_for_gpus_and_each_device_has_one_holder(cluster: Cluster):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_jobs_queue_for_gpus_and_each_device_has_one_holder(shared: Cluster):
     jobs = [
-        await cluster.submit(*PRINT_GPUS, resources={"gpu_count": 4, "cpu_millis": 100})
+        await shared.submit(*PRINT_GPUS, resources={"gpu_count": 4, "cpu_millis": 100})
         for _ in range(4)
     ]
     for job in jobs:
-        text, end = await cluster.follow(job.job_id)
+        text, end = await shared.follow(job.job_id)
         assert end.status == job_pb2.Job.SUCCEEDED
         assert len(set(text.strip().split(","))) == 4
 
 
-async def test_a_node_shows_its_gpus_live_and_who_holds_them(cluster: Cluster):
-    job = await cluster.submit("sh", "-c", "echo up; sleep 600", resources={"gpu_count": 2})
-    await cluster.wait_for_output(job.job_id, "up")
-    node = await _node_with_samples(cluster, job.job_id)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_node_shows_its_gpus_live_and_who_holds_them(shared: Cluster):
+    job = await shared.submit("sh", "-c", "echo up; sleep 600", resources={"gpu_count": 2})
+    await shared.wait_for_output(job.job_id, "up")
+    node = await _node_with_samples(shared, job.job_id)
     held = [gpu for gpu in node.gpus if gpu.run_id]
     assert len(node.gpus) == 8
-    assert {gpu.uuid for gpu in held} == set((await cluster.get(job.job_id)).placement.gpu_uuids)
+    assert {gpu.uuid for gpu in held} == set((await shared.get(job.job_id)).placement.gpu_uuids)
     for gpu in node.gpus:
         assert gpu.gpu_type == "H100"
         assert 10 < gpu.temperature_celsius < 100
@@ -177,17 +185,20 @@ async def test_a_node_shows_its_gpus_live_and_who_holds_them(cluster: Cluster):
     assert [run.job_id for run in node.runs] == [job.job_id]
     assert node.available.gpu_count == 6
     request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
-    await cluster.jobs.CancelJob(request, metadata=cluster.metadata)
+    await shared.jobs.CancelJob(request, metadata=shared.metadata)
+    await shared.follow(job.job_id)
 
 
 async def _node_with_samples(cluster: Cluster, job_id: str):
     """The node once telemetry shows the job's processes on its GPUs."""
     stub = resources_service_pb2_grpc.ResourcesServiceStub(cluster.channel)
-    job = await cluster.get(job_id)
-    request = resources_service_pb2.GetNodeRequest(node_id=job.placement.node_id)
+    placed = (await cluster.get(job_id)).placement
+    request = resources_service_pb2.GetNodeRequest(node_id=placed.node_id)
     while True:
         node = await stub.GetNode(request, metadata=cluster.metadata, timeout=10)
-        if sum(len(gpu.processes) for gpu in node.gpus) >= 2 and node.HasField("host"):
+        processes = [process for gpu in node.gpus for process in gpu.processes]
+        own = [process for process in processes if process.run_id == placed.run_id]
+        if len(own) >= 2 and node.HasField("host"):
             return node
 
 

@@ -125,15 +125,16 @@ async def test_a_machine_that_is_gone_is_removed_and_its_key_refused(any_cluster
     await any_cluster.start_agent(until="refuses this node.*UNAUTHENTICATED: the node is not known")
 
 
-async def test_who_may_not_is_told_so(cluster: Cluster):
-    key = await cluster.key_for("vi", "default", "VIEWER")
+@pytest.mark.asyncio(loop_scope="module")
+async def test_who_may_not_is_told_so(server: Cluster):
+    key = await server.key_for("vi", "default", "VIEWER")
     metadata = (("authorization", f"Bearer {key}"),)
-    listed = await stub(cluster).ListClusters(
+    listed = await stub(server).ListClusters(
         resources_service_pb2.ListClustersRequest(), metadata=metadata
     )
     assert [one.cluster_id for one in listed.clusters] == ["default"]
     wanted = cluster_pb2.Cluster(cluster_id="mine")
     request = resources_service_pb2.CreateClusterRequest(cluster=wanted)
     with pytest.raises(aio.AioRpcError) as refused:
-        await stub(cluster).CreateCluster(request, metadata=metadata)
+        await stub(server).CreateCluster(request, metadata=metadata)
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED

@@ -111,6 +111,7 @@ async def test_tasks_outlive_a_cut_and_are_lost_with_a_node_that_dies(alone: Clu
     assert counts["tasks_started"] >= 2
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
@@ -119,9 +120,9 @@ async def test_tasks_outlive_a_cut_and_are_lost_with_a_node_that_dies(alone: Clu
     ],
 )
 async def test_a_fleet_that_cannot_be_says_why_in_a_line(
-    alone: Cluster, flags: tuple[str, ...], complaint: str
+    server: Cluster, flags: tuple[str, ...], complaint: str
 ) -> None:
-    fleet = await start_fleet(alone, *flags)
+    fleet = await start_fleet(server, *flags)
     assert await fleet.ended() == 2
     assert fleet.lines[-1].startswith("windlass fleet: ")
     assert complaint in fleet.lines[-1]

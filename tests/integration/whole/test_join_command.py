@@ -100,23 +100,24 @@ async def test_the_line_joins_a_machine_over_tls_with_the_operators_ca(
             assert await names_of_ready_nodes(alone, 1) == ["n1"]
 
 
-async def test_the_line_does_not_join_somebody_else(alone: Cluster, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_line_does_not_join_somebody_else(server: Cluster, tmp_path: Path) -> None:
     ours, other = authority(tmp_path, "ours"), authority(tmp_path, "other")
-    async with tls_proxy(alone.grpc, ours) as server:
+    async with tls_proxy(server.grpc, ours) as address:
         line = await join_command(
-            alone,
-            f"https://{server}",
+            server,
+            f"https://{address}",
             *agent_flags(tmp_path / "new", "n1"),
             WINDLASS_CA_FILE=str(ours.ca),
         )
     async with (
-        tls_proxy(alone.grpc, other, port=int(server.rpartition(":")[2])),
+        tls_proxy(server.grpc, other, port=int(address.rpartition(":")[2])),
         run(line) as shell,
     ):
         assert shell.stderr is not None
         said = (await shell.stderr.read()).decode()
         assert await shell.wait() == 2
-    assert f"windlass agent: {server} presents no certificate that --ca-pin names" in said
+    assert f"windlass agent: {address} presents no certificate that --ca-pin names" in said
 
 
 async def test_one_line_joins_as_many_machines_as_it_says(alone: Cluster, tmp_path: Path) -> None:
@@ -129,7 +130,8 @@ async def test_one_line_joins_as_many_machines_as_it_says(alone: Cluster, tmp_pa
         assert sorted(await names_of_ready_nodes(alone, 2)) == ["n1", "n2"]
 
 
-async def test_the_line_can_be_had_as_json_and_for_a_service(alone: Cluster) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_line_can_be_had_as_json_and_for_a_service(server: Cluster) -> None:
     flags = (
         "--install-service",
         "--agent-server",
@@ -137,7 +139,7 @@ async def test_the_line_can_be_had_as_json_and_for_a_service(alone: Cluster) -> 
         "-o",
         "json",
     )
-    answer = json.loads(await join_command(alone, alone.grpc, *flags))
+    answer = json.loads(await join_command(server, server.grpc, *flags))
     assert shlex.split(answer["command"])[2:] == [
         *("windlass", "agent", "--server", "gpu-server.internal:50051", "--insecure"),
         "--install-service",

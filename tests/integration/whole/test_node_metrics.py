@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import httpx
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.support.cluster import Cluster
@@ -56,15 +57,16 @@ async def test_what_a_node_measures_is_there_and_outlives_the_server(any_cluster
     assert len([one for one in everything["series"] if one["field"] == "gpu_power_watts"]) == 8
 
 
-async def test_grpc_answers_the_same(cluster: Cluster):
-    async with cluster.rest() as rest:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_grpc_answers_the_same(shared: Cluster):
+    async with shared.rest() as rest:
         node = await the_node(rest)
         await measured(rest, 1)
     request = node_metrics_pb2.GetNodeMetricsRequest(
         node_id=node["node_id"], field=["gpu_power_watts"], subject=[node["gpus"][0]["uuid"]]
     )
-    stub = resources_service_pb2_grpc.ResourcesServiceStub(cluster.channel)
-    answer = await stub.GetNodeMetrics(request, metadata=cluster.metadata)
+    stub = resources_service_pb2_grpc.ResourcesServiceStub(shared.channel)
+    answer = await stub.GetNodeMetrics(request, metadata=shared.metadata)
     assert [series.field for series in answer.series] == ["gpu_power_watts"]
     assert answer.resolution.seconds == 60
     assert answer.start_time.seconds % 60 == 0
@@ -84,8 +86,9 @@ BAD = [
 ]  # fmt: skip
 
 
-async def test_questions_that_make_no_sense_are_refused(cluster: Cluster):
-    async with cluster.rest() as rest:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_questions_that_make_no_sense_are_refused(shared: Cluster):
+    async with shared.rest() as rest:
         path = f"/v1/resources/nodes/{(await the_node(rest))['node_id']}/metrics"
         for query, field, reason in BAD:
             answer = await rest.get(path, params=query)
@@ -100,12 +103,13 @@ async def test_questions_that_make_no_sense_are_refused(cluster: Cluster):
         assert (await rest.get("/v1/resources/nodes/node-x/metrics")).status_code == 404
 
 
-async def test_live_values_come_as_events_and_name_the_job_at_its_gpus(cluster: Cluster):
-    job = await cluster.submit("sleep", "600", resources={"gpu_count": 2})
+@pytest.mark.asyncio(loop_scope="module")
+async def test_live_values_come_as_events_and_name_the_job_at_its_gpus(shared: Cluster):
+    job = await shared.submit("sleep", "600", resources={"gpu_count": 2})
     headers = {"accept": "text/event-stream"}
     path = "/v1/resources/telemetry?field=gpu_power_watts&min_interval=0.2s"
     moments, held = 0, 0
-    async with cluster.rest() as rest, rest.stream("GET", path, headers=headers) as stream:
+    async with shared.rest() as rest, rest.stream("GET", path, headers=headers) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         async with asyncio.timeout(60):
             async for line in stream.aiter_lines():
@@ -122,10 +126,11 @@ async def test_live_values_come_as_events_and_name_the_job_at_its_gpus(cluster: 
     assert held == 2
 
 
-async def test_a_job_shows_what_it_used_over_both_front_ends(cluster: Cluster):
-    job = await cluster.submit("sleep", "600", resources={"gpu_count": 2})
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_job_shows_what_it_used_over_both_front_ends(shared: Cluster):
+    job = await shared.submit("sleep", "600", resources={"gpu_count": 2})
     query = {"field": ["gpu_power_watts", "memory_used_bytes"], "resolution": "10s"}
-    async with asyncio.timeout(60), cluster.rest() as rest:
+    async with asyncio.timeout(60), shared.rest() as rest:
         while True:
             answer = await rest.get(f"/v1/jobs/{job.job_id}/metrics", params=query)
             assert answer.status_code == 200, answer.text
@@ -137,6 +142,6 @@ async def test_a_job_shows_what_it_used_over_both_front_ends(cluster: Cluster):
     assert {one["field"] for one in series} == set(query["field"])
     assert sum(one["subject"] == run_id for one in series) == 1
     request = job_metrics_pb2.GetJobMetricsRequest(job_id=job.job_id, field=["gpu_power_watts"])
-    found = await cluster.jobs.GetJobMetrics(request, metadata=cluster.metadata)
+    found = await shared.jobs.GetJobMetrics(request, metadata=shared.metadata)
     assert len(found.series) == 2
     assert {one.run_id for one in found.series} == {run_id}

@@ -92,8 +92,9 @@ async def test_prometheus_scrapes_gpus_with_the_jobs_that_hold_them(
 
 
 @_NEEDS
-async def test_what_is_scraped_is_as_prometheus_wants_it(cluster: Cluster):
-    text = await scraped(cluster)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_scraped_is_as_prometheus_wants_it(shared: Cluster):
+    text = await scraped(shared)
     promtool = await asyncio.create_subprocess_exec(
         "promtool", "check", "metrics",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -136,16 +137,17 @@ async def test_each_metric_is_written_once_and_gone_with_its_node(cluster: Clust
     assert 'windlass_nodes{status="UNREACHABLE"} 1' in text
 
 
-async def test_who_may_see_the_metrics(cluster: Cluster):
-    async with cluster.rest("") as nobody:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_who_may_see_the_metrics(shared: Cluster):
+    async with shared.rest("") as nobody:
         assert (await nobody.get("/metrics")).status_code == 401
-    job = await cluster.submit("sleep", "600", resources={"gpu_count": 2})
+    job = await shared.submit("sleep", "600", resources={"gpu_count": 2})
     async with asyncio.timeout(60):
-        while job.job_id not in (text := await scraped(cluster)):
+        while job.job_id not in (text := await scraped(shared)):
             pass
     assert 'project="default"' in text
     # Whoever may not see a job is not told what holds a GPU either.
-    async with cluster.rest(await cluster.key_for("eve", "vision", "ADMIN")) as eve:
+    async with shared.rest(await shared.key_for("eve", "vision", "ADMIN")) as eve:
         answer = await eve.get("/metrics")
         assert answer.status_code == 200
         assert "DCGM_FI_DEV_GPU_TEMP{" in answer.text

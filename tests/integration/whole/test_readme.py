@@ -30,19 +30,21 @@ async def said(cluster: Cluster, *arguments: str) -> list[str]:
     return running.lines
 
 
-async def test_the_python_example_runs(cluster: Cluster):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_python_example_runs(shared: Cluster):
     (example,) = blocks("python")
-    assert await said(cluster, "-c", example) == ["hello from Python", "0"]
+    assert await said(shared, "-c", example) == ["hello from Python", "0"]
 
 
-async def test_the_commands_run(cluster: Cluster):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_commands_run(shared: Cluster):
     lines = [line.partition("  #")[0] for block in blocks() for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if line.startswith("windlass ")]
     assert [command[1] for command in commands] == [
         *("submit", "jobs", "top", "pools", "nodes", "usage"),
     ]
     answers = [
-        await said(cluster, "-m", "windlass_client.cli.main", *command[1:]) for command in commands
+        await said(shared, "-m", "windlass_client.cli.main", *command[1:]) for command in commands
     ]
     submitted, listed, gpus, pools, joining, usage = answers
     assert any(line.startswith("SIM-") for line in submitted)
@@ -53,13 +55,14 @@ async def test_the_commands_run(cluster: Cluster):
     assert usage[1].startswith("default")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
-async def test_the_curl_examples_run(cluster: Cluster):
+async def test_the_curl_examples_run(shared: Cluster):
     (block,) = [block for block in blocks() if "curl" in block]
-    shell = block.replace("windlass-data/", f"{cluster.directory}/data/")
-    shell = shell.replace("http://127.0.0.1:8080/", f"http://{cluster.http}/")
-    ended = await cluster.submit("true")
-    await cluster.follow(ended.job_id)
+    shell = block.replace("windlass-data/", f"{shared.directory}/data/")
+    shell = shell.replace("http://127.0.0.1:8080/", f"http://{shared.http}/")
+    ended = await shared.submit("true")
+    await shared.follow(ended.job_id)
     running = await asyncio.create_subprocess_exec(
         *("bash", "-euc", shell), stdout=PIPE, env=os.environ | {"JOB": ended.job_id}
     )

@@ -159,8 +159,8 @@ async def test_bad_prices_are_refused_by_the_name_of_the_field(
     assert field in [v["field"] for d in details for v in d.get("field_violations", [])]
 
 
-async def test_whatever_price_is_accepted_reads_as_it_was_said(any_cluster: Cluster):
-    async with any_cluster.rest() as rest:
+async def test_whatever_price_is_accepted_reads_as_it_was_said(any_server: Cluster):
+    async with any_server.rest() as rest:
         for number, (amount, start) in enumerate(
             itertools.product(
                 ["0", "0.000000001", "999999999.999999999", "007.50"],
