@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from windlass_server.storage.partial_indexes import DRAIN_NODE_ACTIVE
 from windlass_server.storage.tables import DrainNodeRow, DrainRow, NodeRow
 
 _DRAINS = DrainRow.__table__  # type: ignore[attr-defined]
@@ -27,7 +28,7 @@ _COUNTS = (
     .group_by(_MEMBERS.c.drain_id, _MEMBERS.c.state, _MEMBERS.c.active)
 )
 _BUSY = select(_MEMBERS.c.node_id, _MEMBERS.c.drain_id).where(
-    _MEMBERS.c.active, _MEMBERS.c.node_id.in_(bindparam("node_ids", expanding=True))
+    DRAIN_NODE_ACTIVE, _MEMBERS.c.node_id.in_(bindparam("node_ids", expanding=True))
 )
 # Nodes of one statement: each is a parameter of it.
 _NODES_AT_ONCE = 500

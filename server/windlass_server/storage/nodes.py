@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 
 from windlass_server.errors import Conflict
 from windlass_server.storage.hot import Hot
+from windlass_server.storage.partial_indexes import NODE_AILS, RUN_ACTIVE, RUN_KEPT
 from windlass_server.storage.tables import AllocationRow, GpuClaimRow, NodeRow, RunRow
 
 _NODES = NodeRow.__table__  # type: ignore[attr-defined]
@@ -30,7 +31,7 @@ _ALL = _THERE.order_by(_NODES.c.node_id)
 _OF_CLUSTER = _THERE.where(_NODES.c.cluster == bindparam("cluster")).limit(1)
 _PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
 _ALL_DRAINING = _ALL.where(_NODES.c.maintenance == _DRAINING)
-_ALL_AILING = _ALL.where(_NODES.c.ailing)
+_ALL_AILING = _ALL.where(NODE_AILS)
 _INSERT = insert(_NODES)
 # What is held is compared in the statement itself: it may have changed since the row was read.
 _HELLO = (
@@ -110,8 +111,8 @@ _HELD_BY_RUNS = select(
     func.coalesce(func.sum(_RUNS.c.cpu_millis), 0), func.coalesce(func.sum(_RUNS.c.memory_bytes), 0)
 ).where(
     _RUNS.c.node_id == bindparam("node_id"),
-    ~_RUNS.c.forgotten,
-    _RUNS.c.active,
+    RUN_KEPT,
+    RUN_ACTIVE,
     _RUNS.c.run_id != bindparam("holder"),
 )
 _HELD_BY_ALLOCATIONS = select(

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select, updat
 
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.inserting import insert_new
+from windlass_server.storage.partial_indexes import RUN_ACTIVE
 from windlass_server.storage.tables import DEFAULT_POOL, JobRow, NodeRow, PoolRow, RunRow
 
 _POOLS: Table = PoolRow.__table__  # type: ignore[attr-defined]
@@ -28,7 +29,7 @@ _PLACED = (
     .select_from(_RUNS)
     .join(_NODES, _NODES.c.node_id == _RUNS.c.node_id)
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
-    .where(_RUNS.c.active)
+    .where(RUN_ACTIVE)
     .group_by(_NODES.c.pool, _JOBS.c.status)
 )
 _WAITING = (

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
+from windlass_server.storage.partial_indexes import REMOTE_RUN_KEPT
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
 
 _REMOTE = RemoteRunRow.__table__  # type: ignore[attr-defined]
@@ -22,12 +23,12 @@ _OPEN = (
         _JOBS.c.status_message.label("job_message"),
     )
     .join(_JOBS, _JOBS.c.job_id == _REMOTE.c.job_id)
-    .where(_REMOTE.c.cluster_id == bindparam("cluster_id"), ~_REMOTE.c.forgotten)
+    .where(_REMOTE.c.cluster_id == bindparam("cluster_id"), REMOTE_RUN_KEPT)
     .order_by(_REMOTE.c.run_id)
 )
 _ACTIVE = (
     select(_REMOTE.c.cluster_id, func.count().label("jobs"))
-    .where(_REMOTE.c.active, ~_REMOTE.c.forgotten)
+    .where(_REMOTE.c.active, REMOTE_RUN_KEPT)
     .group_by(_REMOTE.c.cluster_id)
 )
 # Since when a job waits: since it was accepted, or since its last run ended.

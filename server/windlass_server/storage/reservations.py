@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, insert, literal, or_, select, update
 
+from windlass_server.storage.partial_indexes import RUN_ACTIVE, RUN_KEPT
 from windlass_server.storage.tables import (
     AllocationRow,
     JobRow,
@@ -49,7 +50,7 @@ _RUNNING = (
         _RUNS.c.grace,
     )
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
-    .where(_RUNS.c.active, _RUNS.c.node_id.in_(bindparam("node_ids", expanding=True)))
+    .where(RUN_KEPT, RUN_ACTIVE, _RUNS.c.node_id.in_(bindparam("node_ids", expanding=True)))
     .union_all(
         select(
             _ALLOCATIONS.c.allocation_id,

@@ -6,6 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from windlass_server.storage.hot import Hot
+from windlass_server.storage.partial_indexes import RUN_ACTIVE, RUN_KEPT
 from windlass_server.storage.tables import JobRow, RunRow
 
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
@@ -24,12 +25,34 @@ _KNOWN_TO_NODE = (
         _JOBS.c.checkpoint,
     )
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
-    .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten)
+    .where(_RUNS.c.node_id == bindparam("node_id"), RUN_KEPT)
     .order_by(_RUNS.c.run_id)
 )
 _REPORTED_BY = (
     select(_RUNS.c.run_id)
-    .where(_RUNS.c.node_id == bindparam("node_id"), ~_RUNS.c.forgotten, _RUNS.c.state > 0)
+    .where(_RUNS.c.node_id == bindparam("node_id"), RUN_KEPT, _RUNS.c.state > 0)
+    .order_by(_RUNS.c.run_id)
+)
+# Of one node, or of a page of nodes, which is all of a range but for those that a filter left out. None
+# that is active is forgotten; to say so is what lets an index serve it.
+_ACTIVE_BETWEEN = Hot(
+    select(
+        _RUNS.c.run_id,
+        _RUNS.c.job_id,
+        _JOBS.c.project,
+        _RUNS.c.node_id,
+        _RUNS.c.gpu_uuids,
+        _RUNS.c.time_limit,
+        _RUNS.c.grace,
+        _RUNS.c.stopping_since,
+        _JOBS.c.started_at,
+    )
+    .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
+    .where(
+        _RUNS.c.node_id.between(bindparam("first"), bindparam("last")),
+        RUN_ACTIVE,
+        RUN_KEPT,
+    )
     .order_by(_RUNS.c.run_id)
 )
 # As RunReport.EXITED.
@@ -129,22 +152,12 @@ class RunStore:
         Rows of run_id, job_id, project, node_id, gpu_uuids, time_limit, grace, stopping_since, and
         of started_at, when the command began.
         """
-        return self._connection.execute(
-            select(
-                _RUNS.c.run_id,
-                _RUNS.c.job_id,
-                _JOBS.c.project,
-                _RUNS.c.node_id,
-                _RUNS.c.gpu_uuids,
-                _RUNS.c.time_limit,
-                _RUNS.c.grace,
-                _RUNS.c.stopping_since,
-                _JOBS.c.started_at,
-            )
-            .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
-            .where(_RUNS.c.node_id.in_(node_ids), _RUNS.c.active)
-            .order_by(_RUNS.c.run_id)
-        ).all()
+        if not node_ids:
+            return []
+        between = {"first": min(node_ids), "last": max(node_ids)}
+        wanted = set(node_ids)
+        rows = _ACTIVE_BETWEEN.all(self._connection, between)
+        return [row for row in rows if row.node_id in wanted]
 
     def want_stopped(self, run_id: str, at: int) -> None:
         """Ask the run's node to stop it, since `at` (µs) if it was not asked before."""

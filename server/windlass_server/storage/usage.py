@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, literal, select
 
+from windlass_server.storage.partial_indexes import RUN_ACTIVE
 from windlass_server.storage.tables import (
     AllocationRow,
     JobLabelRow,
@@ -97,7 +98,7 @@ class UsageStore:
         """
         query = _of_runs(wanted, labels).where(_RUNS.c.created_at < end)
         # Apart, as each has an index of its own.
-        yield from self._rows(query.where(_RUNS.c.active))
+        yield from self._rows(query.where(RUN_ACTIVE))
         yield from self._rows(query.where(_RUNS.c.end_noted_at > start, ~_RUNS.c.active))
 
     def held_by_allocations(self, wanted: HeldFilter, *, start: int, end: int) -> Iterator[Any]:

@@ -1,0 +1,13 @@
+"""Conditions of partial indexes, in the words by which SQLite finds the index.
+
+SQLAlchemy writes a boolean column as `column = 1` for SQLite, which does not conclude from that that an index
+`WHERE column` has the row, and reads the whole table. PostgreSQL takes either.
+"""
+
+from sqlalchemy import text
+
+RUN_KEPT = text("NOT runs.forgotten")
+RUN_ACTIVE = text("runs.active")
+REMOTE_RUN_KEPT = text("NOT remote_runs.forgotten")
+NODE_AILS = text("nodes.ailing")
+DRAIN_NODE_ACTIVE = text("drain_nodes.active")

@@ -1,0 +1,63 @@
+"""What is read again and again is found by its index, however many rows are there beside it."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import Connection, create_engine
+
+from tests.support.databases import Engines
+from windlass_server.storage.transaction import Transaction
+from windlass_server.storage.usage import HeldFilter
+
+NODES = ["node-1", "node-2"]
+READS: list[tuple[str, Callable[[Transaction], Any]]] = [
+    ("runs_by_node", lambda tx: tx.runs.active_on(["node-1"])),
+    ("runs_by_node", lambda tx: tx.runs.active_on(NODES)),
+    ("runs_by_node", lambda tx: tx.runs.known_to_node("node-1")),
+    ("runs_by_node", lambda tx: tx.runs.reported_by("node-1")),
+    ("runs_by_node", lambda tx: tx.nodes.release("node-1", "run-1")),
+    ("runs_by_node", lambda tx: tx.reservations.running_on(NODES)),
+    ("runs_one_active", lambda tx: tx.pools.placed_jobs()),
+    (
+        "runs_one_active",
+        lambda tx: [*tx.usage.held_by_runs(HeldFilter(), start=1, end=2, labels=())],
+    ),
+    ("remote_runs_open", lambda tx: tx.remote_runs.open_at("west")),
+    ("remote_runs_open", lambda tx: tx.remote_runs.count_active()),
+    ("nodes_ailing", lambda tx: tx.nodes.ailing()),
+    ("nodes_draining", lambda tx: tx.nodes.draining()),
+    ("allocations_active", lambda tx: tx.allocations.active_on(["node-1"])),
+    ("allocations_active", lambda tx: tx.allocations.active_on(NODES)),
+    ("drain_nodes_one_active", lambda tx: tx.drains.busy(NODES)),
+]
+
+
+@pytest.mark.parametrize(("index", "read"), READS)
+def test_a_read_of_what_is_at_work_uses_the_index_of_that(
+    engines: Engines, index: str, read: Callable[[Transaction], Any]
+) -> None:
+    engine = create_engine(engines.by_name("sqlite").new(migrated=True))
+    with engine.connect() as connection:
+        plans = [_plan(connection, statement) for statement in _run(connection, read)]
+    engine.dispose()
+    assert any(f"INDEX {index}" in plan for plan in plans), plans
+
+
+def _run(connection: Connection, read: Callable[[Transaction], Any]) -> list[str]:
+    """What is executed, with the values of its parameters."""
+    statements: list[str] = []
+    _driver(connection).set_trace_callback(statements.append)
+    read(Transaction(connection))
+    _driver(connection).set_trace_callback(None)
+    return [one for one in statements if one.lstrip().startswith("SELECT")]
+
+
+def _plan(connection: Connection, statement: str) -> str:
+    steps = _driver(connection).execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    return "; ".join(step[3] for step in steps)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
