@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from windlass_server.scheduler.packing.holes import hole_values
+from windlass_server.scheduler.packing.kinds import KindPrices
 from windlass_server.scheduler.packing.measures import Measures
 from windlass_server.scheduler.packing.moves import Moves
 from windlass_server.scheduler.packing.shapes import WHOLE, Classes, Floats, Integers, States
@@ -121,7 +122,8 @@ class HolesFirst:
 
     Three parts, all in thousandths of GPUs:
 
-    - the worth of all holes (`holes.hole_values`), which a good fit keeps;
+    - the worth of all holes (`holes.hole_values`), which a good fit keeps, times the price of their type
+      of GPU (`kinds.KindPrices`), which leaves types to those who take no other;
     - fragmentation as FGD has it, but classes that are short of room count more: the weight of a class
       is p (1 + 100 s^2), where s is its share of the demand, times all that is idle, over what it
       could take if it alone filled the fleet;
@@ -141,6 +143,8 @@ class HolesFirst:
         self._of_idle = with_gpus / max(with_gpus.sum(), 1e-12)
         self._of_useless = classes.popularity
         self._holes = _worth(classes) * WHOLE
+        self._kind_prices = KindPrices(classes)
+        self._prices = np.ones(classes.admits.shape[1])
 
     def costs(self, moves: Moves) -> Floats:
         """What the node loses of all three."""
@@ -148,8 +152,11 @@ class HolesFirst:
         return np.round(lost, 6)
 
     def renew(self, states: States, nodes: Integers) -> bool:
-        """Weigh the classes by how short of room they are now."""
-        idle = float(nodes @ states.idle)
+        """Weigh the classes by how short of room they are now, and price the types of GPU."""
+        idle_gpus = (nodes * states.idle).astype(np.float64)
+        by_kind = np.bincount(states.kinds, idle_gpus, len(self._prices)).astype(np.float64)
+        self._prices = self._kind_prices.of(by_kind)
+        idle = float(by_kind.sum())
         usable = nodes @ self._measures.fillable(states)
         short = self._share_of_demand * idle / np.maximum(usable, 1.0)
         weights = self._popularity * (1.0 + self._weights.scarcity * short**2)
@@ -159,7 +166,7 @@ class HolesFirst:
     def _potential(self, states: States) -> Floats:
         useless = self._measures.useless(states) @ self._of_useless
         filled = self._measures.fillable(states) @ self._of_idle
-        worth = self._holes[states.gpus].sum(axis=1)
+        worth = self._holes[states.gpus].sum(axis=1) * self._prices[states.kinds]
         weights = self._weights
         potential: Floats = useless + weights.idle * (states.idle - filled) - weights.holes * worth
         return potential
