@@ -6,6 +6,7 @@ Each option has one name: `--data-dir` as a flag, `WINDLASS_AGENT_DATA_DIR` in t
 
 import argparse
 import enum
+import importlib.metadata
 import os
 import re
 import tomllib
@@ -268,6 +269,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
+    release = importlib.metadata.version("windlass")
+    parser.add_argument("--version", action="version", version=f"windlass-agent {release}")
     parser.add_argument("--config", metavar="PATH", help="TOML file with the same names")
     for name, option in _OPTIONS.items():
         flag = "--" + name.replace("_", "-")

@@ -100,6 +100,14 @@ def format_bytes(amount: float) -> str:
     return f"{amount / 1024**power:.4g} {('', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi')[power]}B"
 
 
+def format_joules(joules: float) -> str:
+    """Three digits: `385 J`, `12.5 kJ`, and what a bill would show as `10.2 Wh` or `3.4 kWh`."""
+    units = ((3.6e6, "kWh"), (36_000, "Wh"), (1000, "kJ"), (0, "J"))
+    unit = next((name for least, name in units if joules >= least), "J")
+    amount = joules / {"kWh": 3.6e6, "Wh": 3600, "kJ": 1000, "J": 1}[unit]
+    return f"{amount:.0f} {unit}" if amount >= 999.5 else f"{amount:.3g} {unit}"
+
+
 def format_cpu_millis(millis: float) -> str:
     """Cores without needless zeros."""
     return f"{millis / 1000:g}"

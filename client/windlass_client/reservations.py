@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -20,6 +21,7 @@ from windlass_client.calls import (
     operation,
     unary,
 )
+from windlass_client.errors import InvalidArgument
 from windlass_client.quantities import parse_bytes, parse_cpu_millis
 
 Reservation = reservation_pb2.Reservation
@@ -31,6 +33,15 @@ GET = unary(_Stub, lambda stub: stub.GetReservation, idempotent=True)
 LIST = unary(_Stub, lambda stub: stub.ListReservations, idempotent=True)
 UPDATE = unary(_Stub, lambda stub: stub.UpdateReservation, idempotent=False)
 CANCEL = unary(_Stub, lambda stub: stub.CancelReservation, idempotent=True)
+
+
+def parse_status(name: str) -> reservation_pb2.Reservation.Status:
+    """The status of a name in any case. Raises InvalidArgument."""
+    known = [word for word, number in reservation_pb2.Reservation.Status.items() if number]
+    if name.upper() not in known:
+        raise InvalidArgument(f"{name!r} is not one of {', '.join(known)}", reason="BAD_STATUS")
+    value = reservation_pb2.Reservation.Status.Value(name.upper())
+    return cast("reservation_pb2.Reservation.Status", value)
 
 
 class ReservationCalls(Group):

@@ -32,6 +32,11 @@ def on_term(*_):
 
 
 signal.signal(signal.SIGTERM, on_term)
+if sys.argv[1] == "devices":
+    if MODE == "no-such-gpu":
+        sys.stderr.write("windlass agent: --simulate-gpus: '8xFOO' is not COUNTxTYPE\\n")
+        sys.exit(2)
+    sys.exit(0)
 assert "--die-with-parent" in sys.argv
 PR_SET_PDEATHSIG = 1
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

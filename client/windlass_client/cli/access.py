@@ -46,7 +46,9 @@ def list_projects(session: Session) -> None:
 
     projects = list(session.client.access.projects(page_size=1000))
     page = access_service_pb2.ListProjectsResponse(projects=projects)
-    session.answer(page, lambda: projects_table(projects))
+    session.answer(
+        page, lambda: projects_table(projects), nothing="" if projects else "no projects"
+    )
 
 
 projects_app = group("projects", list_projects, help="Show and make projects; default: list them.")
@@ -102,7 +104,7 @@ def list_keys(session: Session) -> None:
 
     keys = list(session.client.access.api_keys(page_size=1000))
     page = access_service_pb2.ListApiKeysResponse(api_keys=keys)
-    session.answer(page, lambda: keys_table(keys))
+    session.answer(page, lambda: keys_table(keys), nothing="" if keys else "no API keys")
 
 
 @command(keys_app, "revoke")

@@ -57,7 +57,9 @@ def list_allocations(
         allocations.pop()
         say(f"the newest {limit} are shown; --limit 0 lists all")
     page = resources_service_pb2.ListAllocationsResponse(allocations=allocations)
-    session.answer(page, lambda: allocations_table(allocations, session.now()))
+    over = "" if everything else "; --all lists also those that have ended"
+    nothing = "" if allocations else f"no allocations{over}"
+    session.answer(page, lambda: allocations_table(allocations, session.now()), nothing=nothing)
 
 
 app = group("allocations", list_allocations, help="Hold parts of nodes for a time, without a job.")

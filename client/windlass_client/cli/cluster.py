@@ -22,6 +22,8 @@ from windlass_client.errors import Unavailable
 from windlass_client.settings import Settings
 
 _READY_EVERY = 0.1
+# What the agent ends with when it cannot run as configured.
+_USAGE_ERROR = 2
 _ANSWER_LIMIT = 2.0
 
 # What configures the client is neither child's business: least of all the user's credential.
@@ -159,7 +161,7 @@ class Cluster:
             raise Refused(f"another server answers at http://{self.plan.http.near} already")
         keepers = [self._server.start()]
         try:
-            if not await self._first(keepers, stop, self._server_is_ready()):
+            if not await self._first(keepers, stop, self._prepared()):
                 return
             if self.plan.agent:
                 keepers.append(self._agent.start())
@@ -193,6 +195,23 @@ class Cluster:
                 task.cancel()
 
         return bool(await unless(stop, watched()))
+
+    async def _prepared(self) -> bool:
+        """Wait until the server answers. Raises Refused when the agent could not start beside it."""
+        if self.plan.agent and self.plan.simulate_gpus:
+            await self._require_gpus(self.plan.simulate_gpus)
+        return await self._server_is_ready()
+
+    async def _require_gpus(self, spec: str) -> None:
+        """Refuse GPUs that the agent cannot simulate: it shows them, or says why not."""
+        argv = [*python_module("agent"), "devices", "--simulate-gpus", spec]
+        process = await asyncio.create_subprocess_exec(
+            *argv, env=self._environ, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+        )
+        _, said = await process.communicate()
+        if process.returncode == _USAGE_ERROR:
+            lines = said.decode(errors="replace").strip().splitlines()
+            raise Refused(lines[-1].removeprefix("windlass agent: ") if lines else "bad GPUs")
 
     async def _server_is_ready(self) -> bool:
         # ASYNC110 asks for an event, but what changes is in another process.

@@ -22,7 +22,9 @@ def list_clusters(session: Session) -> None:
 
     clusters = list(session.client.clusters.list())
     page = resources_service_pb2.ListClustersResponse(clusters=clusters)
-    session.answer(page, lambda: clusters_table(clusters))
+    session.answer(
+        page, lambda: clusters_table(clusters), nothing="" if clusters else "no clusters"
+    )
 
 
 app = group("clusters", list_clusters, help="Places with machines of their own.")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from windlass_client.cli.output import ago, cell, status_cell, table
+from windlass_client.quantities import format_joules
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,16 +45,11 @@ def _device_cells(gpu: "node_pb2.Gpu") -> "list[Text]":
         cell(f"{len(gpu.nvlink_peers)} peers" if gpu.nvlink_peers else "-"),
         cell(f"{celsius:.0f}°C" if celsius else "-"),
         cell(f"{gpu.sm_clock_mhz:.0f}MHz" if gpu.HasField("sample_time") else "-"),
-        cell(_energy(gpu.energy_joules)),
+        cell(format_joules(gpu.energy_joules) if gpu.energy_joules else "-"),
         _lost_data(gpu),
         _rows(gpu),
         cell(", ".join(reason for reason in reasons if reason != _AT_REST), "yellow"),
     ]
-
-
-def _energy(joules: float) -> str:
-    """In kilowatt-hours, as a bill has it."""
-    return f"{joules / 3.6e6:.3g}kWh" if joules else "-"
 
 
 def _pcie(gpu: "node_pb2.Gpu") -> "Text":

@@ -45,7 +45,9 @@ def list_drains(
     found = session.client.drains.list(status=None if everything else drain_pb2.Drain.RUNNING)
     drains = list(islice(found, limit) if limit else found)
     page = resources_service_pb2.ListDrainsResponse(drains=drains)
-    session.answer(page, lambda: drains_table(drains, session.now()))
+    over = "" if everything else "; --all lists also those that have ended"
+    nothing = "" if drains else f"no drains{over}"
+    session.answer(page, lambda: drains_table(drains, session.now()), nothing=nothing)
 
 
 app = group("drains", list_drains, help="Drains of many nodes, a few at a time.")

@@ -20,7 +20,7 @@ from windlass_client.errors import WindlassError
 from windlass_client.quantities import format_bytes, format_cpu_millis, format_span, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from rich.table import Table
@@ -92,7 +92,8 @@ def list_jobs(
         jobs.pop()
         say(f"the newest {limit} are shown; --limit 0 lists all")
     page = jobs_service_pb2.ListJobsResponse(jobs=jobs)
-    session.answer(page, lambda: jobs_table(jobs, session.now()))
+    nothing = "" if jobs else "no jobs"
+    session.answer(page, lambda: jobs_table(jobs, session.now()), nothing=nothing)
 
 
 @command(app, "get")
@@ -112,18 +113,24 @@ def cancel(
 
     One that cannot be cancelled keeps none of the others from it.
     """
-    from windlass.jobs.v1 import job_pb2
+    from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 
-    worst = 0
-    for job_id in job_ids:
-        try:
-            job = session.client.jobs.cancel(job_id, reason=reason)
-        except WindlassError as error:
-            say(render_error(error))
-            worst = worst or exit_code_of(error)
-            continue
-        session.answer(job, lambda: f"{job.job_id} {job_pb2.Job.Status.Name(job.status)}")  # noqa: B023 - called at once
-    raise typer.Exit(worst)
+    failures: list[WindlassError] = []
+
+    def cancelled() -> "Iterator[job_pb2.Job]":
+        for job_id in job_ids:
+            try:
+                yield session.client.jobs.cancel(job_id, reason=reason)
+            except WindlassError as error:
+                say(render_error(error))
+                failures.append(error)
+
+    session.each(
+        cancelled(),
+        lambda job: f"{job.job_id} {job_pb2.Job.Status.Name(job.status)}",
+        lambda jobs: jobs_service_pb2.ListJobsResponse(jobs=jobs),
+    )
+    raise typer.Exit(exit_code_of(failures[0]) if failures else 0)
 
 
 @command(app, "events")
@@ -133,7 +140,7 @@ def events(session: Session, job_id: JobArgument) -> None:
 
     found = list(session.client.jobs.events(job_id, page_size=1000))
     page = jobs_service_pb2.ListJobEventsResponse(events=found)
-    session.answer(page, lambda: events_table(found))
+    session.answer(page, lambda: events_table(found), nothing="" if found else "no events")
 
 
 @command(app, "wait")
@@ -143,18 +150,19 @@ def wait(
     timeout: Annotated[str | None, typer.Option(help="Give up after, such as 10m.")] = None,
 ) -> None:
     """Wait until jobs have ended; exit with the code of the first that failed."""
+    from windlass.jobs.v1 import jobs_service_pb2
     from windlass_client.jobs import exit_code
 
     seconds = parse_duration(timeout).total_seconds() if timeout else None
-    worst = 0
     try:
-        for job_id in job_ids:
-            job = session.client.jobs.wait(job_id, timeout=seconds)
-            session.answer(job, lambda: logs.verdict(job))  # noqa: B023 - called at once
-            worst = worst or exit_code(job)
+        ended = session.each(
+            (session.client.jobs.wait(job_id, timeout=seconds) for job_id in job_ids),
+            logs.verdict,
+            lambda jobs: jobs_service_pb2.ListJobsResponse(jobs=jobs),
+        )
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    raise typer.Exit(worst)
+    raise typer.Exit(next((code for code in map(exit_code, ended) if code), 0))
 
 
 def jobs_table(jobs: "Sequence[job_pb2.Job]", now: "datetime") -> "Table":

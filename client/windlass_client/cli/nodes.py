@@ -1,5 +1,6 @@
 """`windlass nodes …` and `windlass node-token`."""
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ from windlass_client.errors import InvalidArgument, NotFound
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from windlass.resources.v1 import node_pb2
+    from windlass.resources.v1 import node_pb2, resources_service_pb2
 
 
 def list_all(session: Session) -> None:
@@ -44,24 +45,26 @@ def list_nodes(
     label: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE that they carry; repeatable.")
     ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 lists all.")] = 0,
 ) -> None:
     """See `_LIST_HELP`."""
-    from windlass.resources.v1 import resources_service_pb2
     from windlass_client.nodes import parse_status
 
-    nodes = list(
-        session.client.nodes.list(
-            status=parse_status(status) if status else None,
-            gpu_type=gpu_type,
-            cluster=cluster,
-            pool=pool,
-            zone=zone,
-            labels=pairs(label or ()),
-            page_size=1000,
-        )
+    found = session.client.nodes.list(
+        status=parse_status(status) if status else None,
+        gpu_type=gpu_type,
+        cluster=cluster,
+        pool=pool,
+        zone=zone,
+        labels=pairs(label or ()),
+        page_size=min(limit + 1, 1000) if limit else 1000,
     )
-    page = resources_service_pb2.ListNodesResponse(nodes=nodes)
-    session.answer(page, lambda: nodes_table(nodes, session.now()))
+    nodes = list(islice(found, limit + 1) if limit else found)
+    if limit and len(nodes) > limit:
+        nodes.pop()
+        say(f"{limit} are shown; --limit 0 lists all")
+    nothing = "" if nodes else "no nodes"
+    session.answer(_page(nodes), lambda: nodes_table(nodes, session.now()), nothing=nothing)
 
 
 def pairs(words: "Sequence[str]") -> dict[str, str]:
@@ -91,17 +94,17 @@ def get(session: Session, node: NodeArgument) -> None:
 @command(app, "cordon")
 def cordon(session: Session, nodes: NodesArgument, reason: ReasonOption = "") -> None:
     """Place nothing new on nodes; what runs there goes on."""
-    for node_id in node_ids(session, nodes):
-        node = session.client.nodes.cordon(node_id, reason=reason)
-        session.answer(node, lambda: state_line(node))  # noqa: B023 - called at once
+    ids = node_ids(session, nodes)
+    session.each(
+        (session.client.nodes.cordon(one, reason=reason) for one in ids), state_line, _page
+    )
 
 
 @command(app, "uncordon")
 def uncordon(session: Session, nodes: NodesArgument) -> None:
     """Open nodes to new work again; also ends a drain."""
-    for node_id in node_ids(session, nodes):
-        node = session.client.nodes.uncordon(node_id)
-        session.answer(node, lambda: state_line(node))  # noqa: B023 - called at once
+    ids = node_ids(session, nodes)
+    session.each((session.client.nodes.uncordon(one) for one in ids), state_line, _page)
 
 
 _DRAIN_HELP = """Empty nodes: nothing new is placed there, and what runs leaves.
@@ -168,8 +171,7 @@ def drain(
     ]
     if wait:
         draining = watch_drains(session.client, draining)
-    for node in draining:
-        session.answer(node, lambda: state_line(node))  # noqa: B023 - called at once
+    session.each(draining, state_line, _page)
     if wait and not all(is_drained(node) for node in draining):
         say("a drain was ended by somebody before the node was empty")
         raise typer.Exit(EXIT_FAILED)
@@ -194,9 +196,18 @@ def remove(
     ] = False,
 ) -> None:
     """See `_REMOVE_HELP`."""
-    for node_id in node_ids(session, nodes):
-        node = session.client.nodes.delete(node_id, force=force)
-        session.answer(node, lambda: f"{node.node_id} removed ({node.name})")  # noqa: B023 - called at once
+    ids = node_ids(session, nodes)
+    session.each(
+        (session.client.nodes.delete(one, force=force) for one in ids),
+        lambda node: f"{node.node_id} removed ({node.name})",
+        _page,
+    )
+
+
+def _page(nodes: "list[node_pb2.Node]") -> "resources_service_pb2.ListNodesResponse":
+    from windlass.resources.v1 import resources_service_pb2
+
+    return resources_service_pb2.ListNodesResponse(nodes=nodes)
 
 
 def node_ids(session: Session, words: "Sequence[str]") -> list[str]:

@@ -23,7 +23,7 @@ def list_pools(session: Session) -> None:
 
     pools = list(session.client.pools.list())
     page = resources_service_pb2.ListPoolsResponse(pools=pools)
-    session.answer(page, lambda: pools_table(pools))
+    session.answer(page, lambda: pools_table(pools), nothing="" if pools else "no pools")
 
 
 app = group("pools", list_pools, help="Groups of nodes with rules of their own.")

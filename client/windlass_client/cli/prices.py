@@ -34,7 +34,7 @@ def list_prices(
         )
     )
     page = resources_service_pb2.ListPricesResponse(prices=prices)
-    session.answer(page, lambda: prices_table(prices))
+    session.answer(page, lambda: prices_table(prices), nothing="" if prices else "no prices")
 
 
 app = group("prices", list_prices, help="What resources cost; `windlass usage` counts by it.")

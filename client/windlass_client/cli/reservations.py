@@ -40,9 +40,15 @@ UserOption = Annotated[
 ]
 
 
+_OVER = "; --all lists also those that are over"
+
+
 def list_reservations(
     session: Session,
     node: Annotated[str, typer.Option(help="Only with a part of this node (id).")] = "",
+    status: Annotated[
+        str, typer.Option(help="Only such: PENDING, ACTIVE, ENDED or CANCELLED.")
+    ] = "",
     everything: Annotated[
         bool, typer.Option("--all", "-a", help="Also those that are over.")
     ] = False,
@@ -50,16 +56,19 @@ def list_reservations(
 ) -> None:
     """List the reservations of all projects, newest first."""
     from windlass.resources.v1 import reservation_pb2, resources_service_pb2
+    from windlass_client.reservations import parse_status
 
-    found = session.client.reservations.list(node_id=node)
+    wanted = parse_status(status) if status else None
+    found = session.client.reservations.list(node_id=node, status=wanted)
     over = (reservation_pb2.Reservation.ENDED, reservation_pb2.Reservation.CANCELLED)
-    shown = (one for one in found if everything or one.status not in over)
+    shown = (one for one in found if everything or wanted or one.status not in over)
     reservations = list(islice(shown, limit + 1) if limit else shown)
     if limit and len(reservations) > limit:
         reservations.pop()
         say(f"the newest {limit} are shown; --limit 0 lists all")
     page = resources_service_pb2.ListReservationsResponse(reservations=reservations)
-    session.answer(page, lambda: reservations_table(reservations))
+    nothing = "" if reservations else f"no reservations{'' if everything or wanted else _OVER}"
+    session.answer(page, lambda: reservations_table(reservations), nothing=nothing)
 
 
 app = group(

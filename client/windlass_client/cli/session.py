@@ -10,22 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
-from windlass_client.cli.output import Output, console, printable, read_clock, to_json
+from windlass_client.cli.output import Output, console, printable, read_clock, say, to_json
 from windlass_client.errors import InvalidArgument, WindlassError
 from windlass_client.quantities import parse_duration
 from windlass_client.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.message import Message
     from rich.table import Table
 
     from windlass_client import Client
 
 P = ParamSpec("P")
+M = TypeVar("M")
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -82,7 +85,10 @@ ProjectOption = Annotated[
 OutputOption = Annotated[
     Output | None,
     typer.Option(
-        "--output", "-o", help="How to print the answer; default table.", rich_help_panel=_PANEL
+        "--output",
+        "-o",
+        help="How to print the answer; json is one document, of logs a line for each. Default table.",
+        rich_help_panel=_PANEL,
     ),
 ]
 
@@ -153,16 +159,45 @@ class Session:
             message = f"{text!r} is no time; write such as 7d, 2026-11-01 or 2026-11-01T08:00"
         raise InvalidArgument(message, reason="BAD_TIME")
 
-    def answer(self, message: "Message", view: "Callable[[], Table | str]") -> None:
-        """Print an answer: `message` as JSON, or what `view` makes for people."""
+    def answer(
+        self, message: "Message", view: "Callable[[], Table | str]", *, nothing: str = ""
+    ) -> None:
+        """Print an answer: `message` as JSON, or what `view` makes for people.
+
+        Args:
+            message: the answer.
+            view: makes a table or lines of it.
+            nothing: says in words that there is nothing in it, beside the answer; empty: there is.
+        """
         if self.json:
             typer.echo(to_json(message))
+            return
+        if nothing:
+            say(nothing)
             return
         shown = view()
         if isinstance(shown, str):
             typer.echo(printable(shown))
         else:
             console(sys.stdout).print(shown)
+
+    def each(
+        self, found: "Iterable[M]", line: "Callable[[M], str]", page: "Callable[[list[M]], Message]"
+    ) -> "list[M]":
+        """Print a line for each as it comes; as JSON one document, that of a list, in the end.
+
+        When getting one of them fails, those before it are printed.
+        """
+        seen: list[M] = []
+        try:
+            for one in found:
+                seen.append(one)
+                if not self.json:
+                    typer.echo(printable(line(one)))
+        finally:
+            if self.json:
+                typer.echo(to_json(page(seen)))
+        return seen
 
     def close(self) -> None:
         """Close the client if it was opened."""

@@ -104,18 +104,18 @@ def span_of(wanted: Wanted, start: int | None, end: int) -> tuple[int, int]:
 
 
 def numbers_of(fields: Sequence[str], names: Mapping[int, str]) -> frozenset[int] | None:
-    """The numbers of fields by their names; None when none is named, which means all.
+    """The numbers of fields by their names in any case; None when none is named, which means all.
 
     Raises:
         InvalidInput: one of them is no name of a field.
     """
     numbers = {name: number for number, name in names.items()}
     for place, name in enumerate(fields):
-        if name not in numbers:
+        if name.lower() not in numbers:
             known = ", ".join(sorted(numbers))
             message = f"nothing is measured by the name {name!r}; there are {known}"
             raise _invalid(f"field[{place}]", message, "FIELD_UNKNOWN")
-    return frozenset(numbers[name] for name in fields) or None
+    return frozenset(numbers[name.lower()] for name in fields) or None
 
 
 def series_messages(

@@ -6,6 +6,7 @@ from google.protobuf.message import Message
 from protovalidate import Validator, Violation
 
 from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.rpc.pattern_words import WORDS
 from windlass_server.rpc.times import malformed_times
 
 # A gRPC client takes 8 KiB of what an error says: the message names the first fields, and of a map's
@@ -62,4 +63,11 @@ def _violation(found: Violation) -> FieldViolation:
         if element.subscript is not None:
             path += f"[{str(element.subscript.value)[:_KEY_CHARS]}]"
     rule = found.proto.rule_id.upper().replace(".", "_")
-    return FieldViolation(path, found.proto.message, rule)
+    return FieldViolation(path, _text(found), rule)
+
+
+def _text(found: Violation) -> str:
+    """What is wrong in words, where protovalidate shows the pattern itself."""
+    if found.proto.rule_id == "string.pattern" and isinstance(found.rule_value, str):
+        return WORDS.get(found.rule_value, found.proto.message)
+    return found.proto.message

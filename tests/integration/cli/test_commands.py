@@ -195,6 +195,7 @@ def test_json_is_what_the_rest_api_prints(windlass):
     assert job["status"] == "SUCCEEDED"
     assert job["resources"] == {
         "cpu_millis": "0", "memory_bytes": "1073741824", "gpu_count": 0, "gpu_type": "",
+        "mig_profile": "", "gpu_millis": 0, "gpu_memory_bytes": "0",
     }  # fmt: skip
     assert job["labels"] == {}
     assert job["create_time"] == "2026-01-02T03:04:05Z"
@@ -235,6 +236,54 @@ def test_a_job_that_cannot_be_cancelled_keeps_no_other_from_it(windlass):
     assert [line.split()[-1] for line in done.stderr.splitlines()] == [
         "(JOB_ENDED)", "(JOB_ENDED)", "(JOB_NOT_FOUND)",
     ]  # fmt: skip
+
+
+def test_commands_about_several_things_answer_one_json_document(windlass, plane):
+    for command in (["forever"], ["forever"]):
+        windlass("submit", "--", *command)
+    done = windlass("jobs", "cancel", "job-1", "job-9", "job-2", "-o", "json")
+    jobs = json.loads(done.stdout)["jobs"]
+    assert [(job["job_id"], job["status"]) for job in jobs] == [
+        ("job-1", "CANCELLED"),
+        ("job-2", "CANCELLED"),
+    ]
+    assert done.exit_code == 4
+    waited = json.loads(windlass("jobs", "wait", "job-1", "job-2", "-o", "json").stdout)
+    assert [job["job_id"] for job in waited["jobs"]] == ["job-1", "job-2"]
+    plane.state.nodes = [a_node(), a_node("gpu-2")]
+    closed = json.loads(windlass("nodes", "cordon", "gpu-1", "gpu-2", "-o", "json").stdout)
+    assert len(closed["nodes"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["jobs", "list"], "no jobs\n"),
+        (["nodes"], "no nodes\n"),
+        (["nodes", "list", "--limit", "1"], "no nodes\n"),
+        (["reservations"], "no reservations; --all lists also those that are over\n"),
+        (["reservations", "list", "--status", "active"], "no reservations\n"),
+        (["allocations", "list", "--all"], "no allocations\n"),
+        (["drains"], "no drains; --all lists also those that have ended\n"),
+    ],
+)
+def test_a_list_of_nothing_says_so_in_words_and_prints_nothing(windlass, plane, command, words):
+    plane.state.nodes = []
+    listed = windlass(*command)
+    assert (listed.exit_code, listed.stdout, listed.stderr) == (0, "", words)
+    assert json.loads(windlass(*command, "-o", "json").stdout)
+
+
+def test_lists_go_by_status_and_as_far_as_is_asked(windlass, plane):
+    assert windlass("reservations", "list", "--status", "Pending").exit_code == 0
+    assert plane.state.requests["ListReservations"][-1].status == 1
+    refused = windlass("reservations", "list", "--status", "soon")
+    assert refused.exit_code == 2
+    assert "'soon' is not one of PENDING, ACTIVE, ENDED, CANCELLED" in refused.stderr
+    plane.state.nodes = [a_node(), a_node("gpu-2"), a_node("gpu-3")]
+    some = windlass("nodes", "list", "--limit", "2")
+    assert (len(rows(some.stdout)), some.stderr) == (3, "2 are shown; --limit 0 lists all\n")
+    assert len(rows(windlass("nodes", "list").stdout)) == 4
 
 
 def test_waiting_for_several_jobs_exits_as_the_first_that_failed(windlass):
@@ -369,9 +418,7 @@ def test_nodes_get_shows_where_each_gpu_is_and_what_slows_it_down(windlass, plan
     node.gpus[1].mig_instance.profile, node.gpus[1].mig_instance.memory_start = "3g.40gb", 4
     plane.state.nodes = [node]
     shown = rows(windlass("nodes", "get", "node-gpu-1").stdout)
-    line = (
-        "0 GPU-0 00000000:1B:00.0 gen5 x8/16 9.0 DISABLED 1 peers 78°C 1755MHz 2kWh 0/3 2 POWER_CAP"
-    )
+    line = "0 GPU-0 00000000:1B:00.0 gen5 x8/16 9.0 DISABLED 1 peers 78°C 1755MHz 2 kWh 0/3 2 POWER_CAP"
     assert line.split() in shown
     assert ["driver", "570.1,", "CUDA", "12.8"] in shown
     assert ["1", "GPU-1", "-", "3g.40gb", "at", "4", "-", "-", "0MHz", "-", "-", "-"] in shown

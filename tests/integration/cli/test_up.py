@@ -169,6 +169,13 @@ def test_an_agent_that_refuses_its_configuration_ends_the_server_too(start: Star
     assert up.lines[-1].startswith("error: the agent refused its configuration")
 
 
+def test_gpus_that_cannot_be_simulated_are_refused_before_anything_is_said_to_be_up(start: Start):
+    up = start("--simulate-gpus", "8xFOO", FAKE_AGENT="no-such-gpu")
+    assert up.end() == 2
+    assert up.lines[-1] == "error: --simulate-gpus: '8xFOO' is not COUNTxTYPE"
+    assert not any("windlass is up" in line for line in up.lines)
+
+
 def test_a_second_interrupt_does_not_wait_for_who_does_not_end(start: Start) -> None:
     up = start(FAKE_AGENT="stubborn")
     up.until("agent joined")

@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 from pathlib import Path
 
@@ -140,3 +141,10 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path):
 def test_the_directory_is_private(tmp_path):
     with DataDir(tmp_path / "agent"):
         assert Path(tmp_path / "agent").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_version_is_told_without_a_server(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        load_config(["--version"], {})
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"windlass-agent {importlib.metadata.version('windlass')}\n"

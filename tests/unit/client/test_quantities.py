@@ -6,6 +6,7 @@ import pytest
 from windlass_client import InvalidArgument
 from windlass_client.quantities import (
     format_bytes,
+    format_joules,
     format_span,
     parse_bytes,
     parse_cpu_millis,
@@ -101,3 +102,21 @@ def test_a_size_is_shown_in_its_largest_unit(amount, text):
 )  # fmt: skip
 def test_a_span_is_shown_in_its_two_largest_units(seconds, text):
     assert format_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("joules", "text"),
+    [
+        (0, "0 J"),
+        (0.5, "0.5 J"),
+        (385, "385 J"),
+        (1386, "1.39 kJ"),
+        (35_900, "35.9 kJ"),
+        (36_000, "10 Wh"),
+        (3.599e6, "1000 Wh"),
+        (7.2e6, "2 kWh"),
+        (1.23456e10, "3429 kWh"),
+    ],
+)
+def test_energy_is_shown_in_a_unit_that_fits(joules: float, text: str):
+    assert format_joules(joules) == text

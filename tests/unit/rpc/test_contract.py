@@ -13,6 +13,7 @@ from buf.validate import validate_pb2
 
 # Brings every module of the contract along.
 from windlass_server import app  # noqa: F401
+from windlass_server.rpc.pattern_words import WORDS
 
 pool = descriptor_pool.Default()
 
@@ -123,6 +124,20 @@ def test_no_rule_depends_on_the_time() -> None:
     """What was good once is remembered to be good."""
     timed = {name for name, field in FIELDS.items() if given(rules_of(field)) & _TIMED}
     assert timed == set()
+
+
+def patterns(rules: validate_pb2.FieldRules) -> Iterator[str]:
+    """The patterns of a field's rules, also of its elements, keys and values."""
+    if rules.string.pattern:
+        yield rules.string.pattern
+    for inner in (rules.repeated.items, rules.map.keys, rules.map.values):
+        if inner.string.pattern:
+            yield inner.string.pattern
+
+
+def test_every_pattern_has_words_for_people() -> None:
+    used = {pattern for field in FIELDS.values() for pattern in patterns(rules_of(field))}
+    assert used == set(WORDS)
 
 
 def test_every_request_field_says_whether_it_is_required() -> None:

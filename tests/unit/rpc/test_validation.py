@@ -33,6 +33,13 @@ def test_a_field_that_breaks_two_rules_counts_once_and_is_told_both() -> None:
     assert [violation.field for violation in refused.value.violations] == ["job_id", "job_id"]
 
 
+def test_a_pattern_is_told_in_words() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Validation().check(pb.GetJobRequest(job_id="a\0b"))
+    (violation,) = refused.value.violations
+    assert violation.description == "must not contain the character NUL"
+
+
 def test_bytes_that_are_good_for_one_method_are_not_for_another() -> None:
     validation = Validation()
     assert judged(validation, GET, GOOD)

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from windlass.types.v1 import metrics_pb2 as windlass_dot_types_dot_v1_dot_metrics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"windlass/jobs/v1/job_metrics.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/types/v1/metrics.proto\"\xa5\x02\n\x14GetJobMetricsRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x31\n\x05\x66ield\x18\x02 \x03(\tB\"\xe2\x41\x01\x01\xbaH\x1b\x92\x01\x18\x10@\"\x14r\x12\x10\x01\x18?2\x0c^[a-z0-9_]*$\x12\x34\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x44\n\nresolution\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\xe2\x41\x01\x01\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x8a\x8a\x0f\x32\x02\x08\x01\"\xd5\x01\n\x15GetJobMetricsResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06series\x18\x04 \x03(\x0b\x32\x1f.windlass.types.v1.MetricSeriesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"windlass/jobs/v1/job_metrics.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/types/v1/metrics.proto\"\xa8\x02\n\x14GetJobMetricsRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x34\n\x05\x66ield\x18\x02 \x03(\tB%\xe2\x41\x01\x01\xbaH\x1e\x92\x01\x1b\x10@\"\x17r\x15\x10\x01\x18?2\x0f^[A-Za-z0-9_]*$\x12\x34\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x44\n\nresolution\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\xe2\x41\x01\x01\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x8a\x8a\x0f\x32\x02\x08\x01\"\xd5\x01\n\x15GetJobMetricsResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06series\x18\x04 \x03(\x0b\x32\x1f.windlass.types.v1.MetricSeriesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['job_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['field']._loaded_options = None
-  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['field']._serialized_options = b'\342A\001\001\272H\033\222\001\030\020@\"\024r\022\020\001\030?2\014^[a-z0-9_]*$'
+  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['field']._serialized_options = b'\342A\001\001\272H\036\222\001\033\020@\"\027r\025\020\001\030?2\017^[A-Za-z0-9_]*$'
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['start_time']._loaded_options = None
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['end_time']._loaded_options = None
@@ -47,7 +47,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['resolution']._loaded_options = None
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['resolution']._serialized_options = b'\342A\001\001\272H\016\252\001\013\"\005\010\200\212\212\0172\002\010\001'
   _globals['_GETJOBMETRICSREQUEST']._serialized_start=217
-  _globals['_GETJOBMETRICSREQUEST']._serialized_end=510
-  _globals['_GETJOBMETRICSRESPONSE']._serialized_start=513
-  _globals['_GETJOBMETRICSRESPONSE']._serialized_end=726
+  _globals['_GETJOBMETRICSREQUEST']._serialized_end=513
+  _globals['_GETJOBMETRICSRESPONSE']._serialized_start=516
+  _globals['_GETJOBMETRICSRESPONSE']._serialized_end=729
 # @@protoc_insertion_point(module_scope)

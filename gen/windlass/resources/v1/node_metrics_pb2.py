@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from windlass.types.v1 import metrics_pb2 as windlass_dot_types_dot_v1_dot_metrics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(windlass/resources/v1/node_metrics.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/types/v1/metrics.proto\"\xd9\x02\n\x15GetNodeMetricsRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x31\n\x05\x66ield\x18\x02 \x03(\tB\"\xe2\x41\x01\x01\xbaH\x1b\x92\x01\x18\x10@\"\x14r\x12\x10\x01\x18?2\x0c^[a-z0-9_]*$\x12\x30\n\x07subject\x18\x03 \x03(\tB\x1f\xe2\x41\x01\x01\xbaH\x18\x92\x01\x15\x10@\"\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12\x34\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x44\n\nresolution\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\xe2\x41\x01\x01\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x8a\x8a\x0f\x32\x02\x08\x01\"\xd6\x01\n\x16GetNodeMetricsResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06series\x18\x04 \x03(\x0b\x32\x1f.windlass.types.v1.MetricSeries\"\xc9\x01\n\x16StreamTelemetryRequest\x12\x33\n\x07node_id\x18\x01 \x03(\tB\"\xe2\x41\x01\x01\xbaH\x1b\x92\x01\x18\x10\xe8\x07\"\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x31\n\x05\x66ield\x18\x02 \x03(\tB\"\xe2\x41\x01\x01\xbaH\x1b\x92\x01\x18\x10@\"\x14r\x12\x10\x01\x18?2\x0c^[a-z0-9_]*$\x12G\n\x0cmin_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xe2\x41\x01\x01\xbaH\x0f\xaa\x01\x0c\"\x03\x08\x90\x1c\x32\x05\x10\x80\xc2\xd7/\"\x92\x01\n\x10TelemetryMessage\x12\x33\n\x06values\x18\x01 \x01(\x0b\x32!.windlass.resources.v1.LiveValuesH\x00\x12>\n\theartbeat\x18\x02 \x01(\x0b\x32).windlass.resources.v1.TelemetryHeartbeatH\x00\x42\t\n\x07\x63ontent\"\x14\n\x12TelemetryHeartbeat\"L\n\nLiveValues\x12\x30\n\x05nodes\x18\x01 \x03(\x0b\x32!.windlass.resources.v1.NodeValues\x12\x0c\n\x04more\x18\x02 \x01(\x08\"U\n\nNodeValues\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x36\n\x08subjects\x18\x02 \x03(\x0b\x32$.windlass.resources.v1.SubjectValues\"\xf0\x01\n\rSubjectValues\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12/\n\x0bsample_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x06job_id\x18\x04 \x01(\t\x12\x0c\n\x04rank\x18\x05 \x01(\x05\x12@\n\x06values\x18\x06 \x03(\x0b\x32\x30.windlass.resources.v1.SubjectValues.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(windlass/resources/v1/node_metrics.proto\x12\x15windlass.resources.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/types/v1/metrics.proto\"\xdc\x02\n\x15GetNodeMetricsRequest\x12+\n\x07node_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x34\n\x05\x66ield\x18\x02 \x03(\tB%\xe2\x41\x01\x01\xbaH\x1e\x92\x01\x1b\x10@\"\x17r\x15\x10\x01\x18?2\x0f^[A-Za-z0-9_]*$\x12\x30\n\x07subject\x18\x03 \x03(\tB\x1f\xe2\x41\x01\x01\xbaH\x18\x92\x01\x15\x10@\"\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12\x34\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x44\n\nresolution\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\xe2\x41\x01\x01\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x8a\x8a\x0f\x32\x02\x08\x01\"\xd6\x01\n\x16GetNodeMetricsResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06series\x18\x04 \x03(\x0b\x32\x1f.windlass.types.v1.MetricSeries\"\xcc\x01\n\x16StreamTelemetryRequest\x12\x33\n\x07node_id\x18\x01 \x03(\tB\"\xe2\x41\x01\x01\xbaH\x1b\x92\x01\x18\x10\xe8\x07\"\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x34\n\x05\x66ield\x18\x02 \x03(\tB%\xe2\x41\x01\x01\xbaH\x1e\x92\x01\x1b\x10@\"\x17r\x15\x10\x01\x18?2\x0f^[A-Za-z0-9_]*$\x12G\n\x0cmin_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xe2\x41\x01\x01\xbaH\x0f\xaa\x01\x0c\"\x03\x08\x90\x1c\x32\x05\x10\x80\xc2\xd7/\"\x92\x01\n\x10TelemetryMessage\x12\x33\n\x06values\x18\x01 \x01(\x0b\x32!.windlass.resources.v1.LiveValuesH\x00\x12>\n\theartbeat\x18\x02 \x01(\x0b\x32).windlass.resources.v1.TelemetryHeartbeatH\x00\x42\t\n\x07\x63ontent\"\x14\n\x12TelemetryHeartbeat\"L\n\nLiveValues\x12\x30\n\x05nodes\x18\x01 \x03(\x0b\x32!.windlass.resources.v1.NodeValues\x12\x0c\n\x04more\x18\x02 \x01(\x08\"U\n\nNodeValues\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x36\n\x08subjects\x18\x02 \x03(\x0b\x32$.windlass.resources.v1.SubjectValues\"\xf0\x01\n\rSubjectValues\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12/\n\x0bsample_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x06job_id\x18\x04 \x01(\t\x12\x0c\n\x04rank\x18\x05 \x01(\x05\x12@\n\x06values\x18\x06 \x03(\x0b\x32\x30.windlass.resources.v1.SubjectValues.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETNODEMETRICSREQUEST'].fields_by_name['node_id']._loaded_options = None
   _globals['_GETNODEMETRICSREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\002\272H\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_GETNODEMETRICSREQUEST'].fields_by_name['field']._loaded_options = None
-  _globals['_GETNODEMETRICSREQUEST'].fields_by_name['field']._serialized_options = b'\342A\001\001\272H\033\222\001\030\020@\"\024r\022\020\001\030?2\014^[a-z0-9_]*$'
+  _globals['_GETNODEMETRICSREQUEST'].fields_by_name['field']._serialized_options = b'\342A\001\001\272H\036\222\001\033\020@\"\027r\025\020\001\030?2\017^[A-Za-z0-9_]*$'
   _globals['_GETNODEMETRICSREQUEST'].fields_by_name['subject']._loaded_options = None
   _globals['_GETNODEMETRICSREQUEST'].fields_by_name['subject']._serialized_options = b'\342A\001\001\272H\030\222\001\025\020@\"\021r\017\030\200\0012\n^[^\\x00]*$'
   _globals['_GETNODEMETRICSREQUEST'].fields_by_name['start_time']._loaded_options = None
@@ -51,27 +51,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['node_id']._loaded_options = None
   _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['node_id']._serialized_options = b'\342A\001\001\272H\033\222\001\030\020\350\007\"\023r\021\020\001\030\200\0012\n^[^\\x00]*$'
   _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['field']._loaded_options = None
-  _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['field']._serialized_options = b'\342A\001\001\272H\033\222\001\030\020@\"\024r\022\020\001\030?2\014^[a-z0-9_]*$'
+  _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['field']._serialized_options = b'\342A\001\001\272H\036\222\001\033\020@\"\027r\025\020\001\030?2\017^[A-Za-z0-9_]*$'
   _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['min_interval']._loaded_options = None
   _globals['_STREAMTELEMETRYREQUEST'].fields_by_name['min_interval']._serialized_options = b'\342A\001\001\272H\017\252\001\014\"\003\010\220\0342\005\020\200\302\327/'
   _globals['_SUBJECTVALUES_VALUESENTRY']._loaded_options = None
   _globals['_SUBJECTVALUES_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_GETNODEMETRICSREQUEST']._serialized_start=228
-  _globals['_GETNODEMETRICSREQUEST']._serialized_end=573
-  _globals['_GETNODEMETRICSRESPONSE']._serialized_start=576
-  _globals['_GETNODEMETRICSRESPONSE']._serialized_end=790
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=793
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=994
-  _globals['_TELEMETRYMESSAGE']._serialized_start=997
-  _globals['_TELEMETRYMESSAGE']._serialized_end=1143
-  _globals['_TELEMETRYHEARTBEAT']._serialized_start=1145
-  _globals['_TELEMETRYHEARTBEAT']._serialized_end=1165
-  _globals['_LIVEVALUES']._serialized_start=1167
-  _globals['_LIVEVALUES']._serialized_end=1243
-  _globals['_NODEVALUES']._serialized_start=1245
-  _globals['_NODEVALUES']._serialized_end=1330
-  _globals['_SUBJECTVALUES']._serialized_start=1333
-  _globals['_SUBJECTVALUES']._serialized_end=1573
-  _globals['_SUBJECTVALUES_VALUESENTRY']._serialized_start=1528
-  _globals['_SUBJECTVALUES_VALUESENTRY']._serialized_end=1573
+  _globals['_GETNODEMETRICSREQUEST']._serialized_end=576
+  _globals['_GETNODEMETRICSRESPONSE']._serialized_start=579
+  _globals['_GETNODEMETRICSRESPONSE']._serialized_end=793
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=796
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=1000
+  _globals['_TELEMETRYMESSAGE']._serialized_start=1003
+  _globals['_TELEMETRYMESSAGE']._serialized_end=1149
+  _globals['_TELEMETRYHEARTBEAT']._serialized_start=1151
+  _globals['_TELEMETRYHEARTBEAT']._serialized_end=1171
+  _globals['_LIVEVALUES']._serialized_start=1173
+  _globals['_LIVEVALUES']._serialized_end=1249
+  _globals['_NODEVALUES']._serialized_start=1251
+  _globals['_NODEVALUES']._serialized_end=1336
+  _globals['_SUBJECTVALUES']._serialized_start=1339
+  _globals['_SUBJECTVALUES']._serialized_end=1579
+  _globals['_SUBJECTVALUES_VALUESENTRY']._serialized_start=1534
+  _globals['_SUBJECTVALUES_VALUESENTRY']._serialized_end=1579
 # @@protoc_insertion_point(module_scope)
