@@ -11,7 +11,7 @@ IMAGE := gen/windlass.binpb
 # Arguments for the command of a target, such as ARGS="--only rest" for bench.
 ARGS ?=
 
-.PHONY: help up demo simulate test test-quick test-differential test-schema test-browser test-gpu check static format-check lint types \
+.PHONY: help up demo test-faults test test-quick test-differential test-schema test-browser test-gpu check static format-check lint types \
 	layers protos-check wheel bench fuzz protos golden format constraints packages browser bench-packages clean
 
 help: ## this list
@@ -26,7 +26,7 @@ demo: $(INSTALLED) packages ## a real job on a simulated GPU node; cleans up beh
 test: $(INSTALLED) packages ## all tests, on SQLite and PostgreSQL
 	$(BIN)/pytest --numprocesses auto --dist worksteal $(ARGS)
 
-simulate: $(INSTALLED) ## more lives of a site in which all breaks; ARGS="--seeds 1 --first-seed 7" plays one
+test-faults: $(INSTALLED) ## more lives of a site in which all breaks; ARGS="--seeds 1 --first-seed 7" plays one
 	$(BIN)/pytest -q tests/simulation -k sqlite --seeds 8 --steps 60 $(ARGS)
 
 test-differential: $(INSTALLED) ## the same requests through the gateway, the real Envoy and gRPC

@@ -1,6 +1,6 @@
 """A site in which everything breaks that can, as a seed has it: what must hold, holds after each event.
 
-A failure names its seed; `make simulate ARGS="--seeds 1 --first-seed N"` plays it again.
+A failure names its seed; `make test-faults ARGS="--seeds 1 --first-seed N"` plays it again.
 """
 
 from collections import Counter

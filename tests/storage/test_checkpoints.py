@@ -246,6 +246,55 @@ async def test_a_node_that_finds_damage_where_there_was_nothing_is_at_fault(worl
     assert faults == [job.node_id]
 
 
+TOO_LATE = "CHECKPOINT_TOO_LATE"
+
+
+async def refusal_of(saving: Any) -> str:
+    with pytest.raises(WrongState) as refused:
+        await saving
+    return refused.value.reason
+
+
+async def test_who_must_leave_by_force_has_little_time_to_save(world: World, job: Any):
+    await world.runs.evict(job.run_id, kill=True, why="fire")
+    world.clock.advance(59)
+    saved = await world.save(job, b"step 7")
+    world.clock.advance(1)
+    assert await refusal_of(world.offer(job, b"step 8")) == TOO_LATE
+    await world.end(job.job_id, cause="STOPPED", exit_signal=9)
+    assert (await world.job(job.job_id)).status == Status.QUEUED
+    shown = to_proto(await world.job(job.job_id)).checkpoint
+    assert shown.checkpoint_id == saved
+
+
+async def test_a_file_that_takes_too_long_of_who_must_leave_by_force_is_cut_off(
+    world: World, job: Any
+):
+    checkpoint_id = await world.offer(job, b"one" + b"two")
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"one"
+        await world.runs.evict(job.run_id, kill=True, why="fire")
+        world.clock.advance(60)
+        yield b"two"
+
+    file = file_of(b"onetwo")
+    storing = world.service().store_file(job.node_id, file, checkpoint_id, slowly())
+    assert await refusal_of(storing) == TOO_LATE
+
+
+async def test_who_is_only_asked_to_leave_may_take_its_time_until_it_is_forced(
+    world: World, job: Any
+):
+    for kill in (False, True, True):
+        await world.runs.evict(job.run_id, kill=kill, why="kernel")
+        world.clock.advance(45)
+        if not kill:
+            world.clock.advance(3600)
+            await world.offer(job, b"step 7")
+    assert await refusal_of(world.offer(job, b"step 7")) == TOO_LATE
+
+
 async def test_what_was_uploaded_by_half_is_never_offered_and_goes_away(world: World, job: Any):
     half = await world.offer(job, b"one" + b"two")
     await world.upload(job.node_id, half, b"one")

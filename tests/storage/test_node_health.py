@@ -26,6 +26,7 @@ from windlass_server.resources.node_message import node_message
 from windlass_server.resources.service import ResourcesService, views
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import RunRow
 from windlass_server.telemetry.latest import LatestTelemetry
 
 __all__ = ["acting"]
@@ -115,6 +116,11 @@ class Health(ScheduledWorld):
         rows = await self.database.read(lambda tx: tx.events.page(object_id, after=0, size=99))
         return [row.reason for row in rows]
 
+    async def run(self, run_id: str) -> RunRow:
+        row = await self.database.read(lambda tx: tx.runs.get(run_id))
+        assert row is not None
+        return row
+
     async def placed(self, gpus: int = 1) -> str:
         """A job that runs on GPUs; its id."""
         job_id = await self.add_job(gpu_count=gpus)
@@ -164,6 +170,38 @@ async def test_a_gpu_that_failed_is_given_to_nobody_and_comes_back_by_itself(
     assert (await world.cycle(job)).status == Status.SCHEDULED
     assert (await world.events(node_id)) == ["GPU_UNHEALTHY", "GPU_RECOVERING", "GPU_HEALTHY"]
     assert world.woken == [node_id]
+
+
+# The memory lost data: the task starts again, and nothing is wrong with the card afterwards.
+RESTARTS_TASK = 94
+
+
+async def test_a_run_that_has_to_leave_does_so_though_the_server_died_before_it_told_it(
+    world: Health,
+) -> None:
+    node_id = await world.gpu_node()
+    job_id = await world.placed()
+    run_id = (await world.job(job_id)).run_id
+
+    async def die(run_id: str, *, why: str, stop: bool) -> None:
+        raise KeyboardInterrupt
+
+    world.service._tell_run = die
+    with pytest.raises(KeyboardInterrupt):
+        await world.told(node_id, RESTARTS_TASK)
+    assert (await world.run(run_id)).device_fault == ""
+
+    world.with_health()
+    await world.passing(1)
+
+    run = await world.run(run_id)
+    assert "XID_94" in run.device_fault
+    assert run.stopping_since is not None
+    events = await world.events(job_id)
+    assert events.count("GPU_FAULT") == 1
+    await world.passing(1)
+    assert await world.events(job_id) == events
+    assert await world.database.read(lambda tx: tx.nodes.ailing()) == []
 
 
 async def test_the_run_of_a_gpu_that_failed_leaves_and_its_job_runs_again_elsewhere(

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
 from windlass_server import actors
-from windlass_server.clock import Clock
+from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import Exhausted, InvalidInput, NotFound, WrongState
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
@@ -30,6 +30,8 @@ _FILES = "files"
 # Room that an offer leaves to everything else on the disk.
 _SPARE_BYTES = 256 << 20
 _REMOVALS_AT_ONCE = 100
+# How often it is looked whether a file that is on its way may still come.
+_LOOK_SECONDS = 1.0
 MAX_ENTRIES = 20_000
 
 
@@ -41,11 +43,13 @@ class Keeping:
         max_bytes: the largest one.
         newest: how many of a job.
         after_end: how long when the job has ended, in microseconds.
+        forced: how long a run may save what it has that had to leave its node by force, in microseconds.
     """
 
     max_bytes: int
     newest: int
     after_end: int
+    forced: int = 60 * MICROS_PER_SECOND
 
 
 class CheckpointsService:
@@ -75,7 +79,8 @@ class CheckpointsService:
 
         Raises:
             NotFound: the run is not this node's.
-            WrongState: it is too large (`CHECKPOINT_TOO_LARGE`).
+            WrongState: it is too large (`CHECKPOINT_TOO_LARGE`), or comes too late of a run that had to
+                leave by force (`CHECKPOINT_TOO_LATE`).
             Exhausted: there is no room for it (`OBJECT_STORE_FULL`).
         """
         run, job = await self._database.read(lambda tx: _run_of(tx, node_id, request.run_id))
@@ -87,8 +92,27 @@ class CheckpointsService:
         goes_on = not request.HasField("exit") or _goes_on(run, job, request.exit, faults)
         if job.status == Status.CANCELLING or not (goes_on or self._keeping.after_end):
             return ""
+        self._require_time(run)
         self._require_room(run.run_id, request.size_bytes, request.entry_count)
         return await self._database.write(lambda tx: self._begin(tx, run, request))
+
+    def _require_time(self, run: RunRow) -> None:
+        """Nobody waits long for what a run saves that had to leave its node by force."""
+        if run.forced_at is not None and self._clock.now() >= run.forced_at + self._keeping.forced:
+            seconds = self._keeping.forced / MICROS_PER_SECOND
+            text = f"the run had to leave its node by force, and had {seconds:g} seconds to save"
+            raise WrongState(text, reason="CHECKPOINT_TOO_LATE", subject=run.run_id)
+
+    async def _in_time(self, run_id: str, parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+        """The parts, for as long as their run may save."""
+        looked_at = float("-inf")
+        async for part in parts:
+            if self._clock.monotonic() - looked_at >= _LOOK_SECONDS:
+                looked_at = self._clock.monotonic()
+                run = await self._database.read(lambda tx: tx.runs.get(run_id))
+                if run is not None:
+                    self._require_time(run)
+            yield part
 
     def _require_room(self, run_id: str, size: int, entries: int) -> None:
         most = self._keeping.max_bytes
@@ -143,13 +167,15 @@ class CheckpointsService:
         Raises:
             NotFound: there is no such checkpoint to save for this node.
             InvalidInput: the content is not what was announced (`CHECKPOINT_FILE_DIFFERS`).
+            WrongState: as `offer`, when it takes too long.
             Exhausted, Unavailable: as `ObjectStore.put`.
         """
         row = await self._database.read(lambda tx: _saving(tx, node_id, checkpoint_id))
         if start.size_bytes > row.size_bytes:
             raise _differs()
         key = f"{_folder(row)}/{_FILES}/{start.sha256.hex()}"
-        await self._store.put(key, _checked(parts, start))
+        async with aclosing(self._in_time(row.run_id, parts)) as timely:
+            await self._store.put(key, _checked(timely, start))
 
     async def commit(
         self, node_id: str, checkpoint_id: str, manifest: checkpoint_pb2.CheckpointManifest

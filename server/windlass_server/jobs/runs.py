@@ -147,7 +147,7 @@ class RunsService:
 
         Args:
             run_id: the run; one that has ended is left alone.
-            kill: without the grace period that the job asked for.
+            kill: without the grace period that the job asked for, and with little time to save what it has.
             why: for the job's events.
         """
 
@@ -155,11 +155,11 @@ class RunsService:
             job, run = _active(tx, run_id)
             if job is None or run is None:
                 return
-            if run.want == _Want.STOPPED and (run.grace == 0 or not kill):
+            if run.want == _Want.STOPPED and (run.forced_at is not None or not kill):
                 return
-            if kill:
-                tx.runs.change(run_id, grace=0)
             now = self._clock.now()
+            if kill:
+                tx.runs.change(run_id, grace=0, forced_at=now)
             tx.runs.want_stopped(run_id, now)
             tx.after_commit(lambda: self._runs_changed(run.node_id))
             if job.status != Status.CANCELLING:

@@ -108,6 +108,7 @@ class NodeHealthService:
             record = NodeHealth.FromString(node.health)
             runs = _runs_by_gpu(tx, node_id)
             hits = self._take(record, report, runs, _indexes(node))
+            _want_to_leave(record, hits)
             note_report(record, report)
             self._settle(tx, node, record)
             if is_ailing(record):
@@ -172,6 +173,7 @@ class NodeHealthService:
                     continue
                 record = NodeHealth.FromString(node.health)
                 record.failed_jobs = blame.get(node_id, 0)
+                hits += _leaving(tx, record)
                 if node.status == Status.READY:
                     hits += self._tick(tx, node, record)
                 self._settle(tx, node, record)
@@ -270,6 +272,27 @@ class NodeHealthService:
     async def _tell(self, hits: Sequence[Hit]) -> None:
         for hit in hits:
             await self._tell_run(hit.run_id, why=hit.why, stop=hit.stop)
+
+
+def _want_to_leave(record: NodeHealth, hits: Sequence[Hit]) -> None:
+    """Keep which runs have to leave, so that they do also when this server ends before they are told."""
+    known = {one.run_id for one in record.leaving}
+    for hit in hits:
+        if hit.stop and hit.run_id not in known:
+            known.add(hit.run_id)
+            record.leaving.add(run_id=hit.run_id, why=hit.why)
+
+
+def _leaving(tx: Transaction, record: NodeHealth) -> list[Hit]:
+    """The runs that have to leave and have not been told yet; the others are forgotten."""
+    left = []
+    for one in record.leaving:
+        run = tx.runs.get(one.run_id)
+        if run is not None and run.active and not run.device_fault:
+            left.append(NodeHealth.Leaving(run_id=one.run_id, why=one.why))
+    del record.leaving[:]
+    record.leaving.extend(left)
+    return [Hit(one.run_id, one.why, stop=True) for one in left]
 
 
 def _runs_by_gpu(tx: Transaction, node_id: str) -> dict[str, Any]:

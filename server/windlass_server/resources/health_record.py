@@ -189,6 +189,6 @@ def note_conditions(record: NodeHealth, found: Iterable[Condition], now: int) ->
 
 def is_ailing(record: NodeHealth) -> bool:
     """Whether time, or what runs on the node, can change something about its health."""
-    return bool(record.causes or record.failed_jobs) or any(
+    return bool(record.causes or record.failed_jobs or record.leaving) or any(
         gpu.health != Health.HEALTHY for gpu in record.gpus
     )

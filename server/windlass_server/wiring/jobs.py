@@ -75,5 +75,6 @@ def _checkpoints(on: Foundation) -> CheckpointsService:
         max_bytes=config.checkpoint_max_bytes,
         newest=config.checkpoints_kept,
         after_end=round(config.checkpoint_keep_seconds * 1e6),
+        forced=round(config.checkpoint_forced_seconds * 1e6),
     )
     return CheckpointsService(on.database, store, on.clock, on.ids, keeping)

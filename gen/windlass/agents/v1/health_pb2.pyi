@@ -64,7 +64,14 @@ class ResetDirective(_message.Message):
     def __init__(self, gpu_uuid: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class NodeHealth(_message.Message):
-    __slots__ = ("gpus", "report", "conditions", "cpu_millis", "memory_bytes", "overruled", "failed_jobs", "causes")
+    __slots__ = ("gpus", "report", "conditions", "cpu_millis", "memory_bytes", "overruled", "failed_jobs", "causes", "leaving")
+    class Leaving(_message.Message):
+        __slots__ = ("run_id", "why")
+        RUN_ID_FIELD_NUMBER: _ClassVar[int]
+        WHY_FIELD_NUMBER: _ClassVar[int]
+        run_id: str
+        why: str
+        def __init__(self, run_id: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
     class Condition(_message.Message):
         __slots__ = ("type", "status", "reason", "message", "changed_at")
         TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +93,7 @@ class NodeHealth(_message.Message):
     OVERRULED_FIELD_NUMBER: _ClassVar[int]
     FAILED_JOBS_FIELD_NUMBER: _ClassVar[int]
     CAUSES_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
     gpus: _containers.RepeatedCompositeFieldContainer[GpuHealth]
     report: HealthReport
     conditions: _containers.RepeatedCompositeFieldContainer[NodeHealth.Condition]
@@ -94,7 +102,8 @@ class NodeHealth(_message.Message):
     overruled: _containers.RepeatedScalarFieldContainer[str]
     failed_jobs: int
     causes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, gpus: _Optional[_Iterable[_Union[GpuHealth, _Mapping]]] = ..., report: _Optional[_Union[HealthReport, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[NodeHealth.Condition, _Mapping]]] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., overruled: _Optional[_Iterable[str]] = ..., failed_jobs: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ...) -> None: ...
+    leaving: _containers.RepeatedCompositeFieldContainer[NodeHealth.Leaving]
+    def __init__(self, gpus: _Optional[_Iterable[_Union[GpuHealth, _Mapping]]] = ..., report: _Optional[_Union[HealthReport, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[NodeHealth.Condition, _Mapping]]] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., overruled: _Optional[_Iterable[str]] = ..., failed_jobs: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[_Union[NodeHealth.Leaving, _Mapping]]] = ...) -> None: ...
 
 class GpuHealth(_message.Message):
     __slots__ = ("uuid", "health", "reason", "message", "changed_at", "faulted_at", "standing", "action", "agent_start", "last_xid", "uncorrected", "reset_wanted", "reset_done", "resets", "faults", "report")

@@ -143,6 +143,8 @@ class RunRow(SQLModel, table=True):
     started_at: int | None = Field(default=None, sa_type=BigInteger)
     # Up to when what it did is in a checkpoint; None without one.
     saved_at: int | None = Field(default=None, sa_type=BigInteger)
+    # When it was made to leave by force (µs): what it saves it saves soon, or not at all.
+    forced_at: int | None = Field(default=None, sa_type=BigInteger)
     # By the node's clock, for people; and when the server noted it, by its own.
     ended_at: int | None = Field(sa_type=BigInteger)
     end_noted_at: int | None = Field(sa_type=BigInteger)
