@@ -84,10 +84,16 @@ def get_json(target: Target, path: str) -> dict[str, object]:
 
 def call_json(target: Target, request: Request) -> dict[str, object]:
     """The answer to a call."""
+    answer: dict[str, object] = json.loads(call(target, request))
+    return answer
+
+
+def call(target: Target, request: Request) -> bytes:
+    """The answer to a call, as it comes."""
     method, path, body = request
     connection = HTTPConnection(urlsplit(target.http).netloc, timeout=30)
     headers = {"Authorization": f"Bearer {target.token}", "Content-Type": "application/json"}
     connection.request(method, path, body or None, headers)
-    answer: dict[str, object] = json.loads(connection.getresponse().read())
+    answer = connection.getresponse().read()
     connection.close()
     return answer
