@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from windlass_server.scheduler.packing.moves import NO_GPU, Moves, ways
+from windlass_server.scheduler.packing.moves import NO_GPU, Moves, firsts, ways
 from windlass_server.scheduler.packing.policies import Policy
 from windlass_server.scheduler.packing.shapes import (
     Floats,
@@ -208,7 +208,6 @@ class _Best:
         """Keep the cheapest way of each state; of equals the first."""
         self.cost[numbers] = np.inf
         order = np.lexsort((costs, moves.rows))
-        _, first = np.unique(moves.rows[order], return_index=True)
-        chosen, found = order[first], numbers[moves.origins]
+        chosen, found = order[firsts(moves.rows)], numbers[moves.origins]
         self.cost[found] = costs[chosen]
         self.used[found] = moves.used[chosen]

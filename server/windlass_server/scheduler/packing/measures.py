@@ -6,7 +6,7 @@ idle, corrected where a class cannot use the node. These numbers are looked up i
 
 import numpy as np
 
-from windlass_server.scheduler.packing.shapes import WHOLE, Classes, Floats, Integers, Mask, States
+from windlass_server.scheduler.packing.shapes import WHOLE, Classes, Floats, States
 
 # More tasks than a node's GPUs could ever hold.
 _NO_LIMIT = 1 << 32
@@ -19,11 +19,17 @@ class Measures:
         self._classes = classes
         sizes, self._size_of = np.unique(classes.millis, return_inverse=True)
         idle = np.arange(WHOLE + 1)[:, None]
-        self._too_small = np.where(idle < sizes, idle, 0).astype(np.float64)
-        self._tasks = (idle // np.maximum(sizes, 1)).astype(np.float64)
+        too_small = np.where(idle < sizes, idle, 0)
+        # Of each amount that a GPU may have idle: what of it is too small, and how many tasks it holds.
+        self._of_gpu = np.concatenate([too_small, idle // np.maximum(sizes, 1)], 1).astype(
+            np.float64
+        )
+        self._sizes = len(sizes)
         self._without_cpu = np.where(classes.cpu == 0, _NO_LIMIT, 0)
         self._takes_one = classes.count == 1
         self._takes_gpus = classes.count > 0
+        self._gang = np.maximum(classes.count, 1)
+        self._cpu = np.maximum(classes.cpu, 1).astype(np.float64)
 
     def useless(self, states: States) -> Floats:
         """F_n(m) of FGD (section 4.1): thousandths of idle GPUs of no use to a class, S x M.
@@ -32,29 +38,20 @@ class Measures:
         idle on single GPUs that have less than it takes of one. To a class without GPUs nothing that
         is idle is of use.
         """
-        too_small = self._too_small[states.gpus].sum(axis=1)[:, self._size_of]
-        whole = _whole(states)[:, None]
-        most = states.gpus[:, -1:]
-        able = self._open(states) & np.where(
-            self._takes_one, most >= self._classes.millis, whole >= self._classes.count
-        )
-        able &= self._takes_gpus
-        return np.where(able, too_small, states.idle[:, None])
+        return self.both(states)[0]
 
     def fillable(self, states: States) -> Floats:
         """Thousandths that a class could take if it alone filled the node, CPU included, S x M."""
-        tasks = self._tasks[states.gpus].sum(axis=1)[:, self._size_of]
-        gangs = _whole(states)[:, None] // np.maximum(self._classes.count, 1)
+        return self.both(states)[1]
+
+    def both(self, states: States) -> tuple[Floats, Floats]:
+        """What is useless, and what is fillable: they have most steps in common."""
+        of_gpus = self._of_gpu[states.gpus].sum(axis=1)
+        too_small = of_gpus[:, : self._sizes][:, self._size_of]
+        tasks = of_gpus[:, self._sizes :][:, self._size_of]
+        gangs = (states.gpus == WHOLE).sum(axis=1)[:, None] // self._gang
         by_gpus = np.where(self._takes_one, tasks, gangs)
-        by_cpu = states.cpu[:, None] // np.maximum(self._classes.cpu, 1) + self._without_cpu
-        filled = np.minimum(by_gpus, by_cpu) * self._classes.size
-        return np.where(self._open(states), filled, 0.0)
-
-    def _open(self, states: States) -> Mask:
-        admitted: Mask = self._classes.admits.T[states.kinds]
-        return admitted & (states.cpu[:, None] >= self._classes.cpu)
-
-
-def _whole(states: States) -> Integers:
-    counts: Integers = (states.gpus == WHOLE).sum(axis=1)
-    return counts
+        by_cpu = np.floor(states.cpu.clip(0)[:, None] / self._cpu) + self._without_cpu
+        held = np.where(self._classes.admits.T[states.kinds], np.minimum(by_gpus, by_cpu), 0.0)
+        able = (held >= 1) & self._takes_gpus
+        return np.where(able, too_small, states.idle[:, None]), held * self._classes.size

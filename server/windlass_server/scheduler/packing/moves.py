@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from windlass_server.scheduler.packing.shapes import WHOLE, Integers, Mask, Shape, States
+from windlass_server.scheduler.packing.shapes import WHOLE, Floats, Integers, Mask, Shape, States
 
 NO_GPU = -1
 
@@ -16,19 +16,32 @@ class Moves:
     Attributes:
         shape: what it takes.
         origins: index of each of the S states among those that were asked about, ascending.
-        before: the S states.
-        rows: index in `before` of the state that each way begins with, R, ascending.
-        after: what is left, R states.
+        states: the S states, and behind them what each of the R ways leaves.
+        rows: index of the state that each way begins with, R, ascending.
         used: idle thousandths of the GPU that it takes a part of, R; `WHOLE` where it takes whole
             ones, `NO_GPU` where it takes none.
     """
 
     shape: Shape
     origins: Integers
-    before: States
+    states: States
     rows: Integers
-    after: States
     used: Integers
+
+    @property
+    def before(self) -> States:
+        """The S states."""
+        return self.states.at(slice(len(self.origins)))
+
+    @property
+    def after(self) -> States:
+        """What is left, R states."""
+        return self.states.at(slice(len(self.origins), None))
+
+    def growth(self, of: Floats) -> Floats:
+        """By how much each way raises a quantity that is known of `states`, S + R numbers."""
+        before = len(self.origins)
+        return of[before:] - of[:before][self.rows]
 
 
 def ways(shape: Shape, admits: Mask, states: States) -> Moves:
@@ -68,6 +81,16 @@ def _onto_whole(shape: Shape, states: States, open_to: Mask) -> Moves:
 
 
 def _made(shape: Shape, states: States, rows: Integers, gpus: Integers, used: Integers) -> Moves:
-    after = States(states.cpu[rows] - shape.cpu_millis, gpus, states.kinds[rows])
-    origins, rows = np.unique(rows, return_inverse=True)
-    return Moves(shape, origins, states.at(origins), rows, after, used)
+    new = firsts(rows)
+    origins = rows[new]
+    cpu = np.concatenate([states.cpu[origins], states.cpu[rows] - shape.cpu_millis])
+    kinds = np.concatenate([states.kinds[origins], states.kinds[rows]])
+    both = States(cpu, np.concatenate([states.gpus[origins], gpus]), kinds)
+    return Moves(shape, origins, both, np.cumsum(new) - 1, used)
+
+
+def firsts(ascending: Integers) -> Mask:
+    """Where an ascending array has a value for the first time."""
+    new = np.ones(len(ascending), np.bool_)
+    new[1:] = ascending[1:] != ascending[:-1]
+    return new

@@ -92,13 +92,9 @@ class FragmentationGradientDescent(_Fixed):
 
     def costs(self, moves: Moves) -> Floats:
         """The growth of fragmentation on the node."""
-        before = self._fragmentation(moves.before)[moves.rows]
-        growth = self._fragmentation(moves.after) - before
+        fragmentation = self._measures.useless(moves.states) @ self._popularity
+        growth = moves.growth(fragmentation)
         return -np.floor(100.0 / (1.0 + np.exp(np.round(growth, 6) / WHOLE)))
-
-    def _fragmentation(self, states: States) -> Floats:
-        weighed: Floats = self._measures.useless(states) @ self._popularity
-        return weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +144,7 @@ class HolesFirst:
 
     def costs(self, moves: Moves) -> Floats:
         """What the node loses of all three."""
-        lost = self._potential(moves.after) - self._potential(moves.before)[moves.rows]
-        return np.round(lost, 6)
+        return np.round(moves.growth(self._potential(moves.states)), 6)
 
     def renew(self, states: States, nodes: Integers) -> bool:
         """Weigh the classes by how short of room they are now, and price the types of GPU."""
@@ -164,11 +159,11 @@ class HolesFirst:
         return True
 
     def _potential(self, states: States) -> Floats:
-        useless = self._measures.useless(states) @ self._of_useless
-        filled = self._measures.fillable(states) @ self._of_idle
+        useless, fillable = self._measures.both(states)
+        lacking, filled = useless @ self._of_useless, fillable @ self._of_idle
         worth = self._holes[states.gpus].sum(axis=1) * self._prices[states.kinds]
         weights = self._weights
-        potential: Floats = useless + weights.idle * (states.idle - filled) - weights.holes * worth
+        potential: Floats = lacking + weights.idle * (states.idle - filled) - weights.holes * worth
         return potential
 
 

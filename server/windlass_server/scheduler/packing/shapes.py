@@ -65,7 +65,7 @@ class States:
         total: Integers = self.gpus.sum(axis=1)
         return total
 
-    def at(self, rows: Integers) -> "States":
+    def at(self, rows: "Integers | slice") -> "States":
         """Some of them, or one of them more than once."""
         return States(self.cpu[rows], self.gpus[rows], self.kinds[rows])
 
