@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from windlass.agents.v1.agent_pb2 import SampleBatch
+from windlass.agents.v1.agent_pb2 import SampleBatch, Series
 from windlass_server.telemetry.fields import is_counter, is_measurable
 from windlass_server.telemetry.rollup import Floats, Ints
 
@@ -76,13 +76,14 @@ class Decoder:
         times = _times(batch)
         if times is None:
             return None
-        series = batch.series
+        # Once: what the list hands out is made anew each time.
+        series = list(batch.series)
         layout = self._layout(tuple([s.field for s in series]), tuple([s.subject for s in series]))
         self._batches += 1
         if self._batches % _BATCHES_REMEMBERED == 0:
             self._known.clear()
             self._layouts.clear()
-        return Readings(layout, times, _rows(batch, layout, len(times)))
+        return Readings(layout, times, _rows(series, layout, len(times)))
 
     def _layout(self, fields: tuple[int, ...], subjects: tuple[str, ...]) -> Layout:
         key = (fields, subjects)
@@ -134,9 +135,8 @@ def _times(batch: SampleBatch) -> Ints | None:
     return np.array(times, dtype=np.int64)
 
 
-def _rows(batch: SampleBatch, layout: Layout, times: int) -> Floats:
+def _rows(series: Sequence[Series], layout: Layout, times: int) -> Floats:
     """The values by time and column; a series that has not one for each time has none at all."""
-    series = batch.series
     if times == 1:
         all_values = [one.values for one in series]
         row = np.array([one[0] if len(one) == 1 else math.nan for one in all_values])
