@@ -19,6 +19,7 @@ from windlass_server.telemetry.latest import LatestTelemetry
 pytestmark = pytest.mark.usefixtures("acting")
 
 ADA = Caller("ada", roles={"vision": Role.VIEWER})
+ADMIN = Caller("root", organisation_role=Role.ADMIN)
 RUN, SECOND = "run-" + "0" * 26, 1_000_000
 EVERYTHING = Following((), (), SECOND)
 
@@ -97,15 +98,26 @@ async def test_many_nodes_come_in_several_messages_of_one_moment(world: World) -
     assert [message.values.more for message in messages] == [True, True, False]
 
 
-@pytest.mark.parametrize(("project", "job_id"), [("vision", "job-1"), ("secret", "")])
-async def test_the_run_that_holds_a_gpu_is_named_and_its_job_to_those_who_may_see_it(
-    world: World, project: str, job_id: str
+@pytest.mark.parametrize(
+    ("project", "run_id", "job_id"), [("vision", RUN, "job-1"), ("secret", "", "")]
+)
+async def test_the_run_that_holds_a_gpu_and_its_job_are_named_to_those_who_may_read_it(
+    world: World, project: str, run_id: str, job_id: str
 ) -> None:
-    world.take(power("GPU-0", 1), power("GPU-1", 1), stamp=project)
+    cpu = series("CPU_USED_MILLIS", RUN, 500)
+    world.take(power("GPU-0", 1), power("GPU-1", 1), cpu, stamp=project)
     message = await anext(world.live.stream(ADA, EVERYTHING))
     subjects = {one.subject: one for one in message.values.nodes[0].subjects}
-    assert (subjects["GPU-0"].run_id, subjects["GPU-0"].job_id) == (RUN, job_id)
+    assert (subjects["GPU-0"].run_id, subjects["GPU-0"].job_id) == (run_id, job_id)
     assert subjects["GPU-1"].run_id == ""
+    assert (RUN in subjects) == bool(run_id)
+    assert (RUN in str(message)) == bool(run_id)
+    every = await anext(world.live.stream(ADMIN, EVERYTHING))
+    assert {one.subject: one.run_id for one in every.values.nodes[0].subjects} == {
+        "GPU-0": RUN,
+        "GPU-1": "",
+        RUN: "",
+    }
 
 
 async def test_a_gpu_that_is_let_go_is_nobodys(world: World) -> None:

@@ -79,12 +79,14 @@ def fill_conditions(message: node_pb2.Node, row: NodeRow) -> None:
 
 
 def fill_faults(message: node_pb2.Gpu, gpu: ShownGpu, who: Caller) -> None:
-    """Fill in the faults; jobs that the caller may not see are left out."""
+    """Fill in the faults; runs and jobs that the caller may not read are left out."""
     for part, job_id, project in gpu.faults:
         fault = message.faults.add()
         fault.MergeFromString(part)
         if project and role_in(who, project) is not None:
             fault.job_id = job_id
+        else:
+            fault.run_id = ""
 
 
 def _shown_gpu(gpu: GpuHealth) -> ShownGpu:

@@ -9,7 +9,7 @@ from windlass_server.access.policy import ORGANISATION, Caller, absent, require,
 from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.resources.metrics import numbers_of
 from windlass_server.storage.engine import Database
-from windlass_server.telemetry.fields import LIVE_NAMES
+from windlass_server.telemetry.fields import LIVE_NAMES, RUN_ID
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.timestamps import to_proto
 
@@ -114,11 +114,13 @@ class LiveTelemetry:
             }
             if not known:
                 continue
+            holder = self._latest.holder(node_id, subject)
+            seen = holder is not None and role_in(who, holder.project) is not None
+            if RUN_ID.fullmatch(subject) and not seen and who.organisation_role is None:
+                continue
             one = shown.subjects.add(
                 subject=subject, sample_time=to_proto(values.sampled_at), values=known
             )
-            holder = self._latest.holder(node_id, subject)
-            if holder is not None:
-                one.run_id, one.rank = holder.run_id, holder.rank
-                one.job_id = holder.job_id if role_in(who, holder.project) is not None else ""
+            if holder is not None and seen and subject != holder.run_id:
+                one.run_id, one.job_id, one.rank = holder.run_id, holder.job_id, holder.rank
         return shown

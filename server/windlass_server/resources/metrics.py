@@ -1,18 +1,18 @@
 """What nodes have measured over time: authorise, load, show."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from windlass.jobs.v1 import job_metrics_pb2
 from windlass.resources.v1 import node_metrics_pb2
 from windlass.types.v1 import metrics_pb2
-from windlass_server.access.policy import ORGANISATION, Caller, absent, require
+from windlass_server.access.policy import ORGANISATION, Caller, absent, require, role_in
 from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.storage.engine import Database
-from windlass_server.telemetry.fields import NAMES
+from windlass_server.telemetry.fields import NAMES, RUN_ID
 from windlass_server.telemetry.history import Answer, Question, TelemetryHistory
 from windlass_server.telemetry.rollup import Floats
 from windlass_server.timestamps import duration_from_proto, from_proto
@@ -66,7 +66,22 @@ class NodeMetrics:
         question = the_question(wanted, self._clock.now())
         if await self._database.read(lambda tx: tx.nodes.get(node_id)) is None:
             raise absent("node", node_id)
-        return question, await self._history.ask(node_id, question)
+        answer = await self._history.ask(node_id, question)
+        if who.organisation_role is not None:
+            return question, answer
+        return question, await self._readable(who, answer)
+
+    async def _readable(self, who: Caller, answer: Answer) -> Answer:
+        """Without what runs measured whose projects the caller may not read."""
+        subjects = {name for one in answer.rollups.values() for name in one.subjects}
+        run_ids = sorted(name for name in subjects if RUN_ID.fullmatch(name))
+        if not run_ids:
+            return answer
+        projects = await self._database.read(lambda tx: tx.runs.projects_of(run_ids))
+        seen = {name for name, project in projects.items() if role_in(who, project) is not None}
+        kept = subjects - (set(run_ids) - seen)
+        rollups = {field: one.of(kept) for field, one in answer.rollups.items()}
+        return replace(answer, rollups=rollups)
 
 
 def the_question(wanted: Wanted, now: int) -> Question:

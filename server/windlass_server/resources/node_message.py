@@ -118,12 +118,10 @@ def _fill_gpu(
     if values is not None:
         _fill_measured(message, values)
     for process in said.processes.get(uuid, ()):
-        message.processes.add(
-            pid=process.pid,
-            memory_used_bytes=process.memory_used_bytes,
-            run_id=process.run_id,
-            name=process.name,
-        )
+        shown = message.processes.add(memory_used_bytes=process.memory_used_bytes)
+        # What nobody's run is, only those may know whom the whole machine concerns.
+        if view.who.organisation_role is not None or process.run_id in view.run_ids:
+            shown.pid, shown.run_id, shown.name = process.pid, process.run_id, process.name
     return healthy and uuid not in view.holders and uuid not in view.allocated
 
 

@@ -56,7 +56,7 @@ class NodeFilter:
 
 @dataclass(frozen=True, slots=True)
 class PlacedRun:
-    """A run on a node; `job_id` is empty when the caller may not see the job."""
+    """A run on a node; its ids are empty when the caller may not read its project."""
 
     run_id: str
     job_id: str
@@ -78,7 +78,8 @@ class NodeView:
     """A node as a caller may see it.
 
     Attributes:
-        holders: the run that holds a GPU, by the GPU's UUID.
+        holders: the run that holds a GPU, by the GPU's UUID; empty for one that is not seen.
+        run_ids: its runs that the caller may read.
         allocated: the allocation that holds a GPU, empty for one that is not seen, by the same.
         who: the caller.
     """
@@ -89,6 +90,7 @@ class NodeView:
     allocations: tuple[HeldPart, ...]
     holders: dict[str, str]
     allocated: dict[str, str]
+    run_ids: frozenset[str]
     who: Caller
 
     @property
@@ -186,16 +188,17 @@ def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeVi
     node_ids = [node.node_id for node in nodes]
     runs: dict[str, list[PlacedRun]] = {node_id: [] for node_id in node_ids}
     for run in tx.runs.active_on(node_ids):
-        job_id = run.job_id if role_in(who, run.project) is not None else ""
+        seen = role_in(who, run.project) is not None
+        run_id, job_id = (run.run_id, run.job_id) if seen else ("", "")
         uuids = tuple(run.gpu_uuids.split(",")) if run.gpu_uuids else ()
         leaving = Leaving(run.started_at, run.time_limit, run.grace, run.stopping_since)
-        runs[run.node_id].append(PlacedRun(run.run_id, job_id, uuids, leaving))
+        runs[run.node_id].append(PlacedRun(run_id, job_id, uuids, leaving))
     parts: dict[str, list[HeldPart]] = {node_id: [] for node_id in node_ids}
     for one in tx.allocations.active_on(node_ids):
-        seen = one.allocation_id if role_in(who, one.project) is not None else ""
+        shown_id = one.allocation_id if role_in(who, one.project) is not None else ""
         uuids = tuple(one.gpu_uuids.split(",")) if one.gpu_uuids else ()
         leaving = Leaving(one.created_at, one.expires_at - one.created_at, 0, None)
-        parts[one.node_id].append(HeldPart(seen, uuids, leaving))
+        parts[one.node_id].append(HeldPart(shown_id, uuids, leaving))
     return [_view(node, runs[node.node_id], parts[node.node_id], who) for node in nodes]
 
 
@@ -213,5 +216,6 @@ def _view(
         held,
         holders={uuid: run.run_id for run in placed for uuid in run.gpu_uuids},
         allocated={uuid: part.allocation_id for part in held for uuid in part.gpu_uuids},
+        run_ids=frozenset(run.run_id for run in placed if run.run_id),
         who=who,
     )

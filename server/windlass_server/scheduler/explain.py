@@ -144,8 +144,8 @@ class Explainer:
         )
         return (
             f"has room on {node_label(self._ledger.nodes[index])}, but could run into reservation "
-            f"{reservation_id}, which begins at {_time_text(begins)}; with a time_limit that ends "
-            f"before that it starts"
+            f"{reservation_id}, which begins at {_time_text(begins)}; "
+            f"{_advice(demand, begins - self._ledger.now)}"
         )
 
     def _behind(self, demand: Demand, at_start: Mask, ahead: int) -> Explanation:
@@ -227,6 +227,13 @@ class Explainer:
         if not names:
             return ""
         return f"; declared and awaited: {', '.join(f'pool {name}' for name in names)}"
+
+
+def _advice(demand: Demand, left: int) -> str:
+    """What lets it start now, when so many microseconds are left for it."""
+    may = "without a time_limit it may run for ever, " if demand.time_limit is None else ""
+    most = f"with a time_limit of at most {wording.span_text(left)}, its grace period included,"
+    return f"{may}{most} it would start now"
 
 
 def _unhealthy(demand: Demand, node: NodeState) -> int:

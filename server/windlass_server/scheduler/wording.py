@@ -35,6 +35,18 @@ def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def span_text(micros: int) -> str:
+    """A time of which there is at least so much, coarse enough to stay the same for minutes.
+
+    As in `3h`, `25m` or `40s`: sentences that change are stored anew.
+    """
+    seconds = max(micros // 1_000_000, 0)
+    for unit, size, step in (("d", 86_400, 1), ("h", 3_600, 1), ("m", 60, 5), ("m", 60, 1)):
+        if seconds >= 2 * size * step:
+            return f"{seconds // (size * step) * step}{unit}"
+    return f"{seconds // 10 * 10}s"
+
+
 def pools_text(demand: Demand) -> str:
     """As in `pool a`, or `pools a or b`."""
     names = demand.pools or ()

@@ -146,6 +146,15 @@ class RunStore:
         """The runs that a node has reported and may not drop yet."""
         return self._connection.execute(_REPORTED_BY, {"node_id": node_id}).scalars().all()
 
+    def projects_of(self, run_ids: Sequence[str]) -> dict[str, str]:
+        """The project of each of these runs that there is."""
+        wanted = _RUNS.c.run_id.in_(run_ids)
+        query = select(_RUNS.c.run_id, _JOBS.c.project).join(
+            _JOBS, _JOBS.c.job_id == _RUNS.c.job_id
+        )
+        rows = self._connection.execute(query.where(wanted)).all()
+        return {row.run_id: row.project for row in rows}
+
     def active_on(self, node_ids: Sequence[str]) -> Sequence[Any]:
         """Runs that hold resources.
 

@@ -179,10 +179,10 @@ class LatestTelemetry:
         node = self._nodes.get(node_id)
         return () if node is None else node.processes.get(uuid, ())
 
-    def holder(self, node_id: str, uuid: str) -> Holder | None:
-        """The run that a GPU's newest values are of; None when nothing held it."""
+    def holder(self, node_id: str, subject: str) -> Holder | None:
+        """The run that a GPU's, or its own, newest values are of; None when nothing held it."""
         node = self._nodes.get(node_id)
-        return None if node is None else node.holders.get(uuid)
+        return None if node is None else node.holders.get(subject)
 
     def node_ids(self) -> list[str]:
         """Every node of which anything is known."""
@@ -289,7 +289,7 @@ def _holders(stamps: Sequence[RunStamp]) -> dict[str, Holder]:
     for stamp in stamps[:MAX_RUNS]:
         if RUN_ID.fullmatch(stamp.run_id):
             holder = Holder(stamp.run_id, stamp.job_id, stamp.project, stamp.rank)
-            found |= dict.fromkeys(stamp.gpu_uuids, holder)
+            found |= dict.fromkeys((stamp.run_id, *stamp.gpu_uuids), holder)
     return found
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node
+from windlass_server.scheduler import wording
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.snapshot import Demand, Gpu, Kept, Moment, NodeState, Snapshot
 
@@ -161,8 +162,33 @@ def test_why_it_waits_names_the_reservation_and_what_would_help():
     times = [moment(N1, whole(N1), after=30), moment(N2, whole(N2, "r2"), after=45)]
     assert why(job(minutes=60), [N1, N2], times) == (
         "has room on node n2, but could run into reservation r2, which begins at "
-        "2027-01-15T08:45:00Z; with a time_limit that ends before that it starts"
+        "2027-01-15T08:45:00Z; with a time_limit of at most 45m, its grace period included, it "
+        "would start now"
     )
+    unlimited = why(
+        job(minutes=None), [N1, N2], [*times[:1], moment(N2, whole(N2, "r2"), after=200)]
+    )
+    assert (
+        "; without a time_limit it may run for ever, with a time_limit of at most 3h," in unlimited
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0s"),
+        (45, "40s"),
+        (125, "2m"),
+        (599, "9m"),
+        (659, "10m"),
+        (7199, "115m"),
+        (7200, "2h"),
+        (11_000, "3h"),
+        (200_000, "2d"),
+    ],
+)
+def test_a_span_is_told_short_and_never_too_long(seconds: int, text: str):
+    assert wording.span_text(seconds * 1_000_000) == text
 
 
 def test_moments_of_nodes_that_are_not_there_do_not_matter():
