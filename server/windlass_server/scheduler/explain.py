@@ -2,6 +2,7 @@
 
 The reasons in their order of precedence; the first that is true is given:
 
+0. `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
 1. `NO_NODES`: no node has joined.
 2. A refusal of the filters, in their order: no registered node could hold the job, even empty.
    It waits for a node that has not joined yet.
@@ -16,7 +17,7 @@ The reasons in their order of precedence; the first that is true is given:
    failed the job not long ago.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -26,8 +27,8 @@ from windlass_server.scheduler import wording
 from windlass_server.scheduler.feasibility import could_ever_fit, node_label, unsatisfiable
 from windlass_server.scheduler.filters import Blocked, Dimension, blocked, fits
 from windlass_server.scheduler.ledger import Ledger
-from windlass_server.scheduler.rooms import Mask, gpu_key
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, NodeState, Pool
+from windlass_server.scheduler.rooms import Column, Mask, Room, gpu_key
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Gpu, NodeState, Pool
 
 
 class Reason(StrEnum):
@@ -40,12 +41,15 @@ class Reason(StrEnum):
     WAITING_BEHIND_EARLIER_JOBS = "WAITING_BEHIND_EARLIER_JOBS"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
+    GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
+    GPU_MEMORY_UNAVAILABLE = "GPU_MEMORY_UNAVAILABLE"
     INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
     NODE_AVOIDED = "NODE_AVOIDED"
     RESERVED = "RESERVED"
+    GPU_LAYOUT_CHANGING = "GPU_LAYOUT_CHANGING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,19 @@ class Explainer:
         ledger: the nodes, with the plan's placements taken.
         pools: what operators declared.
         taken: the places that the plan gave away, in order.
+        could_be: what would be left for a demand if cards were divided for it.
     """
 
-    def __init__(self, ledger: Ledger, pools: Sequence[Pool], taken: Sequence[Taken]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        pools: Sequence[Pool],
+        taken: Sequence[Taken],
+        could_be: Callable[[Demand], Room[Column]],
+    ) -> None:
         self._ledger = ledger
         self._pools = pools
+        self._could_be = could_be
         self._taken_priority = np.array([each.priority for each in taken], np.int64)
         self._taken_index = np.array([each.index for each in taken], np.int64)
 
@@ -171,7 +183,11 @@ class Explainer:
     def _not_now(
         self, demand: Demand, able: Mask, reachable: Mask, candidates: Mask
     ) -> Explanation:
-        stuck = blocked(demand, self._ledger.free, candidates)
+        room = self._could_be(demand) if demand.gpu_count else self._ledger.free
+        stuck = blocked(demand, room, candidates)
+        if stuck is None:  # it could be made, and will be when others have had their turn
+            room = self._ledger.free
+            stuck = blocked(demand, room, candidates)
         assert stuck is not None
         if stuck.filter.dimension is None:
             return self._avoided(demand)
@@ -179,7 +195,7 @@ class Explainer:
         closed = _count(reachable) - _count(candidates)
         message = (
             f"needs {wording.need_text(demand, stuck.filter.dimension)}; "
-            f"{self._most_free_text(demand, stuck, stuck.filter.dimension)}; "
+            f"{self._most_free_text(demand, stuck, stuck.filter.dimension, room)}; "
             f"{_when_empty_text(_count(able))}"
             f"{f', {away} of them unreachable' if away else ''}"
             f"{f', {closed} of them cordoned or being drained' if closed else ''}"
@@ -205,8 +221,10 @@ class Explainer:
         )
         return Explanation(Reason.NODE_AVOIDED, message)
 
-    def _most_free_text(self, demand: Demand, stuck: Blocked, dimension: Dimension) -> str:
-        free, _ = stuck.filter.measure(demand, self._ledger.free)
+    def _most_free_text(
+        self, demand: Demand, stuck: Blocked, dimension: Dimension, room: Room[Column]
+    ) -> str:
+        free, _ = stuck.filter.measure(demand, room)
         full, _ = stuck.filter.measure(demand, self._ledger.full)
         node = self._ledger.nodes[stuck.nearest]
         broken = _unhealthy(demand, node) if dimension == "gpu_count" else 0
@@ -237,11 +255,16 @@ def _advice(demand: Demand, left: int) -> str:
 
 
 def _unhealthy(demand: Demand, node: NodeState) -> int:
+    return sum(not gpu.healthy and _is_such(demand, gpu) for gpu in node.gpus)
+
+
+def _is_such(demand: Demand, gpu: Gpu) -> bool:
+    """Whether a device is one that a demand would take."""
+    if demand.mig_profile:
+        return gpu.profile == demand.mig_profile
     key = gpu_key(demand.gpu_type)
-    return sum(
-        not gpu.healthy and (key == gpu_key(gpu.gpu_type) or (key == ANY_GPU_TYPE and not gpu.part))
-        for gpu in node.gpus
-    )
+    kind = key == gpu_key(gpu.gpu_type) or (key == ANY_GPU_TYPE and not gpu.part)
+    return kind and gpu.memory_bytes >= demand.gpu_memory_bytes
 
 
 def _where_text(node: NodeState, count: int) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 
 from windlass_server.scheduler import wording
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal, blocked, first_refusal
-from windlass_server.scheduler.rooms import Column, Room, full_room, in_columns
-from windlass_server.scheduler.snapshot import ANY_POOL, Demand, NodeState, Pool
+from windlass_server.scheduler.rooms import Column, Room, full_room, gpu_key, in_columns
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, ANY_POOL, Demand, NodeState, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,16 @@ class Capacity:
             for node in self.nodes
             if pools is None or node.pool == ANY_POOL or node.pool in pools
         ]
-        types = sorted({gpu.gpu_type for node in among for gpu in node.gpus})
-        return ", ".join(types) or "none"
+        types = {gpu.gpu_type for node in among for gpu in node.gpus}
+        types.update(card.gpu_type for node in among for card in node.cards)
+        return ", ".join(sorted(types)) or "none"
+
+    def mig_profiles(self, demand: Demand) -> str:
+        """The profiles of instances that there are or could be, of cards of the demand's type."""
+        wanted = gpu_key(demand.gpu_type)
+        parts = self.full.parts.items()
+        known = {part.profile for key, part in parts if wanted in (ANY_GPU_TYPE, part.card, key)}
+        return ", ".join(sorted(known)) or "none"
 
 
 def node_label(node: NodeState) -> str:
@@ -97,6 +105,10 @@ def unsatisfiable(demand: Demand, stuck: Blocked, capacity: Capacity) -> Unsatis
         where = wording.earlier_needs_text(demand, stuck)
         types = capacity.gpu_types(demand)
         best = f"no node{where} has such GPUs (types there are: {types})"
+    elif dimension == "mig_profile":
+        where = wording.earlier_needs_text(demand, stuck)
+        profiles = capacity.mig_profiles(demand)
+        best = f"no card{where} is divided so, or may be (profiles there are: {profiles})"
     else:
         available, _ = stuck.filter.measure(demand, capacity.full)
         most = wording.amount_text(int(available[stuck.nearest]), dimension)

@@ -5,16 +5,36 @@ where there is less. Asked of what is free now a refusal means "not now"; asked 
 when it is empty (`full_room`) it means "never on this node".
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, Protocol
 
 import numpy as np
 
-from windlass_server.scheduler.rooms import Column, Mask, Room, T, gpu_key, marked
+from windlass_server.scheduler.rooms import (
+    Column,
+    Mask,
+    Room,
+    T,
+    gpu_key,
+    larger,
+    marked,
+    suitable,
+    suited,
+)
 from windlass_server.scheduler.snapshot import ANY_POOL, Demand
 
-Dimension = Literal["pool", "gpu_type", "gpu_count", "memory_bytes", "cpu_millis", "min_isolation"]
+Dimension = Literal[
+    "pool",
+    "gpu_type",
+    "mig_profile",
+    "gpu_memory_bytes",
+    "gpu_count",
+    "memory_bytes",
+    "cpu_millis",
+    "min_isolation",
+]
 
 
 class Refusal(StrEnum):
@@ -24,6 +44,8 @@ class Refusal(StrEnum):
     NODE_CORDONED = "NODE_CORDONED"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
+    GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
+    GPU_MEMORY_UNAVAILABLE = "GPU_MEMORY_UNAVAILABLE"
     INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
@@ -79,12 +101,43 @@ def pool(demand: Demand, room: Room[T]) -> tuple[T, int]:
 
 
 def gpu_type(demand: Demand, room: Room[T]) -> tuple[T, int]:
-    there = room.installed.get(gpu_key(demand.gpu_type), room.none)
-    return there, min(demand.gpu_count, 1)
+    if not demand.takes_parts:
+        there = room.installed.get(gpu_key(demand.gpu_type), room.none)
+        return there, min(demand.gpu_count, 1)
+    if not demand.gpu_type:
+        return room.none, 0
+    of_type = replace(demand, mig_profile="")
+    return _most(room, {key: room.installed[key] for key in _kinds(of_type, room)}), 1
+
+
+def mig_profile(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    if not demand.mig_profile:
+        return room.none, 0
+    return _most(room, {key: room.installed[key] for key in _kinds(demand, room)}), 1
+
+
+def gpu_memory(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    if not demand.gpu_memory_bytes:
+        return room.none, 0
+    return _most(room, {key: room.memory[key] for key in _kinds(demand, room)}), (
+        demand.gpu_memory_bytes
+    )
+
+
+def _kinds(demand: Demand, room: Room[T]) -> Iterator[str]:
+    """The keys of what a demand takes, that also takes instances, of all that there is or could be."""
+    return suitable(demand, room, room.memory)
+
+
+def _most(room: Room[T], amounts: Mapping[str, T]) -> T:
+    most = room.none
+    for amount in amounts.values():
+        most = larger(most, amount)
+    return most
 
 
 def gpu_count(demand: Demand, room: Room[T]) -> tuple[T, int]:
-    return room.gpus.get(gpu_key(demand.gpu_type), room.none), demand.gpu_count
+    return suited(demand, room, room.gpus), demand.gpu_count
 
 
 def memory(demand: Demand, room: Room[T]) -> tuple[T, int]:
@@ -111,6 +164,8 @@ FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.NODE_CORDONED, None, takes_work),
     Filter(Refusal.POOL_UNAVAILABLE, "pool", pool),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
+    Filter(Refusal.GPU_PROFILE_UNAVAILABLE, "mig_profile", mig_profile),
+    Filter(Refusal.GPU_MEMORY_UNAVAILABLE, "gpu_memory_bytes", gpu_memory),
     Filter(Refusal.INSUFFICIENT_GPUS, "gpu_count", gpu_count),
     Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),
     Filter(Refusal.INSUFFICIENT_CPU, "cpu_millis", cpu),
@@ -134,12 +189,11 @@ def first_refusal(demand: Demand, room: Room[int]) -> Refused | None:
 
 def fits(demand: Demand, room: Room[Column]) -> Mask:
     """Which nodes' rooms hold the demand."""
-    mask: Mask | None = None
+    mask = room.none >= 0
     for each in FILTERS:
         available, needed = each.measure(demand, room)
-        here = available >= needed
-        mask = here if mask is None else mask & here
-    assert mask is not None
+        if available is not room.none or needed > 0:
+            mask &= available >= needed
     return mask
 
 

@@ -7,7 +7,16 @@ import numpy as np
 from windlass_server.scheduler.feasibility import Capacity
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.reserved import Reserved
-from windlass_server.scheduler.rooms import Column, Room, copied, free_room, gpu_key, in_columns
+from windlass_server.scheduler.rooms import (
+    Column,
+    Room,
+    copied,
+    enough_memory,
+    free_room,
+    gpu_key,
+    in_columns,
+    suitable,
+)
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState
 
@@ -66,18 +75,34 @@ class Ledger:
         by_type = self._uuids.get(index)
         if by_type is None:
             by_type = self._uuids[index] = _free_uuids(self.nodes[index])
-        whole = {key: uuids for key, uuids in by_type.items() if key not in self.free.parts}
-        key = gpu_key(demand.gpu_type) or _tightest_type(
-            self._not_kept(index, demand, whole), demand.gpu_count
-        )
+        key = self._key(index, demand, by_type)
         uuids = by_type[key]
         taken, by_type[key] = uuids[: demand.gpu_count], uuids[demand.gpu_count :]
         self.free.gpus[key][index] -= demand.gpu_count
-        if key in whole:
-            whole[key] = by_type[key]
-            self.free.gpus[ANY_GPU_TYPE][index] = max(map(len, whole.values()))
+        if key not in self.free.parts:
+            whole = [len(uuids) for key, uuids in by_type.items() if key not in self.free.parts]
+            self.free.gpus[ANY_GPU_TYPE][index] = max(whole)
         self.reserved.take(index, demand, key)
         return tuple(taken)
+
+    def _key(self, index: int, demand: Demand, by_type: dict[str, list[str]]) -> str:
+        """Of which type a demand is given GPUs of a node that fits it."""
+        if not demand.takes_parts:
+            whole = {key: uuids for key, uuids in by_type.items() if key not in self.free.parts}
+            return gpu_key(demand.gpu_type) or _tightest_type(
+                self._not_kept(index, demand, whole), demand.gpu_count
+            )
+        able = {
+            key: by_type[key]
+            for key in suitable(demand, self.free, by_type)
+            if not demand.gpu_memory_bytes or enough_memory(demand, self.free, key)[index]
+        }
+        left = self._not_kept(index, demand, able)
+        return min(
+            (int(self.free.memory[key][index]), len(uuids), key)
+            for key, uuids in left.items()
+            if len(uuids) >= demand.gpu_count
+        )[2]
 
     def _not_kept(
         self, index: int, demand: Demand, by_type: dict[str, list[str]]

@@ -1,16 +1,17 @@
 """Decides which waiting jobs run where: a pure function of a snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from windlass_server.scheduler.explain import Explainer, Explanation, Taken
+from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Taken
 from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.partition import Change, divide
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 
 _Shape: TypeAlias = tuple[
-    int, int, int, str, int, tuple[Fault, ...], tuple[str, ...] | None, Key | None
+    int, int, int, str, str, int, int, tuple[Fault, ...], tuple[str, ...] | None, Key | None
 ]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many jobs were placed before that shape found no room."""
@@ -38,11 +39,13 @@ class Waiting:
 class Plan:
     """Every job of the snapshot's queue once: placed, or waiting with a reason.
 
-    Both tuples are in the order in which the jobs were considered.
+    Both tuples are in the order in which the jobs were considered. `changes` are cards that shall be
+    divided otherwise for some of those that wait.
     """
 
     placements: tuple[Placement, ...]
     waiting: tuple[Waiting, ...]
+    changes: tuple[Change, ...] = ()
 
 
 def plan(snapshot: Snapshot) -> Plan:
@@ -55,8 +58,12 @@ def plan(snapshot: Snapshot) -> Plan:
     queue = sorted(snapshot.queue, key=_turn)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     placements, taken, skipped = _place(queue, ledger)  # 2.-4. filter, score, take
-    explainer = Explainer(ledger, snapshot.pools, taken)
-    return Plan(placements, _explain(skipped, explainer))  # 5. explain the rest
+    given = (uuid for one in placements for uuid in one.gpu_uuids)
+    division = divide((demand for demand, *_ in skipped), ledger, given)  # 5. divide cards
+    could_be = division.with_what_could_be_made
+    explainer = Explainer(ledger, snapshot.pools, taken, could_be)
+    waiting = _explain(skipped, explainer, division.promises)  # 6. explain the rest
+    return Plan(placements, waiting, division.changes)
 
 
 def _turn(demand: Demand) -> tuple[int, str, str]:
@@ -70,6 +77,8 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
         demand.memory_bytes,
         demand.gpu_count,
         demand.gpu_type,
+        demand.mig_profile,
+        demand.gpu_memory_bytes,
         demand.min_isolation,
         demand.faults,
         demand.pools,
@@ -101,11 +110,20 @@ def _place(
     return tuple(placements), taken, skipped
 
 
-def _explain(skipped: Sequence[_Skipped], explainer: Explainer) -> tuple[Waiting, ...]:
-    """Explains each job; jobs of one shape and priority share one explanation."""
+def _explain(
+    skipped: Sequence[_Skipped], explainer: Explainer, promises: Mapping[str, str]
+) -> tuple[Waiting, ...]:
+    """Explains each job; jobs of one shape and priority share one explanation.
+
+    A job for which a card is being divided is told that instead.
+    """
     known: dict[tuple[_Shape, int], Explanation] = {}
     waiting = list[Waiting]()
     for demand, shape, ahead in skipped:
+        promise = promises.get(demand.job_id)
+        if promise is not None:
+            waiting.append(Waiting(demand.job_id, Reason.GPU_LAYOUT_CHANGING, promise))
+            continue
         key = shape, demand.priority
         why = known.get(key)
         if why is None:

@@ -5,14 +5,15 @@ submit check, the guard of a commit), with `T = Column` for every node in one nu
 planner, explanations). So the answers cannot differ.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Gpu, NodeState
+from windlass_server.scheduler.slices import most_of_each, whole_profiles
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Gpu, NodeState
 
 Column: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -21,6 +22,14 @@ T = TypeVar("T", int, Column)
 
 ANY_DEVICE = "*"
 """As a key: no type is called that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A type of instances: their profile, and the key of the type of their card."""
+
+    profile: str
+    card: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +44,17 @@ class Room(Generic[T]):
         memory_bytes: bytes.
         gpus: devices that can be given out, by `gpu_key` of their type. `ANY_GPU_TYPE` holds the
             most that there are of one type of whole GPUs, because one job's GPUs are of one type.
-        installed: devices that are there, healthy or not, held or not, by the same keys; and by
-            `ANY_DEVICE` all of them, instances of divided cards too.
+        installed: devices that are there, healthy or not, held or not, or could be when cards were
+            divided otherwise, by the same keys; and by `ANY_DEVICE` all that are there, instances of
+            divided cards too.
         none: zero in the form of the others.
         places: index of each node by its id; empty where it does not matter which node it is.
         pools: 1 where a node is in a pool, else 0, by the pool's name.
-        parts: the keys of types that are instances of divided cards.
+        parts: the types that are instances of divided cards, by their keys.
+        memory: what memory each device of a type has at least, by the same keys, in bytes; 0 where
+            there is none, or it is not known.
+        divisible: by the keys of types of whole cards, the most memory of a smaller instance that such
+            a card can be divided into; 0 where none can.
     """
 
     ready: T
@@ -53,7 +67,9 @@ class Room(Generic[T]):
     none: T
     places: dict[str, int]
     pools: dict[str, T]
-    parts: frozenset[str] = frozenset()
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    memory: Mapping[str, T] = field(default_factory=dict)
+    divisible: Mapping[str, T] = field(default_factory=dict)
 
 
 def gpu_key(gpu_type: str) -> str:
@@ -64,6 +80,7 @@ def gpu_key(gpu_type: str) -> str:
 def free_room(node: NodeState) -> Room[int]:
     """What a node can give now."""
     given = [gpu for gpu in node.gpus if gpu.healthy and not gpu.held]
+    offers = offered(node)
     return Room(
         ready=int(node.ready),
         takes_work=int(node.takes_work),
@@ -71,11 +88,13 @@ def free_room(node: NodeState) -> Room[int]:
         cpu_millis=node.cpu_free,
         memory_bytes=node.memory_free,
         gpus=_by_type(given),
-        installed=_installed(node),
+        installed=_installed(node, offers),
         none=0,
         places={node.node_id: 0},
         pools={node.pool: 1},
-        parts=_parts(node),
+        parts=offers.parts,
+        memory=offers.memory,
+        divisible=offers.divisible,
     )
 
 
@@ -85,7 +104,8 @@ def full_room(node: NodeState) -> Room[int]:
     Unhealthy GPUs count: health comes back, and a job is not refused for a fault of today. For the
     same reason it does not matter whether the node has failed the job.
     """
-    installed = _installed(node)
+    offers = offered(node)
+    installed = _installed(node, offers)
     return Room(
         ready=1,
         takes_work=1,
@@ -97,7 +117,9 @@ def full_room(node: NodeState) -> Room[int]:
         none=0,
         places={},
         pools={node.pool: 1},
-        parts=_parts(node),
+        parts=offers.parts,
+        memory=offers.memory,
+        divisible=offers.divisible,
     )
 
 
@@ -114,7 +136,9 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
         none=np.zeros(len(rooms), np.int64),
         places={node_id: index for index, room in enumerate(rooms) for node_id in room.places},
         pools=_columns_by_name([room.pools for room in rooms]),
-        parts=frozenset().union(*(room.parts for room in rooms)),
+        parts={key: part for room in rooms for key, part in room.parts.items()},
+        memory=_columns_by_name([room.memory for room in rooms]),
+        divisible=_columns_by_name([room.divisible for room in rooms]),
     )
 
 
@@ -138,12 +162,62 @@ def marked(room: Room[T], node_ids: Iterable[str]) -> T:
     return marks
 
 
-def _parts(node: NodeState) -> frozenset[str]:
-    return frozenset(gpu.gpu_type.casefold() for gpu in node.gpus if gpu.part)
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What types of devices a node has, or could have when its cards were divided otherwise.
+
+    Attributes:
+        counts: how many there could be of each at most, by key.
+        parts, memory, divisible: as in `Room`.
+    """
+
+    counts: dict[str, int]
+    parts: dict[str, Part]
+    memory: dict[str, int]
+    divisible: dict[str, int]
 
 
-def _installed(node: NodeState) -> dict[str, int]:
-    return _by_type(node.gpus) | {ANY_DEVICE: len(node.gpus)}
+def offered(node: NodeState) -> Offers:
+    """What a node has or could have."""
+    offers = Offers({}, {}, {}, {})
+    for gpu in _standing(node):
+        key = gpu_key(gpu.gpu_type)
+        part = Part(gpu.profile, key.rpartition("-")[0]) if gpu.part else None
+        _offer(offers, key, 1, gpu.memory_bytes, part)
+    for card in node.cards:
+        key = gpu_key(card.gpu_type)
+        _offer(offers, key, 1, card.memory_bytes, None)
+        most, whole = most_of_each(card.profiles), whole_profiles(card.profiles)
+        for profile in card.profiles:
+            part = Part(profile.name, key)
+            _offer(
+                offers, gpu_key(profile.gpu_type), most[profile.name], profile.memory_bytes, part
+            )
+            if not card.failed and profile.name not in whole:
+                offers.divisible[key] = max(offers.divisible.get(key, 0), profile.memory_bytes)
+    return offers
+
+
+def _standing(node: NodeState) -> Iterator[Gpu]:
+    """The devices that stay what they are."""
+    if not node.cards:
+        yield from node.gpus
+        return
+    ours = {card.uuid for card in node.cards}
+    ours.update(one.uuid for card in node.cards for one in card.instances)
+    yield from (gpu for gpu in node.gpus if gpu.uuid not in ours)
+
+
+def _offer(offers: Offers, key: str, count: int, memory: int, part: Part | None) -> None:
+    offers.counts[key] = offers.counts.get(key, 0) + count
+    offers.memory[key] = min(offers.memory.get(key, memory), memory)
+    if part is not None:
+        offers.parts[key] = part
+
+
+def _installed(node: NodeState, offers: Offers) -> dict[str, int]:
+    whole = [count for key, count in offers.counts.items() if key not in offers.parts]
+    return offers.counts | {ANY_GPU_TYPE: max(whole, default=0), ANY_DEVICE: len(node.gpus)}
 
 
 def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:
@@ -156,11 +230,54 @@ def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:
     return counts
 
 
+def suitable(demand: Demand, room: Room[T], keys: Iterable[str]) -> Iterator[str]:
+    """Of these keys those of types that a demand takes that also takes instances, whatever their memory."""
+    wanted = gpu_key(demand.gpu_type)
+    for key in keys:
+        part = room.parts.get(key)
+        if key in (ANY_GPU_TYPE, ANY_DEVICE):
+            continue
+        if demand.mig_profile and (part is None or part.profile != demand.mig_profile):
+            continue
+        if not wanted or wanted == key or (part is not None and part.card == wanted):
+            yield key
+
+
+def enough_memory(demand: Demand, room: Room[T], key: str) -> T:
+    """1 where devices of a type have the memory that a demand asks for, else 0.
+
+    A card that could be divided so that a part of it is enough is not given as a whole.
+    """
+    asked = demand.gpu_memory_bytes
+    has, divisible = room.memory.get(key, room.none), room.divisible.get(key, room.none)
+    if isinstance(has, int):
+        return int(has >= asked > divisible)
+    return ((has >= asked) & (divisible < asked)).astype(np.int64)
+
+
+def suited(demand: Demand, room: Room[T], counts: Mapping[str, T]) -> T:
+    """The most that there are of one type that a demand takes, by counts of each type."""
+    if not demand.takes_parts:
+        return counts.get(gpu_key(demand.gpu_type), room.none)
+    most = room.none
+    for key in suitable(demand, room, counts):
+        there = counts[key]
+        if demand.gpu_memory_bytes:
+            there = there * enough_memory(demand, room, key)
+        most = larger(most, there)
+    return most
+
+
+def larger(one: T, other: T) -> T:
+    """The larger of two amounts, node by node."""
+    return max(one, other) if isinstance(one, int) else np.maximum(one, other)
+
+
 def _columns_by_type(counts: Sequence[dict[str, int]]) -> dict[str, Column]:
     return _columns_by_name([*counts], ANY_GPU_TYPE)
 
 
-def _columns_by_name(counts: Sequence[dict[str, int]], *names: str) -> dict[str, Column]:
+def _columns_by_name(counts: Sequence[Mapping[str, int]], *names: str) -> dict[str, Column]:
     keys = set(names).union(*counts)
     return {key: _column([count.get(key, 0) for count in counts]) for key in sorted(keys)}
 

@@ -7,7 +7,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass_server.scheduler.rooms import ANY_DEVICE, Column, Room, gpu_key, marked
+from windlass_server.scheduler.rooms import (
+    ANY_DEVICE,
+    Column,
+    Room,
+    enough_memory,
+    marked,
+    suitable,
+    suited,
+)
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand
 
 Scores: TypeAlias = NDArray[np.float64]
@@ -43,10 +51,21 @@ def gpu_packing(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
     counts GPUs and not shares of a node: eight left over on one node are worth more than on two.
     A job without GPUs also goes where it blocks the fewest of them.
     """
-    key = gpu_key(demand.gpu_type) if demand.gpu_count else ANY_GPU_TYPE
-    left = free.gpus.get(key, free.none) - demand.gpu_count
+    there = suited(demand, free, free.gpus) if demand.gpu_count else free.gpus[ANY_GPU_TYPE]
+    left = there - demand.gpu_count
     packed: Scores = 1.0 / (left.clip(0) + 1.0)
     return packed
+
+
+def smallest_gpus(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
+    """For a job that asks for memory of a GPU: the share that it asked for of what it would get."""
+    if not demand.gpu_memory_bytes:
+        return _ALL_ALIKE
+    least = np.full(free.none.shape, np.inf)
+    for key in suitable(demand, free, free.gpus):
+        able = free.gpus[key] * enough_memory(demand, free, key) >= max(demand.gpu_count, 1)
+        least = np.where(able, np.minimum(least, free.memory.get(key, free.none)), least)
+    return demand.gpu_memory_bytes / least
 
 
 def gpu_nodes_for_gpu_jobs(demand: Demand, _: Room[Column], full: Room[Column]) -> Scores:
@@ -67,12 +86,13 @@ def tightest_fit(demand: Demand, free: Room[Column], full: Room[Column]) -> Scor
 
 SCORES: tuple[Score, ...] = (
     Score(1000.0, no_fault),
+    Score(400.0, smallest_gpus),
     Score(100.0, gpu_nodes_for_gpu_jobs),
     Score(100.0, gpu_packing),
     Score(1.0, tightest_fit),
 )
-"""The weights make a node that has failed the job the last choice, and CPU and memory decide only
-between nodes that are equal for GPUs."""
+"""The weights make a node that has failed the job the last choice, then spare large GPUs, and CPU and
+memory decide only between nodes that are equal for GPUs."""
 
 
 def total(demand: Demand, free: Room[Column], full: Room[Column]) -> Scores:

@@ -38,7 +38,7 @@ class Demand:
         priority: higher is served first.
         cpu_millis: CPU time in thousandths of a core.
         memory_bytes: memory in bytes.
-        gpu_count: whole GPUs, all on one node; 0 for none.
+        gpu_count: GPUs, all on one node and of one type; 0 for none.
         gpu_type: short type such as `H100`, compared without case; `ANY_GPU_TYPE` for any.
         min_isolation: the weakest isolation level that will do; higher is stronger, 0 for any.
         order: sortable key of submission, such as the job's ULID; equal priorities go by it.
@@ -47,6 +47,10 @@ class Demand:
         project: whose it is, for reservations.
         user: whose it is in that project, for the same.
         time_limit: how long it may run, with its grace, in microseconds; None: for ever.
+        mig_profile: its GPUs are instances of this profile, such as `1g.10gb`, of cards of `gpu_type`;
+            empty: of none.
+        gpu_memory_bytes: its GPUs have this much memory each, and are whole cards or instances; 0: it
+            does not matter.
     """
 
     job_id: str
@@ -62,6 +66,13 @@ class Demand:
     project: str = ""
     user: str = ""
     time_limit: int | None = None
+    mig_profile: str = ""
+    gpu_memory_bytes: int = 0
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether instances of divided cards will do, whatever type they are."""
+        return bool(self.mig_profile or self.gpu_memory_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +83,13 @@ class Gpu:
         uuid: the device's UUID; unique within its node.
         gpu_type: short type such as `H100`.
         healthy: it may be given to jobs.
-        held: a run holds it.
-        part: it is an instance of a divided card: for those who ask for its type, and for nobody who
+        held: it is not free.
+        part: it is an instance of a divided card: for those who ask for such, and for nobody who
             would take any GPU.
         nvlink_peers: UUIDs of the node's other GPUs that it says it reaches over NVLink.
+        profile: of which profile, when it is one.
+        memory_bytes: its memory; 0 when that is not known.
+        going: it will be gone, because its card is being divided anew.
     """
 
     uuid: str
@@ -84,6 +98,68 @@ class Gpu:
     held: bool
     part: bool = False
     nvlink_peers: frozenset[str] = frozenset()
+    profile: str = ""
+    memory_bytes: int = 0
+    going: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A size of instance that a card can be divided into. Compute and memory are cut apart.
+
+    Attributes:
+        name: such as `1g.10gb`.
+        gpu_type: the type of such an instance, such as `H100-1g.10gb`.
+        compute_slices: slices of the card's compute.
+        memory_slices: slices of the card's memory.
+        starts: the slices at which its memory may begin.
+        memory_bytes: of an instance; 0 when that is not known.
+    """
+
+    name: str
+    gpu_type: str
+    compute_slices: int
+    memory_slices: int
+    starts: tuple[int, ...]
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance on a card: its profile and where its memory begins; no UUID before it is there."""
+
+    profile: str
+    start: int
+    uuid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card that may be divided, and how it is.
+
+    Attributes:
+        uuid: of the card as a whole.
+        gpu_type: its type as a whole.
+        memory_bytes: its memory as a whole; 0 when that is not known.
+        profiles: what it can be divided into.
+        divided: it is, perhaps into nothing.
+        instances: what it is divided into, each of them also a `Gpu` of the node.
+        coming: what it is being divided into, with the UUIDs of those that are there already; empty: it
+            is being made whole; None: it stays as it is.
+        rests_until: nothing that is on it is taken away before (microseconds since 1970), because it
+            was just made; after a failure nothing is made either.
+        failed: the last attempt to divide it did.
+    """
+
+    uuid: str
+    gpu_type: str
+    memory_bytes: int
+    profiles: tuple[Profile, ...]
+    divided: bool = False
+    instances: tuple[Instance, ...] = ()
+    coming: tuple[Instance, ...] | None = None
+    rests_until: int = 0
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +178,7 @@ class NodeState:
         isolation_level: the strongest isolation that it proved.
         takes_work: it is neither cordoned nor being drained.
         pool: the pool that it is in, or `ANY_POOL`.
+        cards: those of its cards that may be divided to fit demand.
     """
 
     node_id: str
@@ -115,6 +192,7 @@ class NodeState:
     isolation_level: int
     takes_work: bool = True
     pool: str = ANY_POOL
+    cards: tuple[Card, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

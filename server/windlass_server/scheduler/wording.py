@@ -31,6 +31,16 @@ def gpus_text(count: int, gpu_type: str) -> str:
     return f"{count} {gpu_type or ('GPU' if count == 1 else 'GPUs')}"
 
 
+def demanded_gpus_text(demand: Demand) -> str:
+    """As `gpus_text`; also `2 instances 1g.10gb`, or `1 GPU with 20 GiB`."""
+    count = demand.gpu_count
+    if demand.mig_profile:
+        of_type = f" of {demand.gpu_type}" if demand.gpu_type else ""
+        return f"{count_text(count, 'instance')} {demand.mig_profile}{of_type}"
+    having = f" with {memory_text(demand.gpu_memory_bytes)}" if demand.gpu_memory_bytes else ""
+    return gpus_text(count, demand.gpu_type) + having
+
+
 def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
@@ -61,16 +71,22 @@ def _pool_need_text(demand: Demand) -> str:
 
 _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
     "pool": _pool_need_text,
-    "gpu_type": lambda demand: gpus_text(demand.gpu_count, demand.gpu_type),
-    "gpu_count": lambda demand: gpus_text(demand.gpu_count, demand.gpu_type),
+    "gpu_type": demanded_gpus_text,
+    "mig_profile": demanded_gpus_text,
+    "gpu_memory_bytes": demanded_gpus_text,
+    "gpu_count": demanded_gpus_text,
     "memory_bytes": lambda demand: f"{memory_text(demand.memory_bytes)} of memory",
     "cpu_millis": lambda demand: cpu_text(demand.cpu_millis),
     "min_isolation": lambda demand: f"isolation {isolation_text(demand.min_isolation)}",
 }
 
+_GPU_NEEDS: tuple[Dimension, ...] = ("gpu_type", "mig_profile", "gpu_memory_bytes", "gpu_count")
+
 _AMOUNTS: dict[Dimension, Callable[[int], str]] = {
     "pool": str,
     "gpu_type": str,
+    "mig_profile": str,
+    "gpu_memory_bytes": memory_text,
     "gpu_count": str,
     "memory_bytes": memory_text,
     "cpu_millis": cpu_text,
@@ -94,9 +110,10 @@ def earlier_needs_text(demand: Demand, stuck: Blocked) -> str:
     if "pool" in dimensions:
         dimensions.remove("pool")
     where = f" of {pools_text(demand)}" if demand.pools else ""
-    if "gpu_count" in (*dimensions, stuck.filter.dimension) and "gpu_type" in dimensions:
-        dimensions.remove("gpu_type")  # said by the count
-    return where + _listed(" with ", [need_text(demand, dimension) for dimension in dimensions])
+    # Each of these is said by a need of the others.
+    said = [each for each in (*dimensions, stuck.filter.dimension) if each in _GPU_NEEDS]
+    texts = [need_text(demand, dimension) for dimension in dimensions if dimension not in said[:-1]]
+    return where + _listed(" with ", texts)
 
 
 def _listed(before: str, texts: Sequence[str]) -> str:
