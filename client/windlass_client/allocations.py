@@ -45,6 +45,8 @@ class AllocationCalls(Group):
         *,
         gpus: int = 0,
         gpu_type: str = "",
+        gpu_profile: str = "",
+        gpu_memory: int | str = 0,
         cpus: float | str | None = None,
         memory: int | str | None = None,
         exclusive_node: bool = False,
@@ -62,8 +64,12 @@ class AllocationCalls(Group):
         """Take a part of a node, whole or not at all. Renew it before its `expire_time`.
 
         Args:
-            gpus: whole GPUs.
+            gpus: GPUs, whole ones unless a kind is said.
             gpu_type: such as "H100"; any by default.
+            gpu_profile: instances of divided cards instead of whole ones, of this MIG profile, such as
+                "1g.10gb"; one of them if `gpus` says nothing.
+            gpu_memory: bytes or such as "20GiB" that each GPU has at least: the smallest that do, whole
+                cards or instances; one if `gpus` says nothing.
             cpus: cores, such as 1.5 or "500m"; one by default.
             memory: bytes, or such as "4GiB"; 256 MiB by default.
             exclusive_node: only a node that is empty, which is then held whole.
@@ -90,6 +96,8 @@ class AllocationCalls(Group):
                 memory_bytes=0 if memory is None else parse_bytes(memory),
                 gpu_count=gpus,
                 gpu_type=gpu_type,
+                mig_profile=gpu_profile,
+                gpu_memory_bytes=parse_bytes(gpu_memory),
             ),
             constraints=allocation_pb2.AllocationConstraints(
                 exclusive_node=exclusive_node,

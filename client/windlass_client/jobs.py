@@ -83,6 +83,8 @@ class JobCalls(Group):
         working_directory: str = "",
         gpus: int = 0,
         gpu_type: str = "",
+        gpu_profile: str = "",
+        gpu_memory: int | str = 0,
         cpus: float | str = 0,
         memory: int | str = 0,
         queue: str = "",
@@ -103,8 +105,12 @@ class JobCalls(Group):
             labels: to select by.
             env: environment variables of the command.
             working_directory: absolute path; a fresh private directory by default.
-            gpus: whole GPUs.
+            gpus: GPUs, whole ones unless a kind is said.
             gpu_type: such as `H100`; any by default.
+            gpu_profile: instances of divided cards instead of whole ones, of this MIG profile, such as
+                "1g.10gb"; one of them if `gpus` says nothing.
+            gpu_memory: bytes or such as "20GiB" that each GPU has at least: the smallest that do, whole
+                cards or instances; one if `gpus` says nothing.
             cpus: cores, such as 0.5 or "250m"; one by default.
             memory: bytes or such as "4GiB"; 256 MiB by default.
             queue: the queue that orders the job.
@@ -125,6 +131,8 @@ class JobCalls(Group):
             memory_bytes=parse_bytes(memory),
             gpu_count=gpus,
             gpu_type=gpu_type,
+            mig_profile=gpu_profile,
+            gpu_memory_bytes=parse_bytes(gpu_memory),
         )
         job = job_pb2.Job(
             project=self.project if project is None else project,

@@ -132,7 +132,7 @@ async def stalls_of_a_cycle(folder: Path, memory: int) -> tuple[float, Stalls]:
     world = await ScheduledWorld.start(database, folder)
     await fill(world, memory)
     cluster = Cluster(database, (), lambda _node_id: frozenset())
-    scheduling = Scheduling(database, cluster, world.runs, SystemClock())
+    scheduling = Scheduling(database, cluster, world.runs, world.layouts, SystemClock())
     settle_memory()
     stalls = Stalls()
     async with stalls.measured():

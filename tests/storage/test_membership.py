@@ -25,6 +25,7 @@ from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, Unauthenticated
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens
+from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.node_message import node_message, serialized_page
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService
@@ -66,6 +67,7 @@ class World:
             ids,
             self.capacity_changed,
             health_service(self.database, self.clock),
+            LayoutsService(self.database, self.clock, lambda _node_id: None),
         )
         self.resources = ResourcesService(self.database, access, page_tokens)
 

@@ -3,11 +3,14 @@
 from collections.abc import Collection, Sequence
 
 from tests.support.fake_clock import FakeClock
-from windlass.agents.v1 import agent_pb2, health_pb2
+from windlass.agents.v1 import agent_pb2, health_pb2, mig_pb2
 
 
 class FakeMembers:
-    """Writes down what it is told; `fails` is raised by the next `lost` or `touch`, once each."""
+    """Writes down what it is told; `fails` is raised by the next `lost` or `touch`, once each.
+
+    `wanted` is how cards shall be divided.
+    """
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -15,6 +18,16 @@ class FakeMembers:
         self.lost_seen_at: list[int] = []
         self.fails: list[Exception] = []
         self.refuses: Exception | None = None
+        self.stocks: list[agent_pb2.Inventory] = []
+        self.wanted: list[mig_pb2.LayoutDirective] = []
+
+    async def restock(self, node_id: str, inventory: agent_pb2.Inventory) -> None:
+        self.calls.append(("restock", node_id, inventory.hostname))
+        self.stocks.append(inventory)
+
+    async def layouts(self, node_id: str) -> Sequence[mig_pb2.LayoutDirective]:
+        self.calls.append(("layouts", node_id))
+        return list(self.wanted)
 
     async def hello(self, node_id: str, inventory: agent_pb2.Inventory) -> int:
         if self.refuses is not None:

@@ -28,6 +28,8 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "memory_bytes": 1 << 28,
         "gpu_count": 0,
         "gpu_type": "",
+        "mig_profile": "",
+        "gpu_memory_bytes": 0,
         "min_isolation": 0,
         "pool": "",
         "longest_run": None,

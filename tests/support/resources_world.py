@@ -82,6 +82,7 @@ class ResourcesWorld:
             IdSource(clock),
             lambda: None,
             health_service(database, clock),
+            scheduled.layouts,
         )
         resources = ResourcesService(database, access, page_tokens)
         return cls(

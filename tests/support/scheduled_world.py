@@ -19,6 +19,7 @@ from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.layouts import LayoutsService
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 
@@ -37,6 +38,9 @@ class ScheduledWorld:
     job_logs: JobLogs
     allocations: AllocationsService
     cluster: Cluster
+    layouts: LayoutsService
+    layouts_changed: list[str]
+    """The nodes that were hinted at a layout, in turn."""
 
     @classmethod
     async def start(cls, database: Database, folder: Path) -> Self:
@@ -54,12 +58,25 @@ class ScheduledWorld:
         )
         cluster = Cluster(database, (), lambda _node_id: frozenset())
         await database.write(lambda tx: add_projects(tx, "default"))
-        scheduling = Scheduling(database, cluster, runs, clock)
+        layouts_changed: list[str] = []
+        layouts = LayoutsService(database, clock, layouts_changed.append)
+        scheduling = Scheduling(database, cluster, runs, layouts, clock)
         job_logs = JobLogs(runs, logs, hub)
         allocations = AllocationsService(
             database, cluster, clock, IdSource(clock), PageTokens(b"key"), lambda: None
         )
-        return cls(database, clock, logs, runs, scheduling, job_logs, allocations, cluster)
+        return cls(
+            database,
+            clock,
+            logs,
+            runs,
+            scheduling,
+            job_logs,
+            allocations,
+            cluster,
+            layouts,
+            layouts_changed,
+        )
 
     async def add_node(self, name: str, **values: Any) -> str:
         """A READY node; returns its id."""

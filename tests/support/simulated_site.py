@@ -38,6 +38,7 @@ from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.health import NodeHealthService
+from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
@@ -76,7 +77,8 @@ class Site(Upkeep):
             capacity_freed=lambda: None,
             runs_changed=lambda _node_id: None,
         )
-        self.scheduling = Scheduling(self.database, self.cluster, self.runs, self.clock)
+        layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
+        self.scheduling = Scheduling(self.database, self.cluster, self.runs, layouts, self.clock)
         self._upkeep = super().upkeep
         self.health: NodeHealthService = health_service(
             self.database, self.clock, self._upkeep, tell_run=self.runs.device_failed
@@ -95,6 +97,7 @@ class Site(Upkeep):
             self.ids,
             lambda: None,
             self.health,
+            layouts,
         )
         self.liveness = NodeLiveness(self.membership, self.clock, PATIENCE)
         self.drains = DrainsService(self.database, self._upkeep, self.clock, self.ids, pages)

@@ -83,8 +83,14 @@ It is given back by itself when its time is over, unless it is renewed before.
 @command(app, "create", help=_CREATE_HELP)
 def create(
     session: Session,
-    gpus: Annotated[int, typer.Option(min=0, help="Whole GPUs.")] = 0,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs, whole unless a kind is said.")] = 0,
     gpu_type: Annotated[str, typer.Option(help="Such as H100; default any.")] = "",
+    gpu_profile: Annotated[
+        str, typer.Option(help="Instead of whole GPUs: MIG instances, such as 1g.10gb.")
+    ] = "",
+    gpu_memory: Annotated[
+        str, typer.Option(help="The smallest GPUs, whole or MIG, with this much memory each.")
+    ] = "0",
     cpus: Annotated[str | None, typer.Option(help="Cores, such as 1.5; default 1.")] = None,
     memory: Annotated[str | None, typer.Option(help="Such as 4GiB; default 256MiB.")] = None,
     exclusive: Annotated[
@@ -117,6 +123,8 @@ def create(
     made = session.client.allocations.create(
         gpus=gpus,
         gpu_type=gpu_type,
+        gpu_profile=gpu_profile,
+        gpu_memory=gpu_memory,
         cpus=cpus,
         memory=memory,
         exclusive_node=exclusive,

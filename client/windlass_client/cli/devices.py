@@ -1,11 +1,13 @@
 """The GPUs of a node in detail, what was wrong with them, and the conditions of the node."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from windlass_client.cli.output import ago, cell, status_cell, table
 from windlass_client.quantities import format_joules
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from rich.table import Table
@@ -27,6 +29,40 @@ def device_table(node: "node_pb2.Node") -> "Table":
     for gpu in node.gpus:
         made.add_row(cell(gpu.index), cell(gpu.uuid), *_device_cells(gpu))
     return made
+
+
+def card_table(node: "node_pb2.Node", now: "datetime") -> "Table | None":
+    """A line for each card that is divided, or that the server may divide; None without any."""
+    cards = [card for card in node.cards if card.divided or card.may_be_divided]
+    if not cards:
+        return None
+    made = table("CARD", "TYPE", "BY", "DIVIDED INTO", "LAYOUT", "FOR", "WHY", right=["FOR"])
+    for card in cards:
+        made.add_row(
+            cell(card.uuid),
+            cell(card.gpu_type),
+            cell("server" if card.may_be_divided else "operator"),
+            cell(_instances(card.instances) or ("nothing" if card.divided else "-")),
+            _layout(card),
+            cell(ago(card.layout_time, now) if card.HasField("layout_time") else "-"),
+            cell(card.layout_message, "red"),
+        )
+    return made
+
+
+def _layout(card: "node_pb2.GpuCard") -> "Text":
+    from windlass.resources.v1 import node_pb2
+
+    if card.layout_state == node_pb2.GpuCard.CHANGING:
+        return cell(f"CHANGING to {_instances(card.layout) or 'whole'}", "yellow")
+    name = node_pb2.GpuCard.LayoutState.Name(card.layout_state) if card.layout_state else "-"
+    return cell(name, "red" if card.layout_state == node_pb2.GpuCard.FAILED else "")
+
+
+def _instances(instances: "Sequence[node_pb2.GpuCard.Instance]") -> str:
+    """As in `3g.40gb + 2x1g.10gb`."""
+    counts = Counter(one.profile for one in instances)
+    return " + ".join(f"{n}x{name}" if n > 1 else name for name, n in counts.items())
 
 
 def _device_cells(gpu: "node_pb2.Gpu") -> "list[Text]":

@@ -275,7 +275,12 @@ def events_table(events: "Sequence[job_pb2.JobEvent]") -> "Table":
 
 def _gpus(job: "job_pb2.Job") -> str:
     ask = job.resources
-    return f"{ask.gpu_count} {ask.gpu_type}".strip() if ask.gpu_count else ""
+    if not ask.gpu_count:
+        return ""
+    words = [str(ask.gpu_count), ask.gpu_type, ask.mig_profile]
+    if ask.gpu_memory_bytes:
+        words.append(f">= {format_bytes(ask.gpu_memory_bytes)}")
+    return " ".join(word for word in words if word)
 
 
 def _duration(job: "job_pb2.Job") -> str:

@@ -62,7 +62,12 @@ def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
     """Everything about a node, then its GPUs."""
     from rich.table import Table
 
-    from windlass_client.cli.devices import condition_table, device_table, fault_table
+    from windlass_client.cli.devices import (
+        card_table,
+        condition_table,
+        device_table,
+        fault_table,
+    )
     from windlass_client.cli.top import gpu_table
 
     facts = table("", "")
@@ -76,8 +81,8 @@ def node_table(node: "node_pb2.Node", now: "datetime") -> "Table":
         parts.append(condition_table(node, now))
     if node.gpus:
         parts += [gpu_table([node]), device_table(node)]
-    if (faults := fault_table(node, now)) is not None:
-        parts.append(faults)
+    maybe = (card_table(node, now), fault_table(node, now))
+    parts += [part for part in maybe if part is not None]
     for number, part in enumerate(parts):
         if number:
             made.add_row("")

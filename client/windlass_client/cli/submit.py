@@ -60,8 +60,16 @@ def submit(
     session: Session,
     command: Annotated[list[str], typer.Argument(metavar="COMMAND...", show_default=False)],
     name: Annotated[str, typer.Option("--name", "-n", help="A name for people.")] = "",
-    gpus: Annotated[int, typer.Option("--gpus", "-g", min=0, help="Whole GPUs.")] = 0,
+    gpus: Annotated[
+        int, typer.Option("--gpus", "-g", min=0, help="GPUs, whole unless a kind is said.")
+    ] = 0,
     gpu_type: Annotated[str, typer.Option(help="Such as H100; any by default.")] = "",
+    gpu_profile: Annotated[
+        str, typer.Option(help="Instead of whole GPUs: MIG instances, such as 1g.10gb.")
+    ] = "",
+    gpu_memory: Annotated[
+        str, typer.Option(help="The smallest GPUs, whole or MIG, with this much memory each.")
+    ] = "0",
     cpus: Annotated[
         str, typer.Option(help="Cores, such as 4 or 0.5; default 1.", show_default=False)
     ] = "0",
@@ -114,6 +122,8 @@ def submit(
         working_directory=workdir,
         gpus=gpus,
         gpu_type=gpu_type,
+        gpu_profile=gpu_profile,
+        gpu_memory=gpu_memory,
         cpus=cpus,
         memory=memory,
         queue=queue,

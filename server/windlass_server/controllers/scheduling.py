@@ -9,6 +9,7 @@ from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.jobs.runs import RunsService
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.pooling import rules_of, usable
 from windlass_server.resources.reserved import moments
 from windlass_server.scheduler.plan import Placement, Plan, Waiting, plan
@@ -41,11 +42,17 @@ class Scheduling:
     """
 
     def __init__(
-        self, database: Database, cluster: Cluster, runs: RunsService, clock: Clock
+        self,
+        database: Database,
+        cluster: Cluster,
+        runs: RunsService,
+        layouts: LayoutsService,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._cluster = cluster
         self._runs = runs
+        self._layouts = layouts
         self._clock = clock
         self._new: set[str] = set()
         self._look_at_all = True
@@ -88,7 +95,11 @@ class Scheduling:
             placed = await asyncio.gather(*(self._place(one, rows[one.job_id]) for one in some))
             if not all(placed):
                 self._look_at_all = True
-        # 5. Tell the rest why they wait.
+        # 5. Have cards divided for those that wait.
+        for change in result.changes:
+            if not await self._layouts.begin(change):
+                self._look_at_all = True
+        # 6. Tell the rest why they wait.
         if only is None:
             self._told = {job_id: at for job_id, at in self._told.items() if job_id in rows}
         for waiting in _in_parts(result.waiting, _READ_AT_ONCE):
@@ -206,6 +217,8 @@ def _demand(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | Non
         memory_bytes=job.memory_bytes,
         gpu_count=job.gpu_count,
         gpu_type=job.gpu_type,
+        mig_profile=job.mig_profile,
+        gpu_memory_bytes=job.gpu_memory_bytes,
         min_isolation=job.min_isolation,
         order=job.job_id,
         faults=faults,

@@ -22,7 +22,7 @@ from windlass_server.jobs.directives import directive, forget
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import FINAL, Event, Status, after
 from windlass_server.objects.logs import LogStore
-from windlass_server.resources.capacity import gpu_types_of
+from windlass_server.resources.capacity import gpu_types_of, require_there
 from windlass_server.scheduler.plan import Placement
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
@@ -141,6 +141,8 @@ class RunsService:
             memory_bytes=job.memory_bytes,
             gpu_uuids=gpu_uuids,
         )
+        if gpu_uuids:
+            require_there(tx.nodes.get(placement.node_id), gpu_uuids)
 
     async def evict(self, run_id: str, *, kill: bool, why: str) -> None:
         """Make a run leave its node, so that its job is queued again; harmless when repeated.

@@ -16,7 +16,7 @@ from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
-from windlass_server.resources.gpu_asks import require_whole_gpus
+from windlass_server.resources.gpu_asks import gpu_count_of, require_whole_gpus
 from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.scheduler.snapshot import Demand
 from windlass_server.storage.engine import Database
@@ -206,6 +206,8 @@ class JobsService:
             "memory_bytes": resources.memory_bytes,
             "gpu_count": resources.gpu_count,
             "gpu_type": resources.gpu_type,
+            "mig_profile": resources.mig_profile,
+            "gpu_memory_bytes": resources.gpu_memory_bytes,
             "min_isolation": full.min_isolation,
             "pool": full.pool,
             "longest_run": _longest_run(full),
@@ -248,6 +250,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         full.grace_period.seconds = rules.DEFAULT_GRACE_SECONDS
     full.resources.cpu_millis = full.resources.cpu_millis or rules.DEFAULT_CPU_MILLIS
     full.resources.memory_bytes = full.resources.memory_bytes or rules.DEFAULT_MEMORY_BYTES
+    full.resources.gpu_count = gpu_count_of(full.resources)
     # No rule bounds what the contract does not know, and nobody would ever read it.
     full.DiscardUnknownFields()
     return full
@@ -261,6 +264,8 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None) -> Demand:
         memory_bytes=full.resources.memory_bytes,
         gpu_count=full.resources.gpu_count,
         gpu_type=full.resources.gpu_type,
+        mig_profile=full.resources.mig_profile,
+        gpu_memory_bytes=full.resources.gpu_memory_bytes,
         min_isolation=full.min_isolation,
         order="",
         pools=pools,

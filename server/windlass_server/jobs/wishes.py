@@ -14,6 +14,8 @@ def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
         memory_bytes=job.resources.memory_bytes,
         gpu_count=job.resources.gpu_count,
         gpu_type=job.resources.gpu_type,
+        mig_profile=job.resources.mig_profile,
+        gpu_memory_bytes=job.resources.gpu_memory_bytes,
         min_isolation=job.min_isolation,
         order=job_id,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from windlass.agents.v1 import agent_pb2, health_pb2
+from windlass.agents.v1 import agent_pb2, health_pb2, mig_pb2
 
 
 class Members(Protocol):
@@ -15,6 +15,18 @@ class Members(Protocol):
         Raises:
             NotFound: there is no such node.
         """
+        ...
+
+    async def restock(self, node_id: str, inventory: agent_pb2.Inventory) -> None:
+        """Store what a connected node has now, which is another than it said before.
+
+        Raises:
+            Conflict: the node was given up; it must say hello again.
+        """
+        ...
+
+    async def layouts(self, node_id: str) -> Sequence[mig_pb2.LayoutDirective]:
+        """How cards of a node shall be divided that are not yet."""
         ...
 
     async def touch(self, node_id: str) -> int:

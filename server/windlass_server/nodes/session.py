@@ -83,6 +83,8 @@ class NodeSession:
         self._woken = asyncio.Event()
         self._sent: dict[str, Order] = {}
         self._resets: dict[str, int] = {}
+        self._layouts: dict[str, int] = {}
+        self._divides = False
         self._heard = clock.monotonic()
         self._busy = 0
         self._touched = self._heard
@@ -154,6 +156,9 @@ class NodeSession:
             await self._hello(message.hello)
         elif kind == "run_report":
             await self._report(message.run_report)
+        elif kind == "inventory":
+            self._divides = _divides(message.inventory)
+            await self._members.restock(self.node_id, message.inventory)
         elif kind == "health":
             await self._health.report(self.node_id, message.health)
         elif kind == "heartbeat":
@@ -169,6 +174,7 @@ class NodeSession:
         protocol = agreed_protocol(hello.protocol_version, hello.oldest_protocol_version)
         check_release(hello.inventory.agent_version, self._release)
         self._greeted = True
+        self._divides = _divides(hello.inventory)
         await self._entered(self)
         self.seen_at = max(self.seen_at, await self._members.hello(self.node_id, hello.inventory))
         if hello.HasField("health"):
@@ -232,8 +238,19 @@ class NodeSession:
                 message = agent_pb2.ServerMessage(reset=reset)
                 self.outbox.put(("reset", reset.gpu_uuid), message)
 
+    async def _tell_layouts(self) -> None:
+        """Order layouts, unless the node was told as much or more in this session."""
+        if not self._divides:
+            return
+        for layout in await self._members.layouts(self.node_id):
+            if self._layouts.get(layout.card_uuid, 0) < layout.generation:
+                self._layouts[layout.card_uuid] = layout.generation
+                message = agent_pb2.ServerMessage(layout=layout)
+                self.outbox.put(("layout", layout.card_uuid), message)
+
     async def _tell_all(self) -> None:
         self._tell_resets()
+        await self._tell_layouts()
         directives = await self._runs.directives(self.node_id)
         for directive in directives:
             self.tell(directive)
@@ -250,6 +267,11 @@ class NodeSession:
             self.seen_at = max(self.seen_at, await self._members.touch(self.node_id))
         except Unavailable as error:
             _log.warning("node %s: not stored that it was heard: %s", self.node_id, error.message)
+
+
+def _divides(inventory: agent_pb2.Inventory) -> bool:
+    """Whether a node lets the server divide any of its cards."""
+    return any(card.may_be_divided for card in inventory.mig_cards)
 
 
 def silent(node_id: str) -> WindlassError:

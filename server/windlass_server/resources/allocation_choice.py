@@ -170,6 +170,8 @@ def _demand(
         memory_bytes=full.resources.memory_bytes,
         gpu_count=full.resources.gpu_count,
         gpu_type=full.resources.gpu_type,
+        mig_profile=full.resources.mig_profile,
+        gpu_memory_bytes=full.resources.gpu_memory_bytes,
         min_isolation=0,
         order="",
         pools=pools,

@@ -22,6 +22,8 @@ def allocation_message(row: AllocationRow) -> allocation_pb2.Allocation:
             memory_bytes=row.memory_bytes,
             gpu_count=len(uuids),
             gpu_type=row.gpu_type,
+            mig_profile=row.mig_profile,
+            gpu_memory_bytes=row.gpu_memory_bytes,
         ),
         gpu_uuids=uuids,
         exclusive_node=row.exclusive,

@@ -13,8 +13,9 @@ from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.allocation_choice import Part, choose_part
 from windlass_server.resources.allocation_states import Event, Status, after
+from windlass_server.resources.capacity import require_there
 from windlass_server.resources.cluster import Cluster
-from windlass_server.resources.gpu_asks import require_whole_gpus
+from windlass_server.resources.gpu_asks import gpu_count_of, require_whole_gpus
 from windlass_server.resources.renewal import require_not_reserved
 from windlass_server.resources.reserved import moments
 from windlass_server.storage.allocations import AllocationFilter
@@ -252,6 +253,8 @@ class AllocationsService:
             "cpu_millis": part.cpu_millis,
             "memory_bytes": part.memory_bytes,
             "gpu_type": full.resources.gpu_type,
+            "mig_profile": full.resources.mig_profile,
+            "gpu_memory_bytes": full.resources.gpu_memory_bytes,
             "gpu_uuids": ",".join(part.gpu_uuids),
             "gpu_types": ",".join(part.gpu_types),
             "topology_level": part.level,
@@ -274,6 +277,7 @@ def with_defaults(
     full.project = full.project or default_project
     full.resources.cpu_millis = full.resources.cpu_millis or DEFAULT_CPU_MILLIS
     full.resources.memory_bytes = full.resources.memory_bytes or DEFAULT_MEMORY_BYTES
+    full.resources.gpu_count = gpu_count_of(full.resources)
     if not full.HasField("ttl"):
         full.ttl.seconds = DEFAULT_TTL_SECONDS
     return full
@@ -289,6 +293,7 @@ def _hold(tx: Transaction, part: Part, allocation_id: str) -> None:
             gpu_uuids=part.gpu_uuids,
             by_allocation=True,
         )
+        require_there(tx.nodes.get(part.node_id), part.gpu_uuids)
     except Conflict as conflict:
         # Somebody took it since it was chosen: there may be another.
         raise LostRace(conflict.message, reason=conflict.reason, **conflict.metadata) from None

@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import Protocol
 
 from windlass.agents.v1 import agent_pb2
+from windlass_server.errors import Conflict
+from windlass_server.resources.cards import cards_of, with_layouts
 from windlass_server.resources.health_record import unusable
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.states import Status
-from windlass_server.scheduler.snapshot import Gpu, NodeState, Pool
-from windlass_server.storage.tables import GpuClaimRow, NodeRow
+from windlass_server.scheduler.snapshot import Card, Gpu, NodeState, Pool
+from windlass_server.storage.tables import GpuClaimRow, GpuLayoutRow, NodeRow
 
 IsHealthy = Callable[[str, str], bool]
 """Whether a node (id) has said that its GPU (UUID) can be given to jobs."""
@@ -27,7 +29,9 @@ class Facts:
 
     Attributes:
         gpus: UUID and type of each.
-        parts: UUIDs of those that are instances of divided cards.
+        profiles: the profiles of those that are instances of divided cards, by UUID.
+        memory: the memory of each in bytes, by UUID; 0 when it does not tell.
+        cards: the cards that may be divided.
         nvlink_peers: UUIDs of those that each reaches over NVLink; those without are left out.
         isolation_level: the strongest that it proved.
         labels: given to its agent by its operator.
@@ -40,7 +44,9 @@ class Facts:
     labels: Mapping[str, str]
     cpu_millis: int
     memory_bytes: int
-    parts: frozenset[str] = frozenset()
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    cards: tuple[Card, ...] = ()
     nvlink_peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -72,11 +78,22 @@ _NO_PEERS = frozenset[str]()
 
 
 def node_states(
-    nodes: Sequence[NodeRow], claims: Sequence[GpuClaimRow], is_healthy: IsHealthy
+    nodes: Sequence[NodeRow],
+    claims: Sequence[GpuClaimRow],
+    is_healthy: IsHealthy,
+    layouts: Sequence[GpuLayoutRow] = (),
 ) -> tuple[NodeState, ...]:
     """Every node as the scheduler sees it, in the order of `nodes`."""
-    held = {(claim.node_id, claim.gpu_uuid) for claim in claims}
-    return tuple(_node_state(node, held, is_healthy) for node in nodes)
+    held: dict[str, dict[str, GpuClaimRow]] = {}
+    for claim in claims:
+        held.setdefault(claim.node_id, {})[claim.gpu_uuid] = claim
+    told: dict[str, list[GpuLayoutRow]] = {}
+    for layout in layouts:
+        told.setdefault(layout.node_id, []).append(layout)
+    return tuple(
+        _node_state(node, held.get(node.node_id, {}), is_healthy, told.get(node.node_id, ()))
+        for node in nodes
+    )
 
 
 def facts_of(node: NodeRow) -> Facts:
@@ -95,12 +112,29 @@ def gpu_types_of(node: NodeRow | None, gpu_uuids: Sequence[str]) -> tuple[str, .
     return tuple(known.get(uuid, "") for uuid in gpu_uuids)
 
 
+def require_there(node: NodeRow | None, gpu_uuids: Sequence[str]) -> None:
+    """Refuse GPUs that a node does not have any more. Raises Conflict, GPU_GONE.
+
+    Asked when they were just taken: a card may have been divided since a plan gave them away.
+    """
+    known = dict(gpus_of(node)) if node is not None else {}
+    for uuid in gpu_uuids:
+        if uuid not in known:
+            message = f"GPU {uuid} is not there any more"
+            raise Conflict(message, reason="GPU_GONE", gpu_uuid=uuid)
+
+
 def declared_pools(declared: Sequence[DeclaredPool]) -> tuple[Pool, ...]:
     """Declared pools as the scheduler sees them."""
     return tuple(Pool(one.name, _template(one), one.count) for one in declared)
 
 
-def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy) -> NodeState:
+def _node_state(
+    node: NodeRow,
+    held: Mapping[str, GpuClaimRow],
+    is_healthy: IsHealthy,
+    layouts: Sequence[GpuLayoutRow],
+) -> NodeState:
     facts = facts_of(node)
     bad = unusable(node.health)
     gpus = tuple(
@@ -108,8 +142,11 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
             uuid,
             gpu_type,
             uuid not in bad and is_healthy(node.node_id, uuid),
-            (node.node_id, uuid) in held,
-            part=uuid in facts.parts,
+            uuid in held,
+            part=uuid in facts.profiles,
+            profile=facts.profiles.get(uuid, ""),
+            memory_bytes=facts.memory.get(uuid, 0),
+            going=uuid in held and held[uuid].layout is not None,
             nvlink_peers=facts.nvlink_peers.get(uuid, _NO_PEERS),
         )
         for uuid, gpu_type in facts.gpus
@@ -126,6 +163,7 @@ def _node_state(node: NodeRow, held: set[tuple[str, str]], is_healthy: IsHealthy
         isolation_level=facts.isolation_level,
         takes_work=node.maintenance == State.OPEN,
         pool=node.pool,
+        cards=with_layouts(facts.cards, layouts) if layouts else facts.cards,
     )
 
 
@@ -143,7 +181,15 @@ def facts(read: agent_pb2.Inventory) -> Facts:
         labels=MappingProxyType(dict(read.labels)),
         cpu_millis=read.cpu_millis,
         memory_bytes=read.memory_bytes,
-        parts=frozenset(gpu.uuid for gpu in read.gpus if gpu.HasField("mig_instance")),
+        profiles=MappingProxyType(
+            {
+                gpu.uuid: gpu.mig_instance.profile
+                for gpu in read.gpus
+                if gpu.HasField("mig_instance")
+            }
+        ),
+        memory=MappingProxyType({gpu.uuid: gpu.memory_total_bytes for gpu in read.gpus}),
+        cards=cards_of(read),
         nvlink_peers=MappingProxyType(
             {gpu.uuid: frozenset(gpu.nvlink_peers) for gpu in read.gpus if gpu.nvlink_peers}
         ),

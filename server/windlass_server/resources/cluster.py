@@ -31,12 +31,12 @@ class Cluster:
 
     def load(self, tx: Transaction) -> tuple[NodeState, ...]:
         """Look at the nodes within a transaction, and remember them."""
-        self._nodes = self._seen.all(tx.nodes.all(), tx.nodes.all_claims())
+        self._nodes = self._seen.all(tx.nodes.all(), tx.nodes.all_claims(), tx.layouts.all())
         return self._nodes
 
     def look(self, tx: Transaction, nodes: Sequence[NodeRow]) -> tuple[NodeState, ...]:
         """These nodes as the scheduler sees them, not remembered."""
-        return self._seen.some(nodes, tx.nodes.all_claims())
+        return self._seen.some(nodes, tx.nodes.all_claims(), tx.layouts.all())
 
     def any_ready(self) -> bool:
         """Whether some node could take work when last looked at."""

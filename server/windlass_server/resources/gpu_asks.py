@@ -3,7 +3,13 @@
 from windlass.types.v1 import types_pb2
 from windlass_server.errors import FieldViolation, InvalidInput
 
-_PARTS = ("mig_profile", "gpu_memory_bytes", "gpu_millis")
+_PARTS = ("gpu_millis",)
+
+
+def gpu_count_of(resources: types_pb2.ResourceRequest) -> int:
+    """How many GPUs are asked for; one where only their kind is said."""
+    kind = resources.mig_profile or resources.gpu_memory_bytes
+    return resources.gpu_count or int(bool(kind))
 
 
 def require_whole_gpus(resources: types_pb2.ResourceRequest, field: str) -> None:

@@ -14,6 +14,7 @@ from windlass_server.resources.gpu_health import Fault, Health
 from windlass_server.resources.health_policy import Policy
 from windlass_server.resources.health_record import (
     facts_of,
+    forget_instances,
     is_ailing,
     look_at,
     note_conditions,
@@ -135,6 +136,23 @@ class NodeHealthService:
             state = read_state(gpu)
             state = gpu_health.booted(state, now) if booted else gpu_health.returned(state, now)
             write_state(gpu, state)
+        self._note(tx, node, record, before, inventory)
+
+    def restocked(self, tx: Transaction, before: NodeRow, inventory: Inventory) -> None:
+        """Judge what a connected node says that it has now, within the transaction that stores it."""
+        node = tx.nodes.lock(before.node_id)
+        assert node is not None
+        self._note(tx, node, NodeHealth.FromString(node.health), before, inventory)
+
+    def _note(
+        self,
+        tx: Transaction,
+        node: NodeRow,
+        record: NodeHealth,
+        before: NodeRow,
+        inventory: Inventory,
+    ) -> None:
+        forget_instances(record, Inventory.FromString(before.inventory), inventory)
         note_inventory(record, inventory)
         self._settle(tx, node, record)
 
@@ -215,7 +233,7 @@ class NodeHealthService:
         now = self._clock.now()
         inventory = Inventory.FromString(node.inventory)
         # A card that is divided loses its instances with a reset: that is left to its operator.
-        parts = {gpu.uuid for gpu in inventory.gpus if gpu.HasField("mig_instance")}
+        whole = {gpu.uuid for gpu in inventory.gpus if not gpu.HasField("mig_instance")}
         held = {claim.gpu_uuid for claim in tx.nodes.claims_on(node.node_id)}
         runs = _runs_by_gpu(tx, node.node_id) if held else {}
         hits: list[Hit] = []
@@ -225,7 +243,7 @@ class NodeHealthService:
                 self._policy,
                 now,
                 idle=gpu.uuid not in held,
-                can_reset=inventory.can_reset_gpus and gpu.uuid not in parts,
+                can_reset=inventory.can_reset_gpus and gpu.uuid in whole,
             )
             write_state(gpu, state)
             if state.sends_task_away and gpu.uuid in runs:

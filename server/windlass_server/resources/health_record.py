@@ -134,6 +134,20 @@ def note_inventory(record: NodeHealth, inventory: Inventory) -> None:
     record.memory_bytes = max(record.memory_bytes, inventory.memory_bytes)
 
 
+def forget_instances(record: NodeHealth, before: Inventory, inventory: Inventory) -> None:
+    """Drop what is known of instances that are gone while their card is there: it was divided otherwise."""
+    cards = {card.uuid for card in inventory.mig_cards}
+    there = {device.uuid for device in inventory.gpus}
+    gone = {
+        device.uuid
+        for device in before.gpus
+        if device.uuid not in there and device.mig_instance.parent_uuid in cards
+    }
+    kept = [gpu for gpu in record.gpus if gpu.uuid not in gone]
+    del record.gpus[:]
+    record.gpus.extend(kept)
+
+
 def overruled(health: bytes, inventory: Inventory, now: int) -> bytes:
     """The record after an operator opened the node (µs).
 
@@ -143,6 +157,7 @@ def overruled(health: bytes, inventory: Inventory, now: int) -> bytes:
     for gpu in record.gpus:
         write_state(gpu, trusted(read_state(gpu), now))
     there = {device.uuid for device in inventory.gpus}
+    there.update(card.uuid for card in inventory.mig_cards)
     kept = [gpu for gpu in record.gpus if gpu.uuid in there]
     del record.gpus[:]
     record.gpus.extend(kept)
@@ -155,9 +170,11 @@ def look_at(record: NodeHealth, inventory: Inventory) -> Look:
     """The node as the rules of conditions see it."""
     states = {gpu.uuid: read_state(gpu) for gpu in record.gpus}
     there = {device.uuid: device.index for device in inventory.gpus}
+    # A card that is divided is told by its instances.
+    divided = {card.uuid for card in inventory.mig_cards if card.divided}
     return Look(
         gpus={uuid: (index, states[uuid]) for uuid, index in there.items() if uuid in states},
-        missing=tuple(uuid for uuid in states if uuid not in there),
+        missing=tuple(uuid for uuid in states if uuid not in there and uuid not in divided),
         cpu_millis=(inventory.cpu_millis, record.cpu_millis),
         memory_bytes=(inventory.memory_bytes, record.memory_bytes),
         disk=(record.report.disk_total_bytes, record.report.disk_free_bytes),

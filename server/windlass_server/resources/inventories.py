@@ -12,6 +12,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass.resources.v1 import node_pb2
 from windlass.types.v1.gpu_pb2 import Mig
 from windlass_server.resources.capacity import ZONE_LABEL
+from windlass_server.resources.card_message import add_cards
 
 # About 10 KiB each for nodes of eight GPUs.
 _REMEMBERED = 16_384
@@ -52,6 +53,7 @@ def standing(inventory: bytes) -> Standing:
         gpu_driver_version=has.gpu_driver_version,
         zone=has.labels.get(ZONE_LABEL, ""),
     )
+    add_cards(node, has)
     if has.gpus:
         node.gpu_driver.CopyFrom(_driver(has))
     gpus = tuple((gpu.uuid, _gpu(gpu).SerializeToString()) for gpu in has.gpus)

@@ -1,8 +1,8 @@
 """Nodes come and go: joining, saying hello, being lost. Their runs are not touched by any of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from windlass.agents.v1 import agent_pb2
+from windlass.agents.v1 import agent_pb2, mig_pb2
 from windlass_server import actors
 from windlass_server.access.policy import ORGANISATION, absent
 from windlass_server.access.service import AccessService
@@ -11,6 +11,7 @@ from windlass_server.errors import Conflict, Unauthenticated
 from windlass_server.ids import IdSource
 from windlass_server.resources.capacity import facts
 from windlass_server.resources.health import NodeHealthService
+from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.pooling import assign, rules_of
 from windlass_server.resources.states import Event, Status, after
@@ -33,6 +34,7 @@ class Membership:
         access: uses join tokens up.
         latest: forgets the GPUs that a node does not have any more.
         health: judges what a node has by what it had before.
+        layouts: is told what became of the cards that a node was to divide.
         capacity_changed: called when a node joined, came, went, or has something else to give.
     """
 
@@ -45,6 +47,7 @@ class Membership:
         ids: IdSource,
         capacity_changed: Callable[[], None],
         health: NodeHealthService,
+        layouts: LayoutsService,
     ) -> None:
         self._database = database
         self._access = access
@@ -53,6 +56,7 @@ class Membership:
         self._ids = ids
         self._capacity_changed = capacity_changed
         self._health = health
+        self._layouts = layouts
 
     async def join(self, token: str, public_key: bytes, inventory: agent_pb2.Inventory) -> str:
         """Trade a join token for a node's id, at once for good.
@@ -123,6 +127,7 @@ class Membership:
             )
             if not there:
                 raise absent("node", node_id)
+            self._layouts.settle(tx, node, inventory, now)
             self._health.greet(tx, node, inventory, now)
             status = after(node.status, Event.HELLO)
             if status != node.status:
@@ -134,6 +139,30 @@ class Membership:
         self._latest.keep_gpus(node_id, [gpu.uuid for gpu in inventory.gpus])
         return seen_at
 
+    async def restock(self, node_id: str, inventory: agent_pb2.Inventory) -> None:
+        """Store what a connected node has now, which is another than it said before.
+
+        Raises:
+            Conflict: the node was given up; it must say hello again.
+        """
+        now = self._clock.now()
+
+        def store(tx: Transaction) -> None:
+            node = _connected(tx.nodes.lock(node_id), node_id)
+            to = assign(facts(inventory), node.cluster, rules_of(tx.pools.all_held()))
+            tx.nodes.change(node_id, inventory=inventory.SerializeToString())
+            tx.nodes.assign([(node_id, to.pool, to.cpu_millis, to.memory_bytes)])
+            self._layouts.settle(tx, node, inventory, now)
+            self._health.restocked(tx, node, inventory)
+            tx.after_commit(self._capacity_changed)
+
+        await self._database.write(store)
+        self._latest.keep_gpus(node_id, [gpu.uuid for gpu in inventory.gpus])
+
+    async def layouts(self, node_id: str) -> Sequence[mig_pb2.LayoutDirective]:
+        """How cards of a node shall be divided that are not yet."""
+        return await self._layouts.directives(node_id)
+
     async def touch(self, node_id: str) -> int:
         """Store that a node was heard; returns when (µs).
 
@@ -143,10 +172,7 @@ class Membership:
         now = self._clock.now()
 
         def store(tx: Transaction) -> int:
-            node = tx.nodes.get(node_id)
-            if node is None or node.status != Status.READY:
-                text = f"node {node_id} was silent for too long and must connect again"
-                raise Conflict(text, reason="NODE_GIVEN_UP")
+            node = _connected(tx.nodes.get(node_id), node_id)
             seen_at = _heard_at(node, now)
             tx.nodes.touch(node_id, seen_at)
             return seen_at
@@ -245,6 +271,13 @@ class Membership:
         tx.nodes.add(row.model_dump())
         _record(tx, node_id, Status.UNREACHABLE, ("JOINED", message), actors.node(node_id), now)
         tx.after_commit(self._capacity_changed)
+
+
+def _connected(node: NodeRow | None, node_id: str) -> NodeRow:
+    if node is None or node.status != Status.READY:
+        text = f"node {node_id} was silent for too long and must connect again"
+        raise Conflict(text, reason="NODE_GIVEN_UP")
+    return node
 
 
 def _heard_at(node: NodeRow, now: int) -> int:

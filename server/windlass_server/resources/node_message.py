@@ -8,6 +8,8 @@ from typing import cast
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2, resources_service_pb2
 from windlass.types.v1.gpu_pb2 import Throttle
+from windlass_server.resources.capacity import facts_of
+from windlass_server.resources.card_message import fill_layouts
 from windlass_server.resources.health_message import (
     ShownGpu,
     fill_conditions,
@@ -67,9 +69,11 @@ def fill_node(message: node_pb2.Node, view: NodeView, latest: LatestTelemetry, n
     for run in view.runs:
         message.runs.add(run_id=run.run_id, job_id=run.job_id, gpu_uuids=run.gpu_uuids)
     fill_conditions(message, row)
+    going = fill_layouts(message, facts_of(row).cards, view.layouts)
     idle, health, said = 0, shown_health(row.health).gpus, latest.gpus(row.node_id)
     for uuid, gpu in has.gpus:
-        idle += _fill_gpu(message.gpus.add(), gpu, health.get(uuid), view, uuid, said)
+        free_now = _fill_gpu(message.gpus.add(), gpu, health.get(uuid), view, uuid, said)
+        idle += free_now and uuid not in going
     _fill_host(message, latest.host(row.node_id))
     message.available.cpu_millis = free(row.cpu_millis, row.cpu_held)
     message.available.memory_bytes = free(row.memory_bytes, row.memory_held)

@@ -139,7 +139,14 @@ def slim(nodes: Iterable[node_pb2.Node]) -> bytes:
         one.isolation.level = node.isolation.level
         for gpu in node.gpus:
             held = gpu.run_id or gpu.allocation_id
-            one.gpus.add(uuid=gpu.uuid, gpu_type=gpu.gpu_type, health=gpu.health, run_id=held)
+            one.gpus.add(
+                uuid=gpu.uuid,
+                gpu_type=gpu.gpu_type,
+                health=gpu.health,
+                run_id=held,
+                memory_total_bytes=gpu.memory_total_bytes,
+                mig_instance=gpu.mig_instance if gpu.HasField("mig_instance") else None,
+            )
     return kept.SerializeToString()
 
 
@@ -188,5 +195,15 @@ def _gpus(node: node_pb2.Node) -> tuple[Gpu, ...]:
         healthy = gpu.health == node_pb2.Gpu.HEALTHY
         free = healthy and not gpu.run_id and idle > 0
         idle -= free
-        gpus.append(Gpu(gpu.uuid, gpu.gpu_type, healthy, not free, gpu.HasField("mig_instance")))
+        gpus.append(
+            Gpu(
+                gpu.uuid,
+                gpu.gpu_type,
+                healthy,
+                not free,
+                part=gpu.HasField("mig_instance"),
+                profile=gpu.mig_instance.profile,
+                memory_bytes=gpu.memory_total_bytes,
+            )
+        )
     return tuple(gpus)

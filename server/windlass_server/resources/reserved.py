@@ -112,7 +112,7 @@ def _moment(
     now: int,
 ) -> Moment:
     """What a node has at a time: less what holds a part of it and may still do so then."""
-    types = {gpu.uuid: gpu.gpu_type for gpu in node.gpus if gpu.healthy}
+    types = {gpu.uuid: gpu.gpu_type for gpu in node.gpus if gpu.healthy and not gpu.going}
     staying = [row for row in holders if at <= now or _may_stay(row, at, now)]
     gpus = Counter(types.values())
     for row in staying:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from windlass_server.resources.capacity import node_states
 from windlass_server.scheduler.snapshot import NodeState
-from windlass_server.storage.tables import GpuClaimRow, NodeRow
+from windlass_server.storage.tables import GpuClaimRow, GpuLayoutRow, NodeRow
 
 # When a node was heard says nothing of what can be placed on it, and alone changes all the time.
 _LAST_SEEN_AT = [*NodeRow.model_fields].index("last_seen_at")
@@ -29,30 +29,51 @@ class SeenNodes:
         self._unhealthy = unhealthy
         self._known: Known = {}
 
-    def all(self, nodes: Sequence[NodeRow], claims: Sequence[GpuClaimRow]) -> tuple[NodeState, ...]:
+    def all(
+        self,
+        nodes: Sequence[NodeRow],
+        claims: Sequence[GpuClaimRow],
+        layouts: Sequence[GpuLayoutRow],
+    ) -> tuple[NodeState, ...]:
         """Every node there is, in the order of `nodes`; those that there are no more are forgotten."""
-        self._known = self._made(nodes, claims)
+        self._known = self._made(nodes, claims, layouts)
         return tuple(state for _, state in self._known.values())
 
     def some(
-        self, nodes: Sequence[NodeRow], claims: Sequence[GpuClaimRow]
+        self,
+        nodes: Sequence[NodeRow],
+        claims: Sequence[GpuClaimRow],
+        layouts: Sequence[GpuLayoutRow],
     ) -> tuple[NodeState, ...]:
         """Some of the nodes, in the order of `nodes`."""
-        return tuple(state for _, state in self._made(nodes, claims).values())
+        return tuple(state for _, state in self._made(nodes, claims, layouts).values())
 
-    def _made(self, nodes: Sequence[NodeRow], claims: Iterable[GpuClaimRow]) -> Known:
+    def _made(
+        self,
+        nodes: Sequence[NodeRow],
+        claims: Iterable[GpuClaimRow],
+        layouts: Iterable[GpuLayoutRow],
+    ) -> Known:
         held: dict[str, list[GpuClaimRow]] = {}
         for claim in claims:
             held.setdefault(claim.node_id, []).append(claim)
-        return {node.node_id: self._one(node, held.get(node.node_id, [])) for node in nodes}
+        told: dict[str, list[GpuLayoutRow]] = {}
+        for layout in layouts:
+            told.setdefault(layout.node_id, []).append(layout)
+        return {
+            node.node_id: self._one(node, held.get(node.node_id, []), told.get(node.node_id, []))
+            for node in nodes
+        }
 
-    def _one(self, node: NodeRow, held: list[GpuClaimRow]) -> tuple[object, NodeState]:
+    def _one(
+        self, node: NodeRow, held: list[GpuClaimRow], told: list[GpuLayoutRow]
+    ) -> tuple[object, NodeState]:
         unhealthy = self._unhealthy(node.node_id)
-        made_of = _without_last_seen(node), held, unhealthy
+        made_of = _without_last_seen(node), held, told, unhealthy
         known = self._known.get(node.node_id)
         if known is not None and known[0] == made_of:
             return known
-        (state,) = node_states([node], held, lambda _, uuid: uuid not in unhealthy)
+        (state,) = node_states([node], held, lambda _, uuid: uuid not in unhealthy, told)
         return made_of, state
 
 

@@ -12,7 +12,7 @@ from windlass_server.resources.inventories import parsed
 from windlass_server.resources.maintenance import STATES, Leaving
 from windlass_server.resources.states import Status
 from windlass_server.storage.engine import Database
-from windlass_server.storage.tables import DEFAULT_CLUSTER, NodeRow
+from windlass_server.storage.tables import DEFAULT_CLUSTER, GpuLayoutRow, NodeRow
 from windlass_server.storage.transaction import Transaction
 
 # Nodes that are looked at, at a time, for those that say something of themselves.
@@ -81,6 +81,7 @@ class NodeView:
         holders: the run that holds a GPU, by the GPU's UUID; empty for one that is not seen.
         run_ids: its runs that the caller may read.
         allocated: the allocation that holds a GPU, empty for one that is not seen, by the same.
+        layouts: what its cards were last told to be.
         who: the caller.
     """
 
@@ -91,6 +92,7 @@ class NodeView:
     holders: dict[str, str]
     allocated: dict[str, str]
     run_ids: frozenset[str]
+    layouts: tuple[GpuLayoutRow, ...]
     who: Caller
 
     @property
@@ -199,13 +201,21 @@ def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeVi
         uuids = tuple(one.gpu_uuids.split(",")) if one.gpu_uuids else ()
         leaving = Leaving(one.created_at, one.expires_at - one.created_at, 0, None)
         parts[one.node_id].append(HeldPart(shown_id, uuids, leaving))
-    return [_view(node, runs[node.node_id], parts[node.node_id], who) for node in nodes]
+    layouts: dict[str, list[GpuLayoutRow]] = {}
+    if divided := [node.node_id for node in nodes if facts_of(node).cards]:
+        for layout in tx.layouts.of_nodes(divided):
+            layouts.setdefault(layout.node_id, []).append(layout)
+    return [
+        _view(node, runs[node.node_id], parts[node.node_id], layouts.get(node.node_id, ()), who)
+        for node in nodes
+    ]
 
 
 def _view(
     node: NodeRow,
     runs: Iterable[PlacedRun],
     parts: Iterable[HeldPart],
+    layouts: Iterable[GpuLayoutRow],
     who: Caller,
 ) -> NodeView:
     placed, held = tuple(runs), tuple(parts)
@@ -217,5 +227,6 @@ def _view(
         holders={uuid: run.run_id for run in placed for uuid in run.gpu_uuids},
         allocated={uuid: part.allocation_id for part in held for uuid in part.gpu_uuids},
         run_ids=frozenset(run.run_id for run in placed if run.run_id),
+        layouts=tuple(layouts),
         who=who,
     )

@@ -48,7 +48,13 @@ _WAITING_CLASSES = (
         _JOBS.c.memory_bytes,
         func.count().label("jobs"),
     )
-    .where(_JOBS.c.status == _QUEUED, _JOBS.c.gpu_count > 0)
+    .where(
+        _JOBS.c.status == _QUEUED,
+        _JOBS.c.gpu_count > 0,
+        # What those that take parts of cards would make of idle ones is not told by their number.
+        _JOBS.c.mig_profile == "",
+        _JOBS.c.gpu_memory_bytes == 0,
+    )
     .group_by(
         _JOBS.c.project,
         _JOBS.c.pool,

@@ -67,7 +67,9 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
 def _prompted(on: Foundation, areas: Areas, federation: Federation) -> Listeners:
     """The duties that are hinted at what has changed."""
     nodes = areas.nodes
-    scheduling = Scheduling(on.database, areas.inventory.cluster, areas.jobs.runs, on.clock)
+    scheduling = Scheduling(
+        on.database, areas.inventory.cluster, areas.jobs.runs, nodes.layouts, on.clock
+    )
     outbox = OutboxDispatcher(on.database, on.hub.tell)
     drains = NodeDrains(nodes.upkeep)
     waves = DrainWaves(nodes.drains)

@@ -9,6 +9,7 @@ from windlass_server.resources.clusters import ClustersService
 from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.health import NodeHealthService
 from windlass_server.resources.health_policy import Policy
+from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.membership import Membership
 from windlass_server.resources.pools import PoolsService
 from windlass_server.resources.prices import PricesService
@@ -46,6 +47,7 @@ class Nodes:
     drains: DrainsService
     removal: NodeRemoval
     health: NodeHealthService
+    layouts: LayoutsService
     membership: Membership
     registry: NodeRegistry
     pace: Pace
@@ -77,8 +79,9 @@ def admit_nodes(
     access, latest = identity.access, inventory.latest
     upkeep = _upkeep(on, jobs, capacity)
     health = _health(on, jobs, upkeep)
+    layouts = LayoutsService(on.database, on.clock, on.hints.runs_changed)
     membership = Membership(
-        on.database, access, latest, on.clock, on.ids, on.hints.world_changed, health
+        on.database, access, latest, on.clock, on.ids, on.hints.world_changed, health, layouts
     )
     return Nodes(
         service=ResourcesService(on.database, access, on.page_tokens),
@@ -93,6 +96,7 @@ def admit_nodes(
             capacity_changed=on.hints.run_ended,
         ),
         health=health,
+        layouts=layouts,
         membership=membership,
         registry=NodeRegistry(
             membership,

@@ -55,9 +55,34 @@ def test_submit_passes_every_option(windlass, plane):
 
 
 @pytest.mark.parametrize(
+    ("options", "asked", "shown"),
+    [
+        (["--gpu-profile", "1g.10gb"], (0, "", "1g.10gb", 0), []),
+        (["--gpus", "2", "--gpu-memory", "20GiB"], (2, "", "", 20 << 30), ["2", ">=", "20", "GiB"]),
+        (
+            ["--gpus", "3", "--gpu-type", "H100", "--gpu-profile", "2g.20gb"],
+            (3, "H100", "2g.20gb", 0),
+            ["3", "H100", "2g.20gb"],
+        ),
+    ],
+)
+def test_parts_of_gpus_are_asked_for_by_profile_or_memory(windlass, plane, options, asked, shown):
+    assert windlass("submit", *options, "--", "true").exit_code == 0
+    assert windlass("allocations", "create", *options).exit_code == 0
+    job = plane.state.requests["SubmitJob"][0].job.resources
+    part = plane.state.requests["Allocate"][0].resources
+    for one in (job, part):
+        kind = (one.gpu_count, one.gpu_type, one.mig_profile, one.gpu_memory_bytes)
+        assert kind == asked
+    (line,) = rows(windlass("jobs", "list").stdout)[1:]
+    assert line[2 : 2 + len(shown)] == shown
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--memory", "lots"], "error: 'lots' is not a size"),
+        (["--gpu-memory", "much"], "error: 'much' is not a size"),
         (["--cpus", "many"], "error: 'many' is not a number of CPUs"),
         (["--time-limit", "soon"], "error: 'soon' is not a duration"),
         (["--env", "novalue"], "error: --env 'novalue' is not KEY=VALUE"),
@@ -422,6 +447,31 @@ def test_nodes_get_shows_where_each_gpu_is_and_what_slows_it_down(windlass, plan
     assert line.split() in shown
     assert ["driver", "570.1,", "CUDA", "12.8"] in shown
     assert ["1", "GPU-1", "-", "3g.40gb", "at", "4", "-", "-", "0MHz", "-", "-", "-"] in shown
+
+
+def test_nodes_get_shows_how_cards_are_divided(windlass, plane):
+    node = a_node()
+    cards = [node.cards.add(uuid=f"GPU-{number}", gpu_type="H100") for number in range(5)]
+    for card in cards[1:]:
+        card.may_be_divided = True
+    for card, state in zip(cards[2:], ("CHANGING", "DONE", "FAILED"), strict=True):
+        card.layout_state = node_pb2.GpuCard.LayoutState.Value(state)
+        card.divided = state != "FAILED"
+        card.layout_time.FromSeconds(1)
+    for start in (0, 5, 6):
+        name = "1g.10gb" if start else "3g.40gb"
+        cards[2].instances.add(profile=name, memory_start=start)
+    cards[2].layout.add(profile="7g.80gb")
+    cards[4].layout_message = "in use"
+    plane.state.nodes = [node]
+    shown = rows(windlass("nodes", "get", "node-gpu-1").stdout)
+    of_cards = [row for row in shown if len(row) > 2 and row[2] in ("server", "operator")]
+    assert [row[:2] + row[3:-1] for row in of_cards] == [
+        ["GPU-1", "H100", "-", "-"],
+        ["GPU-2", "H100", *["3g.40gb", "+", "2x1g.10gb", "CHANGING", "to", "7g.80gb"]],
+        ["GPU-3", "H100", "nothing", "DONE"],
+        ["GPU-4", "H100", "-", "FAILED", of_cards[3][-3], "in"],
+    ]
 
 
 def test_nodes_get_shows_the_conditions_and_what_was_wrong(windlass, plane):

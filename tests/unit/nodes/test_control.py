@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.divisible import divisible
 from tests.support.fake_agent import FakeStream, heartbeat, hello, reports
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_duties import FakeHealth, FakeMembers, FakeRuns, directive, report
 from tests.support.fake_sleep import FakeSleep, settle
 from tests.support.nodes import an_inventory
-from windlass.agents.v1 import agent_pb2, health_pb2
+from windlass.agents.v1 import agent_pb2, health_pb2, mig_pb2
 from windlass_server.errors import (
     Conflict,
     InvalidInput,
@@ -448,6 +449,45 @@ async def test_a_report_of_health_is_handed_over_and_that_of_hello_first(world: 
         ("node-1", 1),
         ("node-1", 2),
     ]
+
+
+async def test_a_layout_is_sent_once_a_session_and_again_in_the_next(world: World) -> None:
+    layout = mig_pb2.LayoutDirective(card_uuid="GPU-0", generation=3)
+    world.members.wanted = [layout]
+    told = []
+    for _ in range(2):
+        agent = world.agent()
+        agent.send(agent_pb2.AgentMessage(hello=_dividing_hello()))
+        told.append([await agent.receive() for _ in range(3)])
+    assert [[message.WhichOneof("content") for message in each] for each in told] == [
+        ["welcome", "layout", "sync_end"]
+    ] * 2
+    agent.send(heartbeat())
+    assert (await agent.receive()).WhichOneof("content") == "heartbeat_reply"
+    world.members.wanted = [mig_pb2.LayoutDirective(card_uuid="GPU-0", generation=4)]
+    world.registry.wake("node-1")
+    assert (await agent.receive()).layout.generation == 4
+
+
+async def test_a_node_that_divides_nothing_is_not_asked_for(world: World) -> None:
+    agent = await world.connected()
+    agent.send(heartbeat())
+    await agent.receive()
+    assert ("layouts", "node-1") not in world.members.calls
+    # It may do so later, and what it has is stored.
+    inventory = divisible(None)
+    agent.send(agent_pb2.AgentMessage(inventory=inventory))
+    agent.send(heartbeat())
+    world.members.wanted = [mig_pb2.LayoutDirective(card_uuid="GPU-0", generation=1)]
+    told = {(await agent.receive()).WhichOneof("content") for _ in range(2)}
+    assert told == {"heartbeat_reply", "layout"}
+    assert world.members.stocks == [inventory]
+
+
+def _dividing_hello() -> agent_pb2.Hello:
+    made = hello().hello
+    made.inventory.CopyFrom(divisible(None))
+    return made
 
 
 async def test_an_order_to_reset_is_sent_once_a_session_and_again_in_the_next(

@@ -32,9 +32,9 @@ def test_a_node_is_what_it_says_minus_what_is_held() -> None:
     assert (node.memory_bytes, node.memory_free) == (16 * GIB, 14 * GIB)
     assert node.isolation_level == types_pb2.Isolation.NAMESPACES
     assert node.gpus == (
-        Gpu("GPU-0", "H100", healthy=True, held=False),
-        Gpu("GPU-1", "H100", healthy=True, held=True),
-        Gpu("GPU-2", "H100", healthy=False, held=False),
+        Gpu("GPU-0", "H100", healthy=True, held=False, memory_bytes=80 * GIB),
+        Gpu("GPU-1", "H100", healthy=True, held=True, memory_bytes=80 * GIB),
+        Gpu("GPU-2", "H100", healthy=False, held=False, memory_bytes=80 * GIB),
     )
 
 

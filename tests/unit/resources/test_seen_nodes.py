@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support.divisible import divisible
 from tests.support.nodes import GIB, an_inventory, node_columns
 from windlass.agents.v1.health_pb2 import GpuHealth, NodeHealth
 from windlass.types.v1 import types_pb2
@@ -12,7 +13,7 @@ from windlass_server.resources.capacity import node_states
 from windlass_server.resources.gpu_health import Health
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.seen_nodes import SeenNodes
-from windlass_server.storage.tables import GpuClaimRow, NodeRow
+from windlass_server.storage.tables import GpuClaimRow, GpuLayoutRow, NodeRow
 
 _Row = namedtuple("_Row", NodeRow.model_fields)  # type: ignore[misc]
 
@@ -46,9 +47,9 @@ def seen(unhealthy: dict[str, frozenset[str]]) -> SeenNodes:
 
 
 def test_a_node_of_which_nothing_is_new_is_not_made_again(seen: SeenNodes) -> None:
-    (before,) = seen.all([a_row(last_seen_at=1)], [a_claim("GPU-0")])
-    (after,) = seen.all([a_row(last_seen_at=2)], [a_claim("GPU-0")])
-    (once_more,) = seen.some([a_row(last_seen_at=3)], [a_claim("GPU-0")])
+    (before,) = seen.all([a_row(last_seen_at=1)], [a_claim("GPU-0")], [])
+    (after,) = seen.all([a_row(last_seen_at=2)], [a_claim("GPU-0")], [])
+    (once_more,) = seen.some([a_row(last_seen_at=3)], [a_claim("GPU-0")], [])
     assert before is after is once_more
 
 
@@ -73,9 +74,9 @@ def test_a_node_of_which_nothing_is_new_is_not_made_again(seen: SeenNodes) -> No
 def test_a_node_of_which_a_column_is_new_is_made_again(
     seen: SeenNodes, new: dict[str, Any], look: str
 ) -> None:
-    (before,) = seen.all([a_row()], [])
+    (before,) = seen.all([a_row()], [], [])
     changed = a_row(**new)
-    (after,) = getattr(seen, look)([changed], [])
+    (after,) = getattr(seen, look)([changed], [], [])
     assert after != before
     assert after == node_states([changed], [], lambda *_: True)[0]
 
@@ -84,7 +85,7 @@ def test_claims_are_seen_as_they_come_and_go(seen: SeenNodes) -> None:
     looks = ([], [a_claim("GPU-1")], [a_claim("GPU-0")], [a_claim("GPU-0"), a_claim("GPU-1")], [])
     held = []
     for claims in looks:
-        (node,) = seen.all([a_row()], claims)
+        (node,) = seen.all([a_row()], claims, [])
         held.append([gpu.uuid for gpu in node.gpus if gpu.held])
     assert held == [[], ["GPU-1"], ["GPU-0"], ["GPU-0", "GPU-1"], []]
 
@@ -95,7 +96,7 @@ def test_what_a_node_says_of_its_gpus_is_seen_at_once(
     healthy = []
     for said in ((), ("GPU-0",), ("GPU-1",), ()):
         unhealthy["node-1"] = frozenset(said)
-        (node,) = seen.all([a_row()], [])
+        (node,) = seen.all([a_row()], [], [])
         healthy.append([gpu.uuid for gpu in node.gpus if gpu.healthy])
     assert healthy == [["GPU-0", "GPU-1"], ["GPU-1"], ["GPU-0"], ["GPU-0", "GPU-1"]]
 
@@ -103,18 +104,41 @@ def test_what_a_node_says_of_its_gpus_is_seen_at_once(
 def test_nodes_keep_their_order_and_do_not_take_each_others_claims(seen: SeenNodes) -> None:
     rows = [a_row("node-2"), a_row("node-1")]
     claims = [a_claim("GPU-0", node_id="node-1")]
-    nodes = seen.all(rows, claims)
+    nodes = seen.all(rows, claims, [])
     assert [(node.node_id, node.gpus[0].held) for node in nodes] == [
         ("node-2", False),
         ("node-1", True),
     ]
-    assert seen.some([rows[1]], claims) == (nodes[1],)
+    assert seen.some([rows[1]], claims, []) == (nodes[1],)
 
 
 def test_a_node_that_is_gone_is_forgotten_by_a_look_at_all_alone(seen: SeenNodes) -> None:
-    first, second = seen.all([a_row("node-1"), a_row("node-2")], [])
-    seen.some([a_row("node-1")], [])
-    assert seen.some([a_row("node-2")], [])[0] is second
-    seen.all([a_row("node-1")], [])
-    assert seen.some([a_row("node-2")], [])[0] is not second
-    assert seen.some([a_row("node-1")], [])[0] is first
+    first, second = seen.all([a_row("node-1"), a_row("node-2")], [], [])
+    seen.some([a_row("node-1")], [], [])
+    assert seen.some([a_row("node-2")], [], [])[0] is second
+    seen.all([a_row("node-1")], [], [])
+    assert seen.some([a_row("node-2")], [], [])[0] is not second
+    assert seen.some([a_row("node-1")], [], [])[0] is first
+
+
+def test_a_layout_is_seen_as_it_comes_and_ends(seen: SeenNodes) -> None:
+    def layout(node_id: str, state: int) -> GpuLayoutRow:
+        return GpuLayoutRow(
+            node_id=node_id,
+            card_uuid="GPU-0",
+            generation=1,
+            instances="1g.10gb@6",
+            state=state,
+            message="",
+            changed_at=1,
+        )
+
+    row = _Row(**_columns_of(a_row()) | {"inventory": divisible(None).SerializeToString()})
+    looks = [[], [layout("node-1", 1)], [layout("node-1", 3)], [layout("node-2", 1)]]
+    cards = [seen.all([cast("NodeRow", row)], [], look)[0].cards[0] for look in looks]
+    assert [card.coming and len(card.coming) for card in cards] == [None, 1, None, None]
+    assert [card.failed for card in cards] == [False, False, True, False]
+
+
+def _columns_of(row: NodeRow) -> dict[str, Any]:
+    return cast("Any", row)._asdict()  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance", "conditions", "gpu_driver", "cluster", "zone", "pool_id", "allocatable")
+    __slots__ = ("node_id", "name", "status", "status_reason", "status_message", "labels", "capacity", "available", "gpus", "host", "isolation", "agent_version", "boot_id", "create_time", "last_seen_time", "runs", "gpu_driver_version", "maintenance", "conditions", "gpu_driver", "cluster", "zone", "pool_id", "allocatable", "cards")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Node.Status]
@@ -60,6 +60,7 @@ class Node(_message.Message):
     ZONE_FIELD_NUMBER: _ClassVar[int]
     POOL_ID_FIELD_NUMBER: _ClassVar[int]
     ALLOCATABLE_FIELD_NUMBER: _ClassVar[int]
+    CARDS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     name: str
     status: Node.Status
@@ -84,7 +85,8 @@ class Node(_message.Message):
     zone: str
     pool_id: str
     allocatable: Capacity
-    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[NodeCondition, _Mapping]]] = ..., gpu_driver: _Optional[_Union[GpuDriver, _Mapping]] = ..., cluster: _Optional[str] = ..., zone: _Optional[str] = ..., pool_id: _Optional[str] = ..., allocatable: _Optional[_Union[Capacity, _Mapping]] = ...) -> None: ...
+    cards: _containers.RepeatedCompositeFieldContainer[GpuCard]
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., available: _Optional[_Union[Capacity, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[Gpu, _Mapping]]] = ..., host: _Optional[_Union[HostMetrics, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[NodeRun, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., maintenance: _Optional[_Union[Maintenance, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[NodeCondition, _Mapping]]] = ..., gpu_driver: _Optional[_Union[GpuDriver, _Mapping]] = ..., cluster: _Optional[str] = ..., zone: _Optional[str] = ..., pool_id: _Optional[str] = ..., allocatable: _Optional[_Union[Capacity, _Mapping]] = ..., cards: _Optional[_Iterable[_Union[GpuCard, _Mapping]]] = ...) -> None: ...
 
 class Maintenance(_message.Message):
     __slots__ = ("state", "reason", "actor", "start_time", "mode", "deadline_time", "runs_at_start", "runs_left", "estimated_end_time")
@@ -139,6 +141,62 @@ class Capacity(_message.Message):
     memory_bytes: int
     gpu_count: int
     def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpu_count: _Optional[int] = ...) -> None: ...
+
+class GpuCard(_message.Message):
+    __slots__ = ("uuid", "gpu_type", "divided", "may_be_divided", "profiles", "instances", "layout_state", "layout", "layout_message", "layout_time")
+    class LayoutState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        LAYOUT_STATE_UNSPECIFIED: _ClassVar[GpuCard.LayoutState]
+        CHANGING: _ClassVar[GpuCard.LayoutState]
+        DONE: _ClassVar[GpuCard.LayoutState]
+        FAILED: _ClassVar[GpuCard.LayoutState]
+    LAYOUT_STATE_UNSPECIFIED: GpuCard.LayoutState
+    CHANGING: GpuCard.LayoutState
+    DONE: GpuCard.LayoutState
+    FAILED: GpuCard.LayoutState
+    class Profile(_message.Message):
+        __slots__ = ("name", "compute_slices", "memory_slices", "memory_bytes", "max_instances")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        COMPUTE_SLICES_FIELD_NUMBER: _ClassVar[int]
+        MEMORY_SLICES_FIELD_NUMBER: _ClassVar[int]
+        MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+        MAX_INSTANCES_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        compute_slices: int
+        memory_slices: int
+        memory_bytes: int
+        max_instances: int
+        def __init__(self, name: _Optional[str] = ..., compute_slices: _Optional[int] = ..., memory_slices: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_instances: _Optional[int] = ...) -> None: ...
+    class Instance(_message.Message):
+        __slots__ = ("profile", "memory_start", "uuid")
+        PROFILE_FIELD_NUMBER: _ClassVar[int]
+        MEMORY_START_FIELD_NUMBER: _ClassVar[int]
+        UUID_FIELD_NUMBER: _ClassVar[int]
+        profile: str
+        memory_start: int
+        uuid: str
+        def __init__(self, profile: _Optional[str] = ..., memory_start: _Optional[int] = ..., uuid: _Optional[str] = ...) -> None: ...
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DIVIDED_FIELD_NUMBER: _ClassVar[int]
+    MAY_BE_DIVIDED_FIELD_NUMBER: _ClassVar[int]
+    PROFILES_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_STATE_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_TIME_FIELD_NUMBER: _ClassVar[int]
+    uuid: str
+    gpu_type: str
+    divided: bool
+    may_be_divided: bool
+    profiles: _containers.RepeatedCompositeFieldContainer[GpuCard.Profile]
+    instances: _containers.RepeatedCompositeFieldContainer[GpuCard.Instance]
+    layout_state: GpuCard.LayoutState
+    layout: _containers.RepeatedCompositeFieldContainer[GpuCard.Instance]
+    layout_message: str
+    layout_time: _timestamp_pb2.Timestamp
+    def __init__(self, uuid: _Optional[str] = ..., gpu_type: _Optional[str] = ..., divided: _Optional[bool] = ..., may_be_divided: _Optional[bool] = ..., profiles: _Optional[_Iterable[_Union[GpuCard.Profile, _Mapping]]] = ..., instances: _Optional[_Iterable[_Union[GpuCard.Instance, _Mapping]]] = ..., layout_state: _Optional[_Union[GpuCard.LayoutState, str]] = ..., layout: _Optional[_Iterable[_Union[GpuCard.Instance, _Mapping]]] = ..., layout_message: _Optional[str] = ..., layout_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class NodeRun(_message.Message):
     __slots__ = ("run_id", "job_id", "gpu_uuids")

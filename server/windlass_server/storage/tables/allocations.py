@@ -37,6 +37,13 @@ class AllocationRow(SQLModel, table=True):
     cpu_millis: int = Field(sa_type=BigInteger)
     memory_bytes: int = Field(sa_type=BigInteger)
     gpu_type: str
+    # Of which profile its GPUs are instances, or how much memory was asked for of each; empty and 0: neither.
+    mig_profile: str = Field(
+        default="", sa_column=Column(String, nullable=False, server_default="")
+    )
+    gpu_memory_bytes: int = Field(
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default="0")
+    )
     gpu_uuids: str = Field(sa_type=Text)
     # The type of each of its GPUs, in the order of `gpu_uuids`; and its node's pool when it was given.
     gpu_types: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))

@@ -38,6 +38,13 @@ class JobRow(SQLModel, table=True):
     memory_bytes: int = Field(sa_type=BigInteger)
     gpu_count: int
     gpu_type: str
+    # Of which profile its GPUs are instances, or how much memory each of them has; empty and 0: neither.
+    mig_profile: str = Field(
+        default="", sa_column=Column(String, nullable=False, server_default="")
+    )
+    gpu_memory_bytes: int = Field(
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default="0")
+    )
     min_isolation: int
     # The pool that it asks for; empty for any.
     pool: str
