@@ -239,6 +239,20 @@ async def test_an_allocation_gets_an_instance_or_is_refused(world: World) -> Non
     assert refused.value.reason == "INSUFFICIENT_GPUS"
 
 
+async def test_an_allocation_is_not_kept_waiting_for_a_card_to_be_divided(world: World) -> None:
+    await world.joined(None)
+    request = resources_service_pb2.AllocateRequest(project="default")
+    request.resources.mig_profile, request.resources.cpu_millis = "1g.10gb", 100
+    with pytest.raises(Conflict) as refused:
+        await world.world.scheduled.allocations.allocate(ADMIN, request)
+    assert refused.value.reason == "INSUFFICIENT_GPUS"
+    request.resources.ClearField("mig_profile")
+    request.resources.gpu_memory_bytes = 5 << 30
+    held = await world.world.scheduled.allocations.allocate(ADMIN, request)
+    assert held.gpu_uuids == "GPU-0"
+    assert await world.told() == []
+
+
 async def test_a_removed_node_leaves_nothing_behind(world: World) -> None:
     await world.joined(None)
     await world.cycle(await world.submitted(mig_profile="1g.10gb"))

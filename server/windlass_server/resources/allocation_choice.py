@@ -13,6 +13,7 @@ from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.resources.reserved import moments
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import FILTERS
+from windlass_server.scheduler.partition import undivided
 from windlass_server.scheduler.plan import Placement, Waiting, plan
 from windlass_server.scheduler.rooms import gpu_key
 from windlass_server.scheduler.snapshot import Demand, Moment, NodeState, Pool, Snapshot
@@ -96,7 +97,9 @@ class _Search:
         queue, among = (self.demand,), tuple(self.within(level, nodes))
         if nodes and not among:
             return Waiting("", "", "no node of it can be had")
-        result = plan(Snapshot(queue, among, moments=self.moments, now=self.now))
+        # It is given at once or not at all: no card is divided for it.
+        as_they_are = tuple(map(undivided, among))
+        result = plan(Snapshot(queue, as_they_are, moments=self.moments, now=self.now))
         return (result.placements or result.waiting)[0]
 
     def lack(self, level: int, nodes: Sequence[NodeState], pools: Sequence[Pool]) -> str:

@@ -67,7 +67,7 @@ def _allocated(nodes: Sequence[NodeRow], states: Sequence[NodeState]) -> node_pb
     return node_pb2.Capacity(
         cpu_millis=sum(node.cpu_held for node in nodes),
         memory_bytes=sum(node.memory_held for node in nodes),
-        gpu_count=sum(gpu.held for state in states for gpu in state.gpus),
+        gpu_count=sum(gpu.held and not gpu.going for state in states for gpu in state.gpus),
     )
 
 

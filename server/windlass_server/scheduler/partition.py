@@ -31,6 +31,7 @@ from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Instance, N
 MOST_CHANGES = 64
 # The nodes of which the best is chosen.
 _MOST_CANDIDATES = 64
+_NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,14 @@ def divide(waiting: Iterable[Demand], ledger: Ledger, taken: Iterable[str]) -> D
         if demand.gpu_count and alike not in hopeless and not divider.promise(demand):
             hopeless.add(alike)
     return divider.division()
+
+
+def undivided(node: NodeState) -> NodeState:
+    """The node as it is for somebody who cannot wait until a card is divided."""
+    if not node.cards:
+        return node
+    cards = (replace(card, failed=True, rests_until=_NEVER) for card in node.cards)
+    return replace(node, cards=tuple(cards))
 
 
 class _Divider:

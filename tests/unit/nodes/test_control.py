@@ -200,11 +200,19 @@ async def test_a_report_is_handed_over_and_what_follows_is_sent(world: World) ->
     assert world.runs.reports == [report("run-a", state="EXITED")]
 
 
-@pytest.mark.parametrize("kind", [WrongState, Conflict, InvalidInput])
+@pytest.mark.parametrize(
+    "error",
+    [
+        WrongState("no", reason="NO", subject="run-a"),
+        Conflict("no", reason="NO"),
+        InvalidInput("no", reason="NO"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 async def test_a_report_that_makes_no_sense_does_not_end_the_session(
-    world: World, kind: type[WindlassError]
+    world: World, error: WindlassError
 ) -> None:
-    world.runs.answers["run-a"] = kind("no", reason="NO")
+    world.runs.answers["run-a"] = error
     agent = world.agent()
     agent.send(hello(report("run-a")), reports(report("run-a")), heartbeat())
     answers = [await agent.receive() for _ in range(3)]
