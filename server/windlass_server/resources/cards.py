@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from windlass.agents.v1 import agent_pb2, mig_pb2
 from windlass_server.resources.layout_states import State
@@ -94,16 +95,18 @@ def instances_by_card(inventory: agent_pb2.Inventory) -> Mapping[str, Sequence[I
 
 def card_of(told: mig_pb2.MigCard, instances: Sequence[Instance], memory: int = 0) -> Card:
     """A card as its node tells of it, with its instances; `memory` in bytes if it is known as a whole."""
-    profiles = tuple(
-        Profile(
-            name=one.name,
-            gpu_type=instance_type(told.gpu_type, one.name),
-            compute_slices=one.compute_slices,
-            memory_slices=one.memory_slices,
-            starts=tuple(one.memory_starts),
-            memory_bytes=one.memory_bytes,
+    profiles = _profiles(
+        tuple(
+            Profile(
+                name=one.name,
+                gpu_type=instance_type(told.gpu_type, one.name),
+                compute_slices=one.compute_slices,
+                memory_slices=one.memory_slices,
+                starts=tuple(one.memory_starts),
+                memory_bytes=one.memory_bytes,
+            )
+            for one in told.profiles
         )
-        for one in told.profiles
     )
     return Card(
         uuid=told.uuid,
@@ -114,6 +117,12 @@ def card_of(told: mig_pb2.MigCard, instances: Sequence[Instance], memory: int = 
         divided=told.divided,
         instances=tuple(sorted(instances, key=lambda one: one.start)),
     )
+
+
+@lru_cache(maxsize=1024)
+def _profiles(profiles: tuple[Profile, ...]) -> tuple[Profile, ...]:
+    """The same object for cards of one kind, so that they are soon found to be alike."""
+    return profiles
 
 
 def _knows(card: Card) -> bool:

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from windlass_server.scheduler.rooms import gpu_key
-from windlass_server.scheduler.slices import Slices
-from windlass_server.scheduler.snapshot import Card, Instance
+from windlass_server.scheduler.slices import Slices, most_of_each
+from windlass_server.scheduler.snapshot import Card, Instance, Profile
 
 _MOST = 1 << 16
 
@@ -22,9 +23,8 @@ class CardDraft:
 
     def __init__(self, card: Card, free: set[str], now: int) -> None:
         self._card = card
-        self._by_name = {one.name: one for one in card.profiles}
+        self._by_name, self.names, self._most = _profiles(card.profiles)
         self.whole_key = gpu_key(card.gpu_type)
-        self.names = {gpu_key(one.gpu_type): one.name for one in card.profiles}
         resting = now < card.rests_until
         self._still = card.coming is not None or (card.failed and resting)
         # What was just made is for somebody who has not got it yet.
@@ -91,6 +91,12 @@ class CardDraft:
         gone = tuple(one for one in self._idle if one not in alike and not _stay(slices, one))
         return made, gone
 
+    def could_be_made(self, name: str) -> int:
+        """How many instances of a profile could be made."""
+        if self.whole and not self._still:
+            return self._most[name]
+        return len(self.carve(name, _MOST)[0])
+
     def keep(self, name: str, count: int) -> int:
         """Promise free instances of a profile, at most so many; how many."""
         some = [one for one in self._idle if one.profile == name][:count]
@@ -111,6 +117,16 @@ class CardDraft:
     def target(self) -> tuple[Instance, ...]:
         """What it shall be divided into."""
         return tuple(sorted([*self._kept, *self._idle, *self._new], key=lambda one: one.start))
+
+
+@lru_cache(maxsize=1024)
+def _profiles(
+    profiles: tuple[Profile, ...],
+) -> tuple[Mapping[str, Profile], Mapping[str, str], Mapping[str, int]]:
+    """Profiles by name, names by the keys of types, and how many of each an empty card holds."""
+    by_name = {one.name: one for one in profiles}
+    names = {gpu_key(one.gpu_type): one.name for one in profiles}
+    return by_name, names, most_of_each(profiles)
 
 
 def _stay(slices: Slices, instance: Instance) -> bool:
@@ -181,7 +197,7 @@ class NodeDraft:
             if key == card.whole_key:
                 count += card.mergeable + card.comes_whole
             elif (name := card.names.get(key)) is not None:
-                count += card.coming[name] + len(card.carve(name, _MOST)[0])
+                count += card.coming[name] + card.could_be_made(name)
         return count
 
     def draft(self, key: str, count: int, available: Mapping[str, int]) -> Draft | None:

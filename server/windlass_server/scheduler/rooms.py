@@ -7,13 +7,21 @@ planner, explanations). So the answers cannot differ.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from windlass_server.scheduler.slices import most_of_each, whole_profiles
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Gpu, NodeState
+from windlass_server.scheduler.snapshot import (
+    ANY_GPU_TYPE,
+    Card,
+    Demand,
+    Gpu,
+    NodeState,
+    Profile,
+)
 
 Column: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -184,18 +192,49 @@ def offered(node: NodeState) -> Offers:
         key = gpu_key(gpu.gpu_type)
         part = Part(gpu.profile, key.rpartition("-")[0]) if gpu.part else None
         _offer(offers, key, 1, gpu.memory_bytes, part)
+    # Cards of one kind are counted together: a node has eight of them mostly.
+    alike: dict[tuple[str, int, int, bool], list[Card]] = {}
     for card in node.cards:
-        key = gpu_key(card.gpu_type)
-        _offer(offers, key, 1, card.memory_bytes, None)
-        most, whole = most_of_each(card.profiles), whole_profiles(card.profiles)
-        for profile in card.profiles:
-            part = Part(profile.name, key)
-            _offer(
-                offers, gpu_key(profile.gpu_type), most[profile.name], profile.memory_bytes, part
-            )
-            if not card.failed and profile.name not in whole:
-                offers.divisible[key] = max(offers.divisible.get(key, 0), profile.memory_bytes)
+        kind = card.gpu_type, card.memory_bytes, id(card.profiles), card.failed
+        alike.setdefault(kind, []).append(card)
+    for cards in alike.values():
+        _offer_cards(offers, cards[0], len(cards))
     return offers
+
+
+def _offer_cards(offers: Offers, card: Card, count: int) -> None:
+    key = gpu_key(card.gpu_type)
+    _offer(offers, key, count, card.memory_bytes, None)
+    for one in _parts_of(card.gpu_type, card.profiles):
+        _offer(offers, one.key, count * one.most, one.memory, one.part)
+        if not card.failed and not one.whole:
+            offers.divisible[key] = max(offers.divisible.get(key, 0), one.memory)
+
+
+@dataclass(frozen=True, slots=True)
+class _PartOffer:
+    """Instances of a profile that a card could be divided into: how many, and whether one is all of it."""
+
+    key: str
+    part: Part
+    most: int
+    memory: int
+    whole: bool
+
+
+@lru_cache(maxsize=1024)
+def _parts_of(gpu_type: str, profiles: tuple[Profile, ...]) -> tuple[_PartOffer, ...]:
+    most, whole = most_of_each(profiles), whole_profiles(profiles)
+    return tuple(
+        _PartOffer(
+            gpu_key(one.gpu_type),
+            Part(one.name, gpu_key(gpu_type)),
+            most[one.name],
+            one.memory_bytes,
+            one.name in whole,
+        )
+        for one in profiles
+    )
 
 
 def _standing(node: NodeState) -> Iterator[Gpu]:
