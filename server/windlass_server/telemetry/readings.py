@@ -5,6 +5,7 @@ batch costs two looks at each series and a row, whatever is then made of it.
 """
 
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +69,9 @@ class Decoder:
     _layouts: OrderedDict[tuple[tuple[int, ...], tuple[str, ...]], Layout] = field(
         default_factory=OrderedDict
     )
-    _known: set[Key] = field(default_factory=set)
+    # Since when something was forgotten: the layouts that came, and each key once for all of them.
+    _used: set[Layout] = field(default_factory=set)
+    _known: dict[Key, Key] = field(default_factory=dict)
     _batches: int = 0
 
     def decode(self, batch: SampleBatch) -> Readings | None:
@@ -79,28 +82,43 @@ class Decoder:
         # Once: what the list hands out is made anew each time.
         series = list(batch.series)
         layout = self._layout(tuple([s.field for s in series]), tuple([s.subject for s in series]))
+        self._used.add(layout)
         self._batches += 1
         if self._batches % _BATCHES_REMEMBERED == 0:
-            self._known.clear()
-            self._layouts.clear()
+            self._forget()
         return Readings(layout, times, _rows(series, layout, len(times)))
 
     def _layout(self, fields: tuple[int, ...], subjects: tuple[str, ...]) -> Layout:
-        key = (fields, subjects)
-        found = self._layouts.get(key)
+        found = self._layouts.get((fields, subjects))
         if found is None:
-            found = self._layouts[key] = self._new_layout(fields, subjects)
+            # What names a GPU stands in a dozen series, and what is made of these is kept in several places.
+            names = tuple(map(sys.intern, subjects))
+            found = self._layouts[fields, names] = self._new_layout(fields, names)
             if len(self._layouts) > _REMEMBERED:
-                self._layouts.popitem(last=False)
+                _, oldest = self._layouts.popitem(last=False)
+                self._used.discard(oldest)
         return found
 
     def _new_layout(self, fields: Sequence[int], subjects: Sequence[str]) -> Layout:
         places: dict[Key, int] = {}
         for place, key in enumerate(zip(fields, subjects, strict=True)):
             if is_measurable(*key) and (key in self._known or len(self._known) < MAX_SERIES):
-                self._known.add(key)
-                places[key] = place
+                places[self._known.setdefault(key, key)] = place
         return _layout_of(places)
+
+    def _forget(self) -> None:
+        """Forget what has not come for a while.
+
+        A layout that goes on coming stays the one that it is: others keep what they found out of it. Once
+        there was no place for a series, all of them begin anew.
+        """
+        if len(self._known) >= MAX_SERIES:
+            self._used.clear()
+        for key, layout in list(self._layouts.items()):
+            if layout not in self._used:
+                del self._layouts[key]
+        self._known = {key: key for layout in self._layouts.values() for key in layout.keys}
+        self._used.clear()
 
 
 def _layout_of(places: Mapping[Key, int]) -> Layout:
