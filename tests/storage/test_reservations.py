@@ -20,6 +20,7 @@ from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, Wro
 from windlass_server.ids import IdSource
 from windlass_server.jobs.states import Status
 from windlass_server.paging import PageTokens
+from windlass_server.resources import reservation_times, reserved
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.reservation_message import reservation_message
 from windlass_server.resources.reservations import ReservationsService
@@ -482,3 +483,36 @@ async def test_whatever_was_accepted_reads_in_every_way(world: World, wanted: di
         assert made in map(reservation_message, found)
     await world.try_job(longest_run=HOUR)
     await world.reservations.cancel(ADMIN, made.reservation_id)
+
+
+async def test_what_clashes_is_found_before_others_have_to_wait_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    await world.gpu_node("n1")
+    for hour in (1, 3, 5):
+        again = {"cron": f"0 {hour} * * *"}
+        await world.reserve(hours=1, resources={"gpu_count": 1}, recurrence=again)
+    writing, looked = False, list[bool]()
+    write = world.database.write
+
+    async def counted(work: Any) -> Any:
+        nonlocal writing
+        writing = True
+        try:
+            return await write(work)
+        finally:
+            writing = False
+
+    def clash(*times: Any) -> Any:
+        looked.append(writing)
+        return reservation_times.clash(*times)
+
+    monkeypatch.setattr(world.database, "write", counted)
+    monkeypatch.setattr(reserved, "clash", clash)
+    made = await world.reserve(resources={"gpu_count": 1}, recurrence={"cron": "0 9 * * *"})
+    assert looked == [False] * 3
+    made.end_time.FromMicroseconds(made.end_time.ToMicroseconds() + HOUR)
+    made.etag = ""
+    await world.reservations.update(ADMIN, made, ["end_time"])
+    # Itself as it was, too, which nothing is compared with in the end.
+    assert looked == [False] * 7

@@ -1,9 +1,12 @@
 """When a reservation is: once, or again and again. Pure; all times in microseconds since 1970 (UTC)."""
 
 import enum
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
@@ -148,15 +151,37 @@ class _Ahead:
 
     def __init__(self, times: Times, now: int) -> None:
         self._times = times
-        self._rest = times.from_(now)
-        self.window = next(self._rest, None)
+        self._starts = _starts(times, now // _HOUR * _HOUR)
+        self._place = -1
+        self._rest: Iterator[Window] | None = None
+        self.window: Window | None = None
+        self.pass_(now)
 
     def pass_(self, at: int) -> None:
         """Go on to the next time that is not over then; that often is the very next one."""
+        if self._rest is None:
+            length = self._times.length
+            self._place = bisect_right(self._starts, at - length, self._place + 1)
+            if self._place < len(self._starts):
+                start = self._starts[self._place]
+                self.window = Window(start, start + length)
+                return
+            self._rest = iter(())
+            if len(self._starts) == MAX_TIMES:
+                self._rest = self._times.from_(max(at, self._starts[-1] + length))
         self.window = next(self._rest, None)
         if self.window is not None and self.window.end <= at:
             self._rest = self._times.from_(at)
             self.window = next(self._rest, None)
+
+
+@lru_cache(maxsize=512)
+def _starts(times: Times, since: int) -> "array[int]":
+    """When the first `MAX_TIMES` begin that are not over at a time.
+
+    To find them takes most of the time that a comparison takes, and each is compared with many.
+    """
+    return array("q", (window.start for window in islice(times.from_(since), MAX_TIMES)))
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -1,5 +1,6 @@
 """Reservations: authorise, load, decide, store."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +27,9 @@ from windlass_server.resources.reservation_times import (
     Status,
     Times,
     Window,
-    clash,
     status,
 )
-from windlass_server.resources.reserved import Live, live, part_of, times_of
+from windlass_server.resources.reserved import Clashes, Live, live, part_of, times_of
 from windlass_server.resources.reserving import NotSoMuch, Part, Wanted, of_nodes, parts
 from windlass_server.resources.update_mask import merged, require_same
 from windlass_server.scheduler.snapshot import NodeState
@@ -92,13 +92,14 @@ class ReservationsService:
         spec = full(request.reservation, who, now)
         times = times_of(spec)
         amounts = sensible(spec, times, now)
+        clashes = await self._looked_at(times, now)
 
         def store(tx: Transaction) -> str:
             if (earlier := asked.earlier(tx)) is not None:
                 return earlier
             if spec.project and not tx.access.has_project(spec.project):
                 raise absent("project", spec.project)
-            chosen = self._choose(tx, amounts, times, now)
+            chosen = self._choose(tx, amounts, clashes, now)
             reservation_id = self._ids.new("resv")
             columns = {
                 "reservation_id": reservation_id,
@@ -156,6 +157,10 @@ class ReservationsService:
         if not wanted.reservation_id:
             raise refused("reservation_id", "says which reservation is meant", "REQUIRED")
         now = self._clock.now()
+        read = (await self._view(wanted.reservation_id)).spec
+        clashes = await self._looked_at(
+            times_of(timed(merged(read, wanted, mask, CHANGEABLE), now)), now
+        )
 
         def store(tx: Transaction) -> None:
             old = _found(tx.reservations.lock(wanted.reservation_id), wanted.reservation_id)
@@ -170,7 +175,9 @@ class ReservationsService:
                 text = "it has begun: its start_time stays as it is"
                 raise WrongState(text, reason="RESERVATION_BEGUN", subject=old.reservation_id)
             times = checked(times_of(spec), now)
-            self._require_free(tx, old.reservation_id, times, now)
+            # Who changed it meanwhile has it looked at anew.
+            known = clashes if clashes.times == times else Clashes(times, now)
+            self._require_free(tx, old.reservation_id, known, now)
             tx.reservations.change(
                 old.reservation_id,
                 spec=spec.SerializeToString(),
@@ -204,14 +211,21 @@ class ReservationsService:
         await self._database.write(store)
         return await self._view(reservation_id)
 
-    def _choose(self, tx: Transaction, wanted: Wanted, times: Times, now: int) -> tuple[Part, ...]:
+    async def _looked_at(self, times: Times, now: int) -> Clashes:
+        """What clashes with these times as it is now; what is new by then, a transaction looks at."""
+        others = await self._database.read(lambda tx: {one.times for one in live(tx, now)})
+        return await asyncio.to_thread(Clashes, times, now, others)
+
+    def _choose(
+        self, tx: Transaction, wanted: Wanted, clashes: Clashes, now: int
+    ) -> tuple[Part, ...]:
         """The parts that a new reservation gets."""
         nodes = self._cluster.look(tx, tx.nodes.all())
         known = {node.node_id for node in nodes}
         for node_id in wanted.node_ids:
             if node_id not in known:
                 raise absent("node", node_id)
-        others = [one for one in live(tx, now) if clash(times, one.times, now) is not None]
+        others = [one for one in live(tx, now) if clashes.among(one.times)]
         try:
             return parts(wanted, nodes, [part for one in others for part in one.parts])
         except NotSoMuch as lack:
@@ -221,13 +235,13 @@ class ReservationsService:
                 raise refused("resources", str(never), "UNSATISFIABLE_RESOURCES") from None
             raise _conflict(str(lack), _with_part_of(others, wanted.node_ids)) from None
 
-    def _require_free(self, tx: Transaction, reservation_id: str, times: Times, now: int) -> None:
+    def _require_free(
+        self, tx: Transaction, reservation_id: str, clashes: Clashes, now: int
+    ) -> None:
         """Do nothing when a reservation's parts are free at its new time."""
         every = live(tx, now)
         (mine,) = [one for one in every if one.row.reservation_id == reservation_id]
-        others = [
-            one for one in every if one is not mine and clash(times, one.times, now) is not None
-        ]
+        others = [one for one in every if one is not mine and clashes.among(one.times)]
         nodes = {node.node_id: node for node in self._cluster.look(tx, tx.nodes.all())}
         for part in mine.parts:
             node = nodes.get(part.node_id)

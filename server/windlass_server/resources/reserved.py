@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from windlass.resources.v1 import reservation_pb2
-from windlass_server.resources.reservation_times import Times, Window
+from windlass_server.resources.reservation_times import Times, Window, clash
 from windlass_server.resources.reserving import Part
 from windlass_server.scheduler.snapshot import Kept, Moment, NodeState
 from windlass_server.storage.tables import ReservationRow
@@ -27,6 +27,30 @@ class Live:
     spec: reservation_pb2.Reservation
     times: Times
     parts: tuple[Part, ...]
+
+
+class Clashes:
+    """Which reservations have a time that overlaps one of these, remembered: to find out can take long.
+
+    Args:
+        times: when a reservation is to be.
+        now: in microseconds since 1970.
+        others: the times of others, which are looked at at once.
+    """
+
+    def __init__(self, times: Times, now: int, others: Iterable[Times] = ()) -> None:
+        self.times = times
+        self._now = now
+        self._known: dict[Times, bool] = {}
+        for other in others:
+            self.among(other)
+
+    def among(self, other: Times) -> bool:
+        """Whether a time of another overlaps."""
+        known = self._known.get(other)
+        if known is None:
+            known = self._known[other] = clash(self.times, other, self._now) is not None
+        return known
 
 
 def times_of(spec: reservation_pb2.Reservation) -> Times:

@@ -8,6 +8,7 @@ from windlass_server.resources.reservation_times import (
     Status,
     Times,
     Window,
+    _starts,
     clash,
     status,
 )
@@ -139,3 +140,23 @@ def test_two_that_come_for_ever_are_compared_as_far_as_can_be_seen():
     days = Times(at("01-01 00:00"), HOUR, "0 12 * * *")
     assert clash(NIGHTS, days, at("01-01 00:00")) is None
     assert clash(NIGHTS, Times(at("01-01 00:00"), HOUR, "0 23 * * SUN"), at("01-01 00:00"))
+
+
+def test_what_comes_after_the_times_that_are_remembered_is_found_too():
+    now = at("01-01 00:00")
+    days = Times(now, HOUR, "0 9 * * *")
+    far = next(islice(days.from_(now), 2500, None))
+    once = Times(far.start + HOUR // 2, HOUR)
+    assert clash(days, once, now) == far
+    assert clash(once, days, now) == Window(once.start, once.start + HOUR)
+    assert clash(Times(far.end, HOUR), days, now) is None
+
+
+def test_the_times_of_a_reservation_are_found_once_for_all_with_which_it_is_compared():
+    now = at("01-01 00:00")
+    nights = Times(now, HOUR, "0 23 * * *")
+    others = [Times(now, HOUR, f"{minute} 9 * * *") for minute in range(20)]
+    _starts.cache_clear()
+    for _ in range(3):
+        assert not any(clash(nights, other, now + 1) for other in others)
+    assert _starts.cache_info().misses == 21
