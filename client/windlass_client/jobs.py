@@ -5,8 +5,10 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import cast
+from typing import TypeAlias, cast
 
+import grpc
+from google.api import httpbody_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from windlass.jobs.v1 import job_metrics_pb2, job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
@@ -41,6 +43,7 @@ GET = unary(_Stub, lambda stub: stub.GetJob, idempotent=True)
 METRICS = unary(_Stub, lambda stub: stub.GetJobMetrics, idempotent=True)
 LIST = unary(_Stub, lambda stub: stub.ListJobs, idempotent=True)
 CANCEL = unary(_Stub, lambda stub: stub.CancelJob, idempotent=True)
+CHECKPOINTS = unary(_Stub, lambda stub: stub.ListJobCheckpoints, idempotent=True)
 EVENTS = unary(_Stub, lambda stub: stub.ListJobEvents, idempotent=True)
 
 
@@ -241,6 +244,18 @@ class JobCalls(Group):
         request = jobs_service_pb2.ListJobEventsRequest(job_id=job_id, page_size=page_size)
         return Pages(EVENTS, request, lambda page: page.events)
 
+    @listing
+    def checkpoints(
+        self, job_id: str, *, page_size: int = 0
+    ) -> Pages[
+        jobs_service_pb2.ListJobCheckpointsRequest,
+        jobs_service_pb2.ListJobCheckpointsResponse,
+        job_pb2.Checkpoint,
+    ]:
+        """Iterate over what a job has saved for its next attempts, newest first."""
+        request = jobs_service_pb2.ListJobCheckpointsRequest(job_id=job_id, page_size=page_size)
+        return Pages(CHECKPOINTS, request, lambda page: page.checkpoints)
+
 
 class Jobs(JobCalls, SyncGroup):
     """The jobs API, blocking."""
@@ -278,6 +293,15 @@ class Jobs(JobCalls, SyncGroup):
         request = built(_log_request, job_id, follow, tail, stream, cursor)
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read(self._wire, reader)
+
+    def download_checkpoint(self, job_id: str, checkpoint_id: str) -> Iterator[bytes]:
+        """Iterate over the pieces of a tar archive of a checkpoint.
+
+        Raises:
+            NotFound: there is no such job or checkpoint, or not all of it is there any more.
+        """
+        for piece in self._wire.stream(_download, built(_download_request, job_id, checkpoint_id)):
+            yield piece.data
 
     def wait(
         self, job_id: str, *, timeout: float | None = None, on_change: "OnChange | None" = None
@@ -321,6 +345,12 @@ class AsyncJobs(JobCalls, AsyncGroup):
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read_async(self._wire, reader)
 
+    async def download_checkpoint(self, job_id: str, checkpoint_id: str) -> AsyncIterator[bytes]:
+        """Iterate over the pieces of a tar archive; see `Jobs.download_checkpoint`."""
+        request = built(_download_request, job_id, checkpoint_id)
+        async for piece in self._wire.stream(_download, request):
+            yield piece.data
+
     async def wait(
         self, job_id: str, *, timeout: float | None = None, on_change: "OnChange | None" = None
     ) -> job_pb2.Job:
@@ -332,6 +362,7 @@ class AsyncJobs(JobCalls, AsyncGroup):
         return watch.job
 
 
+_Download: TypeAlias = "grpc.UnaryStreamMultiCallable[jobs_service_pb2.DownloadJobCheckpointRequest, httpbody_pb2.HttpBody]"
 OnChange = Callable[[job_pb2.Job], None]
 
 
@@ -363,6 +394,16 @@ class _Watch:
             raise DeadlineExceeded(f"{job.job_id} is still {status}", reason="JOB_NOT_ENDED")
         delay, self._delay = min(self._delay, left), min(self._delay * 1.5, 1.0)
         return delay
+
+
+def _download_request(
+    job_id: str, checkpoint_id: str
+) -> jobs_service_pb2.DownloadJobCheckpointRequest:
+    return jobs_service_pb2.DownloadJobCheckpointRequest(job_id=job_id, checkpoint_id=checkpoint_id)
+
+
+def _download(channel: grpc.Channel) -> "_Download":
+    return _Stub(channel).DownloadJobCheckpoint
 
 
 def _log_request(

@@ -1,7 +1,9 @@
 """What jobs save for their next attempts, on both engines, with the scheduler and no agents."""
 
 import hashlib
+import io
 import shutil
+import tarfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ from tests.support.databases import acting
 from tests.support.scheduled_world import ScheduledWorld
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
 from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, Role
 from windlass_server.errors import Exhausted, InvalidInput, NotFound, WindlassError, WrongState
 from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
+from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.messages import to_proto
 from windlass_server.jobs.states import Status
 from windlass_server.objects.store import ObjectStore
+from windlass_server.paging import PageTokens
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed
 
@@ -45,6 +50,11 @@ class World(ScheduledWorld):
         objects = store.open("", self.folder / "objects")
         ids = IdSource(self.clock)
         return CheckpointsService(self.database, objects, self.clock, ids, Keeping(**kept))
+
+    @property
+    def shown(self) -> JobCheckpoints:
+        """What people see of checkpoints."""
+        return JobCheckpoints(self.database, self.service(), PageTokens(b"page"))
 
     async def running(self, job_id: str) -> Any:
         """The job, its next run begun."""
@@ -293,6 +303,61 @@ async def test_who_is_only_asked_to_leave_may_take_its_time_until_it_is_forced(
             world.clock.advance(3600)
             await world.offer(job, b"step 7")
     assert await refusal_of(world.offer(job, b"step 7")) == TOO_LATE
+
+
+VIEWER = Caller("vi", roles={"default": Role.VIEWER})
+
+
+async def test_what_a_job_has_saved_is_listed_and_can_be_taken_away(world: World, job: Any):
+    older = await world.save(job, b"step 7")
+    await world.end(job.job_id)
+    job = await world.running(job.job_id)
+    world.clock.advance(1)
+    newer = await world.save(job, b"step 8", cause=None)
+    world.clock.advance(1)
+    saving = await world.offer(job, b"step 9")
+    job_id = job.job_id
+
+    first, token = await world.shown.list(VIEWER, job_id, size=2, token="")
+    rest, end = await world.shown.list(VIEWER, job_id, size=2, token=token)
+    assert [one.checkpoint_id for one in (*first, *rest)] == [saving, newer, older]
+    assert [one.saved_at is not None for one in (*first, *rest)] == [False, True, True]
+    assert end == ""
+
+    archive = await world.shown.archive(VIEWER, job_id, newer)
+    content = b"".join([piece async for piece in world.shown.pieces(archive)])
+    assert len(content) == archive.size
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        state = tar.extractfile("state-0")
+        assert state is not None
+        assert state.read() == b"step 8"
+    for unfit in (saving, "ckpt-x"):
+        with pytest.raises(NotFound):
+            await world.shown.archive(VIEWER, job_id, unfit)
+
+
+async def test_what_is_foreign_or_of_another_job_is_not_there(world: World, job: Any):
+    saved = await world.save(job, b"step 7")
+    other = await world.add_job(spec=job_pb2.Job().SerializeToString())
+    stranger = Caller("eve", roles={"other": Role.ADMIN})
+    for who, job_id in ((stranger, job.job_id), (VIEWER, other), (VIEWER, "job-x")):
+        with pytest.raises(NotFound):
+            await world.shown.archive(who, job_id, saved)
+    for job_id in (job.job_id, "job-x"):
+        with pytest.raises(NotFound):
+            await world.shown.list(stranger, job_id, size=0, token="")
+
+
+@pytest.mark.parametrize("damage", [lose_manifest, garble_manifest, lose_a_file, lose_all])
+async def test_a_damaged_checkpoint_is_not_taken_away_by_half(
+    world: World, job: Any, damage: Callable[[Path], None]
+):
+    saved = await world.save(job, b"step 7")
+    (folder,) = (world.folder / "objects" / "checkpoints").glob(f"*/{saved}")
+    damage(folder)
+    with pytest.raises(NotFound) as refused:
+        await world.shown.archive(VIEWER, job.job_id, saved)
+    assert refused.value.reason == "CHECKPOINT_DAMAGED"
 
 
 async def test_what_was_uploaded_by_half_is_never_offered_and_goes_away(world: World, job: Any):

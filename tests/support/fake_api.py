@@ -96,6 +96,7 @@ class FakeState:
     jobs: dict[str, job_pb2.Job] = field(default_factory=dict)
     request_ids: dict[str, str] = field(default_factory=dict)
     logs: dict[str, list[job_pb2.LogChunk]] = field(default_factory=dict)
+    checkpoints: list[job_pb2.Checkpoint] = field(default_factory=list)
     failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
     breaks: list[tuple[int, str]] = field(default_factory=list)
     incomplete: list[job_pb2.IncompleteLog] = field(default_factory=list)
@@ -233,6 +234,20 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
             )
         ]
         return jobs_service_pb2.ListJobEventsResponse(events=events)
+
+    async def ListJobCheckpoints(
+        self, request: Any, context: Any
+    ) -> jobs_service_pb2.ListJobCheckpointsResponse:
+        await self.enter("ListJobCheckpoints", request, context)
+        await self.job(request.job_id, context)
+        return jobs_service_pb2.ListJobCheckpointsResponse(checkpoints=self.state.checkpoints)
+
+    async def DownloadJobCheckpoint(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[httpbody_pb2.HttpBody]:
+        await self.enter("DownloadJobCheckpoint", request, context)
+        for piece in (b"a tar ", request.checkpoint_id.encode()):
+            yield httpbody_pb2.HttpBody(data=piece)
 
     async def StreamJobLogs(
         self, request: Any, context: Any

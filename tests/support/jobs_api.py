@@ -10,6 +10,8 @@ from tests.support.access import Access, start_access
 from tests.support.remote_runs import nowhere_else
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
+from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
+from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
@@ -17,6 +19,7 @@ from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.objects.logs import LogStore
+from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.cluster import Cluster
 from windlass_server.rpc.authentication import Authentication
@@ -84,7 +87,12 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         database, RecentHistory(clock), clock, Retention.of_days((1, 14, 90, 730))
     )
     metrics = JobMetrics(database, history, clock)
-    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, hub), metrics)
+    objects = ObjectStore.open("", folder / "objects")
+    kept = Keeping(max_bytes=1 << 20, newest=2, after_end=0)
+    checkpoints = JobCheckpoints(
+        database, CheckpointsService(database, objects, clock, ids, kept), tokens
+    )
+    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, hub), metrics, checkpoints)
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),
         before_parsing=[RequestId(), Authentication(access.authenticator)],

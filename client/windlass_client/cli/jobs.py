@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windlass_client.cli import logs
+from windlass_client.cli.files import write_file
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
 from windlass_client.cli.session import (
     EXIT_INTERRUPTED,
@@ -16,7 +17,7 @@ from windlass_client.cli.session import (
     render_error,
 )
 from windlass_client.cli.submit import pairs
-from windlass_client.errors import WindlassError
+from windlass_client.errors import InvalidArgument, NotFound, WindlassError
 from windlass_client.quantities import format_bytes, format_cpu_millis, format_span, parse_duration
 
 if TYPE_CHECKING:
@@ -141,6 +142,46 @@ def events(session: Session, job_id: JobArgument) -> None:
     found = list(session.client.jobs.events(job_id, page_size=1000))
     page = jobs_service_pb2.ListJobEventsResponse(events=found)
     session.answer(page, lambda: events_table(found), nothing="" if found else "no events")
+
+
+@command(app, "checkpoints")
+def checkpoints(
+    session: Session,
+    job_id: JobArgument,
+    download: Annotated[
+        str | None,
+        typer.Option(metavar="CHECKPOINT", help="Fetch this one, or the `newest`, as a tar file."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Where to; CHECKPOINT.tar by default, `-` is the output."
+        ),
+    ] = None,
+) -> None:
+    """List what a job has saved for its next attempts, newest first, or fetch it as a tar file."""
+    from windlass.jobs.v1 import jobs_service_pb2
+
+    if to is not None and download is None:
+        raise InvalidArgument("--to goes with --download", reason="NOTHING_TO_WRITE")
+    if download is None:
+        found = list(session.client.jobs.checkpoints(job_id, page_size=1000))
+        page = jobs_service_pb2.ListJobCheckpointsResponse(checkpoints=found)
+        nothing = "" if found else "no checkpoints"
+        session.answer(page, lambda: checkpoints_table(found), nothing=nothing)
+        return
+    wanted = _newest(session, job_id) if download == "newest" else download
+    pieces = session.client.jobs.download_checkpoint(job_id, wanted)
+    write_file(to or f"{wanted}.tar", pieces)
+
+
+def _newest(session: Session, job_id: str) -> str:
+    from windlass.jobs.v1 import job_pb2
+
+    for one in session.client.jobs.checkpoints(job_id):
+        if one.state == job_pb2.Checkpoint.SAVED:
+            return one.checkpoint_id
+    raise NotFound(f"job {job_id} has saved no checkpoint", reason="CHECKPOINT_NOT_FOUND")
 
 
 @command(app, "wait")
@@ -269,6 +310,23 @@ def events_table(events: "Sequence[job_pb2.JobEvent]") -> "Table":
             cell(event.reason),
             cell(event.actor),
             cell(event.message),
+        )
+    return made
+
+
+def checkpoints_table(checkpoints: "Sequence[job_pb2.Checkpoint]") -> "Table":
+    """A line for each checkpoint."""
+    from windlass.jobs.v1 import job_pb2
+
+    made = table("CHECKPOINT", "STATE", "ATTEMPT", "SIZE", "FILES", "SAVED")
+    for one in checkpoints:
+        made.add_row(
+            cell(one.checkpoint_id),
+            status_cell(job_pb2.Checkpoint.State.Name(one.state)),
+            cell(str(one.attempt)),
+            cell(format_bytes(one.size_bytes)),
+            cell(str(one.entry_count)),
+            cell(moment(one.create_time) if one.HasField("create_time") else ""),
         )
     return made
 

@@ -1,18 +1,16 @@
 """`windlass usage`: what was held, by whom, and what of it was of no use."""
 
-import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windlass_client.cli.files import write_file
 from windlass_client.cli.output import bar, cell, say, table
 from windlass_client.cli.session import Session, command
-from windlass_client.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rich.table import Table
     from rich.text import Text
@@ -92,37 +90,13 @@ def usage(
         "labels": label or (),
     }
     if csv is not None:
-        _write(csv, session.client.usage.export(group_by(by or []), **wanted))
+        write_file(csv, session.client.usage.export(group_by(by or []), **wanted))
         return
     found = session.client.usage.get(group_by(by or []), **wanted)
     session.answer(found, lambda: usage_table(found, bucketed=bucket is not None))
     for one in found.unpriced:
         what = f"{price_pb2.Price.Resource.Name(one.resource)} {one.gpu_type}".rstrip()
         say(f"{what} has no price for a part of this time; that part is in no cost")
-
-
-def _write(name: str, pieces: "Iterator[bytes]") -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        InvalidArgument: it cannot be written.
-    """
-    if name == "-":
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.flush()
-        return
-    path = Path(name)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with beside.open("wb") as file:
-            file.writelines(pieces)
-        beside.replace(path)
-    except OSError as error:
-        message = f"cannot write {name}: {error.strerror or error}"
-        raise InvalidArgument(message, reason="BAD_FILE") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def group_by(words: "Sequence[str]") -> list[str]:

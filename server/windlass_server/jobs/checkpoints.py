@@ -232,15 +232,16 @@ class CheckpointsService:
         row = await self._database.read(
             lambda tx: _readable(tx, node_id, request.run_id, request.checkpoint_id)
         )
-        return await self._manifest_of(row)
+        return await self.manifest_of(row)
 
-    async def _manifest_of(self, row: CheckpointRow) -> checkpoint_pb2.CheckpointManifest:
+    async def manifest_of(self, row: CheckpointRow) -> checkpoint_pb2.CheckpointManifest:
+        """What a saved checkpoint consists of; NotFound (`CHECKPOINT_DAMAGED`) when that is lost."""
         try:
             async with aclosing(self._store.get(f"{_folder(row)}/{_MANIFEST}")) as parts:
                 content = b"".join([part async for part in parts])
             return checkpoint_pb2.CheckpointManifest.FromString(content)
         except (NotFound, DecodeError):
-            raise _damaged(row) from None
+            raise damaged(row) from None
 
     async def file(
         self, node_id: str, request: agents_service_pb2.DownloadCheckpointFileRequest
@@ -249,20 +250,33 @@ class CheckpointsService:
         row = await self._database.read(
             lambda tx: _readable(tx, node_id, request.run_id, request.checkpoint_id)
         )
-        async with aclosing(self._content(row, request.sha256, request.offset)) as parts:
+        async with aclosing(self.content(row, request.sha256, request.offset)) as parts:
             async for part in parts:
                 yield part
 
-    async def _content(
+    async def content(
         self, row: CheckpointRow, sha256: bytes, offset: int = 0
     ) -> AsyncGenerator[bytes]:
+        """The content of one of its files; NotFound (`CHECKPOINT_DAMAGED`) when that is lost."""
         key = f"{_folder(row)}/{_FILES}/{sha256.hex()}"
         try:
             async with aclosing(self._store.get(key, offset)) as parts:
                 async for part in parts:
                     yield part
         except NotFound:
-            raise _damaged(row) from None
+            raise damaged(row) from None
+
+    async def require_files(
+        self, row: CheckpointRow, manifest: checkpoint_pb2.CheckpointManifest
+    ) -> None:
+        """NotFound (`CHECKPOINT_DAMAGED`) unless all files are there, as long as they should be."""
+        held = await self._store.sizes(f"{_folder(row)}/{_FILES}")
+        for entry in manifest.entries:
+            if (
+                entry.HasField("file")
+                and held.get(entry.file.sha256.hex()) != entry.file.size_bytes
+            ):
+                raise damaged(row)
 
     async def remove_unneeded(self) -> bool:
         """Remove some checkpoints that nobody needs; whether there may be more."""
@@ -367,7 +381,8 @@ def _no_run(run_id: str) -> NotFound:
     return NotFound(f"there is no run {run_id} of this node", reason="RUN_NOT_FOUND")
 
 
-def _damaged(row: CheckpointRow) -> NotFound:
+def damaged(row: CheckpointRow) -> NotFound:
+    """That a checkpoint is not whole any more."""
     text = f"the object store has not all of checkpoint {row.checkpoint_id} any more"
     return NotFound(text, reason="CHECKPOINT_DAMAGED")
 

@@ -8,16 +8,23 @@ from windlass_server.storage.transaction import Transaction
 
 
 def shown(row: CheckpointRow, at: int) -> bytes:
-    """A checkpoint as its job shows it, saved at a time in microseconds."""
+    """A checkpoint as its job shows it, saved at a time in microseconds; serialized."""
+    return checkpoint_message(row, at).SerializeToString()
+
+
+def checkpoint_message(row: CheckpointRow, saved_at: int | None) -> job_pb2.Checkpoint:
+    """A checkpoint, saved at a time in microseconds or not yet."""
     message = job_pb2.Checkpoint(
         checkpoint_id=row.checkpoint_id,
         run_id=row.run_id,
         attempt=row.attempt,
         size_bytes=row.size_bytes,
         entry_count=row.entry_count,
+        state=job_pb2.Checkpoint.SAVING if saved_at is None else job_pb2.Checkpoint.SAVED,
     )
-    message.create_time.FromMicroseconds(at)
-    return message.SerializeToString()
+    if saved_at is not None:
+        message.create_time.FromMicroseconds(saved_at)
+    return message
 
 
 def set_aside(tx: Transaction, job: JobRow, run: RunRow, at: int) -> dict[str, bytes | None] | None:

@@ -33,6 +33,7 @@ def to_proto(row: JobRow) -> job_pb2.Job:
         job.isolation.MergeFromString(row.isolation)
     if row.checkpoint is not None:
         job.checkpoint.MergeFromString(row.checkpoint)
+        job.checkpoint.state = job_pb2.Checkpoint.SAVED
     if row.ended_at is not None:
         job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
     return job

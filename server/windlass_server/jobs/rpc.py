@@ -1,9 +1,15 @@
 """The jobs API on the wire: translate, call, translate back."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from google.api import httpbody_pb2
 
 from windlass.jobs.v1 import job_metrics_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
+from windlass_server.jobs.checkpoint_archive import CONTENT_TYPE
+from windlass_server.jobs.damaged_checkpoints import checkpoint_message
+from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.messages import event_to_proto, to_proto
 from windlass_server.jobs.metrics import JobMetrics
@@ -20,8 +26,14 @@ class JobsRpc:
     """Serves `windlass.jobs.v1.JobsService`."""
 
     def __init__(
-        self, jobs: JobsService, reader: JobReader, logs: JobLogs, metrics: JobMetrics
+        self,
+        jobs: JobsService,
+        reader: JobReader,
+        logs: JobLogs,
+        metrics: JobMetrics,
+        checkpoints: JobCheckpoints,
     ) -> None:
+        self._checkpoints = checkpoints
         self._jobs = jobs
         self._reader = reader
         self._logs = logs
@@ -77,6 +89,32 @@ class JobsRpc:
                 for series in series_messages(one.run.node_id, one.answer, one.run.run_id)
             ],
         )
+
+    async def ListJobCheckpoints(
+        self, request: pb.ListJobCheckpointsRequest, call: Call
+    ) -> pb.ListJobCheckpointsResponse:
+        rows, token = await self._checkpoints.list(
+            call.caller, request.job_id, size=request.page_size, token=request.page_token
+        )
+        return pb.ListJobCheckpointsResponse(
+            checkpoints=[checkpoint_message(row, row.saved_at) for row in rows],
+            next_page_token=token,
+        )
+
+    async def DownloadJobCheckpoint(
+        self, request: pb.DownloadJobCheckpointRequest, call: Call
+    ) -> AsyncGenerator[httpbody_pb2.HttpBody]:
+        archive = await self._checkpoints.archive(
+            call.caller, request.job_id, request.checkpoint_id
+        )
+        call.response_metadata |= {
+            "content-disposition": f'attachment; filename="{archive.row.checkpoint_id}.tar"',
+            "etag": f'"{archive.row.checkpoint_id}"',
+            "x-content-length": str(archive.size),
+        }
+        async with aclosing(self._checkpoints.pieces(archive)) as pieces:
+            async for piece in pieces:
+                yield httpbody_pb2.HttpBody(content_type=CONTENT_TYPE, data=piece)
 
     async def ListJobEvents(
         self, request: pb.ListJobEventsRequest, call: Call

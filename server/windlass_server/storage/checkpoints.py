@@ -27,6 +27,16 @@ _SAVED_OF_JOB = (
     .where(_CHECKPOINTS.c.job_id == bindparam("job_id"), _CHECKPOINTS.c.status == State.SAVED)
     .order_by(_CHECKPOINTS.c.attempt.desc(), _CHECKPOINTS.c.checkpoint_id.desc())
 )
+_PAGE_OF_JOB = (
+    select(_CHECKPOINTS)
+    .where(
+        _CHECKPOINTS.c.job_id == bindparam("job_id"),
+        _CHECKPOINTS.c.status != State.UNNEEDED,
+        or_(bindparam("before") == "", _CHECKPOINTS.c.checkpoint_id < bindparam("before")),
+    )
+    .order_by(_CHECKPOINTS.c.checkpoint_id.desc())
+    .limit(bindparam("size"))
+)
 _SAVING_OF_RUN = select(_CHECKPOINTS).where(
     _CHECKPOINTS.c.run_id == bindparam("run_id"), _CHECKPOINTS.c.status == State.SAVING
 )
@@ -66,6 +76,12 @@ class CheckpointStore:
     def saved(self, job_id: str) -> Sequence[CheckpointRow]:
         """The checkpoints that a job has, those of the latest attempt first."""
         rows = self._connection.execute(_SAVED_OF_JOB, {"job_id": job_id}).all()
+        return cast("Sequence[CheckpointRow]", rows)
+
+    def page(self, job_id: str, *, before: str, size: int) -> Sequence[CheckpointRow]:
+        """The newest `size` checkpoints of a job made before one (empty: all), newest first."""
+        values = {"job_id": job_id, "before": before, "size": size}
+        rows = self._connection.execute(_PAGE_OF_JOB, values).all()
         return cast("Sequence[CheckpointRow]", rows)
 
     def add(self, values: Mapping[str, Any]) -> None:

@@ -104,7 +104,9 @@ def _servicers(on: Foundation, areas: Areas) -> dict[str, object]:
     jobs, nodes, inventory = areas.jobs, areas.nodes, areas.inventory
     return {
         "windlass.access.v1.AccessService": AccessRpc(areas.identity.access),
-        "windlass.jobs.v1.JobsService": JobsRpc(jobs.service, jobs.reader, jobs.logs, jobs.metrics),
+        "windlass.jobs.v1.JobsService": JobsRpc(
+            jobs.service, jobs.reader, jobs.logs, jobs.metrics, jobs.shown_checkpoints
+        ),
         "windlass.resources.v1.ResourcesService": _resources_rpc(on, areas),
         "windlass.system.v1.SystemService": SystemRpc(
             on.database,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.elsewhere import Elsewhere
+from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
@@ -26,6 +27,7 @@ class Jobs:
     logs: JobLogs
     metrics: JobMetrics
     checkpoints: CheckpointsService
+    shown_checkpoints: JobCheckpoints
 
 
 def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
@@ -57,6 +59,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         JobHints(hints.job_queued, hints.runs_changed),
         elsewhere,
     )
+    checkpoints = _checkpoints(on)
     return Jobs(
         service=service,
         reader=JobReader(on.database, on.page_tokens),
@@ -64,7 +67,8 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         remote_runs=remote_runs,
         logs=JobLogs(runs, on.logs, on.hub),
         metrics=JobMetrics(on.database, inventory.history, on.clock),
-        checkpoints=_checkpoints(on),
+        checkpoints=checkpoints,
+        shown_checkpoints=JobCheckpoints(on.database, checkpoints, on.page_tokens),
     )
 
 

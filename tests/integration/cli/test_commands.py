@@ -252,6 +252,31 @@ def test_jobs_cancel_wait_and_events(windlass):
     assert [row[3] for row in events[1:]] == ["SUBMITTED", "DONE"]
 
 
+def test_what_a_job_has_saved_is_listed_and_fetched(windlass, plane, tmp_path):
+    windlass("submit", "--", "forever")
+    nothing = windlass("jobs", "checkpoints", "job-1")
+    assert (nothing.exit_code, nothing.stderr) == (0, "no checkpoints\n")
+    fetched = windlass("jobs", "checkpoints", "job-1", "--download", "newest")
+    assert (fetched.exit_code, "has saved no checkpoint" in fetched.stderr) == (4, True)
+
+    for number, state in ((3, "SAVING"), (2, "SAVED"), (1, "SAVED")):
+        plane.state.checkpoints.append(
+            job_pb2.Checkpoint(checkpoint_id=f"ckpt-{number}", state=state, attempt=number)
+        )
+    shown = rows(windlass("jobs", "checkpoints", "job-1").stdout)
+    assert [row[:3] for row in shown[1:]] == [
+        ["ckpt-3", "SAVING", "3"],
+        ["ckpt-2", "SAVED", "2"],
+        ["ckpt-1", "SAVED", "1"],
+    ]
+    fetched = windlass("jobs", "checkpoints", "job-1", "--download", "newest")
+    assert (fetched.exit_code, fetched.stdout) == (0, "")
+    assert (tmp_path / "ckpt-2.tar").read_bytes() == b"a tar ckpt-2"
+    arguments = ("--download", "ckpt-1", "--to", "-")
+    assert windlass("jobs", "checkpoints", "job-1", *arguments).stdout_bytes == b"a tar ckpt-1"
+    assert windlass("jobs", "checkpoints", "job-1", "--to", "x.tar").exit_code == 2
+
+
 def test_a_job_that_cannot_be_cancelled_keeps_no_other_from_it(windlass):
     for command in (["true"], ["forever"], ["exit", "1"]):
         windlass("submit", "--", *command)

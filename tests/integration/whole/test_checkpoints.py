@@ -1,9 +1,11 @@
 """What a task saves is there for its next attempt, on whatever node and whoever died meanwhile."""
 
 import asyncio
+import io
 import os
 import shutil
 import signal
+import tarfile
 from typing import Any
 
 from tests.support.cluster import Cluster, living_shims
@@ -137,6 +139,23 @@ async def test_a_checkpoint_that_is_too_large_is_named_and_the_job_goes_on_witho
         await cluster.stop()
 
 
+async def downloaded(cluster: Cluster, job_id: str) -> dict[str, bytes]:
+    """What is in the tar file of the job's only checkpoint, as anybody takes it away over HTTP."""
+    async with cluster.rest() as rest:
+        (one,) = (await rest.get(f"/v1/jobs/{job_id}/checkpoints")).json()["checkpoints"]
+        assert (one["state"], one["size_bytes"], one["attempt"]) == ("SAVED", "7", 1)
+        path = f"/v1/jobs/{job_id}/checkpoints/{one['checkpoint_id']}:download"
+        answer = await rest.get(path)
+        part = await rest.get(path, headers={"range": "bytes=512-518"})
+    assert answer.headers["content-type"] == "application/x-tar"
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert f'filename="{one["checkpoint_id"]}.tar"' in answer.headers["content-disposition"]
+    assert (part.status_code, part.content) == (206, answer.content[512:519])
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
+        files = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+        return {name: file.read() for name, file in files.items() if file is not None}
+
+
 SAVES_ON_THE_WAY = """
 cat "$WINDLASS_RESTORE_FROM/state" 2>/dev/null && exit 0
 cd "$WINDLASS_CHECKPOINT_DIR"
@@ -151,6 +170,7 @@ async def test_what_was_saved_on_the_way_outlives_the_nodes_disk(cluster: Cluste
     job = await cluster.submit("sh", "-c", SAVES_ON_THE_WAY)
     await cluster.wait_for_output(job.job_id, "saved")
     assert (await cluster.get(job.job_id)).checkpoint.attempt == 1
+    assert await downloaded(cluster, job.job_id) == {"state": b"step 7\n"}
     assert cluster.agent is not None
     await cluster.agent.kill()
     for shim in living_shims(cluster.directory / "agent"):

@@ -131,20 +131,30 @@ class Placement(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., node_id: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., cluster: _Optional[str] = ..., remote_job_id: _Optional[str] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
-    __slots__ = ("checkpoint_id", "run_id", "attempt", "size_bytes", "entry_count", "create_time")
+    __slots__ = ("checkpoint_id", "run_id", "attempt", "size_bytes", "entry_count", "create_time", "state")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Checkpoint.State]
+        SAVING: _ClassVar[Checkpoint.State]
+        SAVED: _ClassVar[Checkpoint.State]
+    STATE_UNSPECIFIED: Checkpoint.State
+    SAVING: Checkpoint.State
+    SAVED: Checkpoint.State
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     ENTRY_COUNT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     checkpoint_id: str
     run_id: str
     attempt: int
     size_bytes: int
     entry_count: int
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, checkpoint_id: _Optional[str] = ..., run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., size_bytes: _Optional[int] = ..., entry_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    state: Checkpoint.State
+    def __init__(self, checkpoint_id: _Optional[str] = ..., run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., size_bytes: _Optional[int] = ..., entry_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[Checkpoint.State, str]] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("sequence", "job_id", "time", "actor", "status", "reason", "message", "run_id")

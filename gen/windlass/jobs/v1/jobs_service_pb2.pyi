@@ -3,6 +3,7 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
@@ -101,6 +102,32 @@ class StreamJobLogsRequest(_message.Message):
     stream: _job_pb2.LogChunk.Stream
     cursor: str
     def __init__(self, job_id: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., stream: _Optional[_Union[_job_pb2.LogChunk.Stream, str]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ListJobCheckpointsRequest(_message.Message):
+    __slots__ = ("job_id", "page_size", "page_token")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, job_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListJobCheckpointsResponse(_message.Message):
+    __slots__ = ("checkpoints", "next_page_token")
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    checkpoints: _containers.RepeatedCompositeFieldContainer[_job_pb2.Checkpoint]
+    next_page_token: str
+    def __init__(self, checkpoints: _Optional[_Iterable[_Union[_job_pb2.Checkpoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DownloadJobCheckpointRequest(_message.Message):
+    __slots__ = ("job_id", "checkpoint_id")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    checkpoint_id: str
+    def __init__(self, job_id: _Optional[str] = ..., checkpoint_id: _Optional[str] = ...) -> None: ...
 
 class ListJobEventsRequest(_message.Message):
     __slots__ = ("job_id", "page_size", "page_token")

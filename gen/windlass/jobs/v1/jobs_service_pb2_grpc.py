@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from windlass.jobs.v1 import job_metrics_pb2 as windlass_dot_jobs_dot_v1_dot_job__metrics__pb2
 from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
 from windlass.jobs.v1 import jobs_service_pb2 as windlass_dot_jobs_dot_v1_dot_jobs__service__pb2
@@ -71,6 +72,16 @@ class JobsServiceStub:
                 '/windlass.jobs.v1.JobsService/GetJobMetrics',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.SerializeToString,
                 response_deserializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.FromString,
+                _registered_method=True)
+        self.ListJobCheckpoints = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/ListJobCheckpoints',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobCheckpointsRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobCheckpointsResponse.FromString,
+                _registered_method=True)
+        self.DownloadJobCheckpoint = channel.unary_stream(
+                '/windlass.jobs.v1.JobsService/DownloadJobCheckpoint',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
         self.ListJobEvents = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/ListJobEvents',
@@ -145,6 +156,26 @@ class JobsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListJobCheckpoints(self, request, context):
+        """Lists what a job has saved for its next attempts, newest first. What it saved before, and what nobody
+        needs when it has ended, is removed after a while (`checkpoints_kept`, `checkpoint_keep_seconds`).
+        NOT_FOUND when the job does not exist or belongs to a foreign project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadJobCheckpoint(self, request, context):
+        """Reads a checkpoint as a tar archive (POSIX.1-2001), in which its files, folders and symbolic links
+        have the paths that they had in WINDLASS_CHECKPOINT_DIR.
+
+        NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
+        saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobEvents(self, request, context):
         """Lists what happened to a job, oldest first.
         """
@@ -189,6 +220,16 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.GetJobMetrics,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.FromString,
                     response_serializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.SerializeToString,
+            ),
+            'ListJobCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobCheckpoints,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobCheckpointsRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobCheckpointsResponse.SerializeToString,
+            ),
+            'DownloadJobCheckpoint': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadJobCheckpoint,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'ListJobEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobEvents,
@@ -386,6 +427,60 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/GetJobMetrics',
             windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.SerializeToString,
             windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/ListJobCheckpoints',
+            windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobCheckpointsRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadJobCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/DownloadJobCheckpoint',
+            windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

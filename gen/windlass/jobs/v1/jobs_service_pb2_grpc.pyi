@@ -4,6 +4,7 @@ isort:skip_file
 The verbs of the jobs API."""
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
@@ -66,6 +67,18 @@ class JobsServiceStub:
     they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
     INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
     """
+    ListJobCheckpoints: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobCheckpointsRequest, _jobs_service_pb2.ListJobCheckpointsResponse]
+    """Lists what a job has saved for its next attempts, newest first. What it saved before, and what nobody
+    needs when it has ended, is removed after a while (`checkpoints_kept`, `checkpoint_keep_seconds`).
+    NOT_FOUND when the job does not exist or belongs to a foreign project.
+    """
+    DownloadJobCheckpoint: _grpc.UnaryStreamMultiCallable[_jobs_service_pb2.DownloadJobCheckpointRequest, _httpbody_pb2.HttpBody]
+    """Reads a checkpoint as a tar archive (POSIX.1-2001), in which its files, folders and symbolic links
+    have the paths that they had in WINDLASS_CHECKPOINT_DIR.
+
+    NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
+    saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
+    """
     ListJobEvents: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]
     """Lists what happened to a job, oldest first."""
 
@@ -104,6 +117,18 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
     they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
     INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
+    ListJobCheckpoints: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobCheckpointsRequest, _jobs_service_pb2.ListJobCheckpointsResponse]  # type: ignore[assignment]
+    """Lists what a job has saved for its next attempts, newest first. What it saved before, and what nobody
+    needs when it has ended, is removed after a while (`checkpoints_kept`, `checkpoint_keep_seconds`).
+    NOT_FOUND when the job does not exist or belongs to a foreign project.
+    """
+    DownloadJobCheckpoint: _aio.UnaryStreamMultiCallable[_jobs_service_pb2.DownloadJobCheckpointRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Reads a checkpoint as a tar archive (POSIX.1-2001), in which its files, folders and symbolic links
+    have the paths that they had in WINDLASS_CHECKPOINT_DIR.
+
+    NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
+    saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
     """
     ListJobEvents: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]  # type: ignore[assignment]
     """Lists what happened to a job, oldest first."""
@@ -182,6 +207,30 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
         they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
         INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJobCheckpoints(
+        self,
+        request: _jobs_service_pb2.ListJobCheckpointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_service_pb2.ListJobCheckpointsResponse, _abc.Awaitable[_jobs_service_pb2.ListJobCheckpointsResponse]]:
+        """Lists what a job has saved for its next attempts, newest first. What it saved before, and what nobody
+        needs when it has ended, is removed after a while (`checkpoints_kept`, `checkpoint_keep_seconds`).
+        NOT_FOUND when the job does not exist or belongs to a foreign project.
+        """
+
+    @_abc_1.abstractmethod
+    def DownloadJobCheckpoint(
+        self,
+        request: _jobs_service_pb2.DownloadJobCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """Reads a checkpoint as a tar archive (POSIX.1-2001), in which its files, folders and symbolic links
+        have the paths that they had in WINDLASS_CHECKPOINT_DIR.
+
+        NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
+        saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
         """
 
     @_abc_1.abstractmethod
