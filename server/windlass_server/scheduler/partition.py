@@ -7,7 +7,7 @@ that has the fewest of those. What is not free is never touched, nor what an ear
 a card that was changed a moment ago: so a queue to which nothing is added comes to rest.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -71,24 +71,26 @@ Choice: TypeAlias = tuple[tuple[int, ...], int, str, Draft]
 """What it costs, on which node, devices of which type, and how they are made."""
 
 
-def divide(waiting: Iterable[Demand], ledger: Ledger, taken: Iterable[str]) -> Division:
+def divide(
+    waiting: Iterable[tuple[Demand, Hashable]], ledger: Ledger, taken: Iterable[str]
+) -> Division:
     """How cards should be divided for jobs that got no place.
 
     Args:
-        waiting: in the order of the queue.
+        waiting: in the order of the queue, each with its shape: those of one shape are alike in where
+            they fit.
         ledger: what the plan has left.
         taken: UUIDs that the plan has given away.
     """
     if not any(node.cards for node in ledger.nodes):
         return Division((), {}, lambda _: ledger.free)
     divider = _Divider(ledger, frozenset(taken))
-    hopeless = set[Demand]()
-    for demand in waiting:
+    hopeless = set[Hashable]()
+    for demand, shape in waiting:
         if divider.changed >= MOST_CHANGES:
             break
-        alike = replace(demand, job_id="", order="", priority=0)
-        if demand.gpu_count and alike not in hopeless and not divider.promise(demand):
-            hopeless.add(alike)
+        if demand.gpu_count and shape not in hopeless and not divider.promise(demand):
+            hopeless.add(shape)
     return divider.division()
 
 

@@ -59,7 +59,7 @@ def plan(snapshot: Snapshot) -> Plan:
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     placements, taken, skipped = _place(queue, ledger)  # 2.-4. filter, score, take
     given = (uuid for one in placements for uuid in one.gpu_uuids)
-    division = divide((demand for demand, *_ in skipped), ledger, given)  # 5. divide cards
+    division = divide((each[:2] for each in skipped), ledger, given)  # 5. divide cards
     could_be = division.with_what_could_be_made
     explainer = Explainer(ledger, snapshot.pools, taken, could_be)
     waiting = _explain(skipped, explainer, division.promises)  # 6. explain the rest

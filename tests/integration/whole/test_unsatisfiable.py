@@ -31,6 +31,8 @@ POOLS = [
 BEYOND_THE_NODE = [
     pytest.param({"gpu_count": 9}, "gpu_count", id="more GPUs than a node has"),
     pytest.param({"gpu_count": 1, "gpu_type": "B200"}, "gpu_type", id="a type that there is not"),
+    pytest.param({"mig_profile": "1g.10gb"}, "mig_profile", id="a part, though no card is divided"),
+    pytest.param({"gpu_memory_bytes": str(81 << 30)}, "gpu_memory_bytes", id="memory of a GPU"),
     pytest.param({"memory_bytes": str(HUGE_MEMORY)}, "memory_bytes", id="memory"),
     pytest.param({"cpu_millis": str(HUGE_CPU)}, "cpu_millis", id="processors"),
 ]
