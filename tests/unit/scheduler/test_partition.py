@@ -47,6 +47,12 @@ def layouts(result) -> dict[str, str]:
     [
         ("an idle card is broken into", wants("1g.10gb"), [a_card("c")], {"c": "1g.10gb@6"}),
         (
+            "also for who asks by the type of its instances",
+            a_job(gpus=1, gpu_type="h100-3g.40gb"),
+            [a_card("c")],
+            {"c": "3g.40gb@4"},
+        ),
+        (
             "several for one job lie on one card",
             wants("1g.10gb", 3),
             [a_card("c"), a_card("d")],
