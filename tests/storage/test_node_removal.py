@@ -22,8 +22,14 @@ async def world(database: Database, tmp_path: Path) -> ResourcesWorld:
 async def lost(world: ResourcesWorld, name: str) -> str:
     """A node that was connected and is not any more."""
     node_id = await world.joined(name, gpus=1)
-    await world.membership.lost(node_id, seen_at=world.clock.now())
+    await lose(world, node_id)
     return node_id
+
+
+async def lose(world: ResourcesWorld, node_id: str) -> None:
+    # Its hello counts as heard a moment after it joined.
+    world.clock.advance(1)
+    await world.membership.lost(node_id, seen_at=world.clock.now())
 
 
 async def test_a_connected_node_is_not_removed(world: ResourcesWorld):
@@ -79,7 +85,7 @@ async def test_what_a_node_holds_keeps_it_unless_by_force(world: ResourcesWorld)
         ADMIN, resources_service_pb2.AllocateRequest(project="default")
     )
     await world_nodes.report(job_id, "RUNNING")
-    await world.membership.lost(node_id, seen_at=world.clock.now())
+    await lose(world, node_id)
     with pytest.raises(WrongState) as refused:
         await world.removal.delete(ADMIN, node_id, force=False)
     assert refused.value.reason == "NODE_HELD"
@@ -108,7 +114,7 @@ async def test_a_node_that_only_owes_the_rest_of_a_log_is_removed_without_force(
     job_id = await scheduled.add_job()
     await scheduled.cycle(job_id)
     await scheduled.report(job_id, "EXITED", exit_code=0, cause=1, log_end=10)
-    await world.membership.lost(node_id, seen_at=world.clock.now())
+    await lose(world, node_id)
     await world.removal.delete(ADMIN, node_id, force=False)
     text, end = await scheduled.follow(job_id)
     assert text == ""
