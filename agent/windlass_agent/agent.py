@@ -19,7 +19,7 @@ from windlass_agent.clock import Clock, SystemClock
 from windlass_agent.config import AgentConfig, OnExit
 from windlass_agent.data_dir import DataDir
 from windlass_agent.desired import DesiredRuns
-from windlass_agent.gpu.device import GpuProvider
+from windlass_agent.gpu.device import GpuProvider, memory_of
 from windlass_agent.gpu.fault_script import missing_cards
 from windlass_agent.gpu.nvml import open_nvml
 from windlass_agent.gpu.simulated import SimulatedGpus
@@ -136,6 +136,7 @@ class Agent:
         self._desired = DesiredRuns(
             runner,
             gpus.device_paths,
+            gpu_memory=lambda uuid: memory_of(gpus, uuid),
             report=self._report,
             dropped=self._shipper.drop,
             clock=clock,

@@ -55,6 +55,7 @@ class DesiredRuns:
     Args:
         runs: Where tasks are started and stopped.
         device_paths: Device files that the given GPUs need.
+        gpu_memory: Memory of a GPU in bytes; 0 when it is not known.
         report: Told each report that the server should hear.
         dropped: Told each run that the server has all of.
         clock: For the end time of a run that could not even be begun.
@@ -65,12 +66,14 @@ class DesiredRuns:
         runs: Runs,
         device_paths: Callable[[Sequence[str]], Sequence[str]],
         *,
+        gpu_memory: Callable[[str], int] = lambda _: 0,
         report: Callable[[pb.RunReport], None],
         dropped: Callable[[str], None],
         clock: Clock,
     ) -> None:
         self._runs = runs
         self._device_paths = device_paths
+        self._gpu_memory = gpu_memory
         self._report = report
         self._dropped = dropped
         self._clock = clock
@@ -179,7 +182,7 @@ class DesiredRuns:
         run_id = directive.run_id
         if directive.want == pb.RunDirective.RUNNING:
             self._unwanted.discard(run_id)
-            await self._runs.run(request_of(directive, self._device_paths))
+            await self._runs.run(request_of(directive, self._device_paths, self._gpu_memory))
         elif directive.want == pb.RunDirective.STOPPED:
             await self._runs.stop(run_id, grace_of(directive), epoch=directive.epoch)
         elif directive.want == pb.RunDirective.FORGOTTEN:

@@ -40,7 +40,27 @@ def environment(request: RunRequest, home: str) -> dict[str, str]:
         "WINDLASS_ATTEMPT": str(request.attempt),
         "WINDLASS_CHECKPOINT_DIR": rundir.beside(home, rundir.CHECKPOINT),
         **restored,
+        **_share(request),
     }
+
+
+def _share(request: RunRequest) -> dict[str, str]:
+    """What tells a task that shares a GPU how much of it is its own.
+
+    A daemon of NVIDIA's Multi-Process Service, where one runs, holds it to that; else nothing does.
+    """
+    if not request.gpu_millis:
+        return {}
+    share = {
+        "WINDLASS_GPU_MILLIS": str(request.gpu_millis),
+        # Percents are whole; nobody gets less than its share.
+        "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": str(-(-request.gpu_millis // 10)),
+    }
+    memory = (request.gpu_memory_bytes * request.gpu_millis // 1000) >> 20
+    if memory:
+        # The one GPU that it sees is its first.
+        share["CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"] = f"0={memory}M"
+    return share
 
 
 def _pipe() -> tuple[int, int]:

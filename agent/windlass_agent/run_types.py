@@ -88,6 +88,10 @@ class RunRequest:
     cpu_millis: int = 1000
     memory_bytes: int = 256 * 1024 * 1024
     gpu_uuids: tuple[str, ...] = ()
+    gpu_millis: int = 0
+    """Its share of its GPU in thousandths; 0: its GPUs are its alone."""
+    gpu_memory_bytes: int = 0
+    """Memory of the GPU that it has a share of; 0 when it is not known."""
     device_paths: tuple[str, ...] = ()
     """Device files of the granted GPUs, such as `/dev/nvidia0` and `/dev/nvidiactl`."""
     time_limit_seconds: float | None = None

@@ -15,7 +15,7 @@ from windlass_agent.gpu.fault_script import NODE, ScriptedFault
 from windlass_agent.gpu.mig import MigPlacement
 from windlass_agent.gpu.simulated import Layouts, SimulatedGpus
 from windlass_agent.health import Disk
-from windlass_agent.run_types import Phase, RunState
+from windlass_agent.run_types import Phase, RunRequest, RunState
 from windlass_agent.rundir import read_intent, read_started
 
 _log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class SimulatedLoad:
         known = {device.uuid for device in self._gpus.devices()}
         for uuid in known.intersection(intent.request.gpu_uuids):
             with contextlib.suppress(KeyError):  # divided meanwhile
-                self._gpus.set_busy(uuid, state.run_id, pid)
+                self._gpus.set_busy(uuid, state.run_id, pid, load_of(intent.request))
 
 
 class SimulatedLayouts:
@@ -84,6 +84,11 @@ class SimulatedLayouts:
             write_atomically(self._path, json.dumps(kept).encode() + b"\n")
         except ConfigError as error:
             raise OSError(str(error)) from None
+
+
+def load_of(request: RunRequest) -> float:
+    """How hard a run makes each of its cards work, 0 to 1."""
+    return request.gpu_millis / 1000 if request.gpu_millis else 1.0
 
 
 class SimulatedFaults:

@@ -54,11 +54,14 @@ def isolation_of(isolation: Isolation) -> types_pb2.Isolation:
 
 
 def request_of(
-    directive: pb.RunDirective, device_paths: Callable[[Sequence[str]], Sequence[str]]
+    directive: pb.RunDirective,
+    device_paths: Callable[[Sequence[str]], Sequence[str]],
+    gpu_memory: Callable[[str], int],
 ) -> RunRequest:
     """The task that a directive wants to run, with the defaults of the contract filled in."""
     spec = directive.spec
     gpu_uuids = tuple(spec.gpu_uuids)
+    share = spec.resources.gpu_millis
     return RunRequest(
         run_id=directive.run_id,
         epoch=directive.epoch,
@@ -72,6 +75,8 @@ def request_of(
         cpu_millis=spec.resources.cpu_millis or _DEFAULT_CPU_MILLIS,
         memory_bytes=spec.resources.memory_bytes or _DEFAULT_MEMORY_BYTES,
         gpu_uuids=gpu_uuids,
+        gpu_millis=share,
+        gpu_memory_bytes=gpu_memory(gpu_uuids[0]) if share and gpu_uuids else 0,
         device_paths=tuple(device_paths(gpu_uuids)),
         time_limit_seconds=_seconds(spec.time_limit) if spec.HasField("time_limit") else None,
         grace_seconds=_seconds(spec.grace_period) if spec.HasField("grace_period") else 30.0,

@@ -22,7 +22,12 @@ from windlass_client.calls import (
     operation,
     unary,
 )
-from windlass_client.quantities import parse_bytes, parse_cpu_millis, parse_duration
+from windlass_client.quantities import (
+    parse_bytes,
+    parse_cpu_millis,
+    parse_duration,
+    parse_gpu_share,
+)
 
 Allocation = allocation_pb2.Allocation
 Level = topology_pb2.Topology.Level
@@ -47,6 +52,7 @@ class AllocationCalls(Group):
         gpu_type: str = "",
         gpu_profile: str = "",
         gpu_memory: int | str = 0,
+        gpu_share: float | str = 0,
         cpus: float | str | None = None,
         memory: int | str | None = None,
         exclusive_node: bool = False,
@@ -70,6 +76,7 @@ class AllocationCalls(Group):
                 "1g.10gb"; one of them if `gpus` says nothing.
             gpu_memory: bytes or such as "20GiB" that each GPU has at least: the smallest that do, whole
                 cards or instances; one if `gpus` says nothing.
+            gpu_share: instead of whole GPUs a share of one that others use too, such as 0.25.
             cpus: cores, such as 1.5 or "500m"; one by default.
             memory: bytes, or such as "4GiB"; 256 MiB by default.
             exclusive_node: only a node that is empty, which is then held whole.
@@ -98,6 +105,7 @@ class AllocationCalls(Group):
                 gpu_type=gpu_type,
                 mig_profile=gpu_profile,
                 gpu_memory_bytes=parse_bytes(gpu_memory),
+                gpu_millis=parse_gpu_share(gpu_share),
             ),
             constraints=allocation_pb2.AllocationConstraints(
                 exclusive_node=exclusive_node,

@@ -27,7 +27,12 @@ from windlass_client.calls import (
 )
 from windlass_client.connect import AioTransport, BlockingTransport
 from windlass_client.errors import DeadlineExceeded, InvalidArgument
-from windlass_client.quantities import parse_bytes, parse_cpu_millis, parse_duration
+from windlass_client.quantities import (
+    parse_bytes,
+    parse_cpu_millis,
+    parse_duration,
+    parse_gpu_share,
+)
 from windlass_client.retries import Deadline
 
 Job = job_pb2.Job
@@ -88,6 +93,7 @@ class JobCalls(Group):
         gpu_type: str = "",
         gpu_profile: str = "",
         gpu_memory: int | str = 0,
+        gpu_share: float | str = 0,
         cpus: float | str = 0,
         memory: int | str = 0,
         queue: str = "",
@@ -114,6 +120,7 @@ class JobCalls(Group):
                 "1g.10gb"; one of them if `gpus` says nothing.
             gpu_memory: bytes or such as "20GiB" that each GPU has at least: the smallest that do, whole
                 cards or instances; one if `gpus` says nothing.
+            gpu_share: instead of whole GPUs a share of one that others use too, such as 0.25.
             cpus: cores, such as 0.5 or "250m"; one by default.
             memory: bytes or such as "4GiB"; 256 MiB by default.
             queue: the queue that orders the job.
@@ -136,6 +143,7 @@ class JobCalls(Group):
             gpu_type=gpu_type,
             mig_profile=gpu_profile,
             gpu_memory_bytes=parse_bytes(gpu_memory),
+            gpu_millis=parse_gpu_share(gpu_share),
         )
         job = job_pb2.Job(
             project=self.project if project is None else project,

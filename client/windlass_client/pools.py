@@ -67,6 +67,8 @@ class PoolCalls(Group):
         cpu_overcommit: float = 1.0,
         memory_overcommit: float = 1.0,
         allowed_projects: Sequence[str] = (),
+        share_gpus: bool = False,
+        max_jobs_per_gpu: int = 0,
     ) -> Call[resources_service_pb2.CreatePoolRequest, Pool]:
         """Make a pool, which takes the nodes that it selects at once.
 
@@ -78,6 +80,8 @@ class PoolCalls(Group):
             cpu_overcommit: CPU to hand out, as a multiple of what there is, up to 16.
             memory_overcommit: the same of memory, up to 4.
             allowed_projects: who may use it; everybody by default.
+            share_gpus: jobs may ask for shares of GPUs.
+            max_jobs_per_gpu: the most on one GPU; by default as many as their shares add up to it.
 
         Raises:
             AlreadyExists: there is one of that name.
@@ -90,6 +94,9 @@ class PoolCalls(Group):
             priority=priority,
             overcommit=_overcommit(cpu_overcommit, memory_overcommit),
             allowed_projects=allowed_projects,
+            sharing=_sharing(share_gpus, max_jobs_per_gpu)
+            if share_gpus or max_jobs_per_gpu
+            else None,
         )
         return Call(CREATE, resources_service_pb2.CreatePoolRequest(pool=pool))
 
@@ -103,6 +110,7 @@ class PoolCalls(Group):
         priority: int | None = None,
         overcommit: tuple[float, float] | None = None,
         allowed_projects: Sequence[str] | None = None,
+        sharing: tuple[bool, int] | None = None,
         etag: str = "",
     ) -> Call[resources_service_pb2.UpdatePoolRequest, Pool]:
         """Change what is given of a pool; nodes go where they then belong.
@@ -114,6 +122,7 @@ class PoolCalls(Group):
             priority: of several pools that a node matches the highest has it.
             overcommit: of CPU and of memory.
             allowed_projects: who may use it; none: everybody.
+            sharing: whether jobs may share GPUs, and the most on one; 0: as many as fit.
             etag: as it was read; refused when somebody else changed it since.
 
         Raises:
@@ -129,6 +138,7 @@ class PoolCalls(Group):
                 priority=priority or 0,
                 overcommit=None if overcommit is None else _overcommit(*overcommit),
                 allowed_projects=allowed_projects or (),
+                sharing=None if sharing is None else _sharing(*sharing),
                 etag=etag,
             )
         )
@@ -138,6 +148,7 @@ class PoolCalls(Group):
             "priority": priority,
             "overcommit": overcommit,
             "allowed_projects": allowed_projects,
+            "sharing": sharing,
         }
         request.update_mask.paths.extend(name for name, value in given.items() if value is not None)
         return Call(UPDATE, request)
@@ -153,6 +164,10 @@ class PoolCalls(Group):
 
 def _overcommit(cpu: float, memory: float) -> pool_pb2.Overcommit:
     return pool_pb2.Overcommit(cpu_ratio=cpu, memory_ratio=memory)
+
+
+def _sharing(enabled: bool, most: int) -> pool_pb2.GpuSharing:
+    return pool_pb2.GpuSharing(enabled=enabled, max_jobs_per_gpu=most)
 
 
 class Pools(PoolCalls, SyncGroup):

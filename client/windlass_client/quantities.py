@@ -33,7 +33,7 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 _BYTES = re.compile(rf"({_NUMBER})\s*([a-z]*)", re.ASCII)
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d|w)", re.ASCII)
 _DURATION = re.compile(rf"(?:(?:{_NUMBER})(?:ms|s|m|h|d|w))+", re.ASCII)
-_SECONDS_ONLY = re.compile(_NUMBER, re.ASCII)
+_PLAIN = re.compile(_NUMBER, re.ASCII)
 _CPUS = re.compile(rf"({_NUMBER})(m?)", re.ASCII)
 
 
@@ -51,6 +51,18 @@ def parse_bytes(text: str | int) -> int:
     return int(Decimal(match[1]) * factor)
 
 
+def parse_gpu_share(text: str | float) -> int:
+    """Thousandths of a GPU: `0.25` is 250. Nothing at all is 0; a whole GPU is no share."""
+    word = str(text).strip()
+    millis = Decimal(word) * 1000 if _PLAIN.fullmatch(word) else Decimal(-1)
+    if not 0 <= millis < 1000 or millis % 1:
+        raise InvalidArgument(
+            f"{text!r} is no share of a GPU; write more than 0 and less than 1, such as 0.25 or 0.125",
+            reason="BAD_GPU_SHARE",
+        )
+    return int(millis)
+
+
 def parse_duration(text: str | float | timedelta) -> timedelta:
     """A span of time: `1h30m`, `90m`, `2.5h`, `500ms`, `1d`; a bare number is seconds."""
     if isinstance(text, timedelta):
@@ -61,7 +73,7 @@ def parse_duration(text: str | float | timedelta) -> timedelta:
         except (ValueError, OverflowError):
             raise _not_a_duration(str(text)) from None
     word = text.strip().lower()
-    if _SECONDS_ONLY.fullmatch(word):
+    if _PLAIN.fullmatch(word):
         return _span(Decimal(word), text)
     if not _DURATION.fullmatch(word):
         raise _not_a_duration(text)
@@ -111,6 +123,11 @@ def format_joules(joules: float) -> str:
 def format_cpu_millis(millis: float) -> str:
     """Cores without needless zeros."""
     return f"{millis / 1000:g}"
+
+
+def format_gpus(count: int, millis: int) -> str:
+    """How many GPUs, or what share of one."""
+    return f"{millis / 1000:g}" if millis else str(count)
 
 
 def format_span(seconds: float) -> str:

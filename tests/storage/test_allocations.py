@@ -19,6 +19,7 @@ from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, Wro
 from windlass_server.jobs.states import Status as JobStatus
 from windlass_server.resources.allocation_message import allocation_message
 from windlass_server.resources.allocation_states import Status
+from windlass_server.scheduler.plan import Placement
 from windlass_server.storage.allocations import AllocationFilter
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import AllocationRow
@@ -82,6 +83,11 @@ class World(ScheduledWorld):
         claims = await self.database.read(lambda tx: tx.nodes.claims_on(node_id))
         assert node is not None
         return node.cpu_held, node.memory_held // GIB, len(claims)
+
+    async def shares_of(self, node_id: str) -> list[int]:
+        """The shares of the GPUs of a node."""
+        rows = await self.database.read(lambda tx: tx.gpu_shares.all())
+        return [row.millis for row in rows if row.node_id == node_id]
 
     async def status(self, row: AllocationRow) -> str:
         return Status((await self.allocations.get(ADMIN, row.allocation_id)).status).name
@@ -161,6 +167,70 @@ async def test_an_exclusive_node_is_held_whole(world: World):
     assert allocation_message(row).resources.gpu_count == 2
     job = await world.add_job(cpu_millis=1)
     assert (await world.cycle(job)).status == JobStatus.QUEUED
+
+
+async def test_allocations_and_jobs_share_a_gpu_until_it_is_full(world: World):
+    await world.share_gpus()
+    node = await world.add_gpu_node("n", gpus=1)
+    row = await world.allocate(gpu_millis=600, gpu_type="H100")
+    shown = allocation_message(row)
+    assert (shown.resources.gpu_count, shown.resources.gpu_millis) == (1, 600)
+    job = await world.cycle(await world.add_job(gpu_count=1, gpu_millis=400))
+    assert (job.status, job.gpu_uuids) == (JobStatus.SCHEDULED, row.gpu_uuids)
+    with pytest.raises(Conflict) as refused:
+        await world.allocate(gpu_millis=1)
+    dimension = refused.value.metadata["dimension"]
+    assert (refused.value.reason, dimension) == ("INSUFFICIENT_GPU_SHARE", "gpu_millis")
+    with pytest.raises(Conflict) as refused:
+        await world.allocate(gpu_count=1)
+    assert refused.value.reason == "INSUFFICIENT_GPUS"
+    await world.allocations.release(ADA, row.allocation_id, force=False)
+    assert await world.shares_of(node) == [400]
+
+
+@pytest.mark.parametrize(("millis", "placed"), [(250, 4), (400, 2), (999, 1)])
+async def test_of_many_that_ask_at_once_as_many_get_a_share_as_fit(
+    world: World, millis: int, placed: int
+):
+    await world.share_gpus()
+    node = await world.add_gpu_node("n", gpus=1)
+    asked = (world.allocate(gpu_millis=millis, cpu_millis=1) for _ in range(6))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    reasons = [one.reason for one in answers if isinstance(one, Conflict)]
+    assert reasons == ["INSUFFICIENT_GPU_SHARE"] * (6 - placed)
+    claims = await world.database.read(lambda tx: tx.nodes.claims_on(node))
+    assert [claim.shared_millis for claim in claims] == [millis * placed]
+
+
+@pytest.mark.parametrize(
+    ("most", "enabled", "refusal"),
+    [(0, False, "GPU_SHARING_NOT_ALLOWED"), (2, True, "INSUFFICIENT_GPU_SHARE")],
+)
+async def test_a_share_is_had_only_as_the_pool_allows_and_what_is_shared_stays(
+    world: World, most: int, enabled: bool, refusal: str
+):
+    await world.share_gpus()
+    node = await world.add_gpu_node("n", gpus=1)
+    held = [await world.allocate(gpu_millis=100) for _ in range(2)]
+    await world.share_gpus(most, enabled=enabled)
+    with pytest.raises((InvalidInput, Conflict)) as refused:
+        await world.allocate(gpu_millis=100)
+    assert refused.value.reason == refusal
+    assert await world.shares_of(node) == [100, 100]
+    renewed = await world.allocations.renew(ADA, held[0].allocation_id, None)
+    assert Status(renewed.status) is Status.ACTIVE
+
+
+async def test_a_placement_that_was_planned_before_sharing_was_switched_off_is_refused(
+    world: World,
+):
+    await world.share_gpus()
+    node = await world.add_gpu_node("n", gpus=1)
+    job = await world.job(await world.add_job(gpu_count=1, gpu_millis=400))
+    await world.share_gpus(enabled=False)
+    placement = Placement(job.job_id, node, ("GPU-0",))
+    assert not await world.runs.place(placement, attempt=1, version=job.version)
+    assert await world.held(node) == (0, 0, 0)
 
 
 async def test_only_nodes_of_the_zones_are_taken(world: World):

@@ -54,10 +54,15 @@ class World(Upkeep):
         tokens = PageTokens(b"page tokens")
         return ReservationsService(self.database, cluster, self.clock, self.ids, tokens)
 
-    async def run(self, minutes: float, gpus: int, project: str = "vision") -> None:
+    async def run(
+        self, minutes: float, gpus: int, project: str = "vision", *, share: int = 0
+    ) -> None:
         """Let a job run for so long."""
         job_id = await self.add_job(
-            spec=job_pb2.Job().SerializeToString(), gpu_count=gpus, project=project
+            spec=job_pb2.Job().SerializeToString(),
+            gpu_count=gpus,
+            gpu_millis=share,
+            project=project,
         )
         assert (await self.cycle(job_id)).status == Status.SCHEDULED
         await self.report(job_id, "RUNNING")
@@ -73,7 +78,7 @@ class World(Upkeep):
         rows = await self.rows("kind", "holder_id", **query)
         found = [row for row in rows if row.group[0] == "RESERVATION"]
         assert all(row.wasted[Loss.HOLD] == row.held for row in found)
-        return {row.group[1]: row.held.gpus // MINUTE for row in found}
+        return {row.group[1]: row.held.gpu_millis // (1000 * MINUTE) for row in found}
 
 
 @pytest.fixture
@@ -90,6 +95,14 @@ async def world(database: Database, tmp_path: Path, acting: None) -> AsyncIterat
     await world.add_node("n1", inventory=inventory.SerializeToString())
     yield world
     await world.logs.close()
+
+
+async def test_of_a_card_that_is_kept_a_share_uses_its_part(world: World):
+    await world.share_gpus()
+    made = await world.reserve(60, gpus=1)
+    await world.run(40, gpus=1, share=250)
+    world.clock.advance(120 * 60)
+    assert await world.idle() == {made: 20 + 40 * 3 // 4}
 
 
 async def test_what_is_kept_and_not_used_is_held_by_its_project_for_nothing(world: World):
@@ -181,11 +194,14 @@ async def test_every_breakdown_adds_up_to_the_same(world: World):
     for by in [*combinations(names, 1), *combinations(names, 2), names]:
         for bucket in (None, 7 * MINUTE, 60 * MINUTE):
             rows = await world.rows(*by, start=start, bucket=bucket)
-            assert sum(row.held.gpus for row in rows) == whole.held.gpus
+            assert sum(row.held.gpu_millis for row in rows) == whole.held.gpu_millis
             assert sum(row.held.cpu_millis for row in rows) == whole.held.cpu_millis
-            assert sum(row.wasted[Loss.HOLD].gpus for row in rows) == whole.wasted[Loss.HOLD].gpus
+            assert (
+                sum(row.wasted[Loss.HOLD].gpu_millis for row in rows)
+                == whole.wasted[Loss.HOLD].gpu_millis
+            )
     parts = [await world.rows(start=start, project=name) for name in ("vision", "other")]
-    assert sum(rows[0].held.gpus for rows in parts) == whole.held.gpus
+    assert sum(rows[0].held.gpu_millis for rows in parts) == whole.held.gpu_millis
 
 
 async def test_only_those_who_may_see_the_projects_usage_see_it(world: World):

@@ -121,9 +121,9 @@ class Health(ScheduledWorld):
         assert row is not None
         return row
 
-    async def placed(self, gpus: int = 1) -> str:
-        """A job that runs on GPUs; its id."""
-        job_id = await self.add_job(gpu_count=gpus)
+    async def placed(self, gpus: int = 1, *, share: int = 0) -> str:
+        """A job that runs on GPUs, or on a share of one; its id."""
+        job_id = await self.add_job(gpu_count=gpus, gpu_millis=share)
         assert (await self.cycle(job_id)).status == Status.SCHEDULED
         await self.report(job_id, "RUNNING")
         return job_id
@@ -202,6 +202,29 @@ async def test_a_run_that_has_to_leave_does_so_though_the_server_died_before_it_
     await world.passing(1)
     assert await world.events(job_id) == events
     assert await world.database.read(lambda tx: tx.nodes.ailing()) == []
+
+
+async def test_all_that_share_a_gpu_that_failed_leave_and_it_is_reset_when_the_last_has_gone(
+    world: Health,
+) -> None:
+    await world.share_gpus()
+    node_id = await world.gpu_node(gpus=1)
+    jobs = [await world.placed(share=millis) for millis in (250, 500)]
+    gpu = (await world.shown(node_id)).gpus[0]
+    assert (gpu.run_id, [share.gpu_millis for share in gpu.shares]) == ("", [250, 500])
+    assert (await world.shown(node_id)).available.gpu_count == 0
+
+    await world.told(node_id, 95)
+    told = [await world.job(job_id) for job_id in jobs]
+    assert [job.status_reason for job in told] == ["GPU_FAULT", "GPU_FAULT"]
+    (fault,) = (await world.shown(node_id)).gpus[0].faults
+    assert (fault.run_id, fault.job_id) == ("", "")  # nobody's alone
+    await world.report(jobs[0], "EXITED", cause="STOPPED", exit_signal=15)
+    await world.passing(1)
+    assert world.service.resets(node_id) == []  # the other still has its share
+    await world.report(jobs[1], "EXITED", cause="STOPPED", exit_signal=15)
+    await world.passing(1)
+    assert [order.gpu_uuid for order in world.service.resets(node_id)] == ["GPU-0"]
 
 
 async def test_the_run_of_a_gpu_that_failed_leaves_and_its_job_runs_again_elsewhere(

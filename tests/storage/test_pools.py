@@ -12,7 +12,7 @@ from tests.support.nodes import GIB, an_inventory
 from tests.support.resources_world import ADMIN, VIEWER, ResourcesWorld
 from windlass.resources.v1 import resources_service_pb2
 from windlass.resources.v1.cluster_pb2 import Cluster
-from windlass.resources.v1.pool_pb2 import Overcommit, Pool, PoolSelector
+from windlass.resources.v1.pool_pb2 import GpuSharing, Overcommit, Pool, PoolSelector
 from windlass_server.access.policy import Caller, Role
 from windlass_server.errors import (
     AlreadyExists,
@@ -52,6 +52,34 @@ async def test_the_default_pool_is_there_however_often_a_server_starts(world: Re
     world.clock.advance(5)
     await world.pools.ensure_default()
     assert await shown(world, "default") == made
+
+
+async def test_whether_gpus_are_shared_is_said_of_a_pool_and_changed_alone(world: ResourcesWorld):
+    made = await world.pools.create(ADMIN, a_pool(sharing=GpuSharing(enabled=True)))
+    assert pool_message(made, world.latest, ADMIN).sharing == GpuSharing(enabled=True)
+    most = Pool(pool_id="big", sharing=GpuSharing(enabled=True, max_jobs_per_gpu=4))
+    await world.pools.update(ADMIN, most, ["sharing"])
+    changed = await shown(world, "big")
+    assert (changed.sharing.max_jobs_per_gpu, changed.selector.zones) == (4, ["a"])
+    await world.pools.update(ADMIN, Pool(pool_id="big"), ["sharing"])
+    assert not (await shown(world, "big")).HasField("sharing")
+
+
+async def test_what_shares_leave_of_a_card_is_idle_and_what_waits_for_shares_is_a_class(
+    world: ResourcesWorld,
+):
+    await world.pools.update(ADMIN, Pool(pool_id="default", sharing=GpuSharing(enabled=True)), [])
+    await world.joined("n1", gpus=2)
+    for number in range(3):
+        job = await world.scheduled.add_job(gpu_count=1, gpu_millis=600 + number)
+        await world.scheduled.cycle(job)
+    pool = await shown(world, "default")
+    assert (pool.allocated.gpu_count, pool.available.gpu_count) == (2, 0)
+    (waiting,) = [one for one in pool.fragmentation.classes if one.waiting_jobs]
+    assert (waiting.resources.gpu_count, waiting.resources.gpu_millis) == (1, 602)
+    assert pool.fragmentation.summary == (
+        "0.799 GPUs idle, all of them useless to your 0.602-GPU jobs"
+    )
 
 
 async def test_a_new_pool_takes_the_nodes_that_it_selects_and_amounts_add_up(

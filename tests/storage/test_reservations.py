@@ -136,6 +136,49 @@ async def test_what_those_have_of_it_whom_it_is_for_is_not_kept_twice(world: Wor
     assert await world.try_job(gpu_count=2, project="vision") == PLACED
 
 
+def cards(count: int) -> dict[str, Any]:
+    """So many GPUs and next to nothing beside them."""
+    return {"gpu_count": count, "cpu_millis": 1, "memory_bytes": 1}
+
+
+async def test_a_card_that_is_shared_is_no_card_to_keep_and_none_to_share_with_others(
+    world: World,
+):
+    await world.share_gpus()
+    await world.gpu_node("n1")
+    await world.reserve(begins=0, project="vision", resources=cards(7))
+    share = {"gpu_count": 1, "gpu_millis": 250, "cpu_millis": 10}
+    # One card that those whom it is for share counts as one of theirs, however many share it.
+    assert await world.try_job(project="vision", **share) == PLACED
+    assert await world.try_job(project="vision", **share) == PLACED
+    assert await world.try_job(gpu_count=2, cpu_millis=10) == RESERVED
+    # Who joined them there would keep the card when they have gone: there is one card more.
+    assert await world.try_job(**share) == PLACED
+    assert await world.try_job(gpu_count=1, cpu_millis=10) == RESERVED
+    assert await world.try_job(project="vision", gpu_count=6, cpu_millis=10) == PLACED
+
+
+async def test_nobody_joins_those_who_share_a_card_where_all_are_kept_for_them(world: World):
+    await world.share_gpus()
+    await world.gpu_node("n1")
+    await world.reserve(begins=0, project="vision", resources=cards(8))
+    share = {"gpu_count": 1, "gpu_millis": 250, "cpu_millis": 10}
+    assert await world.try_job(project="vision", **share) == PLACED
+    assert await world.try_job(**share) == RESERVED
+    assert await world.try_job(project="vision", **share) == PLACED
+    assert await world.try_job(project="vision", gpu_count=7, cpu_millis=10) == PLACED
+
+
+async def test_a_share_that_could_run_into_a_reservation_of_all_waits(world: World):
+    await world.share_gpus()
+    await world.gpu_node("n1")
+    await world.reserve(begins=1, project="vision", resources=cards(8))
+    share = {"gpu_count": 1, "gpu_millis": 250, "cpu_millis": 10}
+    assert await world.try_job(longest_run=HOUR, **share) == PLACED
+    assert await world.try_job(**share) == RESERVED
+    assert await world.try_job(longest_run=HOUR, **share) == PLACED
+
+
 async def test_only_what_is_over_before_begins_on_nodes_that_will_be_reserved(world: World):
     await world.gpu_node("n1")
     await world.reserve(begins=1, project="vision")

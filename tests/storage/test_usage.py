@@ -24,6 +24,7 @@ from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound
 from windlass_server.jobs.states import Status
 from windlass_server.resources.ledger import Loss, Row
 from windlass_server.resources.usage import UsageQuery, UsageService
+from windlass_server.resources.usage_message import usage_message
 from windlass_server.storage.engine import Database
 from windlass_server.timestamps import EARLIEST
 
@@ -31,6 +32,8 @@ __all__ = ["acting"]
 pytestmark = pytest.mark.usefixtures("acting")
 
 SECOND = 1_000_000
+GPU_SECOND = 1000 * SECOND
+"""Of a whole GPU, in thousandths times microseconds."""
 USERS = {
     name: Caller(name, default_project=project, roles={project: Role.DEVELOPER})
     for name, project in (("ada", "default"), ("bob", "default"), ("eve", "other"))
@@ -110,6 +113,7 @@ class Life:
         await self.random.choice(self.happenings)()
 
     async def submit(self) -> None:
+        share = self.random.choice([0, 0, 0, 1, 250, 999])
         user = self.random.choice(list(USERS))
         job = job_columns(
             user=user,
@@ -117,7 +121,8 @@ class Life:
             queue=self.random.choice(["day", "night"]),
             cpu_millis=self.random.choice([1, 250, 3000]),
             memory_bytes=self.random.choice([GIB, 123_456_789]),
-            gpu_count=self.random.choice([0, 0, 1, 2, 4]),
+            gpu_count=1 if share else self.random.choice([0, 0, 1, 2, 4]),
+            gpu_millis=share,
         )
         labels = {"team": self.random.choice(["red", "blue"])} if self.random.random() < 0.7 else {}
         await self.world.database.write(lambda tx: add_jobs(tx, job, labels=labels))
@@ -144,8 +149,11 @@ class Life:
 
     async def allocate(self) -> None:
         user = self.random.choice(list(USERS))
+        share = self.random.choice([0, 0, 1, 333])
         wanted = {"gpu_count": self.random.choice([0, 1, 3]), "cpu_millis": 700}
-        exclusive = self.random.random() < 0.2
+        if share:
+            wanted |= {"gpu_count": 1, "gpu_millis": share}
+        exclusive = not share and self.random.random() < 0.2
         try:
             made = await self.world.allocate(
                 user, self.random.choice([1, 60]), exclusive=exclusive, **wanted
@@ -177,9 +185,16 @@ class Life:
         return self.random.choice(found) if found else None
 
 
+def lost_gpu_seconds(row: Row) -> dict[Loss, int]:
+    """GPU seconds that were of no use, by why."""
+    lost = {loss: amounts.gpu_millis // GPU_SECOND for loss, amounts in row.wasted.items()}
+    return {loss: seconds for loss, seconds in lost.items() if seconds}
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_happens_the_ledger_is_what_was_held(world: World, seed: int):
     life, meter = Life(world, seed), Meter(world)
+    await world.share_gpus(4)
     for number, gpu_type in enumerate(["H100", "H100", "A100"]):
         await world.add_gpu_node(f"n{number}", gpu_type=gpu_type)
     for _ in range(120):
@@ -208,7 +223,9 @@ async def test_whatever_happens_the_ledger_is_what_was_held(world: World, seed: 
             query = UsageQuery(group_by=by, start=start, end=end, bucket=bucket)
             total = (await world.usage.get(ADMIN, query)).total()
             assert total.held.cpu_millis == sum(n for (_, what), n in held.items() if what == "cpu")
-            assert total.held.gpus == sum(n for (_, what), n in held.items() if what == "gpus")
+            assert total.held.gpu_millis == sum(
+                n for (_, what), n in held.items() if what == "gpus"
+            )
 
 
 async def test_what_runs_held_is_told_by_who_held_what_and_where(world: World):
@@ -221,7 +238,24 @@ async def test_what_runs_held_is_told_by_who_held_what_and_where(world: World):
     assert row.group == (
         "default", "bob", "night", node, "default", "H100", "JOB", job["job_id"], "red", "",
     )  # fmt: skip
-    assert (row.held.gpus, row.held.cpu_millis) == (20 * SECOND, 1000 * 10 * SECOND)
+    assert (row.held.gpu_millis, row.held.cpu_millis) == (20 * GPU_SECOND, 1000 * 10 * SECOND)
+
+
+async def test_shares_of_gpus_count_in_thousandths_of_their_time(world: World):
+    await world.share_gpus()
+    await world.add_gpu_node("n", gpus=1)
+    jobs = [await world.add_job(gpu_count=1, gpu_millis=millis) for millis in (250, 333)]
+    held = await world.allocate(gpu_millis=1)
+    await world.cycle(jobs[0])
+    world.clock.advance(7)
+    rows = await world.rows("holder_id", "gpu_type")
+    assert {row.group: row.held.gpu_millis for row in rows} == {
+        (jobs[0], "H100"): 250 * 7 * SECOND,
+        (jobs[1], "H100"): 333 * 7 * SECOND,
+        (held, "H100"): 1 * 7 * SECOND,
+    }
+    message = usage_message(await world.usage.get(ADMIN, UsageQuery()))
+    assert message.total.held.gpu_seconds == "4.088"
 
 
 async def test_an_allocation_counts_until_it_is_taken_back_and_while_it_is_held(world: World):
@@ -232,9 +266,10 @@ async def test_an_allocation_counts_until_it_is_taken_back_and_while_it_is_held(
     await world.allocations.expire()
     world.clock.advance(30)
     rows = await world.rows("holder_id", "kind", "gpu_type")
-    assert {row.group[0] == over: row.held.gpus // SECOND for row in rows} == {True: 70, False: 200}
+    held = {row.group[0] == over: row.held.gpu_millis // GPU_SECOND for row in rows}
+    assert held == {True: 70, False: 200}
     assert {row.group[1:] for row in rows} == {("ALLOCATION", "H100")}
-    assert not any(amounts.gpus for row in rows for amounts in row.wasted.values())
+    assert not any(amounts.gpu_millis for row in rows for amounts in row.wasted.values())
 
 
 @pytest.mark.parametrize(
@@ -267,7 +302,7 @@ async def test_what_was_of_no_use_is_told_by_its_cause(
     if exit_:
         await world.report(job, "EXITED", **exit_)
     (row,) = await world.rows()
-    found = {loss: amounts.gpus // SECOND for loss, amounts in row.wasted.items() if amounts.gpus}
+    found = lost_gpu_seconds(row)
     assert found == {Loss.HOLD: 1} | wasted
 
 
@@ -293,7 +328,7 @@ async def test_what_a_checkpoint_holds_is_not_lost(
         await world.runs.evict(run_id, kill=False, why="a drain")
     await world.report(job, "EXITED", **exit_)
     (row,) = await world.rows()
-    found = {loss: amounts.gpus // SECOND for loss, amounts in row.wasted.items() if amounts.gpus}
+    found = lost_gpu_seconds(row)
     assert found == {Loss.HOLD: 1} | wasted
 
 
@@ -313,10 +348,10 @@ async def test_a_run_that_never_started_because_its_node_could_not_is_a_failure(
     await world.cycle(job)
     world.clock.advance(5)
     (row,) = await world.rows()
-    assert row.wasted[Loss.HOLD].gpus == 5 * SECOND
+    assert row.wasted[Loss.HOLD].gpu_millis == 5 * GPU_SECOND
     await world.report(job, "EXITED", cause="LAUNCH_FAILED")
     (row,) = await world.rows()
-    assert (row.wasted[Loss.HOLD].gpus, row.wasted[Loss.FAILURE].gpus) == (0, 5 * SECOND)
+    assert lost_gpu_seconds(row) == {Loss.FAILURE: 5}
 
 
 async def test_a_job_that_is_cancelled_after_its_run_was_evicted_leaves_that_a_preemption(
@@ -334,7 +369,7 @@ async def test_a_job_that_is_cancelled_after_its_run_was_evicted_leaves_that_a_p
         )
     )
     (found,) = await world.rows()
-    assert found.wasted[Loss.PREEMPTION].gpus == 9 * SECOND
+    assert found.wasted[Loss.PREEMPTION].gpu_millis == 9 * GPU_SECOND
 
 
 async def test_each_attempt_of_a_job_counts_and_what_waits_between_them_does_not(world: World):
@@ -343,7 +378,7 @@ async def test_each_attempt_of_a_job_counts_and_what_waits_between_them_does_not
     world.clock.advance(1000)
     await world.run(19, job=job, cause="COMPLETED", exit_code=0)
     (row,) = await world.rows("holder_id")
-    assert (row.group[0], row.held.gpus) == (job, 30 * SECOND)
+    assert (row.group[0], row.held.gpu_millis) == (job, 30 * GPU_SECOND)
 
 
 @pytest.mark.parametrize(("said", "held_back"), [(1, 0), (2 * START // SECOND, 4)])
@@ -359,7 +394,8 @@ async def test_a_node_that_says_nonsense_about_times_moves_nothing_out_of_its_ru
     await world.runs.report(row.node_id, report)
     world.clock.advance(6)
     (found,) = await world.rows()
-    assert (found.held.gpus, found.wasted[Loss.HOLD].gpus) == (10 * SECOND, held_back * SECOND)
+    assert found.held.gpu_millis == 10 * GPU_SECOND
+    assert found.wasted[Loss.HOLD].gpu_millis == held_back * GPU_SECOND
 
 
 async def test_a_clock_that_is_set_back_makes_nothing_negative(world: World):
@@ -410,7 +446,7 @@ async def test_only_what_is_asked_for_counts(world: World, query: dict[str, Any]
     await world.database.write(lambda tx: add_jobs(tx, job, labels={"team": "red"}))
     await world.cycle(job["job_id"])
     world.clock.advance(10)
-    assert sum(row.held.gpus for row in await world.rows(**query)) == gpus * SECOND
+    assert sum(row.held.gpu_millis for row in await world.rows(**query)) == gpus * GPU_SECOND
 
 
 async def test_callers_see_the_projects_in_which_they_may(world: World):

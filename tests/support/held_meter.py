@@ -27,7 +27,7 @@ class Meter:
             self.sums[node.node_id, "cpu"] += node.cpu_held * micros
             self.sums[node.node_id, "memory"] += node.memory_held * micros
         for claim in claims:
-            self.sums[claim.node_id, "gpus"] += micros
+            self.sums[claim.node_id, "gpus"] += (claim.shared_millis or 1000) * micros
         self.world.clock.advance(micros / SECOND)
 
 
@@ -38,5 +38,5 @@ def sums(rows: Iterable[Any], at: int = 0) -> Counter[tuple[str, str]]:
         name = row.group[at]
         found[name, "cpu"] += row.held.cpu_millis
         found[name, "memory"] += row.held.memory_bytes
-        found[name, "gpus"] += row.held.gpus
+        found[name, "gpus"] += row.held.gpu_millis
     return +found

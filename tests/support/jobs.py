@@ -30,6 +30,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "gpu_type": "",
         "mig_profile": "",
         "gpu_memory_bytes": 0,
+        "gpu_millis": 0,
         "min_isolation": 0,
         "pool": "",
         "longest_run": None,

@@ -7,6 +7,7 @@ from tests.support.jobs import job_columns
 from windlass.agents.v1 import agent_pb2
 from windlass_server.ids import IdSource
 from windlass_server.resources.states import Status
+from windlass_server.storage.gpu_shares import Share
 from windlass_server.storage.transaction import Transaction
 
 GIB = 1 << 30
@@ -97,6 +98,7 @@ def add_run(tx: Transaction, node_id: str, **values: Any) -> str:
         "cpu_millis": 1000,
         "memory_bytes": GIB,
         "gpu_uuids": "",
+        "gpu_millis": 0,
         "time_limit": None,
         "grace": 10_000_000,
         "stopping_since": None,
@@ -112,8 +114,8 @@ def add_run(tx: Transaction, node_id: str, **values: Any) -> str:
     return str(columns["run_id"])
 
 
-def hold_all(tx: Transaction, run_id: str) -> None:
-    """Hold for a run what its row says."""
+def hold_all(tx: Transaction, run_id: str, *, most: int = 1000) -> None:
+    """Hold for a run what its row says; of a GPU that at most so many share."""
     run = tx.runs.get(run_id)
     assert run is not None
     tx.nodes.hold(
@@ -122,4 +124,5 @@ def hold_all(tx: Transaction, run_id: str) -> None:
         cpu_millis=run.cpu_millis,
         memory_bytes=run.memory_bytes,
         gpu_uuids=run.gpu_uuids.split(",") if run.gpu_uuids else (),
+        share=Share(run.gpu_millis, most) if run.gpu_millis else None,
     )

@@ -9,6 +9,7 @@ from tests.support.jobs import add_jobs, add_projects, job_columns
 from tests.support.nodes import an_inventory, node_columns
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
+from windlass.resources.v1 import pool_pb2
 from windlass_server.access.policy import Caller, Role
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.hub import EventHub
@@ -21,7 +22,8 @@ from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.storage.engine import Database
-from windlass_server.storage.tables import JobRow
+from windlass_server.storage.tables import DEFAULT_POOL, JobRow
+from windlass_server.storage.transaction import Transaction
 
 ADA = Caller(user="ada", roles={"default": Role.ADMIN})
 
@@ -83,6 +85,18 @@ class ScheduledWorld:
         columns = node_columns(name=name, **values)
         await self.database.write(lambda tx: tx.nodes.add(columns))
         return str(columns["node_id"])
+
+    async def share_gpus(self, most: int = 0, *, enabled: bool = True) -> None:
+        """Let jobs share the GPUs of the default pool, at most so many one of them."""
+        sharing = pool_pb2.GpuSharing(enabled=enabled, max_jobs_per_gpu=most)
+        spec = pool_pb2.Pool(sharing=sharing).SerializeToString()
+        columns = {"spec": spec, "version": 1, "created_at": 0, "updated_at": 0}
+
+        def store(tx: Transaction) -> None:
+            if not tx.pools.add({"pool_id": DEFAULT_POOL} | columns):
+                tx.pools.change(DEFAULT_POOL, spec=spec)
+
+        await self.database.write(store)
 
     async def say_hello(self, node_id: str) -> None:
         """Let a node connect again, as it was."""

@@ -23,6 +23,7 @@ from windlass_agent.run_types import (
     RunUsage,
     checked_run_id,
 )
+from windlass_agent.simulation import load_of
 
 ISOLATION = Isolation(Level.SANDBOX, ("cpu", "memory", "pids"), "v2")
 _CPU_SHARE = 0.9
@@ -172,7 +173,7 @@ class SimulatedRunner:
         request = run.request
         self._counts.tasks_started += 1
         for uuid in request.gpu_uuids:
-            self._gpus.set_busy(uuid, request.run_id, run.pid)
+            self._gpus.set_busy(uuid, request.run_id, run.pid, load_of(request))
         now = self._clock.time_nanos()
         run.state = replace(run.state, phase=Phase.RUNNING, isolation=ISOLATION, start_time_ns=now)
         self._changes.publish(run.state)

@@ -247,6 +247,11 @@ def _peers(device: GpuDevice, whole: Mapping[str, set[str]]) -> tuple[str, ...]:
     )
 
 
+def memory_of(gpus: GpuProvider, uuid: str) -> int:
+    """Memory of a device in bytes; 0 when it is not there."""
+    return next((one.memory_total_bytes for one in gpus.devices() if one.uuid == uuid), 0)
+
+
 def program_of(pid: int) -> str:
     """Name of a process's program, at most 15 characters as the kernel keeps it; empty if gone."""
     try:

@@ -39,7 +39,7 @@ from windlass_agent.gpu.simulated_state import (
     at_rest,
     break_or_heal,
     facts_of,
-    memory_used,
+    memory_of,
     read,
 )
 
@@ -130,7 +130,7 @@ class SimulatedGpus:
             if card.lost:
                 raise GpuLayoutError("Unable to determine the device handle: GPU is lost")
             for one in self._in_the_way(card_uuid, placements):
-                if one.run_id or one.device.uuid in held:
+                if one.users or one.device.uuid in held:
                     raise GpuLayoutError(f"{one.device.uuid} is in use")
             layouts = {**self._layouts, card_uuid: tuple(placements)}
             try:
@@ -148,11 +148,11 @@ class SimulatedGpus:
 
     def processes(self) -> Sequence[GpuProcess]:
         with self._lock:
-            busy = [card for card in self._cards.values() if card.run_id and not card.lost]
             return tuple(
-                GpuProcess(card.device.uuid, card.pid, memory_used(card), self._program(card.pid))
-                for card in busy
-                if card.pid
+                GpuProcess(card.device.uuid, pid, memory_of(card, load), self._program(pid))
+                for card in self._cards.values()
+                for pid, load in card.users.values()
+                if pid and not card.lost
             )
 
     def facts(self) -> Sequence[GpuFacts]:
@@ -174,8 +174,8 @@ class SimulatedGpus:
             card = self._cards.get(uuid)
             if card is None:
                 raise GpuResetError(f"there is no GPU {uuid}")
-            if card.run_id:
-                raise GpuResetError(f"{card.run_id} uses it")
+            if card.users:
+                raise GpuResetError(f"{', '.join(card.users)} uses it")
             if card.device.instance is not None:
                 raise GpuResetError("it is a part of a card that is divided")
             if card.lost:
@@ -196,25 +196,26 @@ class SimulatedGpus:
         return
 
     def set_busy(self, uuid: str, run_id: str, pid: int, load: float = 1.0) -> None:
-        """A run uses the card from now on.
+        """A run uses the card from now on, beside those that share it.
 
         Args:
             uuid: The card; KeyError when there is none such.
-            run_id: Who uses it; empty sets the card at rest.
+            run_id: Who uses it.
             pid: The process that shall be seen on it; 0 when it is not known.
             load: How hard it works, 0 to 1.
         """
         with self._lock:
             card = self._cards[uuid]
             advance(card, self._monotonic())
-            card.run_id, card.pid = run_id, pid if run_id else 0
-            card.load = load if run_id else 0.0
+            card.users[run_id] = pid, load
 
     def set_idle(self, run_id: str) -> None:
         """A run uses none of the cards any more."""
-        held = [card.device.uuid for card in self._cards.values() if card.run_id == run_id]
-        for uuid in held:
-            self.set_busy(uuid, "", 0)
+        with self._lock:
+            for card in self._cards.values():
+                if run_id in card.users:
+                    advance(card, self._monotonic())
+                    del card.users[run_id]
 
     def set_fault(
         self, uuid: str, *, unhealthy: bool = False, hot: bool = False, lost: bool = False
@@ -288,6 +289,7 @@ class SimulatedGpus:
                 card,
                 device=part_of(self._devices[card_uuid], known[each.profile], each.start),
                 energy=0.0,
+                users={},
             )
             for each in placements
         )

@@ -35,9 +35,8 @@ class SimulatedCard:
     heat: float
     moved_at: float
     energy: float = 0.0
-    load: float = 0.0
-    run_id: str = ""
-    pid: int = 0
+    # By the run that works on it: its process, 0 when that is not known, and how hard it works.
+    users: dict[str, tuple[int, float]] = field(default_factory=dict)
     healthy: bool = True
     hot: bool = False
     lost: bool = False
@@ -45,6 +44,11 @@ class SimulatedCard:
     failing_resets: int = 0
     ecc: EccErrors = field(default_factory=EccErrors)
     rows: RemappedRows = field(default_factory=RemappedRows)
+
+    @property
+    def load(self) -> float:
+        """How hard it works, 0 to 1."""
+        return min(1.0, sum(load for _, load in self.users.values()))
 
 
 def at_rest(device: GpuDevice, profile: GpuProfile, now: float) -> SimulatedCard:
@@ -183,8 +187,12 @@ def _throttle_reasons(card: SimulatedCard) -> int:
 
 def memory_used(card: SimulatedCard) -> int:
     """Memory in use, in bytes."""
-    share = _BUSY_MEMORY_SHARE * card.load if card.run_id else 0.0
-    return int((card.device.memory_total_bytes >> 20) * share + _IDLE_MEMORY_MIB) << 20
+    return sum(memory_of(card, load) for _, load in card.users.values()) + (_IDLE_MEMORY_MIB << 20)
+
+
+def memory_of(card: SimulatedCard, load: float) -> int:
+    """What one who works so hard uses of its memory, in bytes."""
+    return int((card.device.memory_total_bytes >> 20) * _BUSY_MEMORY_SHARE * load) << 20
 
 
 def _between(ends: tuple[float, float], part: float) -> float:

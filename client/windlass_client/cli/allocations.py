@@ -8,7 +8,7 @@ import typer
 
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
 from windlass_client.cli.session import Session, command, group
-from windlass_client.quantities import format_bytes, format_cpu_millis
+from windlass_client.quantities import format_bytes, format_cpu_millis, format_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,6 +91,10 @@ def create(
     gpu_memory: Annotated[
         str, typer.Option(help="The smallest GPUs, whole or MIG, with this much memory each.")
     ] = "0",
+    gpu_share: Annotated[
+        str,
+        typer.Option(help="Of one GPU that others use too, such as 0.25.", show_default=False),
+    ] = "0",
     cpus: Annotated[str | None, typer.Option(help="Cores, such as 1.5; default 1.")] = None,
     memory: Annotated[str | None, typer.Option(help="Such as 4GiB; default 256MiB.")] = None,
     exclusive: Annotated[
@@ -125,6 +129,7 @@ def create(
         gpu_type=gpu_type,
         gpu_profile=gpu_profile,
         gpu_memory=gpu_memory,
+        gpu_share=gpu_share,
         cpus=cpus,
         memory=memory,
         exclusive_node=exclusive,
@@ -180,7 +185,7 @@ def allocations_table(
             status_cell(_status(one)),
             cell(one.user),
             cell(one.node_id),
-            cell(one.resources.gpu_count),
+            cell(format_gpus(one.resources.gpu_count, one.resources.gpu_millis)),
             cell(format_cpu_millis(one.resources.cpu_millis)),
             cell(format_bytes(one.resources.memory_bytes)),
             cell(ago(one.create_time, now)),
@@ -201,6 +206,7 @@ def allocation_table(one: "allocation_pb2.Allocation") -> "Table":
         ("user", one.user),
         ("node", one.node_id),
         ("exclusive", "yes" if one.exclusive_node else ""),
+        ("share", format_gpus(1, one.resources.gpu_millis) if one.resources.gpu_millis else ""),
         ("gpus", " ".join(one.gpu_uuids)),
         ("within one", _domain(one)),
         ("cpus", format_cpu_millis(one.resources.cpu_millis)),

@@ -18,7 +18,13 @@ from windlass_client.cli.session import (
 )
 from windlass_client.cli.submit import pairs
 from windlass_client.errors import InvalidArgument, NotFound, WindlassError
-from windlass_client.quantities import format_bytes, format_cpu_millis, format_span, parse_duration
+from windlass_client.quantities import (
+    format_bytes,
+    format_cpu_millis,
+    format_gpus,
+    format_span,
+    parse_duration,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -335,7 +341,7 @@ def _gpus(job: "job_pb2.Job") -> str:
     ask = job.resources
     if not ask.gpu_count:
         return ""
-    words = [str(ask.gpu_count), ask.gpu_type, ask.mig_profile]
+    words = [format_gpus(ask.gpu_count, ask.gpu_millis), ask.gpu_type, ask.mig_profile]
     if ask.gpu_memory_bytes:
         words.append(f">= {format_bytes(ask.gpu_memory_bytes)}")
     return " ".join(word for word in words if word)

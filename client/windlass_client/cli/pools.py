@@ -7,7 +7,7 @@ import typer
 from windlass_client.cli.nodes import pairs
 from windlass_client.cli.output import cell, moment, table
 from windlass_client.cli.session import Session, command, group
-from windlass_client.quantities import format_bytes, format_cpu_millis
+from windlass_client.quantities import format_bytes, format_cpu_millis, format_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +39,14 @@ TypeOption = Annotated[
 ]
 ZoneOption = Annotated[list[str] | None, typer.Option(help="Nodes in it; repeatable: any.")]
 ClusterOption = Annotated[list[str] | None, typer.Option(help="Nodes of it; repeatable: any.")]
+ShareOption = Annotated[
+    bool | None,
+    typer.Option("--share-gpus/--no-share-gpus", help="Jobs may ask for shares of GPUs."),
+]
+SharersOption = Annotated[
+    int | None,
+    typer.Option(min=0, max=100, help="The most jobs on one GPU; 0: as many as fit."),
+]
 ProjectsOption = Annotated[
     list[str] | None,
     typer.Option(help="A project that may use it; repeatable. Default: every project."),
@@ -58,6 +66,8 @@ A node is in one pool: of those that select it in that of the highest priority.
 
     windlass pools create h100 --gpu-type H100 --allow vision --allow speech
 
+    windlass pools create small --gpu-type L4 --share-gpus --max-jobs-per-gpu 4
+
     windlass pools create cheap --label kind=spot --zone a --zone b --cpu-overcommit 1.5"""
 
 
@@ -74,6 +84,8 @@ def create(
     cpu_overcommit: CpuOption = None,
     memory_overcommit: MemoryOption = None,
     allow: ProjectsOption = None,
+    share_gpus: ShareOption = None,
+    max_jobs_per_gpu: SharersOption = None,
 ) -> None:
     """See `_CREATE_HELP`."""
     made = session.client.pools.create(
@@ -84,6 +96,8 @@ def create(
         cpu_overcommit=1.0 if cpu_overcommit is None else cpu_overcommit,
         memory_overcommit=1.0 if memory_overcommit is None else memory_overcommit,
         allowed_projects=allow or (),
+        share_gpus=bool(share_gpus),
+        max_jobs_per_gpu=max_jobs_per_gpu or 0,
     )
     session.answer(made, lambda: made.pool_id)
 
@@ -120,6 +134,8 @@ def update(
     memory_overcommit: MemoryOption = None,
     allow: ProjectsOption = None,
     allow_all: Annotated[bool, typer.Option("--allow-all", help="Every project.")] = False,
+    share_gpus: ShareOption = None,
+    max_jobs_per_gpu: SharersOption = None,
 ) -> None:
     """See `_UPDATE_HELP`."""
     selects = any((label, gpu_type, zone, cluster))
@@ -130,6 +146,7 @@ def update(
         priority=priority,
         overcommit=_ratios(session, pool, cpu_overcommit, memory_overcommit),
         allowed_projects=() if allow_all else allow,
+        sharing=_sharing(session, pool, share_gpus, max_jobs_per_gpu),
     )
     session.answer(found, lambda: pool_table(found))
 
@@ -170,6 +187,19 @@ def _ratios(
     )
 
 
+def _sharing(
+    session: Session, pool: str, enabled: bool | None, most: int | None
+) -> tuple[bool, int] | None:
+    """Whether GPUs are shared and by how many; the one that is not given stays as it is."""
+    if enabled is None and most is None:
+        return None
+    now = session.client.pools.get(pool).sharing
+    return (
+        now.enabled if enabled is None else enabled,
+        now.max_jobs_per_gpu if most is None else most,
+    )
+
+
 def pools_table(pools: "Sequence[pool_pb2.Pool]") -> "Table":
     """A line for each pool."""
     right = ["NODES", "GPUS FREE", "CPUS FREE", "MEMORY FREE", "RUNNING", "QUEUED"]
@@ -206,6 +236,7 @@ def pool_table(one: "pool_pb2.Pool") -> "Table":
         ("gpus", _counts(one.gpu_counts)),
         ("gpus held", _gpus(one)),
         ("cpus held", _amount(one, "cpu", "cpu_millis", format_cpu_millis)),
+        ("gpus shared", _shared(one)),
         ("memory held", _amount(one, "memory", "memory_bytes", format_bytes)),
         ("jobs", _counts(one.job_counts)),
         ("fragmentation", one.fragmentation.summary),
@@ -227,7 +258,7 @@ def _fragmentation_table(found: "pool_pb2.Fragmentation") -> "Table":
     made = table(*right[:1], "TYPE", *right[1:], right=right)
     for one in found.classes:
         made.add_row(
-            cell(one.resources.gpu_count),
+            cell(format_gpus(one.resources.gpu_count, one.resources.gpu_millis)),
             cell(one.resources.gpu_type or "any"),
             cell(format_cpu_millis(one.resources.cpu_millis)),
             cell(format_bytes(one.resources.memory_bytes)),
@@ -254,6 +285,13 @@ def _selection(one: "pool_pb2.Pool") -> str:
         if values:
             parts.append(f"{name}: {' or '.join(values)}")
     return ", ".join(parts)
+
+
+def _shared(one: "pool_pb2.Pool") -> str:
+    most = one.sharing.max_jobs_per_gpu
+    if not one.sharing.enabled:
+        return ""
+    return f"by at most {most} jobs each" if most else "by as many jobs as fit"
 
 
 def _counts(counts: "Mapping[str, int]") -> str:

@@ -70,6 +70,10 @@ def submit(
     gpu_memory: Annotated[
         str, typer.Option(help="The smallest GPUs, whole or MIG, with this much memory each.")
     ] = "0",
+    gpu_share: Annotated[
+        str,
+        typer.Option(help="Of one GPU that others use too, such as 0.25.", show_default=False),
+    ] = "0",
     cpus: Annotated[
         str, typer.Option(help="Cores, such as 4 or 0.5; default 1.", show_default=False)
     ] = "0",
@@ -124,6 +128,7 @@ def submit(
         gpu_type=gpu_type,
         gpu_profile=gpu_profile,
         gpu_memory=gpu_memory,
+        gpu_share=gpu_share,
         cpus=cpus,
         memory=memory,
         queue=queue,

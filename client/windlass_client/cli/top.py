@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # How long values are streamed until nodes are listed anew.
 _LIST_SECONDS = 10.0
+# Of those that share a GPU.
+_SHARES_SHOWN = 4
 # What the table shows, by the names that a stream has for it.
 _SHOWN = {
     "gpu_memory_total_bytes": "memory_total_bytes",
@@ -155,10 +157,22 @@ def gpu_table(nodes: "Sequence[node_pb2.Node]") -> "Table":
     return made
 
 
+def _holders(gpu: "node_pb2.Gpu", jobs: dict[str, str]) -> str:
+    """The job on a GPU; of one that is shared each, behind its share."""
+    if not gpu.shares:
+        return jobs.get(gpu.run_id, gpu.run_id)
+    lines = [
+        f"{share.gpu_millis / 1000:g} {jobs.get(share.run_id, share.run_id) or share.allocation_id}"
+        for share in gpu.shares[:_SHARES_SHOWN]
+    ]
+    more = len(gpu.shares) - len(lines)
+    return ", ".join(lines) + (f" and {more} more" if more else "")
+
+
 def _gpu_cells(gpu: "node_pb2.Gpu", jobs: dict[str, str]) -> "list[Text]":
     from windlass.resources.v1 import node_pb2
 
-    job = cell(jobs.get(gpu.run_id, gpu.run_id) if gpu.run_id else "", "cyan")
+    job = cell(_holders(gpu, jobs), "cyan")
     health = status_cell(node_pb2.Gpu.Health.Name(gpu.health))
     if gpu.health_message:
         health.append(f" {gpu.health_message}", "red")

@@ -226,4 +226,5 @@ def _demand(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | Non
         project=job.project,
         user=job.user,
         time_limit=job.longest_run,
+        gpu_millis=job.gpu_millis,
     )

@@ -46,6 +46,7 @@ def directive(row: Any) -> agent_pb2.RunDirective:
                 gpu_type=spec.resources.gpu_type,
                 mig_profile=spec.resources.mig_profile,
                 gpu_memory_bytes=spec.resources.gpu_memory_bytes,
+                gpu_millis=row.gpu_millis,
             ),
             gpu_uuids=row.gpu_uuids.split(",") if row.gpu_uuids else (),
             time_limit=spec.time_limit if spec.HasField("time_limit") else None,

@@ -23,6 +23,7 @@ from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import FINAL, Event, Status, after
 from windlass_server.objects.logs import LogStore
 from windlass_server.resources.capacity import gpu_types_of, require_there
+from windlass_server.resources.gpu_sharing import share_on
 from windlass_server.scheduler.plan import Placement
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
@@ -104,6 +105,7 @@ class RunsService:
         times = _Times.of(job_pb2.Job.FromString(job.spec))
         gpu_uuids = placement.gpu_uuids
         node = tx.nodes.get(placement.node_id) if gpu_uuids else None
+        pool = tx.nodes.pool_of(placement.node_id)
         tx.runs.add(
             {
                 "run_id": run_id,
@@ -112,7 +114,7 @@ class RunsService:
                 # Rises with every placement, which is all that fencing needs of it.
                 "epoch": attempt,
                 "node_id": placement.node_id,
-                "pool_id": tx.nodes.pool_of(placement.node_id),
+                "pool_id": pool,
                 "want": _Want.RUNNING,
                 "generation": 1,
                 "state": 0,
@@ -122,6 +124,7 @@ class RunsService:
                 "memory_bytes": job.memory_bytes,
                 "gpu_uuids": ",".join(gpu_uuids),
                 "gpu_types": ",".join(gpu_types_of(node, gpu_uuids)),
+                "gpu_millis": job.gpu_millis,
                 "time_limit": times.time_limit,
                 "grace": times.grace,
                 "stopping_since": None,
@@ -140,6 +143,7 @@ class RunsService:
             cpu_millis=job.cpu_millis,
             memory_bytes=job.memory_bytes,
             gpu_uuids=gpu_uuids,
+            share=share_on(tx, pool, job.gpu_millis),
         )
         if gpu_uuids:
             require_there(tx.nodes.get(placement.node_id), gpu_uuids)

@@ -16,7 +16,8 @@ from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
-from windlass_server.resources.gpu_asks import gpu_count_of, require_whole_gpus
+from windlass_server.resources.gpu_asks import gpu_count_of
+from windlass_server.resources.gpu_sharing import require_sharing
 from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.scheduler.snapshot import Demand
 from windlass_server.storage.engine import Database
@@ -85,7 +86,6 @@ class JobsService:
         if violations:
             message = "the job is too large"
             raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
-        require_whole_gpus(spec.resources, "job.resources")
         full = with_defaults(spec, who.default_project)
         asked = Asked(who.user, _SUBMIT, request_id, full)
         # An answer that was given stays it, whatever has become of the cluster meanwhile.
@@ -102,6 +102,7 @@ class JobsService:
             raise absent("project", full.project)
         usable = require_usable(full.project, full.pool, pools, "job.pool")
         if not self._elsewhere.could_hold(full):
+            require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
             await self._cluster.require_satisfiable(_demand(full, usable))
         cluster_id = self._elsewhere.preferred(full)
         columns = self._columns(who, full)
@@ -208,6 +209,7 @@ class JobsService:
             "gpu_type": resources.gpu_type,
             "mig_profile": resources.mig_profile,
             "gpu_memory_bytes": resources.gpu_memory_bytes,
+            "gpu_millis": resources.gpu_millis,
             "min_isolation": full.min_isolation,
             "pool": full.pool,
             "longest_run": _longest_run(full),
@@ -269,6 +271,7 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None) -> Demand:
         min_isolation=full.min_isolation,
         order="",
         pools=pools,
+        gpu_millis=full.resources.gpu_millis,
     )
 
 

@@ -18,6 +18,7 @@ def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
         gpu_memory_bytes=job.resources.gpu_memory_bytes,
         min_isolation=job.min_isolation,
         order=job_id,
+        gpu_millis=job.resources.gpu_millis,
     )
 
 

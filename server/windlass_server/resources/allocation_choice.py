@@ -9,6 +9,7 @@ from windlass_server.errors import Conflict, FieldViolation, InvalidInput, Wrong
 from windlass_server.resources.allocation_states import Status
 from windlass_server.resources.capacity import facts_of, gpu_types_of, gpus_of
 from windlass_server.resources.cluster import Cluster, never
+from windlass_server.resources.gpu_sharing import require_sharing
 from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.resources.reserved import moments
 from windlass_server.scheduler.feasibility import could_ever_fit
@@ -90,6 +91,9 @@ class _Search:
             nodes = [beside(one, self.near.gpu_uuids) for one in nodes]
         if self.whole:
             return [one for one in nodes if one.gpus and connected(one.gpus)]
+        # Whoever has a share of one card is in one island wherever that is.
+        if self.demand.gpu_millis:
+            return list(nodes)
         return [in_one_island(one, self.demand.gpu_count) for one in nodes]
 
     def find(self, level: int, nodes: Sequence[NodeState]) -> Placement | Waiting:
@@ -140,7 +144,9 @@ def choose_part(
         Conflict: none can now.
     """
     wanted = full.constraints
-    usable = require_usable(full.project, wanted.pool, rules_of(tx.pools.all()), "constraints.pool")
+    pools = rules_of(tx.pools.all())
+    usable = require_usable(full.project, wanted.pool, pools, "constraints.pool")
+    require_sharing(full.resources.gpu_millis, usable, pools, "resources.gpu_millis")
     demand = _demand(full, usable, who.user)
     _require_gpus(full)
     near = _near(tx, who, wanted.topology.near_allocation_id, now)
@@ -181,6 +187,7 @@ def _demand(
         project=full.project,
         user=user,
         time_limit=full.ttl.ToMicroseconds(),
+        gpu_millis=full.resources.gpu_millis,
     )
 
 
@@ -280,7 +287,7 @@ def _place(search: _Search, nodes: Sequence[NodeState], preferred: int, required
         if isinstance(found, Placement) and level == Level.NVLINK:
             return found
         if isinstance(found, Placement):
-            return _near_each_other(found, nodes)
+            return found if search.demand.gpu_millis else _near_each_other(found, nodes)
     anywhere = search.find(0, nodes)
     if isinstance(anywhere, Waiting):
         dimension = _DIMENSIONS.get(anywhere.reason) or "nodes"

@@ -24,6 +24,7 @@ def allocation_message(row: AllocationRow) -> allocation_pb2.Allocation:
             gpu_type=row.gpu_type,
             mig_profile=row.mig_profile,
             gpu_memory_bytes=row.gpu_memory_bytes,
+            gpu_millis=row.gpu_millis,
         ),
         gpu_uuids=uuids,
         exclusive_node=row.exclusive,

@@ -15,7 +15,8 @@ from windlass_server.resources.allocation_choice import Part, choose_part
 from windlass_server.resources.allocation_states import Event, Status, after
 from windlass_server.resources.capacity import require_there
 from windlass_server.resources.cluster import Cluster
-from windlass_server.resources.gpu_asks import gpu_count_of, require_whole_gpus
+from windlass_server.resources.gpu_asks import gpu_count_of
+from windlass_server.resources.gpu_sharing import share_on
 from windlass_server.resources.renewal import require_not_reserved
 from windlass_server.resources.reserved import moments
 from windlass_server.storage.allocations import AllocationFilter
@@ -77,7 +78,6 @@ class AllocationsService:
             WrongState: that is held no longer.
             Conflict: none can now, or `request_id` was used for something else.
         """
-        require_whole_gpus(wanted.resources, "resources")
         full = with_defaults(wanted, who.default_project)
         asked = Asked(who.user, _ALLOCATE, wanted.request_id, full)
 
@@ -88,7 +88,7 @@ class AllocationsService:
                 raise absent("project", full.project)
             part = choose_part(tx, self._cluster, full, who, self._clock.now())
             row = tx.allocations.add(self._columns(who, full, part))
-            _hold(tx, part, row.allocation_id)
+            _hold(tx, part, row)
             asked.remember(tx, row.allocation_id, row.created_at)
             _record(tx, row, who.user)
             tx.after_commit(self._capacity_changed)
@@ -255,6 +255,7 @@ class AllocationsService:
             "gpu_type": full.resources.gpu_type,
             "mig_profile": full.resources.mig_profile,
             "gpu_memory_bytes": full.resources.gpu_memory_bytes,
+            "gpu_millis": full.resources.gpu_millis,
             "gpu_uuids": ",".join(part.gpu_uuids),
             "gpu_types": ",".join(part.gpu_types),
             "topology_level": part.level,
@@ -283,14 +284,15 @@ def with_defaults(
     return full
 
 
-def _hold(tx: Transaction, part: Part, allocation_id: str) -> None:
+def _hold(tx: Transaction, part: Part, row: AllocationRow) -> None:
     try:
         tx.nodes.hold(
             part.node_id,
-            allocation_id,
+            row.allocation_id,
             cpu_millis=part.cpu_millis,
             memory_bytes=part.memory_bytes,
             gpu_uuids=part.gpu_uuids,
+            share=share_on(tx, part.pool, row.gpu_millis),
             by_allocation=True,
         )
         require_there(tx.nodes.get(part.node_id), part.gpu_uuids)

@@ -12,7 +12,7 @@ from windlass_server.resources.cards import cards_of, with_layouts
 from windlass_server.resources.health_record import unusable
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.states import Status
-from windlass_server.scheduler.snapshot import Card, Gpu, NodeState, Pool
+from windlass_server.scheduler.snapshot import WHOLE, Card, Gpu, NodeState, Pool
 from windlass_server.storage.tables import GpuClaimRow, GpuLayoutRow, NodeRow
 
 IsHealthy = Callable[[str, str], bool]
@@ -77,11 +77,33 @@ _ANY_ISOLATION = 3
 _NO_PEERS = frozenset[str]()
 
 
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How GPUs are shared.
+
+    Attributes:
+        most: how many may share one of a pool's GPUs, by the pool's name; none of those left out.
+        sharers: how many share a GPU, by its node and then its UUID.
+    """
+
+    most: Mapping[str, int]
+    sharers: Mapping[str, Mapping[str, int]]
+
+    def on(self, node: NodeRow) -> tuple[int, Mapping[str, int]]:
+        """How many may share a GPU of a node, and how many do, by the UUIDs of those that are shared."""
+        return self.most.get(node.pool, 0), self.sharers.get(node.node_id, _NO_SHARERS)
+
+
+_NO_SHARERS: Mapping[str, int] = MappingProxyType({})
+NOT_SHARED = Sharing(MappingProxyType({}), MappingProxyType({}))
+
+
 def node_states(
     nodes: Sequence[NodeRow],
     claims: Sequence[GpuClaimRow],
     is_healthy: IsHealthy,
     layouts: Sequence[GpuLayoutRow] = (),
+    sharing: Sharing = NOT_SHARED,
 ) -> tuple[NodeState, ...]:
     """Every node as the scheduler sees it, in the order of `nodes`."""
     held: dict[str, dict[str, GpuClaimRow]] = {}
@@ -91,7 +113,9 @@ def node_states(
     for layout in layouts:
         told.setdefault(layout.node_id, []).append(layout)
     return tuple(
-        _node_state(node, held.get(node.node_id, {}), is_healthy, told.get(node.node_id, ()))
+        _node_state(
+            node, held.get(node.node_id, {}), is_healthy, told.get(node.node_id, ()), sharing
+        )
         for node in nodes
     )
 
@@ -134,9 +158,11 @@ def _node_state(
     held: Mapping[str, GpuClaimRow],
     is_healthy: IsHealthy,
     layouts: Sequence[GpuLayoutRow],
+    sharing: Sharing,
 ) -> NodeState:
     facts = facts_of(node)
     bad = unusable(node.health)
+    most, sharers = sharing.on(node)
     gpus = tuple(
         Gpu(
             uuid,
@@ -148,6 +174,8 @@ def _node_state(
             memory_bytes=facts.memory.get(uuid, 0),
             going=uuid in held and held[uuid].layout is not None,
             nvlink_peers=facts.nvlink_peers.get(uuid, _NO_PEERS),
+            shared_millis=(held[uuid].shared_millis or 0) if uuid in held else 0,
+            sharers=sharers.get(uuid, 0),
         )
         for uuid, gpu_type in facts.gpus
     )
@@ -164,6 +192,7 @@ def _node_state(
         takes_work=node.maintenance == State.OPEN,
         pool=node.pool,
         cards=with_layouts(facts.cards, layouts) if layouts else facts.cards,
+        max_sharers=most,
     )
 
 
@@ -210,4 +239,6 @@ def _template(declared: DeclaredPool) -> NodeState:
             for number in range(declared.gpu_count)
         ),
         isolation_level=_ANY_ISOLATION,
+        # They may come to be in a pool that allows it.
+        max_sharers=WHOLE,
     )

@@ -1,8 +1,11 @@
 """What the cluster has, as the last look at it saw it: for deciding about submissions at once."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.resources.capacity import Sharing
+from windlass_server.resources.pooling import rules_of
 from windlass_server.resources.seen_nodes import SeenNodes
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
@@ -31,12 +34,14 @@ class Cluster:
 
     def load(self, tx: Transaction) -> tuple[NodeState, ...]:
         """Look at the nodes within a transaction, and remember them."""
-        self._nodes = self._seen.all(tx.nodes.all(), tx.nodes.all_claims(), tx.layouts.all())
+        self._nodes = self._seen.all(
+            tx.nodes.all(), tx.nodes.all_claims(), tx.layouts.all(), _sharing(tx)
+        )
         return self._nodes
 
     def look(self, tx: Transaction, nodes: Sequence[NodeRow]) -> tuple[NodeState, ...]:
         """These nodes as the scheduler sees them, not remembered."""
-        return self._seen.some(nodes, tx.nodes.all_claims(), tx.layouts.all())
+        return self._seen.some(nodes, tx.nodes.all_claims(), tx.layouts.all(), _sharing(tx))
 
     def any_ready(self) -> bool:
         """Whether some node could take work when last looked at."""
@@ -72,6 +77,14 @@ class Cluster:
         own = dimension in ("min_isolation", "pool")
         field = f"job.{dimension}" if own else f"job.resources.{dimension}"
         raise never(field, dimension, unsatisfiable.message)
+
+
+def _sharing(tx: Transaction) -> Sharing:
+    most = {pool.pool_id: pool.max_sharers for pool in rules_of(tx.pools.all())}
+    sharers: dict[str, Counter[str]] = {}
+    for row in tx.gpu_shares.all():
+        sharers.setdefault(row.node_id, Counter())[row.gpu_uuid] += 1
+    return Sharing(most, sharers)
 
 
 def never(field: str, dimension: str, message: str) -> InvalidInput:

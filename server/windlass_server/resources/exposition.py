@@ -259,13 +259,11 @@ class NodeExposition:
         host = self._latest.host(node.node_id)
         if host is not None:
             world.machines.append((labels(machine), host))
-        work: dict[str, dict[str, str]] = {}
+        work = _work(runs)
         for run in runs:
-            of = {"job_id": run.job_id, "run_id": run.run_id, "project": run.project}
-            work |= dict.fromkeys(run.gpu_uuids.split(","), of)
             values = self._latest.run(node.node_id, run.run_id)
             if values is not None:
-                world.runs.append((labels(machine | of), values))
+                world.runs.append((labels(machine | _whose(run)), values))
         health = {gpu.uuid: gpu for gpu in NodeHealth.FromString(node.health).gpus}
         for gpu in inventory.gpus:
             values = self._latest.gpu(node.node_id, gpu.uuid)
@@ -299,6 +297,17 @@ def _card(gpu: agent_pb2.GpuDevice, driver: str) -> dict[str, str]:
         "device": f"nvidia{gpu.index}",
         "modelName": gpu.model,
         "DCGM_FI_DRIVER_VERSION": driver,
+    }
+
+
+def _whose(run: Any) -> dict[str, str]:
+    return {"job_id": run.job_id, "run_id": run.run_id, "project": run.project}
+
+
+def _work(runs: Sequence[Any]) -> dict[str, dict[str, str]]:
+    """What runs on each GPU; what a card does that may be shared is no single one's."""
+    return {
+        uuid: _whose(run) for run in runs if not run.gpu_millis for uuid in run.gpu_uuids.split(",")
     }
 
 

@@ -208,7 +208,7 @@ class NodeHealthService:
         self,
         record: NodeHealth,
         report: HealthReport,
-        runs: Mapping[str, Any],
+        runs: Mapping[str, Sequence[Any]],
         indexes: Mapping[str, int],
     ) -> list[Hit]:
         """Take in what is told of each GPU; the runs that are hit by it."""
@@ -221,11 +221,9 @@ class NodeHealthService:
             facts = facts_of(told[gpu.uuid], report.agent_start, now)
             state, faults = gpu_health.take(read_state(gpu), facts, self._policy, now)
             write_state(gpu, state)
-            run = runs.get(gpu.uuid)
-            held = (run.run_id, run.job_id, run.project) if run is not None else ("", "", "")
-            news = note_faults(gpu, faults, *held)
-            if run is not None:
-                hits += [_hit(run.run_id, gpu, indexes, fault) for fault in news]
+            holders = runs.get(gpu.uuid, ())
+            news = note_faults(gpu, faults, *_one_of(holders))
+            hits += [_hit(run.run_id, gpu, indexes, fault) for run in holders for fault in news]
         return hits
 
     def _tick(self, tx: Transaction, node: NodeRow, record: NodeHealth) -> list[Hit]:
@@ -246,9 +244,9 @@ class NodeHealthService:
                 can_reset=inventory.can_reset_gpus and gpu.uuid in whole,
             )
             write_state(gpu, state)
-            if state.sends_task_away and gpu.uuid in runs:
+            if state.sends_task_away:
                 why = f"GPU {gpu.uuid} has failed: {state.message}"
-                hits.append(Hit(runs[gpu.uuid].run_id, why, stop=True))
+                hits += [Hit(run.run_id, why, stop=True) for run in runs.get(gpu.uuid, ())]
         return hits
 
     def _settle(self, tx: Transaction, node: NodeRow, record: NodeHealth) -> None:
@@ -313,13 +311,19 @@ def _leaving(tx: Transaction, record: NodeHealth) -> list[Hit]:
     return [Hit(one.run_id, one.why, stop=True) for one in left]
 
 
-def _runs_by_gpu(tx: Transaction, node_id: str) -> dict[str, Any]:
-    return {
-        uuid: run
-        for run in tx.runs.active_on([node_id])
-        for uuid in run.gpu_uuids.split(",")
-        if uuid
-    }
+def _runs_by_gpu(tx: Transaction, node_id: str) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for run in tx.runs.active_on([node_id]):
+        for uuid in run.gpu_uuids.split(",") if run.gpu_uuids else ():
+            found.setdefault(uuid, []).append(run)
+    return found
+
+
+def _one_of(holders: Sequence[Any]) -> tuple[str, str, str]:
+    """The run of a GPU that one holds, its job and project; empty for none, and for several."""
+    if len(holders) != 1:
+        return "", "", ""
+    return holders[0].run_id, holders[0].job_id, holders[0].project
 
 
 def _indexes(node: NodeRow) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from windlass.resources.v1 import reservation_pb2
 from windlass_server.resources.ledger import Span
+from windlass_server.resources.price_book import WHOLE_GPU
 from windlass_server.resources.reservation_times import Window
 from windlass_server.resources.reserved import part_of, times_of
 from windlass_server.resources.reserving import Part
@@ -140,7 +141,7 @@ def _unused(
     left = [[holder, holder.cpu_millis, holder.memory_bytes, _gpus(holder)] for holder in using]
     for kept in sorted(present, key=lambda kept: kept.row.reservation_id):
         cpu_millis, memory_bytes = kept.part.cpu_millis, kept.part.memory_bytes
-        gpus, key = kept.part.gpu_count, kept.part.gpu_type.casefold()
+        gpus, key = kept.part.gpu_count * WHOLE_GPU, kept.part.gpu_type.casefold()
         for each in left:
             if kept.admits(each[0]):
                 used = min(cpu_millis, each[1]), min(memory_bytes, each[2]), min(gpus, each[3][key])
@@ -158,19 +159,22 @@ def _unused(
                     "kind": "RESERVATION",
                     "holder_id": kept.row.reservation_id,
                 },
-                gpu_types=(kept.part.gpu_type,) * gpus,
+                gpu_types=(kept.part.gpu_type,) if gpus else (),
                 cpu_millis=cpu_millis,
                 memory_bytes=memory_bytes,
                 start=at,
                 end=until,
                 useful_from=None,
+                gpu_millis=gpus,
             )
             yield kept, span
 
 
 def _gpus(holder: Any) -> Counter[str]:
-    """How many GPUs of which type it held."""
+    """How many thousandths of GPUs of which type it held."""
+    each = holder.gpu_millis or WHOLE_GPU
     if holder.gpu_types:
-        return Counter(name.casefold() for name in holder.gpu_types.split(","))
-    count = holder.gpu_uuids.count(",") + 1 if holder.gpu_uuids else 0
-    return Counter({str(holder.gpu_type).casefold(): count})
+        count = Counter(name.casefold() for name in holder.gpu_types.split(","))
+        return Counter({key: number * each for key, number in count.items()})
+    number = holder.gpu_uuids.count(",") + 1 if holder.gpu_uuids else 0
+    return Counter({str(holder.gpu_type).casefold(): number * each})

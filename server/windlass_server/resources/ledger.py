@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from windlass_server.resources.price_book import Holding, PriceBook, Resource
+from windlass_server.resources.price_book import WHOLE_GPU, Holding, PriceBook, Resource
 
 # Monday, 5 January 1970, 00:00 UTC: buckets of days begin at midnight, buckets of weeks on Mondays.
 BUCKET_ORIGIN = 4 * 86_400 * 1_000_000
@@ -28,20 +28,20 @@ class Loss(enum.Enum):
 
 @dataclass(slots=True)
 class Amounts:
-    """Resources times microseconds: of GPUs, of thousandths of a core, of bytes of memory.
+    """Resources times microseconds: thousandths of GPUs and of cores, and bytes of memory.
 
     Attributes:
         cost: what they cost, in billionths of the currency.
     """
 
-    gpus: int = 0
+    gpu_millis: int = 0
     cpu_millis: int = 0
     memory_bytes: int = 0
     cost: int = 0
 
     def add(self, other: "Amounts") -> None:
         """Count another's amounts to these."""
-        self.gpus += other.gpus
+        self.gpu_millis += other.gpu_millis
         self.cpu_millis += other.cpu_millis
         self.memory_bytes += other.memory_bytes
         self.cost += other.cost
@@ -64,6 +64,7 @@ class Span:
         loss: why all from then on was of no use; None when it was not. Of a run that failed to start,
             why everything was.
         saved_until: until when it was of use all the same; None: not at all.
+        gpu_millis: what it held of each of its GPUs, in thousandths.
     """
 
     values: Mapping[str, str]
@@ -75,6 +76,7 @@ class Span:
     useful_from: int | None
     loss: Loss | None = None
     saved_until: int | None = None
+    gpu_millis: int = WHOLE_GPU
 
 
 @dataclass(slots=True)
@@ -270,7 +272,9 @@ class Ledger:
         return self.prices.paid(held, at) if self.prices else 0
 
     def _count(self, row: Row, held: Holding, time: int, cost: int, loss: Loss | None) -> None:
-        amounts = Amounts(held.gpus * time, held.cpu_millis * time, held.memory_bytes * time, cost)
+        amounts = Amounts(
+            held.gpu_millis * time, held.cpu_millis * time, held.memory_bytes * time, cost
+        )
         row.held.add(amounts)
         if loss is not None:
             row.wasted[loss].add(amounts)
@@ -308,6 +312,6 @@ def _by_type(span: Span) -> Sequence[Holding]:
     first, *others = sorted(set(span.gpu_types))
     count = span.gpu_types.count
     return [
-        Holding(first, count(first), cpu_millis, memory_bytes),
-        *(Holding(kind, count(kind), 0, 0) for kind in others),
+        Holding(first, count(first) * span.gpu_millis, cpu_millis, memory_bytes),
+        *(Holding(kind, count(kind) * span.gpu_millis, 0, 0) for kind in others),
     ]

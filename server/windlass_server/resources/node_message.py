@@ -118,6 +118,13 @@ def _fill_gpu(
         message.health_reason, message.health_message = "REPORTED_BY_NODE", _UNHEALTHY
     message.run_id = view.holders.get(uuid, "")
     message.allocation_id = view.allocated.get(uuid, "")
+    shares = view.shares.get(uuid, ())
+    for share in shares:
+        message.shares.add(
+            run_id=share.run_id,
+            allocation_id=share.allocation_id,
+            gpu_millis=share.gpu_millis,
+        )
     values = said.values.get(uuid)
     if values is not None:
         _fill_measured(message, values)
@@ -126,7 +133,8 @@ def _fill_gpu(
         # What nobody's run is, only those may know whom the whole machine concerns.
         if view.who.organisation_role is not None or process.run_id in view.run_ids:
             shown.pid, shown.run_id, shown.name = process.pid, process.run_id, process.name
-    return healthy and uuid not in view.holders and uuid not in view.allocated
+    held = uuid in view.holders or uuid in view.allocated or shares
+    return healthy and not held
 
 
 def _fill_measured(message: node_pb2.Gpu, values: Values) -> None:

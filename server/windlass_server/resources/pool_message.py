@@ -12,8 +12,8 @@ from windlass_server.resources.capacity import facts_of
 from windlass_server.resources.maintenance import shown
 from windlass_server.resources.pools import PoolView
 from windlass_server.resources.rules import free
-from windlass_server.scheduler.fragmentation import WHOLE, Report
-from windlass_server.scheduler.snapshot import NodeState
+from windlass_server.scheduler.fragmentation import Report
+from windlass_server.scheduler.snapshot import WHOLE, NodeState
 from windlass_server.storage.tables import NodeRow
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.timestamps import to_proto
@@ -89,6 +89,7 @@ def _fragmentation(report: Report) -> pool_pb2.Fragmentation:
                 resources=types_pb2.ResourceRequest(
                     gpu_count=one.task.gpu_count,
                     gpu_type=one.task.gpu_type,
+                    gpu_millis=one.task.gpu_millis % WHOLE,
                     cpu_millis=one.task.cpu_millis,
                     memory_bytes=one.task.memory_bytes,
                 ),

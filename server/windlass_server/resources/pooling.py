@@ -7,6 +7,7 @@ from functools import lru_cache
 from windlass.resources.v1 import pool_pb2
 from windlass_server.errors import Denied, FieldViolation, InvalidInput
 from windlass_server.resources.capacity import Facts
+from windlass_server.scheduler.snapshot import WHOLE
 from windlass_server.storage.tables import DEFAULT_POOL, NodeRow, PoolRow
 
 # The most that a database's column holds is 2^63 - 1; sums of what is held must stay below it, too.
@@ -27,6 +28,7 @@ class PoolRules:
         cpu_ratio: CPU to hand out, as a multiple of what there is.
         memory_ratio: the same of memory.
         projects: who may use it; empty: everybody.
+        max_sharers: how many may share one of its GPUs; 0: none may.
     """
 
     pool_id: str
@@ -38,6 +40,7 @@ class PoolRules:
     cpu_ratio: float
     memory_ratio: float
     projects: frozenset[str]
+    max_sharers: int
 
     def takes(self, facts: Facts, cluster: str) -> bool:
         """Whether a node meets everything that it asks for."""
@@ -158,7 +161,13 @@ def _read(pool_id: str, spec: bytes) -> PoolRules:
         cpu_ratio=said.overcommit.cpu_ratio or 1.0,
         memory_ratio=said.overcommit.memory_ratio or 1.0,
         projects=frozenset(said.allowed_projects),
+        max_sharers=_max_sharers(said.sharing),
     )
+
+
+def _max_sharers(said: pool_pb2.GpuSharing) -> int:
+    # More than a thousand shares there cannot be.
+    return (said.max_jobs_per_gpu or WHOLE) if said.enabled else 0
 
 
 def _types(facts: Facts) -> set[str]:

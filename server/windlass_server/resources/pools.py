@@ -16,13 +16,15 @@ from windlass_server.resources.clusters import require_etag
 from windlass_server.resources.pooling import PoolRules, moved, rules_of, selects_something
 from windlass_server.resources.update_mask import merged
 from windlass_server.scheduler.fragmentation import Report, TaskClass, fragmentation
-from windlass_server.scheduler.snapshot import NodeState
+from windlass_server.scheduler.snapshot import WHOLE, NodeState
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
 from windlass_server.storage.tables import DEFAULT_POOL, NodeRow, PoolRow
 from windlass_server.storage.transaction import Transaction
 
-CHANGEABLE = ("description", "selector", "priority", "overcommit", "allowed_projects")
+CHANGEABLE = (
+    "description", "selector", "priority", "overcommit", "allowed_projects", "sharing",
+)  # fmt: skip
 """What an update may change."""
 
 MAX_POOLS = 256
@@ -238,10 +240,17 @@ def _waiting_for(pool: PoolRules, waiting: Mapping[tuple[str, str], int]) -> int
 def _classes_for(pool: PoolRules, classes: Sequence[Any]) -> list[tuple[TaskClass, int]]:
     """What waits with GPUs and could run in a pool."""
     return [
-        (TaskClass(one.gpu_count, one.gpu_type, one.cpu_millis, one.memory_bytes), one.jobs)
+        (_class_of(one), one.jobs)
         for one in classes
-        if one.pool in ("", pool.pool_id) and pool.admits(one.project)
+        if one.pool in ("", pool.pool_id)
+        and pool.admits(one.project)
+        and (pool.max_sharers or not one.gpu_millis)
     ]
+
+
+def _class_of(one: Any) -> TaskClass:
+    share = one.gpu_millis or WHOLE
+    return TaskClass(one.gpu_count, one.gpu_type, one.cpu_millis, one.memory_bytes, share)
 
 
 def _found(pools: Sequence[PoolRow], pool_id: str) -> PoolRow:

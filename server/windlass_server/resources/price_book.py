@@ -15,6 +15,8 @@ from dataclasses import dataclass
 HOUR = 3_600_000_000
 _GIB = 1 << 30
 _MILLIS = 1000
+WHOLE_GPU = _MILLIS
+"""A whole GPU, in thousandths."""
 
 
 class Resource(enum.IntEnum):
@@ -41,10 +43,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """So many GPUs of one type, thousandths of a core and bytes of memory."""
+    """So much of one type of GPU and of CPU, both in thousandths, and of bytes of memory."""
 
     gpu_type: str
-    gpus: int
+    gpu_millis: int
     cpu_millis: int
     memory_bytes: int
 
@@ -112,7 +114,7 @@ class PriceBook:
         """What it would have cost to hold so much since the first price until a moment, cut."""
         paid = 0
         for timeline, units in (
-            (self._timeline_of(held.gpu_type), held.gpus * _MILLIS * _GIB),
+            (self._timeline_of(held.gpu_type), held.gpu_millis * _GIB),
             (self._cpu, held.cpu_millis * _GIB),
             (self._memory, held.memory_bytes * _MILLIS),
         ):
@@ -122,7 +124,7 @@ class PriceBook:
 
     def unpriced(self, held: Holding, at: int) -> Iterator[tuple[Resource, str]]:
         """Which of these resources have no price at a moment; GPUs with their type."""
-        if held.gpus and not self._timeline_of(held.gpu_type).begins_by(at):
+        if held.gpu_millis and not self._timeline_of(held.gpu_type).begins_by(at):
             yield Resource.GPU, held.gpu_type
         if held.cpu_millis and not self._cpu.begins_by(at):
             yield Resource.CPU, ""

@@ -138,7 +138,7 @@ def slim(nodes: Iterable[node_pb2.Node]) -> bytes:
         one.available.CopyFrom(node.available)
         one.isolation.level = node.isolation.level
         for gpu in node.gpus:
-            held = gpu.run_id or gpu.allocation_id
+            held = gpu.run_id or gpu.allocation_id or ("shared" if gpu.shares else "")
             one.gpus.add(
                 uuid=gpu.uuid,
                 gpu_type=gpu.gpu_type,

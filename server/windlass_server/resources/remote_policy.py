@@ -82,6 +82,9 @@ class Policy:
         """Whether it would have the job at all, now or later."""
         if self.paused or (self.projects and wish.project not in self.projects):
             return False
+        # Whether pools there let jobs share GPUs is not known here.
+        if wish.demand.gpu_millis:
+            return False
         if wish.pool or ORIGIN_LABEL in wish.labels or len(wish.labels) >= _MOST_LABELS:
             return False
         return self.spill_after is not None or self.prefers(wish)

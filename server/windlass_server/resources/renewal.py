@@ -7,7 +7,7 @@ from dataclasses import replace
 from windlass_server.errors import Conflict
 from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.plan import plan
-from windlass_server.scheduler.snapshot import Demand, Moment, NodeState, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Gpu, Moment, NodeState, Snapshot
 from windlass_server.storage.tables import AllocationRow
 
 
@@ -41,6 +41,7 @@ def require_not_reserved(
         project=row.project,
         user=row.user,
         time_limit=ttl,
+        gpu_millis=row.gpu_millis,
     )
     asked_anew = Snapshot((demand,), (_without(row, node),), (), tuple(kept), now)
     for waiting in plan(asked_anew).waiting:
@@ -59,6 +60,14 @@ def _without(row: AllocationRow, node: NodeState) -> NodeState:
         cpu_free=node.cpu_free + row.cpu_millis,
         memory_free=node.memory_free + row.memory_bytes,
         gpus=tuple(
-            replace(gpu, held=False, healthy=True) if gpu.uuid in held else gpu for gpu in node.gpus
+            _given_back(gpu, row.gpu_millis) if gpu.uuid in held else gpu for gpu in node.gpus
         ),
+        # Also when its pool lets nobody share any more: what is held is.
+        max_sharers=max(node.max_sharers, 1),
     )
+
+
+def _given_back(gpu: Gpu, share: int) -> Gpu:
+    left = max(gpu.shared_millis - share, 0) if share else 0
+    sharers = max(gpu.sharers - 1, 0)
+    return replace(gpu, held=left > 0, healthy=True, shared_millis=left, sharers=sharers)

@@ -138,9 +138,9 @@ def _moment(
     """What a node has at a time: less what holds a part of it and may still do so then."""
     types = {gpu.uuid: gpu.gpu_type for gpu in node.gpus if gpu.healthy and not gpu.going}
     staying = [row for row in holders if at <= now or _may_stay(row, at, now)]
+    held = {uuid for row in staying for uuid in _uuids(row)}
     gpus = Counter(types.values())
-    for row in staying:
-        gpus.subtract(_gpus(row, types))
+    gpus.subtract(types[uuid] for uuid in held if uuid in types)
     kept = [
         replace(each, until=window.end)
         for window, each in windows
@@ -170,7 +170,7 @@ def _less_used(
     left = list(kept)
     for row in staying:
         cpu_millis, memory_bytes = row.cpu_millis, row.memory_bytes
-        gpus = Counter({name.casefold(): n for name, n in _gpus(row, types).items()})
+        gpus = _alone(row, types)
         for index, each in enumerate(left):
             if not each.admits(row.project, row.user):
                 continue
@@ -188,10 +188,36 @@ def _less_used(
             )
             cpu_millis, memory_bytes = cpu_millis - used[0], memory_bytes - used[1]
             gpus[key] -= used[2]
+    return _less_shared(left, staying, types)
+
+
+def _less_shared(
+    kept: Sequence[Kept], staying: Sequence[Any], types: Mapping[str, str]
+) -> list[Kept]:
+    """What is still kept, less the cards that are shared by nobody but those whom it is for."""
+    left = list(kept)
+    sharers: dict[str, list[Any]] = {}
+    for row in staying:
+        for uuid in _uuids(row) if row.gpu_millis else ():
+            sharers.setdefault(uuid, []).append(row)
+    for uuid, rows in sorted(sharers.items()):
+        key = types.get(uuid, "").casefold()
+        for index, each in enumerate(left):
+            if (
+                each.gpu_count
+                and each.gpu_type.casefold() == key
+                and all(each.admits(row.project, row.user) for row in rows)
+            ):
+                left[index] = replace(each, gpu_count=each.gpu_count - 1)
+                break
     return left
 
 
-def _gpus(row: Any, types: Mapping[str, str]) -> Counter[str]:
-    """How many GPUs of which type it holds, of those that can be given out."""
-    uuids = row.gpu_uuids.split(",") if row.gpu_uuids else ()
-    return Counter(types[uuid] for uuid in uuids if uuid in types)
+def _alone(row: Any, types: Mapping[str, str]) -> Counter[str]:
+    """How many GPUs of which type (in lower case) it holds whole, of those that can be given out."""
+    uuids = () if row.gpu_millis else _uuids(row)
+    return Counter(types[uuid].casefold() for uuid in uuids if uuid in types)
+
+
+def _uuids(row: Any) -> Sequence[str]:
+    return row.gpu_uuids.split(",") if row.gpu_uuids else ()

@@ -7,7 +7,7 @@ hardly any is another one than at the look before, and to make them all takes lo
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from windlass_server.resources.capacity import node_states
+from windlass_server.resources.capacity import NOT_SHARED, Sharing, node_states
 from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.tables import GpuClaimRow, GpuLayoutRow, NodeRow
 
@@ -34,9 +34,10 @@ class SeenNodes:
         nodes: Sequence[NodeRow],
         claims: Sequence[GpuClaimRow],
         layouts: Sequence[GpuLayoutRow],
+        sharing: Sharing = NOT_SHARED,
     ) -> tuple[NodeState, ...]:
         """Every node there is, in the order of `nodes`; those that there are no more are forgotten."""
-        self._known = self._made(nodes, claims, layouts)
+        self._known = self._made(nodes, claims, layouts, sharing)
         return tuple(state for _, state in self._known.values())
 
     def some(
@@ -44,15 +45,17 @@ class SeenNodes:
         nodes: Sequence[NodeRow],
         claims: Sequence[GpuClaimRow],
         layouts: Sequence[GpuLayoutRow],
+        sharing: Sharing = NOT_SHARED,
     ) -> tuple[NodeState, ...]:
         """Some of the nodes, in the order of `nodes`."""
-        return tuple(state for _, state in self._made(nodes, claims, layouts).values())
+        return tuple(state for _, state in self._made(nodes, claims, layouts, sharing).values())
 
     def _made(
         self,
         nodes: Sequence[NodeRow],
         claims: Iterable[GpuClaimRow],
         layouts: Iterable[GpuLayoutRow],
+        sharing: Sharing,
     ) -> Known:
         held: dict[str, list[GpuClaimRow]] = {}
         for claim in claims:
@@ -61,19 +64,25 @@ class SeenNodes:
         for layout in layouts:
             told.setdefault(layout.node_id, []).append(layout)
         return {
-            node.node_id: self._one(node, held.get(node.node_id, []), told.get(node.node_id, []))
+            node.node_id: self._one(
+                node, held.get(node.node_id, []), told.get(node.node_id, []), sharing
+            )
             for node in nodes
         }
 
     def _one(
-        self, node: NodeRow, held: list[GpuClaimRow], told: list[GpuLayoutRow]
+        self,
+        node: NodeRow,
+        held: list[GpuClaimRow],
+        told: list[GpuLayoutRow],
+        sharing: Sharing,
     ) -> tuple[object, NodeState]:
         unhealthy = self._unhealthy(node.node_id)
-        made_of = _without_last_seen(node), held, told, unhealthy
+        made_of = _without_last_seen(node), held, told, unhealthy, sharing.on(node)
         known = self._known.get(node.node_id)
         if known is not None and known[0] == made_of:
             return known
-        (state,) = node_states([node], held, lambda _, uuid: uuid not in unhealthy, told)
+        (state,) = node_states([node], held, lambda _, uuid: uuid not in unhealthy, told, sharing)
         return made_of, state
 
 

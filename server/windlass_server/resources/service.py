@@ -1,6 +1,6 @@
 """Shows the nodes, and lets new ones join: authorise, load, decide."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from windlass.agents.v1 import agent_pb2
@@ -62,6 +62,7 @@ class PlacedRun:
     job_id: str
     gpu_uuids: tuple[str, ...]
     leaving: Leaving
+    gpu_millis: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,16 @@ class HeldPart:
     allocation_id: str
     gpu_uuids: tuple[str, ...]
     leaving: Leaving
+    gpu_millis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GpuShare:
+    """A share of a GPU in thousandths: a run's, or an allocation's, whose id is empty if it is not seen."""
+
+    run_id: str
+    allocation_id: str
+    gpu_millis: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +89,11 @@ class NodeView:
     """A node as a caller may see it.
 
     Attributes:
-        holders: the run that holds a GPU, by the GPU's UUID; empty for one that is not seen.
+        holders: the run that holds a GPU alone, by the GPU's UUID; empty for one that is not seen.
         run_ids: its runs that the caller may read.
-        allocated: the allocation that holds a GPU, empty for one that is not seen, by the same.
+        allocated: the allocation that does, empty for one that is not seen, by the same.
         layouts: what its cards were last told to be.
+        shares: the shares of a GPU that is shared, by the same.
         who: the caller.
     """
 
@@ -93,6 +105,7 @@ class NodeView:
     allocated: dict[str, str]
     run_ids: frozenset[str]
     layouts: tuple[GpuLayoutRow, ...]
+    shares: Mapping[str, Sequence[GpuShare]]
     who: Caller
 
     @property
@@ -194,13 +207,13 @@ def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeVi
         run_id, job_id = (run.run_id, run.job_id) if seen else ("", "")
         uuids = tuple(run.gpu_uuids.split(",")) if run.gpu_uuids else ()
         leaving = Leaving(run.started_at, run.time_limit, run.grace, run.stopping_since)
-        runs[run.node_id].append(PlacedRun(run_id, job_id, uuids, leaving))
+        runs[run.node_id].append(PlacedRun(run_id, job_id, uuids, leaving, run.gpu_millis))
     parts: dict[str, list[HeldPart]] = {node_id: [] for node_id in node_ids}
     for one in tx.allocations.active_on(node_ids):
         shown_id = one.allocation_id if role_in(who, one.project) is not None else ""
         uuids = tuple(one.gpu_uuids.split(",")) if one.gpu_uuids else ()
         leaving = Leaving(one.created_at, one.expires_at - one.created_at, 0, None)
-        parts[one.node_id].append(HeldPart(shown_id, uuids, leaving))
+        parts[one.node_id].append(HeldPart(shown_id, uuids, leaving, one.gpu_millis))
     layouts: dict[str, list[GpuLayoutRow]] = {}
     if divided := [node.node_id for node in nodes if facts_of(node).cards]:
         for layout in tx.layouts.of_nodes(divided):
@@ -224,9 +237,27 @@ def _view(
         parsed(node.inventory),
         placed,
         held,
-        holders={uuid: run.run_id for run in placed for uuid in run.gpu_uuids},
-        allocated={uuid: part.allocation_id for part in held for uuid in part.gpu_uuids},
+        holders={uuid: run.run_id for run in placed for uuid in _alone(run)},
+        allocated={uuid: part.allocation_id for part in held for uuid in _alone(part)},
+        shares=_shares(placed, held),
         run_ids=frozenset(run.run_id for run in placed if run.run_id),
         layouts=tuple(layouts),
         who=who,
     )
+
+
+def _alone(holder: PlacedRun | HeldPart) -> Sequence[str]:
+    return () if holder.gpu_millis else holder.gpu_uuids
+
+
+def _shares(
+    runs: Sequence[PlacedRun], parts: Sequence[HeldPart]
+) -> Mapping[str, Sequence[GpuShare]]:
+    found: dict[str, list[GpuShare]] = {}
+    for run in runs:
+        for uuid in run.gpu_uuids if run.gpu_millis else ():
+            found.setdefault(uuid, []).append(GpuShare(run.run_id, "", run.gpu_millis))
+    for part in parts:
+        for uuid in part.gpu_uuids if part.gpu_millis else ():
+            found.setdefault(uuid, []).append(GpuShare("", part.allocation_id, part.gpu_millis))
+    return found

@@ -22,6 +22,7 @@ from windlass_server.resources.ledger import (
     Used,
     Window,
 )
+from windlass_server.resources.price_book import WHOLE_GPU
 from windlass_server.resources.prices import price_book
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
@@ -193,7 +194,8 @@ def _measure(row: Any, span: Span, now: int) -> Iterator[Measure]:
     end = min(end, now if span.end is None else span.end)
     if end <= start:
         return
-    time, gpus = end - start, (end - start) * len(span.gpu_types)
+    time = end - start
+    gpus = time * len(span.gpu_types) * span.gpu_millis // WHOLE_GPU
     gpus_known = min(row.gpu_known, gpus)
     used = Used(
         gpus=min(row.gpu_used, gpus_known),
@@ -237,6 +239,7 @@ def _span(
         useful_from=useful_from,
         loss=loss,
         saved_until=saved_until,
+        gpu_millis=row.gpu_millis or WHOLE_GPU,
     )
 
 

@@ -54,7 +54,7 @@ def _cells(row: Row, currency: str) -> Sequence[str]:
 
 def _amounts(amounts: Amounts) -> Sequence[str]:
     return (
-        decimal(amounts.gpus, 6),
+        decimal(amounts.gpu_millis, 9),
         decimal(amounts.cpu_millis, 9),
         gib(amounts.memory_bytes, 6),
         decimal(amounts.cost, BILLIONTHS),

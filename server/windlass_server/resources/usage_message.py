@@ -89,7 +89,7 @@ def measured_amounts(used: Used) -> dict[str, str]:
 
 def _amounts(amounts: Amounts) -> usage_pb2.ResourceAmounts:
     return usage_pb2.ResourceAmounts(
-        gpu_seconds=decimal(amounts.gpus, 6),
+        gpu_seconds=decimal(amounts.gpu_millis, 9),
         cpu_core_seconds=decimal(amounts.cpu_millis, 9),
         memory_gib_seconds=gib(amounts.memory_bytes, 6),
         cost=decimal(amounts.cost, BILLIONTHS),

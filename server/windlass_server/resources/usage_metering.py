@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from windlass_server.clock import Clock
+from windlass_server.resources.price_book import WHOLE_GPU
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
-from windlass_server.telemetry.meter import Measured, Place, UsageMeter
+from windlass_server.telemetry.meter import Hold, Measured, Place, UsageMeter
 
 _STORED_EVERY_SECONDS = 60.0
 # Sums that are stored at once, between which others have their turn.
@@ -28,7 +29,7 @@ class UsageMetering:
 
     async def cycle(self) -> None:
         """Look, and store when it is time to."""
-        self._meter.hold(await self._database.read(lambda tx: tx.nodes.holders()))
+        self._meter.hold(await self._database.read(_holds))
         if self._clock.monotonic() - self._stored_at >= _STORED_EVERY_SECONDS:
             await self.store()
 
@@ -44,6 +45,12 @@ class UsageMetering:
                     del left[place]
         finally:
             self._meter.give_back(left)
+
+
+def _holds(tx: Transaction) -> list[Hold]:
+    """Who holds how much of which GPU."""
+    alone = [(*each, WHOLE_GPU) for each in tx.nodes.holders()]
+    return [*alone, *map(tuple, tx.gpu_shares.all())]
 
 
 def _adding(sums: Mapping[Place, Measured]) -> Callable[[Transaction], None]:

@@ -40,10 +40,12 @@ class Reason(StrEnum):
     BEHIND_HIGHER_PRIORITY = "BEHIND_HIGHER_PRIORITY"
     WAITING_BEHIND_EARLIER_JOBS = "WAITING_BEHIND_EARLIER_JOBS"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
+    GPU_SHARING_UNAVAILABLE = "GPU_SHARING_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
     GPU_MEMORY_UNAVAILABLE = "GPU_MEMORY_UNAVAILABLE"
     INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
+    INSUFFICIENT_GPU_SHARE = "INSUFFICIENT_GPU_SHARE"
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
@@ -227,7 +229,7 @@ class Explainer:
         free, _ = stuck.filter.measure(demand, room)
         full, _ = stuck.filter.measure(demand, self._ledger.full)
         node = self._ledger.nodes[stuck.nearest]
-        broken = _unhealthy(demand, node) if dimension == "gpu_count" else 0
+        broken = _unhealthy(demand, node) if dimension in ("gpu_count", "gpu_millis") else 0
         return (
             f"most free on one node{wording.earlier_needs_text(demand, stuck)} is "
             f"{wording.amount_text(max(0, int(free[stuck.nearest])), dimension)} of "

@@ -101,6 +101,9 @@ def unsatisfiable(demand: Demand, stuck: Blocked, capacity: Capacity) -> Unsatis
     need = wording.need_text(demand, dimension)
     if dimension == "pool":
         best = "no node is in it" if len(demand.pools or ()) == 1 else "no node is in one"
+    elif stuck.filter.refusal is Refusal.GPU_SHARING_UNAVAILABLE:
+        where = wording.earlier_needs_text(demand, stuck)
+        best = f"no node{where} is in a pool that lets jobs share GPUs"
     elif dimension == "gpu_type":
         where = wording.earlier_needs_text(demand, stuck)
         types = capacity.gpu_types(demand)

@@ -20,6 +20,7 @@ from windlass_server.scheduler.rooms import (
     gpu_key,
     larger,
     marked,
+    most_of_a_card,
     suitable,
     suited,
 )
@@ -31,6 +32,7 @@ Dimension = Literal[
     "mig_profile",
     "gpu_memory_bytes",
     "gpu_count",
+    "gpu_millis",
     "memory_bytes",
     "cpu_millis",
     "min_isolation",
@@ -43,10 +45,12 @@ class Refusal(StrEnum):
     NODE_UNREACHABLE = "NODE_UNREACHABLE"
     NODE_CORDONED = "NODE_CORDONED"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
+    GPU_SHARING_UNAVAILABLE = "GPU_SHARING_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
     GPU_MEMORY_UNAVAILABLE = "GPU_MEMORY_UNAVAILABLE"
     INSUFFICIENT_GPUS = "INSUFFICIENT_GPUS"
+    INSUFFICIENT_GPU_SHARE = "INSUFFICIENT_GPU_SHARE"
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
@@ -100,9 +104,16 @@ def pool(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return there, 1
 
 
+def sharing(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    return (room.sharing, 1) if demand.gpu_millis else (room.none, 0)
+
+
 def gpu_type(demand: Demand, room: Room[T]) -> tuple[T, int]:
     if not demand.takes_parts:
-        there = room.installed.get(gpu_key(demand.gpu_type), room.none)
+        key = gpu_key(demand.gpu_type)
+        there = room.installed.get(key, room.none)
+        # Only whole cards are shared.
+        there = room.none if demand.gpu_millis and key in room.parts else there
         return there, min(demand.gpu_count, 1)
     if not demand.gpu_type:
         return room.none, 0
@@ -137,7 +148,15 @@ def _most(room: Room[T], amounts: Mapping[str, T]) -> T:
 
 
 def gpu_count(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    if demand.gpu_millis:
+        return room.none, 0
     return suited(demand, room, room.gpus), demand.gpu_count
+
+
+def gpu_share(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    if not demand.gpu_millis:
+        return room.none, 0
+    return most_of_a_card(gpu_key(demand.gpu_type), room), demand.gpu_millis
 
 
 def memory(demand: Demand, room: Room[T]) -> tuple[T, int]:
@@ -163,10 +182,12 @@ FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.NODE_UNREACHABLE, None, reachable),
     Filter(Refusal.NODE_CORDONED, None, takes_work),
     Filter(Refusal.POOL_UNAVAILABLE, "pool", pool),
+    Filter(Refusal.GPU_SHARING_UNAVAILABLE, "gpu_millis", sharing),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
     Filter(Refusal.GPU_PROFILE_UNAVAILABLE, "mig_profile", mig_profile),
     Filter(Refusal.GPU_MEMORY_UNAVAILABLE, "gpu_memory_bytes", gpu_memory),
     Filter(Refusal.INSUFFICIENT_GPUS, "gpu_count", gpu_count),
+    Filter(Refusal.INSUFFICIENT_GPU_SHARE, "gpu_millis", gpu_share),
     Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),
     Filter(Refusal.INSUFFICIENT_CPU, "cpu_millis", cpu),
     Filter(Refusal.ISOLATION_UNAVAILABLE, "min_isolation", isolation),

@@ -11,11 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from windlass_server.scheduler.rooms import gpu_key
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, NodeState
-
-WHOLE = 1000
-"""A whole GPU, in thousandths."""
+from windlass_server.scheduler.rooms import gpu_key, share_left
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, WHOLE, Gpu, NodeState
 
 STANDARD_SIZES = (1, 2, 4, 8)
 """The numbers of GPUs of the classes that are always looked at, where a node can hold them."""
@@ -130,11 +127,18 @@ def fragmentation(nodes: Sequence[NodeState], waiting: Iterable[tuple[TaskClass,
 
 
 def idle_node(node: NodeState) -> IdleNode:
-    """What is idle on a node: its healthy GPUs that nobody holds."""
-    gpus = sorted(
-        (gpu_key(gpu.gpu_type), WHOLE) for gpu in node.gpus if gpu.healthy and not gpu.held
-    )
+    """What is idle on a node: of its healthy GPUs those that nobody holds, and what shares leave."""
+    parts = ((gpu_key(gpu.gpu_type), _idle_part(gpu, node)) for gpu in node.gpus)
+    gpus = sorted(part for part in parts if part[1])
     return IdleNode(node.cpu_free, node.memory_free, tuple(gpus))
+
+
+def _idle_part(gpu: Gpu, node: NodeState) -> int:
+    if not gpu.healthy:
+        return 0
+    if not gpu.held:
+        return WHOLE
+    return share_left(gpu, node.max_sharers)
 
 
 def useless_to(task: TaskClass, node: IdleNode) -> int:
@@ -199,4 +203,5 @@ def _size(task: TaskClass) -> str:
 
 
 def _name(task: TaskClass) -> str:
-    return f"{task.gpu_count}-GPU {task.gpu_type} jobs".replace("  ", " ")
+    gpus = f"{task.gpu_count * task.gpu_millis / WHOLE:g}"
+    return f"{gpus}-GPU {task.gpu_type} jobs".replace("  ", " ")

@@ -9,15 +9,18 @@ from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.reserved import Reserved
 from windlass_server.scheduler.rooms import (
     Column,
+    Mask,
     Room,
     copied,
     enough_memory,
     free_room,
     gpu_key,
     in_columns,
+    marked,
     suitable,
 )
 from windlass_server.scheduler.scores import total
+from windlass_server.scheduler.sharing import SharedCards, only
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState
 
 
@@ -45,6 +48,7 @@ class Ledger:
         self.reserved = Reserved(moments, self.start.places, now)
         self.reserved_at_start = Reserved(moments, self.start.places, now)
         self._uuids: dict[int, dict[str, list[str]]] = {}
+        self._cards = SharedCards(self.nodes)
 
     @property
     def full(self) -> Room[Column]:
@@ -56,11 +60,32 @@ class Ledger:
 
         Equals are decided by the node's id, because the nodes stand in that order.
         """
-        able = fits(demand, self.reserved.view(demand, self.free))
+        view = self.reserved.view(demand, self.free)
+        able = fits(demand, view)
+        if demand.gpu_millis:
+            return self._choose_for_share(demand, able, view)
         candidates = able.nonzero()[0]
         if len(candidates) <= 1:
             return int(candidates[0]) if len(candidates) else None
         return int(np.where(able, total(demand, self.free, self.full), -1.0).argmax())
+
+    def _choose_for_share(self, demand: Demand, able: Mask, view: Room[Column]) -> int | None:
+        """The node of the card with least left beyond the share; else one with a card to break into.
+
+        A node that has failed the job is the last choice, as everywhere.
+        """
+        key = gpu_key(demand.gpu_type)
+        roomy = view.shared.get(key, view.none) >= demand.gpu_millis
+        idle = view.gpus.get(key, view.none) > 0
+        faulty = marked(self.free, [fault.node_id for fault in demand.faults])
+        for among in (able & (faulty == 0), able):
+            card = self._cards.tightest(demand.gpu_millis, among & roomy, _named(key))
+            if card is not None:
+                return self._cards.node_of(card)
+            broken = among & idle
+            if broken.any():
+                return int(np.where(broken, total(demand, self.free, self.full), -1.0).argmax())
+        return None
 
     def take(self, index: int, demand: Demand) -> tuple[str, ...]:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
@@ -69,7 +94,36 @@ class Ledger:
         if not demand.gpu_count:
             self.reserved.take(index, demand, ANY_GPU_TYPE)
             return ()
+        if demand.gpu_millis:
+            return (self._take_share(index, demand),)
         return self._take_gpus(index, demand)
+
+    def _take_share(self, index: int, demand: Demand) -> str:
+        view = self.reserved.view(demand, self.free)
+        types = _named(gpu_key(demand.gpu_type)) or list(view.shared)
+        open_to_it = [key for key in types if _left(view.shared, key, index) >= demand.gpu_millis]
+        card = None
+        if open_to_it:
+            here = only(index, self.free.none)
+            card = self._cards.tightest(demand.gpu_millis, here, open_to_it)
+        if card is None:
+            (uuid,) = self._take_gpus(index, demand)
+            gpu = next(gpu for gpu in self.nodes[index].gpus if gpu.uuid == uuid)
+            key = gpu_key(gpu.gpu_type)
+            card = self._cards.add(index, uuid, key, self.nodes[index].max_sharers)
+        else:
+            key = self._cards.type_of(card)
+            self.reserved.join(index, demand, key)
+        self._cards.join(card, demand.gpu_millis)
+        self._show_shared(index, key)
+        return self._cards.uuid_of(card)
+
+    def _show_shared(self, index: int, key: str) -> None:
+        shared = self.free.shared
+        shared.setdefault(key, self.free.none.copy())[index] = self._cards.most_left(index, key)
+        shared[ANY_GPU_TYPE][index] = max(
+            column[index] for name, column in shared.items() if name != ANY_GPU_TYPE
+        )
 
     def _take_gpus(self, index: int, demand: Demand) -> tuple[str, ...]:
         by_type = self._uuids.get(index)
@@ -112,6 +166,15 @@ class Ledger:
             return by_type
         left = self.reserved.view(demand, self.free).gpus
         return {key: uuids[: int(left[key][index])] for key, uuids in by_type.items()}
+
+
+def _named(key: str) -> tuple[str, ...]:
+    """The types that a demand names by its key; none for any."""
+    return () if key == ANY_GPU_TYPE else (key,)
+
+
+def _left(columns: dict[str, Column], key: str, index: int) -> int:
+    return int(columns[key][index]) if key in columns else 0
 
 
 def _free_uuids(node: NodeState) -> dict[str, list[str]]:

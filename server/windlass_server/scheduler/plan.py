@@ -11,7 +11,7 @@ from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 
 _Shape: TypeAlias = tuple[
-    int, int, int, str, str, int, int, tuple[Fault, ...], tuple[str, ...] | None, Key | None
+    int, int, int, str, str, int, int, int, tuple[Fault, ...], tuple[str, ...] | None, Key | None
 ]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many jobs were placed before that shape found no room."""
@@ -79,6 +79,7 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
         demand.gpu_type,
         demand.mig_profile,
         demand.gpu_memory_bytes,
+        demand.gpu_millis,
         demand.min_isolation,
         demand.faults,
         demand.pools,

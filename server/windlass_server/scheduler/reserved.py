@@ -5,7 +5,7 @@ all of its time where it finds it now and at each beginning that it may live to 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -40,6 +40,20 @@ class _Part:
         return cpu_millis - used[0], memory_bytes - used[1], gpus - used[2]
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a node has to give, none of it below 0.
+
+    Attributes:
+        kept: the keys of the types of which cards are kept from the demand.
+    """
+
+    cpu_millis: int
+    memory_bytes: int
+    gpus: dict[str, int]
+    kept: frozenset[str]
+
+
 class _Time:
     """A moment whose amounts change as the plan goes on."""
 
@@ -53,19 +67,22 @@ class _Time:
             _Part(kept, kept.cpu_millis, kept.memory_bytes, kept.gpu_count) for kept in moment.kept
         ]
 
-    def left(self, admitted: frozenset[str]) -> tuple[int, int, dict[str, int]]:
-        """CPU, memory and GPUs by type for who is admitted to these reservations; not below 0."""
+    def left(self, admitted: frozenset[str]) -> "_Left":
+        """What is left for who is admitted to these reservations."""
         cpu_millis, memory_bytes, gpus = self._cpu_millis, self._memory_bytes, dict(self._gpus)
+        kept = set[str]()
         for part in self.parts:
             if part.kept.reservation_id not in admitted:
                 cpu_millis -= part.cpu_millis
                 memory_bytes -= part.memory_bytes
                 key = gpu_key(part.kept.gpu_type)
+                kept.add(key)
                 gpus[key] = gpus.get(key, 0) - part.gpus
-        return (
+        return _Left(
             max(cpu_millis, 0),
             max(memory_bytes, 0),
             {key: max(count, 0) for key, count in gpus.items()},
+            frozenset(kept),
         )
 
     def take(self, demand: Demand, key: str) -> None:
@@ -78,6 +95,11 @@ class _Time:
                 of_type = gpu_key(part.kept.gpu_type) == key
                 cpu_millis, memory_bytes, gpus = part.give(rest[0], rest[1], rest[2] * of_type)
                 rest = cpu_millis, memory_bytes, gpus if of_type else rest[2]
+
+    def join(self, demand: Demand, key: str) -> None:
+        """As `take`, of a share of a card that others share: it is not theirs alone any more."""
+        self.take(replace(demand, gpu_count=0), key)
+        self._gpus[key] = self._gpus.get(key, 0) - demand.gpu_count
 
 
 class Reserved:
@@ -125,7 +147,7 @@ class Reserved:
         admitted, reach = key
         view = copied(room)
         for time in self._times[:reach]:
-            _lower(view, time.index, *time.left(admitted))
+            _lower(view, time.index, time.left(admitted))
         return view
 
     def take(self, index: int, demand: Demand, gpu_type: str) -> None:
@@ -133,6 +155,12 @@ class Reserved:
         for time in self._times[: self._reach(demand)]:
             if time.index == index:
                 time.take(demand, gpu_type)
+
+    def join(self, index: int, demand: Demand, gpu_type: str) -> None:
+        """As `take`, of a share of a card that others share already."""
+        for time in self._times[: self._reach(demand)]:
+            if time.index == index:
+                time.join(demand, gpu_type)
 
     def in_the_way(self, demand: Demand, indexes: Iterable[int]) -> list[tuple[int, int, Kept]]:
         """What is kept from the demand on these nodes in its time: node, from when on, and what."""
@@ -156,15 +184,21 @@ class Reserved:
         return int(np.searchsorted(self._at, self._now + demand.time_limit, side="left"))
 
 
-def _lower(
-    room: Room[Column], index: int, cpu_millis: int, memory_bytes: int, gpus: dict[str, int]
-) -> None:
+def _lower(room: Room[Column], index: int, left: _Left) -> None:
     """Lower what a node has to give to this, where it is more."""
-    room.cpu_millis[index] = min(room.cpu_millis[index], cpu_millis)
-    room.memory_bytes[index] = min(room.memory_bytes[index], memory_bytes)
+    room.cpu_millis[index] = min(room.cpu_millis[index], left.cpu_millis)
+    room.memory_bytes[index] = min(room.memory_bytes[index], left.memory_bytes)
     most = 0
     for key, column in room.gpus.items():
         if key != ANY_GPU_TYPE:
-            column[index] = min(column[index], gpus.get(key, 0))
+            column[index] = min(column[index], left.gpus.get(key, 0))
             most = max(most, int(column[index]) if key not in room.parts else 0)
     room.gpus[ANY_GPU_TYPE][index] = most
+    # Who joins those that share a card may be the last of them: it takes as much as a whole one.
+    most = 0
+    for key, column in room.shared.items():
+        if key != ANY_GPU_TYPE:
+            if key in left.kept and not left.gpus.get(key, 0):
+                column[index] = 0
+            most = max(most, int(column[index]))
+    room.shared[ANY_GPU_TYPE][index] = most

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from windlass_server.scheduler.slices import most_of_each, whole_profiles
 from windlass_server.scheduler.snapshot import (
     ANY_GPU_TYPE,
+    WHOLE,
     Card,
     Demand,
     Gpu,
@@ -58,6 +59,9 @@ class Room(Generic[T]):
         none: zero in the form of the others.
         places: index of each node by its id; empty where it does not matter which node it is.
         pools: 1 where a node is in a pool, else 0, by the pool's name.
+        sharing: 1 where a card may be shared, else 0.
+        shared: the most that is left of one card that is shared already, in thousandths, by the keys of
+            `gpus`.
         parts: the types that are instances of divided cards, by their keys.
         memory: what memory each device of a type has at least, by the same keys, in bytes; 0 where
             there is none, or it is not known.
@@ -75,6 +79,8 @@ class Room(Generic[T]):
     none: T
     places: dict[str, int]
     pools: dict[str, T]
+    sharing: T
+    shared: dict[str, T]
     parts: Mapping[str, Part] = field(default_factory=dict)
     memory: Mapping[str, T] = field(default_factory=dict)
     divisible: Mapping[str, T] = field(default_factory=dict)
@@ -100,6 +106,8 @@ def free_room(node: NodeState) -> Room[int]:
         none=0,
         places={node.node_id: 0},
         pools={node.pool: 1},
+        sharing=int(node.max_sharers > 0),
+        shared=_shared(node),
         parts=offers.parts,
         memory=offers.memory,
         divisible=offers.divisible,
@@ -125,6 +133,8 @@ def full_room(node: NodeState) -> Room[int]:
         none=0,
         places={},
         pools={node.pool: 1},
+        sharing=int(node.max_sharers > 0),
+        shared={},
         parts=offers.parts,
         memory=offers.memory,
         divisible=offers.divisible,
@@ -144,6 +154,8 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
         none=np.zeros(len(rooms), np.int64),
         places={node_id: index for index, room in enumerate(rooms) for node_id in room.places},
         pools=_columns_by_name([room.pools for room in rooms]),
+        sharing=_column([room.sharing for room in rooms]),
+        shared=_columns_by_type([room.shared for room in rooms]),
         parts={key: part for room in rooms for key, part in room.parts.items()},
         memory=_columns_by_name([room.memory for room in rooms]),
         divisible=_columns_by_name([room.divisible for room in rooms]),
@@ -157,6 +169,7 @@ def copied(room: Room[Column]) -> Room[Column]:
         cpu_millis=room.cpu_millis.copy(),
         memory_bytes=room.memory_bytes.copy(),
         gpus={key: column.copy() for key, column in room.gpus.items()},
+        shared={key: column.copy() for key, column in room.shared.items()},
     )
 
 
@@ -168,6 +181,32 @@ def marked(room: Room[T], node_ids: Iterable[str]) -> T:
     marks = room.none.copy()
     marks[found] = 1
     return marks
+
+
+def share_left(gpu: Gpu, max_sharers: int) -> int:
+    """Thousandths of a card that another may have who shares it; 0 when nobody shares it yet."""
+    if not gpu.shared_millis or gpu.sharers >= max_sharers:
+        return 0
+    return max(WHOLE - gpu.shared_millis, 0)
+
+
+def most_of_a_card(key: str, room: Room[T]) -> T:
+    """The largest share of a whole card of a type that can be had, in thousandths."""
+    if key in room.parts:
+        return room.none
+    shared, whole = room.shared.get(key, room.none), room.gpus.get(key, room.none)
+    if isinstance(shared, int):
+        return WHOLE if whole else shared
+    return np.where(whole > 0, WHOLE, shared)
+
+
+def _shared(node: NodeState) -> dict[str, int]:
+    most: dict[str, int] = {}
+    for gpu in node.gpus:
+        if gpu.healthy and (left := share_left(gpu, node.max_sharers)):
+            for key in (gpu_key(gpu.gpu_type), ANY_GPU_TYPE):
+                most[key] = max(most.get(key, 0), left)
+    return most
 
 
 @dataclass(frozen=True, slots=True)

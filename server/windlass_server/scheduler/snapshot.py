@@ -1,6 +1,6 @@
 """What the scheduler sees: frozen inputs of its own, neither table rows nor messages.
 
-CPU is in thousandths of a core, memory in bytes, GPUs are whole devices. Whoever makes a snapshot
+CPU is in thousandths of a core, memory in bytes, GPUs are whole devices unless a share is asked for. Whoever makes a snapshot
 guarantees that ids are unique within it; order of the tuples has no meaning.
 """
 
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 ANY_GPU_TYPE = ""
 """As a demand's `gpu_type`: every whole GPU will do, but all GPUs of one job are of one type."""
 
+
+WHOLE = 1000
+"""A whole GPU, in thousandths."""
 
 ANY_POOL = ""
 """As a node's pool: what was only declared may come to be in any."""
@@ -38,7 +41,7 @@ class Demand:
         priority: higher is served first.
         cpu_millis: CPU time in thousandths of a core.
         memory_bytes: memory in bytes.
-        gpu_count: GPUs, all on one node and of one type; 0 for none.
+        gpu_count: GPUs, all on one node and of one type; 0 for none; 1 with a share.
         gpu_type: short type such as `H100`, compared without case; `ANY_GPU_TYPE` for any.
         min_isolation: the weakest isolation level that will do; higher is stronger, 0 for any.
         order: sortable key of submission, such as the job's ULID; equal priorities go by it.
@@ -51,6 +54,7 @@ class Demand:
             empty: of none.
         gpu_memory_bytes: its GPUs have this much memory each, and are whole cards or instances; 0: it
             does not matter.
+        gpu_millis: a share of one whole card instead, in thousandths; 0 for none.
     """
 
     job_id: str
@@ -68,6 +72,7 @@ class Demand:
     time_limit: int | None = None
     mig_profile: str = ""
     gpu_memory_bytes: int = 0
+    gpu_millis: int = 0
 
     @property
     def takes_parts(self) -> bool:
@@ -83,13 +88,15 @@ class Gpu:
         uuid: the device's UUID; unique within its node.
         gpu_type: short type such as `H100`.
         healthy: it may be given to jobs.
-        held: it is not free.
+        held: it is not free: somebody holds it, or several share it, or its card is being divided.
         part: it is an instance of a divided card: for those who ask for such, and for nobody who
             would take any GPU.
         nvlink_peers: UUIDs of the node's other GPUs that it says it reaches over NVLink.
         profile: of which profile, when it is one.
         memory_bytes: its memory; 0 when that is not known.
         going: it will be gone, because its card is being divided anew.
+        shared_millis: thousandths of it that are taken, when it is shared.
+        sharers: how many share it.
     """
 
     uuid: str
@@ -101,6 +108,8 @@ class Gpu:
     profile: str = ""
     memory_bytes: int = 0
     going: bool = False
+    shared_millis: int = 0
+    sharers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +188,7 @@ class NodeState:
         takes_work: it is neither cordoned nor being drained.
         pool: the pool that it is in, or `ANY_POOL`.
         cards: those of its cards that may be divided to fit demand.
+        max_sharers: how many may share one of its GPUs; 0: none may.
     """
 
     node_id: str
@@ -193,6 +203,7 @@ class NodeState:
     takes_work: bool = True
     pool: str = ANY_POOL
     cards: tuple[Card, ...] = ()
+    max_sharers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ def beside(node: NodeState, others: frozenset[str]) -> NodeState:
 
 def emptied(node: NodeState) -> NodeState:
     """The node as if nothing held its GPUs and all of them were well."""
-    gpus = tuple(replace(gpu, healthy=True, held=False) for gpu in node.gpus)
+    gpus = tuple(
+        replace(gpu, healthy=True, held=False, shared_millis=0, sharers=0) for gpu in node.gpus
+    )
     return replace(node, gpus=gpus)
 
 
@@ -83,7 +85,10 @@ def of_free_gpus(node: NodeState) -> NodeState:
 
 
 def _offering(node: NodeState, uuids: Collection[str]) -> NodeState:
-    gpus = [gpu if gpu.uuid in uuids else replace(gpu, held=True) for gpu in node.gpus]
+    gpus = [
+        gpu if gpu.uuid in uuids else replace(gpu, held=True, shared_millis=0, sharers=0)
+        for gpu in node.gpus
+    ]
     return replace(node, gpus=tuple(gpus))
 
 

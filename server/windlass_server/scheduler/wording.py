@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from windlass_server.scheduler.filters import Blocked, Dimension
+from windlass_server.scheduler.filters import Blocked, Dimension, Refusal
 from windlass_server.scheduler.snapshot import Demand
 
 _GIB = 1 << 30
@@ -34,11 +34,18 @@ def gpus_text(count: int, gpu_type: str) -> str:
 def demanded_gpus_text(demand: Demand) -> str:
     """As `gpus_text`; also `2 instances 1g.10gb`, or `1 GPU with 20 GiB`."""
     count = demand.gpu_count
+    if demand.gpu_millis:
+        return share_text(demand.gpu_millis, demand.gpu_type)
     if demand.mig_profile:
         of_type = f" of {demand.gpu_type}" if demand.gpu_type else ""
         return f"{count_text(count, 'instance')} {demand.mig_profile}{of_type}"
     having = f" with {memory_text(demand.gpu_memory_bytes)}" if demand.gpu_memory_bytes else ""
     return gpus_text(count, demand.gpu_type) + having
+
+
+def share_text(millis: int, gpu_type: str) -> str:
+    """As in `0.25 H100`, or `0.25 GPU` when the type does not matter."""
+    return f"{millis / 1000:g} {gpu_type or 'GPU'}"
 
 
 def count_text(count: int, noun: str) -> str:
@@ -75,12 +82,19 @@ _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
     "mig_profile": demanded_gpus_text,
     "gpu_memory_bytes": demanded_gpus_text,
     "gpu_count": demanded_gpus_text,
+    "gpu_millis": demanded_gpus_text,
     "memory_bytes": lambda demand: f"{memory_text(demand.memory_bytes)} of memory",
     "cpu_millis": lambda demand: cpu_text(demand.cpu_millis),
     "min_isolation": lambda demand: f"isolation {isolation_text(demand.min_isolation)}",
 }
 
-_GPU_NEEDS: tuple[Dimension, ...] = ("gpu_type", "mig_profile", "gpu_memory_bytes", "gpu_count")
+_GPU_NEEDS: tuple[Dimension, ...] = (
+    "gpu_type",
+    "mig_profile",
+    "gpu_memory_bytes",
+    "gpu_count",
+    "gpu_millis",
+)
 
 _AMOUNTS: dict[Dimension, Callable[[int], str]] = {
     "pool": str,
@@ -88,6 +102,7 @@ _AMOUNTS: dict[Dimension, Callable[[int], str]] = {
     "mig_profile": str,
     "gpu_memory_bytes": memory_text,
     "gpu_count": str,
+    "gpu_millis": lambda millis: share_text(millis, ""),
     "memory_bytes": memory_text,
     "cpu_millis": cpu_text,
     "min_isolation": isolation_text,
@@ -106,10 +121,16 @@ def amount_text(amount: int, dimension: Dimension) -> str:
 
 def earlier_needs_text(demand: Demand, stuck: Blocked) -> str:
     """What the nearest nodes do have, as in ` with 8 H100 and 64 GiB of memory`; often empty."""
-    dimensions = [each.dimension for each in stuck.passed if each.dimension]
+    sharing = any(each.refusal is Refusal.GPU_SHARING_UNAVAILABLE for each in stuck.passed)
+    dimensions = [
+        each.dimension
+        for each in stuck.passed
+        if each.dimension and each.refusal is not Refusal.GPU_SHARING_UNAVAILABLE
+    ]
     if "pool" in dimensions:
         dimensions.remove("pool")
     where = f" of {pools_text(demand)}" if demand.pools else ""
+    where += " where jobs may share GPUs" if sharing else ""
     # Each of these is said by a need of the others.
     said = [each for each in (*dimensions, stuck.filter.dimension) if each in _GPU_NEEDS]
     texts = [need_text(demand, dimension) for dimension in dimensions if dimension not in said[:-1]]

@@ -36,6 +36,7 @@ _WAITING = (
         _JOBS.c.gpu_type,
         _JOBS.c.mig_profile,
         _JOBS.c.gpu_memory_bytes,
+        _JOBS.c.gpu_millis,
         _JOBS.c.min_isolation,
         _JOBS.c.pool,
         _JOBS.c.user,

@@ -6,6 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from windlass_server.errors import Conflict
+from windlass_server.storage.gpu_shares import GpuShareStore, Share
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.partial_indexes import NODE_AILS, RUN_ACTIVE, RUN_KEPT
 from windlass_server.storage.tables import AllocationRow, GpuClaimRow, NodeRow, RunRow
@@ -143,6 +144,7 @@ class NodeStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._shares = GpuShareStore(connection)
 
     def get(self, node_id: str) -> NodeRow | None:
         """The node, or None."""
@@ -283,17 +285,32 @@ class NodeStore:
         cpu_millis: int,
         memory_bytes: int,
         gpu_uuids: Sequence[str],
+        share: Share | None = None,
         by_allocation: bool = False,
     ) -> None:
         """Take a part of a node for a run or an allocation, which is stored already and active.
 
+        Args:
+            node_id: the node.
+            holder: the run or the allocation.
+            cpu_millis: thousandths of a core.
+            memory_bytes: bytes.
+            gpu_uuids: its GPUs.
+            share: what it gets of each of them; None: all.
+            by_allocation: the holder is an allocation.
+
         Raises:
             Conflict: the node is not READY (`NODE_NOT_READY`) or takes no new work
-                (`NODE_CORDONED`), the amounts do not fit (`NODE_FULL`), or another holds one of the GPUs (`GPU_TAKEN`).
+                (`NODE_CORDONED`), the amounts do not fit (`NODE_FULL`), or one of the GPUs is not
+                free, or has not such a share left (`GPU_TAKEN`).
         """
         values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes}
         if self._connection.execute(_HOLD, values).rowcount != 1:
             raise self._refusal(node_id)
+        if share is not None:
+            for gpu in gpu_uuids:
+                self._shares.take(node_id, gpu, holder, share)
+            return
         if not gpu_uuids:
             return
         taken = {claim.gpu_uuid for claim in self.claims_on(node_id)}.intersection(gpu_uuids)
@@ -328,6 +345,7 @@ class NodeStore:
         }
         self._connection.execute(_SET_HELD, values)
         self._connection.execute(_UNCLAIM, {"key": holder})
+        self._shares.give_back(holder)
 
     def claims_on(self, node_id: str) -> Sequence[GpuClaimRow]:
         """The GPUs of a node that are not free."""

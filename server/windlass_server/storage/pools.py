@@ -44,6 +44,7 @@ _WAITING_CLASSES = (
         _JOBS.c.pool,
         _JOBS.c.gpu_count,
         _JOBS.c.gpu_type,
+        _JOBS.c.gpu_millis,
         _JOBS.c.cpu_millis,
         _JOBS.c.memory_bytes,
         func.count().label("jobs"),
@@ -60,6 +61,7 @@ _WAITING_CLASSES = (
         _JOBS.c.pool,
         _JOBS.c.gpu_count,
         _JOBS.c.gpu_type,
+        _JOBS.c.gpu_millis,
         _JOBS.c.cpu_millis,
         _JOBS.c.memory_bytes,
     )
@@ -117,6 +119,7 @@ class PoolStore:
     def waiting_classes(self) -> Sequence[Any]:
         """Waiting jobs with GPUs that ask for the same, the most jobs first, at most 1,000.
 
-        Rows of project, pool, gpu_count, gpu_type, cpu_millis, memory_bytes, and how many `jobs`.
+        Rows of project, pool, gpu_count, gpu_type, gpu_millis, cpu_millis, memory_bytes, and how many
+        `jobs`.
         """
         return self._connection.execute(_WAITING_CLASSES).all()

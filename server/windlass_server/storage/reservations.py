@@ -45,6 +45,7 @@ _RUNNING = (
         _RUNS.c.cpu_millis,
         _RUNS.c.memory_bytes,
         _RUNS.c.gpu_uuids,
+        _RUNS.c.gpu_millis,
         (_RUNS.c.started_at + _RUNS.c.time_limit + _RUNS.c.grace).label("started_end"),
         _RUNS.c.time_limit,
         _RUNS.c.grace,
@@ -60,6 +61,7 @@ _RUNNING = (
             _ALLOCATIONS.c.cpu_millis,
             _ALLOCATIONS.c.memory_bytes,
             _ALLOCATIONS.c.gpu_uuids,
+            _ALLOCATIONS.c.gpu_millis,
             _ALLOCATIONS.c.expires_at,
             literal(0),
             literal(0),
@@ -147,7 +149,7 @@ class ReservationStore:
         """What holds a part of these nodes.
 
         Rows of holder (a run or an allocation), node_id, project, user, cpu_millis, memory_bytes,
-        gpu_uuids; started_end, when it is over at the latest (None: it has not started, or there is
+        gpu_uuids, gpu_millis; started_end, when it is over at the latest (None: it has not started, or there is
         no such time); time_limit (None: there is none) and grace, for what has not started.
         """
         return self._connection.execute(_RUNNING, {"node_ids": list(node_ids)}).all()

@@ -42,6 +42,7 @@ _ACTIVE_BETWEEN = Hot(
         _JOBS.c.project,
         _RUNS.c.node_id,
         _RUNS.c.gpu_uuids,
+        _RUNS.c.gpu_millis,
         _RUNS.c.time_limit,
         _RUNS.c.grace,
         _RUNS.c.stopping_since,
@@ -158,8 +159,8 @@ class RunStore:
     def active_on(self, node_ids: Sequence[str]) -> Sequence[Any]:
         """Runs that hold resources.
 
-        Rows of run_id, job_id, project, node_id, gpu_uuids, time_limit, grace, stopping_since, and
-        of started_at, when the command began.
+        Rows of run_id, job_id, project, node_id, gpu_uuids, gpu_millis, time_limit, grace,
+        stopping_since, and of started_at, when the command began.
         """
         if not node_ids:
             return []

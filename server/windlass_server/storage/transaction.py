@@ -11,6 +11,7 @@ from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.drains import DrainStore
 from windlass_server.storage.events import EventStore
+from windlass_server.storage.gpu_shares import GpuShareStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.layouts import LayoutStore
 from windlass_server.storage.measures import MeasureStore
@@ -64,6 +65,10 @@ class Transaction:
     @cached_property
     def layouts(self) -> LayoutStore:
         return LayoutStore(self.connection)
+
+    @cached_property
+    def gpu_shares(self) -> GpuShareStore:
+        return GpuShareStore(self.connection)
 
     @cached_property
     def allocations(self) -> AllocationStore:

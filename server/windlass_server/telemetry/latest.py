@@ -180,7 +180,7 @@ class LatestTelemetry:
         return () if node is None else node.processes.get(uuid, ())
 
     def holder(self, node_id: str, subject: str) -> Holder | None:
-        """The run that a GPU's, or its own, newest values are of; None when nothing held it."""
+        """The run that a GPU's, or its own, newest values are of; None when none or several held it."""
         node = self._nodes.get(node_id)
         return None if node is None else node.holders.get(subject)
 
@@ -285,12 +285,14 @@ def _processes(samples: Sequence[GpuProcessSample]) -> dict[str, list[Process]]:
 
 
 def _holders(stamps: Sequence[RunStamp]) -> dict[str, Holder]:
-    found: dict[str, Holder] = {}
+    found: dict[str, Holder | None] = {}
     for stamp in stamps[:MAX_RUNS]:
         if RUN_ID.fullmatch(stamp.run_id):
             holder = Holder(stamp.run_id, stamp.job_id, stamp.project, stamp.rank)
-            found |= dict.fromkeys((stamp.run_id, *stamp.gpu_uuids), holder)
-    return found
+            for subject in (stamp.run_id, *stamp.gpu_uuids):
+                # What a card does that several share is no single one's.
+                found[subject] = None if subject in found else holder
+    return {subject: holder for subject, holder in found.items() if holder is not None}
 
 
 def _drop_ended_runs(node: _Node, now: int) -> None:

@@ -6,7 +6,7 @@ gap is seen as a gap, and never as idleness.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
@@ -25,8 +25,13 @@ SLOT = 3600 * MICROS_PER_SECOND
 _LAYOUTS = 8
 _MOST_PLACES = 4096
 
+_WHOLE_GPU = 1000  # thousandths
+
 Place: TypeAlias = tuple[str, str, int]
 """A holder, the node that measured it, and the beginning of the hour (µs)."""
+Hold: TypeAlias = tuple[str, str, str, int]
+"""A node, one of its GPUs by UUID, who holds it, and how many thousandths of it."""
+_Holders: TypeAlias = Mapping[str, Sequence[tuple[str, int]]]
 _Ints: TypeAlias = NDArray[np.int64]
 _Floats: TypeAlias = NDArray[np.float64]
 
@@ -94,8 +99,8 @@ class _Node:
     """What is added up of one node, by field and subject; all arrays are by place."""
 
     settled: float
-    # By GPU: who holds it.
-    holders: Mapping[str, str]
+    # By GPU: who holds how much of it.
+    holders: _Holders
     places: dict[Key, int] = field(default_factory=dict)
     layouts: OrderedDict[int, tuple[Layout, _Ints, _Ints]] = field(default_factory=OrderedDict)
     last: _Floats = field(default_factory=lambda: np.empty(0))
@@ -135,7 +140,7 @@ class UsageMeter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._nodes: dict[str, _Node] = {}
-        self._holders: dict[str, dict[str, str]] = {}
+        self._holders: dict[str, dict[str, list[tuple[str, int]]]] = {}
         self._pending: dict[Place, Measured] = {}
 
     def take(self, node_id: str, readings: Readings) -> None:
@@ -157,11 +162,11 @@ class UsageMeter:
             node.known[places] += elapsed
             node.last[places] = np.where(seen, time, last)
 
-    def hold(self, claims: Iterable[tuple[str, str, str]]) -> None:
-        """Take note of who holds which GPU from now on: node, UUID and holder of each that is held."""
+    def hold(self, claims: Iterable[Hold]) -> None:
+        """Take note of who holds which GPU from now on, in an order that only a change changes."""
         self._holders = {}
-        for node_id, uuid, holder in claims:
-            self._holders.setdefault(node_id, {})[uuid] = holder
+        for node_id, uuid, holder, millis in claims:
+            self._holders.setdefault(node_id, {}).setdefault(uuid, []).append((holder, millis))
         for node_id, node in self._nodes.items():
             holders = self._holders.get(node_id, {})
             if holders != node.holders:
@@ -196,10 +201,22 @@ class UsageMeter:
         node.sums[:] = 0.0
         node.known[:] = 0.0
         for (measured, subject), place in node.places.items():
-            of = _METERED[measured]
-            holder = subject if of.of_run else node.holders.get(subject)
-            if holder is None or not known[place]:
+            if not known[place]:
                 continue
-            total = self._pending.setdefault((holder, node_id, slot), Measured())
-            setattr(total, of.used, getattr(total, of.used) + round(sums[place] * of.scale))
-            setattr(total, of.known, getattr(total, of.known) + round(known[place]))
+            of = _METERED[measured]
+            holders = [(subject, 1.0, 1.0)] if of.of_run else _parts(node.holders.get(subject, ()))
+            for holder, of_used, of_known in holders:
+                total = self._pending.setdefault((holder, node_id, slot), Measured())
+                used, time = sums[place] * of.scale * of_used, known[place] * of_known
+                setattr(total, of.used, getattr(total, of.used) + round(used))
+                setattr(total, of.known, getattr(total, of.known) + round(time))
+
+
+def _parts(holders: Sequence[tuple[str, int]]) -> Iterator[tuple[str, float, float]]:
+    """Who has what part of what a GPU did, and of its time.
+
+    What several do on one card cannot be told apart: each has of it as of what is held of the card.
+    """
+    held = sum(millis for _, millis in holders)
+    for holder, millis in holders:
+        yield holder, millis / held, millis / _WHOLE_GPU

@@ -842,6 +842,42 @@ def test_pools_from_the_first_to_the_last(windlass, plane):
     assert plane.state.pools == {}
 
 
+def test_whether_gpus_are_shared_and_by_how_many_are_changed_apart(windlass, plane):
+    shares = ("--share-gpus", "--max-jobs-per-gpu", "4")
+    assert windlass("pools", "create", "small", "--zone", "a", *shares).exit_code == 0
+    sharing = plane.state.pools["small"].sharing
+    assert (sharing.enabled, sharing.max_jobs_per_gpu) == (True, 4)
+    assert "by at most 4 jobs each" in windlass("pools", "get", "small").stdout
+    for option, enabled, most in (
+        (("--max-jobs-per-gpu", "0"), True, 0),
+        (("--no-share-gpus",), False, 0),
+        (("--share-gpus",), True, 0),
+    ):
+        assert windlass("pools", "update", "small", *option).exit_code == 0
+        sharing = plane.state.pools["small"].sharing
+        assert (sharing.enabled, sharing.max_jobs_per_gpu) == (enabled, most)
+    assert "by as many jobs as fit" in windlass("pools", "get", "small").stdout
+    assert windlass("pools", "update", "small", "--priority", "1").exit_code == 0
+    mask = plane.state.requests["UpdatePool"][-1].update_mask
+    assert list(mask.paths) == ["priority"]
+
+
+@pytest.mark.parametrize("words", [("submit", "--", "true"), ("allocations", "create")])
+def test_a_share_of_a_gpu_is_asked_for_in_parts_of_one(windlass, plane, words):
+    command, *rest = words
+    option = ["--gpu-share", "0.25", "--gpu-type", "H100"]
+    asked = [command, *option, *rest] if command == "submit" else [command, *rest, *option]
+    done = windlass(*asked)
+    assert done.exit_code == 0, done.output
+    requests = plane.state.requests
+    resources = (
+        requests["SubmitJob"][0].job if command == "submit" else requests["Allocate"][0]
+    ).resources
+    assert (resources.gpu_millis, resources.gpu_type) == (250, "H100")
+    asked[asked.index("0.25")] = "1"
+    assert windlass(*asked).exit_code == 2
+
+
 def test_a_pool_is_shown_with_what_is_free(windlass, plane):
     plane.state.pools["h100"] = pool_pb2.Pool(
         pool_id="h100",

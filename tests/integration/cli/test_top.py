@@ -26,6 +26,15 @@ def test_values_take_the_place_of_those_before():
     assert {run.run_id: run.job_id for run in node.runs} == {"run-1": "job-1", "run-2": "job-2"}
 
 
+def test_of_a_gpu_that_is_shared_each_is_shown_with_its_share():
+    node = a_node()
+    for number in range(6):
+        node.gpus[0].shares.add(run_id=f"run-{number}", gpu_millis=100)
+    node.gpus[0].shares[1].run_id, node.gpus[0].shares[1].allocation_id = "", "alloc-9"
+    shown = cells(top.gpu_table([node]))
+    assert "0.1 run-0, 0.1 alloc-9, 0.1 run-2, 0.1 run-3 and 2 more" in shown
+
+
 class Api:
     """Nodes of a client, of which a test says what they stream."""
 

@@ -6,6 +6,7 @@ from tests.support.fake_agent_clock import FakeAgentClock
 from tests.support.fake_nvml import FakeNvml
 from windlass_agent.config import simulated_gpus
 from windlass_agent.gpu import nvml as nvml_module
+from windlass_agent.gpu.facts import GpuResetError
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.profiles import PROFILES
 from windlass_agent.gpu.simulated import SimulatedGpus
@@ -113,6 +114,29 @@ def test_the_process_of_a_run_is_seen_on_its_card_alone():
     assert (process.uuid, process.pid, process.name) == (uuid, 4242, "program-4242")
     gpus.set_idle("run-1")
     assert gpus.processes() == ()
+
+
+async def test_those_who_share_a_card_work_on_it_together_and_leave_it_one_by_one():
+    clock = FakeAgentClock()
+    gpus = simulated(clock=clock)
+    uuid = gpus.devices()[1].uuid
+    gpus.set_busy(uuid, "run-1", 41, 0.25)
+    gpus.set_busy(uuid, "run-2", 42, 0.5)
+    first, second = gpus.processes()
+    assert [(one.uuid, one.pid) for one in (first, second)] == [(uuid, 41), (uuid, 42)]
+    assert second.memory_used_bytes == pytest.approx(2 * first.memory_used_bytes, abs=2 << 20)
+    await clock.advance(60)
+    both = gpus.sample()[1]
+    assert 60 < both.utilization_percent < 80
+    assert both.memory_used_bytes > first.memory_used_bytes + second.memory_used_bytes
+    with pytest.raises(GpuResetError, match="run-1, run-2 uses it"):
+        gpus.reset(uuid)
+    gpus.set_idle("run-1")
+    assert [one.pid for one in gpus.processes()] == [42]
+    assert gpus.sample()[1].utilization_percent < both.utilization_percent
+    gpus.set_idle("run-2")
+    assert gpus.processes() == ()
+    gpus.reset(uuid)
 
 
 def test_simulated_cards_of_a_switch_reach_each_other_and_those_without_one_do_not():

@@ -6,11 +6,13 @@ import pytest
 from windlass_client import InvalidArgument
 from windlass_client.quantities import (
     format_bytes,
+    format_gpus,
     format_joules,
     format_span,
     parse_bytes,
     parse_cpu_millis,
     parse_duration,
+    parse_gpu_share,
 )
 
 
@@ -120,3 +122,22 @@ def test_a_span_is_shown_in_its_two_largest_units(seconds, text):
 )
 def test_energy_is_shown_in_a_unit_that_fits(joules: float, text: str):
     assert format_joules(joules) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "millis"),
+    [("0.25", 250), (".5", 500), (0.1, 100), ("0.999", 999), ("0.001", 1), (0, 0)],
+)
+def test_a_share_of_a_gpu_is_read_in_thousandths(text, millis):
+    assert parse_gpu_share(text) == millis
+
+
+@pytest.mark.parametrize("text", ["1", "1.5", "0.0005", "-0.1", "", "half", "25%", "nan", "1e-1"])
+def test_what_is_no_share_of_a_gpu_is_refused_with_an_example(text):
+    with pytest.raises(InvalidArgument, match=r"such as 0\.25"):
+        parse_gpu_share(text)
+
+
+@pytest.mark.parametrize(("count", "millis", "text"), [(0, 0, "0"), (8, 0, "8"), (1, 250, "0.25")])
+def test_gpus_are_shown_as_a_number_or_a_share(count, millis, text):
+    assert format_gpus(count, millis) == text

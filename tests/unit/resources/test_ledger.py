@@ -53,7 +53,7 @@ def rows(window: Window, *spans: Span, by: tuple[str, ...] = (), gpu_type: str =
 def test_a_span_counts_as_far_as_it_lies_in_the_window(start: int, end: int | None, held: int):
     found = rows(Window(10, 50), a_span(start, end))
     assert [row.held for row in found] == (
-        [Amounts(2 * held, 1000 * held, 10 * held)] if held else []
+        [Amounts(2000 * held, 1000 * held, 10 * held)] if held else []
     )
 
 
@@ -74,9 +74,11 @@ def test_what_is_lost_is_told_by_its_cause(
     useful_from: int | None, loss: Loss | None, wasted: dict[Loss, int]
 ):
     (row,) = rows(Window(0, 100), a_span(20, 80, useful_from=useful_from, loss=loss))
-    assert row.held.gpus == 120
+    assert row.held.gpu_millis == 120_000
     assert {
-        loss: amounts.gpus // 2 for loss, amounts in row.wasted.items() if amounts.gpus
+        loss: amounts.gpu_millis // 2000
+        for loss, amounts in row.wasted.items()
+        if amounts.gpu_millis
     } == wasted
 
 
@@ -88,9 +90,9 @@ def test_what_was_saved_is_not_lost(saved_until: int | None, lost: int):
     ledger = Ledger(Window(0, 100, 7), ())
     ledger.add(span)
     total = ledger.total()
-    assert total.held.gpus == 120
-    assert total.wasted[Loss.HOLD].gpus == 40
-    assert total.wasted[Loss.PREEMPTION].gpus == 2 * lost
+    assert total.held.gpu_millis == 120_000
+    assert total.wasted[Loss.HOLD].gpu_millis == 40_000
+    assert total.wasted[Loss.PREEMPTION].gpu_millis == 2000 * lost
 
 
 def test_buckets_of_days_begin_at_midnight_and_buckets_of_weeks_on_mondays():
@@ -108,9 +110,9 @@ def test_buckets_of_days_begin_at_midnight_and_buckets_of_weeks_on_mondays():
 def test_groups_are_rows_in_order_and_the_amounts_of_a_group_are_added_up():
     bobs = a_span(0, 30, values=VALUES | {"user": "bob"})
     found = rows(Window(0, 100), bobs, a_span(0, 10), a_span(50, 60), by=("user", "gpu_type"))
-    assert [(row.group, row.held.gpus) for row in found] == [
-        (("ada", "H100"), 40),
-        (("bob", "H100"), 60),
+    assert [(row.group, row.held.gpu_millis) for row in found] == [
+        (("ada", "H100"), 40_000),
+        (("bob", "H100"), 60_000),
     ]
 
 
@@ -120,11 +122,17 @@ def test_gpus_of_several_types_count_to_each_and_cpu_and_memory_once():
     found = rows(Window(0, 100), mixed, none, by=("gpu_type",))
     assert [(row.group[0], row.held) for row in found] == [
         ("", Amounts(0, 10_000, 100)),
-        ("A100", Amounts(10, 10_000, 100)),
-        ("H100", Amounts(20, 0, 0)),
+        ("A100", Amounts(10_000, 10_000, 100)),
+        ("H100", Amounts(20_000, 0, 0)),
     ]
     (row,) = rows(Window(0, 100), mixed, none, gpu_type="h100")
-    assert row.held == Amounts(20, 0, 0)
+    assert row.held == Amounts(20_000, 0, 0)
+
+
+def test_a_share_of_a_gpu_counts_in_thousandths_of_its_time():
+    share = a_span(0, 7, gpu_types=("H100",), gpu_millis=333)
+    found = rows(Window(0, 100), share, by=("gpu_type",))
+    assert [(row.group[0], row.held) for row in found] == [("H100", Amounts(7 * 333, 7000, 70))]
 
 
 def test_a_breakdown_of_too_many_rows_is_refused():
@@ -153,6 +161,7 @@ SPANS = st.lists(
         useful_from=st.none() | TIMES,
         loss=st.sampled_from([None, Loss.FAILURE, Loss.PREEMPTION]),
         saved_until=st.none() | TIMES,
+        gpu_millis=st.integers(1, 1000),
     ),
     max_size=12,
 )
@@ -166,7 +175,11 @@ def naive(spans: list[Span], start: int, end: int) -> Amounts:
         ends = end if span.end is None else span.end
         time = sum(span.start <= at < ends for at in range(start, end))
         total.add(
-            Amounts(len(span.gpu_types) * time, span.cpu_millis * time, span.memory_bytes * time)
+            Amounts(
+                len(span.gpu_types) * span.gpu_millis * time,
+                span.cpu_millis * time,
+                span.memory_bytes * time,
+            )
         )
     return total
 

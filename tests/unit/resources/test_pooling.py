@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.nodes import GIB
-from windlass.resources.v1.pool_pb2 import Overcommit, Pool, PoolSelector
-from windlass_server.errors import WindlassError
+from windlass.resources.v1.pool_pb2 import GpuSharing, Overcommit, Pool, PoolSelector
+from windlass_server.errors import InvalidInput, WindlassError
 from windlass_server.resources.capacity import Facts
+from windlass_server.resources.gpu_sharing import require_sharing
 from windlass_server.resources.pooling import (
     Assignment,
     assign,
@@ -208,3 +209,41 @@ def test_a_node_is_in_a_pool_that_takes_it_and_in_none_that_is_behind_another(
     )
     # However the database orders them.
     assert assign(node, cluster, rules_of([DEFAULT, *reversed(rows)])).pool == name
+
+
+SHARED = row("shared", **selecting(zones=["a"]), sharing=GpuSharing(enabled=True))
+FEW = row("few", **selecting(zones=["b"]), sharing=GpuSharing(enabled=True, max_jobs_per_gpu=2))
+OFF = row("off", **selecting(zones=["c"]), sharing=GpuSharing(max_jobs_per_gpu=2))
+
+
+@pytest.mark.parametrize(("pool", "most"), [(DEFAULT, 0), (SHARED, 1000), (FEW, 2), (OFF, 0)])
+def test_as_many_may_share_a_gpu_as_the_pool_says(pool: PoolRow, most: int):
+    (found,) = [one for one in rules_of([pool]) if one.pool_id == pool.pool_id]
+    assert found.max_sharers == most
+
+
+@pytest.mark.parametrize(
+    ("millis", "usable", "refusal"),
+    [
+        (0, ("off",), ""),
+        (250, None, ""),
+        (250, ("default", "few"), ""),
+        (250, ("off",), "pool 'off' does not let jobs share GPUs"),
+        (
+            250,
+            ("default", "off"),
+            "none of the pools that the project may use lets jobs share GPUs",
+        ),
+    ],
+)
+def test_a_share_that_no_pool_would_ever_give_is_refused_at_once(
+    millis: int, usable: tuple[str, ...] | None, refusal: str
+):
+    pools = rules_of([DEFAULT, SHARED, FEW, OFF])
+    if not refusal:
+        require_sharing(millis, usable, pools, "job.resources.gpu_millis")
+        return
+    with pytest.raises(InvalidInput) as refused:
+        require_sharing(millis, usable, pools, "job.resources.gpu_millis")
+    assert (refused.value.reason, refused.value.message) == ("GPU_SHARING_NOT_ALLOWED", refusal)
+    assert [one.field for one in refused.value.violations] == ["job.resources.gpu_millis"]

@@ -14,15 +14,17 @@ from windlass_server.resources.price_book import HOUR, Holding, Price, PriceBook
 EURO = 10**9
 GIB = 1 << 30
 GPU, CPU, MEMORY = Resource
-ONE_GPU = Holding("H100", 1, 0, 0)
+ONE_GPU = Holding("H100", 1000, 0, 0)
 
 
 @pytest.mark.parametrize(
     ("prices", "held", "cost"),
     [
         ([Price(GPU, "h100", 2 * EURO, 0)], ONE_GPU, 2 * EURO),
-        ([Price(GPU, "h100", 2 * EURO, 0)], Holding("H100", 8, 0, 0), 16 * EURO),
+        ([Price(GPU, "h100", 2 * EURO, 0)], Holding("H100", 8000, 0, 0), 16 * EURO),
         ([Price(GPU, "a100", 2 * EURO, 0)], ONE_GPU, 0),
+        # A quarter of one.
+        ([Price(GPU, "h100", 2 * EURO, 0)], Holding("H100", 250, 0, 0), EURO // 2),
         # Any type, until it has a price of its own.
         ([Price(GPU, "", 2 * EURO, 0)], ONE_GPU, 2 * EURO),
         ([Price(GPU, "", 2 * EURO, 0), Price(GPU, "h100", 4 * EURO, 0)], ONE_GPU, 4 * EURO),
@@ -48,7 +50,7 @@ ONE_GPU = Holding("H100", 1, 0, 0)
         ([Price(MEMORY, "", EURO, 0)], Holding("", 0, 1500, GIB // 2), EURO // 2),
         (
             [Price(CPU, "", 1, 0), Price(MEMORY, "", 2, 0), Price(GPU, "", 4, 0)],
-            Holding("H100", 1, 1000, GIB),
+            Holding("H100", 1000, 1000, GIB),
             7,
         ),
         ([Price(CPU, "", 0, 0)], Holding("", 0, 1500, GIB), 0),
@@ -65,7 +67,7 @@ def test_an_hour_costs(prices: list[Price], held: Holding, cost: int):
     [
         (ONE_GPU, 10, set()),
         (ONE_GPU, 9, {(GPU, "H100")}),
-        (Holding("A100", 1, 0, 0), 99, {(GPU, "A100")}),
+        (Holding("A100", 1000, 0, 0), 99, {(GPU, "A100")}),
         (Holding("", 0, 1, 1), 99, {(MEMORY, "")}),
         (Holding("", 0, 1, 0), 4, {(CPU, "")}),
     ],

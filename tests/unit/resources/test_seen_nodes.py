@@ -9,7 +9,7 @@ from tests.support.divisible import divisible
 from tests.support.nodes import GIB, an_inventory, node_columns
 from windlass.agents.v1.health_pb2 import GpuHealth, NodeHealth
 from windlass.types.v1 import types_pb2
-from windlass_server.resources.capacity import node_states
+from windlass_server.resources.capacity import Sharing, node_states
 from windlass_server.resources.gpu_health import Health
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.seen_nodes import SeenNodes
@@ -79,6 +79,27 @@ def test_a_node_of_which_a_column_is_new_is_made_again(
     (after,) = getattr(seen, look)([changed], [], [])
     assert after != before
     assert after == node_states([changed], [], lambda *_: True)[0]
+
+
+@pytest.mark.parametrize(
+    ("taken", "most", "sharers"),
+    [(250, 0, 1), (250, 4, 1), (250, 4, 2), (500, 4, 2), (500, 5, 2)],
+)
+def test_how_a_gpu_is_shared_is_seen_as_it_changes(
+    seen: SeenNodes, taken: int, most: int, sharers: int
+) -> None:
+    claim = GpuClaimRow(node_id="node-1", gpu_uuid="GPU-1", shared_millis=taken)
+    seen.all([a_row()], [GpuClaimRow(node_id="node-1", gpu_uuid="GPU-1", shared_millis=1)], [])
+    sharing = Sharing({"default": most, "other": 9}, {"node-1": {"GPU-1": sharers}, "n": {}})
+    (node,) = seen.all([a_row()], [claim], [], sharing)
+    alone, shared = node.gpus
+    assert (shared.held, shared.shared_millis, shared.sharers) == (True, taken, sharers)
+    assert (alone.held, alone.shared_millis, alone.sharers) == (False, 0, 0)
+    assert node.max_sharers == most
+    (same,) = seen.all([a_row()], [claim], [], sharing)
+    assert same is node
+    (closed,) = seen.all([a_row()], [claim], [], Sharing({}, sharing.sharers))
+    assert closed.max_sharers == 0
 
 
 def test_claims_are_seen_as_they_come_and_go(seen: SeenNodes) -> None:

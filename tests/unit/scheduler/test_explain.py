@@ -103,6 +103,39 @@ POOL = a_pool("big", template=a_node("shape", gpus=16))
             ),
         ),
         (
+            a_job(share=250, gpu_type="H100"),
+            [
+                a_node("a", gpus=8, sharers=9, held=7, shared=[(800, 2)]),
+                a_node("b", gpus=8, held=2),
+            ],
+            [],
+            "INSUFFICIENT_GPU_SHARE",
+            (
+                "needs 0.25 H100; most free on one node is 0.2 GPU of 1 GPU (node a); "
+                "1 node fits it when empty"
+            ),
+        ),
+        (
+            a_job(share=250, memory=64 * GIB),
+            [a_node("a", gpus=8, sharers=9, memory_free=GIB), a_node("b", memory=999 * GIB)],
+            [],
+            "INSUFFICIENT_MEMORY",
+            (
+                "needs 64 GiB of memory; most free on one node is 1 GiB of 256 GiB (node a); "
+                "1 node fits it when empty"
+            ),
+        ),
+        (
+            a_job(share=250),
+            [a_node("a", gpus=8), a_node("b", gpus=8)],
+            [],
+            "GPU_SHARING_UNAVAILABLE",
+            (
+                "needs 0.25 GPU; no node is in a pool that lets jobs share GPUs; "
+                "no registered node could hold it"
+            ),
+        ),
+        (
             a_job(cpu=1500),
             [a_node(cpu_free=-5)],
             [],

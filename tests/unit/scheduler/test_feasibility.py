@@ -20,6 +20,12 @@ GPU_NODE = a_node("gpu", gpus=8, cpu=32_000, memory=256 * GIB)
         ("held GPUs count", a_job(gpus=8), [a_node(gpus=8, held=8)], []),
         ("unhealthy GPUs count", a_job(gpus=8), [a_node(gpus=8, sick=8)], []),
         ("what is taken counts", a_job(), [a_node(cpu_free=0, memory_free=0)], []),
+        (
+            "a share of a GPU that is held counts",
+            a_job(share=999),
+            [a_node(gpus=1, held=1, sharers=1)],
+            [],
+        ),
         ("a pool without nodes counts", a_job(gpus=8), [CPU_NODE], [a_pool(template=GPU_NODE)]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -36,6 +42,33 @@ def test_it_could_fit(_case, job, nodes, pools):
             [CPU_NODE],
             "gpu_type",
             "needs 2 B200; no node has such GPUs (types there are: none)",
+        ),
+        (
+            a_job(share=250),
+            [GPU_NODE],
+            "gpu_millis",
+            "needs 0.25 GPU; no node is in a pool that lets jobs share GPUs",
+        ),
+        (
+            a_job(share=250, pools=("a", "b")),
+            [GPU_NODE, a_node("other", gpus=8, pool="a")],
+            "gpu_millis",
+            "needs 0.25 GPU; no node of pools a or b is in a pool that lets jobs share GPUs",
+        ),
+        (
+            a_job(share=250, gpu_type="L4"),
+            [GPU_NODE, a_node("shares", gpus=8, sharers=2)],
+            "gpu_type",
+            "needs 0.25 L4; no node where jobs may share GPUs has such GPUs (types there are: H100)",
+        ),
+        (
+            a_job(share=250, memory=512 * GIB),
+            [CPU_NODE, a_node("shares", gpus=8, sharers=2)],
+            "memory_bytes",
+            (
+                "needs 512 GiB of memory; the most on one node where jobs may share GPUs is 256 GiB "
+                "(node shares)"
+            ),
         ),
         (
             a_job(gpus=9, cpu=10**9),

@@ -1,5 +1,7 @@
 """How much of the idle GPUs is of no use, and to whom."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,16 @@ def idle(*gpus: str | tuple[str, int], **room: int) -> IdleNode:
 )
 def test_what_is_useless_on_a_node(task: TaskClass, node: IdleNode, useless: int):
     assert useless_to(task, node) == useless
+
+
+def test_what_shares_leave_of_a_card_is_idle_where_another_may_share_it():
+    shared = [(250, 1), (600, 2), (100, 3), (1000, 1)]
+    node = a_node(gpus=8, held=2, sick=1, sharers=3, shared=shared)
+    parts = (("h100", 400), ("h100", 750), ("h100", 1000))
+    assert idle_node(node).gpus == parts
+    assert idle_node(replace(node, max_sharers=0)).gpus == (("h100", 1000),)
+    report = fragmentation([node], [(TaskClass(1, gpu_millis=500), 3)])
+    assert report.summary == "2.15 GPUs idle, 19 % of them useless to your 0.5-GPU jobs"
 
 
 def test_only_what_can_be_given_away_now_is_idle():
@@ -154,7 +166,10 @@ def test_what_can_be_placed_is_not_useless_and_a_lack_makes_all_of_it_so(node, t
     there = idle_node(node)
     lacking = TaskClass(task.gpu_count, task.gpu_type, there.cpu_millis + 1, task.memory_bytes)
     assert useless_to(lacking, there) == there.idle
-    usable = [gpu for gpu in node.gpus if gpu.healthy and not gpu.held]
-    assert there.idle == 1000 * len(usable)
+    usable = [gpu for gpu in node.gpus if gpu.healthy and (not gpu.held or gpu.shared_millis)]
+    parts = [1000 - gpu.shared_millis for gpu in usable if gpu.sharers < (node.max_sharers or 1)]
+    if not node.max_sharers:
+        parts = [1000 for gpu in usable if not gpu.held]
+    assert there.idle == sum(parts)
     more = Gpu("extra", "H100", healthy=True, held=False)
-    assert idle_node(a_node(gpus=[*node.gpus, more])).idle == there.idle + 1000
+    assert idle_node(replace(node, gpus=(*node.gpus, more))).idle == there.idle + 1000

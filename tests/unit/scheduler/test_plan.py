@@ -93,6 +93,91 @@ def placed_on(job, *cluster) -> str | None:
             None,
         ),
         ("a shrunk node takes not even nothing", a_job(cpu=0), [a_node(cpu_free=-1)], None),
+        (
+            "a share goes to the card that has least left beyond it",
+            a_job(share=250),
+            [
+                a_node("a", gpus=2, sharers=9, shared=[(250, 1)]),
+                a_node("b", gpus=2, sharers=9, shared=[(500, 1)]),
+                a_node("c", gpus=2, sharers=9, shared=[(800, 1)]),
+            ],
+            "b",
+        ),
+        (
+            "a share breaks into the node with the fewest whole cards when no card has room",
+            a_job(share=600),
+            [
+                a_node("a", gpus=8, sharers=9, shared=[(500, 1)]),
+                a_node("b", gpus=8, sharers=9, held=5),
+                a_node("c", gpus=8, sharers=9, held=8),
+            ],
+            "b",
+        ),
+        (
+            "a share joins another one rather than break into a card of a smaller node",
+            a_job(share=250),
+            [a_node("big", gpus=8, sharers=9, shared=[(1, 1)]), a_node("small", gpus=1, sharers=9)],
+            "big",
+        ),
+        (
+            "a share goes elsewhere than to the node that failed the job, though that has a card for it",
+            a_job(share=250, faults={"a": None}),
+            [a_node("a", gpus=1, sharers=9, shared=[(750, 1)]), a_node("b", gpus=1, sharers=9)],
+            "b",
+        ),
+        (
+            "the last thousandth of a card is given",
+            a_job(share=1),
+            [a_node(gpus=1, sharers=9, shared=[(999, 8)])],
+            "n1",
+        ),
+        ("but no more", a_job(share=2), [a_node(gpus=1, sharers=9, shared=[(999, 8)])], None),
+        (
+            "a card takes no more jobs than may share it",
+            a_job(share=1),
+            [a_node(gpus=1, sharers=2, shared=[(2, 2)])],
+            None,
+        ),
+        ("nothing is shared where that is not allowed", a_job(share=1), [a_node(gpus=8)], None),
+        (
+            "a card that is held whole is not shared",
+            a_job(share=1),
+            [a_node(gpus=1, sharers=9, held=1)],
+            None,
+        ),
+        (
+            "a shared card is nobody's as a whole",
+            a_job(gpus=1),
+            [a_node(gpus=1, sharers=9, shared=[(1, 1)])],
+            None,
+        ),
+        (
+            "a sick card is not shared",
+            a_job(share=1),
+            [a_node(gpus=1, sharers=9, sick=1, shared=[(1, 1)])],
+            None,
+        ),
+        (
+            "an instance of a divided card is not shared",
+            a_job(share=1, gpu_type="H100-1g.10gb"),
+            [a_node(gpus=DIVIDED[1:], sharers=9)],
+            None,
+        ),
+        (
+            "a share of any type is of a whole card",
+            a_job(share=1),
+            [a_node("a", gpus=DIVIDED[1:], sharers=9), a_node("b", gpus=DIVIDED, sharers=9)],
+            "b",
+        ),
+        (
+            "CPU is needed beside a share",
+            a_job(share=250, cpu=2000),
+            [
+                a_node("a", gpus=1, sharers=9, shared=[(750, 1)], cpu_free=1999),
+                a_node("b", gpus=1, sharers=9, shared=[(1, 1)]),
+            ],
+            "b",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -110,6 +195,30 @@ def test_the_first_free_healthy_gpus_by_uuid_are_given():
     node = replace(node, gpus=node.gpus[::-1])
     result = plan(Snapshot((a_job(gpus=3),), (node,)))
     assert result.placements[0].gpu_uuids == ("n1-2", "n1-3", "n1-4")
+
+
+def test_shares_fill_one_card_after_the_other():
+    queue = tuple(a_job(f"job-{number}", share=400) for number in range(5))
+    result = plan(Snapshot(queue, (a_node(gpus=3, sharers=9),)))
+    uuids = [each.gpu_uuids for each in result.placements]
+    assert uuids == [("n1-0",), ("n1-0",), ("n1-1",), ("n1-1",), ("n1-2",)]
+
+
+def test_a_card_that_is_broken_into_is_gone_for_whole_jobs_behind():
+    queue = (a_job("a", share=1), a_job("b", gpus=2), a_job("c", gpus=1))
+    result = plan(Snapshot(queue, (a_node(gpus=2, sharers=9),)))
+    assert [each.job_id for each in result.placements] == ["a", "c"]
+
+
+def test_no_more_jobs_than_may_share_a_card_are_placed_on_it_at_once():
+    queue = tuple(a_job(f"job-{number}", share=1) for number in range(5))
+    result = plan(Snapshot(queue, (a_node(gpus=2, sharers=2),)))
+    assert [each.gpu_uuids[0] for each in result.placements] == ["n1-0", "n1-0", "n1-1", "n1-1"]
+
+
+def test_a_share_of_any_type_breaks_into_the_type_with_the_fewest_cards():
+    result = plan(Snapshot((a_job(share=1),), (a_node(gpus=MIXED, sharers=9),)))
+    assert result.placements[0].gpu_uuids == ("m-3",)
 
 
 def test_priority_goes_before_order_and_order_before_id():

@@ -12,6 +12,7 @@ from tests.unit.scheduler.worlds import (
     emptied,
     holds,
     nodes,
+    shares,
     snapshots,
     with_job,
 )
@@ -23,8 +24,12 @@ from windlass_server.scheduler.snapshot import Demand, NodeState, Snapshot
 
 pytestmark = pytest.mark.timeout(60)
 
-NEVER = {"GPU_TYPE_UNAVAILABLE", "ISOLATION_UNAVAILABLE", "POOL_UNAVAILABLE"}
-SHORT = {"INSUFFICIENT_GPUS", "INSUFFICIENT_MEMORY", "INSUFFICIENT_CPU"}
+NEVER = {
+    "GPU_SHARING_UNAVAILABLE", "GPU_TYPE_UNAVAILABLE", "ISOLATION_UNAVAILABLE", "POOL_UNAVAILABLE",
+}  # fmt: skip
+SHORT = {
+    "INSUFFICIENT_GPUS", "INSUFFICIENT_GPU_SHARE", "INSUFFICIENT_MEMORY", "INSUFFICIENT_CPU",
+}  # fmt: skip
 BEHIND = {"BEHIND_HIGHER_PRIORITY", "WAITING_BEHIND_EARLIER_JOBS"}
 
 
@@ -42,7 +47,11 @@ def replayed(world: Snapshot, result: Plan) -> dict[str, NodeState]:
     state = {node.node_id: node for node in world.nodes}
     for placement in result.placements:
         job, node = jobs[placement.job_id], state[placement.node_id]
-        usable = {gpu.uuid: gpu for gpu in node.gpus if gpu.healthy and not gpu.held}
+        usable = {
+            gpu.uuid: gpu
+            for gpu in node.gpus
+            if (shares(node, gpu, job) if job.gpu_millis else gpu.healthy and not gpu.held)
+        }
         assert holds(node, job)
         assert len(set(placement.gpu_uuids)) == len(placement.gpu_uuids) == job.gpu_count
         assert set(placement.gpu_uuids) <= set(usable)
@@ -73,6 +82,25 @@ def test_nothing_that_still_fits_is_left_waiting(world: Snapshot):
     jobs = {job.job_id: job for job in world.queue}
     for each in result.waiting:
         assert not any(holds(node, jobs[each.job_id]) for node in state.values())
+
+
+@given(snapshots())
+def test_shares_gather_on_the_fullest_card_that_has_room_for_them(world: Snapshot):
+    jobs = {job.job_id: job for job in world.queue}
+    state = {node.node_id: node for node in world.nodes}
+    for placement in plan(world).placements:
+        job, node = jobs[placement.job_id], state[placement.node_id]
+        faulty = {fault.node_id for fault in job.faults}
+        if job.gpu_millis:
+            taken = {
+                (other.node_id, gpu.uuid): gpu.shared_millis
+                for other in state.values()
+                if holds(other, job) and (other.node_id in faulty) == (node.node_id in faulty)
+                for gpu in other.gpus
+                if shares(other, gpu, job)
+            }
+            assert taken[node.node_id, placement.gpu_uuids[0]] == max(taken.values())
+        state[node.node_id] = with_job(node, job, placement.gpu_uuids)
 
 
 @given(snapshots())

@@ -57,6 +57,18 @@ def test_values_are_kept_by_what_they_are_of(latest: LatestTelemetry) -> None:
     assert host.sampled_at == run.sampled_at == gpu.sampled_at == MICROS
 
 
+def test_what_a_card_does_that_several_share_is_no_single_ones(latest: LatestTelemetry) -> None:
+    message = samples(series("GPU_POWER_WATTS", "GPU-0", 250))
+    for number, uuids in enumerate((["GPU-0"], ["GPU-0", "GPU-1"], ["GPU-0"])):
+        run_id = f"run-{number:026}"
+        message.samples.runs.add(run_id=run_id, job_id=f"job-{number}", gpu_uuids=uuids)
+    latest.take("node-1", message.samples)
+    assert latest.holder("node-1", "GPU-0") is None
+    alone = latest.holder("node-1", "GPU-1")
+    assert alone is not None
+    assert alone.job_id == "job-1"
+
+
 def test_nothing_is_known_before_the_first_sample(latest: LatestTelemetry) -> None:
     assert latest.host("node-1") is None
     assert latest.gpu("node-1", "GPU-0") is None

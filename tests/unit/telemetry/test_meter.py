@@ -55,7 +55,7 @@ def world() -> World:
 
 
 def test_each_value_stands_for_the_time_since_the_one_before(world: World):
-    world.meter.hold([("n", "GPU-0", "run-1"), ("n", "GPU-1", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000), ("n", "GPU-1", "run-1", 1000)])
     world.measure(util_0=100, util_1=100, power_0=700, power_1=700)
     world.run(4, util_0=50, util_1=0, power_0=300, power_1=100)
     world.run(6, util_0=100, util_1=0, power_0=700, power_1=100)
@@ -89,7 +89,7 @@ def test_what_runs_use_of_processors_and_memory_is_theirs_without_a_claim(world:
     ("gap", "known"), [(1, 2), (MAX_GAP // SECOND, 1 + MAX_GAP // SECOND), (16, 1), (3600, 1)]
 )
 def test_a_gap_is_not_known_and_is_no_idleness(world: World, gap: int, known: int):
-    world.meter.hold([("n", "GPU-0", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000)])
     world.measure(util_0=100)
     world.clock.advance(gap)
     world.measure(util_0=100)
@@ -99,7 +99,7 @@ def test_a_gap_is_not_known_and_is_no_idleness(world: World, gap: int, known: in
 
 
 def test_a_value_that_is_none_leaves_its_time_to_the_next_one(world: World):
-    world.meter.hold([("n", "GPU-0", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000)])
     world.measure(util_0=100, power_0=100)
     world.run(3, util_0=math.nan, power_0=100)
     world.run(1, util_0=50, power_0=math.inf)
@@ -109,10 +109,10 @@ def test_a_value_that_is_none_leaves_its_time_to_the_next_one(world: World):
 
 
 def test_gpus_that_change_hands_are_counted_for_each_holder(world: World):
-    world.meter.hold([("n", "GPU-0", "run-1"), ("m", "GPU-0", "run-9")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000), ("m", "GPU-0", "run-9", 1000)])
     world.measure(util_0=0)
     world.run(3, util_0=100)
-    world.meter.hold([("n", "GPU-0", "alloc-2")])
+    world.meter.hold([("n", "GPU-0", "alloc-2", 1000)])
     world.run(5, util_0=50)
     world.meter.hold([])
     world.run(7, util_0=100)
@@ -120,8 +120,23 @@ def test_gpus_that_change_hands_are_counted_for_each_holder(world: World):
     assert found == {"run-1": 3 * SECOND, "alloc-2": 5 * SECOND // 2}
 
 
+def test_what_a_shared_gpu_does_is_told_apart_by_what_is_held_of_it(world: World):
+    world.meter.hold([("n", "GPU-0", "run-1", 600), ("n", "GPU-0", "run-2", 200)])
+    world.measure(util_0=80, power_0=400)
+    world.run(10, util_0=80, power_0=400)
+    assert world.drain() == {
+        # All that it did is somebody's, and each is known of as much as it holds.
+        ("run-1", "n", SLOT_NOW): Measured(
+            gpu_used=6 * SECOND, gpu_known=6 * SECOND, energy=3_000_000, energy_known=6 * SECOND
+        ),
+        ("run-2", "n", SLOT_NOW): Measured(
+            gpu_used=2 * SECOND, gpu_known=2 * SECOND, energy=1_000_000, energy_known=2 * SECOND
+        ),
+    }
+
+
 def test_a_node_that_came_after_the_claims_knows_its_holders(world: World):
-    world.meter.hold([("n", "GPU-0", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000)])
     world.measure("m", util_0=100)
     world.measure("n", util_0=100)
     world.run(2, util_0=100)
@@ -129,7 +144,7 @@ def test_a_node_that_came_after_the_claims_knows_its_holders(world: World):
 
 
 def test_it_is_kept_by_the_hour_of_the_servers_clock(world: World):
-    world.meter.hold([("n", "GPU-0", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000)])
     world.measure(util_0=100, skew=86_400)
     for _ in range(2):
         for _ in range(5):
@@ -144,7 +159,7 @@ def test_it_is_kept_by_the_hour_of_the_servers_clock(world: World):
 
 
 def test_a_clock_that_runs_ahead_makes_no_time(world: World):
-    world.meter.hold([("n", "GPU-0", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000)])
     for ahead in range(1000):
         world.measure(util_0=100, skew=10.0 * ahead)
     world.clock.advance(1)
@@ -153,7 +168,7 @@ def test_a_clock_that_runs_ahead_makes_no_time(world: World):
 
 
 def test_a_clock_that_is_set_back_makes_nothing_negative(world: World):
-    world.meter.hold([("n", "GPU-0", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000)])
     world.run(2, util_0=100)
     for _ in range(3):
         world.clock.advance(1)
@@ -175,7 +190,7 @@ def test_a_clock_that_is_set_back_makes_nothing_negative(world: World):
 def test_nonsense_is_cut_to_what_can_be(
     world: World, values: dict[str, float], used: dict[str, Any]
 ):
-    world.meter.hold([("n", "GPU-0", "run-1")])
+    world.meter.hold([("n", "GPU-0", "run-1", 1000)])
     world.measure(**values)
     world.run(1, **values)
     ((_, found),) = world.drain().items()

@@ -209,7 +209,7 @@ class NodeRun(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., job_id: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Gpu(_message.Message):
-    __slots__ = ("uuid", "index", "model", "gpu_type", "temperature_celsius", "power_watts", "power_limit_watts", "utilization_percent", "memory_total_bytes", "memory_used_bytes", "memory_free_bytes", "sm_clock_mhz", "memory_clock_mhz", "health", "health_message", "processes", "run_id", "sample_time", "allocation_id", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "memory_temperature_celsius", "energy_joules", "throttle_reasons", "health_reason", "health_time", "ecc_errors", "remapped_rows", "pcie_link", "faults", "mig_instance")
+    __slots__ = ("uuid", "index", "model", "gpu_type", "temperature_celsius", "power_watts", "power_limit_watts", "utilization_percent", "memory_total_bytes", "memory_used_bytes", "memory_free_bytes", "sm_clock_mhz", "memory_clock_mhz", "health", "health_message", "processes", "run_id", "sample_time", "allocation_id", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "memory_temperature_celsius", "energy_joules", "throttle_reasons", "health_reason", "health_time", "ecc_errors", "remapped_rows", "pcie_link", "faults", "mig_instance", "shares")
     class Health(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         HEALTH_UNSPECIFIED: _ClassVar[Gpu.Health]
@@ -256,6 +256,7 @@ class Gpu(_message.Message):
     PCIE_LINK_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     MIG_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     index: int
     model: str
@@ -290,7 +291,18 @@ class Gpu(_message.Message):
     pcie_link: _gpu_pb2.PcieLink
     faults: _containers.RepeatedCompositeFieldContainer[GpuFault]
     mig_instance: _gpu_pb2.MigInstance
-    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., power_limit_watts: _Optional[float] = ..., utilization_percent: _Optional[float] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., sm_clock_mhz: _Optional[float] = ..., memory_clock_mhz: _Optional[float] = ..., health: _Optional[_Union[Gpu.Health, str]] = ..., health_message: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., run_id: _Optional[str] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allocation_id: _Optional[str] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ..., memory_temperature_celsius: _Optional[float] = ..., energy_joules: _Optional[float] = ..., throttle_reasons: _Optional[_Iterable[_Union[_gpu_pb2.Throttle.Reason, str]]] = ..., health_reason: _Optional[str] = ..., health_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ecc_errors: _Optional[_Union[_gpu_pb2.EccErrors, _Mapping]] = ..., remapped_rows: _Optional[_Union[_gpu_pb2.RemappedRows, _Mapping]] = ..., pcie_link: _Optional[_Union[_gpu_pb2.PcieLink, _Mapping]] = ..., faults: _Optional[_Iterable[_Union[GpuFault, _Mapping]]] = ..., mig_instance: _Optional[_Union[_gpu_pb2.MigInstance, _Mapping]] = ...) -> None: ...
+    shares: _containers.RepeatedCompositeFieldContainer[GpuShare]
+    def __init__(self, uuid: _Optional[str] = ..., index: _Optional[int] = ..., model: _Optional[str] = ..., gpu_type: _Optional[str] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., power_limit_watts: _Optional[float] = ..., utilization_percent: _Optional[float] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., sm_clock_mhz: _Optional[float] = ..., memory_clock_mhz: _Optional[float] = ..., health: _Optional[_Union[Gpu.Health, str]] = ..., health_message: _Optional[str] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., run_id: _Optional[str] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allocation_id: _Optional[str] = ..., pci_bus_id: _Optional[str] = ..., nvlink_peers: _Optional[_Iterable[str]] = ..., mig_mode: _Optional[_Union[_gpu_pb2.Mig.Mode, str]] = ..., compute_capability: _Optional[str] = ..., slowdown_celsius: _Optional[int] = ..., memory_temperature_celsius: _Optional[float] = ..., energy_joules: _Optional[float] = ..., throttle_reasons: _Optional[_Iterable[_Union[_gpu_pb2.Throttle.Reason, str]]] = ..., health_reason: _Optional[str] = ..., health_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ecc_errors: _Optional[_Union[_gpu_pb2.EccErrors, _Mapping]] = ..., remapped_rows: _Optional[_Union[_gpu_pb2.RemappedRows, _Mapping]] = ..., pcie_link: _Optional[_Union[_gpu_pb2.PcieLink, _Mapping]] = ..., faults: _Optional[_Iterable[_Union[GpuFault, _Mapping]]] = ..., mig_instance: _Optional[_Union[_gpu_pb2.MigInstance, _Mapping]] = ..., shares: _Optional[_Iterable[_Union[GpuShare, _Mapping]]] = ...) -> None: ...
+
+class GpuShare(_message.Message):
+    __slots__ = ("run_id", "allocation_id", "gpu_millis")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ALLOCATION_ID_FIELD_NUMBER: _ClassVar[int]
+    GPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    allocation_id: str
+    gpu_millis: int
+    def __init__(self, run_id: _Optional[str] = ..., allocation_id: _Optional[str] = ..., gpu_millis: _Optional[int] = ...) -> None: ...
 
 class GpuFault(_message.Message):
     __slots__ = ("kind", "xid", "message", "time", "action", "run_id", "job_id", "count")

@@ -18,6 +18,7 @@ from windlass_server.storage.tables.layouts import GpuLayoutRow
 from windlass_server.storage.tables.measures import MeasureRow
 from windlass_server.storage.tables.nodes import (
     GpuClaimRow,
+    GpuShareRow,
     JoinTokenRow,
     JoinTokenUseRow,
     NodeRow,
@@ -39,6 +40,7 @@ __all__ = [
     "EventRow",
     "GpuClaimRow",
     "GpuLayoutRow",
+    "GpuShareRow",
     "JobLabelRow",
     "JobRow",
     "JoinTokenRow",

@@ -54,6 +54,10 @@ class AllocationRow(SQLModel, table=True):
     topology_level: int = Field(
         default=0, sa_column=Column(Integer, nullable=False, server_default="0")
     )
+    # Its share of its GPU, in thousandths; 0: they are whole.
+    gpu_millis: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
     exclusive: bool
     ttl: int = Field(sa_type=BigInteger)
     created_at: int = Field(sa_type=BigInteger)

@@ -1,6 +1,16 @@
 """Jobs and their runs. Times are microseconds since 1970 (UTC)."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -44,6 +54,10 @@ class JobRow(SQLModel, table=True):
     )
     gpu_memory_bytes: int = Field(
         default=0, sa_column=Column(BigInteger, nullable=False, server_default="0")
+    )
+    # The share of a GPU that it asks for, in thousandths; 0: whole ones.
+    gpu_millis: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
     )
     min_isolation: int
     # The pool that it asks for; empty for any.
@@ -132,6 +146,10 @@ class RunRow(SQLModel, table=True):
     gpu_types: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     pool_id: str = Field(
         default="default", sa_column=Column(String, nullable=False, server_default="default")
+    )
+    # Its share of its GPU, in thousandths; 0: they are whole.
+    gpu_millis: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
     )
     # How long it may run (None: for ever), and from SIGTERM to SIGKILL, in microseconds.
     time_limit: int | None = Field(sa_type=BigInteger)

@@ -114,6 +114,28 @@ class GpuClaimRow(SQLModel, table=True):
     shared_millis: int | None = None
 
 
+class GpuShareRow(SQLModel, table=True):
+    """A share of a GPU that several hold. Its claim has the sum of all, which bounds them."""
+
+    __tablename__ = "gpu_shares"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["node_id", "gpu_uuid"],
+            ["gpu_claims.node_id", "gpu_claims.gpu_uuid"],
+            name="gpu_shares_claim",
+        ),
+        CheckConstraint("millis BETWEEN 1 AND 999", name="gpu_shares_part"),
+        Index("gpu_shares_by_gpu", "node_id", "gpu_uuid"),
+    )
+
+    # A run or an allocation.
+    holder: str = Field(primary_key=True)
+    node_id: str
+    gpu_uuid: str
+    # Thousandths of the GPU.
+    millis: int
+
+
 class JoinTokenRow(SQLModel, table=True):
     """A token with which so many nodes may join."""
 
