@@ -11,6 +11,7 @@ case.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from protobuf import DescMessage, DescMethod, Message, Registry
 from protobuf.wkt import FileDescriptorSet
@@ -252,7 +253,7 @@ class Transcoder:
         style: JsonStyle = DEFAULT_STYLE,
         limits_extension: str | None = None,
     ) -> None:
-        self.registry = FileDescriptorSet.from_binary(descriptor_set).to_registry()
+        self.registry = _registry(descriptor_set)
         self._schema = Schema(self.registry)
         self._json = JsonReader(self._schema)
         self._style = style
@@ -340,6 +341,12 @@ class Transcoder:
         if info is None or info.shape is not Shape.ONE or info.oneof is not None:
             return None
         return info if str(getattr(info.value, "name", "")) == "STRING" else None
+
+
+@lru_cache(maxsize=16)
+def _registry(descriptor_set: bytes) -> Registry:
+    """What a contract describes, read once: types that were made of it live as long as the process."""
+    return FileDescriptorSet.from_binary(descriptor_set).to_registry()
 
 
 def _file_place(message: DescMessage, body: FieldInfo | None) -> HttpBodyPlace | None:
