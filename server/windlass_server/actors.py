@@ -7,6 +7,7 @@ DRAINS = "system/drains"
 LEASES = "system/leases"
 FEDERATION = "system/federation"
 HEALTH = "system/health"
+RESERVATIONS = "system/reservations"
 
 
 def is_system(actor: str) -> bool:

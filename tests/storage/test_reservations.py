@@ -1,5 +1,6 @@
 """Parts of nodes are reserved, and kept by the scheduler, on both engines, without agents."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from windlass_server.paging import PageTokens
 from windlass_server.resources import reservation_times, reserved
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.reservation_message import reservation_message
+from windlass_server.resources.reservation_moves import ReservationMoves
 from windlass_server.resources.reservations import ReservationsService
 from windlass_server.storage.engine import Database
 from windlass_server.timestamps import to_proto
@@ -559,3 +561,111 @@ async def test_what_clashes_is_found_before_others_have_to_wait_for_it(
     await world.reservations.update(ADMIN, made, ["end_time"])
     # Itself as it was, too, which nothing is compared with in the end.
     assert looked == [False] * 7
+
+
+async def moved(world: World, made: Reservation) -> Reservation:
+    """The reservation, after the server has looked after it."""
+    cluster = Cluster(world.database, (), lambda _node_id: frozenset())
+    await ReservationMoves(world.database, cluster, world.clock).cycle()
+    return await world.read(made)
+
+
+def nodes_of(made: Reservation) -> list[str]:
+    return [part.node_id for part in made.parts]
+
+
+async def test_what_is_reserved_of_a_node_that_is_closed_moves_to_another(world: World):
+    first, second = await world.gpu_node("n1"), await world.gpu_node("n2")
+    made = await world.reserve(project="vision")
+    assert nodes_of(made) == [first]
+    await world.upkeep.cordon(ADMIN, first, "fan")
+    assert (await world.read(made)).problem == "node n1 is cordoned"
+
+    after = await moved(world, made)
+
+    assert nodes_of(after) == [second]
+    assert [(part.gpu_count, part.gpu_type) for part in after.parts] == [(8, "H100")]
+    assert (after.problem, after.etag == made.etag) == ("", False)
+    (event,) = [
+        (row.reason, row.actor, row.message)
+        for row in await world.database.read(
+            lambda tx: tx.events.page(made.reservation_id, after=0, size=9)
+        )
+        if row.reason == "MOVED"
+    ]
+    assert event == (
+        "MOVED",
+        "system/reservations",
+        f"node n1 is cordoned: moved to {second}",
+    )
+    # And it stays there, whatever becomes of the first.
+    await world.upkeep.uncordon(ADMIN, first)
+    assert nodes_of(await moved(world, made)) == [second]
+    world.clock.advance(3600)
+    assert await world.try_job(gpu_count=8, project="default") == PLACED
+    assert (await world.try_job(gpu_count=1, project="default"))[1] == "RESERVED"
+    assert await world.try_job(gpu_count=8, project="vision") == PLACED
+
+
+async def test_where_there_is_no_other_node_it_stays_and_says_what_is_wrong(world: World):
+    first, second = await world.gpu_node("n1"), await world.gpu_node("n2")
+    made = await world.reserve(project="vision")
+    other = await world.reserve(project="default")
+    await world.upkeep.cordon(ADMIN, first, "fan")
+    after = await moved(world, made)
+    assert (nodes_of(after), after.problem) == ([first], "node n1 is cordoned")
+    assert after.etag == made.etag
+    # As soon as there is one, it moves.
+    await world.reservations.cancel(ADMIN, other.reservation_id)
+    assert nodes_of(await moved(world, made)) == [second]
+
+
+async def test_only_what_is_on_bad_nodes_moves(world: World):
+    nodes = [await world.gpu_node(f"n{number}") for number in range(4)]
+    made = await world.reserve(project="vision", resources={"node_count": 2})
+    kept, left = nodes_of(made)
+    await world.upkeep.cordon(ADMIN, left, "fan")
+    after = nodes_of(await moved(world, made))
+    assert kept in after
+    assert left not in after
+    assert set(after) < set(nodes)
+    assert len(after) == 2
+
+
+async def test_named_nodes_and_what_has_begun_stay_where_they_are(world: World):
+    first, _ = await world.gpu_node("n1"), await world.gpu_node("n2")
+    named = await world.reserve(project="vision", node_ids=[first], begins=24)
+    begun = await world.reserve(project="vision", begins=0)
+    assert nodes_of(begun) == [first]
+    repair = await world.reserve(maintenance=True, node_ids=[first], begins=48)
+    await world.upkeep.cordon(ADMIN, first, "fan")
+    for one in (named, begun):
+        after = await moved(world, one)
+        assert (nodes_of(after), after.problem) == ([first], "node n1 is cordoned")
+    assert (await moved(world, repair)).problem == ""
+
+
+async def test_a_node_that_cannot_be_reached_is_waited_for_a_while(world: World):
+    first, second = await world.gpu_node("n1"), await world.gpu_node("n2")
+    made = await world.reserve(project="vision")
+    await world.database.write(
+        lambda tx: tx.nodes.mark_unreachable(
+            first, seen_at=world.clock.now(), reason="AGENT_SILENT", message=""
+        )
+    )
+    world.clock.advance(299)
+    assert nodes_of(await moved(world, made)) == [first]
+    world.clock.advance(1)
+    assert (await world.read(made)).problem == "node n1 cannot be reached"
+    assert nodes_of(await moved(world, made)) == [second]
+
+
+async def test_two_servers_move_it_once(world: World):
+    first, _ = await world.gpu_node("n1"), await world.gpu_node("n2")
+    made = await world.reserve(project="vision")
+    await world.upkeep.cordon(ADMIN, first, "fan")
+    await asyncio.gather(*(moved(world, made) for _ in range(3)))
+    events = await world.database.read(
+        lambda tx: tx.events.page(made.reservation_id, after=0, size=9)
+    )
+    assert [row.reason for row in events].count("MOVED") == 1

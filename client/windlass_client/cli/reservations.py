@@ -228,6 +228,7 @@ def reservation_table(one: "reservation_pb2.Reservation") -> "Table":
         ("status", _status(one)),
         ("for", _whom(one)),
         ("reason", one.reason),
+        ("problem", one.problem),
         ("begins", moment(one.next_start_time) if one.HasField("next_start_time") else ""),
         ("ends", moment(one.next_end_time) if one.HasField("next_end_time") else ""),
         ("again", f"{again.cron} {again.time_zone or 'UTC'}" if again.cron else ""),

@@ -25,6 +25,7 @@ def reservation_message(view: ReservationView) -> reservation_pb2.Reservation:
         create_time=to_proto(row.created_at),
         cancel_time=None if row.cancelled_at is None else to_proto(row.cancelled_at),
         etag=str(row.version),
+        problem=view.problem,
     )
     if view.next is not None:
         message.next_start_time.CopyFrom(to_proto(view.next.start))

@@ -29,6 +29,7 @@ from windlass_server.resources.reservation_times import (
     Window,
     status,
 )
+from windlass_server.resources.reservation_trouble import trouble
 from windlass_server.resources.reserved import Clashes, Live, live, part_of, times_of
 from windlass_server.resources.reserving import NotSoMuch, Part, Wanted, of_nodes, parts
 from windlass_server.resources.update_mask import merged, require_same
@@ -44,13 +45,18 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class ReservationView:
-    """A reservation as callers see it: where it is in its life, and its present or else next time."""
+    """A reservation as callers see it: where it is in its life, and its present or else next time.
+
+    Attributes:
+        problem: why it cannot be kept now, in words; empty when it can.
+    """
 
     row: ReservationRow
     spec: reservation_pb2.Reservation
     parts: tuple[Part, ...]
     status: Status
     next: Window | None
+    problem: str
 
 
 class ReservationsService:
@@ -351,6 +357,14 @@ def _record(
     )
 
 
+def _problem(tx: Transaction, kept: Sequence[Part], now: int) -> str:
+    """What is wrong with the nodes of a reservation."""
+    words = [why for part in kept if (why := trouble(tx.nodes.get(part.node_id), now))]
+    named = "; node ".join(words[:_NAMED])
+    more = f"; and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return f"node {named}{more}" if words else ""
+
+
 def _views(tx: Transaction, rows: Sequence[ReservationRow], now: int) -> list[ReservationView]:
     """Reservations as callers see them at a time."""
     kept: dict[str, list[Part]] = {row.reservation_id: [] for row in rows}
@@ -362,5 +376,7 @@ def _views(tx: Transaction, rows: Sequence[ReservationRow], now: int) -> list[Re
         times = times_of(spec)
         at = status(times, row.cancelled_at, now)
         window = times.next(now) if row.cancelled_at is None else None
-        views.append(ReservationView(row, spec, tuple(kept[row.reservation_id]), at, window))
+        mine = tuple(kept[row.reservation_id])
+        problem = "" if window is None or not row.project else _problem(tx, mine, now)
+        views.append(ReservationView(row, spec, mine, at, window, problem))
     return views

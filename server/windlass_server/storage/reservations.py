@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, insert, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, literal, or_, select, update
 
 from windlass_server.storage.partial_indexes import RUN_ACTIVE, RUN_KEPT
 from windlass_server.storage.tables import (
@@ -139,6 +139,27 @@ class ReservationStore:
         """Add a reservation and its parts; `values` has every column of ReservationRow."""
         self._connection.execute(insert(_RESERVATIONS), values)
         self._connection.execute(insert(_PARTS), parts)
+
+    def replace_parts(
+        self, reservation_id: str, node_ids: Sequence[str], parts: Sequence[Any]
+    ) -> None:
+        """Keep these parts instead of those of some nodes; the reservation is locked.
+
+        Args:
+            reservation_id: the reservation.
+            node_ids: the nodes that are left.
+            parts: with the attributes of ReservedPartRow's other columns, of other nodes.
+        """
+        mine = _PARTS.c.reservation_id == reservation_id
+        self._connection.execute(delete(_PARTS).where(mine, _PARTS.c.node_id.in_(node_ids)))
+        names = ("node_id", "cpu_millis", "memory_bytes", "gpu_count", "gpu_type")
+        self._connection.execute(
+            insert(_PARTS),
+            [
+                {"reservation_id": reservation_id} | {name: getattr(part, name) for name in names}
+                for part in parts
+            ],
+        )
 
     def change(self, reservation_id: str, **values: Any) -> None:
         """Set columns of a reservation that is locked."""

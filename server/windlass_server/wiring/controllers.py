@@ -20,6 +20,7 @@ from windlass_server.nodes.pace import CYCLE_SECONDS
 from windlass_server.nodes.session import SILENT_HEARTBEATS
 from windlass_server.resources.remote_clusters import RemoteCluster
 from windlass_server.resources.remote_contacts import RemoteContacts
+from windlass_server.resources.reservation_moves import ReservationMoves
 from windlass_server.resources.usage_metering import UsageMetering
 from windlass_server.wiring.areas import Areas
 from windlass_server.wiring.foundation import Foundation
@@ -28,6 +29,7 @@ _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
 _WAVES_SECONDS = 5.0
+_RESERVATIONS_SECONDS = 10.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
 _METERING_SECONDS = 2.0
@@ -94,12 +96,14 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
     liveness = NodeLiveness(nodes.membership, on.clock, SILENT_HEARTBEATS * heartbeat)
     leases = AllocationLeases(areas.capacity.allocations)
     discarding = CheckpointRemoval(areas.jobs.checkpoints)
+    moves = ReservationMoves(on.database, areas.inventory.cluster, on.clock)
     telemetry = areas.inventory.telemetry_upkeep
     return (
         Loop("nodes", liveness.cycle, interval_seconds=heartbeat),
         Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS),
         Loop("checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS),
         Loop("telemetry", telemetry.cycle, interval_seconds=_TELEMETRY_SECONDS),
+        Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),
         Loop("pace", nodes.pace.cycle, interval_seconds=CYCLE_SECONDS),
     )
 

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Reservation(_message.Message):
-    __slots__ = ("reservation_id", "project", "users", "start_time", "end_time", "recurrence", "resources", "node_ids", "maintenance", "reason", "status", "parts", "next_start_time", "next_end_time", "user", "create_time", "cancel_time", "etag")
+    __slots__ = ("reservation_id", "project", "users", "start_time", "end_time", "recurrence", "resources", "node_ids", "maintenance", "reason", "status", "parts", "next_start_time", "next_end_time", "user", "create_time", "cancel_time", "etag", "problem")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Reservation.Status]
@@ -44,6 +44,7 @@ class Reservation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     CANCEL_TIME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     reservation_id: str
     project: str
     users: _containers.RepeatedScalarFieldContainer[str]
@@ -62,7 +63,8 @@ class Reservation(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     cancel_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, reservation_id: _Optional[str] = ..., project: _Optional[str] = ..., users: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recurrence: _Optional[_Union[Recurrence, _Mapping]] = ..., resources: _Optional[_Union[ReservedResources, _Mapping]] = ..., node_ids: _Optional[_Iterable[str]] = ..., maintenance: _Optional[bool] = ..., reason: _Optional[str] = ..., status: _Optional[_Union[Reservation.Status, str]] = ..., parts: _Optional[_Iterable[_Union[ReservedPart, _Mapping]]] = ..., next_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    problem: str
+    def __init__(self, reservation_id: _Optional[str] = ..., project: _Optional[str] = ..., users: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recurrence: _Optional[_Union[Recurrence, _Mapping]] = ..., resources: _Optional[_Union[ReservedResources, _Mapping]] = ..., node_ids: _Optional[_Iterable[str]] = ..., maintenance: _Optional[bool] = ..., reason: _Optional[str] = ..., status: _Optional[_Union[Reservation.Status, str]] = ..., parts: _Optional[_Iterable[_Union[ReservedPart, _Mapping]]] = ..., next_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class Recurrence(_message.Message):
     __slots__ = ("cron", "time_zone", "until")
