@@ -6,29 +6,25 @@ reordering between them do no harm.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from windlass.agents.v1 import agent_pb2
-from windlass.jobs.v1 import job_pb2
 from windlass_server import actors
 from windlass_server.clock import Clock
-from windlass_server.errors import Conflict, InvalidInput
+from windlass_server.errors import Conflict
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
-from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.directives import directive, forget
+from windlass_server.jobs.ends import end_run
 from windlass_server.jobs.moves import move
-from windlass_server.jobs.states import FINAL, Event, Status, after
+from windlass_server.jobs.placing import place_run
+from windlass_server.jobs.run_times import started_at
+from windlass_server.jobs.states import Event, Status, after
 from windlass_server.objects.logs import LogStore
-from windlass_server.resources.capacity import gpu_types_of, require_there
-from windlass_server.resources.gpu_sharing import share_on
 from windlass_server.scheduler.plan import Placement
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
 from windlass_server.storage.transaction import Transaction
-from windlass_server.timestamps import from_proto
 
 AnyRun = RunRow | RemoteRunRow
 """One attempt of a job, on a node or at another cluster."""
@@ -73,24 +69,7 @@ class RunsService:
             job = tx.jobs.lock(placement.job_id)
             if job is None or job.version != version:
                 return False
-            self._add_run(tx, job, placement, run_id, attempt)
-            move(
-                tx,
-                job,
-                after(job.status, Event.PLACE, job.job_id),
-                reason="PLACED",
-                message=f"placed on node {placement.node_id}",
-                actor=actors.SCHEDULER,
-                at=self._clock.now(),
-                run_id=run_id,
-                node_id=placement.node_id,
-                gpu_uuids=",".join(placement.gpu_uuids),
-                cluster="",
-                remote_job_id="",
-                attempt=attempt,
-                isolation=b"",
-                started_at=None,
-            )
+            place_run(tx, job, placement, run_id=run_id, attempt=attempt, at=self._clock.now())
             tx.after_commit(lambda: self._runs_changed(placement.node_id))
             return True
 
@@ -98,55 +77,6 @@ class RunsService:
             return await self._database.write(store)
         except Conflict:
             return False
-
-    def _add_run(
-        self, tx: Transaction, job: JobRow, placement: Placement, run_id: str, attempt: int
-    ) -> None:
-        times = _Times.of(job_pb2.Job.FromString(job.spec))
-        gpu_uuids = placement.gpu_uuids
-        node = tx.nodes.get(placement.node_id) if gpu_uuids else None
-        pool = tx.nodes.pool_of(placement.node_id)
-        tx.runs.add(
-            {
-                "run_id": run_id,
-                "job_id": job.job_id,
-                "attempt": attempt,
-                # Rises with every placement, which is all that fencing needs of it.
-                "epoch": attempt,
-                "node_id": placement.node_id,
-                "pool_id": pool,
-                "want": _Want.RUNNING,
-                "generation": 1,
-                "state": 0,
-                "active": True,
-                "forgotten": False,
-                "cpu_millis": job.cpu_millis,
-                "memory_bytes": job.memory_bytes,
-                "gpu_uuids": ",".join(gpu_uuids),
-                "gpu_types": ",".join(gpu_types_of(node, gpu_uuids)),
-                "gpu_millis": job.gpu_millis,
-                "time_limit": times.time_limit,
-                "grace": times.grace,
-                "stopping_since": None,
-                "log_end": None,
-                "log_lost": "",
-                "device_fault": "",
-                "end_cause": 0,
-                "created_at": self._clock.now(),
-                "ended_at": None,
-                "end_noted_at": None,
-            }
-        )
-        tx.nodes.hold(
-            placement.node_id,
-            run_id,
-            cpu_millis=job.cpu_millis,
-            memory_bytes=job.memory_bytes,
-            gpu_uuids=gpu_uuids,
-            share=share_on(tx, pool, job.gpu_millis),
-        )
-        if gpu_uuids:
-            require_there(tx.nodes.get(placement.node_id), gpu_uuids)
 
     async def evict(self, run_id: str, *, kill: bool, why: str) -> None:
         """Make a run leave its node, so that its job is queued again; harmless when repeated.
@@ -223,8 +153,8 @@ class RunsService:
         if run is None or not _is_news(run, node_id, report) or job.run_id != run.run_id:
             return
         now = self._clock.now()
-        started_at = _started_at(run, report, now)
-        tx.runs.change(run.run_id, state=report.state, started_at=started_at)
+        began = started_at(run, report, now)
+        tx.runs.change(run.run_id, state=report.state, started_at=began)
         move(
             tx,
             job,
@@ -234,7 +164,7 @@ class RunsService:
             actor=actors.node(node_id),
             at=now,
             isolation=report.isolation.SerializeToString(),
-            started_at=started_at,
+            started_at=began,
         )
 
     async def hello(self, node_id: str, known: Collection[str]) -> None:
@@ -319,88 +249,8 @@ class RunsService:
         return directive
 
     def _end(self, tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport) -> None:
-        job = tx.jobs.lock(run.job_id)
-        assert job is not None
-        # Looked at again under the lock: the same end may have been reported twice at once.
-        if tx.runs.has_ended(run.run_id):
-            return
-        # What the server's clock lost between was no time before the run began.
-        now = max(self._clock.now(), run.started_at or run.created_at)
-        exited = report.exit
-        code = exited.exit_code if exited.HasField("exit_code") else None
-        signal = exited.exit_signal if exited.HasField("exit_signal") else None
-        cancelling = job.status == Status.CANCELLING
-        cause = rules.cause_of(exited.cause, asked=run.want == _Want.STOPPED)
-        cause = rules.blaming_device(cause, code, failed=bool(run.device_fault))
-        checkpoint = None
-        if cause is rules.Cause.CHECKPOINT_DAMAGED:
-            checkpoint = set_aside(tx, job, run, now)
-            # Where there was none, it is the node that is wrong.
-            cause = cause if checkpoint is not None else rules.Cause.LAUNCH_FAILED
-        started_at = _started_at(run, report, now)
-        tx.runs.change(
-            run.run_id,
-            state=report.state,
-            active=False,
-            log_end=exited.log_end,
-            end_cause=int(cause),
-            started_at=started_at,
-            ended_at=_between(started_at or run.created_at, _time(exited.end_time, now), now),
-            end_noted_at=now,
-        )
-        failed_by = tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS)
-        ending = rules.ending(
-            cause,
-            code,
-            signal,
-            run.device_fault if cause is rules.Cause.GPU_FAULT else exited.message,
-            faults=len(failed_by),
-            nodes=len(set(failed_by)),
-            attempt=run.attempt,
-            cancelling=cancelling,
-        )
-        tx.nodes.release(node_id, run.run_id)
-        tx.after_commit(self._capacity_freed)
-        if job.run_id != run.run_id or Status(job.status) in FINAL:
-            return
-        status = after(job.status, ending.event, job.job_id)
-        values: dict[str, Any] = {"exit_code": code, "exit_signal": signal}
-        if status is Status.CANCELLED:
-            ending = rules.cancelled(ending, job.status_reason, job.status_message)
-        if status is Status.QUEUED:
-            values = {"started_at": None, **(checkpoint or {})}
-        elif report.HasField("start_time") and job.started_at is None:
-            # The end overtook the start.
-            values |= {
-                "started_at": started_at,
-                "isolation": report.isolation.SerializeToString(),
-            }
-        if exited.checkpoint_problem:
-            self._note_lost_checkpoint(tx, job, run, exited.checkpoint_problem)
-        move(
-            tx,
-            job,
-            status,
-            reason=ending.reason,
-            message=ending.message,
-            actor=actors.node(node_id),
-            at=now,
-            **values,
-        )
-
-    def _note_lost_checkpoint(
-        self, tx: Transaction, job: JobRow, run: RunRow, problem: str
-    ) -> None:
-        tx.events.record(
-            project=job.project,
-            object_id=job.job_id,
-            at=self._clock.now(),
-            actor=actors.node(run.node_id),
-            status=job.status,
-            reason="CHECKPOINT_NOT_SAVED",
-            message=rules.shown(problem),
-            run_id=run.run_id,
-        )
+        if end_run(tx, node_id, run, report, self._clock.now()):
+            tx.after_commit(self._capacity_freed)
 
     async def log_complete(self, run_id: str, position: int) -> agent_pb2.RunDirective | None:
         """Note that the server holds a run's log up to `position`.
@@ -474,44 +324,5 @@ def _active(tx: Transaction, run_id: str) -> tuple[JobRow | None, RunRow | None]
     return job, run
 
 
-@dataclass(frozen=True, slots=True)
-class _Times:
-    """What bounds a run's time, in microseconds; a limit of None: nothing does."""
-
-    time_limit: int | None
-    grace: int
-
-    @classmethod
-    def of(cls, spec: job_pb2.Job) -> "_Times":
-        limit = spec.time_limit.ToMicroseconds() if spec.HasField("time_limit") else None
-        return cls(limit, spec.grace_period.ToMicroseconds())
-
-
 def _is_news(run: RunRow, node_id: str, report: agent_pb2.RunReport) -> bool:
     return run.node_id == node_id and run.epoch == report.epoch and run.state < report.state
-
-
-def _time(stamp: Any, fallback: int) -> int:
-    """A node's timestamp in microseconds; `fallback` when it is none that can be shown."""
-    try:
-        return from_proto(stamp) if stamp.seconds > 0 else fallback
-    except InvalidInput:
-        return fallback
-
-
-def _started_at(run: RunRow, report: agent_pb2.RunReport, now: int) -> int | None:
-    """When the run's command started; None when it has not.
-
-    The server alone knows from when to when the run held its place, so a node whose clock is wrong
-    cannot put the start outside of that.
-    """
-    if run.started_at is not None:
-        return run.started_at
-    if report.state != _State.RUNNING and not report.HasField("start_time"):
-        return None
-    return _between(run.created_at, _time(report.start_time, now), now)
-
-
-def _between(first: int, time: int, last: int) -> int:
-    """The time, put within its bounds; `first` where the server's own clock went back behind it."""
-    return max(first, min(time, last))
