@@ -7,7 +7,7 @@ from windlass.agents.v1 import agent_pb2, mig_pb2
 from windlass_server import actors
 from windlass_server.access.policy import ORGANISATION
 from windlass_server.clock import Clock
-from windlass_server.errors import Conflict
+from windlass_server.errors import Conflict, WrongState
 from windlass_server.resources.capacity import facts_of
 from windlass_server.resources.cards import going, instances_text, layout_directive
 from windlass_server.resources.inventories import parsed
@@ -53,7 +53,8 @@ class LayoutsService:
 
         try:
             return await self._database.write(store)
-        except Conflict:
+        except (Conflict, WrongState):
+            # Another server has given away what would go, or is having the card divided.
             return False
 
     async def directives(self, node_id: str) -> Sequence[mig_pb2.LayoutDirective]:

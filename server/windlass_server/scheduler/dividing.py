@@ -1,7 +1,7 @@
 """Cards while it is decided how they shall be divided."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -24,6 +24,7 @@ class CardDraft:
     def __init__(self, card: Card, free: set[str], now: int) -> None:
         self._card = card
         self._by_name, self.names, self._most = _profiles(card.profiles)
+        self._keys = {name: key for key, name in self.names.items()}
         self.whole_key = gpu_key(card.gpu_type)
         resting = now < card.rests_until
         self._still = card.coming is not None or (card.failed and resting)
@@ -63,18 +64,29 @@ class CardDraft:
         return self._card.divided and not (self._still or self._fresh or touched)
 
     @property
-    def idle(self) -> int:
-        """How many instances nobody has."""
-        return len(self._idle)
+    def idle(self) -> tuple[Instance, ...]:
+        """The instances that nobody has."""
+        return tuple(self._idle)
+
+    def by_type(self, instances: Iterable[Instance]) -> Counter[str]:
+        """How many instances of it are of which type, by the key of that."""
+        return Counter(self._keys[one.profile] for one in instances)
 
     def spare(self, name: str) -> int:
         """How many instances of a profile are there, and free."""
         return sum(one.profile == name for one in self._idle)
 
-    def carve(self, name: str, most: int) -> tuple[tuple[Instance, ...], tuple[Instance, ...]]:
+    def carve(
+        self, name: str, most: int, spare: Mapping[str, int] | None = None
+    ) -> tuple[tuple[Instance, ...], tuple[Instance, ...]]:
         """Instances of a profile that could be made, at most so many, and the idle ones in their way.
 
         Idle instances of the same profile are as good, and stay.
+
+        Args:
+            name: of the profile.
+            most: how many at most.
+            spare: how many instances of each type may go; None: all that are idle.
         """
         cut = self._card.divided or self.whole or self._new
         if self._still or self._merged or not cut:
@@ -89,6 +101,8 @@ class CardDraft:
         if len(made) == len(gentle):
             return gentle, ()
         gone = tuple(one for one in self._idle if one not in alike and not _stay(slices, one))
+        if spare is not None and not self.by_type(gone) <= Counter(spare):
+            return gentle, ()
         return made, gone
 
     def could_be_made(self, name: str) -> int:
@@ -136,6 +150,12 @@ def _stay(slices: Slices, instance: Instance) -> bool:
     return fitting
 
 
+def _drop(draft: "Draft", gone: Counter[str], spare: Counter[str]) -> None:
+    """Note instances that go, which are not to spare any more."""
+    draft.dropped_counts += gone
+    spare.subtract(gone)
+
+
 @dataclass(slots=True)
 class Draft:
     """How so many devices of a type could be had on a node.
@@ -145,7 +165,8 @@ class Draft:
         coming: so many are being made.
         carved: instances to be made, and those in their way, by the index of their card.
         merged: indexes of cards to be made whole.
-        broken_by_type: whole cards that are broken into, by the key of their type.
+        broken_counts: whole cards that are broken into, by the key of their type.
+        dropped_counts: idle instances that go, by the key of their type.
     """
 
     name_of: str
@@ -156,7 +177,12 @@ class Draft:
     )
     merged: list[int] = field(default_factory=list)
     broken_counts: Counter[str] = field(default_factory=Counter)
-    dropped: int = 0
+    dropped_counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def dropped(self) -> int:
+        """How many idle instances go."""
+        return self.dropped_counts.total()
 
     @property
     def makes(self) -> bool:
@@ -169,9 +195,9 @@ class Draft:
         return self.broken_counts.total()
 
     @property
-    def broken_by_type(self) -> list[tuple[str, int]]:
-        """The same by the keys of their types."""
-        return sorted(self.broken_counts.items())
+    def lost_by_type(self) -> list[tuple[str, int]]:
+        """Whole cards that are broken into, and idle instances that go, by the keys of their types."""
+        return sorted((self.broken_counts + self.dropped_counts).items())
 
 
 class NodeDraft:
@@ -216,8 +242,10 @@ class NodeDraft:
         )
         draft.coming = min(left, on_its_way)
         left -= draft.coming
-        left -= self._merge(draft, key, left)
-        left -= self._carve(draft, key, left, available)
+        # What is kept for others is neither broken into nor in the way.
+        spare = Counter(available)
+        left -= self._merge(draft, key, left, spare)
+        left -= self._carve(draft, key, left, spare)
         return draft if left == 0 else None
 
     def commit(self, draft: Draft) -> int:
@@ -230,35 +258,38 @@ class NodeDraft:
             self.cards[index].merge()
         return sum(card.changed for card in self.cards) - before
 
-    def _merge(self, draft: Draft, key: str, wanted: int) -> int:
+    def _merge(self, draft: Draft, key: str, wanted: int, spare: Counter[str]) -> int:
         """Whole cards that are made of divided ones: those first on which the least is idle."""
         able = [
             index
             for index, card in enumerate(self.cards)
             if key == card.whole_key and card.mergeable
         ]
-        able.sort(key=lambda index: self.cards[index].idle)
-        draft.merged = able[:wanted]
+        able.sort(key=lambda index: len(self.cards[index].idle))
+        for index in able:
+            gone = self.cards[index].by_type(self.cards[index].idle)
+            if len(draft.merged) < wanted and gone <= spare:
+                draft.merged.append(index)
+                _drop(draft, gone, spare)
         return len(draft.merged)
 
-    def _carve(self, draft: Draft, key: str, wanted: int, available: Mapping[str, int]) -> int:
+    def _carve(self, draft: Draft, key: str, wanted: int, spare: Counter[str]) -> int:
         """Instances that are made, on divided cards first and with the fewest idle ones in the way."""
         left = wanted
-        breakable = Counter(available)
         order = sorted(range(len(self.cards)), key=lambda index: (self.cards[index].whole, index))
         for index in order:
             card = self.cards[index]
             name = card.names.get(key)
-            if not left or name is None or (card.whole and not breakable[card.whole_key]):
+            if not left or name is None or (card.whole and not spare[card.whole_key]):
                 continue
-            made, gone = card.carve(name, left)
+            made, gone = card.carve(name, left, spare)
             if not made:
                 continue
             draft.carved[index] = made, gone
-            draft.dropped += len(gone)
+            _drop(draft, card.by_type(gone), spare)
             if card.whole:
                 draft.broken_counts[card.whole_key] += 1
-                breakable[card.whole_key] -= 1
+                spare[card.whole_key] -= 1
             left -= len(made)
         return wanted - left
 

@@ -195,10 +195,10 @@ class _Divider:
         self._free.memory_bytes[index] -= demand.memory_bytes
         if key in self._free.gpus:
             self._free.gpus[key][index] -= draft.existing
-        for whole, count in draft.broken_by_type:
-            self._free.gpus[whole][index] -= count
+        for lost, count in draft.lost_by_type:
+            self._free.gpus[lost][index] -= count
             broken = replace(demand, cpu_millis=0, memory_bytes=0, gpu_count=count)
-            self._ledger.reserved.take(index, broken, whole)
+            self._ledger.reserved.take(index, broken, lost)
         if not draft.broken:
             self._ledger.reserved.take(index, demand, key)
         label = node_label(self._ledger.nodes[index])

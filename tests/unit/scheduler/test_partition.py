@@ -244,6 +244,32 @@ def test_what_is_reserved_is_not_broken_into() -> None:
 
 
 @pytest.mark.parametrize(
+    ("_case", "job", "kept", "expected"),
+    [
+        ("the whole card is wanted", a_job(gpus=1, gpu_type="H100"), 2, {}),
+        ("one of two is kept", a_job(gpus=1, gpu_type="H100"), 1, {}),
+        ("nothing is kept", a_job(gpus=1, gpu_type="H100"), 0, {"c": ""}),
+        ("instances are in the way of a larger one", wants("7g.80gb"), 2, {}),
+        (
+            "one has a place beside them",
+            wants("4g.40gb"),
+            2,
+            {"c": "4g.40gb@0 1g.10gb@5 1g.10gb@6"},
+        ),
+    ],
+)
+def test_reserved_instances_do_not_make_way(
+    _case: str, job: Demand, kept: int, expected: dict[str, str]
+) -> None:
+    node = node_of("n1", a_card("c", "1g.10gb@6 1g.10gb@5"))
+    part = Kept("resv-1", "others", frozenset(), 0, 0, kept, "H100-1g.10gb", NOW + 10**9)
+    moment = Moment(node.node_id, NOW, 32_000, 256 * GIB, {"H100-1g.10gb": 2}, (part,))
+    assert layouts(planned(job, on=[node], moments=(moment,))) == expected
+    theirs = replace(job, project="others")
+    assert layouts(planned(theirs, on=[node], moments=(moment,)))
+
+
+@pytest.mark.parametrize(
     ("_case", "job", "expected"),
     [
         ("a profile that the cards have", wants("3g.40gb", 2), None),
