@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from google.api import field_behavior_pb2
-from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from grpc_tools import protoc
 
@@ -33,6 +33,8 @@ _NEEDED = {
     FieldDescriptor.TYPE_BOOL: dict[str, set[str]](),
 }
 _NEEDED_OF_MESSAGES = {"google.protobuf.Duration": {"a range": {"gt", "gte"}}}
+# Labels of nodes may be longer than those of jobs, which usage is broken down by, too.
+_OTHER_LABELS = ("windlass.resources.v1.ListNodesRequest.", "windlass.resources.v1.NodeSelector.")
 _TIMED = {"lt_now", "gt_now", "within"}
 BEHAVIORS = {
     field_behavior_pb2.REQUIRED,
@@ -124,6 +126,21 @@ def test_no_rule_depends_on_the_time() -> None:
     """What was good once is remembered to be good."""
     timed = {name for name, field in FIELDS.items() if given(rules_of(field)) & _TIMED}
     assert timed == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["page_size", "page_token", "request_id", "update_mask", "etag", "epoch", "labels[]"]
+)
+def test_fields_of_one_meaning_have_the_same_rules(name: str) -> None:
+    """They are written out at each field, where every reader of the contract sees them (0004)."""
+    found = {
+        full_name: text_format.MessageToString(rules_of(field), as_one_line=True)
+        for full_name, field in FIELDS.items()
+        if field.name + "[]" * (field.is_repeated and not is_map(field)) == name
+        and not full_name.startswith(_OTHER_LABELS)
+    }
+    assert len(found) > 1
+    assert len(set(found.values())) == 1, found
 
 
 def patterns(rules: validate_pb2.FieldRules) -> Iterator[str]:
