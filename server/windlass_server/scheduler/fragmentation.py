@@ -51,11 +51,13 @@ class IdleNode:
         cpu_millis: CPU in thousandths of a core.
         memory_bytes: memory in bytes.
         gpus: type (as `gpu_key` spells it) and idle thousandths of each healthy GPU, sorted.
+        parts: the types of them that are instances of divided cards, which nobody gets who takes any GPU.
     """
 
     cpu_millis: int
     memory_bytes: int
     gpus: tuple[tuple[str, int], ...]
+    parts: frozenset[str] = frozenset()
 
     @property
     def idle(self) -> int:
@@ -130,7 +132,8 @@ def idle_node(node: NodeState) -> IdleNode:
     """What is idle on a node: of its healthy GPUs those that nobody holds, and what shares leave."""
     parts = ((gpu_key(gpu.gpu_type), _idle_part(gpu, node)) for gpu in node.gpus)
     gpus = sorted(part for part in parts if part[1])
-    return IdleNode(node.cpu_free, node.memory_free, tuple(gpus))
+    divided = frozenset(gpu_key(gpu.gpu_type) for gpu in node.gpus if gpu.part)
+    return IdleNode(node.cpu_free, node.memory_free, tuple(gpus), divided)
 
 
 def _idle_part(gpu: Gpu, node: NodeState) -> int:
@@ -148,7 +151,8 @@ def useless_to(task: TaskClass, node: IdleNode) -> int:
     able = {
         gpu_type
         for gpu_type, count in enough.items()
-        if count >= task.gpu_count and wanted in (ANY_GPU_TYPE, gpu_type)
+        if count >= task.gpu_count
+        and (gpu_type not in node.parts if wanted == ANY_GPU_TYPE else gpu_type == wanted)
     }
     if not able or node.cpu_millis < task.cpu_millis or node.memory_bytes < task.memory_bytes:
         return node.idle
@@ -158,10 +162,13 @@ def useless_to(task: TaskClass, node: IdleNode) -> int:
 
 
 def _ever_fits(size: int, nodes: Sequence[NodeState]) -> bool:
-    return any(
-        max(Counter(gpu_key(gpu.gpu_type) for gpu in node.gpus).values(), default=0) >= size
-        for node in nodes
-    )
+    return any(max(_cards(node).values(), default=0) >= size for node in nodes)
+
+
+def _cards(node: NodeState) -> Counter[str]:
+    """How many cards of each type a node has, those among them that are divided but need not be."""
+    whole = Counter(gpu_key(gpu.gpu_type) for gpu in node.gpus if not gpu.part)
+    return whole + Counter(gpu_key(card.gpu_type) for card in node.cards if card.divided)
 
 
 def _popularity(

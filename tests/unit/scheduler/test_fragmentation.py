@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.scheduler.cards import a_card, node_of
 from tests.unit.scheduler.worlds import GIB, a_node, nodes
 from windlass_server.scheduler.fragmentation import (
     IdleNode,
@@ -62,6 +63,19 @@ def test_what_shares_leave_of_a_card_is_idle_where_another_may_share_it():
     assert idle_node(replace(node, max_sharers=0)).gpus == (("h100", 1000),)
     report = fragmentation([node], [(TaskClass(1, gpu_millis=500), 3)])
     assert report.summary == "2.15 GPUs idle, 19 % of them useless to your 0.5-GPU jobs"
+
+
+def test_instances_of_cards_are_of_use_to_those_alone_who_name_their_type():
+    node = node_of("n1", a_card("c", " ".join(f"1g.10gb@{at}" for at in range(7))), a_card("d"))
+    report = fragmentation([node], [(TaskClass(3, "H100-1g.10gb"), 1), (TaskClass(1, "H100"), 1)])
+    useless = {(one.task.gpu_count, one.task.gpu_type): one.useless for one in report.classes}
+    # No class of 4 or 8: with as many instances it is a node of two cards.
+    assert useless == {
+        (1, ""): 7000,
+        (2, ""): 8000,
+        (1, "H100"): 7000,
+        (3, "H100-1g.10gb"): 1000,
+    }
 
 
 def test_only_what_can_be_given_away_now_is_idle():
