@@ -2,7 +2,7 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,7 @@ from windlass_server.resources.ledger import Used
 from windlass_server.resources.usage import UsageQuery, UsageService
 from windlass_server.resources.usage_metering import UsageMetering
 from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import RunRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.meter import SLOT, Measured, UsageMeter
 from windlass_server.telemetry.readings import Decoder
@@ -111,6 +112,32 @@ async def test_what_is_used_is_told_beside_what_is_held_once_it_is_stored(world:
     await world.metering.store()
     (used,) = (await world.used()).values()
     assert used.gpus_known == 2 * 61 * SECOND
+
+
+async def test_those_who_share_a_gpu_used_of_it_what_they_held_of_it(world: World):
+    def share(tx: Transaction) -> list[str]:
+        tx.nodes.release(world.nodes[0], world.run_id)
+        tx.runs.change(world.run_id, active=False, ended_at=HOUR, end_noted_at=HOUR)
+        runs = [
+            add_run(
+                tx, world.nodes[0], gpu_uuids="GPU-0", gpu_types="H100", gpu_millis=millis,
+                created_at=HOUR, started_at=HOUR,
+            )
+            for millis in (600, 200)
+        ]  # fmt: skip
+        for run_id in runs:
+            hold_all(tx, run_id)
+        return [cast("RunRow", tx.runs.get(run_id)).job_id for run_id in runs]
+
+    first, second = await world.database.write(share)
+    await world.metering.cycle()
+    await world.live(60, util_0=100.0, power_0=400.0)
+    await world.metering.store()
+    used = await world.used("holder_id")
+    # All that the card drew is theirs, and nobody used more of it than was held.
+    assert (used[first,].energy, used[second,].energy) == (60 * 300_000, 60 * 100_000)
+    for job_id, millis in ((first, 600), (second, 200)):
+        assert used[job_id,].gpus == used[job_id,].gpus_known == 60 * SECOND * millis // 1000
 
 
 async def test_every_cut_of_what_was_used_adds_up(world: World):
