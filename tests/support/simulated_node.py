@@ -64,6 +64,7 @@ class Process:
     began: float
     done: float
     restored_at: float
+    gpu_millis: int = 1000
     grace: float = 10.0
     asked_to_stop: float | None = None
     end: pb.RunExit | None = None
@@ -303,8 +304,10 @@ class SimulatedNode:
         if ends.exit_code == 85 and spec.attempt > 1:
             # It asked to be run again, and so it was.
             ends = _Exit(cause="COMPLETED", exit_code=0)
+        millis = spec.resources.gpu_millis or 1000
         for uuid in spec.gpu_uuids:
-            self.gpus.set_busy(uuid, directive.run_id, 1000 + len(self._reported))
+            pid = 1000 + len(self._reported)
+            self.gpus.set_busy(uuid, directive.run_id, pid, millis / 1000)
         self.processes[directive.run_id] = Process(
             directive.run_id,
             directive.epoch,
@@ -316,4 +319,5 @@ class SimulatedNode:
             began=self.clock.monotonic(),
             done=done,
             restored_at=done,
+            gpu_millis=millis,
         )

@@ -130,15 +130,18 @@ class Site(Upkeep):
         node.node_id = await self.add_node(name, **values)
         self.nodes.append(node)
 
-    async def submit(self, gpus: int, seconds: float, *, saves: bool, **ends: object) -> None:
-        """A job of `default`."""
+    async def submit(
+        self, gpus: int, seconds: float, *, saves: bool, share: int = 0, **ends: object
+    ) -> None:
+        """A job of `default`; with a share it has so many thousandths of one GPU."""
         spec = job_pb2.Job(command=command(seconds, saves=saves, **ends))
         spec.grace_period.FromSeconds(10)
-        spec.resources.gpu_count = gpus
+        spec.resources.gpu_count, spec.resources.gpu_millis = gpus, share
         job = job_columns(
             spec=spec.SerializeToString(),
             job_id=self.ids.new("job"),
             gpu_count=gpus,
+            gpu_millis=share,
             created_at=self.clock.now(),
         )
         await self.database.write(lambda tx: add_jobs(tx, job))
@@ -259,6 +262,7 @@ class Site(Upkeep):
         """Hold something beside the jobs, for as long as nobody gives it back."""
         wanted = resources_service_pb2.AllocateRequest(project="default")
         wanted.resources.gpu_count = self.random.choice([0, 1])
+        wanted.resources.gpu_millis = wanted.resources.gpu_count * self.random.choice([0, 300])
         wanted.ttl.FromSeconds(60)
         try:
             await self.allocations.allocate(ADMIN, wanted)

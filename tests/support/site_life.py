@@ -78,6 +78,7 @@ class Life:
             gpus,
             self.random.choice([5, 30, 120]),
             saves=self.random.random() < 0.6,
+            share=self.random.choice([0, 250, 600]) if gpus == 1 else 0,
             **self.random.choice(ENDS),
         )
 
