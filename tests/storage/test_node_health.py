@@ -72,18 +72,7 @@ class Health(ScheduledWorld):
     async def hello(self, node_id: str, inventory: Inventory) -> None:
         def store(tx: Any) -> None:
             before = tx.nodes.get(node_id)
-            tx.nodes.hello(
-                node_id,
-                name=inventory.hostname,
-                inventory=inventory.SerializeToString(),
-                pool="default",
-                cpu_millis=inventory.cpu_millis,
-                memory_bytes=inventory.memory_bytes,
-                reason="AGENT_CONNECTED",
-                message="its agent is connected",
-                at=self.clock.now(),
-                seen_at=self.clock.now(),
-            )
+            self.store_hello(tx, node_id, inventory)
             self.service.greet(tx, before, inventory, self.clock.now())
 
         await self.database.write(store)

@@ -101,19 +101,21 @@ class ScheduledWorld:
     async def say_hello(self, node_id: str) -> None:
         """Let a node connect again, as it was."""
         inventory = an_inventory()
-        await self.database.write(
-            lambda tx: tx.nodes.hello(
-                node_id,
-                name=inventory.hostname,
-                inventory=inventory.SerializeToString(),
-                pool="default",
-                cpu_millis=inventory.cpu_millis,
-                memory_bytes=inventory.memory_bytes,
-                reason="AGENT_CONNECTED",
-                message="its agent is connected",
-                at=self.clock.now(),
-                seen_at=self.clock.now(),
-            )
+        await self.database.write(lambda tx: self.store_hello(tx, node_id, inventory))
+
+    def store_hello(self, tx: Transaction, node_id: str, inventory: agent_pb2.Inventory) -> None:
+        """A node's word that it is there and what it has, in a transaction."""
+        tx.nodes.hello(
+            node_id,
+            name=inventory.hostname,
+            inventory=inventory.SerializeToString(),
+            pool="default",
+            cpu_millis=inventory.cpu_millis,
+            memory_bytes=inventory.memory_bytes,
+            reason="AGENT_CONNECTED",
+            message="its agent is connected",
+            at=self.clock.now(),
+            seen_at=self.clock.now(),
         )
 
     async def add_job(self, **values: Any) -> str:

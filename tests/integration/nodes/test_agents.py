@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -97,31 +97,24 @@ class Agent:
         return (("authorization", f"Bearer {token}"),)
 
     def control(self) -> Control:
-        async def connect(
-            messages: AsyncIterator[agent_pb2.AgentMessage],
-        ) -> AsyncIterator[agent_pb2.ServerMessage]:
-            async def requests() -> AsyncIterator[agents_service_pb2.OpenSessionRequest]:
-                async for message in messages:
-                    yield agents_service_pb2.OpenSessionRequest(message=message)
-
-            call = self._server.agents.OpenSession(requests(), metadata=self.metadata())
-            try:
-                async for response in call:
-                    yield response.message
-            finally:
-                call.cancel()
-
-        return FakeStream(connect)
+        agents = self._server.agents
+        return self._stream(agents.OpenSession, agents_service_pb2.OpenSessionRequest)
 
     def telemetry(self) -> Telemetry:
-        async def connect(
-            messages: AsyncIterator[agent_pb2.TelemetryMessage],
-        ) -> AsyncIterator[agent_pb2.TelemetryReply]:
-            async def requests() -> AsyncIterator[agents_service_pb2.StreamTelemetryRequest]:
-                async for message in messages:
-                    yield agents_service_pb2.StreamTelemetryRequest(message=message)
+        agents = self._server.agents
+        return self._stream(agents.StreamTelemetry, agents_service_pb2.StreamTelemetryRequest)
 
-            call = self._server.agents.StreamTelemetry(requests(), metadata=self.metadata())
+    def _stream(
+        self, method: Callable[..., Any], request: Callable[..., Any]
+    ) -> FakeStream[Any, Any]:
+        """A session of one of the two kinds, whose requests and responses wrap a `message`."""
+
+        async def connect(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async def requests() -> AsyncIterator[Any]:
+                async for message in messages:
+                    yield request(message=message)
+
+            call = method(requests(), metadata=self.metadata())
             try:
                 async for response in call:
                     yield response.message
