@@ -70,9 +70,9 @@ class Pair:
         """The job when it has ended."""
         return await self.job_when(job_id, lambda job: job.HasField("end_time"))
 
-    async def jobs_at_west(self) -> list[job_pb2.Job]:
-        """All the jobs that `west` has ever had of `here`."""
-        request = jobs_service_pb2.ListJobsRequest(project="guests")
+    async def jobs_at_west(self, *labels: str) -> list[job_pb2.Job]:
+        """All the jobs that `west` has ever had of `here`, or those with all these KEY=VALUE."""
+        request = jobs_service_pb2.ListJobsRequest(project="guests", labels=labels)
         answer = await self.west.jobs.ListJobs(request, metadata=self.west.metadata)
         return list(answer.jobs)
 

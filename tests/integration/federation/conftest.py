@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.support.databases import Engines, engines
 from tests.support.federated import Pair, running_pair
@@ -15,6 +16,14 @@ __all__ = ["engines"]
 async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
     """`here` without nodes, and `west` with one of eight simulated H100, not registered yet."""
     async with running_pair(tmp_path) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def registered(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    """A pair of which `here` knows `west`, for tests whose jobs have labels of their own."""
+    async with running_pair(tmp_path_factory.mktemp("registered")) as running:
+        await running.register()
         yield running
 
 

@@ -13,73 +13,84 @@ SHOW_GPUS = 'import os; print("sees", len(os.environ["CUDA_VISIBLE_DEVICES"].spl
 Job = job_pb2.Job
 
 
-async def test_a_job_that_nothing_here_can_run_runs_there_and_reads_as_if_it_were_here(pair: Pair):
-    await pair.register()
-    shown = await pair.cluster()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_job_that_nothing_here_can_run_runs_there_and_reads_as_if_it_were_here(
+    registered: Pair,
+):
+    shown = await registered.cluster()
     assert (shown["kind"], shown["node_count"], shown["capacity"]["gpu_count"]) == ("REMOTE", 1, 8)
 
-    job = await pair.here.submit("python3", "-c", SHOW_GPUS, resources=TWO_H100)
-    text, end = await pair.here.follow(job.job_id)
+    job = await registered.here.submit(
+        "python3", "-c", SHOW_GPUS, resources=TWO_H100, labels={"case": "reads"}
+    )
+    text, end = await registered.here.follow(job.job_id)
     assert (text, end.exit_code, end.incomplete) == ("sees 2\n", 0, [])
-    job = await pair.ended(job.job_id)
+    job = await registered.ended(job.job_id)
     assert (Job.Status.Name(job.status), job.status_reason) == ("SUCCEEDED", "COMPLETED")
-    (there,) = await pair.jobs_at_west()
+    (there,) = await registered.jobs_at_west("case=reads")
     assert (job.placement.cluster, job.placement.remote_job_id) == (WEST, there.job_id)
     assert (job.project, there.project, there.user) == ("default", "guests", "guest")
     assert (job.start_time, job.isolation) == (there.start_time, there.isolation)
 
     request = jobs_service_pb2.ListJobEventsRequest(job_id=job.job_id)
-    told = await pair.here.jobs.ListJobEvents(request, metadata=pair.here.metadata)
+    told = await registered.here.jobs.ListJobEvents(request, metadata=registered.here.metadata)
     reasons = [event.reason for event in told.events]
     assert reasons[:2] == ["SUBMITTED", "PLACED"]
     assert reasons[-1] == "COMPLETED"
     assert told.events[-1].actor == f"cluster/{WEST}"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
-    ("command", "limit", "status", "code"),
+    ("case", "command", "limit", "status", "code"),
     [
-        (("sh", "-c", "echo no >&2; exit 3"), 0, "FAILED", 3),
-        (("sh", "-c", "kill -9 $$"), 0, "FAILED", None),
-        (("sleep", "600"), 1, "TIMED_OUT", None),
+        ("code", ("sh", "-c", "echo no >&2; exit 3"), 0, "FAILED", 3),
+        ("signal", ("sh", "-c", "kill -9 $$"), 0, "FAILED", None),
+        ("limit", ("sleep", "600"), 1, "TIMED_OUT", None),
     ],
 )
 async def test_every_end_there_is_the_end_here(
-    pair: Pair, command: tuple[str, ...], limit: int, status: str, code: int | None
+    registered: Pair, case: str, command: tuple[str, ...], limit: int, status: str, code: int | None
 ):
-    await pair.register()
-    job = await pair.here.submit(
-        *command, resources=TWO_H100, time_limit={"seconds": limit} if limit else None
+    job = await registered.here.submit(
+        *command,
+        resources=TWO_H100,
+        labels={"case": case},
+        time_limit={"seconds": limit} if limit else None,
     )
-    ended = await pair.ended(job.job_id)
-    (there,) = await pair.jobs_at_west()
+    ended = await registered.ended(job.job_id)
+    (there,) = await registered.jobs_at_west(f"case={case}")
     assert Job.Status.Name(ended.status) == status
     assert (ended.exit_code if ended.HasField("exit_code") else None) == code
     assert (ended.status_reason, ended.exit_signal) == (there.status_reason, there.exit_signal)
 
 
-async def test_a_cancel_here_stops_the_job_there(pair: Pair):
-    await pair.register()
-    job = await pair.here.submit("sh", "-c", "echo up; sleep 600", resources=TWO_H100)
-    await pair.here.wait_for_output(job.job_id, "up")
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_cancel_here_stops_the_job_there(registered: Pair):
+    job = await registered.here.submit(
+        "sh", "-c", "echo up; sleep 600", resources=TWO_H100, labels={"case": "cancelled-here"}
+    )
+    await registered.here.wait_for_output(job.job_id, "up")
     request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id, reason="typo")
-    await pair.here.jobs.CancelJob(request, metadata=pair.here.metadata)
-    ended = await pair.ended(job.job_id)
+    await registered.here.jobs.CancelJob(request, metadata=registered.here.metadata)
+    ended = await registered.ended(job.job_id)
     assert Job.Status.Name(ended.status) == "CANCELLED"
     assert "typo" in ended.status_message
-    (there,) = await pair.jobs_at_west()
+    (there,) = await registered.jobs_at_west("case=cancelled-here")
     assert Job.Status.Name(there.status) == "CANCELLED"
     assert "typo" in there.status_message
 
 
-async def test_a_job_that_is_cancelled_there_has_failed_here(pair: Pair):
-    await pair.register()
-    job = await pair.here.submit("sh", "-c", "echo up; sleep 600", resources=TWO_H100)
-    await pair.here.wait_for_output(job.job_id, "up")
-    (there,) = await pair.jobs_at_west()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_job_that_is_cancelled_there_has_failed_here(registered: Pair):
+    job = await registered.here.submit(
+        "sh", "-c", "echo up; sleep 600", resources=TWO_H100, labels={"case": "cancelled-there"}
+    )
+    await registered.here.wait_for_output(job.job_id, "up")
+    (there,) = await registered.jobs_at_west("case=cancelled-there")
     request = jobs_service_pb2.CancelJobRequest(job_id=there.job_id, reason="ours first")
-    await pair.west.jobs.CancelJob(request, metadata=pair.west.metadata)
-    ended = await pair.ended(job.job_id)
+    await registered.west.jobs.CancelJob(request, metadata=registered.west.metadata)
+    ended = await registered.ended(job.job_id)
     assert Job.Status.Name(ended.status) == "FAILED"
     assert ended.status_reason == "CANCELLED_AT_CLUSTER"
     assert "ours first" in ended.status_message
