@@ -13,17 +13,26 @@ from windlass_server.storage.tables import GpuLayoutRow
 from windlass_server.timestamps import set_time
 
 
-def add_cards(message: node_pb2.Node, has: agent_pb2.Inventory) -> None:
-    """Add to a node what its inventory says of such cards."""
+def add_cards(message: node_pb2.Node, has: agent_pb2.Inventory, *, listed: bool = False) -> None:
+    """Add to a node what its inventory says of such cards.
+
+    Args:
+        message: the node.
+        has: its inventory.
+        listed: the short form, of which lists show many: without profiles, and without the cards that
+            stay whole.
+    """
     instances = instances_by_card(has)
     for told in has.mig_cards:
+        if listed and not (told.divided or told.may_be_divided):
+            continue
         card = card_of(told, instances.get(told.uuid, ()))
         message.cards.add(
             uuid=card.uuid,
             gpu_type=card.gpu_type,
             divided=card.divided,
             may_be_divided=told.may_be_divided,
-            profiles=_profiles(told, card),
+            profiles=() if listed else _profiles(told, card),
             instances=[_instance(one) for one in card.instances],
         )
 
@@ -38,16 +47,15 @@ def fill_layouts(
     shown = {card.uuid: card for card in message.cards}
     gone: set[str] = set()
     for card in with_layouts(cards, layouts):
-        row = told.get(card.uuid)
-        if row is None:
+        row, one = told.get(card.uuid), shown.get(card.uuid)
+        gone |= going(card)
+        if row is None or one is None:
             continue
-        one = shown[card.uuid]
         one.layout_state = cast("node_pb2.GpuCard.LayoutState", row.state)
         one.layout_message = row.message
         if row.state == State.CHANGING:
             one.layout.extend(_instance(each) for each in card.coming or ())
         set_time(one.layout_time, row.changed_at)
-        gone |= going(card)
     return frozenset(gone)
 
 

@@ -24,10 +24,12 @@ class Standing:
 
     Attributes:
         node: a `Node`.
+        listed: the same in the short form of lists.
         gpus: for each GPU its UUID and a `Gpu`, in the inventory's order.
     """
 
     node: bytes
+    listed: bytes
     gpus: tuple[tuple[str, bytes], ...]
 
 
@@ -53,11 +55,14 @@ def standing(inventory: bytes) -> Standing:
         gpu_driver_version=has.gpu_driver_version,
         zone=has.labels.get(ZONE_LABEL, ""),
     )
-    add_cards(node, has)
     if has.gpus:
         node.gpu_driver.CopyFrom(_driver(has))
+    listed = node_pb2.Node()
+    listed.CopyFrom(node)
+    add_cards(node, has)
+    add_cards(listed, has, listed=True)
     gpus = tuple((gpu.uuid, _gpu(gpu).SerializeToString()) for gpu in has.gpus)
-    return Standing(node.SerializeToString(), gpus)
+    return Standing(node.SerializeToString(), listed.SerializeToString(), gpus)
 
 
 def _driver(has: agent_pb2.Inventory) -> node_pb2.GpuDriver:

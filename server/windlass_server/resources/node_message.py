@@ -45,16 +45,26 @@ async def serialized_page(views: Sequence[NodeView], latest: LatestTelemetry, no
             await asyncio.sleep(0)
         some = resources_service_pb2.ListNodesResponse()
         for view in views[first : first + _AT_ONCE]:
-            fill_node(some.nodes.add(), view, latest, now)
+            fill_node(some.nodes.add(), view, latest, now, listed=True)
         pieces.append(some.SerializeToString())
     # Messages that stand one behind the other are one with the nodes of all.
     return b"".join(pieces)
 
 
-def fill_node(message: node_pb2.Node, view: NodeView, latest: LatestTelemetry, now: int) -> None:
-    """The same into an empty message, such as the next of a list: nothing is copied."""
+def fill_node(
+    message: node_pb2.Node,
+    view: NodeView,
+    latest: LatestTelemetry,
+    now: int,
+    *,
+    listed: bool = False,
+) -> None:
+    """The same into an empty message, such as the next of a list: nothing is copied.
+
+    `listed`: its cards in the short form of lists.
+    """
     row, has = view.row, standing(view.row.inventory)
-    message.MergeFromString(has.node)
+    message.MergeFromString(has.listed if listed else has.node)
     message.node_id = row.node_id
     message.name = row.name
     message.status = cast("node_pb2.Node.Status", int(shown(row.status, row.maintenance)))

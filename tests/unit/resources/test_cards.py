@@ -141,6 +141,32 @@ def test_a_node_shows_its_cards_and_what_becomes_of_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("_case", "told", "listed"),
+    [
+        ("whole, and left so", {"divided": False, "may_be_divided": False}, False),
+        ("divided by its operator", {"divided": True, "may_be_divided": False}, True),
+        ("the server's to divide", {"divided": False, "may_be_divided": True}, True),
+    ],
+)
+def test_a_list_shows_cards_that_are_or_may_be_divided_without_their_profiles(
+    _case: str, told: dict[str, bool], listed: bool
+) -> None:
+    has = divisible(None)
+    has.mig_cards[0].divided, has.mig_cards[0].may_be_divided = (
+        told["divided"],
+        told["may_be_divided"],
+    )
+    whole, short = node_pb2.Node(), node_pb2.Node()
+    add_cards(whole, has)
+    add_cards(short, has, listed=True)
+
+    assert [bool(card.profiles) for card in whole.cards] == [True]
+    assert [(card.uuid, len(card.profiles)) for card in short.cards] == (
+        [("GPU-0", 0)] if listed else []
+    )
+
+
+@pytest.mark.parametrize(
     ("_case", "before", "after", "missing"),
     [
         ("a card that is divided is not missing", divisible(None), divisible("1g.10gb@6"), ()),
