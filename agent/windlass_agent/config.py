@@ -11,21 +11,18 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from windlass_agent import authorities, quantities
-from windlass_agent.gpu.fault_script import ScriptedFault, parse_faults
-from windlass_agent.gpu.mig import COMPUTE_SLICES, parse_layout
-from windlass_agent.gpu.profiles import PROFILES, GpuProfile
+from windlass_agent import authorities, option_values
+from windlass_agent.gpu.fault_script import ScriptedFault
+from windlass_agent.gpu.mig import COMPUTE_SLICES
+from windlass_agent.gpu.profiles import GpuProfile
 
 _PREFIX = "WINDLASS_AGENT_"
-_LABEL_KEY = re.compile(r"[a-z0-9A-Z](?:[a-z0-9A-Z._/-]{0,61}[a-z0-9A-Z])?")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)")
 _LEVELS = ("debug", "info", "warning", "error")
-_MAX_GPUS = 1024
-_MAX_LABELS = 64
 
 
 class ConfigError(Exception):
@@ -84,155 +81,69 @@ class _Option:
     show: Callable[[Any], str] | None = None  # a parsed value as a flag; as it was given without
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a text that is not empty")
-    return value
-
-
-def address(value: Any) -> str:
-    """HOST:PORT. ValueError when it is none."""
-    host, _, port = _text(value).rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{value!r} is not HOST:PORT")
-    return str(value)
-
-
-def _path(value: Any) -> Path:
-    return Path(_text(value)).expanduser().absolute()
-
-
-def _paths(value: Any) -> tuple[Path, ...]:
-    parts = value if isinstance(value, list) else _text(value).split(",")
-    return tuple(_path(part) for part in parts if part)
-
-
-def _flag(value: Any) -> bool:
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, str) or value.lower() not in words:
-        raise ValueError(f"{value!r} is not true or false")
-    return words[value.lower()]
-
-
-def _choice(*choices: str) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
-        return str(value)
-
-    return parse
-
-
-def labels(value: Any) -> dict[str, str]:
-    """Labels from `KEY=VALUE,...`, a list of such, or a table. ValueError when there is a bad one."""
-    if isinstance(value, str):
-        value = [part for part in value.split(",") if part]
-    if isinstance(value, list):
-        value = dict(_label(str(part)) for part in value)
-    for key, label in value.items():
-        good = isinstance(label, str) and label.isprintable() and len(label) <= 63
-        if not good or not _LABEL_KEY.fullmatch(key):
-            raise ValueError(f"{key!r} = {label!r} is not a label (at most 63 letters each)")
-    if len(value) > _MAX_LABELS:
-        raise ValueError(f"a node has at most {_MAX_LABELS} labels")
-    return dict(value)
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"{text!r} is not KEY=VALUE")
-    return key, value
-
-
-def simulated_gpus(value: Any) -> tuple[GpuProfile, ...]:
-    """The cards that `8xH100`, `8xA100:nvlink=4,2xL40S` or `2xH100/3g.40gb+4g.40gb` stands for.
-
-    `nvlink` says how many neighbours one switch joins: 8 by default, 1 for none.
-
-    ValueError when it is none of these.
-    """
-    cards: list[GpuProfile] = []
-    for part in _text(value).split(","):
-        found = re.fullmatch(
-            r"\s*(?:(\d{1,4})x)?([A-Za-z0-9]+)(:nvlink=([1-9]\d?))?(?:/(.+))?\s*", part
-        )
-        profile = PROFILES.get(found[2].upper()) if found else None
-        if found is None or profile is None:
-            raise ValueError(f"{part!r} is not COUNTxTYPE with a TYPE of {', '.join(PROFILES)}")
-        if found[3]:
-            if not profile.data_center:
-                raise ValueError(f"{part!r}: {found[2]} has no NVLink")
-            profile = replace(profile, nvlink_island=int(found[4]))
-        if found[5]:
-            profile = replace(profile, layout=parse_layout(found[2].upper(), found[5]))
-        cards += [profile] * int(found[1] or 1)
-    if not 0 < len(cards) <= _MAX_GPUS:
-        raise ValueError(f"a node has 1 to {_MAX_GPUS} simulated GPUs")
-    return tuple(cards)
-
-
-def _faults(value: Any) -> tuple[ScriptedFault, ...]:
-    """The faults of a script, or of the file that `@PATH` names."""
-    script = _text(value)
-    if script.startswith("@"):
-        path = _path(script[1:])
-        try:
-            script = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot read {path}: {error}") from None
-    return parse_faults(script)
-
-
-def _cpu(value: Any) -> int:
-    return quantities.cpu_millis(str(value))
-
-
-def _memory(value: Any) -> int:
-    return quantities.memory_bytes(str(value))
-
-
-def _comma(values: Sequence[object]) -> str:
-    return ",".join(map(str, values))
-
-
-def _shown_labels(values: Mapping[str, str]) -> str:
-    return _comma([f"{key}={value}" for key, value in values.items()])
-
-
 # What a service is not told again: secrets, and what it is that makes it one.
 _NOT_KEPT = {"join_token", "join_token_file", "die_with_parent", "install_service", "service_file"}
 
 _OPTIONS: dict[str, _Option] = {
-    "server": _Option(address, "gRPC address of the server", "HOST:PORT"),
-    "data_dir": _Option(_path, "the agent's own directory; one agent for each", "PATH", show=str),
-    "join_token": _Option(_text, "token to join with; WINDLASS_JOIN_TOKEN hides it", "TOKEN"),
-    "join_token_file": _Option(_path, "file that holds the join token", "PATH"),
+    "server": _Option(option_values.address, "gRPC address of the server", "HOST:PORT"),
+    "data_dir": _Option(
+        option_values.absolute_path,
+        "the agent's own directory; one agent for each",
+        "PATH",
+        show=str,
+    ),
+    "join_token": _Option(
+        option_values.text, "token to join with; WINDLASS_JOIN_TOKEN hides it", "TOKEN"
+    ),
+    "join_token_file": _Option(
+        option_values.absolute_path, "file that holds the join token", "PATH"
+    ),
     "labels": _Option(
-        labels, "labels of the node, separated by commas", "KEY=VALUE,...", show=_shown_labels
+        option_values.labels,
+        "labels of the node, separated by commas",
+        "KEY=VALUE,...",
+        show=option_values.shown_labels,
     ),
     "simulate_gpus": _Option(
-        simulated_gpus, "pretend to have GPUs: 8xH100:nvlink=4,2xL40S", "SPEC"
+        option_values.simulated_gpus, "pretend to have GPUs: 8xH100:nvlink=4,2xL40S", "SPEC"
     ),
     "simulate_faults": _Option(
-        _faults, "faults of simulated GPUs: '30s 0 xid 79; 5m 0 heal', or a file", "SCRIPT|@PATH"
+        option_values.fault_script,
+        "faults of simulated GPUs: '30s 0 xid 79; 5m 0 heal', or a file",
+        "SCRIPT|@PATH",
     ),
     "divide_gpus": _Option(
-        _flag, "let the server divide idle GPUs into MIG instances, and undo it", switch=True
+        option_values.flag,
+        "let the server divide idle GPUs into MIG instances, and undo it",
+        switch=True,
     ),
-    "cpu": _Option(_cpu, "CPU for jobs instead of what the machine has", "CORES"),
-    "memory": _Option(_memory, "memory for jobs instead of what the machine has", "BYTES"),
-    "reserve_cpu": _Option(_cpu, "CPU kept from jobs", "CORES"),
-    "reserve_memory": _Option(_memory, "memory kept from jobs", "BYTES"),
-    "on_exit": _Option(_choice("keep", "stop"), "tasks at the agent's end (default keep)", "WHAT"),
-    "die_with_parent": _Option(_flag, "end, keeping tasks, when the parent ends", switch=True),
+    "cpu": _Option(option_values.cpu, "CPU for jobs instead of what the machine has", "CORES"),
+    "memory": _Option(
+        option_values.memory, "memory for jobs instead of what the machine has", "BYTES"
+    ),
+    "reserve_cpu": _Option(option_values.cpu, "CPU kept from jobs", "CORES"),
+    "reserve_memory": _Option(option_values.memory, "memory kept from jobs", "BYTES"),
+    "on_exit": _Option(
+        option_values.choice("keep", "stop"), "tasks at the agent's end (default keep)", "WHAT"
+    ),
+    "die_with_parent": _Option(
+        option_values.flag, "end, keeping tasks, when the parent ends", switch=True
+    ),
     "hide_paths": _Option(
-        _paths, "folders that no task may see, such as a server's", "PATH,...", show=_comma
+        option_values.absolute_paths,
+        "folders that no task may see, such as a server's",
+        "PATH,...",
+        show=option_values.comma,
     ),
-    "share_paths": _Option(_paths, "folders that tasks may write to", "PATH,...", show=_comma),
-    "ca_file": _Option(_path, "certificates that sign the server's, PEM", "PATH", show=str),
+    "share_paths": _Option(
+        option_values.absolute_paths,
+        "folders that tasks may write to",
+        "PATH,...",
+        show=option_values.comma,
+    ),
+    "ca_file": _Option(
+        option_values.absolute_path, "certificates that sign the server's, PEM", "PATH", show=str
+    ),
     "ca_pin": _Option(
         authorities.pins,
         "fingerprint of the server's CA, which the server presents",
@@ -240,11 +151,19 @@ _OPTIONS: dict[str, _Option] = {
         show=authorities.shown,
     ),
     "ca_data": _Option(authorities.pem, "as --ca-file: the file itself, base64", "DATA"),
-    "insecure": _Option(_flag, "no TLS though the server is on another machine", switch=True),
-    "log_level": _Option(_choice(*_LEVELS), "debug, info, warning or error", "LEVEL"),
-    "log_format": _Option(_choice("text", "json"), "text for people or json", "FORMAT"),
-    "install_service": _Option(_flag, "write a systemd unit of these flags, start it", switch=True),
-    "service_file": _Option(_path, "the unit, if not in the usual place", "PATH"),
+    "insecure": _Option(
+        option_values.flag, "no TLS though the server is on another machine", switch=True
+    ),
+    "log_level": _Option(option_values.choice(*_LEVELS), "debug, info, warning or error", "LEVEL"),
+    "log_format": _Option(
+        option_values.choice("text", "json"), "text for people or json", "FORMAT"
+    ),
+    "install_service": _Option(
+        option_values.flag, "write a systemd unit of these flags, start it", switch=True
+    ),
+    "service_file": _Option(
+        option_values.absolute_path, "the unit, if not in the usual place", "PATH"
+    ),
 }
 
 _EXAMPLE = """\
@@ -415,7 +334,7 @@ def _build(
 
 def check_divisible(cards: Sequence[GpuProfile]) -> None:
     """ConfigError for so many cards that their instances would be more than a node can tell of."""
-    most = _MAX_GPUS // COMPUTE_SLICES
+    most = option_values.MAX_GPUS // COMPUTE_SLICES
     if len(cards) > most:
         raise ConfigError(f"--divide-gpus: at most {most} simulated GPUs, each may become seven")
 

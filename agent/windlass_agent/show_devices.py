@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from windlass_agent.clock import SystemClock
-from windlass_agent.config import ConfigError, simulated_gpus
+from windlass_agent.config import ConfigError
 from windlass_agent.gpu.device import GpuDevice, GpuProvider, GpuSample
 from windlass_agent.gpu.facts import GpuFacts
 from windlass_agent.gpu.mig import COMPUTE_SLICES, MigProfile, place
 from windlass_agent.gpu.nvml import open_nvml
 from windlass_agent.gpu.simulated import SimulatedGpus
+from windlass_agent.option_values import simulated_gpus
 
 _HEADINGS = (
     "GPU", "UUID", "TYPE", "BUS", "MEMORY", "TEMP", "POWER", "ECC LOST", "ROWS", "NVLINK", "STATE",

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from windlass_agent import quantities
-from windlass_agent.config import (
-    AgentConfig,
-    ConfigError,
-    address,
-    check_divisible,
-    labels,
-    simulated_gpus,
-)
+from windlass_agent.config import AgentConfig, ConfigError, check_divisible
 from windlass_agent.fleet.faults import FaultKind, FaultPlan
 from windlass_agent.gpu.profiles import GpuProfile
+from windlass_agent.option_values import address, labels, simulated_gpus
 
 MAX_NODES = 100_000
 # One process of the interpreter holds so many nodes at a sample a second with room to spare.

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.support.fake_agent_clock import FakeAgentClock
-from windlass_agent.config import ConfigError, load_config, simulated_gpus
+from windlass_agent.config import ConfigError, load_config
 from windlass_agent.gpu.device import MigMode
 from windlass_agent.gpu.fault_script import parse_faults
 from windlass_agent.gpu.mig import GpuLayoutError, MigPlacement, place, profiles_of
 from windlass_agent.gpu.simulated import SimulatedGpus
+from windlass_agent.option_values import simulated_gpus
 from windlass_agent.simulation import SimulatedLayouts
 
 H100 = profiles_of("H100")

@@ -4,12 +4,12 @@ import pytest
 
 from tests.support.fake_agent_clock import FakeAgentClock
 from tests.support.fake_nvml import FakeNvml
-from windlass_agent.config import simulated_gpus
 from windlass_agent.gpu import nvml as nvml_module
 from windlass_agent.gpu.facts import GpuResetError
 from windlass_agent.gpu.models import gpu_type_of
 from windlass_agent.gpu.profiles import PROFILES
 from windlass_agent.gpu.simulated import SimulatedGpus
+from windlass_agent.option_values import simulated_gpus
 
 
 @pytest.mark.parametrize(

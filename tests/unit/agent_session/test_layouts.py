@@ -11,10 +11,11 @@ from tests.support.fake_runner import FakeRunner
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import agents_service_pb2 as service_pb
 from windlass.agents.v1 import mig_pb2
-from windlass_agent.config import load_config, simulated_gpus
+from windlass_agent.config import load_config
 from windlass_agent.gpu.simulated import SimulatedGpus
 from windlass_agent.inventory import inventory_of, with_devices
 from windlass_agent.layouts import Layouts, held_by
+from windlass_agent.option_values import simulated_gpus
 from windlass_agent.run_types import Isolation, RunRequest
 from windlass_agent.session import ControlSession, Outbox
 from windlass_server.rpc.validation import Validation

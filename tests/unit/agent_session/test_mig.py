@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.fake_agent_clock import FakeAgentClock
 from tests.support.fake_nvml import FakeMigNvml
 from tests.unit.agent_session.conftest import OpenNvml
-from windlass_agent.config import load_config, simulated_gpus
+from windlass_agent.config import load_config
 from windlass_agent.gpu.device import MigMode
 from windlass_agent.gpu.facts import GpuResetError
 from windlass_agent.gpu.fault_script import parse_faults
@@ -32,6 +32,7 @@ from windlass_agent.gpu.nvml_mig import instances_of, make_device_file
 from windlass_agent.gpu.nvml_query import NvmlQuery
 from windlass_agent.gpu.simulated import SimulatedGpus
 from windlass_agent.inventory import inventory_of
+from windlass_agent.option_values import simulated_gpus
 from windlass_agent.run_types import Isolation
 
 H100 = profiles_of("H100")
