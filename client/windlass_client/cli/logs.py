@@ -29,9 +29,10 @@ A followed log survives restarts of the server: it goes on behind the last line 
 _LONGEST_TAIL = 1_000_000
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "logs", help=_HELP)(logs)
+def register(*apps: typer.Typer) -> None:
+    """Add the command, to each group in which people look for it."""
+    for app in apps:
+        command(app, "logs", help=_HELP)(logs)
 
 
 def logs(

@@ -114,8 +114,8 @@ def version(session: Session) -> None:
 
 submit.register(app)
 metrics.register(nodes.app, jobs.app)
+logs.register(app, jobs.app)
 app.add_typer(jobs.app)
-logs.register(app)
 app.add_typer(nodes.app)
 app.add_typer(drain_waves.app)
 app.add_typer(allocations.app)

@@ -183,15 +183,27 @@ def _gpu_cells(gpu: "node_pb2.Gpu", jobs: dict[str, str]) -> "list[Text]":
     return [
         cell(gpu.index),
         cell(gpu.gpu_type),
-        bar(gpu.utilization_percent / 100),
-        cell(f"{gpu.utilization_percent:.0f}%"),
+        *_utilization_cells(gpu),
         bar(used),
         cell(_of_memory(gpu)),
         cell(f"{gpu.temperature_celsius:.0f}°C", _heat(gpu.temperature_celsius)),
-        cell(f"{gpu.power_watts:.0f}/{gpu.power_limit_watts:.0f}W"),
+        _power_cell(gpu),
         health,
         job,
     ]
+
+
+def _utilization_cells(gpu: "node_pb2.Gpu") -> "list[Text]":
+    """Nothing for an instance of a divided card, of which nobody tells it."""
+    if gpu.HasField("mig_instance"):
+        return [cell(""), cell("-", "dim")]
+    return [bar(gpu.utilization_percent / 100), cell(f"{gpu.utilization_percent:.0f}%")]
+
+
+def _power_cell(gpu: "node_pb2.Gpu") -> "Text":
+    if gpu.HasField("mig_instance"):
+        return cell("-", "dim")
+    return cell(f"{gpu.power_watts:.0f}/{gpu.power_limit_watts:.0f}W")
 
 
 def _of_memory(gpu: "node_pb2.Gpu") -> str:

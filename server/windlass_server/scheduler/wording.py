@@ -6,6 +6,7 @@ from windlass_server.scheduler.filters import Blocked, Dimension, Refusal
 from windlass_server.scheduler.snapshot import Demand
 
 _GIB = 1 << 30
+_MIB = 1 << 20
 # How many pools a sentence names; of more it says the number.
 _POOLS_NAMED = 3
 _ISOLATION_NAMES = ("any", "RLIMITS", "NAMESPACES", "SANDBOX")
@@ -17,9 +18,15 @@ def isolation_text(level: int) -> str:
 
 
 def memory_text(amount: int) -> str:
-    """In GiB when that is exact to two places, else in bytes: "needs 4 GiB, has 4 GiB" must not be."""
+    """In GiB when that is exact to two places, else in whole MiB, else in bytes.
+
+    Never rounded: "needs 4 GiB, has 4 GiB" must not be.
+    """
     gib = round(amount / _GIB, 2)
-    return f"{gib:g} GiB" if gib * _GIB == amount else f"{amount} bytes"
+    if gib * _GIB == amount:
+        return f"{gib:g} GiB"
+    mib, rest = divmod(amount, _MIB)
+    return f"{amount} bytes" if rest else f"{mib} MiB"
 
 
 def cpu_text(amount: int) -> str:

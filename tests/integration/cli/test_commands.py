@@ -178,6 +178,7 @@ def test_logs_can_start_near_the_end_and_behind_a_cursor(windlass):
     windlass("submit", "--", "true")
     assert windlass("logs", "job-1", "--tail", "1").stdout == "line 5\n"
     assert windlass("logs", "job-1", "--cursor", "2").stdout == "line 3\nline 5\n"
+    assert windlass("jobs", "logs", "job-1", "--tail", "1").stdout == "line 5\n"
 
 
 def test_logs_as_json_are_a_message_a_line_with_cursors(windlass):

@@ -63,6 +63,17 @@ def cells(table) -> str:
     return " ".join(str(one) for column in table.columns for one in column.cells)
 
 
+def test_an_instance_of_a_divided_card_shows_no_utilisation_and_no_power():
+    node = a_node()
+    whole = cells(top.gpu_table([node]))
+    node.gpus[0].mig_instance.profile = "1g.10gb"
+    divided = cells(top.gpu_table([node]))
+    assert "93%" in whole
+    assert "640/700W" in whole
+    assert "93%" not in divided
+    assert "640/700W" not in divided
+
+
 def test_a_table_is_shown_at_first_and_for_each_moment(windlass):
     messages = [
         a_message(news(gpu_power_watts=111.0), more=True),

@@ -343,7 +343,13 @@ def test_isolation_levels_are_called_as_in_the_contract():
 
 @pytest.mark.parametrize(
     ("amount", "expected"),
-    [(GIB, "1 GiB"), (GIB * 3 // 2, "1.5 GiB"), (GIB + 1, f"{GIB + 1} bytes"), (0, "0 GiB")],
+    [
+        (GIB, "1 GiB"),
+        (GIB * 3 // 2, "1.5 GiB"),
+        (81_559 << 20, "81559 MiB"),
+        (GIB + 1, f"{GIB + 1} bytes"),
+        (0, "0 GiB"),
+    ],
 )
 def test_memory_is_never_rounded(amount, expected):
     assert wording.memory_text(amount) == expected
