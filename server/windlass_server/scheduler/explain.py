@@ -192,7 +192,7 @@ class Explainer:
             stuck = blocked(demand, room, candidates)
         assert stuck is not None
         if stuck.filter.dimension is None:
-            return self._avoided(demand)
+            return self._avoided(demand, room)
         away = _count(able) - _count(reachable)
         closed = _count(reachable) - _count(candidates)
         message = (
@@ -204,9 +204,9 @@ class Explainer:
         )
         return Explanation(Reason(stuck.filter.refusal), message)
 
-    def _avoided(self, demand: Demand) -> Explanation:
-        """The nodes with room for it have all failed it, not long ago."""
-        roomy = fits(replace(demand, faults=()), self._ledger.free)
+    def _avoided(self, demand: Demand, room: Room[Column]) -> Explanation:
+        """The nodes with room for it, which may have to be made, have all failed it, not long ago."""
+        roomy = fits(replace(demand, faults=()), room)
         places = self._ledger.free.places
         avoided = [
             (fault.paused_until, places[fault.node_id])

@@ -244,6 +244,19 @@ def test_what_is_reserved_is_not_broken_into() -> None:
 
 
 @pytest.mark.parametrize(
+    "cards", [[a_card("c")], [a_card("c", "1g.10gb@6")]], ids=["whole", "divided otherwise"]
+)
+def test_no_card_is_divided_on_a_node_that_has_just_failed_the_job(cards) -> None:
+    job = wants("3g.40gb", faults={"n1": NOW + 60_000_000})
+    other = wants("1g.10gb", job_id="job-2")
+    result = planned(job, other, on=[node_of("n1", *cards)])
+    waits = {one.job_id: one for one in result.waiting}
+    assert waits["job-1"].reason == "NODE_AVOIDED"
+    assert waits["job-1"].message.startswith("has room on node n1, which failed its earlier run")
+    assert [one.job_id for one in result.placements] == (["job-2"] if cards[0][0].divided else [])
+
+
+@pytest.mark.parametrize(
     ("_case", "job", "kept", "expected"),
     [
         ("the whole card is wanted", a_job(gpus=1, gpu_type="H100"), 2, {}),
