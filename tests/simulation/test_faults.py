@@ -32,9 +32,11 @@ async def require_physics(site: Site) -> None:
     """No card gives more than it has, no job runs twice, and no node is called empty that is not."""
     jobs: Counter[str] = Counter()
     for node in site.nodes:
+        there = {one.uuid for one in node.gpus.devices()}
         cards: Counter[str] = Counter()
         for process in node.living:
             cards.update(dict.fromkeys(process.gpus, process.gpu_millis))
+            assert there.issuperset(process.gpus), f"{node.name} has divided a GPU that is in use"
             jobs[process.job_id] += 1
         assert max(cards.values(), default=0) <= 1000, f"{node.name} has given a GPU to too many"
         if (await site.node(node.node_id)).maintenance == State.DRAINED:
@@ -61,6 +63,9 @@ async def require_books(site: Site) -> None:
         holders = await site.database.read(lambda tx, one=node.node_id: _holders(tx, one))
         wanted = Counter(uuid for one in holders for uuid in _alone(one))
         here = [one for one in claims if one.node_id == node.node_id]
+        changing = await site.database.read(lambda tx, one=node.node_id: tx.layouts.pending(one))
+        assert {one.layout for one in here if one.layout} <= {one.card_uuid for one in changing}
+        here = [one for one in here if not one.layout]
         held = Counter(one.gpu_uuid for one in here if one.shared_millis is None)
         assert wanted == held
         assert max(wanted.values(), default=1) == 1

@@ -26,7 +26,8 @@ class Meter:
         for node in nodes:
             self.sums[node.node_id, "cpu"] += node.cpu_held * micros
             self.sums[node.node_id, "memory"] += node.memory_held * micros
-        for claim in claims:
+        # What is kept free while its card is being divided is held by nobody.
+        for claim in [one for one in claims if not one.layout]:
             self.sums[claim.node_id, "gpus"] += (claim.shared_millis or 1000) * micros
         self.world.clock.advance(micros / SECOND)
 

@@ -13,12 +13,13 @@ from typing import Any, Protocol, TypeVar
 
 from tests.support.fake_agent_clock import FakeAgentClock
 from windlass.agents.v1 import agent_pb2 as pb
-from windlass.agents.v1 import health_pb2
+from windlass.agents.v1 import health_pb2, mig_pb2
 from windlass_agent.gpu.fault_script import ScriptedFault
 from windlass_agent.gpu.profiles import PROFILES
 from windlass_agent.gpu.simulated import SimulatedGpus
 from windlass_agent.health import Health
 from windlass_agent.inventory import with_devices
+from windlass_agent.layouts import Layouts
 
 T = TypeVar("T")
 GIB = 1 << 30
@@ -44,6 +45,10 @@ class Control(Protocol):
     async def tell_health(self, node: "SimulatedNode", report: health_pb2.HealthReport) -> None: ...
 
     def resets(self, node: "SimulatedNode") -> Sequence[health_pb2.ResetDirective]: ...
+
+    async def layouts_of(self, node: "SimulatedNode") -> Sequence[mig_pb2.LayoutDirective]: ...
+
+    async def restock(self, node: "SimulatedNode") -> None: ...
 
     async def save(self, node: "SimulatedNode", process: "Process", end: pb.RunExit) -> None: ...
 
@@ -114,6 +119,7 @@ class SimulatedNode:
             self.clock.monotonic,
             time_nanos=self.clock.time_nanos,
         )
+        self._indexes = {one.uuid: one.index for one in self.gpus.devices()}
         self.start_agent()
 
     def start_agent(self) -> None:
@@ -126,6 +132,14 @@ class SimulatedNode:
             self.gpus, lambda: (DISK, self.disk_free), inline, self.clock, lambda _: None
         )
         self._watching = asyncio.ensure_future(self.health.run())
+        self._divided = False
+        self._layouts = Layouts(self.gpus, self._held, inline, self._on_divided, allowed=True)
+
+    def _held(self) -> set[str]:
+        return {uuid for one in self.processes.values() for uuid in one.gpus}
+
+    def _on_divided(self) -> None:
+        self._divided = True
 
     def boot(self) -> None:
         """Switch it off and on: nobody knows how what ran has ended."""
@@ -162,10 +176,13 @@ class SimulatedNode:
             memory_bytes=512 * GIB,
             can_reset_gpus=True,
         )
-        whole = with_devices(bare, self.gpus, may_divide=False)
+        outcome = self._layouts.outcome
+        whole = with_devices(bare, self.gpus, may_divide=True, outcome=outcome)
         there = [one for one in whole.gpus if one.index not in self.missing]
-        del whole.gpus[:]
+        cards = [one for one in whole.mig_cards if self._indexes[one.uuid] not in self.missing]
+        del whole.gpus[:], whole.mig_cards[:]
         whole.gpus.extend(there)
+        whole.mig_cards.extend(cards)
         return whole
 
     @property
@@ -208,12 +225,21 @@ class SimulatedNode:
             for directive in await self._control.directives(self):
                 await self._obey(directive)
             await self._tell()
+            await self._divide()
         except ConnectionError:
             self.connected = False
             return
         for reset in self._control.resets(self):
             self.health.want(reset)
             await self.clock.advance(0)
+
+    async def _divide(self) -> None:
+        for order in await self._control.layouts_of(self):
+            self._layouts.want(order)
+        await self.clock.advance(0)
+        if self._divided:
+            await self._control.restock(self)
+            self._divided = False
 
     async def _greet(self) -> None:
         await self._control.hello(self)

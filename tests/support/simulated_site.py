@@ -20,7 +20,13 @@ from tests.support.jobs import add_jobs, job_columns
 from tests.support.remote_runs import nowhere_else
 from tests.support.simulated_node import GIB, Process, SimulatedNode, command
 from tests.support.upkeep import Upkeep
-from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2, health_pb2
+from windlass.agents.v1 import (
+    agent_pb2,
+    agents_service_pb2,
+    checkpoint_pb2,
+    health_pb2,
+    mig_pb2,
+)
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import resources_service_pb2
 from windlass_server.access.authenticator import Authenticator
@@ -77,8 +83,10 @@ class Site(Upkeep):
             capacity_freed=lambda: None,
             runs_changed=lambda _node_id: None,
         )
-        layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
-        self.scheduling = Scheduling(self.database, self.cluster, self.runs, layouts, self.clock)
+        self._layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
+        self.scheduling = Scheduling(
+            self.database, self.cluster, self.runs, self._layouts, self.clock
+        )
         self._upkeep = super().upkeep
         self.health: NodeHealthService = health_service(
             self.database, self.clock, self._upkeep, tell_run=self.runs.device_failed
@@ -97,7 +105,7 @@ class Site(Upkeep):
             self.ids,
             lambda: None,
             self.health,
-            layouts,
+            self._layouts,
         )
         self.liveness = NodeLiveness(self.membership, self.clock, PATIENCE)
         self.drains = DrainsService(self.database, self._upkeep, self.clock, self.ids, pages)
@@ -131,17 +139,26 @@ class Site(Upkeep):
         self.nodes.append(node)
 
     async def submit(
-        self, gpus: int, seconds: float, *, saves: bool, share: int = 0, **ends: object
+        self,
+        gpus: int,
+        seconds: float,
+        *,
+        saves: bool,
+        share: int = 0,
+        profile: str = "",
+        **ends: object,
     ) -> None:
-        """A job of `default`; with a share it has so many thousandths of one GPU."""
+        """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances."""
         spec = job_pb2.Job(command=command(seconds, saves=saves, **ends))
         spec.grace_period.FromSeconds(10)
         spec.resources.gpu_count, spec.resources.gpu_millis = gpus, share
+        spec.resources.mig_profile = profile
         job = job_columns(
             spec=spec.SerializeToString(),
             job_id=self.ids.new("job"),
             gpu_count=gpus,
             gpu_millis=share,
+            mig_profile=profile,
             created_at=self.clock.now(),
         )
         await self.database.write(lambda tx: add_jobs(tx, job))
@@ -208,6 +225,14 @@ class Site(Upkeep):
 
     def resets(self, node: SimulatedNode) -> list[health_pb2.ResetDirective]:
         return list(self.health.resets(node.node_id))
+
+    async def layouts_of(self, node: SimulatedNode) -> list[mig_pb2.LayoutDirective]:
+        self._cut()
+        return list(await self.membership.layouts(node.node_id))
+
+    async def restock(self, node: SimulatedNode) -> None:
+        self._cut()
+        await self.membership.restock(node.node_id, node.inventory())
 
     async def save(self, node: SimulatedNode, process: Process, end: agent_pb2.RunExit) -> None:
         """Bring what a process has done to the server, as an agent does it."""

@@ -74,11 +74,14 @@ class Life:
 
     async def submit(self) -> None:
         gpus = self.random.choice([0, 1, 1, 2, 4])
+        share = self.random.choice([0, 0, 250, 600]) if gpus == 1 else 0
+        parts = gpus in (1, 2) and not share
         await self.site.submit(
             gpus,
             self.random.choice([5, 30, 120]),
             saves=self.random.random() < 0.6,
-            share=self.random.choice([0, 250, 600]) if gpus == 1 else 0,
+            share=share,
+            profile=self.random.choice(["", "1g.10gb", "3g.40gb"]) if parts else "",
             **self.random.choice(ENDS),
         )
 
