@@ -24,6 +24,7 @@ from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.clock import SystemClock
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState, Snapshot
 from windlass_server.storage.engine import open_database
@@ -132,7 +133,9 @@ async def stalls_of_a_cycle(folder: Path, memory: int) -> tuple[float, Stalls]:
     world = await ScheduledWorld.start(database, folder)
     await fill(world, memory)
     cluster = Cluster(database, (), lambda _node_id: frozenset())
-    scheduling = Scheduling(database, cluster, world.runs, world.layouts, SystemClock())
+    scheduling = Scheduling(
+        database, cluster, world.runs, world.layouts, SystemClock(), RemoteWaits()
+    )
     settle_memory()
     stalls = Stalls()
     async with stalls.measured():

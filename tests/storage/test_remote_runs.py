@@ -77,6 +77,11 @@ class World:
         job = await self.job()
         return Job.Status.Name(job.status), job.status_reason
 
+    async def events(self) -> int:
+        """How often the job's story has gone on."""
+        told = await self.database.read(lambda tx: tx.events.page(self.job_id, after=0, size=100))
+        return len(told)
+
     async def state(self, run_id: str) -> State:
         row = await self.database.read(lambda tx: tx.remote_runs.get(run_id))
         assert row is not None
@@ -136,6 +141,19 @@ async def test_what_a_cluster_says_is_what_the_job_is_here(
     before = await world.job()
     await world.runs.report(run_id, world.there(status))
     assert await world.job() == before
+
+
+async def test_a_job_that_waits_there_tells_why_in_the_words_of_the_moment(world: World):
+    run_id = await world.accepted()
+    said = (await world.job()).status_message
+    assert said == "waits at cluster west (INSUFFICIENT_GPUS): in its words"
+    events = await world.events()
+    await world.runs.report(run_id, world.there(Job.QUEUED, "BEHIND_HIGHER_PRIORITY"))
+    job = await world.job()
+    assert job.status_reason == "QUEUED_AT_CLUSTER"
+    assert job.status_message == "waits at cluster west (BEHIND_HIGHER_PRIORITY): in its words"
+    # Words alone are no event: they may change every few seconds.
+    assert await world.events() == events
 
 
 async def test_a_job_shows_where_it_is_and_how_it_ended(world: World):

@@ -21,6 +21,7 @@ from windlass_server.paging import PageTokens
 from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.layouts import LayoutsService
+from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import DEFAULT_POOL, JobRow
 from windlass_server.storage.transaction import Transaction
@@ -62,7 +63,7 @@ class ScheduledWorld:
         await database.write(lambda tx: add_projects(tx, "default"))
         layouts_changed: list[str] = []
         layouts = LayoutsService(database, clock, layouts_changed.append)
-        scheduling = Scheduling(database, cluster, runs, layouts, clock)
+        scheduling = Scheduling(database, cluster, runs, layouts, clock, RemoteWaits())
         job_logs = JobLogs(runs, logs, hub)
         allocations = AllocationsService(
             database, cluster, clock, IdSource(clock), PageTokens(b"key"), lambda: None

@@ -46,6 +46,7 @@ from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.health import NodeHealthService
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.membership import Membership
+from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
 from windlass_server.telemetry.latest import LatestTelemetry
@@ -85,7 +86,7 @@ class Site(Upkeep):
         )
         self._layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
         self.scheduling = Scheduling(
-            self.database, self.cluster, self.runs, self._layouts, self.clock
+            self.database, self.cluster, self.runs, self._layouts, self.clock, RemoteWaits()
         )
         self._upkeep = super().upkeep
         self.health: NodeHealthService = health_service(

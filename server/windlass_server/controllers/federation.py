@@ -27,6 +27,7 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import PoolRules, rules_of, usable
 from windlass_server.resources.remote_clusters import RemoteCluster, RemoteClusters
 from windlass_server.resources.remote_policy import Offer, Wish, assign
+from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 
@@ -36,6 +37,8 @@ _QUEUE_DEPTH = 2000
 # A job that the scheduler has not looked at yet may start here in a moment.
 _NOT_LOOKED_AT = "PENDING_SCHEDULING"
 _LOOK_MICROS = 5_000_000
+# How often waiting jobs are looked at while no cluster can take any.
+_IDLE_LOOK_SECONDS = 5.0
 
 
 class Federation:
@@ -44,6 +47,7 @@ class Federation:
     Args:
         clusters: what was last heard of them.
         here: what this installation has.
+        waits: is told why jobs are not there yet.
         new_session: makes the session with a cluster.
     """
 
@@ -53,6 +57,7 @@ class Federation:
         clusters: RemoteClusters,
         here: Cluster,
         runs: RemoteRunsService,
+        waits: RemoteWaits,
         clock: Clock,
         new_session: Callable[[RemoteCluster], ClusterSession],
     ) -> None:
@@ -60,9 +65,11 @@ class Federation:
         self._clusters = clusters
         self._here = here
         self._runs = runs
+        self._waits = waits
         self._clock = clock
         self._new_session = new_session
         self._sessions: dict[str, tuple[ClusterSession, Loop]] = {}
+        self._looked_at = -_IDLE_LOOK_SECONDS
 
     def runs_changed(self, cluster_id: str) -> None:
         """Something is to be done at a cluster."""
@@ -76,21 +83,31 @@ class Federation:
         await self._keep_sessions()
         # 2. What can they take?
         offers = self._offers()
-        if not offers:
+        if not offers and not self._is_due():
             return
         # 3. Which jobs wait, and for how long?
         wishes, versions = await self._database.read(self._wishes)
         if wishes:
             self._ask(offers)
         # 4. Decide, purely; hand over, each guarded by the version that was seen.
-        for job_id, cluster_id in assign(wishes, offers, self._clock.now()):
+        dealt = dict(assign(wishes, offers, self._clock.now()))
+        for job_id, cluster_id in dealt.items():
             if await self._runs.hand_over(job_id, versions[job_id], cluster_id):
                 self._sessions[cluster_id][0].handed_over()
+        # 5. Remember why the others wait; the scheduler tells them.
+        left = [wish for wish in wishes if wish.demand.job_id not in dealt]
+        self._waits.look(self._clusters.all, left, self._clock.now())
+        self._looked_at = self._clock.monotonic()
 
     async def close(self) -> None:
         """End all sessions."""
         for cluster_id in list(self._sessions):
             await self._end(cluster_id)
+
+    def _is_due(self) -> bool:
+        """Whether to look at the queue though nothing can go anywhere: to say why."""
+        since = self._clock.monotonic() - self._looked_at
+        return bool(self._clusters.all) and since >= _IDLE_LOOK_SECONDS
 
     async def _keep_sessions(self) -> None:
         there = {one.cluster_id: one for one in self._clusters.all}
@@ -141,7 +158,8 @@ class Federation:
         job = job_pb2.Job.FromString(row.spec)
         waited = max(0, self._clock.now() - row.waiting_since)
         wish = wish_of(job, row.job_id, waited=waited, refusals=tuple(refusals))
-        if not any(one.policy.takes(wish) for one in self._clusters.all):
+        policies = (replace(one.policy, paused=False) for one in self._clusters.all)
+        if not any(policy.takes(wish) for policy in policies):
             return None
         pools = usable(job.project, job.pool, rules)
         if not self._here.could_ever_hold(replace(wish.demand, pools=pools)):

@@ -11,6 +11,7 @@ from windlass_server.jobs.runs import RunsService
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.pooling import rules_of, usable
+from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.resources.reserved import moments
 from windlass_server.scheduler.plan import Placement, Plan, Waiting, plan
 from windlass_server.scheduler.snapshot import Demand, Fault, Moment, NodeState, Snapshot
@@ -48,12 +49,14 @@ class Scheduling:
         runs: RunsService,
         layouts: LayoutsService,
         clock: Clock,
+        elsewhere: RemoteWaits,
     ) -> None:
         self._database = database
         self._cluster = cluster
         self._runs = runs
         self._layouts = layouts
         self._clock = clock
+        self._elsewhere = elsewhere
         self._new: set[str] = set()
         self._look_at_all = True
         # When it was last written down why each job waits, on the monotonic clock.
@@ -172,7 +175,7 @@ class Scheduling:
     async def _explain(self, waiting: Sequence[Waiting], rows: dict[str, JobRow]) -> None:
         news = [
             (one.job_id, one.reason, one.message)
-            for one in waiting
+            for one in self._elsewhere.reworded(waiting)
             if self._is_news(one, rows[one.job_id])
         ]
         if news:

@@ -86,7 +86,8 @@ def news(cluster_id: str, seen: Seen, *, cancelling: bool) -> News | None:
     if seen.status == Status.SCHEDULED:
         return News(Event.AWAIT, "SCHEDULED_AT_CLUSTER", f"has a place at cluster {cluster_id}")
     if seen.status == Status.QUEUED:
-        words = f"waits at cluster {cluster_id}: {message}"
+        why = f" ({shown(seen.reason)})" if seen.reason else ""
+        words = f"waits at cluster {cluster_id}{why}: {message}"
         return News(Event.AWAIT, "QUEUED_AT_CLUSTER", words)
     return None
 

@@ -282,6 +282,9 @@ class RemoteRunsService:
         if news.event is Event.STOP or status is Status.CANCELLING:
             reason, message = job.status_reason, job.status_message
         if (status, reason) == (job.status, job.status_reason) and not values:
+            if news.event is Event.AWAIT and message != job.status_message:
+                # As with the words here of a job that waits: no event.
+                tx.jobs.change(job.job_id, job.version, status_message=message)
             return
         if news.is_end:
             values |= _exit(remote)

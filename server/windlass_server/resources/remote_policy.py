@@ -158,24 +158,25 @@ def assign(wishes: Sequence[Wish], offers: Sequence[Offer], now: int) -> list[tu
     return dealt
 
 
+def asked_again_at(cluster_id: str, wish: Wish) -> int:
+    """From when on (µs) a cluster may be asked for a job again that it did not take; 0: at once."""
+    times = [at for refuser, at in wish.refusals if refuser == cluster_id]
+    if not times:
+        return 0
+    pause = _PAUSE_SECONDS[min(len(times), len(_PAUSE_SECONDS)) - 1]
+    return max(times) + pause * _MICROS
+
+
 def _gets(offer: Offer, wish: Wish, now: int) -> bool:
     policy = offer.policy
     if not policy.takes(wish) or offer.jobs >= policy.max_jobs:
         return False
-    if _is_paused(offer.cluster_id, wish, now):
+    if now < asked_again_at(offer.cluster_id, wish):
         return False
     if policy.prefers(wish):
         _take(offer, wish.demand)
         return True
     return policy.spills(wish) and _take(offer, wish.demand)
-
-
-def _is_paused(cluster_id: str, wish: Wish, now: int) -> bool:
-    times = [at for refuser, at in wish.refusals if refuser == cluster_id]
-    if not times:
-        return False
-    pause = _PAUSE_SECONDS[min(len(times), len(_PAUSE_SECONDS)) - 1]
-    return now < max(times) + pause * _MICROS
 
 
 def _take(offer: Offer, demand: Demand) -> bool:

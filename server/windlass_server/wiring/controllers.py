@@ -68,9 +68,14 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
 
 def _prompted(on: Foundation, areas: Areas, federation: Federation) -> Listeners:
     """The duties that are hinted at what has changed."""
-    nodes = areas.nodes
+    nodes, inventory = areas.nodes, areas.inventory
     scheduling = Scheduling(
-        on.database, areas.inventory.cluster, areas.jobs.runs, nodes.layouts, on.clock
+        on.database,
+        inventory.cluster,
+        areas.jobs.runs,
+        nodes.layouts,
+        on.clock,
+        inventory.remote_waits,
     )
     outbox = OutboxDispatcher(on.database, on.hub.tell)
     drains = NodeDrains(nodes.upkeep)
@@ -125,6 +130,7 @@ def _federation(on: Foundation, areas: Areas) -> Federation:
         inventory.remote_clusters,
         inventory.cluster,
         remote_runs,
+        inventory.remote_waits,
         on.clock,
         new_session,
     )

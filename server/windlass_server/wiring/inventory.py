@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from windlass_server.resources.capacity import declared_pools
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.remote_clusters import RemoteClusters
+from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.telemetry.history import TelemetryHistory
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.telemetry.levels import Retention
@@ -25,6 +26,7 @@ class Inventory:
     meter: UsageMeter
     cluster: Cluster
     remote_clusters: RemoteClusters
+    remote_waits: RemoteWaits
 
 
 def take_inventory(on: Foundation) -> Inventory:
@@ -41,4 +43,5 @@ def take_inventory(on: Foundation) -> Inventory:
         meter=meter,
         cluster=Cluster(on.database, declared_pools(on.config.pools), latest.unhealthy),
         remote_clusters=RemoteClusters(),
+        remote_waits=RemoteWaits(),
     )
