@@ -34,6 +34,7 @@ DrainMode = node_pb2.Maintenance.DrainMode
 _Stub = resources_service_pb2_grpc.ResourcesServiceStub
 LIST = unary(_Stub, lambda stub: stub.ListNodes, idempotent=True)
 GET = unary(_Stub, lambda stub: stub.GetNode, idempotent=True)
+EVENTS = unary(_Stub, lambda stub: stub.ListNodeEvents, idempotent=True)
 METRICS = unary(_Stub, lambda stub: stub.GetNodeMetrics, idempotent=True)
 # Orders mean the same when they are repeated.
 CORDON = unary(_Stub, lambda stub: stub.CordonNode, idempotent=True)
@@ -107,6 +108,18 @@ class NodeCalls(Group):
     def get(self, node_id: str) -> Call[resources_service_pb2.GetNodeRequest, node_pb2.Node]:
         """Read a node with its live values. Raises NotFound."""
         return Call(GET, resources_service_pb2.GetNodeRequest(node_id=node_id))
+
+    @listing
+    def events(
+        self, node_id: str, *, page_size: int = 0
+    ) -> Pages[
+        resources_service_pb2.ListNodeEventsRequest,
+        resources_service_pb2.ListNodeEventsResponse,
+        node_pb2.NodeEvent,
+    ]:
+        """Iterate over what happened to a node, oldest first."""
+        request = resources_service_pb2.ListNodeEventsRequest(node_id=node_id, page_size=page_size)
+        return Pages(EVENTS, request, lambda page: page.events)
 
     @operation
     def metrics(

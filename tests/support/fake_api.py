@@ -104,6 +104,7 @@ class FakeState:
     calls: list[str] = field(default_factory=list)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     nodes: list[node_pb2.Node] = field(default_factory=list)
+    node_events: list[node_pb2.NodeEvent] = field(default_factory=list)
     job_metrics: job_metrics_pb2.GetJobMetricsResponse = field(
         default_factory=job_metrics_pb2.GetJobMetricsResponse
     )
@@ -295,6 +296,14 @@ class ResourcesService(
         return await _refuse(
             context,
             Failure(grpc.StatusCode.NOT_FOUND, f"no node {request.node_id}", "NODE_NOT_FOUND"),
+        )
+
+    async def ListNodeEvents(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListNodeEventsResponse:
+        await self.enter("ListNodeEvents", request, context)
+        return resources_service_pb2.ListNodeEventsResponse(
+            events=[event for event in self.state.node_events if event.node_id == request.node_id]
         )
 
     async def GetNodeMetrics(

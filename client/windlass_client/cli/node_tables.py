@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from windlass.resources.v1 import node_pb2
 
 
+def node_events_table(events: "Sequence[node_pb2.NodeEvent]") -> "Table":
+    """A line for each event."""
+    from windlass.resources.v1 import node_pb2
+
+    made = table("TIME", "STATUS", "REASON", "ACTOR", "MESSAGE")
+    for event in events:
+        made.add_row(
+            cell(moment(event.time)),
+            status_cell(node_pb2.Node.Status.Name(event.status)),
+            cell(event.reason),
+            cell(event.actor),
+            cell(event.message),
+        )
+    return made
+
+
 def nodes_table(nodes: "Sequence[node_pb2.Node]", now: "datetime") -> "Table":
     """A line for each node."""
     from windlass.resources.v1 import node_pb2

@@ -7,7 +7,7 @@ import typer
 
 from windlass_client.cli.drain_waves import AfterwardsOption, answer
 from windlass_client.cli.drains import is_drained, watch_drains
-from windlass_client.cli.node_tables import node_table, nodes_table
+from windlass_client.cli.node_tables import node_events_table, node_table, nodes_table
 from windlass_client.cli.output import moment, say
 from windlass_client.cli.session import EXIT_FAILED, Session, command, group
 from windlass_client.errors import InvalidArgument, NotFound
@@ -89,6 +89,17 @@ def get(session: Session, node: NodeArgument) -> None:
     """Show a node and its GPUs."""
     found = session.client.nodes.get(node_ids(session, [node])[0])
     session.answer(found, lambda: node_table(found, session.now()))
+
+
+@command(app, "events")
+def events(session: Session, node: NodeArgument) -> None:
+    """List what happened to a node, oldest first."""
+    from windlass.resources.v1 import resources_service_pb2
+
+    node_id = node_ids(session, [node])[0]
+    found = list(session.client.nodes.events(node_id, page_size=1000))
+    page = resources_service_pb2.ListNodeEventsResponse(events=found)
+    session.answer(page, lambda: node_events_table(found), nothing="" if found else "no events")
 
 
 @command(app, "cordon")

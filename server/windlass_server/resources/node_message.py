@@ -20,6 +20,7 @@ from windlass_server.resources.inventories import standing
 from windlass_server.resources.maintenance import State, estimated_end, shown
 from windlass_server.resources.rules import free
 from windlass_server.resources.service import NodeView
+from windlass_server.storage.tables import EventRow
 from windlass_server.telemetry.latest import LatestTelemetry, NewestGpus, Values
 from windlass_server.timestamps import set_time, to_proto
 
@@ -35,6 +36,19 @@ def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.
     message = node_pb2.Node()
     fill_node(message, view, latest, now)
     return message
+
+
+def event_message(row: EventRow) -> node_pb2.NodeEvent:
+    """What happened to a node once."""
+    return node_pb2.NodeEvent(
+        sequence=row.sequence,
+        node_id=row.object_id,
+        time=to_proto(row.at),
+        actor=row.actor,
+        status=row.status,  # type: ignore[arg-type]
+        reason=row.reason,
+        message=row.message,
+    )
 
 
 async def serialized_page(views: Sequence[NodeView], latest: LatestTelemetry, now: int) -> bytes:

@@ -18,7 +18,7 @@ from windlass_server.resources.live import LiveTelemetry
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
-from windlass_server.resources.node_message import node_message, serialized_page
+from windlass_server.resources.node_message import event_message, node_message, serialized_page
 from windlass_server.resources.pool_message import pool_message
 from windlass_server.resources.pools import PoolsService, PoolView
 from windlass_server.resources.prices import PricesService
@@ -92,6 +92,16 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
     ) -> node_pb2.Node:
         view = await self._resources.get(call.caller, request.node_id)
         return self._message(view)
+
+    async def ListNodeEvents(
+        self, request: resources_service_pb2.ListNodeEventsRequest, call: Call
+    ) -> resources_service_pb2.ListNodeEventsResponse:
+        found, token = await self._resources.events(
+            call.caller, request.node_id, size=request.page_size, token=request.page_token
+        )
+        return resources_service_pb2.ListNodeEventsResponse(
+            events=map(event_message, found), next_page_token=token
+        )
 
     async def CordonNode(
         self, request: resources_service_pb2.CordonNodeRequest, call: Call

@@ -12,7 +12,7 @@ from windlass_server.resources.inventories import parsed
 from windlass_server.resources.maintenance import STATES, Leaving
 from windlass_server.resources.states import Status
 from windlass_server.storage.engine import Database
-from windlass_server.storage.tables import DEFAULT_CLUSTER, GpuLayoutRow, NodeRow
+from windlass_server.storage.tables import DEFAULT_CLUSTER, EventRow, GpuLayoutRow, NodeRow
 from windlass_server.storage.transaction import Transaction
 
 # Nodes that are looked at, at a time, for those that say something of themselves.
@@ -155,6 +155,25 @@ class ResourcesService:
             return views(tx, who, [node])[0]
 
         return await self._database.read(load)
+
+    async def events(
+        self, who: Caller, node_id: str, *, size: int, token: str
+    ) -> tuple[Sequence[EventRow], str]:
+        """A page of what happened to a node, oldest first, and the token of the next one."""
+        require(who, "nodes.get", ORGANISATION)
+        size = page_size(size)
+        query = f"node events {node_id}"
+        after_sequence = int(self._page_tokens.read(query, token)) if token else 0
+
+        def load(tx: Transaction) -> Sequence[EventRow]:
+            if tx.nodes.get(node_id) is None:
+                raise absent("node", node_id)
+            return tx.events.page(node_id, after=after_sequence, size=size + 1)
+
+        found = await self._database.read(load)
+        if len(found) <= size:
+            return found, ""
+        return found[:size], self._page_tokens.make(query, str(found[size - 1].sequence))
 
     async def create_join_token(
         self,

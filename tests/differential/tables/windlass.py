@@ -85,6 +85,8 @@ ROWS = [
         changing=OF_NODES),
     get("no-node", "/v1/resources/nodes/node-none", f"{RESOURCES}/GetNode",
         {"node_id": "node-none"}, 404),
+    get("node-events", "/v1/resources/nodes/{node}/events?page_size=1", f"{RESOURCES}/ListNodeEvents",
+        {"node_id": "{node}", "page_size": 1}),
     get("caller", "/v1/auth/caller", f"{ACCESS}/GetCaller"),
     get("projects", "/v1/projects", f"{ACCESS}/ListProjects"),
     get("keys", "/v1/apiKeys", f"{ACCESS}/ListApiKeys", changing=("last_used_time",)),

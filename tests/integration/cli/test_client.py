@@ -6,6 +6,7 @@ import pytest
 from tests.integration.cli.conftest import FAST
 from tests.support.fake_api import TOKEN, Failure, FakeControlPlane, a_node
 from windlass.jobs.v1 import job_pb2
+from windlass.resources.v1 import node_pb2
 from windlass_client import (
     AsyncClient,
     Client,
@@ -239,6 +240,8 @@ async def test_the_async_client_does_the_same(plane: FakeControlPlane):
 def test_everything_else_of_the_contract_can_be_called(client, plane):
     plane.state.nodes = [a_node()]
     assert client.nodes.get("node-gpu-1").name == "gpu-1"
+    plane.state.node_events = [node_pb2.NodeEvent(node_id="node-gpu-1", reason="CORDONED")]
+    assert [event.reason for event in client.nodes.events("node-gpu-1")] == ["CORDONED"]
     assert client.nodes.create_join_token(lifetime="10m", max_uses=7).token == "join-me"
     asked = plane.state.requests["CreateJoinToken"][0]
     assert (asked.lifetime.seconds, asked.max_uses) == (600, 7)

@@ -407,6 +407,30 @@ def test_nodes_are_closed_and_opened_by_name_or_id(windlass, plane, arguments, r
     assert [request.node_id for request in plane.state.requests[rpc]] == ["node-gpu-1"]
 
 
+@pytest.mark.parametrize("word", ["gpu-1", "node-gpu-1"])
+def test_what_happened_to_a_node_is_listed(windlass, plane, word):
+    plane.state.nodes = [a_node(), a_node("gpu-2")]
+    nothing = windlass("nodes", "events", word)
+    assert (nothing.exit_code, nothing.stderr) == (0, "no events\n")
+    told = [
+        (node_pb2.Node.READY, "OPENED", "by a\x1b[31m man"),
+        (node_pb2.Node.DRAINED, "DRAINED", "is drained"),
+    ]
+    plane.state.node_events = [
+        node_pb2.NodeEvent(
+            sequence=n, node_id="node-gpu-1", actor="ada", status=status, reason=why, message=words
+        )
+        for n, (status, why, words) in enumerate(told, 1)
+    ]
+    listed = rows(windlass("nodes", "events", word).stdout)
+    assert [row[-5:-2] for row in listed[2:]] == [["DRAINED", "DRAINED", "ada"]]
+    assert "\x1b" not in str(listed)
+    page = json.loads(windlass("nodes", "events", word, "-o", "json").stdout)
+    assert [event["reason"] for event in page["events"]] == ["OPENED", "DRAINED"]
+    none = windlass("nodes", "events", "gpu-9")
+    assert (none.exit_code, "NODE_NOT_FOUND" in none.stderr) == (4, True)
+
+
 def test_a_drain_passes_its_options(windlass, plane):
     plane.state.nodes = [a_node()]
     windlass("nodes", "drain", "gpu-1", "--mode", "FORCE", "--deadline", "90s", "--reason", "fire")

@@ -28,12 +28,14 @@ TEXT_PARAMETERS = [
     "/v1/jobs/x/logs?stream=",
     "/v1/resources/nodes?gpu_type=",
     "/v1/resources/nodes?page_token=",
+    "/v1/resources/nodes/x/events?page_token=",
     "/v1/projects?page_token=",
     "/v1/apiKeys?page_token=",
 ]
 SIZES = ["-1", "2147483648", "9223372036854775808", "1e400", "NaN", "1.5", "x", "", "+1"]
 TIMES = ["NaN", "0", "10000-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "2024-13-01T00:00:00Z"]
 LISTS = ["/v1/jobs", "/v1/jobs/x/events", "/v1/resources/nodes", "/v1/projects", "/v1/apiKeys"]
+LISTS += ["/v1/resources/nodes/x/events"]
 
 
 def violated(answer: Any) -> set[str]:

@@ -77,6 +77,7 @@ def test_an_empty_page_is_printed_too():
         ("jobs.v1.ListJobsResponse", True),
         ("jobs.v1.ListJobEventsResponse", True),
         ("resources.v1.ListNodesResponse", True),
+        ("resources.v1.ListNodeEventsResponse", True),
         ("jobs.v1.Job", False),
         ("access.v1.CallerInfo", True),
         ("system.v1.SystemInfo", False),

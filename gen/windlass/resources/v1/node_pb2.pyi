@@ -132,6 +132,24 @@ class Maintenance(_message.Message):
     estimated_end_time: _timestamp_pb2.Timestamp
     def __init__(self, state: _Optional[_Union[Maintenance.State, str]] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mode: _Optional[_Union[Maintenance.DrainMode, str]] = ..., deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runs_at_start: _Optional[int] = ..., runs_left: _Optional[int] = ..., estimated_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class NodeEvent(_message.Message):
+    __slots__ = ("sequence", "node_id", "time", "actor", "status", "reason", "message")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    node_id: str
+    time: _timestamp_pb2.Timestamp
+    actor: str
+    status: Node.Status
+    reason: str
+    message: str
+    def __init__(self, sequence: _Optional[int] = ..., node_id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., status: _Optional[_Union[Node.Status, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
 class Capacity(_message.Message):
     __slots__ = ("cpu_millis", "memory_bytes", "gpu_count")
     CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]

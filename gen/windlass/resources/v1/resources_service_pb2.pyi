@@ -60,6 +60,24 @@ class GetNodeRequest(_message.Message):
     node_id: str
     def __init__(self, node_id: _Optional[str] = ...) -> None: ...
 
+class ListNodeEventsRequest(_message.Message):
+    __slots__ = ("node_id", "page_size", "page_token")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, node_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListNodeEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_node_pb2.NodeEvent]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[_node_pb2.NodeEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class DeleteNodeRequest(_message.Message):
     __slots__ = ("node_id", "force")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class ResourcesServiceStub:
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
                 _registered_method=True)
+        self.ListNodeEvents = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListNodeEvents',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListNodeEventsRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListNodeEventsResponse.FromString,
+                _registered_method=True)
         self.GetNodeMetrics = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/GetNodeMetrics',
                 request_serializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.SerializeToString,
@@ -250,6 +255,14 @@ class ResourcesServiceServicer:
 
     def GetNode(self, request, context):
         """Reads a node with its live values. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNodeEvents(self, request, context):
+        """Lists what happened to a node, oldest first: what was decided about it, its connection, the health
+        of its GPUs and how its cards were divided. NOT_FOUND when it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -566,6 +579,11 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_node__pb2.Node.SerializeToString,
             ),
+            'ListNodeEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNodeEvents,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListNodeEventsRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListNodeEventsResponse.SerializeToString,
+            ),
             'GetNodeMetrics': grpc.unary_unary_rpc_method_handler(
                     servicer.GetNodeMetrics,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_node__metrics__pb2.GetNodeMetricsRequest.FromString,
@@ -802,6 +820,33 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/GetNode',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetNodeRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNodeEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListNodeEvents',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListNodeEventsRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListNodeEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

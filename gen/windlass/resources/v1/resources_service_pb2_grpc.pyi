@@ -47,6 +47,10 @@ class ResourcesServiceStub:
     """Lists the nodes with their live values, oldest first."""
     GetNode: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetNodeRequest, _node_pb2.Node]
     """Reads a node with its live values. NOT_FOUND when it does not exist."""
+    ListNodeEvents: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListNodeEventsRequest, _resources_service_pb2.ListNodeEventsResponse]
+    """Lists what happened to a node, oldest first: what was decided about it, its connection, the health
+    of its GPUs and how its cards were divided. NOT_FOUND when it does not exist.
+    """
     GetNodeMetrics: _grpc.UnaryUnaryMultiCallable[_node_metrics_pb2.GetNodeMetricsRequest, _node_metrics_pb2.GetNodeMetricsResponse]
     """Reads what a node has measured over time: of the machine, its GPUs and its runs.
 
@@ -199,6 +203,10 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """Lists the nodes with their live values, oldest first."""
     GetNode: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetNodeRequest, _node_pb2.Node]  # type: ignore[assignment]
     """Reads a node with its live values. NOT_FOUND when it does not exist."""
+    ListNodeEvents: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListNodeEventsRequest, _resources_service_pb2.ListNodeEventsResponse]  # type: ignore[assignment]
+    """Lists what happened to a node, oldest first: what was decided about it, its connection, the health
+    of its GPUs and how its cards were divided. NOT_FOUND when it does not exist.
+    """
     GetNodeMetrics: _aio.UnaryUnaryMultiCallable[_node_metrics_pb2.GetNodeMetricsRequest, _node_metrics_pb2.GetNodeMetricsResponse]  # type: ignore[assignment]
     """Reads what a node has measured over time: of the machine, its GPUs and its runs.
 
@@ -360,6 +368,16 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
         """Reads a node with its live values. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def ListNodeEvents(
+        self,
+        request: _resources_service_pb2.ListNodeEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListNodeEventsResponse, _abc.Awaitable[_resources_service_pb2.ListNodeEventsResponse]]:
+        """Lists what happened to a node, oldest first: what was decided about it, its connection, the health
+        of its GPUs and how its cards were divided. NOT_FOUND when it does not exist.
+        """
 
     @_abc_1.abstractmethod
     def GetNodeMetrics(
