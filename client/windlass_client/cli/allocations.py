@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windlass_client.cli.gpu_options import (
+    GpuMemoryOption,
+    GpuProfileOption,
+    GpuShareOption,
+    asked_memory,
+    asked_share,
+)
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
 from windlass_client.cli.session import Session, command, group
 from windlass_client.quantities import format_bytes, format_cpu_millis, format_gpus
@@ -85,16 +92,9 @@ def create(
     session: Session,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs, whole unless a kind is said.")] = 0,
     gpu_type: Annotated[str, typer.Option(help="Such as H100; default any.")] = "",
-    gpu_profile: Annotated[
-        str, typer.Option(help="Instead of whole GPUs: MIG instances, such as 1g.10gb.")
-    ] = "",
-    gpu_memory: Annotated[
-        str, typer.Option(help="The smallest GPUs, whole or MIG, with this much memory each.")
-    ] = "0",
-    gpu_share: Annotated[
-        str,
-        typer.Option(help="Of one GPU that others use too, such as 0.25.", show_default=False),
-    ] = "0",
+    gpu_profile: GpuProfileOption = "",
+    gpu_memory: GpuMemoryOption = None,
+    gpu_share: GpuShareOption = None,
     cpus: Annotated[str | None, typer.Option(help="Cores, such as 1.5; default 1.")] = None,
     memory: Annotated[str | None, typer.Option(help="Such as 4GiB; default 256MiB.")] = None,
     exclusive: Annotated[
@@ -128,8 +128,8 @@ def create(
         gpus=gpus,
         gpu_type=gpu_type,
         gpu_profile=gpu_profile,
-        gpu_memory=gpu_memory,
-        gpu_share=gpu_share,
+        gpu_memory=asked_memory(gpu_memory),
+        gpu_share=asked_share(gpu_share),
         cpus=cpus,
         memory=memory,
         exclusive_node=exclusive,

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from windlass_client.cli import logs
+from windlass_client.cli.gpu_options import (
+    GpuMemoryOption,
+    GpuProfileOption,
+    GpuShareOption,
+    asked_memory,
+    asked_share,
+)
 from windlass_client.cli.output import say
 from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
 from windlass_client.errors import InvalidArgument
@@ -64,16 +71,9 @@ def submit(
         int, typer.Option("--gpus", "-g", min=0, help="GPUs, whole unless a kind is said.")
     ] = 0,
     gpu_type: Annotated[str, typer.Option(help="Such as H100; any by default.")] = "",
-    gpu_profile: Annotated[
-        str, typer.Option(help="Instead of whole GPUs: MIG instances, such as 1g.10gb.")
-    ] = "",
-    gpu_memory: Annotated[
-        str, typer.Option(help="The smallest GPUs, whole or MIG, with this much memory each.")
-    ] = "0",
-    gpu_share: Annotated[
-        str,
-        typer.Option(help="Of one GPU that others use too, such as 0.25.", show_default=False),
-    ] = "0",
+    gpu_profile: GpuProfileOption = "",
+    gpu_memory: GpuMemoryOption = None,
+    gpu_share: GpuShareOption = None,
     cpus: Annotated[
         str, typer.Option(help="Cores, such as 4 or 0.5; default 1.", show_default=False)
     ] = "0",
@@ -127,8 +127,8 @@ def submit(
         gpus=gpus,
         gpu_type=gpu_type,
         gpu_profile=gpu_profile,
-        gpu_memory=gpu_memory,
-        gpu_share=gpu_share,
+        gpu_memory=asked_memory(gpu_memory),
+        gpu_share=asked_share(gpu_share),
         cpus=cpus,
         memory=memory,
         queue=queue,

@@ -887,6 +887,28 @@ def test_whether_gpus_are_shared_and_by_how_many_are_changed_apart(windlass, pla
     assert list(mask.paths) == ["priority"]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--gpu-memory", "0", "asks for no memory"),
+        ("--gpu-memory", "0GiB", "asks for no memory"),
+        ("--gpu-memory", "99999999999GiB", "is more than can be asked for"),
+        ("--gpu-memory", str(2**63), "is more than can be asked for"),
+        ("--gpu-share", "0", "asks for no share"),
+        ("--gpu-share", "0.000", "asks for no share"),
+    ],
+)
+@pytest.mark.parametrize("words_before", [("submit",), ("allocations", "create")])
+def test_a_part_of_a_gpu_that_is_nothing_or_too_much_is_refused_by_its_option(
+    windlass, plane, words_before, option, value, words
+):
+    command = ("--", "true") if words_before == ("submit",) else ()
+    done = windlass(*words_before, option, value, *command)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: {option} {value!r} {words}")
+    assert plane.state.calls == []
+
+
 @pytest.mark.parametrize("words", [("submit", "--", "true"), ("allocations", "create")])
 def test_a_share_of_a_gpu_is_asked_for_in_parts_of_one(windlass, plane, words):
     command, *rest = words
