@@ -107,9 +107,10 @@ async def test_settings_are_for_remote_clusters_alone(world: ResourcesWorld):
         await world.clusters.create(ADMIN, west(kind=Cluster.LOCAL, **GOOD))
     assert refused.value.violations[0].reason == "NOT_REMOTE"
     await world.clusters.create(ADMIN, Cluster(cluster_id="west"))
-    with pytest.raises(InvalidInput) as refused:
-        await update(world, **GOOD)
-    assert refused.value.violations[0].reason == "NOT_REMOTE"
+    for kind, reason in ((Cluster.LOCAL, "NOT_REMOTE"), (Cluster.REMOTE, "FIELD_NOT_CHANGEABLE")):
+        with pytest.raises(InvalidInput) as refused:
+            await update(world, kind=kind, **GOOD)
+        assert refused.value.violations[0].reason == reason
 
 
 async def test_an_update_changes_what_it_names(world: ResourcesWorld):
