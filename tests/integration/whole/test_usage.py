@@ -6,7 +6,6 @@ import io
 import itertools
 import signal
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -187,16 +186,13 @@ async def test_whatever_price_is_accepted_reads_as_it_was_said(any_server: Clust
 async def test_what_is_used_is_measured_and_outlives_the_server(cluster: Cluster):
     async with cluster.rest() as rest:
         job = await cluster.submit(
-            sys.executable, "-c", "while True: pass",
+            "sh", "-c", "while :; do :; done",
             resources={"gpu_count": 2, "cpu_millis": 1000, "memory_bytes": 1 << 28},
         )  # fmt: skip
         # Long enough to be seen as the holder, and to be measured for some seconds.
-        began = time.monotonic()
         while Decimal((await usage(rest))["total"]["held"]["gpu_seconds"]) < 2 * 7:
-            if time.monotonic() - began > 100:
-                events = await rest.get(f"/v1/jobs/{job.job_id}/events")
-                nodes = await rest.get("/v1/resources/nodes")
-                pytest.fail(f"it does not hold its GPUs: {events.text} {nodes.text}")
+            seen = (await rest.get(f"/v1/jobs/{job.job_id}")).json()
+            assert seen["status"] in ("QUEUED", "SCHEDULED", "RUNNING"), seen
         await rest.patch(f"/v1/jobs/{job.job_id}/status", json={"action": "CANCEL"})
         await cluster.follow(job.job_id)
     assert cluster.server is not None
