@@ -10,7 +10,10 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
         b'{"any":{"@type":"type.googleapis.com/a/google.protobuf.Duration","value":"0s"}}',
     ),
     "form": (b'mu/foa; boundary="a b"\n\n\r\xc4\n--a b--',),  # read otherwise in pieces
-    "headers": (b"content-disposition: a; filename*=UTF-8\0'en'a",),  # no character set
+    "headers": (
+        b"content-disposition: a; filename*=UTF-8\0'en'a",  # no character set
+        b"content-disposition: a; filename*0*=a; filename*=UTF-8''b",  # whole, and in parts
+    ),
     "stream": (b"a [\x00]\x00",),  # no JSON, but in UTF-16
     "request": (
         b'PUT /v1/things/a\n\n{"update_mask":"line_1"}',

@@ -14,7 +14,8 @@ def header_filename(disposition: str) -> str:
     header["content-disposition"] = disposition
     try:
         name = header.get_filename("") or ""
-    except (LookupError, ValueError):  # a character set that is none
+    except (LookupError, TypeError, ValueError):
+        # A character set that is none; a name both whole and in parts, which cannot be put in order.
         raise _no_filename() from None
     return checked_filename(name)
 
