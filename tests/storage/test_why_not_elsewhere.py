@@ -13,6 +13,7 @@ from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.storage.engine import Database
+from windlass_server.storage.transaction import Transaction
 
 pytestmark = pytest.mark.usefixtures("acting")
 
@@ -53,7 +54,17 @@ async def test_a_job_that_only_a_silent_cluster_could_run_is_told_so(world: Worl
     local = (await scheduled.job(job_id)).status_message
     await federation.cycle()
     await scheduling.cycle()
-    await federation.close()
     assert await world.status(job_id) == ("QUEUED", "CLUSTER_UNREACHABLE")
     told = (await scheduled.job(job_id)).status_message
     assert told == f"cluster west does not answer; here: {local}"
+
+    def remove(tx: Transaction) -> None:
+        tx.remote_clusters.remove("west")
+        tx.clusters.remove("west")
+
+    # Of a cluster that is removed nobody is told any more.
+    await world.database.write(remove)
+    await federation.cycle()
+    await scheduling.cycle()
+    await federation.close()
+    assert (await scheduled.job(job_id)).status_message == local

@@ -83,6 +83,8 @@ class Federation:
         await self._keep_sessions()
         # 2. What can they take?
         offers = self._offers()
+        if not self._clusters.all:
+            self._waits.forget()
         if not offers and not self._is_due():
             return
         # 3. Which jobs wait, and for how long?

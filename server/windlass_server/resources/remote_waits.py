@@ -50,6 +50,10 @@ class RemoteWaits:
         found = ((wish.demand.job_id, asking.why(wish)) for wish in wishes)
         self._known = {job_id: why for job_id, why in found if why is not None}
 
+    def forget(self) -> None:
+        """There is no remote cluster any more for which a job could wait."""
+        self._known = {}
+
     def reworded(self, waiting: Sequence[Waiting]) -> list[Waiting]:
         """The same jobs; those that wait for a remote cluster alone are told of that one."""
         return [self._reworded(one) for one in waiting]
