@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from windlass.resources.v1 import cluster_pb2, remote_cluster_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require
 from windlass_server.clock import Clock
-from windlass_server.errors import AlreadyExists, Conflict, WrongState
+from windlass_server.errors import AlreadyExists, WrongState
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.registration import Registration, require_no_settings, split_mask
 from windlass_server.resources.totals import Totals, totals
-from windlass_server.resources.update_mask import merged, require_same
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
 from windlass_server.storage.tables import DEFAULT_CLUSTER, ClusterRow, RemoteClusterRow
 from windlass_server.storage.transaction import Transaction
+from windlass_server.updates import merged, require_etag, require_same
 
 CHANGEABLE = ("description",)
 """What an update may change."""
@@ -207,13 +207,6 @@ class ClustersService:
             "created_at": now,
             "updated_at": now,
         }
-
-
-def require_etag(kind: str, version: int, etag: str) -> None:
-    """Do nothing when a caller's etag, if it gave one, is that of the version. Raises Conflict."""
-    if etag and etag != str(version):
-        message = f"the {kind} was changed since it was read; its etag is {version}"
-        raise Conflict(message, reason="ETAG_MISMATCH", etag=str(version))
 
 
 def _copied(spec: cluster_pb2.Cluster) -> cluster_pb2.Cluster:

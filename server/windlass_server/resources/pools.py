@@ -12,15 +12,14 @@ from windlass_server.errors import AlreadyExists, FieldViolation, InvalidInput, 
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.capacity import facts_of
 from windlass_server.resources.cluster import Cluster
-from windlass_server.resources.clusters import require_etag
 from windlass_server.resources.pooling import PoolRules, moved, rules_of, selects_something
-from windlass_server.resources.update_mask import merged
 from windlass_server.scheduler.fragmentation import Report, TaskClass, fragmentation
 from windlass_server.scheduler.snapshot import WHOLE, NodeState
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
 from windlass_server.storage.tables import DEFAULT_POOL, NodeRow, PoolRow
 from windlass_server.storage.transaction import Transaction
+from windlass_server.updates import merged, require_etag
 
 CHANGEABLE = (
     "description", "selector", "priority", "overcommit", "allowed_projects", "sharing",

@@ -10,8 +10,8 @@ from windlass_server.clock import Clock
 from windlass_server.errors import FieldViolation, InvalidInput, WrongState
 from windlass_server.resources.endpoints import parse_endpoint
 from windlass_server.resources.remote_clusters import key_purpose
-from windlass_server.resources.update_mask import EVERYTHING, merged
 from windlass_server.storage.transaction import Transaction
+from windlass_server.updates import EVERYTHING, merged
 
 Settings = remote_cluster_pb2.RemoteSettings
 FIELD = "remote"

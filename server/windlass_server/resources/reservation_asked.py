@@ -8,8 +8,8 @@ from windlass_server.clock import MICROS_PER_SECOND
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.resources.reservation_times import BadRecurrence, Times
 from windlass_server.resources.reserving import Wanted
-from windlass_server.resources.update_mask import merged
 from windlass_server.timestamps import from_proto, to_proto
+from windlass_server.updates import merged
 
 CHANGEABLE = ("users", "start_time", "end_time", "reason")
 """What an update may change."""

@@ -13,7 +13,6 @@ from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
-from windlass_server.resources.clusters import require_etag
 from windlass_server.resources.reservation_asked import (
     CHANGEABLE,
     OWN,
@@ -32,12 +31,12 @@ from windlass_server.resources.reservation_times import (
 from windlass_server.resources.reservation_trouble import trouble
 from windlass_server.resources.reserved import Clashes, Live, live, part_of, times_of
 from windlass_server.resources.reserving import NotSoMuch, Part, Wanted, of_nodes, parts
-from windlass_server.resources.update_mask import merged, require_same
 from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import ReservationRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.timestamps import from_proto
+from windlass_server.updates import merged, require_etag, require_same
 
 _RESERVE = "reservations.create"
 _NAMED = 3

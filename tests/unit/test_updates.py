@@ -4,7 +4,7 @@ import pytest
 
 from windlass.resources.v1.pool_pb2 import Pool, PoolSelector
 from windlass_server.errors import InvalidInput
-from windlass_server.resources.update_mask import merged, require_same
+from windlass_server.updates import merged, require_same
 
 FIELDS = ("description", "selector", "priority", "allowed_projects")
 STORED = Pool(

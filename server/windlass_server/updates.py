@@ -1,11 +1,11 @@
-"""Which fields of a resource an update changes (AIP-134). Pure."""
+"""Which fields of a resource an update changes (AIP-134), and whether it is as it was read. Pure."""
 
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.errors import Conflict, FieldViolation, InvalidInput
 
 M = TypeVar("M", bound=Message)
 
@@ -89,3 +89,10 @@ def require_same(
         violations = tuple(FieldViolation(f"{what}.{name}", text, reason) for name in other)
         message = f"cannot be changed: {', '.join(other)}"
         raise InvalidInput(message, reason=reason, violations=violations)
+
+
+def require_etag(kind: str, version: int, etag: str) -> None:
+    """Do nothing when a caller's etag, if it gave one, is that of the version. Raises Conflict."""
+    if etag and etag != str(version):
+        message = f"the {kind} was changed since it was read; its etag is {version}"
+        raise Conflict(message, reason="ETAG_MISMATCH", etag=str(version))
