@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Taken
 from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.partition import Change, divide
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
@@ -51,11 +52,11 @@ class Plan:
 def plan(snapshot: Snapshot) -> Plan:
     """Places what fits now and explains the rest; the same snapshot gives the same plan.
 
-    Jobs are taken by priority, then by order of submission. A job that does not fit is skipped and
+    Jobs are taken by priority, then in turns of projects and users (`order.py`). A job that does not fit is skipped and
     later ones may still start (backfill without reservations): nothing idles, but a stream of
     small jobs can keep a big one waiting.
     """
-    queue = sorted(snapshot.queue, key=_turn)  # 1. order
+    queue = in_turn(snapshot)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     placements, taken, skipped = _place(queue, ledger)  # 2.-4. filter, score, take
     given = (uuid for one in placements for uuid in one.gpu_uuids)
@@ -64,10 +65,6 @@ def plan(snapshot: Snapshot) -> Plan:
     explainer = Explainer(ledger, snapshot.pools, taken, could_be)
     waiting = _explain(skipped, explainer, division.promises)  # 6. explain the rest
     return Plan(placements, waiting, division.changes)
-
-
-def _turn(demand: Demand) -> tuple[int, str, str]:
-    return -demand.priority, demand.order, demand.job_id
 
 
 def _shape(demand: Demand, reserved: Key | None) -> _Shape:

@@ -7,6 +7,9 @@ guarantees that ids are unique within it; order of the tuples has no meaning.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from windlass_server.scheduler.fair_share import NO_SHARES, Shares
+from windlass_server.scheduler.policies import NO_POLICIES, Policies
+
 ANY_GPU_TYPE = ""
 """As a demand's `gpu_type`: every whole GPU will do, but all GPUs of one job are of one type."""
 
@@ -55,6 +58,9 @@ class Demand:
         gpu_memory_bytes: its GPUs have this much memory each, and are whole cards or instances; 0: it
             does not matter.
         gpu_millis: a share of one whole card instead, in thousandths; 0 for none.
+        queue: the queue that it is in, for policies.
+        submitted_at: when it was submitted (microseconds since 1970, UTC); 0: it does not age.
+        start_after: it may not start before (microseconds since 1970); 0: at once.
     """
 
     job_id: str
@@ -73,6 +79,9 @@ class Demand:
     mig_profile: str = ""
     gpu_memory_bytes: int = 0
     gpu_millis: int = 0
+    queue: str = ""
+    submitted_at: int = 0
+    start_after: int = 0
 
     @property
     def takes_parts(self) -> bool:
@@ -274,10 +283,22 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole world at one moment, as one planning cycle sees it."""
+    """The whole world at one moment, as one planning cycle sees it.
+
+    Attributes:
+        queue: the jobs that wait.
+        nodes: all of them.
+        pools: what was declared.
+        moments: what nodes have at times, and what of that is kept.
+        now: microseconds since 1970.
+        policies: how to decide.
+        shares: what projects and users had lately and have.
+    """
 
     queue: tuple[Demand, ...]
     nodes: tuple[NodeState, ...]
     pools: tuple[Pool, ...] = ()
     moments: tuple[Moment, ...] = ()
     now: int = 0
+    policies: Policies = NO_POLICIES
+    shares: Shares = NO_SHARES
