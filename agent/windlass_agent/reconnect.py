@@ -28,8 +28,14 @@ _REFUSALS = (
 _GOOD_AFTER_SECONDS = 2.0
 
 
+# A server of an earlier release says nothing before it was told something.
+_LET_IN_SECONDS = 1.0
+
+
 class EndedCall(Protocol):
-    """What a call says of its end."""
+    """What a call says of its end, and whether it was let in."""
+
+    async def initial_metadata(self) -> Any: ...
 
     async def code(self) -> grpc.StatusCode: ...
 
@@ -121,6 +127,24 @@ def lost(error: grpc.aio.AioRpcError, identity: Identity) -> StreamLostError:
     reason = f"{error.code().name}: {error.details()}"
     learnt = identity.learn(error.trailing_metadata())
     return StreamLostError(reason, refused=error.code() in _REFUSALS and not learnt)
+
+
+async def let_in(call: EndedCall, identity: Identity) -> None:
+    """Returns when the server has let a call in, or says nothing.
+
+    Before that nothing is written: to a call that was refused meanwhile, grpc would put its own failure
+    in the place of what the server said.
+
+    Raises:
+        StreamLostError: the server refuses it, or cannot be reached.
+    """
+    try:
+        async with asyncio.timeout(_LET_IN_SECONDS):
+            metadata = await call.initial_metadata()
+    except TimeoutError:
+        return
+    if not metadata:  # a refusal has trailers alone
+        raise await ended(call, identity)
 
 
 async def ended(call: EndedCall, identity: Identity) -> StreamLostError:

@@ -18,7 +18,14 @@ from windlass_agent.bounds import MAX_HELLO_RUN_BYTES, MAX_HELLO_RUNS
 from windlass_agent.clock import Clock
 from windlass_agent.desired import DesiredRuns
 from windlass_agent.identity import Identity
-from windlass_agent.reconnect import Liveliness, StreamLostError, ended, first_to_end, lost
+from windlass_agent.reconnect import (
+    Liveliness,
+    StreamLostError,
+    ended,
+    first_to_end,
+    let_in,
+    lost,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -328,7 +335,9 @@ class ControlLink:
             try:
                 # From here on changes go to the outbox: none falls between Hello and the session.
                 self._session = session
-                await call.write(_request(session.hello(self._inventory())))
+                hello = _request(session.hello(self._inventory()))
+                await let_in(call, self._identity)
+                await call.write(hello)
                 await first_to_end(
                     self._read(call, session, alive),
                     self._write(call, session),

@@ -227,6 +227,7 @@ class FakeControlPlane(service_grpc.AgentsServiceServicer):
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[service_pb.OpenSessionResponse]:
         session = FakeSession(await self._authenticated(context))
+        await context.send_initial_metadata((("x-request-id", "req-1"),))
         requests = self._checked(request_iterator, context)
         first = await anext(requests)
         assert first.message.WhichOneof("content") == "hello", "the first message is always Hello"

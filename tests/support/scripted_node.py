@@ -102,11 +102,17 @@ class ScriptedNode:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """Hold a control session."""
+        """Hold a control session.
+
+        Raises:
+            AioRpcError: the server refuses it.
+        """
         async with aio.insecure_channel(self.server) as channel:
             stub = agents_service_pb2_grpc.AgentsServiceStub(channel)
             call: Any = stub.OpenSession(metadata=self.metadata())
             session = Session(call)
+            if not await call.initial_metadata():  # it is refused: writing would hide why
+                await session.receive("anything")
             await session.send(hello(inventory=an_inventory(gpus=2)))
             await session.receive("sync_end")
             yield session

@@ -1,6 +1,6 @@
 """What travels with one call through the interceptors to the servicer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,7 @@ class Call:
         response_metadata: sent back with the answer; bytes where a name ends with `-bin`.
         finalizers: run when the call has ended, however it ended.
         code: the google.rpc.Code that it ended with; CANCELLED as long as it has not.
+        let_in: of a call with streams both ways, run when nothing refuses it, before its servicer.
     """
 
     method: Method
@@ -63,6 +64,7 @@ class Call:
     response_metadata: dict[str, str | bytes] = field(default_factory=dict)
     finalizers: list[Callable[[], None]] = field(default_factory=list)
     code: int = code_pb2.CANCELLED
+    let_in: Callable[[], Awaitable[None]] | None = None
 
     @property
     def caller(self) -> Caller:

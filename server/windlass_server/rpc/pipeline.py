@@ -128,6 +128,8 @@ class Pipeline:
         self._begin(call)
         try:
             await self._admit_stream(call)
+            if call.let_in is not None:
+                await call.let_in()
             messages = self._messages(call.method, requests)
             async with aclosing(self._answers(call, messages)) as answers:
                 async for answer in answers:

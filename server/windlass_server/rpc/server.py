@@ -167,9 +167,19 @@ def _bidi_handler(pipeline: Pipeline, method: Method) -> grpc.RpcMethodHandler[A
         requests: AsyncIterator[bytes], context: aio.ServicerContext[bytes, bytes]
     ) -> AsyncIterator[bytes]:
         call = _call(method, context)
+
+        async def let_in() -> None:
+            try:
+                await context.send_initial_metadata(tuple(call.response_metadata.items()))
+            except Exception:
+                raise Cancelled("the stream breaks off", reason="REQUEST_BROKE_OFF") from None
+
+        # grpc's client forgets why a call was refused when it writes to it before it has read that.
+        # So who wants to know waits for this.
+        call.let_in = let_in
         try:
             async with aclosing(pipeline.bidi_stream(call, requests)) as answers:
-                async for one in _behind_metadata(context, call, answers):
+                async for one in answers:
                     yield one
         except CallFailed as failure:
             await _abort(context, call, failure)

@@ -391,6 +391,17 @@ async def test_only_a_node_opens_a_session(server: Server) -> None:
         assert refused.value.code() == code
 
 
+async def test_a_node_learns_that_it_was_let_in_before_it_says_anything(
+    server: Server, agent: Agent
+) -> None:
+    stranger = server.agents.OpenSession(metadata=server.admin)
+    assert not await stranger.initial_metadata()
+    for stream in (server.agents.OpenSession, server.agents.StreamTelemetry):
+        call = stream(metadata=agent.metadata())
+        assert dict(await call.initial_metadata())["x-request-id"]
+        call.cancel()
+
+
 async def test_a_gpu_that_has_recovered_gets_the_job_that_waits_for_it(
     server: Server, agent: Agent
 ) -> None:

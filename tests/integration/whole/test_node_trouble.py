@@ -75,7 +75,7 @@ async def test_a_node_of_another_time_is_taken_while_it_is_near_and_told_why_not
         async with node.session() as session:
             await session.beat()
         return
-    with pytest.raises((EOFError, aio.AioRpcError, asyncio.InvalidStateError)) as refused:
+    with pytest.raises(aio.AioRpcError) as refused:
         async with node.session():
             pass
     assert words in str(refused.value)
@@ -95,7 +95,7 @@ async def test_a_node_cannot_speak_for_another(alone: Cluster) -> None:
         await session.beat()
 
     pretender = replace(stranger, node_id=owner.node_id)
-    with pytest.raises((EOFError, aio.AioRpcError, asyncio.InvalidStateError)) as refused:
+    with pytest.raises(aio.AioRpcError) as refused:
         async with pretender.session():
             pass
     assert grpc.StatusCode.UNAUTHENTICATED.name in str(refused.value)
