@@ -11,6 +11,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass.types.v1 import types_pb2
 from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.jobs.world import World as SchedulerWorld
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
@@ -29,7 +30,12 @@ async def world(database: Database, tmp_path: Path, acting: None) -> AsyncIterat
 async def test_a_job_that_only_a_silent_cluster_could_run_is_told_so(world: World):
     scheduled, waits = world.scheduled, RemoteWaits()
     scheduling = Scheduling(
-        world.database, scheduled.cluster, scheduled.runs, scheduled.layouts, world.clock, waits
+        world.database,
+        SchedulerWorld(world.database, scheduled.cluster, world.clock),
+        scheduled.runs,
+        scheduled.layouts,
+        world.clock,
+        waits,
     )
     federation = Federation(
         world.database,

@@ -16,6 +16,7 @@ from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.runs import RunsService
+from windlass_server.jobs.world import World
 from windlass_server.objects.logs import LogStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.allocations import AllocationsService
@@ -63,7 +64,8 @@ class ScheduledWorld:
         await database.write(lambda tx: add_projects(tx, "default"))
         layouts_changed: list[str] = []
         layouts = LayoutsService(database, clock, layouts_changed.append)
-        scheduling = Scheduling(database, cluster, runs, layouts, clock, RemoteWaits())
+        world = World(database, cluster, clock)
+        scheduling = Scheduling(database, world, runs, layouts, clock, RemoteWaits())
         job_logs = JobLogs(runs, logs, hub)
         allocations = AllocationsService(
             database, cluster, clock, IdSource(clock), PageTokens(b"key"), lambda: None

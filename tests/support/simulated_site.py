@@ -40,6 +40,7 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.drains import DrainsService
@@ -85,8 +86,9 @@ class Site(Upkeep):
             runs_changed=lambda _node_id: None,
         )
         self._layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
+        world = World(self.database, self.cluster, self.clock)
         self.scheduling = Scheduling(
-            self.database, self.cluster, self.runs, self._layouts, self.clock, RemoteWaits()
+            self.database, world, self.runs, self._layouts, self.clock, RemoteWaits()
         )
         self._upkeep = super().upkeep
         self.health: NodeHealthService = health_service(

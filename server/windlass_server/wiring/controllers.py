@@ -16,6 +16,7 @@ from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.federation.connect import Connector
 from windlass_server.federation.session import ClusterSession, SessionHints
+from windlass_server.jobs.world import World
 from windlass_server.nodes.pace import CYCLE_SECONDS
 from windlass_server.nodes.session import SILENT_HEARTBEATS
 from windlass_server.resources.remote_clusters import RemoteCluster
@@ -71,7 +72,7 @@ def _prompted(on: Foundation, areas: Areas, federation: Federation) -> Listeners
     nodes, inventory = areas.nodes, areas.inventory
     scheduling = Scheduling(
         on.database,
-        inventory.cluster,
+        World(on.database, inventory.cluster, on.clock),
         areas.jobs.runs,
         nodes.layouts,
         on.clock,

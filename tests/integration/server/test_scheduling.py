@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.controllers import scheduling
+from windlass_server.jobs import planning
+from windlass_server.jobs import world as scheduler_world
 from windlass_server.jobs.states import Status
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.snapshot import Snapshot
@@ -42,8 +44,8 @@ class SlowPlan:
 async def slow_plan(monkeypatch: pytest.MonkeyPatch) -> SlowPlan:
     """Every plan is a large one, and takes its time."""
     slow = SlowPlan()
-    monkeypatch.setattr(scheduling, "_PLANNED_AT_ONCE", 0)
-    monkeypatch.setattr(scheduling, "plan", slow)
+    monkeypatch.setattr(planning, "_PLANNED_AT_ONCE", 0)
+    monkeypatch.setattr(planning, "plan", slow)
     return slow
 
 
@@ -81,7 +83,8 @@ async def test_while_a_large_plan_is_made_the_world_moves_on_and_stale_placement
 async def test_a_queue_of_many_pages_is_planned_as_one(
     world: ScheduledWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scheduling, "_READ_AT_ONCE", 2)
+    monkeypatch.setattr(scheduler_world, "_READ_AT_ONCE", 2)
+    monkeypatch.setattr(scheduling, "_TOLD_AT_ONCE", 2)
     monkeypatch.setattr(scheduling, "_COMMITS_AT_ONCE", 2)
     await world.add_node("n1", cpu_millis=5000)
     jobs = [await world.add_job(priority=number % 3) for number in range(11)]
@@ -96,7 +99,7 @@ async def test_a_queue_of_many_pages_is_planned_as_one(
 async def test_new_jobs_alone_are_looked_at_in_pages_too(
     world: ScheduledWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scheduling, "_READ_AT_ONCE", 2)
+    monkeypatch.setattr(scheduler_world, "_READ_AT_ONCE", 2)
     await world.add_node("n1")
     await world.cycle(await world.add_job())
     new = [await world.add_job() for _ in range(5)]
@@ -109,8 +112,8 @@ async def test_new_jobs_alone_are_looked_at_in_pages_too(
 async def test_a_cycle_looks_no_deeper_into_the_queue_than_its_bound(
     world: ScheduledWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scheduling, "_READ_AT_ONCE", 2)
-    monkeypatch.setattr(scheduling, "QUEUE_DEPTH", 4)
+    monkeypatch.setattr(scheduler_world, "_READ_AT_ONCE", 2)
+    monkeypatch.setattr(scheduler_world, "QUEUE_DEPTH", 4)
     await world.add_node("n1")
     jobs = [await world.add_job() for _ in range(6)]
     await world.cycle(jobs[0])

@@ -1,0 +1,134 @@
+"""What the scheduler sees: the jobs that wait and the nodes, read as they are now."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TypeVar
+
+from windlass_server.clock import Clock
+from windlass_server.jobs import rules
+from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.pooling import rules_of, usable
+from windlass_server.resources.reserved import moments
+from windlass_server.scheduler.snapshot import Demand, Fault, Moment, NodeState, Snapshot
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import JobRow
+from windlass_server.storage.transaction import Transaction
+
+# Jobs that one cycle considers; those behind them are considered when these have moved on.
+QUEUE_DEPTH = 10_000
+# How much is read before others get their turn.
+_READ_AT_ONCE = 500
+
+T = TypeVar("T")
+
+
+class World:
+    """The queue and the nodes, as a snapshot for `plan()`.
+
+    Args:
+        database: where they are.
+        cluster: the nodes as the scheduler sees them, and what operators declared.
+    """
+
+    def __init__(self, database: Database, cluster: Cluster, clock: Clock) -> None:
+        self._database = database
+        self._cluster = cluster
+        self._clock = clock
+
+    def any_ready(self) -> bool:
+        """Whether a node is connected that takes work, as far as is known."""
+        return self._cluster.any_ready()
+
+    async def look(self, only: set[str] | None = None) -> tuple[Snapshot, dict[str, JobRow]]:
+        """The world now, with the whole queue or some of its jobs, and these jobs' rows by their ids."""
+        rows, demands = await self._queue(only)
+        now = self._clock.now()
+        nodes, kept = await self._database.read(lambda tx: self._nodes(tx, now))
+        return Snapshot(tuple(demands), nodes, self._cluster.pools, kept, now), rows
+
+    def _nodes(self, tx: Transaction, now: int) -> tuple[tuple[NodeState, ...], tuple[Moment, ...]]:
+        """The nodes, and what reservations keep of them."""
+        nodes = self._cluster.load(tx)
+        return nodes, moments(tx, nodes, now)
+
+    async def _queue(self, only: set[str] | None) -> tuple[dict[str, JobRow], list[Demand]]:
+        """The jobs that wait, by id, and what they ask for."""
+        rows: dict[str, JobRow] = {}
+        demands: list[Demand] = []
+        async for page, asked in self._pages(only):
+            rows |= {job.job_id: job for job in page}
+            demands += asked
+            await asyncio.sleep(0)
+        return rows, demands
+
+    async def _pages(
+        self, only: set[str] | None
+    ) -> AsyncIterator[tuple[Sequence[JobRow], list[Demand]]]:
+        """The queue as far as it is looked at, page by page; or of it only some jobs."""
+        if only is not None:
+            for ids in in_parts(sorted(only), _READ_AT_ONCE):
+                yield await self._database.read(
+                    lambda tx, ids=ids: self._asked(tx, tx.jobs.queued_of(ids))  # type: ignore[misc]
+                )
+            return
+        last: JobRow | None = None
+        for _ in range(QUEUE_DEPTH // _READ_AT_ONCE):
+            page, asked = await self._database.read(
+                lambda tx, last=last: self._asked(tx, tx.jobs.queued(_READ_AT_ONCE, last))  # type: ignore[misc]
+            )
+            yield page, asked
+            if len(page) < _READ_AT_ONCE:
+                return
+            last = page[-1]
+
+    def _asked(
+        self, tx: Transaction, page: Sequence[JobRow]
+    ) -> tuple[Sequence[JobRow], list[Demand]]:
+        faults = self._faults(tx, page)
+        rules = rules_of(tx.pools.all())
+        pools = {
+            (project, chosen): usable(project, chosen, rules)
+            for project, chosen in {(job.project, job.pool) for job in page}
+        }
+        return page, [
+            demand_of(job, faults.get(job.job_id, ()), pools[job.project, job.pool]) for job in page
+        ]
+
+    def _faults(self, tx: Transaction, queue: Sequence[JobRow]) -> dict[str, tuple[Fault, ...]]:
+        """The nodes that have failed the jobs of the queue, most of which have never run on any."""
+        retried = [job.job_id for job in queue if job.attempt]
+        if not retried:
+            return {}
+        ends: dict[str, list[rules.RunEnd]] = {}
+        for run in tx.runs.ended_by(retried, rules.REMEMBERED):
+            end = rules.RunEnd(run.node_id, run.end_cause, run.end_noted_at)
+            ends.setdefault(run.job_id, []).append(end)
+        now, connected_at = self._clock.now(), tx.nodes.connected_at()
+        return {job_id: rules.faults(those, now, connected_at) for job_id, those in ends.items()}
+
+
+def in_parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The same things, so many at a time."""
+    for first in range(0, len(things), size):
+        yield things[first : first + size]
+
+
+def demand_of(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | None) -> Demand:
+    return Demand(
+        job_id=job.job_id,
+        priority=job.priority,
+        cpu_millis=job.cpu_millis,
+        memory_bytes=job.memory_bytes,
+        gpu_count=job.gpu_count,
+        gpu_type=job.gpu_type,
+        mig_profile=job.mig_profile,
+        gpu_memory_bytes=job.gpu_memory_bytes,
+        min_isolation=job.min_isolation,
+        order=job.job_id,
+        faults=faults,
+        pools=pools,
+        project=job.project,
+        user=job.user,
+        time_limit=job.longest_run,
+        gpu_millis=job.gpu_millis,
+    )
