@@ -36,6 +36,14 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTime:
+    """How long such runs have taken, in microseconds: half of them at most `p50`, nine of ten `p90`."""
+
+    p50: int
+    p90: int
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What one waiting job asks of one node.
 
@@ -61,6 +69,7 @@ class Demand:
         queue: the queue that it is in, for policies.
         submitted_at: when it was submitted (microseconds since 1970, UTC); 0: it does not age.
         start_after: it may not start before (microseconds since 1970); 0: at once.
+        expected_run: what was learned of such jobs; None: nothing.
     """
 
     job_id: str
@@ -82,6 +91,7 @@ class Demand:
     queue: str = ""
     submitted_at: int = 0
     start_after: int = 0
+    expected_run: RunTime | None = None
 
     @property
     def takes_parts(self) -> bool:
@@ -282,6 +292,54 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """What holds a part of a node: a run of a job, or an allocation. Times are microseconds since 1970.
+
+    Attributes:
+        job_id: the job; empty for an allocation.
+        run_id: the run, or the allocation.
+        project: whose it is.
+        user: whose it is in that project.
+        queue: the job's queue.
+        priority: the job's priority.
+        node_id: where it is.
+        cpu_millis: thousandths of a core.
+        memory_bytes: bytes.
+        gpu_uuids: its GPUs, sorted.
+        gpu_type: their type; empty for none.
+        gpu_millis: its share of its one GPU, in thousandths; 0: its GPUs are its own.
+        started_at: when its command began, or when it was placed while it has not.
+        likely_end: as likely as not it is over by then; None: nobody knows.
+        expected_end: nine times out of ten it is over by then; None: nobody knows. Neither is before
+            the time of the snapshot: what has outlived what was expected gets another one.
+        limit_end: it is made to end then; None: it may go on for ever.
+        saved_at: up to when its work is in a checkpoint; when it began without one.
+        preemptible: it may be stopped for others, and queued again.
+        leaving: it is being stopped already.
+    """
+
+    job_id: str
+    run_id: str
+    project: str
+    user: str
+    queue: str
+    priority: int
+    node_id: str
+    cpu_millis: int
+    memory_bytes: int
+    gpu_uuids: tuple[str, ...]
+    gpu_type: str
+    gpu_millis: int
+    started_at: int
+    likely_end: int | None
+    expected_end: int | None
+    limit_end: int | None
+    saved_at: int
+    preemptible: bool
+    leaving: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole world at one moment, as one planning cycle sees it.
 
@@ -293,6 +351,7 @@ class Snapshot:
         now: microseconds since 1970.
         policies: how to decide.
         shares: what projects and users had lately and have.
+        running: what holds parts of the nodes; it may be left out where nothing has to wait.
     """
 
     queue: tuple[Demand, ...]
@@ -302,3 +361,4 @@ class Snapshot:
     now: int = 0
     policies: Policies = NO_POLICIES
     shares: Shares = NO_SHARES
+    running: tuple[Running, ...] = ()

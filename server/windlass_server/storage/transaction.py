@@ -12,6 +12,7 @@ from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.drains import DrainStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.gpu_shares import GpuShareStore
+from windlass_server.storage.holders import HolderStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.layouts import LayoutStore
 from windlass_server.storage.measures import MeasureStore
@@ -89,6 +90,10 @@ class Transaction:
     @cached_property
     def drains(self) -> DrainStore:
         return DrainStore(self.connection)
+
+    @cached_property
+    def holders(self) -> HolderStore:
+        return HolderStore(self.connection)
 
     @cached_property
     def reservations(self) -> ReservationStore:
