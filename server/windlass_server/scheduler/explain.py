@@ -2,6 +2,7 @@
 
 The reasons in their order of precedence; the first that is true is given:
 
+   What a gate says that holds it, before anything looks for a place: `START_AFTER` (see `gates`).
 0. `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
 1. `NO_NODES`: no node has joined.
 2. A refusal of the filters, in their order: no registered node could hold the job, even empty.
@@ -34,6 +35,7 @@ from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Gpu, NodeSt
 class Reason(StrEnum):
     """Why a job waits; the words of `Job.status_reason`."""
 
+    START_AFTER = "START_AFTER"
     NO_NODES = "NO_NODES"
     NODES_UNREACHABLE = "NODES_UNREACHABLE"
     NODES_CORDONED = "NODES_CORDONED"
@@ -144,7 +146,7 @@ class Explainer:
         index, _, first = min(kept, key=lambda each: (each[2].until, each[0]))
         return (
             f"has room on {_where_text(self._ledger.nodes[index], _count(roomy))}, but reservation "
-            f"{first.reservation_id} keeps it until {_time_text(first.until)}"
+            f"{first.reservation_id} keeps it until {wording.time_text(first.until)}"
         )
 
     def _could_run_into(self, demand: Demand, roomy: Mask) -> str:
@@ -158,7 +160,7 @@ class Explainer:
         )
         return (
             f"has room on {node_label(self._ledger.nodes[index])}, but could run into reservation "
-            f"{reservation_id}, which begins at {_time_text(begins)}; "
+            f"{reservation_id}, which begins at {wording.time_text(begins)}; "
             f"{_advice(demand, begins - self._ledger.now)}"
         )
 
@@ -219,7 +221,7 @@ class Explainer:
         where = _where_text(self._ledger.nodes[index], len(avoided))
         message = (
             f"has room on {where}, which failed its earlier run or was shutting down; it is tried "
-            f"there again from {_time_text(until)} on, and elsewhere as soon as there is room"
+            f"there again from {wording.time_text(until)} on, and elsewhere as soon as there is room"
         )
         return Explanation(Reason.NODE_AVOIDED, message)
 
@@ -271,11 +273,6 @@ def _is_such(demand: Demand, gpu: Gpu) -> bool:
 
 def _where_text(node: NodeState, count: int) -> str:
     return node_label(node) if count == 1 else f"{count} nodes, such as {node_label(node)}"
-
-
-def _time_text(micros: int) -> str:
-    """As in `2030-03-17T17:46:40Z`, not before it."""
-    return f"{np.datetime64(-(-micros // 1_000_000), 's')}Z"
 
 
 def _count(mask: Mask) -> int:

@@ -87,6 +87,12 @@ class Ledger:
                 return int(np.where(broken, total(demand, self.free, self.full), -1.0).argmax())
         return None
 
+    def gpu_type_of(self, index: int, uuids: Sequence[str]) -> str:
+        """The type of GPUs of a node, which are all of one; empty without any."""
+        if not uuids:
+            return ""
+        return next(gpu.gpu_type for gpu in self.nodes[index].gpus if gpu.uuid == uuids[0])
+
     def take(self, index: int, demand: Demand) -> tuple[str, ...]:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
         self.free.cpu_millis[index] -= demand.cpu_millis

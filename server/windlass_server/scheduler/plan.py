@@ -1,10 +1,11 @@
 """Decides which waiting jobs run where: a pure function of a snapshot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Taken
+from windlass_server.scheduler.gates import Gates
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.partition import Change, divide
@@ -58,13 +59,15 @@ def plan(snapshot: Snapshot) -> Plan:
     """
     queue = in_turn(snapshot)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
-    placements, taken, skipped = _place(queue, ledger)  # 2.-4. filter, score, take
-    given = (uuid for one in placements for uuid in one.gpu_uuids)
-    division = divide((each[:2] for each in skipped), ledger, given)  # 5. divide cards
+    given = _place(queue, Gates(snapshot), ledger)  # 2.-5. hold, filter, score, take
+    uuids = (uuid for one in given.placements for uuid in one.gpu_uuids)
+    division = divide((each[:2] for each in given.skipped), ledger, uuids)  # 6. divide cards
     could_be = division.with_what_could_be_made
-    explainer = Explainer(ledger, snapshot.pools, taken, could_be)
-    waiting = _explain(skipped, explainer, division.promises)  # 6. explain the rest
-    return Plan(placements, waiting, division.changes)
+    explainer = Explainer(ledger, snapshot.pools, given.taken, could_be)
+    waiting = _explain(given.skipped, explainer, division.promises)  # 7. explain the rest
+    waiting |= given.held
+    ordered = (waiting[each.job_id] for each in queue if each.job_id in waiting)
+    return Plan(tuple(given.placements), tuple(ordered), division.changes)
 
 
 def _shape(demand: Demand, reserved: Key | None) -> _Shape:
@@ -84,47 +87,69 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
     )
 
 
-def _place(
-    queue: Sequence[Demand], ledger: Ledger
-) -> tuple[tuple[Placement, ...], list[Taken], list[_Skipped]]:
-    """Places one job after the other.
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What became of the queue.
+
+    Attributes:
+        placements: who got a place.
+        taken: which, in the same order.
+        skipped: those for whom there is none.
+        held: by their ids, those whom a gate did not let pass.
+    """
+
+    placements: list[Placement] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
+    skipped: list[_Skipped] = field(default_factory=list)
+    held: dict[str, Waiting] = field(default_factory=dict)
+
+
+def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger) -> _Given:
+    """Places one job after the other, but for those that a gate holds.
 
     Room only shrinks while a plan is made. So once a shape has found no place, every later demand
     of that shape is skipped unseen.
     """
-    placements, taken, skipped = list[Placement](), list[Taken](), list[_Skipped]()
+    given = _Given()
     full_since: dict[_Shape, int] = {}
     for demand in queue:
+        held = gates.hold(demand)
+        if held is not None:
+            given.held[demand.job_id] = Waiting(demand.job_id, held.reason, held.message)
+            continue
         shape = _shape(demand, ledger.reserved.key(demand))
         ahead = full_since.get(shape)
         index = ledger.choose(demand) if ahead is None else None
         if index is None:
-            ahead = full_since.setdefault(shape, len(placements))
-            skipped.append((demand, shape, ahead))
+            ahead = full_since.setdefault(shape, len(given.placements))
+            given.skipped.append((demand, shape, ahead))
             continue
+        uuids = ledger.take(index, demand)
         node_id = ledger.nodes[index].node_id
-        placements.append(Placement(demand.job_id, node_id, ledger.take(index, demand)))
-        taken.append(Taken(demand.priority, index))
-    return tuple(placements), taken, skipped
+        given.placements.append(Placement(demand.job_id, node_id, uuids))
+        given.taken.append(Taken(demand.priority, index))
+        gates.placed(demand, ledger.gpu_type_of(index, uuids))
+    return given
 
 
 def _explain(
     skipped: Sequence[_Skipped], explainer: Explainer, promises: Mapping[str, str]
-) -> tuple[Waiting, ...]:
+) -> dict[str, Waiting]:
     """Explains each job; jobs of one shape and priority share one explanation.
 
     A job for which a card is being divided is told that instead.
     """
     known: dict[tuple[_Shape, int], Explanation] = {}
-    waiting = list[Waiting]()
+    waiting = dict[str, Waiting]()
     for demand, shape, ahead in skipped:
         promise = promises.get(demand.job_id)
         if promise is not None:
-            waiting.append(Waiting(demand.job_id, Reason.GPU_LAYOUT_CHANGING, promise))
+            reason = Reason.GPU_LAYOUT_CHANGING
+            waiting[demand.job_id] = Waiting(demand.job_id, reason, promise)
             continue
         key = shape, demand.priority
         why = known.get(key)
         if why is None:
             why = known[key] = explainer.explain(demand, ahead)
-        waiting.append(Waiting(demand.job_id, why.reason, why.message))
-    return tuple(waiting)
+        waiting[demand.job_id] = Waiting(demand.job_id, why.reason, why.message)
+    return waiting

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal
 from windlass_server.scheduler.snapshot import Demand
 
@@ -69,6 +71,11 @@ def span_text(micros: int) -> str:
         if seconds >= 2 * size * step:
             return f"{seconds // (size * step) * step}{unit}"
     return f"{seconds // 10 * 10}s"
+
+
+def time_text(micros: int) -> str:
+    """As in `2030-03-17T17:46:40Z`, not before it."""
+    return f"{np.datetime64(-(-micros // 1_000_000), 's')}Z"
 
 
 def pools_text(demand: Demand) -> str:

@@ -261,7 +261,7 @@ def test_an_empty_world_gives_an_empty_plan():
 
 def test_an_instance_of_a_divided_card_is_for_those_who_ask_for_its_type():
     node = a_node("n", gpus=DIVIDED)
-    anything = [a_job(gpus=1), a_job(gpus=1)]
+    anything = [a_job("job-1", gpus=1), a_job("job-2", gpus=1)]
     result = plan(Snapshot(tuple(anything), (node,)))
     assert [placement.gpu_uuids for placement in result.placements] == [("d-whole",)]
     assert [waiting.reason for waiting in result.waiting] == ["WAITING_BEHIND_EARLIER_JOBS"]

@@ -1,0 +1,75 @@
+"""What keeps a job out of the queue though there may be room for it: each gate says None or why.
+
+The gates are asked in their order, in the job's turn, before anything looks for a place. The first that holds
+the job is its reason. A job that is held takes nothing, stands in nobody's way, and no card is divided for it.
+
+A gate that counts what a plan gives away is told of each placement, so that it can hold what comes behind.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from windlass_server.scheduler.explain import Reason
+from windlass_server.scheduler.snapshot import Demand, Snapshot
+from windlass_server.scheduler.wording import time_text
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a job may not be placed now: a reason and a sentence for people."""
+
+    reason: Reason
+    message: str
+
+
+class Gate(Protocol):
+    """One question about a job, with what it remembers of a plan."""
+
+    def hold(self, demand: Demand, /) -> Hold | None:
+        """None when the job may have a place, else why it may not."""
+        ...
+
+    def placed(self, demand: Demand, gpu_type: str, /) -> None:
+        """Note that the plan has given the job a place, with GPUs of this type; empty without any."""
+        ...
+
+
+class StartAfter:
+    """A job is not placed before its time."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._now = snapshot.now
+
+    def hold(self, demand: Demand) -> Hold | None:
+        if demand.start_after <= self._now:
+            return None
+        return Hold(
+            Reason.START_AFTER, f"starts at {time_text(demand.start_after)} at the earliest"
+        )
+
+    def placed(self, demand: Demand, gpu_type: str) -> None:
+        """Time does not pass within a plan."""
+
+
+GATES: Sequence[Callable[[Snapshot], Gate]] = (StartAfter,)
+"""In the order of precedence; each is made anew for a plan."""
+
+
+class Gates:
+    """All gates of one plan."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._gates = [make(snapshot) for make in GATES]
+
+    def hold(self, demand: Demand) -> Hold | None:
+        """None when every gate lets the job pass, else what the first says that does not."""
+        for gate in self._gates:
+            if (held := gate.hold(demand)) is not None:
+                return held
+        return None
+
+    def placed(self, demand: Demand, gpu_type: str) -> None:
+        """Tell each gate of a placement."""
+        for gate in self._gates:
+            gate.placed(demand, gpu_type)
