@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command("simulate", context_settings=_PASSED_THROUGH, add_help_option=False)
     def simulate(ctx: typer.Context) -> None:
-        """Place a recorded trace's tasks by the scheduler's policies; `--help` says how."""
+        """Run recorded work under the scheduler's policies; `--help` says how."""
         json = ["--output", "json"] if ctx.obj.output is Output.JSON else []
         become("server", [*json, *ctx.args], ".simulation")
 

@@ -62,7 +62,7 @@ app = typer.Typer(
 
     windlass usage --by user,gpu_type    who held what in the last seven days
 
-    windlass simulate --help             how well policies pack a recorded trace
+    windlass simulate --help             what recorded work would be under other policies
 
 [bold]Exit codes:[/bold] 0 ok, 1 failed, 2 usage or configuration,
 3 server unreachable, 4 not found, 5 not permitted;

@@ -5,19 +5,16 @@ Tasks: `cpu_milli`, `memory_mib`, `num_gpu`, `gpu_milli` (of each GPU; of one GP
 1000), `gpu_spec` (models that it takes, with `|` between; empty for any). Other columns are not read.
 """
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from windlass_server.scheduler.packing.fleet import Node, Task
 from windlass_server.scheduler.packing.shapes import WHOLE, Shape
+from windlass_server.simulation.rows import Row, rows
 from windlass_server.simulation.trace import Trace, TraceError
 
 NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 TASK_COLUMNS = ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec")
 
-_MOST = 10**12
 _MOST_GPUS_OF_A_NODE = 64
 
 
@@ -29,45 +26,15 @@ def read(nodes: Path, tasks: Path) -> Trace:
     """
     known = _nodes(nodes)
     models = {node.gpu_type for node in known if node.gpus}
-    read_tasks = tuple(_task(row, models) for row in _rows(tasks, TASK_COLUMNS))
+    read_tasks = tuple(_task(row, models) for row in rows(tasks, TASK_COLUMNS))
     if not any(task.shape.gpu_count for task in read_tasks):
         raise TraceError(f"{tasks}: no task takes a GPU, so there is nothing to simulate")
     return Trace(known, read_tasks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of a file, which knows where it stands."""
-
-    file: Path
-    line: int
-    cells: dict[str, str]
-
-    def text(self, column: str) -> str:
-        return self.cells[column].strip()
-
-    def number(self, column: str, at_most: int = _MOST) -> int:
-        """A whole number from 0; `1000.0` is one too."""
-        text = self.text(column)
-        try:
-            value = float(text)
-        except ValueError:
-            raise self.error(column, f"{text!r} is not a number") from None
-        if not value.is_integer():  # NaN and infinity are none either
-            raise self.error(column, f"{text} is not a whole number")
-        if value < 0:
-            raise self.error(column, f"{text} is less than 0")
-        if value > at_most:
-            raise self.error(column, f"{text} is more than {at_most}")
-        return int(value)
-
-    def error(self, column: str, what: str) -> TraceError:
-        return TraceError(f"{self.file}, line {self.line}: {column}: {what}")
-
-
 def _nodes(file: Path) -> tuple[Node, ...]:
     found: dict[str, Node] = {}
-    for row in _rows(file, NODE_COLUMNS):
+    for row in rows(file, NODE_COLUMNS):
         node = _node(row)
         if node.node_id in found:
             raise row.error("sn", f"there are two nodes {node.node_id}")
@@ -77,7 +44,8 @@ def _nodes(file: Path) -> tuple[Node, ...]:
     return tuple(sorted(found.values()))
 
 
-def _node(row: _Row) -> Node:
+def _node(row: Row) -> Node:
+    row.check()
     gpus = row.number("gpu", _MOST_GPUS_OF_A_NODE)
     if not row.text("sn"):
         raise row.error("sn", "a node needs a name")
@@ -92,7 +60,8 @@ def _node(row: _Row) -> Node:
     )
 
 
-def _task(row: _Row, models: set[str]) -> Task:
+def _task(row: Row, models: set[str]) -> Task:
+    row.check()
     count = row.number("num_gpu", _MOST_GPUS_OF_A_NODE)
     cpu, memory = row.number("cpu_milli"), row.number("memory_mib")
     if not count:
@@ -109,27 +78,3 @@ def _task(row: _Row, models: set[str]) -> Task:
                 "gpu_spec", f"no node has {name}; there are {', '.join(sorted(models))}"
             )
     return Task(Shape(cpu, count, millis, tuple(wanted)), memory)
-
-
-def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[_Row]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            absent = [name for name in columns if name not in (reader.fieldnames or ())]
-            if absent:
-                raise TraceError(f"{file}: there is no column {', '.join(absent)}")
-            for cells in reader:
-                yield _Row(file, reader.line_num, _complete(file, reader.line_num, cells))
-    except OSError as error:
-        raise TraceError(f"{file}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise TraceError(f"{file}: this is not text in UTF-8") from None
-    except csv.Error as error:
-        raise TraceError(f"{file}: this is not CSV: {error}") from None
-
-
-def _complete(file: Path, line: int, cells: dict[str, str]) -> dict[str, str]:
-    """The cells of a line that has as many as there are headings."""
-    if None in cells or None in cells.values():
-        raise TraceError(f"{file}, line {line}: there are not as many cells as columns")
-    return cells

@@ -2,28 +2,42 @@
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from windlass_server.scheduler.packing.policies import DEFAULT, POLICIES
+from windlass_server.simulation import clusters
+from windlass_server.simulation.csv_jobs import MOST_JOBS
+from windlass_server.simulation.turns import DEFAULT as GREEDY
+from windlass_server.simulation.turns import RULES
 
 EXIT_USAGE = 2
 PLOTS = (".svg", ".png")
+OPENB, CSV = "openb", "csv"
+FORMATS = (OPENB, CSV)
 
 _MOST_DEMAND = 10.0
 _MOST_SEED = 2**32 - 1
 _MOST_RUNS = 1000
 
 _DESCRIPTION = """\
-Place the tasks of a recorded trace with the scheduler's own code, and say how many GPUs that gives out.
+Run recorded work through the scheduler's own code, and say what comes of it.
 
-Tasks come in a random order, each once and then random copies of them, until they have asked for
---demand times all GPUs. None ever ends, and what does not fit is dropped: the protocol of the FGD paper.
+Jobs with times (csv, swf, --generate) are played in virtual time: they come, start where the scheduler
+says, and end. What is said is how long they waited, how much was given out, and how fairly.
+
+Tasks without times (openb) come in a random order, each once and then random copies of them, until they
+have asked for --demand times all GPUs. None ever ends, and what does not fit is dropped: the protocol of
+the FGD paper. What is said is how many GPUs were given out.
 """
 _EPILOG = """\
-policies:
+policies for jobs with times:
+  greedy        by priority, then as they came; who does not fit is skipped (default)
+  fifo          the same, and nobody starts before those ahead of him
+
+policies for openb:
   holes-first   keeps holes that shares fit into, then GPUs for those who are short of them (default)
   fgd           fragmentation gradient descent (Weng et al., USENIX ATC 2023)
   best-fit      where least of CPU and GPUs is left
@@ -31,23 +45,35 @@ policies:
   random        anywhere
 
 examples:
-  windlass simulate --nodes nodes.csv --jobs tasks.csv
-  windlass simulate --nodes nodes.csv --jobs tasks.csv --policy fgd --policy holes-first --seeds 10
-  windlass simulate --nodes nodes.csv --jobs tasks.csv --policy random --plot allocation.svg
+  windlass simulate jobs.csv --cluster 16x8xH100
+  windlass simulate jobs.csv --nodes nodes.csv --policy fifo --policy greedy --plot waits.svg
+  windlass simulate --generate 5000 --load 1.2 --cluster 16x8xH100 --save jobs.csv --output json
   windlass simulate --format openb --nodes nodes.csv --jobs tasks.csv --seed 42 --output json
+  windlass simulate --nodes nodes.csv --jobs tasks.csv --policy fgd --policy holes-first --seeds 10
 """
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """How results are shown.
+
+    Attributes:
+        json: print JSON instead of a table.
+        plot: where to draw; None: nowhere.
+    """
+
+    json: bool
+    plot: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be simulated; see `--help`.
+    """Tasks without times that are to be packed; see `--help`.
 
     Attributes:
         policies: names, each once.
         seeds: of the arrivals, one run of each policy each.
         learned: the policy is not told what to expect.
-        json: print JSON instead of a table.
-        plot: where to draw; None: nowhere.
     """
 
     nodes: Path
@@ -56,23 +82,117 @@ class Options:
     seeds: range
     policies: tuple[str, ...]
     learned: bool
-    json: bool
-    plot: Path | None
+    shown: Shown
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
+@dataclass(frozen=True, slots=True)
+class TimedOptions:
+    """Jobs with times that are to be played; see `--help`.
+
+    Attributes:
+        trace: where they are; None: they are made.
+        form: how they are written: `csv`.
+        nodes: where the nodes are; None: they are `cluster`, if anything.
+        cluster: nodes in a word, such as `16x8xH100`; empty for none.
+        generate: how many are made.
+        load: how much these want, of all GPUs.
+        seed: of these.
+        save: where they are written; None: nowhere.
+        policies: names, each once.
+    """
+
+    trace: Path | None
+    form: str
+    nodes: Path | None
+    cluster: str
+    generate: int
+    load: float
+    seed: int
+    save: Path | None
+    policies: tuple[str, ...]
+    shown: Shown
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options | TimedOptions:
     """The options; leaves with exit code 2 and a line on standard error where they are wrong."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    shown = Shown(given.output == "json", given.plot)
+    if given.trace is not None and given.jobs is not None:
+        parser.error("TRACE and --jobs are the same: give one of them")
+    trace = given.trace or given.jobs
+    form = given.format or _form(given)
+    if form != OPENB:
+        return _timed(parser, given, form, trace, shown)
+    if given.nodes is None or trace is None:
+        parser.error("the following arguments are required: --nodes, --jobs")
+    _refuse(parser, given, "openb", generate=0, cluster=None, load=None, save=None)
     return Options(
         given.nodes,
-        given.jobs,
-        given.demand,
+        trace,
+        given.demand or 1.3,
         range(given.seed, given.seed + given.seeds),
-        tuple(dict.fromkeys(given.policy or [DEFAULT])),
+        _policies(parser, given.policy or [DEFAULT], POLICIES),
         given.popularity == "learned",
-        given.output == "json",
-        given.plot,
+        shown,
     )
+
+
+def _form(given: argparse.Namespace) -> str:
+    """How a trace is written, where nobody says: by its name; of `--jobs` alone it is OpenB's."""
+    if given.generate or given.trace is not None:
+        return CSV
+    return OPENB
+
+
+def _timed(
+    parser: argparse.ArgumentParser,
+    given: argparse.Namespace,
+    form: str,
+    trace: Path | None,
+    shown: Shown,
+) -> TimedOptions:
+    _refuse(parser, given, "jobs with times", demand=None, popularity=None, seeds=1)
+    if (trace is None) == (not given.generate):
+        parser.error("give a TRACE, or --generate N to make one")
+    if given.nodes is not None and given.cluster:
+        parser.error("--nodes and --cluster both say what nodes there are: give one of them")
+    if given.nodes is None and not given.cluster:
+        parser.error("there are no nodes: give --nodes FILE, or --cluster such as 16x8xH100")
+    if not given.generate:
+        _refuse(parser, given, "a trace that is there", load=None, save=None)
+    return TimedOptions(
+        trace,
+        form,
+        given.nodes,
+        given.cluster or "",
+        given.generate,
+        given.load or 1.2,
+        given.seed,
+        given.save,
+        _policies(parser, given.policy or [GREEDY], RULES),
+        shown,
+    )
+
+
+def _refuse(
+    parser: argparse.ArgumentParser, given: argparse.Namespace, what: str, **unset: object
+) -> None:
+    """Refuse flags that have no meaning here, instead of not minding them."""
+    for name, value in unset.items():
+        if getattr(given, name) != value:
+            parser.error(f"--{name} means nothing for {what}")
+
+
+def _policies(
+    parser: argparse.ArgumentParser, given: Sequence[str], known: Iterable[str]
+) -> tuple[str, ...]:
+    for name in given:
+        if name not in known:
+            parser.error(
+                f"argument --policy: invalid choice: {name!r} (choose from {', '.join(known)})"
+            )
+    return tuple(dict.fromkeys(given))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -90,50 +210,78 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    files = parser.add_argument_group("the trace")
-    files.add_argument(
-        "--format", choices=["openb"], default="openb", help="how the files are written (openb)"
-    )
-    files.add_argument("--nodes", type=Path, required=True, metavar="FILE", help="nodes, as CSV")
-    files.add_argument("--jobs", type=Path, required=True, metavar="FILE", help="tasks, as CSV")
-    files.add_argument(
-        "--demand", type=_demand, default=1.3, metavar="X", help="GPUs asked for, over all (1.3)"
-    )
+    _add_trace(parser.add_argument_group("the trace"))
     _add_runs(parser.add_argument_group("the runs"))
     shown = parser.add_argument_group("what is shown")
     shown.add_argument(
         "--output", "-o", choices=["table", "json"], default="table", help="table or json (table)"
     )
-    shown.add_argument(
-        "--plot",
-        type=_plot,
-        metavar="FILE",
-        help="draw GPUs given out by GPUs asked for, .svg or .png",
-    )
+    shown.add_argument("--plot", type=_plot, metavar="FILE", help="draw it, .svg or .png")
     return parser
+
+
+def _add_trace(files: argparse._ArgumentGroup) -> None:
+    files.add_argument("trace", type=Path, nargs="?", metavar="TRACE", help="jobs with times")
+    files.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="how the trace is written (csv; of --nodes and --jobs without TRACE: openb)",
+    )
+    files.add_argument("--nodes", type=Path, metavar="FILE", help="nodes, as CSV")
+    files.add_argument(
+        "--cluster",
+        type=_cluster,
+        metavar="SPEC",
+        help="nodes in a word: 16x8xH100 are 16 of 8 GPUs each, with 16 cores and 128 GiB per GPU",
+    )
+    files.add_argument("--jobs", type=Path, metavar="FILE", help="the same as TRACE")
+    files.add_argument(
+        "--generate", type=_jobs, default=0, metavar="N", help="make N jobs instead of reading some"
+    )
+    files.add_argument(
+        "--load", type=_demand, metavar="X", help="GPUs that these want, over all (1.2)"
+    )
+    files.add_argument("--save", type=Path, metavar="FILE", help="write these as CSV")
+    files.add_argument(
+        "--demand", type=_demand, metavar="X", help="openb: GPUs asked for, over all (1.3)"
+    )
 
 
 def _add_runs(runs: argparse._ArgumentGroup) -> None:
     runs.add_argument(
         "--policy",
         action="append",
-        choices=[*POLICIES],
         metavar="NAME",
-        help=f"one of those below ({DEFAULT}); may be given repeatedly",
+        help="one of those below; may be given repeatedly",
     )
     runs.add_argument(
-        "--seed", type=_seed, default=42, metavar="N", help="of the order in which tasks come (42)"
+        "--seed", type=_seed, default=42, metavar="N", help="of everything left to chance (42)"
     )
     runs.add_argument(
-        "--seeds", type=_count, default=1, metavar="N", help="runs, with seeds from --seed on (1)"
+        "--seeds",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="openb: runs, with seeds from --seed on (1)",
     )
     runs.add_argument(
         "--popularity",
         choices=["known", "learned"],
-        default="known",
-        help="whether the policy is told what tasks the trace has, as in the paper, or learns it from"
-        " those that came (known)",
+        help="openb: whether the policy is told what tasks the trace has, as in the paper, or learns"
+        " it from those that came (known)",
     )
+
+
+def _cluster(text: str) -> str:
+    try:
+        clusters.made(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _jobs(text: str) -> int:
+    return _whole(text, 1, MOST_JOBS)
 
 
 def _demand(text: str) -> float:

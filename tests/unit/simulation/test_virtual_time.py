@@ -1,0 +1,217 @@
+"""Jobs that come, start and end in virtual time."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.simulation.timed import a_job, a_node, most_held, played, starts
+from windlass_server.scheduler.plan import Placement
+from windlass_server.simulation.turns import RULES, Decision
+from windlass_server.simulation.virtual_time import Outcome, play
+from windlass_server.simulation.workload import SECOND, TimedJob, Workload
+from windlass_server.simulation.world import OverCommittedError, World
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.mark.parametrize("policy", RULES)
+def test_jobs_start_when_there_is_room(policy: str):
+    jobs = [a_job(1, 0, 10, 8), a_job(2, 1, 10, 8), a_job(3, 2.5, 5, 8)]
+    outcome = played(policy, jobs)
+    assert starts(outcome) == {"job-1": 0, "job-2": 10, "job-3": 20}
+    assert [fate.ended_at for fate in outcome.fates] == [10 * SECOND, 20 * SECOND, 25 * SECOND]
+
+
+def test_in_fifo_nobody_overtakes():
+    jobs = [a_job(1, 0, 10, 6), a_job(2, 1, 10, 8), a_job(3, 2, 3, 2)]
+    assert starts(played("fifo", jobs)) == {"job-1": 0, "job-2": 10, "job-3": 20}
+    assert starts(played("greedy", jobs)) == {"job-1": 0, "job-2": 10, "job-3": 2}
+
+
+def test_in_fifo_many_start_at_one_moment():
+    jobs = [a_job(number, 0, 10) for number in range(100, 140)]
+    at = starts(played("fifo", jobs)).values()
+    assert sorted(at) == [when for when in (0, 10, 20, 30, 40) for _ in range(8)]
+
+
+def test_greedy_lets_small_ones_keep_a_large_one_waiting():
+    jobs = [a_job(100, 0, 10, 1)]
+    jobs += [a_job(101, 1, 10, 8)] + [
+        a_job(102 + number, 9 + 9 * number, 10) for number in range(5)
+    ]
+    assert starts(played("greedy", jobs))["job-101"] == 55
+    assert starts(played("fifo", jobs))["job-101"] == 10
+
+
+def test_a_higher_priority_goes_first():
+    jobs = [a_job(1, 0, 10, 8), a_job(2, 1, 10, 8), a_job(3, 2, 10, 8, priority=5)]
+    for policy in ("fifo", "greedy"):
+        assert starts(played(policy, jobs)) == {"job-1": 0, "job-2": 20, "job-3": 10}
+
+
+def test_a_limit_ends_a_job():
+    outcome = played("greedy", [a_job(1, 0, 100, 8, limit=30), a_job(2, 0, 10, 8, limit=30)])
+    assert starts(outcome)["job-2"] == 30
+    assert [fate.job.times_out for fate in outcome.fates] == [True, False]
+
+
+def test_a_job_that_needs_no_time_holds_nobody_up():
+    assert starts(played("greedy", [a_job(1, 0, 0, 8), a_job(2, 0, 0, 8)])) == {
+        "job-1": 0,
+        "job-2": 0,
+    }
+
+
+@pytest.mark.parametrize("policy", RULES)
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (a_job(1, gpus=9), "INSUFFICIENT_GPUS"),
+        (a_job(1, gpu_type="B200"), "GPU_TYPE_UNAVAILABLE"),
+        (a_job(1, cpu=65_000), "INSUFFICIENT_CPU"),
+        (a_job(1, share=500), "GPU_SHARING_UNAVAILABLE"),
+    ],
+)
+def test_who_can_never_run_is_named_and_is_in_nobodys_way(policy: str, job: TimedJob, reason: str):
+    outcome = played(policy, [job, a_job(2, 1)])
+    assert outcome.fates[0].reason == reason
+    assert outcome.fates[0].message
+    assert starts(outcome) == {"job-1": None, "job-2": 1}
+
+
+def test_shares_of_one_gpu_are_given_out_and_taken_back():
+    jobs = [a_job(number, 0, 10, share=400) for number in range(1, 6)]
+    outcome = played("greedy", jobs, a_node(gpus=2, sharers=4))
+    assert sorted(starts(outcome).values()) == [0, 0, 0, 0, 10]
+
+
+def test_what_is_idle_in_pieces_too_small_is_counted():
+    """Of two nodes of 4 GPUs each has 2 idle at first; half of the jobs with GPUs take 4."""
+    jobs = [a_job(1, 0, 10, 2), a_job(2, 0, 20, 2), a_job(3, 1, 1, 4), a_job(4, 1, 1, 4)]
+    nodes = a_node("n1", 4, cpu=1), a_node("n2", 4, cpu=1)
+    shares = played("fifo", jobs, *nodes).fragments
+    assert shares[0] == (0, 0.25)
+    assert shares[-1] == (20 * SECOND, 0)
+    assert dict(shares)[10 * SECOND] == 0.125
+
+
+def test_progress_is_told():
+    told = list[int]()
+    workload = Workload((a_node(),), tuple(a_job(100 + number, number) for number in range(250)))
+    play(workload, "greedy", RULES["greedy"](), progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 250
+    assert len(told) > 3
+
+
+def test_a_rule_that_gives_out_what_is_not_there_is_found_out():
+    def reckless(moment) -> Decision:
+        return Decision(
+            tuple(Placement(demand.job_id, "n1", ("n1/0000",)) for demand in moment.queue)
+        )
+
+    workload = Workload((a_node(),), (a_job(1), a_job(2)))
+    with pytest.raises(OverCommittedError, match="n1/0000 is not free for job-2"):
+        play(workload, "reckless", reckless)
+
+
+@pytest.mark.parametrize(
+    ("changes", "uuids"),
+    [
+        ({"cpu_millis": 65_000}, ["n1/0000"]),
+        ({"memory_bytes": 1 << 50}, ["n1/0000"]),
+        ({}, []),
+        ({}, ["n1/0000", "n1/0001"]),
+        ({}, ["n2/0000"]),
+        ({"gpu_millis": 500}, ["n1/0000"]),
+    ],
+)
+def test_a_world_gives_nothing_that_it_has_not(changes: dict[str, int], uuids: list[str]):
+    demand = replace(a_job(1).demand, **changes)
+    with pytest.raises(OverCommittedError):
+        World([a_node()]).give(demand, Placement("job-1", "n1", tuple(uuids)))
+
+
+def test_what_is_given_and_taken_back_leaves_the_world_as_it_was():
+    world = World([a_node(sharers=2)])
+    before = world.nodes
+    for job in (a_job(1, gpus=1), a_job(2, share=300)):
+        world.give(job.demand, Placement(job.demand.job_id, "n1", ("n1/0003",)))
+        assert world.nodes != before
+        world.take_back(job.demand, Placement(job.demand.job_id, "n1", ("n1/0003",)))
+        assert world.nodes == before
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> Workload:
+    nodes = [
+        a_node(f"n{number}", draw(st.sampled_from([0, 2, 4, 8])), draw(st.integers(1, 16)), sharers)
+        for number, sharers in enumerate(
+            draw(st.lists(st.sampled_from([0, 3]), min_size=1, max_size=4))
+        )
+    ]
+    times = draw(st.lists(st.integers(0, 60), min_size=1, max_size=16))
+    jobs = [
+        a_job(
+            100 + number,
+            at,
+            draw(st.integers(0, 40)),
+            draw(st.sampled_from([0, 1, 1, 2, 4, 8])),
+            limit=draw(st.sampled_from([None, 5, 20])),
+            priority=draw(st.sampled_from([0, 0, 5])),
+            project=draw(st.sampled_from(["one", "two"])),
+            share=draw(st.sampled_from([0, 0, 0, 300, 700])),
+            cpu=draw(st.sampled_from([500, 1000, 8000])),
+        )
+        for number, at in enumerate(sorted(times))
+    ]
+    return Workload(tuple(nodes), tuple(jobs))
+
+
+@pytest.mark.parametrize("policy", RULES)
+@given(workload=workloads())
+@settings(max_examples=40, deadline=None)
+def test_nothing_is_over_committed_and_nobody_is_lost(policy: str, workload: Workload):
+    outcome = play(workload, policy, RULES[policy]())
+    assert [fate.job for fate in outcome.fates] == [*workload.jobs]
+    for fate in outcome.fates:
+        if fate.started_at is None:
+            assert fate.reason
+            assert fate.message
+            assert fate.ended_at is None
+            continue
+        assert not fate.reason
+        assert fate.started_at >= fate.job.submitted_at
+        assert fate.ended_at == fate.started_at + fate.job.takes
+    there = {node.node_id: node for node in workload.nodes}
+    for (node_id, resource), most in most_held(outcome).items():
+        node = there[node_id]
+        has = {"gpu": len(node.gpus) * 1000, "cpu": node.cpu_millis, "memory": node.memory_bytes}
+        assert most <= has[resource]
+
+
+@pytest.mark.parametrize("policy", RULES)
+@given(workload=workloads())
+@settings(max_examples=20, deadline=None)
+def test_the_same_workload_gives_the_same_outcome(policy: str, workload: Workload):
+    def seen(outcome: Outcome) -> list[tuple[int | None, str]]:
+        return [(fate.started_at, fate.node_id) for fate in outcome.fates]
+
+    turned = replace(workload, nodes=workload.nodes[::-1])
+    once, again = (play(each, policy, RULES[policy]()) for each in (workload, turned))
+    assert seen(once) == seen(again)
+
+
+@given(workload=workloads())
+@settings(max_examples=25, deadline=None)
+def test_fifo_starts_jobs_of_one_priority_in_their_order(workload: Workload):
+    outcome = play(workload, "fifo", RULES["fifo"]())
+    for priority in (0, 5):
+        at = [
+            fate.started_at
+            for fate in outcome.fates
+            if fate.job.demand.priority == priority and fate.started_at is not None
+        ]
+        assert at == sorted(at)
