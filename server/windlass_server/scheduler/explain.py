@@ -16,6 +16,10 @@ The reasons in their order of precedence; the first that is true is given:
 6. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
    do now. The last of them, `NODE_AVOIDED`, means that it would do, but only on nodes that have
    failed the job not long ago.
+
+A job of several nodes waits for the same, and at 2 and 6 also for enough nodes that would each do for
+it: `INSUFFICIENT_NODES`, or `TOPOLOGY_UNAVAILABLE` where there are enough, but not near enough to each
+other.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,6 +34,7 @@ from windlass_server.scheduler.filters import Blocked, Dimension, blocked, fits
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.rooms import Column, Mask, Room, gpu_key
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Gpu, NodeState, Pool
+from windlass_server.scheduler.why_several import WhySeveral, only
 
 
 class Reason(StrEnum):
@@ -52,16 +57,19 @@ class Reason(StrEnum):
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
     NODE_AVOIDED = "NODE_AVOIDED"
+    INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
+    TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
     RESERVED = "RESERVED"
     GPU_LAYOUT_CHANGING = "GPU_LAYOUT_CHANGING"
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A place that this plan gave away: to a job of which priority, on which node."""
+    """A place that this plan gave away: to a job of which priority, on which node; the how manieth job."""
 
     priority: int
     index: int
+    job: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ class Explainer:
         self._could_be = could_be
         self._taken_priority = np.array([each.priority for each in taken], np.int64)
         self._taken_index = np.array([each.index for each in taken], np.int64)
+        self._taken_job = np.array([each.job for each in taken], np.int64)
 
     def explain(self, demand: Demand, ahead: int) -> Explanation:
         """Why a demand waits that the plan found no place for.
@@ -108,6 +117,8 @@ class Explainer:
         able = fits(demand, self._ledger.full)
         if not able.any():
             return self._never(demand)
+        if demand.nodes > 1:
+            return self._of_several(demand, able, ahead)
         reachable = able & (self._ledger.free.ready > 0)
         if not reachable.any():
             return Explanation(Reason.NODES_UNREACHABLE, _all_text(_count(able), "unreachable"))
@@ -118,6 +129,29 @@ class Explainer:
         if at_start.any():
             return self._though_free(demand, at_start, ahead)
         return self._not_now(demand, able, reachable, candidates)
+
+    def _of_several(self, demand: Demand, able: Mask, ahead: int) -> Explanation:
+        """Why a job of several nodes waits, each of which could be had somewhere."""
+        ledger, several = self._ledger, WhySeveral(demand, self._ledger)
+        if not several.fits(ledger.full):
+            message = f"{several.never()}{self._pools_text(demand)}"
+            return Explanation(Reason(several.refusal(ledger.full)), message)
+        reachable = able & (ledger.free.ready > 0)
+        if not several.fits(only(ledger.full, reachable)):
+            message = several.left(only(ledger.full, reachable), "reachable")
+            return Explanation(Reason.NODES_UNREACHABLE, message)
+        candidates = reachable & (ledger.free.takes_work > 0)
+        if not several.fits(only(ledger.full, candidates)):
+            message = several.left(only(ledger.full, candidates), "open to new work")
+            return Explanation(Reason.NODES_CORDONED, message)
+        left = ledger.reserved_at_start.view(demand, ledger.start)
+        if several.fits(left):
+            return self._behind(demand, fits(demand, left), ahead)
+        if several.fits(ledger.start):
+            return Explanation(Reason.RESERVED, several.reserved(left))
+        if not fits(demand, ledger.free).any() and not fits(demand, ledger.start).any():
+            return self._not_now(demand, able, reachable, candidates)
+        return Explanation(Reason(several.refusal(ledger.free)), several.not_now())
 
     def _never(self, demand: Demand) -> Explanation:
         capacity = self._ledger.capacity
@@ -165,7 +199,10 @@ class Explainer:
         )
 
     def _behind(self, demand: Demand, at_start: Mask, ahead: int) -> Explanation:
-        blocking = self._taken_priority[:ahead][at_start[self._taken_index[:ahead]]]
+        there = at_start[self._taken_index[:ahead]]
+        # A job of several nodes is one job.
+        _, first = np.unique(self._taken_job[:ahead][there], return_index=True)
+        blocking = self._taken_priority[:ahead][there][first]
         higher = int((blocking > demand.priority).sum())
         parts = [
             wording.count_text(count, "job") + text

@@ -1,13 +1,15 @@
 """Whether a demand could ever be met; asked when a job is submitted, and by explanations."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from windlass_server.scheduler import wording
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal, blocked, first_refusal
+from windlass_server.scheduler.gang import Reach, domain, widest
 from windlass_server.scheduler.rooms import Column, Room, full_room, gpu_key, in_columns
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, ANY_POOL, Demand, NodeState, Pool
 
@@ -36,11 +38,53 @@ def could_ever_fit(
     if not offers and not nodes:
         return None
     if any(first_refusal(demand, full_room(node)) is None for node in (*nodes, *offers)):
-        return None
+        return None if demand.nodes == 1 else _too_few(demand, nodes, pools)
     capacity = Capacity.of(nodes, pools)
     stuck = blocked(demand, capacity.full, np.ones(len(capacity.labels), np.bool_))
     assert stuck is not None
     return unsatisfiable(demand, stuck, capacity)
+
+
+def _too_few(
+    demand: Demand, nodes: Sequence[NodeState], pools: Sequence[Pool]
+) -> Unsatisfiable | None:
+    """What a job of several nodes lacks of which some could hold a part: nodes, or their nearness.
+
+    The sum of what there is says nothing: each part needs a node of its own. What a declared pool will
+    have may come to be near to anything.
+    """
+    reach, best, anywhere = widest(demand), 0, 0
+    for kind in _kinds(demand, nodes, pools):
+        awaited = sum(
+            pool.count for pool in pools if first_refusal(kind, full_room(pool.template)) is None
+        )
+        near, clusters = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+        for node in nodes:
+            if node.address and first_refusal(kind, full_room(node)) is None:
+                near[domain(node, reach)] += 1
+                clusters[domain(node, Reach.CLUSTER)] += 1
+                if near[domain(node, reach)] + awaited >= demand.min_nodes:
+                    return None
+        best = max(best, max(near.values(), default=0) + awaited)
+        anywhere = max(anywhere, max(clusters.values(), default=0) + awaited)
+        if best >= demand.min_nodes:
+            return None
+    message = f"needs {wording.several_text(demand)}; at most {best}{wording.within_text(demand)} could hold that"
+    if anywhere >= demand.min_nodes:
+        return Unsatisfiable("topology", message, Refusal.TOPOLOGY_UNAVAILABLE)
+    return Unsatisfiable("nodes", message, Refusal.INSUFFICIENT_NODES)
+
+
+def _kinds(demand: Demand, nodes: Sequence[NodeState], pools: Sequence[Pool]) -> Iterator[Demand]:
+    """The demand for each type of GPUs that will do: all that a job has are of one type."""
+    if not demand.gpu_count or demand.gpu_type:
+        yield demand
+        return
+    there = [*nodes, *(pool.template for pool in pools)]
+    types = {gpu_key(gpu.gpu_type) for node in there for gpu in node.gpus if not gpu.part}
+    types.update(gpu_key(card.gpu_type) for node in there for card in node.cards)
+    for gpu_type in sorted(types):
+        yield replace(demand, gpu_type=gpu_type)
 
 
 class Capacity:

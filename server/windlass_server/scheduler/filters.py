@@ -36,6 +36,8 @@ Dimension = Literal[
     "memory_bytes",
     "cpu_millis",
     "min_isolation",
+    "nodes",
+    "topology",
 ]
 
 
@@ -55,6 +57,9 @@ class Refusal(StrEnum):
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
     NODE_AVOIDED = "NODE_AVOIDED"
+    # Of a job of several nodes: too few take their part of it, or too few near to each other.
+    INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
+    TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
 
 
 class Measure(Protocol):

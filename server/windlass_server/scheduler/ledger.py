@@ -6,6 +6,7 @@ import numpy as np
 
 from windlass_server.scheduler.feasibility import Capacity
 from windlass_server.scheduler.filters import fits
+from windlass_server.scheduler.gang import Gang, Gangs
 from windlass_server.scheduler.reserved import Reserved
 from windlass_server.scheduler.rooms import (
     Column,
@@ -33,6 +34,7 @@ class Ledger:
         start: what was free at the start of the cycle.
         free: what is left.
         now: the time of the snapshot, in microseconds since 1970.
+        gangs: finds nodes for jobs of several.
         reserved: what of it is kept from some.
         reserved_at_start: the same at the start of the cycle.
     """
@@ -45,6 +47,7 @@ class Ledger:
         self.start: Room[Column] = in_columns([free_room(node) for node in self.nodes])
         self.free = copied(self.start)
         self.now = now
+        self.gangs = Gangs(self.nodes)
         self.reserved = Reserved(moments, self.start.places, now)
         self.reserved_at_start = Reserved(moments, self.start.places, now)
         self._uuids: dict[int, dict[str, list[str]]] = {}
@@ -68,6 +71,11 @@ class Ledger:
         if len(candidates) <= 1:
             return int(candidates[0]) if len(candidates) else None
         return int(np.where(able, total(demand, self.free, self.full), -1.0).argmax())
+
+    def choose_gang(self, demand: Demand) -> Gang | None:
+        """The nodes that take a job of several, each its part; None when not enough can."""
+        view = self.reserved.view(demand, self.free)
+        return self.gangs.choose(demand, view, lambda one: total(one, self.free, self.full))
 
     def _choose_for_share(self, demand: Demand, able: Mask, view: Room[Column]) -> int | None:
         """The node of the card with least left beyond the share; else one with a card to break into.

@@ -89,7 +89,9 @@ def divide(
     for demand, shape in waiting:
         if divider.changed >= MOST_CHANGES:
             break
-        if demand.gpu_count and shape not in hopeless and not divider.promise(demand):
+        # A job of several nodes takes cards as they are.
+        alone = demand.gpu_count and demand.nodes == 1
+        if alone and shape not in hopeless and not divider.promise(demand):
             hopeless.add(shape)
     return divider.division()
 

@@ -5,27 +5,50 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Taken
+from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.gates import Gates
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.partition import Change, divide
 from windlass_server.scheduler.reserved import Key
-from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot, Topology
 
 _Shape: TypeAlias = tuple[
-    int, int, int, str, str, int, int, int, tuple[Fault, ...], tuple[str, ...] | None, Key | None
+    *tuple[int, int, int, str, str, int, int, int, tuple[Fault, ...], tuple[str, ...] | None],
+    *tuple[int, int, Topology, Key | None],
 ]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
-"""A demand, its shape, and how many jobs were placed before that shape found no room."""
+"""A demand, its shape, and how many places were taken before that shape found no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a job gets of one node; `gpu_uuids` are sorted, and empty for none."""
+
+    node_id: str
+    gpu_uuids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A job and the place that it gets; `gpu_uuids` are sorted, and empty for none."""
+    """A job and the place that it gets: all of it, or nothing.
+
+    Attributes:
+        job_id: the job.
+        node_id: the node of its rank 0.
+        gpu_uuids: the GPUs of that, sorted; empty for none.
+        others: what its other ranks get, in their order.
+    """
 
     job_id: str
     node_id: str
     gpu_uuids: tuple[str, ...]
+    others: tuple[Place, ...] = ()
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What each of its ranks gets, in their order."""
+        return Place(self.node_id, self.gpu_uuids), *self.others
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +83,8 @@ def plan(snapshot: Snapshot) -> Plan:
     queue = in_turn(snapshot)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     given = _place(queue, Gates(snapshot), ledger)  # 2.-5. hold, filter, score, take
-    uuids = (uuid for one in given.placements for uuid in one.gpu_uuids)
+    places = (place for one in given.placements for place in one.places)
+    uuids = (uuid for place in places for uuid in place.gpu_uuids)
     division = divide((each[:2] for each in given.skipped), ledger, uuids)  # 6. divide cards
     could_be = division.with_what_could_be_made
     explainer = Explainer(ledger, snapshot.pools, given.taken, could_be)
@@ -83,6 +107,9 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
         demand.min_isolation,
         demand.faults,
         demand.pools,
+        demand.nodes,
+        demand.min_nodes,
+        demand.topology,
         reserved,
     )
 
@@ -93,7 +120,7 @@ class _Given:
 
     Attributes:
         placements: who got a place.
-        taken: which, in the same order.
+        taken: the places, in the same order.
         skipped: those for whom there is none.
         held: by their ids, those whom a gate did not let pass.
     """
@@ -119,17 +146,32 @@ def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger) -> _Given:
             continue
         shape = _shape(demand, ledger.reserved.key(demand))
         ahead = full_since.get(shape)
-        index = ledger.choose(demand) if ahead is None else None
-        if index is None:
-            ahead = full_since.setdefault(shape, len(given.placements))
+        gang = _choose(demand, ledger) if ahead is None else None
+        if gang is None:
+            ahead = full_since.setdefault(shape, len(given.taken))
             given.skipped.append((demand, shape, ahead))
             continue
-        uuids = ledger.take(index, demand)
-        node_id = ledger.nodes[index].node_id
-        given.placements.append(Placement(demand.job_id, node_id, uuids))
-        given.taken.append(Taken(demand.priority, index))
-        gates.placed(demand, ledger.gpu_type_of(index, uuids))
+        number = len(given.placements)
+        given.placements.append(_take(gang, ledger))
+        given.taken += [Taken(demand.priority, index, number) for index in gang.indexes]
+        first = given.placements[-1].gpu_uuids
+        gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first))
     return given
+
+
+def _choose(demand: Demand, ledger: Ledger) -> Gang | None:
+    if demand.nodes > 1:
+        return ledger.choose_gang(demand)
+    index = ledger.choose(demand)
+    return None if index is None else Gang((index,), demand)
+
+
+def _take(gang: Gang, ledger: Ledger) -> Placement:
+    first, *others = [
+        Place(ledger.nodes[index].node_id, ledger.take(index, gang.demand))
+        for index in gang.indexes
+    ]
+    return Placement(gang.demand.job_id, first.node_id, first.gpu_uuids, tuple(others))
 
 
 def _explain(

@@ -44,8 +44,19 @@ class RunTime:
 
 
 @dataclass(frozen=True, slots=True)
+class Topology:
+    """Within one domain of which level the nodes of a job must lie, and rather lie; 0: not said.
+
+    The levels are those of `topology.Level`.
+    """
+
+    required: int = 0
+    preferred: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
-    """What one waiting job asks of one node.
+    """What one waiting job asks of one node, or of each of several.
 
     Attributes:
         job_id: the job.
@@ -70,6 +81,9 @@ class Demand:
         submitted_at: when it was submitted (microseconds since 1970, UTC); 0: it does not age.
         start_after: it may not start before (microseconds since 1970); 0: at once.
         expected_run: what was learned of such jobs; None: nothing.
+        nodes: of how many different nodes, which it gets all at once.
+        min_nodes: with how many of them it makes do.
+        topology: how near to each other they are to be.
     """
 
     job_id: str
@@ -92,6 +106,9 @@ class Demand:
     submitted_at: int = 0
     start_after: int = 0
     expected_run: RunTime | None = None
+    nodes: int = 1
+    min_nodes: int = 1
+    topology: Topology = Topology()
 
     @property
     def takes_parts(self) -> bool:
@@ -208,6 +225,8 @@ class NodeState:
         pool: the pool that it is in, or `ANY_POOL`.
         cards: those of its cards that may be divided to fit demand.
         max_sharers: how many may share one of its GPUs; 0: none may.
+        place: its cluster, zone, block and rack; empty where that is not said.
+        address: where other nodes reach its tasks; empty: it runs no part of a job of several nodes.
     """
 
     node_id: str
@@ -223,6 +242,8 @@ class NodeState:
     pool: str = ANY_POOL
     cards: tuple[Card, ...] = ()
     max_sharers: int = 0
+    place: tuple[str, str, str, str] = ("", "", "", "")
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal
 from windlass_server.scheduler.snapshot import Demand
+from windlass_server.scheduler.topology import Level
 
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -76,6 +77,19 @@ def span_text(micros: int) -> str:
 def time_text(micros: int) -> str:
     """As in `2030-03-17T17:46:40Z`, not before it."""
     return f"{np.datetime64(-(-micros // 1_000_000), 's')}Z"
+
+
+def several_text(demand: Demand) -> str:
+    """As in `4 nodes in one rack with 8 H100, 4 cores and 1 GiB of memory each`."""
+    gpus = f"{demanded_gpus_text(demand)}, " if demand.gpu_count else ""
+    each = f"{gpus}{cpu_text(demand.cpu_millis)} and {memory_text(demand.memory_bytes)} of memory"
+    return f"{count_text(demand.min_nodes, 'node')}{within_text(demand)} with {each} each"
+
+
+def within_text(demand: Demand) -> str:
+    """As in ` in one rack`; empty where no level is required."""
+    level = demand.topology.required
+    return f" in one {Level(level).name.lower()}" if level else ""
 
 
 def pools_text(demand: Demand) -> str:
