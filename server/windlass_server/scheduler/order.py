@@ -203,7 +203,8 @@ def _costs(queue: Sequence[Demand]) -> Integers:
     for index, demand in enumerate(queue):
         if demand.mig_profile:
             gpus[index] = demand.gpu_count * part_of_card(demand.mig_profile)
-    return charges(gpus, _numbers(queue, "cpu_millis"), _numbers(queue, "memory_bytes"))
+    each = charges(gpus, _numbers(queue, "cpu_millis"), _numbers(queue, "memory_bytes"))
+    return each * _numbers(queue, "nodes")
 
 
 def _numbers(queue: Sequence[Demand], name: str) -> Integers:
