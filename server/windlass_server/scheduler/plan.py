@@ -153,7 +153,7 @@ def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger) -> _Given:
             continue
         number = len(given.placements)
         given.placements.append(_take(gang, ledger))
-        given.taken += [Taken(demand.priority, index, number) for index in gang.indexes]
+        given.taken.extend(Taken(demand.priority, index, number) for index in gang.indexes)
         first = given.placements[-1].gpu_uuids
         gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first))
     return given
