@@ -111,6 +111,7 @@ class App:
         with acting_as("stop"):
             await self._areas.inventory.telemetry_upkeep.stop()
             await self._controllers.metering.store()
+            await self._controllers.lease.give_back()
         await self._controllers.federation.close()
         await self._foundation.logs.close()
         await self._foundation.database.close()

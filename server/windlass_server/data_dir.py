@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from windlass_server.errors import BadConfiguration
@@ -38,6 +39,26 @@ class DataDir:
             message = f"cannot use {path}: {error.strerror}"
             raise BadConfiguration(message) from None
         return path
+
+    def server_id(self, new: Callable[[], str]) -> str:
+        """What the server of this directory is called, at every start the same.
+
+        Args:
+            new: makes its name at the first start.
+
+        Raises:
+            BadConfiguration: it cannot be read or written.
+        """
+        path = self.path / "server.id"
+        try:
+            known = path.read_text("utf-8", "replace").strip() if path.exists() else ""
+            if not known:
+                known = new()
+                path.write_text(f"{known}\n", "utf-8")
+        except OSError as error:
+            message = f"cannot use {path}: {error.strerror}"
+            raise BadConfiguration(message) from None
+        return known
 
     def close(self) -> None:
         """Let another server have it."""

@@ -23,6 +23,7 @@ from tests.support.nodes import an_inventory
 from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.clock import SystemClock
 from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.jobs.world import World
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.scheduler.plan import Plan, plan
@@ -133,8 +134,9 @@ async def stalls_of_a_cycle(folder: Path, memory: int) -> tuple[float, Stalls]:
     world = await ScheduledWorld.start(database, folder)
     await fill(world, memory)
     cluster = Cluster(database, (), lambda _node_id: frozenset())
+    seen = World(database, cluster, SystemClock())
     scheduling = Scheduling(
-        database, cluster, world.runs, world.layouts, SystemClock(), RemoteWaits()
+        database, seen, world.runs, world.layouts, SystemClock(), RemoteWaits(), world.lease
     )
     settle_memory()
     stalls = Stalls()

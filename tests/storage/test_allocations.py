@@ -229,7 +229,7 @@ async def test_a_placement_that_was_planned_before_sharing_was_switched_off_is_r
     job = await world.job(await world.add_job(gpu_count=1, gpu_millis=400))
     await world.share_gpus(enabled=False)
     placement = Placement(job.job_id, node, ("GPU-0",))
-    assert not await world.runs.place(placement, attempt=1, version=job.version)
+    assert not await world.runs.place(placement, attempt=1, version=job.version, epoch=1)
     assert await world.held(node) == (0, 0, 0)
 
 

@@ -197,15 +197,15 @@ async def test_a_plan_that_the_world_has_overtaken_changes_nothing(world: World)
         merge("MIG-0-6", card="GPU-9"),
         merge("MIG-0-6", node_id="node-gone"),
     ):
-        assert not await layouts.begin(late)
+        assert not await layouts.begin(late, 1)
     await world.world.scheduled.report(part, "EXITED", exit_code=0, cause=1, log_end=0)
     await world.world.database.write(lambda tx: tx.nodes.change(world.node_id, maintenance=2))
-    assert not await layouts.begin(merge("MIG-0-6"))
+    assert not await layouts.begin(merge("MIG-0-6"), 1)
     await world.world.database.write(lambda tx: tx.nodes.change(world.node_id, maintenance=1))
-    assert await layouts.begin(merge("MIG-0-6"))
+    assert await layouts.begin(merge("MIG-0-6"), 1)
     # While it is under way no other is, whichever server planned it.
     assert not await layouts.begin(
-        Change(world.node_id, "GPU-0", frozenset({"MIG-0-6"}), (Instance("3g.40gb", 0),))
+        Change(world.node_id, "GPU-0", frozenset({"MIG-0-6"}), (Instance("3g.40gb", 0),)), 1
     )
     assert await world.told() == [("GPU-0", 1, "")]
 
@@ -216,7 +216,7 @@ async def test_no_run_is_placed_on_what_is_gone(world: World) -> None:
     job_id = await world.submitted(gpu_type="H100")
     await world.says("1g.10gb@6", generations={0: 1})
     placed = await world.world.scheduled.runs.place(
-        Placement(job_id, world.node_id, ("GPU-0",)), attempt=1, version=1
+        Placement(job_id, world.node_id, ("GPU-0",)), attempt=1, version=1, epoch=1
     )
     assert not placed
     assert await world.world.database.read(lambda tx: tx.nodes.all_claims()) == []

@@ -36,6 +36,7 @@ async def test_a_job_that_only_a_silent_cluster_could_run_is_told_so(world: Worl
         scheduled.layouts,
         world.clock,
         waits,
+        scheduled.lease,
     )
     federation = Federation(
         world.database,

@@ -11,6 +11,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import pool_pb2
 from windlass_server.access.policy import Caller, Role
+from windlass_server.controllers.scheduler_lease import SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
@@ -30,6 +31,14 @@ from windlass_server.storage.transaction import Transaction
 ADA = Caller(user="ada", roles={"default": Role.ADMIN})
 
 
+async def a_lease(database: Database, clock: FakeClock, holder: str = "server-1") -> SchedulerLease:
+    """The lease of a server that is the scheduler."""
+    lease = SchedulerLease(database, clock, holder, alone=True, look=lambda: None)
+    await lease.cycle()
+    assert lease.epoch is not None
+    return lease
+
+
 @dataclass
 class ScheduledWorld:
     """A cluster without agents: the test says what its nodes report."""
@@ -43,6 +52,7 @@ class ScheduledWorld:
     allocations: AllocationsService
     cluster: Cluster
     layouts: LayoutsService
+    lease: SchedulerLease
     layouts_changed: list[str]
     """The nodes that were hinted at a layout, in turn."""
 
@@ -65,7 +75,8 @@ class ScheduledWorld:
         layouts_changed: list[str] = []
         layouts = LayoutsService(database, clock, layouts_changed.append)
         world = World(database, cluster, clock)
-        scheduling = Scheduling(database, world, runs, layouts, clock, RemoteWaits())
+        lease = await a_lease(database, clock)
+        scheduling = Scheduling(database, world, runs, layouts, clock, RemoteWaits(), lease)
         job_logs = JobLogs(runs, logs, hub)
         allocations = AllocationsService(
             database, cluster, clock, IdSource(clock), PageTokens(b"key"), lambda: None
@@ -80,6 +91,7 @@ class ScheduledWorld:
             allocations,
             cluster,
             layouts,
+            lease,
             layouts_changed,
         )
 

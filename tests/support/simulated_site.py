@@ -34,6 +34,7 @@ from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
 from windlass_server.controllers.node_liveness import NodeLiveness
+from windlass_server.controllers.scheduler_lease import SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.errors import Conflict, NotFound, WindlassError
 from windlass_server.ids import IdSource
@@ -87,8 +88,12 @@ class Site(Upkeep):
         )
         self._layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
         world = World(self.database, self.cluster, self.clock)
+        # A new process, which takes over from the one before.
+        self.lease = SchedulerLease(
+            self.database, self.clock, self.ids.new("server"), alone=True, look=lambda: None
+        )
         self.scheduling = Scheduling(
-            self.database, world, self.runs, self._layouts, self.clock, RemoteWaits()
+            self.database, world, self.runs, self._layouts, self.clock, RemoteWaits(), self.lease
         )
         self._upkeep = super().upkeep
         self.health: NodeHealthService = health_service(
@@ -175,6 +180,7 @@ class Site(Upkeep):
 
     async def duties(self) -> None:
         """What the server does by itself, each once."""
+        await self.lease.cycle()
         await self.liveness.cycle()
         await self.health.look()
         await self.upkeep.empty_draining()

@@ -1,17 +1,22 @@
 """The impure cycle around the pure scheduler, as numbered steps."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from windlass_server.clock import Clock
+from windlass_server.controllers.scheduler_lease import SchedulerLease
+from windlass_server.errors import Conflict
 from windlass_server.jobs.planning import planned
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.world import World, in_parts
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.scheduler.plan import Placement, Waiting
+from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
+from windlass_server.storage.transaction import Transaction
 
 # How many reasons are told, and how many placements are committed, before others get their turn.
 _TOLD_AT_ONCE = 500
@@ -26,6 +31,8 @@ class Scheduling:
     A job that did not fit can only begin to fit when something was freed, a node changed, or jobs
     ahead of it left. So a cycle that only submissions woke looks at the new jobs alone; any other
     looks at the whole queue.
+
+    Of several servers one plans: who has the lease. The others tell it when they know of news.
     """
 
     def __init__(
@@ -36,6 +43,7 @@ class Scheduling:
         layouts: LayoutsService,
         clock: Clock,
         elsewhere: RemoteWaits,
+        lease: SchedulerLease,
     ) -> None:
         self._database = database
         self._world = world
@@ -43,6 +51,7 @@ class Scheduling:
         self._layouts = layouts
         self._clock = clock
         self._elsewhere = elsewhere
+        self._lease = lease
         self._new: set[str] = set()
         self._look_at_all = True
         # When it was last written down why each job waits, on the monotonic clock.
@@ -61,49 +70,65 @@ class Scheduling:
         # 1. Take what there is to look at; what comes from now on is the next cycle's.
         new, self._new = self._new, set()
         look_at_all, self._look_at_all = self._look_at_all, False
+        epoch = self._lease.epoch
+        if epoch is None:
+            if new or look_at_all:
+                self._lease.ask()
+            return
         try:
             # Without a hint it is the interval that has come: hints get lost, and other servers give
             # none.
-            await self._plan_and_place(new if new and not look_at_all else None)
+            await self._plan_and_place(new if new and not look_at_all else None, epoch)
         except BaseException:
             self._look_at_all = True
             raise
 
-    async def _plan_and_place(self, only: set[str] | None) -> None:
+    async def _plan_and_place(self, only: set[str] | None, epoch: int) -> None:
         # 2. See the world. Without a node that is ready, new jobs know why they wait.
         if only is not None and not self._world.any_ready():
             return
         snapshot, rows = await self._world.look(only)
         # 3. Decide, purely.
         result = await planned(snapshot)
-        # 4. Commit, each guarded by the version that was seen. A refusal is normal: the truth has
-        #    moved on, and the next cycle sees it.
+        # 4. Commit, each guarded by the version that was seen and by the epoch of this scheduler. A
+        #    refusal is normal: the truth has moved on, and the next cycle sees it.
         for some in in_parts(result.placements, _COMMITS_AT_ONCE):
-            placed = await asyncio.gather(*(self._place(one, rows[one.job_id]) for one in some))
+            placed = await asyncio.gather(
+                *(self._place(one, rows[one.job_id], epoch) for one in some)
+            )
             if not all(placed):
                 self._look_at_all = True
         # 5. Have cards divided for those that wait.
         for change in result.changes:
-            if not await self._layouts.begin(change):
+            if not await self._layouts.begin(change, epoch):
                 self._look_at_all = True
         # 6. Tell the rest why they wait.
         if only is None:
             self._told = {job_id: at for job_id, at in self._told.items() if job_id in rows}
         for waiting in in_parts(result.waiting, _TOLD_AT_ONCE):
-            await self._explain(waiting, rows)
+            await self._explain(waiting, rows, epoch)
             await asyncio.sleep(0)
 
-    async def _place(self, placement: Placement, job: JobRow) -> bool:
-        return await self._runs.place(placement, attempt=job.attempt + 1, version=job.version)
+    async def _place(self, placement: Placement, job: JobRow, epoch: int) -> bool:
+        attempt = job.attempt + 1
+        return await self._runs.place(placement, attempt=attempt, version=job.version, epoch=epoch)
 
-    async def _explain(self, waiting: Sequence[Waiting], rows: dict[str, JobRow]) -> None:
+    async def _explain(
+        self, waiting: Sequence[Waiting], rows: dict[str, JobRow], epoch: int
+    ) -> None:
         news = [
             (one.job_id, one.reason, one.message)
             for one in self._elsewhere.reworded(waiting)
             if self._is_news(one, rows[one.job_id])
         ]
+
+        def store(tx: Transaction) -> None:
+            tx.duties.require(SCHEDULER, epoch)
+            tx.jobs.explain(news)
+
         if news:
-            await self._database.write(lambda tx: tx.jobs.explain(news))
+            with contextlib.suppress(Conflict):
+                await self._database.write(store)
             self._told |= dict.fromkeys((job_id for job_id, *_ in news), self._clock.monotonic())
 
     def _is_news(self, one: Waiting, job: JobRow) -> bool:

@@ -22,6 +22,7 @@ from windlass_server.jobs.run_times import started_at
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.objects.logs import LogStore
 from windlass_server.scheduler.plan import Placement
+from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
 from windlass_server.storage.transaction import Transaction
@@ -61,11 +62,19 @@ class RunsService:
         # Runs whose exit is known and whose log is not complete yet: how long it will be.
         self._awaiting_log: dict[str, int] = {}
 
-    async def place(self, placement: Placement, *, attempt: int, version: int) -> bool:
-        """Give a waiting job its place; False when the world has changed since it was planned."""
+    async def place(self, placement: Placement, *, attempt: int, version: int, epoch: int) -> bool:
+        """Give a waiting job its place; False when the world has changed since it was planned.
+
+        Args:
+            placement: the place.
+            attempt: the number of the run.
+            version: of the job, as it was seen.
+            epoch: of the scheduler that planned it; refused when there is a newer one.
+        """
         run_id = self._ids.new("run")
 
         def store(tx: Transaction) -> bool:
+            tx.duties.require(SCHEDULER, epoch)
             job = tx.jobs.lock(placement.job_id)
             if job is None or job.version != version:
                 return False

@@ -17,6 +17,7 @@ from windlass_server.resources.maintenance import shown
 from windlass_server.resources.states import Status
 from windlass_server.scheduler.partition import Change
 from windlass_server.scheduler.snapshot import Card
+from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import GpuLayoutRow, NodeRow
 from windlass_server.storage.transaction import Transaction
@@ -38,13 +39,18 @@ class LayoutsService:
         self._clock = clock
         self._layouts_changed = layouts_changed
 
-    async def begin(self, change: Change) -> bool:
+    async def begin(self, change: Change, epoch: int) -> bool:
         """Want a card to be divided otherwise; False when the world has changed since it was planned.
 
         Nobody gets what will be gone from now on, until the node has said what became of it.
+
+        Args:
+            change: how.
+            epoch: of the scheduler that planned it; refused when there is a newer one.
         """
 
         def store(tx: Transaction) -> bool:
+            tx.duties.require(SCHEDULER, epoch)
             node = tx.nodes.lock(change.node_id)
             if node is None or (card := _as_planned(node, change)) is None:
                 return False

@@ -10,6 +10,7 @@ from windlass_server.storage.allocations import AllocationStore
 from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.drains import DrainStore
+from windlass_server.storage.duties import DutyStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.gpu_shares import GpuShareStore
 from windlass_server.storage.holders import HolderStore
@@ -90,6 +91,10 @@ class Transaction:
     @cached_property
     def drains(self) -> DrainStore:
         return DrainStore(self.connection)
+
+    @cached_property
+    def duties(self) -> DutyStore:
+        return DutyStore(self.connection)
 
     @cached_property
     def holders(self) -> HolderStore:

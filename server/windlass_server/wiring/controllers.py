@@ -13,6 +13,7 @@ from windlass_server.controllers.node_drains import NodeDrains
 from windlass_server.controllers.node_health import NodeHealth
 from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.controllers.outbox import OutboxDispatcher
+from windlass_server.controllers.scheduler_lease import LOOK_SECONDS, SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.federation.connect import Connector
 from windlass_server.federation.session import ClusterSession, SessionHints
@@ -44,6 +45,7 @@ class Controllers:
     """The loops in the order in which they are stopped, and what is closed behind them."""
 
     loops: tuple[Loop, ...]
+    lease: SchedulerLease
     federation: Federation
     metering: UsageMetering
 
@@ -52,7 +54,8 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
     """Make the loops, not started yet, and let the services' hints reach them."""
     federation = _federation(on, areas)
     metering = UsageMetering(on.database, areas.inventory.meter, on.clock)
-    prompted = _prompted(on, areas, federation)
+    lease = _lease(on)
+    prompted = _prompted(on, areas, federation, lease)
     on.hints.connect(prompted)
     loops = (
         prompted.scheduling_loop,
@@ -63,11 +66,14 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
         prompted.federation_loop,
         *_timed(on, areas),
         Loop("metering", metering.cycle, interval_seconds=_METERING_SECONDS),
+        Loop("scheduler lease", lease.cycle, interval_seconds=LOOK_SECONDS),
     )
-    return Controllers(loops, federation, metering)
+    return Controllers(loops, lease, federation, metering)
 
 
-def _prompted(on: Foundation, areas: Areas, federation: Federation) -> Listeners:
+def _prompted(
+    on: Foundation, areas: Areas, federation: Federation, lease: SchedulerLease
+) -> Listeners:
     """The duties that are hinted at what has changed."""
     nodes, inventory = areas.nodes, areas.inventory
     scheduling = Scheduling(
@@ -77,6 +83,7 @@ def _prompted(on: Foundation, areas: Areas, federation: Federation) -> Listeners
         nodes.layouts,
         on.clock,
         inventory.remote_waits,
+        lease,
     )
     outbox = OutboxDispatcher(on.database, on.hub.tell)
     drains = NodeDrains(nodes.upkeep)
@@ -112,6 +119,13 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),
         Loop("pace", nodes.pace.cycle, interval_seconds=CYCLE_SECONDS),
     )
+
+
+def _lease(on: Foundation) -> SchedulerLease:
+    """Who of several servers is the scheduler."""
+    holder = on.data_dir.server_id(lambda: on.ids.new("server"))
+    alone = on.database.name == "sqlite"
+    return SchedulerLease(on.database, on.clock, holder, alone=alone, look=on.hints.world_changed)
 
 
 def _federation(on: Foundation, areas: Areas) -> Federation:

@@ -11,6 +11,7 @@ from windlass_server.storage.tables.allocations import AllocationRow
 from windlass_server.storage.tables.checkpoints import CheckpointRow
 from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
 from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
+from windlass_server.storage.tables.duties import DutyRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.federation import RemoteClusterRow, RemoteRunRow
 from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
@@ -37,6 +38,7 @@ __all__ = [
     "ClusterRow",
     "DrainNodeRow",
     "DrainRow",
+    "DutyRow",
     "EventRow",
     "GpuClaimRow",
     "GpuLayoutRow",
