@@ -1,6 +1,7 @@
 """Two servers on one PostgreSQL database."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,3 +75,22 @@ async def test_the_nodes_of_a_server_that_died_are_given_up_by_another(servers: 
     async with asyncio.timeout(SECONDS):
         while (await node(servers.second))["status"] != "READY":
             pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_another_server_plans_when_the_scheduler_has_stopped_or_died(
+    servers: Two, number: signal.Signals
+):
+    await servers.second.start_server()
+    await servers.second.start_agent()
+    assert servers.first.server is not None
+    assert servers.first.agent is not None
+    await servers.first.agent.kill(signal.SIGTERM)
+    await servers.first.server.kill(number)
+
+    job = await servers.second.submit("true")
+
+    async with asyncio.timeout(2 * SECONDS):
+        while not (shown := await servers.second.get(job.job_id)).HasField("end_time"):
+            pass
+    assert shown.exit_code == 0
