@@ -138,7 +138,7 @@ def measured(outcome: Outcome) -> Measures:
     timed_out = sum(fate.job.times_out for fate in ran)
     percent = 100 / max(spans.capacity, 1)
     return Measures(
-        policy=outcome.policy,
+        policy=outcome.turns.name,
         unit=spans.unit,
         jobs=len(fates),
         finished=len(ran) - timed_out,

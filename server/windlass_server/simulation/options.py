@@ -10,8 +10,8 @@ from typing import NoReturn
 from windlass_server.scheduler.packing.policies import DEFAULT, POLICIES
 from windlass_server.simulation import clusters
 from windlass_server.simulation.csv_jobs import MOST_JOBS
-from windlass_server.simulation.turns import DEFAULT as GREEDY
-from windlass_server.simulation.turns import RULES
+from windlass_server.simulation.turns import BY_NAME
+from windlass_server.simulation.turns import DEFAULT as DEFAULT_TURNS
 
 EXIT_USAGE = 2
 PLOTS = (".svg", ".png")
@@ -34,7 +34,10 @@ the FGD paper. What is said is how many GPUs were given out.
 """
 _EPILOG = """\
 policies for jobs with times:
-  greedy        by priority, then as they came; who does not fit is skipped (default)
+  built-in      what a server does that has no policies: fair share and backfill (default)
+  fair-share    in turns of projects and users; who does not fit is skipped
+  backfill      by priority, then as they came; the first who do not fit keep their places
+  greedy        the same, and who does not fit is skipped
   fifo          the same, and nobody starts before those ahead of him
 
 policies for openb:
@@ -170,7 +173,7 @@ def _timed(
         given.load or 1.2,
         given.seed,
         given.save,
-        _policies(parser, given.policy or [GREEDY], RULES),
+        _policies(parser, given.policy or [DEFAULT_TURNS], BY_NAME),
         shown,
     )
 

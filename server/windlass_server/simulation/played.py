@@ -12,7 +12,7 @@ from windlass_server.simulation.bars import Begin
 from windlass_server.simulation.measures import Measures, measured
 from windlass_server.simulation.options import TimedOptions
 from windlass_server.simulation.trace import TraceError
-from windlass_server.simulation.turns import RULES
+from windlass_server.simulation.turns import BY_NAME
 from windlass_server.simulation.virtual_time import Outcome, play
 from windlass_server.simulation.workload import Workload
 
@@ -54,7 +54,7 @@ def run(options: TimedOptions, begin: Begin) -> Results:
     """
     workload = _workload(options)
     outcomes = tuple(
-        play(workload, name, RULES[name](), progress=begin(name, len(workload.jobs)))
+        play(workload, BY_NAME[name], progress=begin(name, len(workload.jobs)))
         for name in options.policies
     )
     return Results(workload, outcomes, tuple(measured(outcome) for outcome in outcomes))

@@ -46,14 +46,14 @@ def draw(outcomes: Sequence[Outcome], measures: Sequence[Measures], file: Path) 
 
 def _used(axes: "Axes", measures: Sequence[Measures]) -> None:
     for one in measures:
-        axes.plot(_hours(one), one.used, drawstyle="steps-post", label=one.policy)
+        axes.stairs(one.used, _edges(one), baseline=None, label=one.policy, linewidth=1.5)
     axes.set(ylabel=f"{measures[0].unit}s given out, %", xlabel="hours", ylim=(0, 103))
     axes.legend(frameon=False, loc="lower right")
 
 
 def _waiting(axes: "Axes", measures: Sequence[Measures]) -> None:
     for one in measures:
-        axes.plot(_hours(one), one.waiting, drawstyle="steps-post", label=one.policy)
+        axes.stairs(one.waiting, _edges(one), baseline=None, label=one.policy, linewidth=1.5)
     axes.set(ylabel="jobs that wait", xlabel="hours")
     axes.set_ylim(bottom=0)
 
@@ -85,5 +85,7 @@ def _projects(axes: "Axes", measures: Sequence[Measures], most: int = 12) -> Non
     axes.set(ylabel="hours of waiting, mean")
 
 
-def _hours(one: Measures) -> list[float]:
-    return [at / 3600 for at in one.times]
+def _edges(one: Measures) -> list[float]:
+    """Where the slices begin, in hours, and where the last one ends."""
+    hours = [at / 3600 for at in one.times]
+    return [*hours, 2 * hours[-1] - hours[-2]]

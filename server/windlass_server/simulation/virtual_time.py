@@ -7,16 +7,23 @@ ends, then all that comes, then the scheduler looks.
 import heapq
 import time
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from windlass_server.scheduler.feasibility import could_ever_fit
-from windlass_server.scheduler.plan import Placement, plan
+from windlass_server.scheduler.plan import Placement, Plan, plan
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.simulation.fragments import Fragments
-from windlass_server.simulation.turns import Moment, Rule, turn
+from windlass_server.simulation.holding import Holding
+from windlass_server.simulation.turns import Turns, in_line
 from windlass_server.simulation.workload import TimedJob, Workload
 from windlass_server.simulation.world import World
+
+# Times of traces may begin at 0, which the scheduler would take for no time at all.
+_EPOCH = 10**15
+# Of those in line, so many are asked for in one plan at most, where nobody overtakes.
+_MOST_AT_ONCE = 256
 
 
 @dataclass(slots=True)
@@ -42,10 +49,10 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rule made of a workload.
+    """What a policy made of a workload.
 
     Attributes:
-        policy: the rule's name.
+        turns: the policy.
         workload: what was played.
         fates: of the workload's jobs, in their order.
         fragments: from when on which share of all GPUs was idle in pieces too small, as in `Fragments`.
@@ -53,7 +60,7 @@ class Outcome:
         seconds: processor time that it took.
     """
 
-    policy: str
+    turns: Turns
     workload: Workload
     fates: tuple[Fate, ...]
     fragments: tuple[tuple[int, float], ...]
@@ -63,28 +70,26 @@ class Outcome:
 
 def play(
     workload: Workload,
-    policy: str,
-    rule: Rule,
+    turns: Turns,
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
-    """Play a workload under a rule until everything has ended that ever can.
+    """Play a workload under a policy until everything has ended that ever can.
 
     Args:
         workload: what comes.
-        policy: the rule's name, for the outcome.
-        rule: who starts next; made for this run.
+        turns: the policy.
         progress: called with how many jobs are done with, now and then.
     """
     began = time.process_time()
-    run = _Run(workload, rule)
+    run = _Run(workload, turns)
     for number, _ in enumerate(run.moments()):
         if not number % 100:
             progress(run.done)
     run.give_up()
     progress(len(workload.jobs))
     seconds = time.process_time() - began
-    return Outcome(policy, workload, tuple(run.fates), tuple(run.fragments), run.plans, seconds)
+    return Outcome(turns, workload, tuple(run.fates), tuple(run.fragments), run.plans, seconds)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -98,16 +103,18 @@ class _End:
 class _Run:
     """The state of the world while a workload is played."""
 
-    def __init__(self, workload: Workload, rule: Rule) -> None:
+    def __init__(self, workload: Workload, turns: Turns) -> None:
         self.fates = [Fate(job) for job in workload.jobs]
         self.fragments: list[tuple[int, float]] = []
         self.plans = self.done = 0
         self._workload = workload
-        self._rule = rule
+        self._turns = turns
+        self._holding = Holding(turns.half_lives)
         self._world = World(workload.nodes)
         self._pieces = Fragments(workload)
         self._by_id = {fate.job.demand.job_id: fate for fate in self.fates}
         self._queue: list[Demand] = []
+        self._at_once = 1
         self._ends: list[_End] = []
         self._come = self._starts = 0
         self._never: dict[Demand, tuple[str, str]] = {}
@@ -125,7 +132,7 @@ class _Run:
         """Say of those that still wait, when nothing runs and nothing comes, why."""
         if not self._queue:
             return
-        for waiting in plan(Snapshot(tuple(self._queue), self._world.nodes)).waiting:
+        for waiting in plan(self._snapshot(self._queue, 0)).waiting:
             fate = self._by_id[waiting.job_id]
             fate.reason, fate.message = waiting.reason, waiting.message
 
@@ -141,6 +148,7 @@ class _Run:
             end = heapq.heappop(self._ends)
             demand = end.fate.job.demand
             self._world.take_back(demand, end.placement)
+            self._holding.end(demand, _EPOCH + now)
             self._pieces.add(end.placement.node_id, demand, -1)
             end.fate.ended_at = now
             self.done += 1
@@ -156,9 +164,10 @@ class _Run:
             fate.reason, fate.message = self._refusal(fate.job.demand)
             if fate.reason:
                 self.done += 1
-            else:
-                insort(self._queue, fate.job.demand, key=turn)
-                new.append(fate.job.demand)
+                continue
+            demand = replace(fate.job.demand, submitted_at=_EPOCH + fate.job.submitted_at)
+            insort(self._queue, demand, key=in_line)
+            new.append(demand)
         return new
 
     def _refusal(self, demand: Demand) -> tuple[str, str]:
@@ -170,21 +179,57 @@ class _Run:
         return known
 
     def _look(self, now: int, new: list[Demand], freed: bool) -> None:
-        again = True
-        while again and self._queue:
-            moment = Moment(now, tuple(self._queue), tuple(new), freed, self._world.nodes)
-            decision = self._rule(moment)
-            self.plans += 1
-            for placement in decision.placements:
-                self._start(now, placement)
-            if decision.placements:
-                placed = {placement.job_id for placement in decision.placements}
-                self._queue = [one for one in self._queue if one.job_id not in placed]
-            again, new, freed = decision.again, [], False
+        if self._turns.strict:
+            while self._look_at_first(now):
+                pass
+        elif freed or self._turns.protects:
+            self._carry_out(self._plan(self._queue, now).placements, now)
+        else:
+            # Nothing was freed: who did not fit before does not now. The server does the same.
+            self._carry_out(self._plan(new, now).placements, now)
+
+    def _look_at_first(self, now: int) -> bool:
+        """Start the first of the line, up to the first who finds no place; whether there may be more."""
+        first = self._queue[: self._at_once]
+        found = self._plan(first, now)
+        stuck = {waiting.job_id for waiting in found.waiting}
+        if not stuck:
+            self._at_once = min(2 * self._at_once, _MOST_AT_ONCE)
+            self._carry_out(found.placements, now)
+            return bool(self._queue)
+        self._at_once = 1
+        before = {each.job_id for each in takewhile(lambda each: each.job_id not in stuck, first)}
+        self._carry_out([one for one in found.placements if one.job_id in before], now)
+        return False
+
+    def _plan(self, queue: Sequence[Demand], now: int) -> Plan:
+        if not queue:
+            return Plan((), ())
+        self.plans += 1
+        return plan(self._snapshot(queue, now))
+
+    def _snapshot(self, queue: Sequence[Demand], now: int) -> Snapshot:
+        return Snapshot(
+            tuple(queue),
+            self._world.nodes,
+            now=_EPOCH + now,
+            policies=self._turns.policies,
+            shares=self._holding.shares(_EPOCH + now),
+            running=self._holding.running() if self._turns.protects else (),
+        )
+
+    def _carry_out(self, placements: Sequence[Placement], now: int) -> None:
+        for placement in placements:
+            self._start(now, placement)
+        if placements:
+            placed = {placement.job_id for placement in placements}
+            self._queue = [one for one in self._queue if one.job_id not in placed]
 
     def _start(self, now: int, placement: Placement) -> None:
         fate = self._by_id[placement.job_id]
         self._world.give(fate.job.demand, placement)
+        gpu_type = self._world.gpu_type(placement)
+        self._holding.start(fate.job.demand, placement, gpu_type, _EPOCH + now)
         self._pieces.add(placement.node_id, fate.job.demand, 1)
         fate.started_at, fate.node_id = now, placement.node_id
         self._starts += 1

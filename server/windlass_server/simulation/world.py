@@ -59,6 +59,11 @@ class World:
             )
         )
 
+    def gpu_type(self, placement: Placement) -> str:
+        """The type of the GPUs of a place; empty for none."""
+        gpus = self._nodes[placement.node_id].gpus if placement.gpu_uuids else ()
+        return next((gpu.gpu_type for gpu in gpus if gpu.uuid in placement.gpu_uuids), "")
+
     def _put(self, node: NodeState) -> None:
         self._nodes[node.node_id] = node
         self._seen = None

@@ -27,7 +27,7 @@ def test_json_is_one_object_with_all_measures(trace: str, capsys):
     assert main([trace, "--cluster", "1x8xH100", "-o", "json"]) == 0
     captured = capsys.readouterr()
     printed = json.loads(captured.out)
-    assert (printed["policy"], printed["jobs"], printed["finished"]) == ("greedy", 4, 3)
+    assert (printed["policy"], printed["jobs"], printed["finished"]) == ("built-in", 4, 3)
     assert printed["never_placed"] == [
         {
             "job": "job-0000003",

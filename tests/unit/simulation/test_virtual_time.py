@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.simulation.timed import a_job, a_node, most_held, played, starts
-from windlass_server.scheduler.plan import Placement
-from windlass_server.simulation.turns import RULES, Decision
+from windlass_server.scheduler.plan import Placement, Plan
+from windlass_server.scheduler.snapshot import Snapshot
+from windlass_server.simulation import virtual_time
+from windlass_server.simulation.turns import BY_NAME
 from windlass_server.simulation.virtual_time import Outcome, play
 from windlass_server.simulation.workload import SECOND, TimedJob, Workload
 from windlass_server.simulation.world import OverCommittedError, World
@@ -16,7 +18,7 @@ from windlass_server.simulation.world import OverCommittedError, World
 pytestmark = pytest.mark.timeout(60)
 
 
-@pytest.mark.parametrize("policy", RULES)
+@pytest.mark.parametrize("policy", BY_NAME)
 def test_jobs_start_when_there_is_room(policy: str):
     jobs = [a_job(1, 0, 10, 8), a_job(2, 1, 10, 8), a_job(3, 2.5, 5, 8)]
     outcome = played(policy, jobs)
@@ -64,7 +66,7 @@ def test_a_job_that_needs_no_time_holds_nobody_up():
     }
 
 
-@pytest.mark.parametrize("policy", RULES)
+@pytest.mark.parametrize("policy", BY_NAME)
 @pytest.mark.parametrize(
     ("job", "reason"),
     [
@@ -100,21 +102,19 @@ def test_what_is_idle_in_pieces_too_small_is_counted():
 def test_progress_is_told():
     told = list[int]()
     workload = Workload((a_node(),), tuple(a_job(100 + number, number) for number in range(250)))
-    play(workload, "greedy", RULES["greedy"](), progress=told.append)
+    play(workload, BY_NAME["greedy"], progress=told.append)
     assert told == sorted(told)
     assert told[-1] == 250
     assert len(told) > 3
 
 
-def test_a_rule_that_gives_out_what_is_not_there_is_found_out():
-    def reckless(moment) -> Decision:
-        return Decision(
-            tuple(Placement(demand.job_id, "n1", ("n1/0000",)) for demand in moment.queue)
-        )
+def test_a_plan_that_gives_out_what_is_not_there_is_found_out(monkeypatch: pytest.MonkeyPatch):
+    def reckless(seen: Snapshot) -> Plan:
+        return Plan(tuple(Placement(job.job_id, "n1", ("n1/0000",)) for job in seen.queue), ())
 
-    workload = Workload((a_node(),), (a_job(1), a_job(2)))
+    monkeypatch.setattr(virtual_time, "plan", reckless)
     with pytest.raises(OverCommittedError, match="n1/0000 is not free for job-2"):
-        play(workload, "reckless", reckless)
+        played("greedy", [a_job(1), a_job(2)])
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def workloads(draw: st.DrawFn) -> Workload:
     return Workload(tuple(nodes), tuple(jobs))
 
 
-@pytest.mark.parametrize("policy", RULES)
+@pytest.mark.parametrize("policy", BY_NAME)
 @given(workload=workloads())
 @settings(max_examples=40, deadline=None)
 def test_nothing_is_over_committed_and_nobody_is_lost(policy: str, workload: Workload):
-    outcome = play(workload, policy, RULES[policy]())
+    outcome = play(workload, BY_NAME[policy])
     assert [fate.job for fate in outcome.fates] == [*workload.jobs]
     for fate in outcome.fates:
         if fate.started_at is None:
@@ -192,7 +192,7 @@ def test_nothing_is_over_committed_and_nobody_is_lost(policy: str, workload: Wor
         assert most <= has[resource]
 
 
-@pytest.mark.parametrize("policy", RULES)
+@pytest.mark.parametrize("policy", BY_NAME)
 @given(workload=workloads())
 @settings(max_examples=20, deadline=None)
 def test_the_same_workload_gives_the_same_outcome(policy: str, workload: Workload):
@@ -200,14 +200,14 @@ def test_the_same_workload_gives_the_same_outcome(policy: str, workload: Workloa
         return [(fate.started_at, fate.node_id) for fate in outcome.fates]
 
     turned = replace(workload, nodes=workload.nodes[::-1])
-    once, again = (play(each, policy, RULES[policy]()) for each in (workload, turned))
+    once, again = (play(each, BY_NAME[policy]) for each in (workload, turned))
     assert seen(once) == seen(again)
 
 
 @given(workload=workloads())
 @settings(max_examples=25, deadline=None)
 def test_fifo_starts_jobs_of_one_priority_in_their_order(workload: Workload):
-    outcome = play(workload, "fifo", RULES["fifo"]())
+    outcome = play(workload, BY_NAME["fifo"])
     for priority in (0, 5):
         at = [
             fate.started_at

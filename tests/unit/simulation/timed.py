@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from windlass_server.scheduler.snapshot import Demand, NodeState
 from windlass_server.simulation.clusters import node
-from windlass_server.simulation.turns import RULES
+from windlass_server.simulation.turns import BY_NAME
 from windlass_server.simulation.virtual_time import Outcome, play
 from windlass_server.simulation.workload import SECOND, TimedJob, Workload
 
@@ -49,7 +49,7 @@ def a_job(
 
 def played(policy: str, jobs: list[TimedJob], *nodes: NodeState) -> Outcome:
     workload = Workload(nodes or (a_node(),), tuple(sorted(jobs, key=lambda job: job.submitted_at)))
-    return play(workload, policy, RULES[policy]())
+    return play(workload, BY_NAME[policy])
 
 
 def starts(outcome: Outcome) -> dict[str, float | None]:
