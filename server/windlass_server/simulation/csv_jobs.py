@@ -1,7 +1,7 @@
 """Reads and writes jobs as CSV; docs/simulate.md has its columns."""
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -42,8 +42,7 @@ def read(file: Path) -> tuple[TimedJob, ...]:
         except TraceError as error:
             wrong.append(str(error))
     if wrong:
-        more = [f"and {len(wrong) - _SHOWN} more lines are wrong"] if len(wrong) > _SHOWN else []
-        raise TraceError("\n".join([*wrong[:_SHOWN], *more]))
+        raise TraceError(listed(wrong))
     if not found:
         raise TraceError(f"{file}: there is no job, so there is nothing to simulate")
     return tuple(sorted(found, key=lambda job: (job.submitted_at, job.demand.order)))
@@ -73,6 +72,12 @@ def write(jobs: Iterable[TimedJob], file: TextIO) -> None:
                 demand.priority,
             )
         )
+
+
+def listed(wrong: Sequence[str]) -> str:
+    """What is wrong with lines, a line each, the first twenty of them."""
+    more = [f"and {len(wrong) - _SHOWN} more lines are wrong"] if len(wrong) > _SHOWN else []
+    return "\n".join([*wrong[:_SHOWN], *more])
 
 
 def job_id(number: int) -> str:

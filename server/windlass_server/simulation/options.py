@@ -15,8 +15,8 @@ from windlass_server.simulation.turns import DEFAULT as DEFAULT_TURNS
 
 EXIT_USAGE = 2
 PLOTS = (".svg", ".png")
-OPENB, CSV = "openb", "csv"
-FORMATS = (OPENB, CSV)
+OPENB, CSV, SWF = "openb", "csv", "swf"
+FORMATS = (OPENB, CSV, SWF)
 
 _MOST_DEMAND = 10.0
 _MOST_SEED = 2**32 - 1
@@ -50,6 +50,7 @@ policies for openb:
 examples:
   windlass simulate jobs.csv --cluster 16x8xH100
   windlass simulate jobs.csv --nodes nodes.csv --policy fifo --policy greedy --plot waits.svg
+  windlass simulate KTH-SP2-1996-2.1-cln.swf.gz --policy fifo --policy backfill
   windlass simulate --generate 5000 --load 1.2 --cluster 16x8xH100 --save jobs.csv --output json
   windlass simulate --format openb --nodes nodes.csv --jobs tasks.csv --seed 42 --output json
   windlass simulate --nodes nodes.csv --jobs tasks.csv --policy fgd --policy holes-first --seeds 10
@@ -94,7 +95,7 @@ class TimedOptions:
 
     Attributes:
         trace: where they are; None: they are made.
-        form: how they are written: `csv`.
+        form: how they are written: `csv` or `swf`.
         nodes: where the nodes are; None: they are `cluster`, if anything.
         cluster: nodes in a word, such as `16x8xH100`; empty for none.
         generate: how many are made.
@@ -143,9 +144,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options | TimedOptions:
 
 def _form(given: argparse.Namespace) -> str:
     """How a trace is written, where nobody says: by its name; of `--jobs` alone it is OpenB's."""
-    if given.generate or given.trace is not None:
-        return CSV
-    return OPENB
+    if given.trace is not None and given.trace.name.lower().endswith((".swf", ".swf.gz")):
+        return SWF
+    return CSV if given.generate or given.trace is not None else OPENB
 
 
 def _timed(
@@ -156,11 +157,11 @@ def _timed(
     shown: Shown,
 ) -> TimedOptions:
     _refuse(parser, given, "jobs with times", demand=None, popularity=None, seeds=1)
-    if (trace is None) == (not given.generate):
+    if (trace is None) == (not given.generate) or (given.generate and form != CSV):
         parser.error("give a TRACE, or --generate N to make one")
     if given.nodes is not None and given.cluster:
         parser.error("--nodes and --cluster both say what nodes there are: give one of them")
-    if given.nodes is None and not given.cluster:
+    if given.nodes is None and not given.cluster and form != SWF:
         parser.error("there are no nodes: give --nodes FILE, or --cluster such as 16x8xH100")
     if not given.generate:
         _refuse(parser, given, "a trace that is there", load=None, save=None)
@@ -228,7 +229,8 @@ def _add_trace(files: argparse._ArgumentGroup) -> None:
     files.add_argument(
         "--format",
         choices=FORMATS,
-        help="how the trace is written (csv; of --nodes and --jobs without TRACE: openb)",
+        help="how the trace is written (by its name: swf for .swf and .swf.gz, else csv; of --nodes and"
+        " --jobs without TRACE openb)",
     )
     files.add_argument("--nodes", type=Path, metavar="FILE", help="nodes, as CSV")
     files.add_argument(

@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-from windlass_server.simulation import clusters, csv_jobs, synthetic, timed_plot, timed_report
+from windlass_server.scheduler.snapshot import NodeState
+from windlass_server.simulation import clusters, csv_jobs, swf, synthetic, timed_plot, timed_report
 from windlass_server.simulation.bars import Begin
 from windlass_server.simulation.measures import Measures, measured
-from windlass_server.simulation.options import TimedOptions
+from windlass_server.simulation.options import SWF, TimedOptions
 from windlass_server.simulation.trace import TraceError
 from windlass_server.simulation.turns import BY_NAME
 from windlass_server.simulation.virtual_time import Outcome, play
@@ -60,11 +61,16 @@ def run(options: TimedOptions, begin: Begin) -> Results:
     return Results(workload, outcomes, tuple(measured(outcome) for outcome in outcomes))
 
 
-def _workload(options: TimedOptions) -> Workload:
+def _nodes(options: TimedOptions) -> tuple[NodeState, ...]:
     if options.nodes is not None:
-        nodes = clusters.read(options.nodes)
-    else:
-        nodes = clusters.made(options.cluster)
+        return clusters.read(options.nodes)
+    return clusters.made(options.cluster) if options.cluster else ()
+
+
+def _workload(options: TimedOptions) -> Workload:
+    nodes = _nodes(options)
+    if options.trace is not None and options.form == SWF:
+        return swf.read(options.trace, nodes)
     if options.trace is not None:
         return Workload(nodes, csv_jobs.read(options.trace))
     try:
