@@ -4,7 +4,7 @@ Finding the elements in a page's bytes costs about a sixth of decoding and print
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from protobuf import DescMessage, ScalarType
 
@@ -56,12 +56,15 @@ class PagePrinter:
             printed.append(self._element(element))
         return self._page(rest, printed)
 
-    def _page(self, rest: bytes, elements: Sequence[bytes]) -> bytes:
+    def _page(self, rest: bytes, elements: list[bytes]) -> bytes:
         printed = self._rest(rest)
         if not elements:
             return printed
-        whole = b"".join((self._opened, b",".join(elements), b"]"))
-        return printed.replace(self._empty, whole, 1)
+        # Joined at once: a page may have megabytes, and to copy them takes as long as to find them.
+        before, _, behind = printed.partition(self._empty)
+        elements[0] = before + self._opened + elements[0]
+        elements[-1] += b"]" + behind
+        return b",".join(elements)
 
 
 def page_elements(message: DescMessage, schema: Schema) -> FieldInfo | None:

@@ -9,8 +9,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# Larger messages are not kept: few are the same, and to look for one takes longer.
-_LARGEST_BYTES = 4096
+# Larger messages are not kept: few are the same, and to look for one takes longer. A node of eight GPUs
+# is smaller.
+_LARGEST_BYTES = 16 << 10
 # What Python's own objects take beside the bytes.
 _OVERHEAD_BYTES = 256
 

@@ -45,7 +45,7 @@ def test_what_could_not_be_made_is_tried_again(making):
 def test_large_messages_are_not_kept(making):
     remembered = Memory(1 << 20).remember(making, len)
     for _ in range(2):
-        remembered(b"x" * 5000)
+        remembered(b"x" * 20_000)
     assert len(making.asked) == 2
 
 
