@@ -1,7 +1,6 @@
 """Nodes join, come, go and are shown, on both engines."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,7 +13,7 @@ from tests.support.jobs import add_projects
 from tests.support.nodes import GIB, add_run, an_inventory, hold_all
 from windlass.agents.v1 import agent_pb2
 from windlass.agents.v1.agent_pb2 import Series
-from windlass.resources.v1 import node_pb2, resources_service_pb2
+from windlass.resources.v1 import node_pb2
 from windlass.types.v1.gpu_pb2 import Mig, Throttle
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
@@ -27,8 +26,8 @@ from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.membership import Membership
-from windlass_server.resources.node_message import node_message, serialized_page
-from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService
+from windlass_server.resources.node_message import node_message
+from windlass_server.resources.service import NodeFilter, ResourcesService
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.latest import LatestTelemetry
@@ -460,37 +459,3 @@ async def test_a_page_token_is_good_for_its_own_list_alone(world: World) -> None
     _, token = await world.resources.list(ADMIN, NodeFilter(), size=1, token="")
     with pytest.raises(InvalidInput):
         await world.resources.list(ADMIN, NodeFilter(status=2), size=1, token=token)
-
-
-async def shown_page(
-    world: World, views: Sequence[NodeView]
-) -> resources_service_pb2.ListNodesResponse:
-    page = await serialized_page(views, world.latest, world.clock.now())
-    return resources_service_pb2.ListNodesResponse.FromString(page)
-
-
-async def test_while_a_long_list_is_made_others_get_their_turns(world: World) -> None:
-    await world.joined()
-    (view,), _ = await world.resources.list(ADMIN, NodeFilter(), size=0, token="")
-    making = asyncio.create_task(shown_page(world, [view] * 350))
-    turns = 0
-    while not making.done():
-        turns += 1
-        await asyncio.sleep(0)
-    assert len((await making).nodes) == 350
-    # It stops after each hundred nodes.
-    assert turns >= 3
-
-
-async def test_a_list_shows_each_node_as_it_is_shown_alone_and_after_a_change_as_it_is_then(
-    world: World,
-) -> None:
-    first = await world.joined(b"1" * 32, gpus=2)
-    second = await world.joined(b"2" * 32, gpus=8, gpu_type="L40S")
-    for gpu_type in ("H100", "A100"):
-        await world.membership.hello(first, an_inventory(gpus=1, gpu_type=gpu_type))
-        views, _ = await world.resources.list(ADMIN, NodeFilter(), size=0, token="")
-        shown = await shown_page(world, views)
-        assert list(shown.nodes) == [await world.node(first), await world.node(second)]
-        assert [gpu.gpu_type for gpu in shown.nodes[0].gpus] == [gpu_type]
-        assert shown.nodes[0].available.gpu_count == 1

@@ -19,18 +19,33 @@ _REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
+class StandingGpu:
+    """What follows of a GPU from its node's inventory alone.
+
+    Attributes:
+        part: a `Gpu`, serialized.
+        memory_total_bytes: of it, as `power_limit_watts`, until one is measured.
+    """
+
+    uuid: str
+    part: bytes
+    memory_total_bytes: int
+    power_limit_watts: float
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is shown of a node that follows from its inventory alone, as serialized parts of messages.
 
     Attributes:
         node: a `Node`.
         listed: the same in the short form of lists.
-        gpus: for each GPU its UUID and a `Gpu`, in the inventory's order.
+        gpus: in the inventory's order.
     """
 
     node: bytes
     listed: bytes
-    gpus: tuple[tuple[str, bytes], ...]
+    gpus: tuple[StandingGpu, ...]
 
 
 @lru_cache(_REMEMBERED)
@@ -61,8 +76,9 @@ def standing(inventory: bytes) -> Standing:
     listed.CopyFrom(node)
     add_cards(node, has)
     add_cards(listed, has, listed=True)
-    gpus = tuple((gpu.uuid, _gpu(gpu).SerializeToString()) for gpu in has.gpus)
-    return Standing(node.SerializeToString(), listed.SerializeToString(), gpus)
+    return Standing(
+        node.SerializeToString(), listed.SerializeToString(), tuple(map(_standing_gpu, has.gpus))
+    )
 
 
 def _driver(has: agent_pb2.Inventory) -> node_pb2.GpuDriver:
@@ -72,6 +88,11 @@ def _driver(has: agent_pb2.Inventory) -> node_pb2.GpuDriver:
         mig_capable=any(gpu.mig_mode != Mig.MODE_UNSPECIFIED for gpu in has.gpus),
         can_reset_gpus=has.can_reset_gpus,
     )
+
+
+def _standing_gpu(gpu: agent_pb2.GpuDevice) -> StandingGpu:
+    part = _gpu(gpu).SerializeToString()
+    return StandingGpu(gpu.uuid, part, gpu.memory_total_bytes, gpu.power_limit_watts)
 
 
 def _gpu(gpu: agent_pb2.GpuDevice) -> node_pb2.Gpu:

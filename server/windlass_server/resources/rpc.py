@@ -18,7 +18,8 @@ from windlass_server.resources.live import LiveTelemetry
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.metrics import NodeMetrics
 from windlass_server.resources.metrics_rpc import MetricsRpc
-from windlass_server.resources.node_message import event_message, node_message, serialized_page
+from windlass_server.resources.node_lists import NodeLists
+from windlass_server.resources.node_message import event_message, node_message
 from windlass_server.resources.pool_message import pool_message
 from windlass_server.resources.pools import PoolsService, PoolView
 from windlass_server.resources.prices import PricesService
@@ -70,6 +71,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
         self._clusters = clusters
         self._pools = pools
         self._latest = latest
+        self._node_lists = NodeLists(latest)
         self._clock = clock
 
     async def ListNodes(self, request: resources_service_pb2.ListNodesRequest, call: Call) -> bytes:
@@ -85,7 +87,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
             call.caller, wanted, size=request.page_size, token=request.page_token
         )
         rest = resources_service_pb2.ListNodesResponse(next_page_token=token).SerializeToString()
-        return await serialized_page(views, self._latest, self._clock.now()) + rest
+        return await self._node_lists.page(views, self._clock.now()) + rest
 
     async def GetNode(
         self, request: resources_service_pb2.GetNodeRequest, call: Call

@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from windlass.agents.v1 import agent_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require, role_in
 from windlass_server.access.service import AccessService, IssuedSecret
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.capacity import Facts, facts_of
-from windlass_server.resources.inventories import parsed
 from windlass_server.resources.maintenance import STATES, Leaving
 from windlass_server.resources.states import Status
 from windlass_server.storage.engine import Database
@@ -98,7 +96,6 @@ class NodeView:
     """
 
     row: NodeRow
-    inventory: agent_pb2.Inventory
     runs: tuple[PlacedRun, ...]
     allocations: tuple[HeldPart, ...]
     holders: dict[str, str]
@@ -253,7 +250,6 @@ def _view(
     placed, held = tuple(runs), tuple(parts)
     return NodeView(
         node,
-        parsed(node.inventory),
         placed,
         held,
         holders={uuid: run.run_id for run in placed for uuid in _alone(run)},
