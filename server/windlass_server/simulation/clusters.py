@@ -87,6 +87,7 @@ def node(
         tuple(Gpu(f"{name}/{index:04}", gpu_type, True, False) for index in range(gpus)),
         _ISOLATION,
         max_sharers=sharers,
+        address=name,
     )
 
 

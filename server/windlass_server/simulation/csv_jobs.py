@@ -19,6 +19,7 @@ COLUMNS = (
 MOST_JOBS = 1_000_000
 
 _MOST_GPUS = 1024
+_MOST_NODES = 10_000
 _MOST_PRIORITY = 1000
 _MOST_TEXT = 128
 _SHOWN = 20
@@ -65,7 +66,7 @@ def write(jobs: Iterable[TimedJob], file: TextIO) -> None:
                 f"{demand.gpu_millis / 1000:g}" if demand.gpu_millis else "",
                 f"{demand.cpu_millis / 1000:g}",
                 f"{demand.memory_bytes}B",
-                1,
+                demand.nodes,
                 demand.project,
                 demand.user,
                 job.name,
@@ -96,8 +97,11 @@ def _job(row: Row, number: int) -> TimedJob:
         raise row.error("gpu_type", f"the job takes no GPU, and names {gpu_type}")
     if share and not gpus:
         raise row.error("gpu_share", "the job takes no GPU; write 1 in gpus")
-    if (nodes := _whole(row, "nodes", 10_000, 1)) != 1:
-        raise row.error("nodes", f"{nodes}; only jobs on one node can be simulated")
+    nodes = _whole(row, "nodes", _MOST_NODES, 1)
+    if not nodes:
+        raise row.error("nodes", "a job needs a node")
+    if nodes > 1 and share:
+        raise row.error("gpu_share", f"a share is of one GPU, and the job takes {nodes} nodes")
     limit = _cell(row, "time_limit", quantities.duration, 0)
     if row.text("time_limit") and not limit:
         raise row.error("time_limit", "a limit of 0 leaves no time; leave it empty for none")
@@ -114,6 +118,8 @@ def _job(row: Row, number: int) -> TimedJob:
         user=_text(row, "user"),
         time_limit=limit or None,
         gpu_millis=share,
+        nodes=nodes,
+        min_nodes=nodes,
     )
     submitted = _cell(row, "submit_time", quantities.moment, None)
     run_time = _cell(row, "run_time", quantities.duration, None)

@@ -17,31 +17,34 @@ class Holding:
 
     def __init__(self, half_lives: Iterable[int]) -> None:
         self._tallies = [Tally(half_life) for half_life in sorted(half_lives)]
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, tuple[Running, ...]] = {}
 
     def start(self, demand: Demand, placement: Placement, gpu_type: str, now: int) -> None:
         """Note that a job has got its place."""
         over = ends(now, now, limit=demand.time_limit, learned=demand.expected_run)
-        self._running[demand.job_id] = Running(
-            job_id=demand.job_id,
-            run_id=f"run-{demand.job_id}",
-            project=demand.project,
-            user=demand.user,
-            queue=demand.queue,
-            priority=demand.priority,
-            node_id=placement.node_id,
-            cpu_millis=demand.cpu_millis,
-            memory_bytes=demand.memory_bytes,
-            gpu_uuids=placement.gpu_uuids,
-            gpu_type=gpu_type,
-            gpu_millis=demand.gpu_millis,
-            started_at=now,
-            likely_end=over.likely,
-            expected_end=over.expected,
-            limit_end=over.limit,
-            saved_at=now,
-            preemptible=True,
-            leaving=False,
+        self._running[demand.job_id] = tuple(
+            Running(
+                job_id=demand.job_id,
+                run_id=f"run-{demand.job_id}-{rank}",
+                project=demand.project,
+                user=demand.user,
+                queue=demand.queue,
+                priority=demand.priority,
+                node_id=place.node_id,
+                cpu_millis=demand.cpu_millis,
+                memory_bytes=demand.memory_bytes,
+                gpu_uuids=place.gpu_uuids,
+                gpu_type=gpu_type,
+                gpu_millis=demand.gpu_millis,
+                started_at=now,
+                likely_end=over.likely,
+                expected_end=over.expected,
+                limit_end=over.limit,
+                saved_at=now,
+                preemptible=True,
+                leaving=False,
+            )
+            for rank, place in enumerate(placement.places)
         )
         for tally in self._tallies:
             tally.opened((demand.project, demand.user), _rate(demand), now)
@@ -54,7 +57,7 @@ class Holding:
 
     def running(self) -> tuple[Running, ...]:
         """All that run."""
-        return tuple(self._running.values())
+        return tuple(each for runs in self._running.values() for each in runs)
 
     def shares(self, now: int) -> Shares:
         """What everybody had lately, and has."""
@@ -66,4 +69,5 @@ class Holding:
 
 def _rate(demand: Demand) -> int:
     each = demand.gpu_millis * (GPU // WHOLE) if demand.gpu_millis else GPU
-    return charge(demand.gpu_count * each, demand.cpu_millis, demand.memory_bytes)
+    of_a_node = charge(demand.gpu_count * each, demand.cpu_millis, demand.memory_bytes)
+    return demand.nodes * of_a_node

@@ -218,7 +218,11 @@ class _Spans:
         self.capacity = float(gpus * 1000 if gpus else workload.cpu_millis)
         jobs = [fate.job for fate in fates]
         self.size = np.array(
-            [job.gpu_millis if gpus else job.demand.cpu_millis for job in jobs], np.float64
+            [
+                (job.gpu_millis if gpus else job.demand.cpu_millis) * job.demand.nodes
+                for job in jobs
+            ],
+            np.float64,
         )
         self.submitted = np.array([job.submitted_at for job in jobs], np.float64)
         # Who never got a place is in nobody's way and waits for nothing.

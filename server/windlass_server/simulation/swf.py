@@ -2,7 +2,8 @@
 
 A line is a job: 18 numbers with spaces between, -1 for what is not known. Lines that begin with `;` are
 comments; those at the top say what the machine is. It is read as the archive's users mostly do: the
-machine is one pool of processors, as there is no word of nodes, and a processor is a core.
+machine is one pool of processors, as there is no word of nodes, and a processor is a core. Where nodes are
+given, a job that is larger than any of them takes as many of them as it needs, in equal parts.
 """
 
 import gzip
@@ -11,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -67,7 +68,12 @@ def read(file: Path, nodes: Sequence[NodeState] = ()) -> Workload:
     if wrong:
         raise TraceError(listed(wrong))
     notes = Counter[str]()
-    jobs = [job for number, line in enumerate(lines) if (job := _job(line, number, notes))]
+    largest = max((each.cpu_millis for each in nodes), default=0)
+    jobs = [
+        _parted(job, largest)
+        for number, line in enumerate(lines)
+        if (job := _job(line, number, notes))
+    ]
     if not jobs:
         raise TraceError(f"{file}: there is no job that ran, so there is nothing to simulate")
     return Workload(
@@ -157,6 +163,22 @@ def _job(line: _Line, number: int, notes: Counter[str]) -> TimedJob | None:
     )
     name = _named("executable", line["executable"])
     return TimedJob(demand, name, round(line["submit time"] * SECOND), run_time)
+
+
+def _parted(job: TimedJob, largest: int) -> TimedJob:
+    """The job on as many nodes as it needs, none of which has more CPU than the largest; 0: on one."""
+    demand = job.demand
+    nodes = -(-demand.cpu_millis // largest) if largest else 1
+    if nodes == 1:
+        return job
+    each = replace(
+        demand,
+        cpu_millis=-(-demand.cpu_millis // nodes),
+        memory_bytes=-(-demand.memory_bytes // nodes),
+        nodes=nodes,
+        min_nodes=nodes,
+    )
+    return replace(job, demand=each)
 
 
 def _memory(line: _Line, processors: float) -> int:

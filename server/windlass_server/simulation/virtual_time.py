@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
+from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.plan import Placement, Plan, plan
 from windlass_server.scheduler.snapshot import Demand, Snapshot
@@ -34,7 +35,7 @@ class Fate:
         job: it.
         started_at: when it got its place, in microseconds; None: never.
         ended_at: when it gave it back; None: never.
-        node_id: where it ran.
+        node_ids: where it ran.
         reason: why it never got a place, an UPPER_SNAKE word; empty when it did.
         message: the same in a sentence.
     """
@@ -42,7 +43,7 @@ class Fate:
     job: TimedJob
     started_at: int | None = None
     ended_at: int | None = None
-    node_id: str = ""
+    node_ids: tuple[str, ...] = ()
     reason: str = ""
     message: str = ""
 
@@ -132,6 +133,10 @@ class _Run:
         """Say of those that still wait, when nothing runs and nothing comes, why."""
         if not self._queue:
             return
+        for demand in self._queue:
+            fate = self._by_id[demand.job_id]
+            fate.reason = Reason.WAITING_BEHIND_EARLIER_JOBS
+            fate.message = "a job ahead of it never got a place"
         for waiting in plan(self._snapshot(self._queue, 0)).waiting:
             fate = self._by_id[waiting.job_id]
             fate.reason, fate.message = waiting.reason, waiting.message
@@ -149,7 +154,8 @@ class _Run:
             demand = end.fate.job.demand
             self._world.take_back(demand, end.placement)
             self._holding.end(demand, _EPOCH + now)
-            self._pieces.add(end.placement.node_id, demand, -1)
+            for place in end.placement.places:
+                self._pieces.add(place.node_id, demand, -1)
             end.fate.ended_at = now
             self.done += 1
             freed = True
@@ -230,7 +236,9 @@ class _Run:
         self._world.give(fate.job.demand, placement)
         gpu_type = self._world.gpu_type(placement)
         self._holding.start(fate.job.demand, placement, gpu_type, _EPOCH + now)
-        self._pieces.add(placement.node_id, fate.job.demand, 1)
-        fate.started_at, fate.node_id = now, placement.node_id
+        for place in placement.places:
+            self._pieces.add(place.node_id, fate.job.demand, 1)
+        fate.started_at = now
+        fate.node_ids = tuple(place.node_id for place in placement.places)
         self._starts += 1
         heapq.heappush(self._ends, _End(now + fate.job.takes, self._starts, fate, placement))

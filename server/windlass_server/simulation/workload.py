@@ -37,7 +37,7 @@ class TimedJob:
 
     @property
     def gpu_millis(self) -> int:
-        """Thousandths of GPUs that it asks for."""
+        """Thousandths of GPUs that it asks for, of each of its nodes."""
         return self.demand.gpu_millis or self.demand.gpu_count * 1000
 
 

@@ -1,6 +1,6 @@
 """The nodes in virtual time: what is free of them, kept up with each job that starts or ends."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from operator import attrgetter
 
@@ -31,13 +31,20 @@ class World:
         return self._seen
 
     def give(self, demand: Demand, placement: Placement) -> None:
-        """Take a place of its node.
+        """Take the places of a job.
 
         Raises:
-            OverCommittedError: it is not free.
+            OverCommittedError: one is not free.
         """
-        node = self._nodes[placement.node_id]
-        taken = set(placement.gpu_uuids)
+        places = {place.node_id: place.gpu_uuids for place in placement.places}
+        if len(places) != demand.nodes or len(placement.places) != demand.nodes:
+            raise OverCommittedError(f"{demand.job_id} got {len(places)} of {demand.nodes} nodes")
+        for node_id, gpu_uuids in places.items():
+            self._give(demand, node_id, gpu_uuids)
+
+    def _give(self, demand: Demand, node_id: str, gpu_uuids: Collection[str]) -> None:
+        node = self._nodes[node_id]
+        taken = set(gpu_uuids)
         gpus = tuple(_given(gpu, demand, node) if gpu.uuid in taken else gpu for gpu in node.gpus)
         cpu, memory = node.cpu_free - demand.cpu_millis, node.memory_free - demand.memory_bytes
         if cpu < 0 or memory < 0 or len(taken) != demand.gpu_count:
@@ -47,9 +54,13 @@ class World:
         self._put(replace(node, cpu_free=cpu, memory_free=memory, gpus=gpus))
 
     def take_back(self, demand: Demand, placement: Placement) -> None:
-        """Free a place that was given."""
-        node = self._nodes[placement.node_id]
-        taken = set(placement.gpu_uuids)
+        """Free the places that were given."""
+        for place in placement.places:
+            self._take_back(demand, place.node_id, place.gpu_uuids)
+
+    def _take_back(self, demand: Demand, node_id: str, gpu_uuids: Collection[str]) -> None:
+        node = self._nodes[node_id]
+        taken = set(gpu_uuids)
         self._put(
             replace(
                 node,
@@ -60,7 +71,7 @@ class World:
         )
 
     def gpu_type(self, placement: Placement) -> str:
-        """The type of the GPUs of a place; empty for none."""
+        """The type of the GPUs of a job; empty for none."""
         gpus = self._nodes[placement.node_id].gpus if placement.gpu_uuids else ()
         return next((gpu.gpu_type for gpu in gpus if gpu.uuid in placement.gpu_uuids), "")
 

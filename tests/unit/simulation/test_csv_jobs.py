@@ -125,7 +125,8 @@ def test_all_wrong_lines_are_named_up_to_twenty(tmp_path: Path):
         ("submit_time,run_time,gpus,gpu_share\n0,1,1,1.5\n", "1.5 of a GPU; it is 0.001 to 1"),
         ("submit_time,run_time,gpus,gpu_share\n0,1,1,nan\n", "nan of a GPU"),
         ("submit_time,run_time,gpus,gpu_share\n0,1,1,half\n", "'half' is not a number"),
-        ("submit_time,run_time,nodes\n0,1,0\n", "nodes: 0; only jobs on one node"),
+        ("submit_time,run_time,gpus,gpu_share,nodes\n0,1,1,0.5,2\n", "the job takes 2 nodes"),
+        ("submit_time,run_time,nodes\n0,1,0\n", "nodes: a job needs a node"),
     ],
 )
 def test_a_file_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str):

@@ -62,6 +62,14 @@ def test_the_header_tells_of_the_machine(tmp_path: Path):
     assert read(tmp_path, LOG, "log.swf", a_node()).nodes == (a_node(),)
 
 
+def test_a_job_that_is_larger_than_a_node_takes_several(tmp_path: Path):
+    first, late, second = read(tmp_path, LOG, "log.swf", a_node(cpu=6), a_node("n2", cpu=4)).jobs
+    assert (first.demand.nodes, first.demand.cpu_millis) == (2, 4000)
+    assert first.demand.memory_bytes == 4 * 2048 * 1024
+    assert (second.demand.nodes, second.demand.cpu_millis) == (3, 5334)
+    assert late.demand.nodes == 1
+
+
 def test_what_is_left_out_is_said(tmp_path: Path):
     assert read(tmp_path, LOG).notes == (
         "1 jobs do not say how many processors they took: left out",

@@ -99,6 +99,15 @@ def test_what_is_idle_in_pieces_too_small_is_counted():
     assert dict(shares)[10 * SECOND] == 0.125
 
 
+@pytest.mark.parametrize("policy", BY_NAME)
+def test_a_job_of_several_nodes_gets_all_of_them_at_once(policy: str):
+    jobs = [a_job(1, 0, 10, 8), a_job(2, 1, 20, 8, nodes=2), a_job(3, 2, 5, 8, nodes=3)]
+    outcome = played(policy, jobs, a_node("n1"), a_node("n2"))
+    assert starts(outcome) == {"job-1": 0, "job-2": 10, "job-3": None}
+    assert outcome.fates[1].node_ids == ("n1", "n2")
+    assert outcome.fates[2].reason == "INSUFFICIENT_NODES"
+
+
 def test_progress_is_told():
     told = list[int]()
     workload = Workload((a_node(),), tuple(a_job(100 + number, number) for number in range(250)))
@@ -126,6 +135,7 @@ def test_a_plan_that_gives_out_what_is_not_there_is_found_out(monkeypatch: pytes
         ({}, ["n1/0000", "n1/0001"]),
         ({}, ["n2/0000"]),
         ({"gpu_millis": 500}, ["n1/0000"]),
+        ({"nodes": 2}, ["n1/0000"]),
     ],
 )
 def test_a_world_gives_nothing_that_it_has_not(changes: dict[str, int], uuids: list[str]):
@@ -159,6 +169,7 @@ def workloads(draw: st.DrawFn) -> Workload:
             at,
             draw(st.integers(0, 40)),
             draw(st.sampled_from([0, 1, 1, 2, 4, 8])),
+            nodes=draw(st.sampled_from([1, 1, 1, 2, 3])),
             limit=draw(st.sampled_from([None, 5, 20])),
             priority=draw(st.sampled_from([0, 0, 5])),
             project=draw(st.sampled_from(["one", "two"])),
@@ -185,6 +196,7 @@ def test_nothing_is_over_committed_and_nobody_is_lost(policy: str, workload: Wor
         assert not fate.reason
         assert fate.started_at >= fate.job.submitted_at
         assert fate.ended_at == fate.started_at + fate.job.takes
+        assert len(set(fate.node_ids)) == len(fate.node_ids) == fate.job.demand.nodes
     there = {node.node_id: node for node in workload.nodes}
     for (node_id, resource), most in most_held(outcome).items():
         node = there[node_id]
@@ -196,8 +208,8 @@ def test_nothing_is_over_committed_and_nobody_is_lost(policy: str, workload: Wor
 @given(workload=workloads())
 @settings(max_examples=20, deadline=None)
 def test_the_same_workload_gives_the_same_outcome(policy: str, workload: Workload):
-    def seen(outcome: Outcome) -> list[tuple[int | None, str]]:
-        return [(fate.started_at, fate.node_id) for fate in outcome.fates]
+    def seen(outcome: Outcome) -> list[tuple[int | None, tuple[str, ...]]]:
+        return [(fate.started_at, fate.node_ids) for fate in outcome.fates]
 
     turned = replace(workload, nodes=workload.nodes[::-1])
     once, again = (play(each, BY_NAME[policy]) for each in (workload, turned))

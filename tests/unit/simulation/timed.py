@@ -28,6 +28,7 @@ def a_job(
     share: int = 0,
     gpu_type: str = "",
     cpu: int = 1000,
+    nodes: int = 1,
 ) -> TimedJob:
     """The job with this number in its trace; times are in seconds."""
     demand = Demand(
@@ -43,6 +44,8 @@ def a_job(
         user=user,
         time_limit=None if limit is None else round(limit * SECOND),
         gpu_millis=share,
+        nodes=nodes,
+        min_nodes=nodes,
     )
     return TimedJob(demand, "", round(at * SECOND), round(takes * SECOND))
 
@@ -73,7 +76,8 @@ def most_held(outcome: Outcome) -> dict[tuple[str, str], int]:
             "memory": demand.memory_bytes,
         }
         for resource, size in held.items():
-            changes[fate.node_id, resource] += [(fate.started_at, size), (fate.ended_at, -size)]
+            for node_id in fate.node_ids:
+                changes[node_id, resource] += [(fate.started_at, size), (fate.ended_at, -size)]
     most = dict[tuple[str, str], int]()
     for key, steps in changes.items():
         now = peak = 0
