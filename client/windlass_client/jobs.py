@@ -49,6 +49,7 @@ METRICS = unary(_Stub, lambda stub: stub.GetJobMetrics, idempotent=True)
 LIST = unary(_Stub, lambda stub: stub.ListJobs, idempotent=True)
 CANCEL = unary(_Stub, lambda stub: stub.CancelJob, idempotent=True)
 CHECKPOINTS = unary(_Stub, lambda stub: stub.ListJobCheckpoints, idempotent=True)
+EXPLAIN = unary(_Stub, lambda stub: stub.ExplainJob, idempotent=True)
 EVENTS = unary(_Stub, lambda stub: stub.ListJobEvents, idempotent=True)
 
 
@@ -172,6 +173,13 @@ class JobCalls(Group):
     def get(self, job_id: str) -> Call[jobs_service_pb2.GetJobRequest, job_pb2.Job]:
         """Read a job. Raises NotFound."""
         return Call(GET, jobs_service_pb2.GetJobRequest(job_id=job_id))
+
+    @operation
+    def explain(
+        self, job_id: str
+    ) -> Call[jobs_service_pb2.ExplainJobRequest, jobs_service_pb2.ExplainJobResponse]:
+        """Ask why a job waits, and what would let it start at once. Raises NotFound."""
+        return Call(EXPLAIN, jobs_service_pb2.ExplainJobRequest(job_id=job_id))
 
     @operation
     def metrics(

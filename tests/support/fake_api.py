@@ -23,7 +23,13 @@ from grpc_status import rpc_status
 from tests.support.fake_drains import FakeDrains
 from tests.support.fake_reservations import FakeReservations
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
-from windlass.jobs.v1 import job_metrics_pb2, job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import (
+    job_forecast_pb2,
+    job_metrics_pb2,
+    job_pb2,
+    jobs_service_pb2,
+    jobs_service_pb2_grpc,
+)
 from windlass.resources.v1 import (
     allocation_pb2,
     cluster_pb2,
@@ -156,6 +162,27 @@ class _Service:
         return self.state.jobs[job_id]
 
 
+def a_forecast() -> job_forecast_pb2.Forecast:
+    """Of a job that asks for too many GPUs."""
+    forecast = job_forecast_pb2.Forecast(
+        verdict=job_forecast_pb2.Forecast.WAITS,
+        reason="INSUFFICIENT_GPUS",
+        message="needs 8 GPUs",
+        jobs_ahead=3,
+        nodes=4,
+    )
+    forecast.constraints.add(
+        constraint="INSUFFICIENT_GPUS",
+        field="resources.gpu_count",
+        nodes_when_empty=2,
+        nodes_now=4,
+    )
+    forecast.changes.add(field="resources.gpu_count", asked="8", enough="5")
+    forecast.changes.add(field="pool", asked="big")
+    forecast.cost.currency, forecast.cost.per_hour, forecast.cost.at_most = "EUR", "2.5", "5"
+    return forecast
+
+
 class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
     """Jobs that end at once."""
 
@@ -166,6 +193,7 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
         job = job_pb2.Job()
         job.CopyFrom(request.job)
         if request.validate_only:
+            job.forecast.CopyFrom(a_forecast())
             return job
         job.job_id = f"job-{len(self.state.jobs) + 1}"
         job.user, job.etag, job.attempt = "ada", "1", 1
@@ -188,6 +216,13 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
     async def GetJob(self, request: Any, context: Any) -> job_pb2.Job:
         await self.enter("GetJob", request, context)
         return await self.job(request.job_id, context)
+
+    async def ExplainJob(self, request: Any, context: Any) -> jobs_service_pb2.ExplainJobResponse:
+        await self.enter("ExplainJob", request, context)
+        job = await self.job(request.job_id, context)
+        return jobs_service_pb2.ExplainJobResponse(
+            job_id=job.job_id, status=job.status, forecast=a_forecast()
+        )
 
     async def ListJobs(self, request: Any, context: Any) -> jobs_service_pb2.ListJobsResponse:
         await self.enter("ListJobs", request, context)

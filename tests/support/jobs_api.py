@@ -11,6 +11,7 @@ from tests.support.remote_runs import nowhere_else
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
+from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
@@ -18,6 +19,7 @@ from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.world import World
 from windlass_server.objects.logs import LogStore
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
@@ -92,7 +94,14 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     checkpoints = JobCheckpoints(
         database, CheckpointsService(database, objects, clock, ids, kept), tokens
     )
-    rpc = JobsRpc(jobs, JobReader(database, tokens), JobLogs(runs, logs, hub), metrics, checkpoints)
+    rpc = JobsRpc(
+        jobs,
+        JobReader(database, tokens),
+        JobLogs(runs, logs, hub),
+        metrics,
+        checkpoints,
+        Forecasts(database, World(database, cluster, clock), jobs, clock),
+    )
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),
         before_parsing=[RequestId(), Authentication(access.authenticator)],

@@ -7,6 +7,7 @@ import typer
 
 from windlass_client.cli import logs
 from windlass_client.cli.files import write_file
+from windlass_client.cli.forecasts import forecast_table
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
 from windlass_client.cli.session import (
     EXIT_INTERRUPTED,
@@ -138,6 +139,26 @@ def cancel(
         lambda jobs: jobs_service_pb2.ListJobsResponse(jobs=jobs),
     )
     raise typer.Exit(exit_code_of(failures[0]) if failures else 0)
+
+
+_WHY_HELP = """Say why a job waits, and what would let it start at once.
+
+The planner itself is asked, with the jobs before this one; nothing changes by it.
+
+[bold]Examples:[/bold]
+
+    windlass jobs why job-01k0…
+
+    windlass jobs why job-01k0… -o json | jq .forecast.changes
+
+    windlass submit --gpus 64 --validate-only -- true    [dim]# the same, before it is submitted[/dim]"""
+
+
+@command(app, "why", help=_WHY_HELP)
+def why(session: Session, job_id: JobArgument) -> None:
+    """See `_WHY_HELP`."""
+    answer = session.client.jobs.explain(job_id)
+    session.answer(answer, lambda: forecast_table(answer.forecast))
 
 
 @command(app, "events")

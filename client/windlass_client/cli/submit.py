@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from windlass_client.cli import logs
+from windlass_client.cli.forecasts import forecast_table
 from windlass_client.cli.gpu_options import (
     GpuMemoryOption,
     GpuProfileOption,
@@ -105,7 +106,11 @@ def submit(
         str, typer.Option(help="Only its nodes; default any pool that the project may use.")
     ] = "",
     validate_only: Annotated[
-        bool, typer.Option("--validate-only", help="Check everything, submit nothing.")
+        bool,
+        typer.Option(
+            "--validate-only",
+            help="Submit nothing; say where it would start, or why not, and costs.",
+        ),
     ] = False,
     request_id: Annotated[
         str | None, typer.Option(help="Submitting again with the same id answers the same job.")
@@ -141,7 +146,8 @@ def submit(
         request_id=request_id,
     )
     if validate_only:
-        session.answer(job, lambda: "the job is valid; nothing was submitted")
+        say("the job is valid; nothing was submitted")
+        session.answer(job, lambda: forecast_table(job.forecast))
     elif follow:
         say(f"submitted {job.job_id}")
         logs.follow_to_end(session, job.job_id)

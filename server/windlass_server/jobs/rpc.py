@@ -9,6 +9,8 @@ from windlass.jobs.v1 import job_metrics_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.jobs.checkpoint_archive import CONTENT_TYPE
 from windlass_server.jobs.damaged_checkpoints import checkpoint_message
+from windlass_server.jobs.forecast_message import forecast_message
+from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.messages import event_to_proto, to_proto
@@ -32,7 +34,9 @@ class JobsRpc:
         logs: JobLogs,
         metrics: JobMetrics,
         checkpoints: JobCheckpoints,
+        forecasts: Forecasts,
     ) -> None:
+        self._forecasts = forecasts
         self._checkpoints = checkpoints
         self._jobs = jobs
         self._reader = reader
@@ -40,13 +44,23 @@ class JobsRpc:
         self._metrics = metrics
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> job_pb2.Job:
-        job = await self._jobs.submit(
-            call.caller,
-            request.job,
-            request_id=request.request_id,
-            validate_only=request.validate_only,
-        )
+        if request.validate_only:
+            forecast = await self._forecasts.dry_run(
+                call.caller, request.job, request_id=request.request_id
+            )
+            message = to_proto(forecast.job)
+            message.forecast.CopyFrom(forecast_message(forecast))
+            return message
+        job = await self._jobs.submit(call.caller, request.job, request_id=request.request_id)
         return to_proto(job)
+
+    async def ExplainJob(self, request: pb.ExplainJobRequest, call: Call) -> pb.ExplainJobResponse:
+        forecast = await self._forecasts.explain(call.caller, request.job_id)
+        return pb.ExplainJobResponse(
+            job_id=forecast.job.job_id,
+            status=forecast.job.status,  # type: ignore[arg-type]
+            forecast=forecast_message(forecast),
+        )
 
     async def GetJob(self, request: pb.GetJobRequest, call: Call) -> bytes:
         return await self._reader.get(call.caller, request.job_id)

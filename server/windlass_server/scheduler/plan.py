@@ -73,6 +73,15 @@ class Plan:
     changes: tuple[Change, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, what it leaves of the nodes, and the jobs that it held though there may be room."""
+
+    plan: Plan
+    rest: Ledger
+    held: frozenset[str]
+
+
 def plan(snapshot: Snapshot) -> Plan:
     """Places what fits now and explains the rest; the same snapshot gives the same plan.
 
@@ -80,6 +89,11 @@ def plan(snapshot: Snapshot) -> Plan:
     later ones may still start (backfill without reservations): nothing idles, but a stream of
     small jobs can keep a big one waiting.
     """
+    return planned(snapshot).plan
+
+
+def planned(snapshot: Snapshot) -> Planned:
+    """The plan, and what it leaves of the nodes."""
     queue = in_turn(snapshot)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     given = _place(queue, Gates(snapshot), ledger)  # 2.-5. hold, filter, score, take
@@ -91,7 +105,8 @@ def plan(snapshot: Snapshot) -> Plan:
     waiting = _explain(given.skipped, explainer, division.promises)  # 7. explain the rest
     waiting |= given.held
     ordered = (waiting[each.job_id] for each in queue if each.job_id in waiting)
-    return Plan(tuple(given.placements), tuple(ordered), division.changes)
+    made = Plan(tuple(given.placements), tuple(ordered), division.changes)
+    return Planned(made, ledger, frozenset(given.held))
 
 
 def _shape(demand: Demand, reserved: Key | None) -> _Shape:

@@ -139,6 +139,10 @@ class Reserved:
             known = self._keys[asked] = admitted, self._reach(demand)
         return known
 
+    def begins(self) -> list[int]:
+        """When something begins to be kept after now, in microseconds since 1970, each once."""
+        return sorted({at for at in self._at if at > self._now})
+
     def view(self, demand: Demand, room: Room[Column]) -> Room[Column]:
         """The room without what is kept from the demand; the same room when nothing is."""
         key = self.key(demand)

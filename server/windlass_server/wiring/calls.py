@@ -105,7 +105,12 @@ def _servicers(on: Foundation, areas: Areas) -> dict[str, object]:
     return {
         "windlass.access.v1.AccessService": AccessRpc(areas.identity.access),
         "windlass.jobs.v1.JobsService": JobsRpc(
-            jobs.service, jobs.reader, jobs.logs, jobs.metrics, jobs.shown_checkpoints
+            jobs.service,
+            jobs.reader,
+            jobs.logs,
+            jobs.metrics,
+            jobs.shown_checkpoints,
+            jobs.forecasts,
         ),
         "windlass.resources.v1.ResourcesService": _resources_rpc(on, areas),
         "windlass.system.v1.SystemService": SystemRpc(

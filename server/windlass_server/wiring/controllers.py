@@ -17,7 +17,6 @@ from windlass_server.controllers.scheduler_lease import LOOK_SECONDS, SchedulerL
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.federation.connect import Connector
 from windlass_server.federation.session import ClusterSession, SessionHints
-from windlass_server.jobs.world import World
 from windlass_server.nodes.pace import CYCLE_SECONDS
 from windlass_server.nodes.session import SILENT_HEARTBEATS
 from windlass_server.resources.remote_clusters import RemoteCluster
@@ -78,7 +77,7 @@ def _prompted(
     nodes, inventory = areas.nodes, areas.inventory
     scheduling = Scheduling(
         on.database,
-        World(on.database, inventory.cluster, on.clock),
+        areas.jobs.world,
         areas.jobs.runs,
         nodes.layouts,
         on.clock,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.elsewhere import Elsewhere
+from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
@@ -11,6 +12,7 @@ from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
 from windlass_server.wiring.foundation import Foundation
 from windlass_server.wiring.inventory import Inventory
@@ -28,6 +30,8 @@ class Jobs:
     metrics: JobMetrics
     checkpoints: CheckpointsService
     shown_checkpoints: JobCheckpoints
+    world: World
+    forecasts: Forecasts
 
 
 def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
@@ -60,6 +64,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         elsewhere,
     )
     checkpoints = _checkpoints(on)
+    world = World(on.database, inventory.cluster, on.clock)
     return Jobs(
         service=service,
         reader=JobReader(on.database, on.page_tokens),
@@ -69,6 +74,8 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         metrics=JobMetrics(on.database, inventory.history, on.clock),
         checkpoints=checkpoints,
         shown_checkpoints=JobCheckpoints(on.database, checkpoints, on.page_tokens),
+        world=world,
+        forecasts=Forecasts(on.database, world, service, on.clock),
     )
 
 

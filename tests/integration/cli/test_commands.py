@@ -170,8 +170,24 @@ def test_an_unknown_isolation_is_a_usage_error_that_names_the_known_ones(windlas
 
 def test_validate_only_submits_nothing(windlass, plane):
     done = windlass("submit", "--validate-only", "--", "true")
-    assert "valid" in done.stdout
+    assert done.stderr == "the job is valid; nothing was submitted\n"
+    assert "INSUFFICIENT_GPUS" in done.stdout
     assert plane.state.jobs == {}
+
+
+def test_why_a_job_waits_is_told_with_what_would_do_and_what_it_costs(windlass):
+    windlass("submit", "--", "true")
+    lines = windlass("jobs", "why", "job-1").stdout.splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "verdict WAITS",
+        "why INSUFFICIENT_GPUS needs 8 GPUs",
+        "jobs before it 3",
+        "refused by 4 of 4 nodes, 2 even when empty: INSUFFICIENT_GPUS (resources.gpu_count)",
+        "would do resources.gpu_count: 5 instead of 8",
+        "would do pool: none instead of big",
+        "cost 2.5 EUR an hour, 5 at most",
+    ]
+    assert windlass("jobs", "why", "job-9").exit_code == 4
 
 
 def test_logs_can_start_near_the_end_and_behind_a_cursor(windlass):

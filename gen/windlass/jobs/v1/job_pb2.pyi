@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from windlass.jobs.v1 import job_forecast_pb2 as _job_forecast_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -15,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "checkpoint")
+    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "checkpoint", "forecast")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Job.Status]
@@ -72,6 +73,7 @@ class Job(_message.Message):
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     project: str
     name: str
@@ -99,7 +101,8 @@ class Job(_message.Message):
     isolation: _types_pb2.Isolation
     etag: str
     checkpoint: Checkpoint
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ...) -> None: ...
+    forecast: _job_forecast_pb2.Forecast
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
 
 class Environment(_message.Message):
     __slots__ = ("variables", "working_directory")

@@ -6,6 +6,7 @@ from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
+from windlass.jobs.v1 import job_forecast_pb2 as _job_forecast_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
@@ -32,6 +33,22 @@ class GetJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ExplainJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ExplainJobResponse(_message.Message):
+    __slots__ = ("job_id", "status", "forecast")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    status: _job_pb2.Job.Status
+    forecast: _job_forecast_pb2.Forecast
+    def __init__(self, job_id: _Optional[str] = ..., status: _Optional[_Union[_job_pb2.Job.Status, str]] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ("project", "status", "queue", "user", "name", "labels", "created_after", "created_before", "page_size", "page_token")

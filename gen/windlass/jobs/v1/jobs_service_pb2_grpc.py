@@ -83,6 +83,11 @@ class JobsServiceStub:
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.ExplainJob = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/ExplainJob',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ExplainJobRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ExplainJobResponse.FromString,
+                _registered_method=True)
         self.ListJobEvents = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/ListJobEvents',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobEventsRequest.SerializeToString,
@@ -176,6 +181,16 @@ class JobsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainJob(self, request, context):
+        """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
+        on how many nodes and the smallest changes that would let it start at once.
+
+        NOT_FOUND when it does not exist or belongs to a foreign project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobEvents(self, request, context):
         """Lists what happened to a job, oldest first.
         """
@@ -230,6 +245,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.DownloadJobCheckpoint,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'ExplainJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainJob,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ExplainJobRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ExplainJobResponse.SerializeToString,
             ),
             'ListJobEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobEvents,
@@ -481,6 +501,33 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/DownloadJobCheckpoint',
             windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/ExplainJob',
+            windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ExplainJobRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ExplainJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,12 @@ class JobsServiceStub:
     NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
     saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
     """
+    ExplainJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]
+    """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
+    on how many nodes and the smallest changes that would let it start at once.
+
+    NOT_FOUND when it does not exist or belongs to a foreign project.
+    """
     ListJobEvents: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]
     """Lists what happened to a job, oldest first."""
 
@@ -129,6 +135,12 @@ class JobsServiceAsyncStub(JobsServiceStub):
 
     NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
     saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
+    """
+    ExplainJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]  # type: ignore[assignment]
+    """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
+    on how many nodes and the smallest changes that would let it start at once.
+
+    NOT_FOUND when it does not exist or belongs to a foreign project.
     """
     ListJobEvents: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]  # type: ignore[assignment]
     """Lists what happened to a job, oldest first."""
@@ -231,6 +243,18 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
         saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainJob(
+        self,
+        request: _jobs_service_pb2.ExplainJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_service_pb2.ExplainJobResponse, _abc.Awaitable[_jobs_service_pb2.ExplainJobResponse]]:
+        """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
+        on how many nodes and the smallest changes that would let it start at once.
+
+        NOT_FOUND when it does not exist or belongs to a foreign project.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,51 @@
+"""What the scheduler would do with a job, for people."""
+
+from typing import TYPE_CHECKING
+
+from windlass_client.cli.output import cell, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from windlass.jobs.v1 import job_forecast_pb2
+
+
+def forecast_table(forecast: "job_forecast_pb2.Forecast") -> "Table":
+    """A line for each thing that is known."""
+    made = table("", "")
+    made.show_header = False
+    for heading, value in _facts(forecast):
+        if value:
+            made.add_row(cell(heading, "bold"), cell(value))
+    return made
+
+
+def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]":
+    from windlass.jobs.v1 import job_forecast_pb2
+
+    cost = forecast.cost
+    yield "verdict", job_forecast_pb2.Forecast.Verdict.Name(forecast.verdict)
+    yield "why", " ".join(filter(None, (forecast.reason, forecast.message)))
+    for place in forecast.placements:
+        gpus = f", on {', '.join(place.gpu_uuids)}" if place.gpu_uuids else ""
+        yield "would start", f"on node {place.node_name}{gpus}"
+    yield "jobs before it", str(forecast.jobs_ahead) if forecast.nodes else ""
+    for each in forecast.constraints:
+        of_field = f" ({each.field})" if each.field else ""
+        empty = f", {each.nodes_when_empty} even when empty" if each.nodes_when_empty else ""
+        text = f"{each.nodes_now} of {forecast.nodes} nodes{empty}: {each.constraint}{of_field}"
+        yield "refused by", text
+    for change in forecast.changes:
+        yield "would do", _change(change)
+    if cost.per_hour:
+        at_most = f", {cost.at_most} at most" if cost.at_most else ""
+        yield "cost", f"{cost.per_hour} {cost.currency} an hour{at_most}"
+
+
+def _change(change: "job_forecast_pb2.ForecastChange") -> str:
+    if not change.enough:
+        return f"{change.field}: none instead of {change.asked}"
+    instead = f" instead of {change.asked}" if change.asked else ""
+    return f"{change.field}: {change.enough}{instead}"

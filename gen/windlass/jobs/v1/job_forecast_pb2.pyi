@@ -1,0 +1,89 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Forecast(_message.Message):
+    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time")
+    class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        VERDICT_UNSPECIFIED: _ClassVar[Forecast.Verdict]
+        STARTS_NOW: _ClassVar[Forecast.Verdict]
+        WAITS: _ClassVar[Forecast.Verdict]
+        NEVER: _ClassVar[Forecast.Verdict]
+        NOT_WAITING: _ClassVar[Forecast.Verdict]
+    VERDICT_UNSPECIFIED: Forecast.Verdict
+    STARTS_NOW: Forecast.Verdict
+    WAITS: Forecast.Verdict
+    NEVER: Forecast.Verdict
+    NOT_WAITING: Forecast.Verdict
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    JOBS_AHEAD_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    verdict: Forecast.Verdict
+    reason: str
+    message: str
+    placements: _containers.RepeatedCompositeFieldContainer[ForecastPlacement]
+    jobs_ahead: int
+    nodes: int
+    constraints: _containers.RepeatedCompositeFieldContainer[ForecastConstraint]
+    changes: _containers.RepeatedCompositeFieldContainer[ForecastChange]
+    cost: ForecastCost
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ForecastPlacement(_message.Message):
+    __slots__ = ("node_id", "node_name", "gpu_uuids")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAME_FIELD_NUMBER: _ClassVar[int]
+    GPU_UUIDS_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    node_name: str
+    gpu_uuids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node_id: _Optional[str] = ..., node_name: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ForecastConstraint(_message.Message):
+    __slots__ = ("constraint", "field", "nodes_when_empty", "nodes_now")
+    CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    NODES_WHEN_EMPTY_FIELD_NUMBER: _ClassVar[int]
+    NODES_NOW_FIELD_NUMBER: _ClassVar[int]
+    constraint: str
+    field: str
+    nodes_when_empty: int
+    nodes_now: int
+    def __init__(self, constraint: _Optional[str] = ..., field: _Optional[str] = ..., nodes_when_empty: _Optional[int] = ..., nodes_now: _Optional[int] = ...) -> None: ...
+
+class ForecastChange(_message.Message):
+    __slots__ = ("field", "asked", "enough")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    ENOUGH_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    asked: str
+    enough: str
+    def __init__(self, field: _Optional[str] = ..., asked: _Optional[str] = ..., enough: _Optional[str] = ...) -> None: ...
+
+class ForecastCost(_message.Message):
+    __slots__ = ("currency", "per_hour", "at_most")
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    PER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    AT_MOST_FIELD_NUMBER: _ClassVar[int]
+    currency: str
+    per_hour: str
+    at_most: str
+    def __init__(self, currency: _Optional[str] = ..., per_hour: _Optional[str] = ..., at_most: _Optional[str] = ...) -> None: ...

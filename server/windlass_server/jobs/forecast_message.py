@@ -1,0 +1,66 @@
+"""Forecasts from the planner's words to messages."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from windlass.jobs.v1 import job_forecast_pb2 as pb
+from windlass_server.jobs.forecasts import Cost, Forecast
+from windlass_server.jobs.states import Status
+from windlass_server.resources.decimals import BILLIONTHS, decimal
+from windlass_server.scheduler.filters import Dimension
+from windlass_server.scheduler.outlook import Outlook
+from windlass_server.timestamps import to_proto
+
+# Fields that are asked for beside the resources.
+_OF_THE_JOB: tuple[Dimension, ...] = ("pool", "min_isolation")
+
+
+def forecast_message(forecast: Forecast) -> pb.Forecast:
+    """What would become of a job."""
+    job, found = forecast.job, forecast.outlook
+    message = pb.Forecast(time=to_proto(forecast.at))
+    if found is not None:
+        _fill(message, found, forecast.node_names)
+    else:
+        waits = job.status == Status.QUEUED
+        message.verdict = pb.Forecast.WAITS if waits else pb.Forecast.NOT_WAITING
+        message.reason, message.message = job.status_reason, job.status_message
+    if forecast.cost is not None:
+        message.cost.CopyFrom(_cost(forecast.cost))
+    return message
+
+
+def _fill(message: pb.Forecast, found: Outlook, node_names: Mapping[str, str]) -> None:
+    message.verdict = cast("pb.Forecast.Verdict", int(found.verdict))
+    message.reason, message.message = found.reason, found.message
+    message.jobs_ahead, message.nodes = found.jobs_ahead, found.nodes
+    if found.placement is not None:
+        for place in found.placement.places:
+            message.placements.add(
+                node_id=place.node_id,
+                node_name=node_names[place.node_id],
+                gpu_uuids=place.gpu_uuids,
+            )
+    for each in found.constraints:
+        message.constraints.add(
+            constraint=each.refusal,
+            field=_path(each.dimension),
+            nodes_when_empty=each.empty,
+            nodes_now=each.now,
+        )
+    for change in found.changes:
+        message.changes.add(field=change.field, asked=change.asked, enough=change.enough)
+
+
+def _path(dimension: Dimension | None) -> str:
+    if dimension is None or dimension in _OF_THE_JOB:
+        return dimension or ""
+    return f"resources.{dimension}"
+
+
+def _cost(cost: Cost) -> pb.ForecastCost:
+    return pb.ForecastCost(
+        currency=cost.currency,
+        per_hour=decimal(cost.per_hour, BILLIONTHS),
+        at_most="" if cost.at_most is None else decimal(cost.at_most, BILLIONTHS),
+    )

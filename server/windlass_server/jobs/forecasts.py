@@ -1,0 +1,157 @@
+"""Says what would become of a job: why it waits, and what a submission would get."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, absent, require_object
+from windlass_server.clock import Clock
+from windlass_server.jobs.service import JobsService
+from windlass_server.jobs.states import Status
+from windlass_server.jobs.world import World, demand_of
+from windlass_server.resources.pooling import rules_of, usable
+from windlass_server.resources.price_book import HOUR, WHOLE_GPU, Holding, PriceBook
+from windlass_server.resources.prices import price_book
+from windlass_server.scheduler.outlook import Outlook, outlook
+from windlass_server.scheduler.snapshot import Snapshot
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import JobRow
+from windlass_server.storage.transaction import Transaction
+
+# Stands behind all jobs that were submitted; no job's id.
+_ASKED_ABOUT = "job-~"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """In billionths of a currency: for an hour, and for all of its time limit (None without one)."""
+
+    currency: str
+    per_hour: int
+    at_most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would become of a job, as of a time (µs).
+
+    Attributes:
+        outlook: what the planner would do; None when it is not in the queue that a cycle looks at.
+        node_names: of the nodes where it would start, for people, by their ids.
+        cost: None when something that it asks for has no price.
+    """
+
+    job: JobRow
+    outlook: Outlook | None
+    node_names: Mapping[str, str]
+    cost: Cost | None
+    at: int
+
+
+class Forecasts:
+    """Asks the planner about one job, without any effect.
+
+    Args:
+        world: what the scheduler sees.
+        jobs: checks what is submitted.
+    """
+
+    def __init__(self, database: Database, world: World, jobs: JobsService, clock: Clock) -> None:
+        self._database = database
+        self._world = world
+        self._jobs = jobs
+        self._clock = clock
+        # Each takes a look at the whole queue: one after the other, so that they leave room for others.
+        self._one_at_a_time = asyncio.Lock()
+
+    async def explain(self, who: Caller, job_id: str) -> Forecast:
+        """What becomes of a job, and why.
+
+        Raises:
+            NotFound: no such job, or foreign.
+        """
+
+        def load(tx: Transaction) -> tuple[JobRow, tuple[str, ...] | None]:
+            job = tx.jobs.get(job_id)
+            if job is None:
+                raise absent("job", job_id)
+            require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
+            return job, usable(job.project, "", rules_of(tx.pools.all()))
+
+        job, any_pools = await self._database.read(load)
+        if job.status != Status.QUEUED:
+            return await self._forecast(job, None, None)
+        snapshot, rows = await self._look()
+        # It may have left the queue meanwhile, or stand deeper in it than a cycle looks.
+        seen = job_id in rows
+        found = await self._outlook(snapshot, job_id, any_pools) if seen else None
+        return await self._forecast(job, snapshot, found)
+
+    async def dry_run(self, who: Caller, spec: job_pb2.Job, *, request_id: str = "") -> Forecast:
+        """What would become of a job if it was submitted now; nothing is written.
+
+        Raises:
+            WindlassError: whatever its submission would be refused with.
+        """
+        job = await self._jobs.submit(who, spec, request_id=request_id, validate_only=True)
+        if job.job_id:  # it was submitted before
+            return await self._forecast(job, None, None)
+        chosen, any_pools = await self._database.read(
+            lambda tx: [
+                usable(job.project, pool, rules_of(tx.pools.all())) for pool in (job.pool, "")
+            ]
+        )
+        demand = replace(demand_of(job, (), chosen), job_id=_ASKED_ABOUT, order=_ASKED_ABOUT)
+        snapshot, _ = await self._look()
+        snapshot = replace(snapshot, queue=(*snapshot.queue, demand))
+        found = await self._outlook(snapshot, _ASKED_ABOUT, any_pools)
+        return await self._forecast(job, snapshot, found)
+
+    async def _look(self) -> tuple[Snapshot, dict[str, JobRow]]:
+        async with self._one_at_a_time:
+            return await self._world.look()
+
+    async def _outlook(
+        self, snapshot: Snapshot, job_id: str, any_pools: tuple[str, ...] | None
+    ) -> Outlook:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(outlook, snapshot, job_id, any_pools=any_pools)
+
+    async def _forecast(
+        self, job: JobRow, snapshot: Snapshot | None, found: Outlook | None
+    ) -> Forecast:
+        now = self._clock.now()
+        ranks, types = 1, [job.gpu_type] * job.gpu_count
+        names = dict[str, str]()
+        if snapshot is not None and found is not None and found.placement is not None:
+            places = {place.node_id: set(place.gpu_uuids) for place in found.placement.places}
+            there = [node for node in snapshot.nodes if node.node_id in places]
+            names = {node.node_id: node.name or node.node_id for node in there}
+            types = [
+                gpu.gpu_type
+                for node in there
+                for gpu in node.gpus
+                if gpu.uuid in places[node.node_id]
+            ]
+            ranks = len(found.placement.places)
+        book = await self._database.read(price_book)
+        return Forecast(job, found, names, _cost(job, ranks, types, book, now), now)
+
+
+def _cost(job: JobRow, ranks: int, gpu_types: list[str], book: PriceBook, now: int) -> Cost | None:
+    if not book:
+        return None
+    millis = job.gpu_millis or WHOLE_GPU
+    held = [
+        Holding("", 0, job.cpu_millis * ranks, job.memory_bytes * ranks),
+        *(Holding(gpu_type, millis, 0, 0) for gpu_type in gpu_types),
+    ]
+    if any(True for one in held for _ in book.unpriced(one, now)):
+        return None
+
+    def cost(span: int) -> int:
+        return sum(book.cost(one, since=now, until=now + span) for one in held)
+
+    at_most = None if job.longest_run is None else cost(job.longest_run)
+    return Cost(book.currency, cost(HOUR), at_most)
