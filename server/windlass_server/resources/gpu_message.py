@@ -19,7 +19,7 @@ from windlass_server.resources.service import NodeView
 from windlass_server.telemetry.latest import Process, Values
 from windlass_server.timestamps import set_time
 
-_FIXED_64 = 1
+_VARINT, _FIXED_64 = 0, 1
 _UNHEALTHY = "its node reports that it must not be given to jobs"
 _HEALTHY = node_pb2.Gpu(health=node_pb2.Gpu.HEALTHY).SerializeToString()
 # A reason of number n is bit n - 1 of NVML's mask.
@@ -117,11 +117,12 @@ def varint(number: int) -> bytes:
     return bytes(made)
 
 
-def _tag(field: str) -> bytes:
-    return varint(node_pb2.Gpu.DESCRIPTOR.fields_by_name[field].number << 3 | _FIXED_64)
+def _tag(field: str, wire_type: int) -> bytes:
+    return varint(node_pb2.Gpu.DESCRIPTOR.fields_by_name[field].number << 3 | wire_type)
 
 
-_TAGS = tuple(map(_tag, _DOUBLES))
+_TOTAL = _tag("memory_total_bytes", _VARINT)
+_TAGS = tuple(_tag(field, _FIXED_64) for field in _DOUBLES)
 _NUMBERS = Struct("<" + "".join(f"{len(tag)}sd" for tag in _TAGS))
 
 
@@ -129,9 +130,9 @@ _NUMBERS = Struct("<" + "".join(f"{len(tag)}sd" for tag in _TAGS))
 @lru_cache(8192)
 def _memory(total: int, used: int) -> bytes:
     """What a GPU's memory is, a serialized `Gpu`."""
-    return node_pb2.Gpu(
-        memory_total_bytes=total, memory_used_bytes=used, memory_free_bytes=free(total, used)
-    ).SerializeToString()
+    rest = node_pb2.Gpu(memory_used_bytes=used, memory_free_bytes=free(total, used))
+    # A message leaves out 0, which then would not count.
+    return _TOTAL + varint(total) + rest.SerializeToString()
 
 
 # GPUs of one node are measured together, and what slows them down seldom changes.

@@ -63,6 +63,12 @@ def test_bytes_are_the_message(told: dict[int, float]) -> None:
     assert found.SerializeToString() == expected.SerializeToString()
 
 
+def test_a_card_that_was_measured_to_have_no_memory_has_none() -> None:
+    values = measured({Series.GPU_MEMORY_TOTAL_BYTES: 0.0})
+    found = node_pb2.Gpu.FromString(ONE.part + measured_part(ONE, values))
+    assert (found.memory_total_bytes, found.memory_free_bytes) == (0, 0)
+
+
 def test_a_negative_zero_stays_one() -> None:
     found = node_pb2.Gpu.FromString(measured_part(ONE, measured({Series.GPU_POWER_WATTS: -0.0})))
     assert math.copysign(1, found.power_watts) == -1
