@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.benchmarks import (
+    backfill,
     envoy,
     fleet,
     followers,
@@ -39,6 +40,7 @@ PARTS: dict[str, Part] = {
     "envoy": envoy.run,
     "routes": route_match.run,
     "packing": packing.run,
+    "backfill": backfill.run,
     "followers": followers.run,
     "startup": startup.run,
     "launch": launch.run,

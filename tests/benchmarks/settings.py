@@ -21,6 +21,7 @@ class Settings:
         fleet_seconds: how long callers come beside the fleet.
         packing_seeds: how often each policy packs a trace.
         traces: the folder with the trace.
+        played_jobs: jobs that are played in virtual time.
     """
 
     jobs: int = 10_000
@@ -36,6 +37,7 @@ class Settings:
     fleet_seconds: int = 120
     packing_seeds: int = 10
     traces: str = "traces/openb"
+    played_jobs: int = 5_000
 
 
 QUICK = Settings(
@@ -49,6 +51,7 @@ QUICK = Settings(
     fleet_nodes=100,
     fleet_seconds=10,
     packing_seeds=1,
+    played_jobs=1_000,
 )
 
 # Our rate over the peer's, at least.

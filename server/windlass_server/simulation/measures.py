@@ -85,6 +85,7 @@ class Measures:
         timed_out: how many were ended by their time limit.
         left: those that never got a place.
         wait: from submission to start.
+        first: of those that were ever the first of all that found no place: from then to start.
         completion: from submission to end (job completion time).
         slowdown: the same over the time it ran, or `BOUND` if that is more; at least 1.
         allocation: given out while jobs came, per cent of all.
@@ -107,6 +108,7 @@ class Measures:
     timed_out: int
     left: tuple[Left, ...]
     wait: Spread
+    first: Spread
     completion: Spread
     slowdown: Spread
     allocation: float
@@ -149,6 +151,11 @@ def measured(outcome: Outcome) -> Measures:
             if fate.started_at is None
         ),
         wait=Spread.of(waits),
+        first=Spread.of(
+            ((fate.started_at or 0) - fate.first_at) / SECOND
+            for fate in ran
+            if fate.first_at is not None
+        ),
         completion=Spread.of(completions),
         slowdown=Spread.of(
             max(1.0, done / max(done - wait, BOUND))

@@ -26,6 +26,7 @@ def _figures(one: Measures) -> dict[str, Any]:
             for left in one.left
         ],
         "wait_seconds": _spread(one.wait),
+        "first_in_line_seconds": _spread(one.first),
         "completion_seconds": _spread(one.completion),
         "bounded_slowdown": _spread(one.slowdown),
         "unit": one.unit,
@@ -78,6 +79,7 @@ def as_table(measures: Sequence[Measures]) -> Table:
         "wait, p90": lambda one: _time(one.wait.p90),
         "wait, p99": lambda one: _time(one.wait.p99),
         "wait, longest": lambda one: _time(one.wait.most),
+        "first in line, longest": lambda one: _time(one.first.most),
         "completion, mean": lambda one: _time(one.completion.mean),
         "completion, p99": lambda one: _time(one.completion.p99),
         "slowdown, mean": lambda one: f"{one.slowdown.mean:.1f}",

@@ -33,6 +33,7 @@ class Fate:
 
     Attributes:
         job: it.
+        first_at: when it was the first time the first of all that found no place; None: never.
         started_at: when it got its place, in microseconds; None: never.
         ended_at: when it gave it back; None: never.
         node_ids: where it ran.
@@ -41,6 +42,7 @@ class Fate:
     """
 
     job: TimedJob
+    first_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
     node_ids: tuple[str, ...] = ()
@@ -189,7 +191,9 @@ class _Run:
             while self._look_at_first(now):
                 pass
         elif freed or self._turns.protects:
-            self._carry_out(self._plan(self._queue, now).placements, now)
+            found = self._plan(self._queue, now)
+            self._carry_out(found.placements, now)
+            self._note_first(found, now)
         else:
             # Nothing was freed: who did not fit before does not now. The server does the same.
             self._carry_out(self._plan(new, now).placements, now)
@@ -206,7 +210,14 @@ class _Run:
         self._at_once = 1
         before = {each.job_id for each in takewhile(lambda each: each.job_id not in stuck, first)}
         self._carry_out([one for one in found.placements if one.job_id in before], now)
+        self._note_first(found, now)
         return False
+
+    def _note_first(self, found: Plan, now: int) -> None:
+        """Note who is the first that found no place in a plan for all."""
+        if found.waiting:
+            fate = self._by_id[found.waiting[0].job_id]
+            fate.first_at = now if fate.first_at is None else fate.first_at
 
     def _plan(self, queue: Sequence[Demand], now: int) -> Plan:
         if not queue:

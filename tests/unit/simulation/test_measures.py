@@ -18,6 +18,13 @@ def test_waits_completions_and_slowdowns():
     assert found.makespan == 25
 
 
+def test_who_is_first_in_line_is_told_for_how_long():
+    """The second comes to the front when it comes, the third when the second starts."""
+    jobs = [a_job(1, 0, 10, 8), a_job(2, 4, 10, 8), a_job(3, 5, 5, 8)]
+    assert measured(played("fifo", jobs)).first == Spread.of([6, 10])
+    assert measured(played("fifo", jobs[:1])).first == Spread.of([])
+
+
 def test_allocation_is_of_the_time_in_which_jobs_come():
     """Half of the GPUs, for half of the time until the last job comes; what is later is not counted."""
     found = measured(played("greedy", [a_job(1, 0, 50, 4), a_job(2, 100, 900, 8)]))
