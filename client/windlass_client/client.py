@@ -11,6 +11,7 @@ from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTrans
 from windlass_client.drains import AsyncDrains, Drains
 from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
+from windlass_client.policies import AsyncPolicies, Policies
 from windlass_client.pools import AsyncPools, Pools
 from windlass_client.prices import AsyncPrices, Prices
 from windlass_client.reservations import AsyncReservations, Reservations
@@ -61,6 +62,7 @@ class Client:
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
         self.pools = Pools(transport, project)
+        self.policies = Policies(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
 
@@ -120,6 +122,7 @@ class AsyncClient:
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
         self.pools = AsyncPools(transport, project)
+        self.policies = AsyncPolicies(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)
 

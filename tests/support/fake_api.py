@@ -41,6 +41,7 @@ from windlass.resources.v1 import (
     reservation_pb2,
     resources_service_pb2,
     resources_service_pb2_grpc,
+    scheduling_policy_pb2,
     usage_pb2,
 )
 from windlass.system.v1 import system_service_pb2, system_service_pb2_grpc
@@ -125,6 +126,7 @@ class FakeState:
     reservations: dict[str, reservation_pb2.Reservation] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     pools: dict[str, pool_pb2.Pool] = field(default_factory=dict)
+    policies: dict[str, scheduling_policy_pb2.SchedulingPolicy] = field(default_factory=dict)
     drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
     projects: list[str] = field(default_factory=lambda: ["default"])
@@ -497,6 +499,50 @@ class ResourcesService(
     async def DeletePool(self, request: Any, context: Any) -> pool_pb2.Pool:
         await self.enter("DeletePool", request, context)
         return self.state.pools.pop(request.pool_id)
+
+    async def ListSchedulingPolicies(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListSchedulingPoliciesResponse:
+        await self.enter("ListSchedulingPolicies", request, context)
+        return resources_service_pb2.ListSchedulingPoliciesResponse(
+            policies=self.state.policies.values()
+        )
+
+    async def GetSchedulingPolicy(
+        self, request: Any, context: Any
+    ) -> scheduling_policy_pb2.SchedulingPolicy:
+        await self.enter("GetSchedulingPolicy", request, context)
+        if request.policy_id not in self.state.policies:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no policy")
+        return self.state.policies[request.policy_id]
+
+    async def UpdateSchedulingPolicy(
+        self, request: Any, context: Any
+    ) -> scheduling_policy_pb2.SchedulingPolicy:
+        await self.enter("UpdateSchedulingPolicy", request, context)
+        stored = scheduling_policy_pb2.SchedulingPolicy()
+        stored.CopyFrom(request.policy)
+        stored.user = "ada"
+        stored.update_time.FromDatetime(T0)
+        self.state.policies[stored.policy_id] = stored
+        return stored
+
+    async def DeleteSchedulingPolicy(
+        self, request: Any, context: Any
+    ) -> scheduling_policy_pb2.SchedulingPolicy:
+        await self.enter("DeleteSchedulingPolicy", request, context)
+        return self.state.policies.pop(request.policy_id)
+
+    async def ListSchedulingPolicyEvents(
+        self, request: Any, context: Any
+    ) -> resources_service_pb2.ListSchedulingPolicyEventsResponse:
+        await self.enter("ListSchedulingPolicyEvents", request, context)
+        event = scheduling_policy_pb2.SchedulingPolicyEvent(
+            sequence=1, policy_id=request.policy_id, actor="ada", reason="POLICY_SET"
+        )
+        event.time.FromDatetime(T0)
+        event.message = 'aging: unset -> {"boost": 5}'
+        return resources_service_pb2.ListSchedulingPolicyEventsResponse(events=[event])
 
     async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
         await self.enter("CreateJoinToken", request, context)

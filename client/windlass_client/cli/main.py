@@ -20,6 +20,7 @@ from windlass_client.cli import (
     logs,
     metrics,
     nodes,
+    policies,
     pools,
     prices,
     remote_clusters,
@@ -124,6 +125,7 @@ app.add_typer(clusters.app)
 usage.register(app)
 app.add_typer(prices.app)
 app.add_typer(pools.app)
+app.add_typer(policies.app)
 remote_clusters.register_commands(clusters.app)
 top.register(app)
 nodes.register_join_token(app)

@@ -9,6 +9,8 @@ from windlass_server.jobs import rules
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
 from windlass_server.resources.reserved import moments
+from windlass_server.resources.scheduling_policies import SchedulingPolicies
+from windlass_server.scheduler.policies import Policies
 from windlass_server.scheduler.snapshot import Demand, Fault, Moment, NodeState, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -34,6 +36,7 @@ class World:
         self._database = database
         self._cluster = cluster
         self._clock = clock
+        self._policies = SchedulingPolicies()
 
     def any_ready(self) -> bool:
         """Whether a node is connected that takes work, as far as is known."""
@@ -43,13 +46,18 @@ class World:
         """The world now, with the whole queue or some of its jobs, and these jobs' rows by their ids."""
         rows, demands = await self._queue(only)
         now = self._clock.now()
-        nodes, kept = await self._database.read(lambda tx: self._nodes(tx, now))
-        return Snapshot(tuple(demands), nodes, self._cluster.pools, kept, now), rows
+        nodes, kept, policies = await self._database.read(lambda tx: self._rest(tx, now))
+        snapshot = Snapshot(
+            tuple(demands), nodes, self._cluster.pools, kept, now, policies=policies
+        )
+        return snapshot, rows
 
-    def _nodes(self, tx: Transaction, now: int) -> tuple[tuple[NodeState, ...], tuple[Moment, ...]]:
-        """The nodes, and what reservations keep of them."""
+    def _rest(
+        self, tx: Transaction, now: int
+    ) -> tuple[tuple[NodeState, ...], tuple[Moment, ...], Policies]:
+        """The nodes, what reservations keep of them, and how to decide."""
         nodes = self._cluster.load(tx)
-        return nodes, moments(tx, nodes, now)
+        return nodes, moments(tx, nodes, now), self._policies.load(tx)
 
     async def _queue(self, only: set[str] | None) -> tuple[dict[str, JobRow], list[Demand]]:
         """The jobs that wait, by id, and what they ask for."""
@@ -131,4 +139,6 @@ def demand_of(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | N
         user=job.user,
         time_limit=job.longest_run,
         gpu_millis=job.gpu_millis,
+        queue=job.queue,
+        submitted_at=job.created_at,
     )

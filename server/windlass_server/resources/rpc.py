@@ -26,6 +26,8 @@ from windlass_server.resources.prices import PricesService
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.reservations import ReservationsService
 from windlass_server.resources.reservations_rpc import ReservationsRpc
+from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
+from windlass_server.resources.scheduling_policies_rpc import SchedulingPoliciesRpc
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
 from windlass_server.resources.usage import UsageService
@@ -40,7 +42,7 @@ from windlass_server.timestamps import (
 )
 
 
-class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
+class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc, SchedulingPoliciesRpc):
     """Servicer of `windlass.resources.v1.ResourcesService`."""
 
     def __init__(
@@ -57,6 +59,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
         live: LiveTelemetry,
         drains: DrainsService,
         reservations: ReservationsService,
+        policies: SchedulingPoliciesService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
@@ -64,6 +67,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc):
         MetricsRpc.__init__(self, metrics, live)
         DrainsRpc.__init__(self, drains)
         ReservationsRpc.__init__(self, reservations)
+        SchedulingPoliciesRpc.__init__(self, policies)
         self._resources = resources
         self._upkeep = upkeep
         self._removal = removal

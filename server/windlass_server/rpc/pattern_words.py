@@ -8,6 +8,9 @@ WORDS = {
     r"^[^\x00-\x1f\x7f]*$": "must not contain control characters, such as line breaks",
     r"^[^,\x00-\x1f\x7f]*$": "must not contain commas or control characters",
     r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$": f"must be {_NAME}",
+    r"^(default|(queue|pool)[.][a-z0-9]([a-z0-9-]*[a-z0-9])?)$": (
+        f"must be default, queue.NAME or pool.NAME, with a name of {_NAME}"
+    ),
     r"^[\x21-\x7e]*$": "must be printable ASCII without spaces",
     r"^[\x09\x0a\x0d\x20-\x7e]*$": "must be ASCII text",
     r"^run-[0-9a-z]{26}$": "must be the id of a run: run- and 26 small letters or digits",

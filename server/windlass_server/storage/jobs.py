@@ -41,6 +41,8 @@ _WAITING = (
         _JOBS.c.pool,
         _JOBS.c.user,
         _JOBS.c.longest_run,
+        _JOBS.c.queue,
+        _JOBS.c.created_at,
     )
     .where(_JOBS.c.status == 1)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)

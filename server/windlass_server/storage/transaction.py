@@ -24,6 +24,7 @@ from windlass_server.storage.remote_clusters import RemoteClusterStore
 from windlass_server.storage.remote_runs import RemoteRunStore
 from windlass_server.storage.reservations import ReservationStore
 from windlass_server.storage.runs import RunStore
+from windlass_server.storage.scheduling_policies import SchedulingPolicyStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
 
@@ -119,6 +120,10 @@ class Transaction:
     @cached_property
     def prices(self) -> PriceStore:
         return PriceStore(self.connection)
+
+    @cached_property
+    def scheduling_policies(self) -> SchedulingPolicyStore:
+        return SchedulingPolicyStore(self.connection)
 
     @cached_property
     def usage(self) -> UsageStore:

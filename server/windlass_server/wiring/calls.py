@@ -147,6 +147,7 @@ def _resources_rpc(on: Foundation, areas: Areas) -> ResourcesRpc:
         LiveTelemetry(on.database, inventory.latest, on.clock),
         nodes.drains,
         capacity.reservations,
+        capacity.policies,
         inventory.latest,
         on.clock,
     )

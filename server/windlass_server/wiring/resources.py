@@ -16,6 +16,7 @@ from windlass_server.resources.prices import PricesService
 from windlass_server.resources.registration import Registration
 from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.reservations import ReservationsService
+from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.resources.service import ResourcesService
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
@@ -36,6 +37,7 @@ class Capacity:
     pools: PoolsService
     usage: UsageService
     prices: PricesService
+    policies: SchedulingPoliciesService
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ async def offer_capacity(on: Foundation, identity: Identity, inventory: Inventor
         pools=pools,
         usage=UsageService(database, clock),
         prices=PricesService(database, clock, ids, tokens),
+        policies=SchedulingPoliciesService(database, clock, tokens, on.hints.world_changed),
     )
 
 

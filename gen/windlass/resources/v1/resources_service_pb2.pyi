@@ -16,6 +16,7 @@ from windlass.resources.v1 import node_metrics_pb2 as _node_metrics_pb2
 from windlass.resources.v1 import pool_pb2 as _pool_pb2
 from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import reservation_pb2 as _reservation_pb2
+from windlass.resources.v1 import scheduling_policy_pb2 as _scheduling_policy_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -481,3 +482,59 @@ class JoinToken(_message.Message):
     cluster: str
     max_uses: int
     def __init__(self, token: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cluster: _Optional[str] = ..., max_uses: _Optional[int] = ...) -> None: ...
+
+class ListSchedulingPoliciesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListSchedulingPoliciesResponse(_message.Message):
+    __slots__ = ("policies", "next_page_token")
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    policies: _containers.RepeatedCompositeFieldContainer[_scheduling_policy_pb2.SchedulingPolicy]
+    next_page_token: str
+    def __init__(self, policies: _Optional[_Iterable[_Union[_scheduling_policy_pb2.SchedulingPolicy, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetSchedulingPolicyRequest(_message.Message):
+    __slots__ = ("policy_id",)
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    policy_id: str
+    def __init__(self, policy_id: _Optional[str] = ...) -> None: ...
+
+class UpdateSchedulingPolicyRequest(_message.Message):
+    __slots__ = ("policy", "update_mask")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    policy: _scheduling_policy_pb2.SchedulingPolicy
+    update_mask: _field_mask_pb2.FieldMask
+    def __init__(self, policy: _Optional[_Union[_scheduling_policy_pb2.SchedulingPolicy, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+
+class DeleteSchedulingPolicyRequest(_message.Message):
+    __slots__ = ("policy_id", "etag")
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    policy_id: str
+    etag: str
+    def __init__(self, policy_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class ListSchedulingPolicyEventsRequest(_message.Message):
+    __slots__ = ("policy_id", "page_size", "page_token")
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    policy_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, policy_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListSchedulingPolicyEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_scheduling_policy_pb2.SchedulingPolicyEvent]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[_scheduling_policy_pb2.SchedulingPolicyEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -13,6 +13,7 @@ from windlass.resources.v1 import pool_pb2 as windlass_dot_resources_dot_v1_dot_
 from windlass.resources.v1 import price_pb2 as windlass_dot_resources_dot_v1_dot_price__pb2
 from windlass.resources.v1 import reservation_pb2 as windlass_dot_resources_dot_v1_dot_reservation__pb2
 from windlass.resources.v1 import resources_service_pb2 as windlass_dot_resources_dot_v1_dot_resources__service__pb2
+from windlass.resources.v1 import scheduling_policy_pb2 as windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2
 from windlass.resources.v1 import usage_pb2 as windlass_dot_resources_dot_v1_dot_usage__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -234,6 +235,31 @@ class ResourcesServiceStub:
                 '/windlass.resources.v1.ResourcesService/DeletePrice',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
+                _registered_method=True)
+        self.ListSchedulingPolicies = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListSchedulingPolicies',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPoliciesRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPoliciesResponse.FromString,
+                _registered_method=True)
+        self.GetSchedulingPolicy = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetSchedulingPolicy',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetSchedulingPolicyRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.FromString,
+                _registered_method=True)
+        self.UpdateSchedulingPolicy = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/UpdateSchedulingPolicy',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateSchedulingPolicyRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.FromString,
+                _registered_method=True)
+        self.DeleteSchedulingPolicy = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/DeleteSchedulingPolicy',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteSchedulingPolicyRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.FromString,
+                _registered_method=True)
+        self.ListSchedulingPolicyEvents = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/ListSchedulingPolicyEvents',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsResponse.FromString,
                 _registered_method=True)
         self.CreateJoinToken = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CreateJoinToken',
@@ -558,6 +584,50 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSchedulingPolicies(self, request, context):
+        """Lists the scheduling policies that were set, by their ids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSchedulingPolicy(self, request, context):
+        """Reads a scheduling policy; `default` is always there, and empty while nobody has set it. NOT_FOUND when
+        another was not set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSchedulingPolicy(self, request, context):
+        """Sets a scheduling policy, or parts of it; one that was not set is made. The scheduler goes by it from
+        its next cycle on, which begins at once.
+
+        INVALID_ARGUMENT with everything that is wrong: classes of one name (`DUPLICATE_CLASS`) or priority
+        (`DUPLICATE_PRIORITY`), weights of one owner (`DUPLICATE_WEIGHT`) or of nobody (`WEIGHT_OF_NOBODY`),
+        projects (`PROJECT_NOT_FOUND`) and pools (`POOL_NOT_FOUND`) that there are not. ABORTED when `etag` is
+        given and somebody else was first. FAILED_PRECONDITION when there are 1,000 already
+        (`TOO_MANY_POLICIES`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedulingPolicy(self, request, context):
+        """Removes a scheduling policy, and answers it as it was: what is built in, or behind it, holds again.
+        NOT_FOUND when it was not set; ABORTED when it is not as `etag` says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedulingPolicyEvents(self, request, context):
+        """Lists who changed what of a scheduling policy, oldest first; also of one that was removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateJoinToken(self, request, context):
         """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
         when there is no such cluster, FAILED_PRECONDITION when it is another installation.
@@ -758,6 +828,31 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.DeletePrice,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.SerializeToString,
+            ),
+            'ListSchedulingPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedulingPolicies,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPoliciesRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPoliciesResponse.SerializeToString,
+            ),
+            'GetSchedulingPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSchedulingPolicy,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetSchedulingPolicyRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.SerializeToString,
+            ),
+            'UpdateSchedulingPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSchedulingPolicy,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateSchedulingPolicyRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.SerializeToString,
+            ),
+            'DeleteSchedulingPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedulingPolicy,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteSchedulingPolicyRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.SerializeToString,
+            ),
+            'ListSchedulingPolicyEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedulingPolicyEvents,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsResponse.SerializeToString,
             ),
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJoinToken,
@@ -1792,6 +1887,141 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/DeletePrice',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedulingPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListSchedulingPolicies',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPoliciesRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSchedulingPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetSchedulingPolicy',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetSchedulingPolicyRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSchedulingPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/UpdateSchedulingPolicy',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.UpdateSchedulingPolicyRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedulingPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/DeleteSchedulingPolicy',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeleteSchedulingPolicyRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.SchedulingPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedulingPolicyEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/ListSchedulingPolicyEvents',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,6 +15,7 @@ from windlass.resources.v1 import pool_pb2 as _pool_pb2
 from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import reservation_pb2 as _reservation_pb2
 from windlass.resources.v1 import resources_service_pb2 as _resources_service_pb2
+from windlass.resources.v1 import scheduling_policy_pb2 as _scheduling_policy_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -189,6 +190,28 @@ class ResourcesServiceStub:
     """
     DeletePrice: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
+    ListSchedulingPolicies: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPoliciesRequest, _resources_service_pb2.ListSchedulingPoliciesResponse]
+    """Lists the scheduling policies that were set, by their ids."""
+    GetSchedulingPolicy: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]
+    """Reads a scheduling policy; `default` is always there, and empty while nobody has set it. NOT_FOUND when
+    another was not set.
+    """
+    UpdateSchedulingPolicy: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]
+    """Sets a scheduling policy, or parts of it; one that was not set is made. The scheduler goes by it from
+    its next cycle on, which begins at once.
+
+    INVALID_ARGUMENT with everything that is wrong: classes of one name (`DUPLICATE_CLASS`) or priority
+    (`DUPLICATE_PRIORITY`), weights of one owner (`DUPLICATE_WEIGHT`) or of nobody (`WEIGHT_OF_NOBODY`),
+    projects (`PROJECT_NOT_FOUND`) and pools (`POOL_NOT_FOUND`) that there are not. ABORTED when `etag` is
+    given and somebody else was first. FAILED_PRECONDITION when there are 1,000 already
+    (`TOO_MANY_POLICIES`).
+    """
+    DeleteSchedulingPolicy: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]
+    """Removes a scheduling policy, and answers it as it was: what is built in, or behind it, holds again.
+    NOT_FOUND when it was not set; ABORTED when it is not as `etag` says.
+    """
+    ListSchedulingPolicyEvents: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPolicyEventsRequest, _resources_service_pb2.ListSchedulingPolicyEventsResponse]
+    """Lists who changed what of a scheduling policy, oldest first; also of one that was removed."""
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
     when there is no such cluster, FAILED_PRECONDITION when it is another installation.
@@ -345,6 +368,28 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """
     DeletePrice: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]  # type: ignore[assignment]
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
+    ListSchedulingPolicies: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPoliciesRequest, _resources_service_pb2.ListSchedulingPoliciesResponse]  # type: ignore[assignment]
+    """Lists the scheduling policies that were set, by their ids."""
+    GetSchedulingPolicy: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]  # type: ignore[assignment]
+    """Reads a scheduling policy; `default` is always there, and empty while nobody has set it. NOT_FOUND when
+    another was not set.
+    """
+    UpdateSchedulingPolicy: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.UpdateSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]  # type: ignore[assignment]
+    """Sets a scheduling policy, or parts of it; one that was not set is made. The scheduler goes by it from
+    its next cycle on, which begins at once.
+
+    INVALID_ARGUMENT with everything that is wrong: classes of one name (`DUPLICATE_CLASS`) or priority
+    (`DUPLICATE_PRIORITY`), weights of one owner (`DUPLICATE_WEIGHT`) or of nobody (`WEIGHT_OF_NOBODY`),
+    projects (`PROJECT_NOT_FOUND`) and pools (`POOL_NOT_FOUND`) that there are not. ABORTED when `etag` is
+    given and somebody else was first. FAILED_PRECONDITION when there are 1,000 already
+    (`TOO_MANY_POLICIES`).
+    """
+    DeleteSchedulingPolicy: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeleteSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]  # type: ignore[assignment]
+    """Removes a scheduling policy, and answers it as it was: what is built in, or behind it, holds again.
+    NOT_FOUND when it was not set; ABORTED when it is not as `etag` says.
+    """
+    ListSchedulingPolicyEvents: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPolicyEventsRequest, _resources_service_pb2.ListSchedulingPolicyEventsResponse]  # type: ignore[assignment]
+    """Lists who changed what of a scheduling policy, oldest first; also of one that was removed."""
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
     when there is no such cluster, FAILED_PRECONDITION when it is another installation.
@@ -726,6 +771,58 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_price_pb2.Price, _abc.Awaitable[_price_pb2.Price]]:
         """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
+
+    @_abc_1.abstractmethod
+    def ListSchedulingPolicies(
+        self,
+        request: _resources_service_pb2.ListSchedulingPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListSchedulingPoliciesResponse, _abc.Awaitable[_resources_service_pb2.ListSchedulingPoliciesResponse]]:
+        """Lists the scheduling policies that were set, by their ids."""
+
+    @_abc_1.abstractmethod
+    def GetSchedulingPolicy(
+        self,
+        request: _resources_service_pb2.GetSchedulingPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduling_policy_pb2.SchedulingPolicy, _abc.Awaitable[_scheduling_policy_pb2.SchedulingPolicy]]:
+        """Reads a scheduling policy; `default` is always there, and empty while nobody has set it. NOT_FOUND when
+        another was not set.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateSchedulingPolicy(
+        self,
+        request: _resources_service_pb2.UpdateSchedulingPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduling_policy_pb2.SchedulingPolicy, _abc.Awaitable[_scheduling_policy_pb2.SchedulingPolicy]]:
+        """Sets a scheduling policy, or parts of it; one that was not set is made. The scheduler goes by it from
+        its next cycle on, which begins at once.
+
+        INVALID_ARGUMENT with everything that is wrong: classes of one name (`DUPLICATE_CLASS`) or priority
+        (`DUPLICATE_PRIORITY`), weights of one owner (`DUPLICATE_WEIGHT`) or of nobody (`WEIGHT_OF_NOBODY`),
+        projects (`PROJECT_NOT_FOUND`) and pools (`POOL_NOT_FOUND`) that there are not. ABORTED when `etag` is
+        given and somebody else was first. FAILED_PRECONDITION when there are 1,000 already
+        (`TOO_MANY_POLICIES`).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSchedulingPolicy(
+        self,
+        request: _resources_service_pb2.DeleteSchedulingPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduling_policy_pb2.SchedulingPolicy, _abc.Awaitable[_scheduling_policy_pb2.SchedulingPolicy]]:
+        """Removes a scheduling policy, and answers it as it was: what is built in, or behind it, holds again.
+        NOT_FOUND when it was not set; ABORTED when it is not as `etag` says.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSchedulingPolicyEvents(
+        self,
+        request: _resources_service_pb2.ListSchedulingPolicyEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.ListSchedulingPolicyEventsResponse, _abc.Awaitable[_resources_service_pb2.ListSchedulingPolicyEventsResponse]]:
+        """Lists who changed what of a scheduling policy, oldest first; also of one that was removed."""
 
     @_abc_1.abstractmethod
     def CreateJoinToken(
