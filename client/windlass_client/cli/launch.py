@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from windlass_client.cli.output import Output, say
+from windlass_client.cli.output import say
 from windlass_client.cli.session import EXIT_USAGE
 
 # A library of each extra, beside our own package: whether the extra was installed.
@@ -40,12 +40,6 @@ def register(app: typer.Typer) -> None:
     def envoy_config(ctx: typer.Context) -> None:
         """Print a configuration of Envoy that does the same; `--help` says how."""
         become("server", ctx.args, ".gateway.envoy")
-
-    @app.command("simulate", context_settings=_PASSED_THROUGH, add_help_option=False)
-    def simulate(ctx: typer.Context) -> None:
-        """Run recorded work under the scheduler's policies; `--help` says how."""
-        json = ["--output", "json"] if ctx.obj.output is Output.JSON else []
-        become("server", [*json, *ctx.args], ".simulation")
 
     @app.command("agent", context_settings=_PASSED_THROUGH, add_help_option=False)
     def agent(ctx: typer.Context) -> None:

@@ -25,6 +25,7 @@ from windlass_client.cli import (
     prices,
     remote_clusters,
     reservations,
+    simulate,
     submit,
     top,
     up,
@@ -134,6 +135,7 @@ access.register(app)
 up.register(app)
 demo.register(app)
 launch.register(app)
+simulate.register(app)
 fleet.register(app)
 
 

@@ -13,8 +13,8 @@ from windlass_server.simulation.workload import SECOND, TimedJob
 
 NEEDED = ("submit_time", "run_time")
 COLUMNS = (
-    *NEEDED, "time_limit", "gpus", "gpu_type", "gpu_share", "cpu", "memory", "nodes",
-    "project", "user", "name", "priority",
+    *NEEDED, "start_time", "time_limit", "gpus", "gpu_type", "gpu_share", "cpu", "memory", "nodes",
+    "project", "user", "name", "queue", "priority",
 )  # fmt: skip
 MOST_JOBS = 1_000_000
 
@@ -60,6 +60,7 @@ def write(jobs: Iterable[TimedJob], file: TextIO) -> None:
             (
                 _seconds(job.submitted_at),
                 _seconds(job.run_time),
+                "" if job.was_started_at is None else _seconds(job.was_started_at),
                 "" if limit is None else _seconds(limit),
                 demand.gpu_count,
                 demand.gpu_type,
@@ -70,6 +71,7 @@ def write(jobs: Iterable[TimedJob], file: TextIO) -> None:
                 demand.project,
                 demand.user,
                 job.name,
+                demand.queue,
                 demand.priority,
             )
         )
@@ -118,12 +120,17 @@ def _job(row: Row, number: int) -> TimedJob:
         user=_text(row, "user"),
         time_limit=limit or None,
         gpu_millis=share,
+        queue=_text(row, "queue") or "default",
         nodes=nodes,
         min_nodes=nodes,
     )
     submitted = _cell(row, "submit_time", quantities.moment, None)
     run_time = _cell(row, "run_time", quantities.duration, None)
-    return TimedJob(demand, _text(row, "name"), submitted, run_time)
+    started = _cell(row, "start_time", quantities.moment, -1)
+    if 0 <= started < submitted:
+        raise row.error("start_time", "the job started before it was submitted")
+    was_started_at = started if started >= 0 else None
+    return TimedJob(demand, _text(row, "name"), submitted, run_time, was_started_at)
 
 
 def _cell(row: Row, column: str, parse: Callable[[str], int], default: int | None) -> int:

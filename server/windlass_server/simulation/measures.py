@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -89,7 +90,8 @@ class Measures:
         completion: from submission to end (job completion time).
         slowdown: the same over the time it ran, or `BOUND` if that is more; at least 1.
         allocation: given out while jobs came, per cent of all.
-        fragmentation: idle then in pieces too small, per cent of all GPUs; see `Fragments`.
+        fragmentation: idle then in pieces too small, per cent of all GPUs, as `Fragments` has it;
+            None where nobody knows who was where.
         makespan: from the first submission to the last end.
         jain_projects: Jain's index of what projects got of what was theirs; see `fairness`.
         jain_users: the same of users.
@@ -112,7 +114,7 @@ class Measures:
     completion: Spread
     slowdown: Spread
     allocation: float
-    fragmentation: float
+    fragmentation: float | None
     makespan: float
     jain_projects: float
     jain_users: float
@@ -162,7 +164,7 @@ def measured(outcome: Outcome) -> Measures:
             for wait, done in zip(waits, completions, strict=True)
         ),
         allocation=float(used.mean()) * percent,
-        fragmentation=100 * _fragmentation(outcome, spans.first, spans.last),
+        fragmentation=_fragmentation(outcome, spans.first, spans.last),
         makespan=(max((fate.ended_at or 0 for fate in ran), default=spans.first) - spans.first)
         / SECOND,
         jain_projects=fairness(*spans.of_parties(projects), spans.capacity),
@@ -276,13 +278,15 @@ def _gone(begins: Floats, sizes: Floats, edges: Floats) -> Floats:
     return gone
 
 
-def _fragmentation(outcome: Outcome, first: int, last: int) -> float:
-    """The mean over the time in which jobs came."""
+def _fragmentation(outcome: Outcome, first: int, last: int) -> float | None:
+    """The mean over the time in which jobs came; None where nobody knows who was where."""
+    if not outcome.fragments:
+        return None
     total = 0.0
     steps = outcome.fragments
-    for (at, share), (until, _) in zip(steps, [*steps[1:], (last, 0.0)], strict=True):
+    for (at, share), (until, _) in pairwise([*steps, (last, 0.0)]):
         total += share * max(min(until, last) - at, 0)
-    return total / (last - first)
+    return 100 * total / (last - first)
 
 
 def _parties(outcome: Outcome, spans: _Spans, parties: dict[str, list[int]]) -> tuple[Party, ...]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 from windlass_server.scheduler.packing.policies import DEFAULT, POLICIES
 from windlass_server.simulation import clusters
 from windlass_server.simulation.csv_jobs import MOST_JOBS
-from windlass_server.simulation.turns import BY_NAME
+from windlass_server.simulation.turns import BY_NAME, RECORDED
 from windlass_server.simulation.turns import DEFAULT as DEFAULT_TURNS
 
 EXIT_USAGE = 2
@@ -39,6 +39,7 @@ policies for jobs with times:
   backfill      by priority, then as they came; the first who do not fit keep their places
   greedy        the same, and who does not fit is skipped
   fifo          the same, and nobody starts before those ahead of him
+  recorded      as it was, where the trace says when each job started
 
 policies for openb:
   holes-first   keeps holes that shares fit into, then GPUs for those who are short of them (default)
@@ -47,7 +48,13 @@ policies for openb:
   dot-product   where what is idle is least like what is asked for (Tetris)
   random        anywhere
 
+from a server:
+  windlass simulate --history [--since 7d] [--save FOLDER] takes the jobs that a server has had since then,
+  of all projects that you may read, and its nodes as they are, instead of a TRACE and --nodes. Without
+  --policy what was is shown beside what is built in.
+
 examples:
+  windlass simulate --history --since 7d --policy recorded --policy fifo --policy built-in
   windlass simulate jobs.csv --cluster 16x8xH100
   windlass simulate jobs.csv --nodes nodes.csv --policy fifo --policy greedy --plot waits.svg
   windlass simulate KTH-SP2-1996-2.1-cln.swf.gz --policy fifo --policy backfill
@@ -174,7 +181,7 @@ def _timed(
         given.load or 1.2,
         given.seed,
         given.save,
-        _policies(parser, given.policy or [DEFAULT_TURNS], BY_NAME),
+        _policies(parser, given.policy or [DEFAULT_TURNS], (*BY_NAME, RECORDED.name)),
         shown,
     )
 

@@ -13,8 +13,8 @@ from windlass_server.simulation.bars import Begin
 from windlass_server.simulation.measures import Measures, measured
 from windlass_server.simulation.options import SWF, TimedOptions
 from windlass_server.simulation.trace import TraceError
-from windlass_server.simulation.turns import BY_NAME
-from windlass_server.simulation.virtual_time import Outcome, play
+from windlass_server.simulation.turns import BY_NAME, RECORDED
+from windlass_server.simulation.virtual_time import Outcome, play, recorded
 from windlass_server.simulation.workload import Workload
 
 # Of jobs that never got a place, so many are named in the table; all are in the JSON.
@@ -54,11 +54,17 @@ def run(options: TimedOptions, begin: Begin) -> Results:
         TraceError: a file cannot be read, or does not say what it should.
     """
     workload = _workload(options)
-    outcomes = tuple(
-        play(workload, BY_NAME[name], progress=begin(name, len(workload.jobs)))
-        for name in options.policies
-    )
+    outcomes = tuple(_outcome(options, workload, name, begin) for name in options.policies)
     return Results(workload, outcomes, tuple(measured(outcome) for outcome in outcomes))
+
+
+def _outcome(options: TimedOptions, workload: Workload, name: str, begin: Begin) -> Outcome:
+    if name != RECORDED.name:
+        return play(workload, BY_NAME[name], progress=begin(name, len(workload.jobs)))
+    try:
+        return recorded(workload)
+    except ValueError as error:
+        raise TraceError(f"{options.trace or 'what was made'}: {error}") from None
 
 
 def _nodes(options: TimedOptions) -> tuple[NodeState, ...]:

@@ -162,7 +162,8 @@ def _job(line: _Line, number: int, notes: Counter[str]) -> TimedJob | None:
         queue=_named("queue", line["queue"]),
     )
     name = _named("executable", line["executable"])
-    return TimedJob(demand, name, round(line["submit time"] * SECOND), run_time)
+    submitted, wait = round(line["submit time"] * SECOND), round(line["wait time"] * SECOND)
+    return TimedJob(demand, name, submitted, run_time, submitted + wait if wait >= 0 else None)
 
 
 def _parted(job: TimedJob, largest: int) -> TimedJob:

@@ -126,6 +126,7 @@ def _job(chance: random.Random, program: _Program, at: float, seconds: float) ->
         project=program.project,
         user=program.user,
         time_limit=limit * SECOND,
+        queue="default",
     )
     return TimedJob(demand, program.name, round(at * SECOND), round(seconds * SECOND))
 

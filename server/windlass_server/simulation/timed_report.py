@@ -31,7 +31,7 @@ def _figures(one: Measures) -> dict[str, Any]:
         "bounded_slowdown": _spread(one.slowdown),
         "unit": one.unit,
         "allocation_percent": round(one.allocation, 3),
-        "fragmentation_percent": round(one.fragmentation, 3),
+        "fragmentation_percent": _rounded(one.fragmentation),
         "makespan_seconds": round(one.makespan, 3),
         "jain": {"projects": round(one.jain_projects, 4), "users": round(one.jain_users, 4)},
         "projects": [_party(party) for party in one.projects],
@@ -42,6 +42,14 @@ def _figures(one: Measures) -> dict[str, Any]:
         "plans": one.plans,
         "seconds": round(one.seconds, 3),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} %"
 
 
 def _spread(spread: Spread) -> dict[str, float]:
@@ -73,7 +81,7 @@ def as_table(measures: Sequence[Measures]) -> Table:
         "ended by their limit": lambda one: str(one.timed_out),
         "never placed": lambda one: str(one.never),
         f"{unit}s given out": lambda one: f"{one.allocation:.1f} %",
-        f"{unit}s idle in pieces": lambda one: f"{one.fragmentation:.1f} %",
+        f"{unit}s idle in pieces": lambda one: _percent(one.fragmentation),
         "wait, mean": lambda one: _time(one.wait.mean),
         "wait, p50": lambda one: _time(one.wait.p50),
         "wait, p90": lambda one: _time(one.wait.p90),

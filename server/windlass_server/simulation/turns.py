@@ -68,6 +68,9 @@ BY_NAME: Mapping[str, Turns] = {
 
 DEFAULT = "built-in"
 
+RECORDED = Turns("recorded", NO_POLICIES)
+"""As it was: nothing is decided anew, but every job starts when the trace says that it did."""
+
 
 def in_line(demand: Demand) -> tuple[int, str, str]:
     """By priority, then by submission."""

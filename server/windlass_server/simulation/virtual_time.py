@@ -17,7 +17,7 @@ from windlass_server.scheduler.plan import Placement, Plan, plan
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.simulation.fragments import Fragments
 from windlass_server.simulation.holding import Holding
-from windlass_server.simulation.turns import Turns, in_line
+from windlass_server.simulation.turns import RECORDED, Turns, in_line
 from windlass_server.simulation.workload import TimedJob, Workload
 from windlass_server.simulation.world import World
 
@@ -69,6 +69,21 @@ class Outcome:
     fragments: tuple[tuple[int, float], ...]
     plans: int
     seconds: float
+
+
+def recorded(workload: Workload) -> Outcome:
+    """As the trace says that it was.
+
+    Raises:
+        ValueError: it does not say of each job when it started.
+    """
+    fates = [Fate(job, started_at=job.was_started_at) for job in workload.jobs]
+    for fate in fates:
+        if fate.started_at is None:
+            identity = fate.job.demand.job_id
+            raise ValueError(f"the trace does not say when {identity} started, nor how it all was")
+        fate.ended_at = fate.started_at + fate.job.takes
+    return Outcome(RECORDED, workload, tuple(fates), (), 0, 0.0)
 
 
 def play(

@@ -17,12 +17,15 @@ class TimedJob:
         name: what it is called; jobs of one user and name are runs of the same program.
         submitted_at: when it came, in microseconds.
         run_time: how long its command needs once it has started, in microseconds, whatever its limit.
+        was_started_at: when it started in the cluster that the trace is of, in microseconds; None: that
+            is not known.
     """
 
     demand: Demand
     name: str
     submitted_at: int
     run_time: int
+    was_started_at: int | None = None
 
     @property
     def takes(self) -> int:

@@ -50,6 +50,13 @@ def test_two_columns_are_enough(tmp_path: Path):
     assert (job.run_time, job.submitted_at) == (SECOND // 2, 1_772_362_800 * SECOND)
 
 
+def test_when_a_job_really_started_may_be_said(tmp_path: Path):
+    (known, unknown) = jobs(tmp_path, "submit_time,run_time,start_time\n5,1,7\n5,1,\n")
+    assert (known.was_started_at, unknown.was_started_at) == (7 * SECOND, None)
+    (said,) = refused(tmp_path, "submit_time,run_time,start_time\n5,1,4\n")
+    assert said.endswith("start_time: the job started before it was submitted")
+
+
 def test_shares_are_thousandths_of_a_gpu(tmp_path: Path):
     text = "submit_time,run_time,gpus,gpu_share\n0,1,1,0.25\n0,1,1,1\n"
     assert [job.demand.gpu_millis for job in jobs(tmp_path, text)] == [250, 0]

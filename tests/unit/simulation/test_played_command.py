@@ -60,6 +60,19 @@ def test_policies_stand_beside_each_other(trace: str, capsys):
     )
 
 
+def test_what_was_stands_beside_what_would_have_been(tmp_path: Path, capsys):
+    file = tmp_path / "jobs.csv"
+    file.write_text("submit_time,run_time,gpus,start_time\n0,10,8,4\n0,10,8,60\n", encoding="utf-8")
+    flags = [str(file), "--cluster", "1x8xH100", "--policy", "recorded", "--policy", "fifo"]
+    assert main([*flags, "-o", "json"]) == 0
+    was, would = json.loads(capsys.readouterr().out)["policies"]
+    assert (was["policy"], was["wait_seconds"]["mean"]) == ("recorded", 32)
+    assert would["wait_seconds"]["mean"] == 5
+    file.write_text("submit_time,run_time,gpus,start_time\n0,10,8,4\n0,10,8,\n", encoding="utf-8")
+    assert main(flags) == 2
+    assert "the trace does not say when job-0000001 started" in capsys.readouterr().err
+
+
 def test_jobs_are_made_saved_and_read_again(tmp_path: Path, capsys):
     saved = tmp_path / "made.csv"
     make = ["--generate", "60", "--load", "1.5", "--seed", "3", "--save", str(saved)]

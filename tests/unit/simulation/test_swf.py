@@ -48,6 +48,7 @@ def test_jobs_are_read_in_the_order_in_which_they_came(tmp_path: Path, name: str
     assert (asked.time_limit, first.run_time) == (200 * SECOND, 100 * SECOND)
     assert (asked.project, asked.user, first.name) == ("group-1", "user-3", "executable-5")
     assert asked.queue == "queue-1"
+    assert (first.was_started_at, second.was_started_at) == (10 * SECOND, None)
     assert (second.demand.cpu_millis, second.demand.memory_bytes) == (16_000, 0)
     assert (second.demand.project, second.demand.user, second.name) == ("default", "", "")
     assert (second.run_time, second.demand.time_limit) == (50_500_000, None)

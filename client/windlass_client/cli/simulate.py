@@ -1,0 +1,94 @@
+"""`windlass simulate`: recorded work under the scheduler's policies, also what a server has had."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from windlass_client.cli.launch import become, missing, python_module
+from windlass_client.cli.output import say
+from windlass_client.cli.session import EXIT_FAILED, EXIT_USAGE, Session, command
+from windlass_client.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from windlass.jobs.v1 import job_pb2
+
+_PROGRAM = ".simulation"
+_POLICIES = ("--policy", "recorded", "--policy", "built-in")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    passed_through = {"ignore_unknown_options": True}
+    command(app, "simulate", context_settings=passed_through, add_help_option=False)(simulate)
+
+
+def simulate(
+    session: Session,
+    history: Annotated[bool, typer.Option("--history")] = False,
+    since: Annotated[str | None, typer.Option(metavar="TIME")] = None,
+    save: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+) -> None:
+    """Run recorded work under the scheduler's policies; `windlass simulate --help` says how."""
+    rest = [*(["--output", "json"] if session.json else []), *(arguments or [])]
+    if not history:
+        if since is not None:
+            raise InvalidArgument("--since is of --history", reason="BAD_OPTION")
+        become("server", [*(["--save", str(save)] if save else []), *rest], _PROGRAM)
+    if problem := missing("server"):
+        say(problem)
+        raise typer.Exit(EXIT_USAGE)
+    if not any(word.startswith("--policy") for word in rest):
+        rest = [*_POLICIES, *rest]
+    with _folder(save) as folder:
+        files = _fetched(session, folder, session.moment(since or "7d"))
+        session.close()
+        ran = subprocess.run([*python_module("server", _PROGRAM), *files, *rest], check=False)  # noqa: S603 - our own interpreter, no shell
+    raise typer.Exit(ran.returncode)
+
+
+@contextmanager
+def _folder(save: Path | None) -> Iterator[Path]:
+    """Where the files are put: where they are to be kept, or for the time being."""
+    if save is None:
+        with tempfile.TemporaryDirectory(prefix="windlass-history-") as folder:
+            yield Path(folder)
+        return
+    try:
+        save.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgument(f"{save}: {error.strerror}", reason="BAD_PATH") from None
+    yield save
+
+
+def _fetched(session: Session, folder: Path, since: datetime) -> list[str]:
+    """What a server has had since then, as files; the arguments that name them."""
+    from windlass_client.cli.history import write_jobs, write_nodes
+
+    jobs, nodes = folder / "jobs.csv", folder / "nodes.csv"
+    with jobs.open("w", encoding="utf-8", newline="") as file:
+        notes = write_jobs(_jobs(session, since), file, session.now())
+    for what, count in sorted(notes.items()):
+        say(f"note: {count} jobs {what}")
+    with nodes.open("w", encoding="utf-8", newline="") as file:
+        notes = write_nodes(session.client.nodes.list(), file)
+    for what, count in sorted(notes.items()):
+        say(f"note: {count} nodes {what}")
+    if jobs.read_text(encoding="utf-8").count("\n") < 2:
+        say(f"no job has started that was submitted since {since:%Y-%m-%d %H:%M} UTC")
+        raise typer.Exit(EXIT_FAILED)
+    return ["--format", "csv", "--jobs", str(jobs), "--nodes", str(nodes)]
+
+
+def _jobs(session: Session, since: datetime) -> "Iterator[job_pb2.Job]":
+    """The jobs of the project that was asked for, or of all that the caller may read."""
+    asked = session.shared.project
+    projects = [asked] if asked else [one.project for one in session.client.access.projects()]
+    for project in projects:
+        yield from session.client.jobs.list(project=project, created_after=since, page_size=1000)

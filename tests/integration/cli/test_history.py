@@ -1,0 +1,121 @@
+"""`windlass simulate --history`: what a server has had, as files, and played."""
+
+import csv
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.support.fake_api import Failure
+from windlass.jobs.v1 import job_pb2
+from windlass.resources.v1 import node_pb2
+
+DAY = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def a_job(number: int, *, came: int, began: int | None, ended: int | None, **fields: Any):
+    job = job_pb2.Job(job_id=f"job-{number}", project="a", user="ann", name="train", **fields)
+    job.queue = "default"
+    for field, seconds in (("create_time", came), ("start_time", began), ("end_time", ended)):
+        if seconds is not None:
+            getattr(job, field).FromDatetime(DAY + timedelta(seconds=seconds))
+    return job
+
+
+@pytest.fixture
+def served(plane):
+    """Two projects on two nodes; four jobs of theirs have started."""
+    state = plane.state
+    state.projects[:] = ["a", "b"]
+    of_card = {"gpu_count": 1, "mig_profile": "1g.10gb"}
+    jobs = [
+        a_job(1, came=0, began=10, ended=110, resources={"gpu_count": 8, "cpu_millis": 4500}),
+        a_job(2, came=20, began=110, ended=None, resources={"gpu_count": 8}, attempt=2),
+        a_job(3, came=30, began=None, ended=None, resources={"gpu_count": 1}),
+        a_job(4, came=40, began=50, ended=60, resources=of_card),
+        a_job(5, came=50, began=60, ended=70, resources={"gpu_millis": 250}, priority=5),
+    ]
+    jobs[0].time_limit.FromSeconds(3600)
+    jobs[4].project = "b"
+    state.jobs.update({job.job_id: job for job in jobs})
+    for name, types in (("one", ["H100"] * 8), ("two", ["H100", "L4", "L4"])):
+        node = node_pb2.Node(node_id=f"node-{name}", gpus=[{"gpu_type": each} for each in types])
+        node.allocatable.cpu_millis, node.allocatable.memory_bytes = 64_000, 1 << 40
+        state.nodes.append(node)
+    return state
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as text:
+        return [*csv.DictReader(text)]
+
+
+def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, capfd):
+    done = windlass("-o", "json", "simulate", "--history", "--since", "9d", "--save", "kept")
+    assert done.exit_code == 0, done.output
+    printed = json.loads(capfd.readouterr().out)
+    was, would = printed["policies"]
+    assert (was["policy"], would["policy"]) == ("recorded", "built-in")
+    assert [one["project"] for one in was["projects"]] == ["a", "b"]
+    assert was["jobs"] == 3
+    assert was["wait_seconds"]["max"] == 90
+    first, running, share = sorted(
+        rows(tmp_path / "kept/jobs.csv"), key=lambda row: row["submit_time"]
+    )
+    assert (first["run_time"], first["time_limit"]) == ("100.000000", "3610.000000")
+    assert (first["gpus"], first["cpu"], first["memory"]) == ("8", "4.500", f"{256 << 20}B")
+    assert (running["time_limit"], running["user"]) == ("", "ann")
+    assert (share["gpus"], share["gpu_share"], share["priority"]) == ("1", "0.25", "5")
+    assert [
+        (row["name"], row["gpus"], row["gpu_type"]) for row in rows(tmp_path / "kept/nodes.csv")
+    ] == [
+        ("node-one", "8", "H100"),
+        ("node-two", "2", "L4"),
+    ]
+    for said in (
+        "note: 1 jobs have not started: left out",
+        "note: 1 jobs took instances of divided cards: left out",
+        "note: 1 jobs still run: they count as done now",
+        "note: 1 jobs ran more than once: they count from their last start",
+        "note: 1 nodes have GPUs of several types: of each only those of one, such as L4",
+    ):
+        assert said in done.stderr
+
+
+def test_a_project_and_a_policy_can_be_chosen(windlass, served, capfd):
+    done = windlass("simulate", "--history", "--project", "b", "--policy", "fifo", "-o", "json")
+    assert done.exit_code == 0, done.output
+    printed = json.loads(capfd.readouterr().out)
+    assert (printed["policy"], printed["jobs"]) == ("fifo", 1)
+
+
+def test_a_server_without_jobs_is_told(windlass, plane):
+    done = windlass("simulate", "--history", "--since", "2026-11-01")
+    assert done.exit_code == 1
+    assert done.stderr == "no job has started that was submitted since 2026-11-01 00:00 UTC\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["--since", "7d"], 2, "--since is of --history"),
+        (["--history", "--since", "soon"], 2, "'soon' is no time; write such as 7d"),
+        (["--history", "--save", "file/below"], 2, "file/below: Not a directory"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    windlass, tmp_path: Path, flags: list[str], code: int, said: str
+):
+    (tmp_path / "file").touch()
+    done = windlass("simulate", *flags)
+    assert done.exit_code == code
+    assert said in done.stderr
+
+
+def test_a_server_that_refuses_is_told(windlass, served):
+    served.failures["ListNodes"] = [Failure(grpc.StatusCode.PERMISSION_DENIED, "no", "DENIED")]
+    done = windlass("simulate", "--history")
+    assert done.exit_code == 5
