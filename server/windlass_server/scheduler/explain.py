@@ -11,9 +11,11 @@ The reasons in their order of precedence; the first that is true is given:
    `NODES_CORDONED`: some are, but all of these are cordoned or being drained.
 4. `RESERVED`: it would start now, if reservations did not keep the room for others, now or before it
    would have to be over.
-5. `BEHIND_HIGHER_PRIORITY`, `WAITING_BEHIND_EARLIER_JOBS`: it would start now, if the jobs that
+5. `WOULD_DELAY_EARLIER_JOB`: it would start now, but it may still run when a job that waits before it
+   is to start there.
+6. `BEHIND_HIGHER_PRIORITY`, `WAITING_BEHIND_EARLIER_JOBS`: it would start now, if the jobs that
    this plan places first did not take the room.
-6. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
+7. A refusal of the filters, in their order: what is free on the nodes that could hold it does not
    do now. The last of them, `NODE_AVOIDED`, means that it would do, but only on nodes that have
    failed the job not long ago.
 
@@ -44,6 +46,7 @@ class Reason(StrEnum):
     NO_NODES = "NO_NODES"
     NODES_UNREACHABLE = "NODES_UNREACHABLE"
     NODES_CORDONED = "NODES_CORDONED"
+    WOULD_DELAY_EARLIER_JOB = "WOULD_DELAY_EARLIER_JOB"
     BEHIND_HIGHER_PRIORITY = "BEHIND_HIGHER_PRIORITY"
     WAITING_BEHIND_EARLIER_JOBS = "WAITING_BEHIND_EARLIER_JOBS"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
@@ -166,6 +169,12 @@ class Explainer:
         reserved = self._ledger.reserved_at_start
         left = fits(demand, reserved.view(demand, self._ledger.start))
         if left.any():
+            free = self._ledger.free
+            roomy = fits(demand, self._ledger.reserved.view(demand, free, promised=False))
+            if roomy.any():
+                return Explanation(
+                    Reason.WOULD_DELAY_EARLIER_JOB, self._delaying_text(demand, roomy)
+                )
             return self._behind(demand, left, ahead)
         # What it would find if it were over at once: only what is kept already is in its way then.
         short = replace(demand, time_limit=1)
@@ -195,6 +204,19 @@ class Explainer:
         return (
             f"has room on {node_label(self._ledger.nodes[index])}, but could run into reservation "
             f"{reservation_id}, which begins at {wording.time_text(begins)}; "
+            f"{_advice(demand, begins - self._ledger.now)}"
+        )
+
+    def _delaying_text(self, demand: Demand, roomy: Mask) -> str:
+        """Where it could run for longest before a job that waits before it is to start."""
+        first: dict[int, tuple[int, str]] = {}
+        places = np.flatnonzero(roomy).tolist()
+        for index, begins, kept in self._ledger.reserved.in_the_way(demand, places, promised=True):
+            first.setdefault(index, (begins, kept.reservation_id))
+        index, (begins, job_id) = max(first.items(), key=lambda each: (each[1][0], -each[0]))
+        return (
+            f"has room on {node_label(self._ledger.nodes[index])}, but could still run when {job_id}, "
+            f"which waits before it, is to start there at {wording.time_text(begins)}; "
             f"{_advice(demand, begins - self._ledger.now)}"
         )
 

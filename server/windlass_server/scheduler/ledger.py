@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from windlass_server.scheduler.estimates import Span, cautious
 from windlass_server.scheduler.feasibility import Capacity
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.gang import Gang, Gangs
-from windlass_server.scheduler.reserved import Reserved
+from windlass_server.scheduler.reserved import Key, Reserved
 from windlass_server.scheduler.rooms import (
     Column,
     Mask,
@@ -23,6 +24,7 @@ from windlass_server.scheduler.rooms import (
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.sharing import SharedCards, only
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState
+from windlass_server.scheduler.timeline import Amounts
 
 
 class Ledger:
@@ -35,12 +37,16 @@ class Ledger:
         free: what is left.
         now: the time of the snapshot, in microseconds since 1970.
         gangs: finds nodes for jobs of several.
-        reserved: what of it is kept from some.
+        reserved: what of it is kept from some, by reservations and by promises.
         reserved_at_start: the same at the start of the cycle.
     """
 
     def __init__(
-        self, nodes: Sequence[NodeState], moments: Sequence[Moment] = (), now: int = 0
+        self,
+        nodes: Sequence[NodeState],
+        moments: Sequence[Moment] = (),
+        now: int = 0,
+        span: Span = cautious,
     ) -> None:
         self.capacity = Capacity.of(nodes, ())
         self.nodes = self.capacity.nodes
@@ -48,8 +54,10 @@ class Ledger:
         self.free = copied(self.start)
         self.now = now
         self.gangs = Gangs(self.nodes)
-        self.reserved = Reserved(moments, self.start.places, now)
-        self.reserved_at_start = Reserved(moments, self.start.places, now)
+        self.reserved = Reserved(moments, self.start.places, now, span)
+        self.reserved_at_start = Reserved(moments, self.start.places, now, span)
+        # What was left by what is kept from whom, until something is taken.
+        self._views: dict[Key, Room[Column]] = {}
         self._uuids: dict[int, dict[str, list[str]]] = {}
         self._cards = SharedCards(self.nodes)
 
@@ -63,7 +71,7 @@ class Ledger:
 
         Equals are decided by the node's id, because the nodes stand in that order.
         """
-        view = self.reserved.view(demand, self.free)
+        view = self._view(demand)
         able = fits(demand, view)
         if demand.gpu_millis:
             return self._choose_for_share(demand, able, view)
@@ -74,8 +82,23 @@ class Ledger:
 
     def choose_gang(self, demand: Demand) -> Gang | None:
         """The nodes that take a job of several, each its part; None when not enough can."""
-        view = self.reserved.view(demand, self.free)
+        view = self._view(demand)
         return self.gangs.choose(demand, view, lambda one: total(one, self.free, self.full))
+
+    def promise(self, demand: Demand, index: int, at: int, there: Amounts, gpu_type: str) -> None:
+        """Keep a part of a node for a demand; as `Reserved.promise`."""
+        self.reserved.promise(demand, index, at, there, gpu_type)
+        self._views.clear()
+
+    def _view(self, demand: Demand) -> Room[Column]:
+        """What is left to a demand."""
+        key = self.reserved.key(demand)
+        if key is None:
+            return self.free
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = self.reserved.view(demand, self.free)
+        return view
 
     def _choose_for_share(self, demand: Demand, able: Mask, view: Room[Column]) -> int | None:
         """The node of the card with least left beyond the share; else one with a card to break into.
@@ -103,6 +126,7 @@ class Ledger:
 
     def take(self, index: int, demand: Demand) -> tuple[str, ...]:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
+        self._views.clear()
         self.free.cpu_millis[index] -= demand.cpu_millis
         self.free.memory_bytes[index] -= demand.memory_bytes
         if not demand.gpu_count:

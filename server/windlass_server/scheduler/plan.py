@@ -1,9 +1,10 @@
 """Decides which waiting jobs run where: a pure function of a snapshot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from windlass_server.scheduler.backfill import Backfill, Start
 from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Taken
 from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.gates import Gates
@@ -53,11 +54,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that gets no place now: an UPPER_SNAKE `reason` and a sentence for people."""
+    """A job that gets no place now: an UPPER_SNAKE `reason` and a sentence for people.
+
+    `start` is what is kept for it, where it is one of the first and its start is known.
+    """
 
     job_id: str
     reason: str
     message: str
+    start: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,8 @@ class Planned:
 def plan(snapshot: Snapshot) -> Plan:
     """Places what fits now and explains the rest; the same snapshot gives the same plan.
 
-    Jobs are taken by priority, then in turns of projects and users (`order.py`). A job that does not fit is skipped and
-    later ones may still start (backfill without reservations): nothing idles, but a stream of
-    small jobs can keep a big one waiting.
+    Jobs are taken by priority, then in turns of projects and users (`order.py`). Behind one that does not
+    fit others may still start, but not where they would delay the first of those that wait (`backfill.py`).
     """
     return planned(snapshot).plan
 
@@ -96,13 +100,16 @@ def planned(snapshot: Snapshot) -> Planned:
     """The plan, and what it leaves of the nodes."""
     queue = in_turn(snapshot)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
-    given = _place(queue, Gates(snapshot), ledger)  # 2.-5. hold, filter, score, take
+    backfill = Backfill(ledger, snapshot.running, snapshot.policies)
+    given = _place(queue, Gates(snapshot), ledger, backfill)  # 2.-5. hold, filter, score, take
     places = (place for one in given.placements for place in one.places)
     uuids = (uuid for place in places for uuid in place.gpu_uuids)
     division = divide((each[:2] for each in given.skipped), ledger, uuids)  # 6. divide cards
     could_be = division.with_what_could_be_made
     explainer = Explainer(ledger, snapshot.pools, given.taken, could_be)
     waiting = _explain(given.skipped, explainer, division.promises)  # 7. explain the rest
+    for job_id, start in backfill.starts.items():
+        waiting[job_id] = replace(waiting[job_id], start=start)
     waiting |= given.held
     ordered = (waiting[each.job_id] for each in queue if each.job_id in waiting)
     made = Plan(tuple(given.placements), tuple(ordered), division.changes)
@@ -146,11 +153,11 @@ class _Given:
     held: dict[str, Waiting] = field(default_factory=dict)
 
 
-def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger) -> _Given:
+def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger, backfill: Backfill) -> _Given:
     """Places one job after the other, but for those that a gate holds.
 
     Room only shrinks while a plan is made. So once a shape has found no place, every later demand
-    of that shape is skipped unseen.
+    of that shape is skipped unseen. The first that are skipped keep what they wait for.
     """
     given = _Given()
     full_since: dict[_Shape, int] = {}
@@ -165,10 +172,13 @@ def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger) -> _Given:
         if gang is None:
             ahead = full_since.setdefault(shape, len(given.taken))
             given.skipped.append((demand, shape, ahead))
+            backfill.protect(demand, shape)
             continue
         number = len(given.placements)
         given.placements.append(_take(gang, ledger))
         given.taken.extend(Taken(demand.priority, index, number) for index in gang.indexes)
+        for index, place in zip(gang.indexes, given.placements[-1].places, strict=True):
+            backfill.placed(gang.demand, index, place.gpu_uuids)
         first = given.placements[-1].gpu_uuids
         gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first))
     return given

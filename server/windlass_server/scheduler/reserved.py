@@ -1,31 +1,40 @@
-"""What reservations leave of the nodes to a job, while a plan is being made.
+"""What is left of the nodes to a job, while a plan is being made, beside what is kept for others.
 
-What is kept rises only when a reservation begins, and what is held only falls. So a job finds room for
+Reservations keep parts of nodes, and so do promises to jobs that wait (`backfill.py`). What is kept rises
+only when a reservation or a promised start begins, and what is held only falls. So a job finds room for
 all of its time where it finds it now and at each beginning that it may live to see.
+
+Whether it may live to see the beginning of a reservation its time limit says alone; of a promised start,
+what is expected of it.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
-
+from windlass_server.scheduler.estimates import FOREVER, Span, cautious
 from windlass_server.scheduler.rooms import Column, Room, copied, gpu_key
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Kept, Moment
+from windlass_server.scheduler.timeline import Amounts, Use
 
-Key: TypeAlias = tuple[frozenset[str], int | None]
-"""What of a demand decides what is left to it: the reservations that admit it, and how many moments,
-in the order of their times, it may live to see."""
+Key: TypeAlias = tuple[frozenset[str], int, int]
+"""What of a demand decides what is left to it: whose parts it may use, and the last beginning of a
+reservation, and of a promised start, that it may live to see."""
 
 
 @dataclass(slots=True)
 class _Part:
-    """What is still kept by a reservation."""
+    """What is still kept by a reservation or a promise."""
 
     kept: Kept
     cpu_millis: int
     memory_bytes: int
     gpus: int
+
+    @classmethod
+    def of(cls, kept: Kept) -> "_Part":
+        return cls(kept, kept.cpu_millis, kept.memory_bytes, kept.gpu_count)
 
     def give(self, cpu_millis: int, memory_bytes: int, gpus: int) -> tuple[int, int, int]:
         """Let work use it that it is for; what that needs beyond it."""
@@ -41,7 +50,7 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
+class Left:
     """What a node has to give, none of it below 0.
 
     Attributes:
@@ -55,40 +64,45 @@ class _Left:
 
 
 class _Time:
-    """A moment whose amounts change as the plan goes on."""
+    """When something begins to be kept, with amounts that change as the plan goes on.
 
-    def __init__(self, moment: Moment, index: int) -> None:
+    Attributes:
+        promised: what begins is a promised start, and no time of a reservation.
+    """
+
+    def __init__(
+        self, index: int, at: int, amounts: Amounts, parts: list[_Part], *, promised: bool
+    ) -> None:
         self.index = index
-        self.at = moment.at
-        self._cpu_millis = moment.cpu_millis
-        self._memory_bytes = moment.memory_bytes
-        self._gpus = {gpu_key(gpu_type): count for gpu_type, count in moment.gpus.items()}
-        self.parts = [
-            _Part(kept, kept.cpu_millis, kept.memory_bytes, kept.gpu_count) for kept in moment.kept
-        ]
+        self.at = at
+        self.promised = promised
+        self.parts = parts
+        self._cpu_millis = amounts.cpu_millis
+        self._memory_bytes = amounts.memory_bytes
+        self._gpus = dict(amounts.gpus)
 
-    def left(self, admitted: frozenset[str]) -> "_Left":
-        """What is left for who is admitted to these reservations."""
-        cpu_millis, memory_bytes, gpus = self._cpu_millis, self._memory_bytes, dict(self._gpus)
-        kept = set[str]()
-        for part in self.parts:
-            if part.kept.reservation_id not in admitted:
-                cpu_millis -= part.cpu_millis
-                memory_bytes -= part.memory_bytes
-                key = gpu_key(part.kept.gpu_type)
-                kept.add(key)
-                gpus[key] = gpus.get(key, 0) - part.gpus
-        return _Left(
-            max(cpu_millis, 0),
-            max(memory_bytes, 0),
-            {key: max(count, 0) for key, count in gpus.items()},
-            frozenset(kept),
-        )
+    def left(self, admitted: frozenset[str]) -> Left:
+        """What is left for who may use these parts."""
+        amounts = Amounts(self._cpu_millis, self._memory_bytes, self._gpus)
+        return _left(amounts, self.parts, admitted)
 
     def take(self, demand: Demand, key: str) -> None:
         self._cpu_millis -= demand.cpu_millis
         self._memory_bytes -= demand.memory_bytes
         self._gpus[key] = self._gpus.get(key, 0) - demand.gpu_count
+        self._use_parts(demand, key)
+
+    def join(self, demand: Demand, key: str) -> None:
+        """As `take`, of a share of a card that others share: it is not theirs alone any more."""
+        self.take(replace(demand, gpu_count=0), key)
+        self._gpus[key] = self._gpus.get(key, 0) - demand.gpu_count
+
+    def promise(self, demand: Demand, key: str, kept: Kept) -> None:
+        """Keep for a demand what it does not find in the parts that are for it."""
+        self._use_parts(demand, key)
+        self.parts.append(_Part.of(kept))
+
+    def _use_parts(self, demand: Demand, key: str) -> None:
         rest = demand.cpu_millis, demand.memory_bytes, demand.gpu_count
         for part in self.parts:
             if part.kept.admits(demand.project, demand.user):
@@ -96,99 +110,261 @@ class _Time:
                 cpu_millis, memory_bytes, gpus = part.give(rest[0], rest[1], rest[2] * of_type)
                 rest = cpu_millis, memory_bytes, gpus if of_type else rest[2]
 
-    def join(self, demand: Demand, key: str) -> None:
-        """As `take`, of a share of a card that others share: it is not theirs alone any more."""
-        self.take(replace(demand, gpu_count=0), key)
-        self._gpus[key] = self._gpus.get(key, 0) - demand.gpu_count
-
 
 class Reserved:
-    """What reservations leave.
+    """What reservations and promises leave.
 
     Args:
         moments: of the snapshot.
         places: index of each node by its id; moments of other nodes are left out.
         now: the time of the snapshot.
+        span: how long a demand is expected to run.
     """
 
-    def __init__(self, moments: Sequence[Moment], places: dict[str, int], now: int) -> None:
-        there = [moment for moment in moments if moment.node_id in places]
+    def __init__(
+        self, moments: Sequence[Moment], places: Mapping[str, int], now: int, span: Span = cautious
+    ) -> None:
+        self.span = span
         self._now = now
         self._times = [
-            _Time(moment, places[moment.node_id])
-            for moment in sorted(there, key=lambda moment: (moment.at, moment.node_id))
+            _Time(
+                places[moment.node_id],
+                moment.at,
+                Amounts.of(moment),
+                [_Part.of(kept) for kept in moment.kept],
+                promised=False,
+            )
+            for moment in sorted(moments, key=lambda moment: (moment.at, moment.node_id))
+            if moment.node_id in places
         ]
-        self._at = [time.at for time in self._times]
+        self._on: dict[int, list[_Time]] = {}
+        for time in self._times:
+            self._on.setdefault(time.index, []).append(time)
         self._kept = {
             part.kept.reservation_id: part.kept for time in self._times for part in time.parts
         }
-        self._keys: dict[tuple[str, str, int | None], Key] = {}
+        self._begins = [time.at for time in self._times]
+        self._promised = list[int]()
+        self._promised_to = set[str]()
+        self._keys: dict[tuple[str, str, str, int, int], Key] = {}
+
+    @property
+    def keeps_any(self) -> bool:
+        """Whether something is kept of some node."""
+        return bool(self._times)
 
     def key(self, demand: Demand) -> Key | None:
-        """The same for demands to which the same is left; None when nothing is reserved at all."""
+        """The same for demands to which the same is left; None when nothing is kept at all."""
         if not self._times:
             return None
-        asked = demand.project, demand.user, demand.time_limit
+        mine = demand.job_id if demand.job_id in self._promised_to else ""
+        firm, expected = self._lives(demand, self._now)
+        asked = demand.project, demand.user, mine, firm, expected
         known = self._keys.get(asked)
         if known is None:
-            admitted = frozenset(
+            admitted = {mine} if mine else set[str]()
+            admitted.update(
                 kept.reservation_id
                 for kept in self._kept.values()
                 if kept.admits(demand.project, demand.user)
             )
-            known = self._keys[asked] = admitted, self._reach(demand)
+            known = self._keys[asked] = (
+                frozenset(admitted),
+                _last_before(firm, self._begins),
+                _last_before(expected, self._promised),
+            )
         return known
 
     def begins(self) -> list[int]:
         """When something begins to be kept after now, in microseconds since 1970, each once."""
-        return sorted({at for at in self._at if at > self._now})
+        return sorted({time.at for time in self._times if time.at > self._now})
 
-    def view(self, demand: Demand, room: Room[Column]) -> Room[Column]:
-        """The room without what is kept from the demand; the same room when nothing is."""
+    def view(self, demand: Demand, room: Room[Column], *, promised: bool = True) -> Room[Column]:
+        """The room without what is kept from the demand; the same room when nothing is.
+
+        Args:
+            demand: it.
+            room: what there is.
+            promised: take account of promises too.
+        """
         key = self.key(demand)
         if key is None:
             return room
-        admitted, reach = key
         view = copied(room)
-        for time in self._times[:reach]:
-            _lower(view, time.index, time.left(admitted))
+        for time in self._seen(key):
+            if promised or not time.promised:
+                lower(view, time.index, time.left(key[0]))
         return view
 
     def take(self, index: int, demand: Demand, gpu_type: str) -> None:
         """Note that a node was given to a demand, with GPUs of which type (its key)."""
-        for time in self._times[: self._reach(demand)]:
-            if time.index == index:
-                time.take(demand, gpu_type)
+        for time in self._lived_through(index, demand, self._now):
+            time.take(demand, gpu_type)
 
     def join(self, index: int, demand: Demand, gpu_type: str) -> None:
         """As `take`, of a share of a card that others share already."""
-        for time in self._times[: self._reach(demand)]:
-            if time.index == index:
-                time.join(demand, gpu_type)
+        for time in self._lived_through(index, demand, self._now):
+            time.join(demand, gpu_type)
 
-    def in_the_way(self, demand: Demand, indexes: Iterable[int]) -> list[tuple[int, int, Kept]]:
-        """What is kept from the demand on these nodes in its time: node, from when on, and what."""
+    def in_the_way(
+        self, demand: Demand, indexes: Iterable[int], *, promised: bool = False
+    ) -> list[tuple[int, int, Kept]]:
+        """What is kept from the demand on these nodes in its time: node, from when on, and what.
+
+        Args:
+            demand: it.
+            indexes: the nodes.
+            promised: what is by promises, instead of what is by reservations.
+        """
         key = self.key(demand)
         if key is None:
             return []
-        admitted, reach = key
         wanted = set(indexes)
         return [
             (time.index, time.at, part.kept)
-            for time in self._times[:reach]
-            if time.index in wanted
+            for time in self._seen(key)
+            if time.index in wanted and time.promised == promised
             for part in time.parts
-            if part.kept.reservation_id not in admitted
+            if part.kept.reservation_id not in key[0]
+            and (part.kept.reservation_id in self._promised_to) == promised
         ]
 
-    def _reach(self, demand: Demand) -> int | None:
-        """How many moments the demand may live to see if it begins now; None: all."""
-        if demand.time_limit is None:
-            return None
-        return int(np.searchsorted(self._at, self._now + demand.time_limit, side="left"))
+    def _seen(self, key: Key) -> Iterator[_Time]:
+        """The times that a demand of this key may live to see."""
+        _, firm, promised = key
+        return (time for time in self._times if time.at <= (promised if time.promised else firm))
+
+    def _lived_through(self, index: int, demand: Demand, begin: int) -> Iterator[_Time]:
+        """The times of a node that a demand may live to see that begins then, now or later."""
+        firm, expected = self._lives(demand, begin)
+        for time in self._on.get(index, ()):
+            if time.at < (expected if time.promised else firm):
+                yield time
+
+    def _lives(self, demand: Demand, begin: int) -> tuple[int, int]:
+        """Until when it may run, and is expected to, if it begins then."""
+        limit, span = demand.time_limit, self.span(demand)
+        return (
+            FOREVER if limit is None else begin + limit,
+            FOREVER if span is None else begin + span,
+        )
+
+    def keeps_of(self, index: int) -> bool:
+        """Whether something is kept of a node, now or later."""
+        return index in self._on
+
+    def changes(self, index: int) -> set[int]:
+        """When less is kept of a node than before."""
+        return {
+            part.kept.until
+            for time in self._on.get(index, ())
+            for part in time.parts
+            if part.kept.until < FOREVER
+        }
+
+    def beginnings(self, demand: Demand, index: int, begin: int) -> list[int]:
+        """When more is kept of a node than before, as long as a demand may run that begins then."""
+        return [time.at for time in self._lived_through(index, demand, begin) if time.at > begin]
+
+    def left_at(
+        self, demand: Demand, index: int, at: int, there: Amounts, uses: Iterable[Use]
+    ) -> Left:
+        """What a node will have for a demand at some time.
+
+        Args:
+            demand: it.
+            index: the node.
+            at: when.
+            there: what the node will have then.
+            uses: what holds parts of the node; what of that is over by then leaves to the reservations
+                for it what it has used of them.
+        """
+        key = self.key(demand)
+        before = [time for time in self._on.get(index, ()) if time.at <= at]
+        if key is None or not before:
+            return _left(there, (), frozenset())
+        parts = _still(before[-1].parts, at)
+        over = [use for use in uses if use.end is not None and before[-1].at < use.end <= at]
+        for use in over:
+            for part in parts:
+                if part.kept.admits(use.project, use.user):
+                    part.cpu_millis += use.cpu_millis
+                    part.memory_bytes += use.memory_bytes
+                    part.gpus += len(use.gpu_uuids) if part.kept.gpu_count else 0
+                    break
+        return _left(there, parts, key[0])
+
+    def promise(self, demand: Demand, index: int, at: int, there: Amounts, gpu_type: str) -> None:
+        """Keep for a demand what it needs, from a start on for as long as it is expected to run.
+
+        Args:
+            demand: it.
+            index: the node.
+            at: when it is to start.
+            there: what the node will have then.
+            gpu_type: of which type its GPUs will be (their key).
+        """
+        _, until = self._lives(demand, at)
+        here = self._on.setdefault(index, [])
+        before = [time for time in here if time.at <= at]
+        parts = _still(before[-1].parts, at) if before else []
+        time = _Time(index, at, there, parts, promised=True)
+        insort(here, time, key=_begin)
+        insort(self._times, time, key=_begin)
+        insort(self._promised, at)
+        kept = Kept(
+            reservation_id=demand.job_id,
+            project="",
+            users=frozenset(),
+            cpu_millis=demand.cpu_millis,
+            memory_bytes=demand.memory_bytes,
+            gpu_count=demand.gpu_count,
+            gpu_type=gpu_type,
+            until=until,
+        )
+        for each in here:
+            if at <= each.at < until:
+                each.promise(demand, gpu_type, kept)
+        self._promised_to.add(demand.job_id)
+        self._keys.clear()
 
 
-def _lower(room: Room[Column], index: int, left: _Left) -> None:
+def _begin(time: _Time) -> int:
+    return time.at
+
+
+def _last_before(end: int, begins: Sequence[int]) -> int:
+    """The last of these that is before an end; what has no end may see any."""
+    if end == FOREVER:
+        return FOREVER
+    count = bisect_left(begins, end)
+    return begins[count - 1] if count else -1
+
+
+def _still(parts: Iterable[_Part], at: int) -> list[_Part]:
+    """What is still kept of these at some time, apart from them."""
+    return [replace(part) for part in parts if part.kept.until > at]
+
+
+def _left(there: Amounts, parts: Iterable[_Part], admitted: frozenset[str]) -> Left:
+    cpu_millis, memory_bytes, gpus = there.cpu_millis, there.memory_bytes, dict(there.gpus)
+    kept = set[str]()
+    for part in parts:
+        if part.kept.reservation_id not in admitted:
+            cpu_millis -= part.cpu_millis
+            memory_bytes -= part.memory_bytes
+            key = gpu_key(part.kept.gpu_type)
+            kept.add(key)
+            gpus[key] = gpus.get(key, 0) - part.gpus
+    return Left(
+        max(cpu_millis, 0),
+        max(memory_bytes, 0),
+        {key: max(count, 0) for key, count in gpus.items()},
+        frozenset(kept),
+    )
+
+
+def lower(room: Room[Column], index: int, left: Left) -> None:
     """Lower what a node has to give to this, where it is more."""
     room.cpu_millis[index] = min(room.cpu_millis[index], left.cpu_millis)
     room.memory_bytes[index] = min(room.memory_bytes[index], left.memory_bytes)

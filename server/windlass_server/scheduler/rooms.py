@@ -8,7 +8,7 @@ planner, explanations). So the answers cannot differ.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,6 +171,22 @@ def copied(room: Room[Column]) -> Room[Column]:
         gpus={key: column.copy() for key, column in room.gpus.items()},
         shared={key: column.copy() for key, column in room.shared.items()},
     )
+
+
+def rows_of(room: Room[Column], indexes: Column) -> Room[Column]:
+    """What these nodes have, a row for each of them, which may be changed."""
+    return replace(
+        room, **{name: _rows(getattr(room, name), indexes) for name in Room.__dataclass_fields__}
+    )
+
+
+def _rows(amounts: Any, indexes: Column) -> Any:
+    """The rows of whatever a room has by node."""
+    if isinstance(amounts, np.ndarray):
+        return amounts[indexes]
+    if isinstance(amounts, Mapping):
+        return {key: _rows(column, indexes) for key, column in amounts.items()}
+    return amounts
 
 
 def marked(room: Room[T], node_ids: Iterable[str]) -> T:
