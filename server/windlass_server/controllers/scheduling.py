@@ -12,7 +12,7 @@ from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.world import World, in_parts
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.remote_waits import RemoteWaits
-from windlass_server.scheduler.plan import Placement, Waiting
+from windlass_server.scheduler.plan import Placement, Plan, Waiting
 from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -29,8 +29,9 @@ class Scheduling:
     """Places waiting jobs, and tells those that must wait why.
 
     A job that did not fit can only begin to fit when something was freed, a node changed, or jobs
-    ahead of it left. So a cycle that only submissions woke looks at the new jobs alone; any other
-    looks at the whole queue.
+    ahead of it left. So a cycle that only submissions woke looks at the new jobs alone, and at those that
+    keep something from them; any other looks at the whole queue. What holds parts of the nodes is of
+    interest only where jobs wait for it, and read only then.
 
     Of several servers one plans: who has the lease. The others tell it when they know of news.
     """
@@ -54,6 +55,9 @@ class Scheduling:
         self._lease = lease
         self._new: set[str] = set()
         self._look_at_all = True
+        # Whether jobs wait, and which of them keep what they wait for.
+        self._crowded = False
+        self._waiting_first: set[str] = set()
         # When it was last written down why each job waits, on the monotonic clock.
         self._told: dict[str, float] = {}
 
@@ -84,12 +88,11 @@ class Scheduling:
             raise
 
     async def _plan_and_place(self, only: set[str] | None, epoch: int) -> None:
-        # 2. See the world. Without a node that is ready, new jobs know why they wait.
+        # 2. Without a node that is ready, new jobs know why they wait.
         if only is not None and not self._world.any_ready():
             return
-        snapshot, rows = await self._world.look(only)
-        # 3. Decide, purely.
-        result = await planned(snapshot)
+        # 3. See the world, and decide.
+        result, rows = await self._decide(only)
         # 4. Commit, each guarded by the version that was seen and by the epoch of this scheduler. A
         #    refusal is normal: the truth has moved on, and the next cycle sees it.
         for some in in_parts(result.placements, _COMMITS_AT_ONCE):
@@ -108,6 +111,17 @@ class Scheduling:
         for waiting in in_parts(result.waiting, _TOLD_AT_ONCE):
             await self._explain(waiting, rows, epoch)
             await asyncio.sleep(0)
+
+    async def _decide(self, only: set[str] | None) -> tuple[Plan, dict[str, JobRow]]:
+        """A plan, which is pure, and the jobs of which it is, by their ids."""
+        looked_at = None if only is None else only | self._waiting_first
+        snapshot, rows = await self._world.look(looked_at, running=self._crowded)
+        result = await planned(snapshot)
+        if result.waiting and not self._crowded:
+            result = await planned(await self._world.look_at_nodes(snapshot, running=True))
+        self._crowded = bool(result.waiting) or (only is not None and self._crowded)
+        self._waiting_first = {one.job_id for one in result.waiting if one.start is not None}
+        return result, rows
 
     async def _place(self, placement: Placement, job: JobRow, epoch: int) -> bool:
         attempt = job.attempt + 1

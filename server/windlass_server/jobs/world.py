@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from windlass_server.clock import Clock
@@ -9,9 +10,9 @@ from windlass_server.jobs import rules
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
 from windlass_server.resources.reserved import moments
+from windlass_server.resources.running import SeenRunning
 from windlass_server.resources.scheduling_policies import SchedulingPolicies
-from windlass_server.scheduler.policies import Policies
-from windlass_server.scheduler.snapshot import Demand, Fault, Moment, NodeState, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -37,27 +38,41 @@ class World:
         self._cluster = cluster
         self._clock = clock
         self._policies = SchedulingPolicies()
+        self._running = SeenRunning()
 
     def any_ready(self) -> bool:
         """Whether a node is connected that takes work, as far as is known."""
         return self._cluster.any_ready()
 
-    async def look(self, only: set[str] | None = None) -> tuple[Snapshot, dict[str, JobRow]]:
-        """The world now, with the whole queue or some of its jobs, and these jobs' rows by their ids."""
-        rows, demands = await self._queue(only)
-        now = self._clock.now()
-        nodes, kept, policies = await self._database.read(lambda tx: self._rest(tx, now))
-        snapshot = Snapshot(
-            tuple(demands), nodes, self._cluster.pools, kept, now, policies=policies
-        )
-        return snapshot, rows
+    async def look(
+        self, only: set[str] | None = None, *, running: bool = False
+    ) -> tuple[Snapshot, dict[str, JobRow]]:
+        """The world now, and the rows of the jobs that wait by their ids.
 
-    def _rest(
-        self, tx: Transaction, now: int
-    ) -> tuple[tuple[NodeState, ...], tuple[Moment, ...], Policies]:
-        """The nodes, what reservations keep of them, and how to decide."""
-        nodes = self._cluster.load(tx)
-        return nodes, moments(tx, nodes, now), self._policies.load(tx)
+        Args:
+            only: some of these jobs; None: the whole queue.
+            running: with what holds parts of the nodes; who has to wait for that needs it.
+        """
+        rows, demands = await self._queue(only)
+        snapshot = Snapshot(tuple(demands), (), self._cluster.pools)
+        return await self.look_at_nodes(snapshot, running=running), rows
+
+    async def look_at_nodes(self, snapshot: Snapshot, *, running: bool) -> Snapshot:
+        """The same jobs and the nodes as they are now, with what holds parts of these, or without."""
+        now = self._clock.now()
+
+        def load(tx: Transaction) -> Snapshot:
+            nodes = self._cluster.load(tx)
+            return replace(
+                snapshot,
+                nodes=nodes,
+                moments=moments(tx, nodes, now),
+                now=now,
+                policies=self._policies.load(tx),
+                running=self._running.load(tx, now) if running else (),
+            )
+
+        return await self._database.read(load)
 
     async def _queue(self, only: set[str] | None) -> tuple[dict[str, JobRow], list[Demand]]:
         """The jobs that wait, by id, and what they ask for."""

@@ -149,6 +149,9 @@ class Explainer:
             return Explanation(Reason.NODES_CORDONED, message)
         left = ledger.reserved_at_start.view(demand, ledger.start)
         if several.fits(left):
+            view = ledger.reserved.view(demand, ledger.free, promised=False)
+            if several.fits(view):
+                return self._delaying(demand, fits(demand, view))
             return self._behind(demand, fits(demand, left), ahead)
         if several.fits(ledger.start):
             return Explanation(Reason.RESERVED, several.reserved(left))
@@ -172,9 +175,7 @@ class Explainer:
             free = self._ledger.free
             roomy = fits(demand, self._ledger.reserved.view(demand, free, promised=False))
             if roomy.any():
-                return Explanation(
-                    Reason.WOULD_DELAY_EARLIER_JOB, self._delaying_text(demand, roomy)
-                )
+                return self._delaying(demand, roomy)
             return self._behind(demand, left, ahead)
         # What it would find if it were over at once: only what is kept already is in its way then.
         short = replace(demand, time_limit=1)
@@ -207,18 +208,19 @@ class Explainer:
             f"{_advice(demand, begins - self._ledger.now)}"
         )
 
-    def _delaying_text(self, demand: Demand, roomy: Mask) -> str:
+    def _delaying(self, demand: Demand, roomy: Mask) -> Explanation:
         """Where it could run for longest before a job that waits before it is to start."""
         first: dict[int, tuple[int, str]] = {}
         places = np.flatnonzero(roomy).tolist()
         for index, begins, kept in self._ledger.reserved.in_the_way(demand, places, promised=True):
             first.setdefault(index, (begins, kept.reservation_id))
         index, (begins, job_id) = max(first.items(), key=lambda each: (each[1][0], -each[0]))
-        return (
+        message = (
             f"has room on {node_label(self._ledger.nodes[index])}, but could still run when {job_id}, "
             f"which waits before it, is to start there at {wording.time_text(begins)}; "
             f"{_advice(demand, begins - self._ledger.now)}"
         )
+        return Explanation(Reason.WOULD_DELAY_EARLIER_JOB, message)
 
     def _behind(self, demand: Demand, at_start: Mask, ahead: int) -> Explanation:
         there = at_start[self._taken_index[:ahead]]
