@@ -110,7 +110,7 @@ class Forecasts:
 
     async def _look(self) -> tuple[Snapshot, dict[str, JobRow]]:
         async with self._one_at_a_time:
-            return await self._world.look()
+            return await self._world.look(running=True)
 
     async def _outlook(
         self, snapshot: Snapshot, job_id: str, any_pools: tuple[str, ...] | None
