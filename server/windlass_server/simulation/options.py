@@ -16,6 +16,7 @@ from windlass_server.simulation.turns import DEFAULT as DEFAULT_TURNS
 EXIT_USAGE = 2
 PLOTS = (".svg", ".png")
 OPENB, CSV, SWF = "openb", "csv", "swf"
+POLICY_FILES = (".yaml", ".yml", ".json")
 FORMATS = (OPENB, CSV, SWF)
 
 _MOST_DEMAND = 10.0
@@ -39,6 +40,7 @@ policies for jobs with times:
   backfill      by priority, then as they came; the first who do not fit keep their places
   greedy        the same, and who does not fit is skipped
   fifo          the same, and nobody starts before those ahead of him
+  FILE.yaml     what it says, as `windlass policies set --file` has it, or several by their ids
   recorded      as it was, where the trace says when each job started
 
 policies for openb:
@@ -56,6 +58,7 @@ from a server:
 examples:
   windlass simulate --history --since 7d --policy recorded --policy fifo --policy built-in
   windlass simulate jobs.csv --cluster 16x8xH100
+  windlass simulate jobs.csv --cluster 16x8xH100 --policy built-in --policy mine.yaml
   windlass simulate jobs.csv --nodes nodes.csv --policy fifo --policy greedy --plot waits.svg
   windlass simulate KTH-SP2-1996-2.1-cln.swf.gz --policy fifo --policy backfill
   windlass simulate --generate 5000 --load 1.2 --cluster 16x8xH100 --save jobs.csv --output json
@@ -181,7 +184,7 @@ def _timed(
         given.load or 1.2,
         given.seed,
         given.save,
-        _policies(parser, given.policy or [DEFAULT_TURNS], (*BY_NAME, RECORDED.name)),
+        _policies(parser, given.policy or [DEFAULT_TURNS], (*BY_NAME, RECORDED.name), files=True),
         shown,
     )
 
@@ -196,10 +199,14 @@ def _refuse(
 
 
 def _policies(
-    parser: argparse.ArgumentParser, given: Sequence[str], known: Iterable[str]
+    parser: argparse.ArgumentParser,
+    given: Sequence[str],
+    known: Iterable[str],
+    *,
+    files: bool = False,
 ) -> tuple[str, ...]:
     for name in given:
-        if name not in known:
+        if name not in known and not (files and name.endswith(POLICY_FILES)):
             parser.error(
                 f"argument --policy: invalid choice: {name!r} (choose from {', '.join(known)})"
             )

@@ -13,7 +13,7 @@ from windlass_server.simulation.bars import Begin
 from windlass_server.simulation.measures import Measures, measured
 from windlass_server.simulation.options import SWF, TimedOptions
 from windlass_server.simulation.trace import TraceError
-from windlass_server.simulation.turns import BY_NAME, RECORDED
+from windlass_server.simulation.turns import BY_NAME, RECORDED, Turns
 from windlass_server.simulation.virtual_time import Outcome, play, recorded
 from windlass_server.simulation.workload import Workload
 
@@ -60,11 +60,19 @@ def run(options: TimedOptions, begin: Begin) -> Results:
 
 def _outcome(options: TimedOptions, workload: Workload, name: str, begin: Begin) -> Outcome:
     if name != RECORDED.name:
-        return play(workload, BY_NAME[name], progress=begin(name, len(workload.jobs)))
+        turns = BY_NAME[name] if name in BY_NAME else _from_file(name)
+        return play(workload, turns, progress=begin(turns.name, len(workload.jobs)))
     try:
         return recorded(workload)
     except ValueError as error:
         raise TraceError(f"{options.trace or 'what was made'}: {error}") from None
+
+
+def _from_file(name: str) -> Turns:
+    # Not at the top: it takes a second, and is hardly ever needed.
+    from windlass_server.simulation import policy_file
+
+    return policy_file.read(Path(name))
 
 
 def _nodes(options: TimedOptions) -> tuple[NodeState, ...]:
