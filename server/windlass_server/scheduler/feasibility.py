@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from windlass_server.scheduler import wording
+from windlass_server.scheduler.columns import full_columns
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal, blocked, first_refusal
 from windlass_server.scheduler.gang import Reach, domain, widest
-from windlass_server.scheduler.rooms import Column, Room, full_room, gpu_key, in_columns
+from windlass_server.scheduler.rooms import Column, Room, full_room, gpu_key
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, ANY_POOL, Demand, NodeState, Pool
 
 
@@ -91,28 +92,31 @@ class Capacity:
     """What there is when nothing runs, with names for sentences.
 
     Args:
-        nodes: registered nodes and templates of pools.
-        labels: how a sentence calls each of them.
+        nodes: registered nodes.
+        pools: declared ones, whose templates count as nodes behind those.
     """
 
-    def __init__(self, nodes: Sequence[NodeState], labels: Sequence[str]) -> None:
-        self.nodes = tuple(nodes)
-        self.labels = labels
+    def __init__(self, nodes: Sequence[NodeState], pools: Sequence[Pool]) -> None:
+        self.nodes = (*nodes, *(pool.template for pool in pools))
+        self._registered, self._pools = nodes, pools
 
     @classmethod
     def of(cls, nodes: Sequence[NodeState], pools: Sequence[Pool]) -> "Capacity":
         """Nodes in the order of their ids, then pools in the order of their names."""
         by_id = sorted(nodes, key=lambda node: node.node_id)
         by_name = sorted((pool for pool in pools if pool.count > 0), key=lambda pool: pool.name)
-        return cls(
-            [*by_id, *(pool.template for pool in by_name)],
-            [*(node_label(node) for node in by_id), *(f"pool {pool.name}" for pool in by_name)],
-        )
+        return cls(by_id, by_name)
+
+    @cached_property
+    def labels(self) -> Sequence[str]:
+        """How a sentence calls each of them."""
+        names = [node_label(node) for node in self._registered]
+        return [*names, *(f"pool {pool.name}" for pool in self._pools)]
 
     @cached_property
     def full(self) -> Room[Column]:
         """What each has when it is empty."""
-        return in_columns([full_room(node) for node in self.nodes])
+        return full_columns(self.nodes)
 
     def gpu_types(self, demand: Demand) -> str:
         """The types that there are in the pools of a demand, as in `A100, L4`."""

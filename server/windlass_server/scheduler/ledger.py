@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from windlass_server.scheduler.columns import free_columns
 from windlass_server.scheduler.estimates import Span, cautious
 from windlass_server.scheduler.feasibility import Capacity
 from windlass_server.scheduler.filters import fits
@@ -15,9 +16,7 @@ from windlass_server.scheduler.rooms import (
     Room,
     copied,
     enough_memory,
-    free_room,
     gpu_key,
-    in_columns,
     marked,
     suitable,
 )
@@ -50,7 +49,7 @@ class Ledger:
     ) -> None:
         self.capacity = Capacity.of(nodes, ())
         self.nodes = self.capacity.nodes
-        self.start: Room[Column] = in_columns([free_room(node) for node in self.nodes])
+        self.start = free_columns(self.nodes)
         self.free = copied(self.start)
         self.now = now
         self.gangs = Gangs(self.nodes)

@@ -28,6 +28,7 @@ class SharedCards:
         found = [
             (index, gpu.uuid, gpu_key(gpu.gpu_type), left, node.max_sharers - gpu.sharers)
             for index, node in enumerate(nodes)
+            if node.max_sharers
             for gpu in sorted(node.gpus, key=lambda gpu: gpu.uuid)
             if gpu.healthy and (left := share_left(gpu, node.max_sharers))
         ]
