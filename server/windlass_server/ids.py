@@ -33,6 +33,11 @@ class IdSource:
         return f"{kind}-{encode_ulid(fresh)}"
 
 
+def first_id(kind: str, at: int) -> str:
+    """The least id that is made at a time (microseconds since 1970) or later."""
+    return f"{kind}-{encode_ulid(max(at, 0) // 1000 << _RANDOM_BITS)}"
+
+
 def encode_ulid(value: int) -> str:
     """The 26 characters of a 128-bit ULID, in Crockford's base 32, lower case."""
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])

@@ -9,9 +9,11 @@ from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.resources.reserved import moments
 from windlass_server.resources.running import SeenRunning
 from windlass_server.resources.scheduling_policies import SchedulingPolicies
+from windlass_server.scheduler.order import half_lives_of
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -39,6 +41,7 @@ class World:
         self._clock = clock
         self._policies = SchedulingPolicies()
         self._running = SeenRunning()
+        self._usage = RecentUsage(database, clock)
 
     def any_ready(self) -> bool:
         """Whether a node is connected that takes work, as far as is known."""
@@ -72,7 +75,10 @@ class World:
                 running=self._running.load(tx, now) if running else (),
             )
 
-        return await self._database.read(load)
+        seen = await self._database.read(load)
+        # What nobody's turn depends on is not read.
+        shares = await self._usage.look(half_lives_of(seen.queue, seen.policies))
+        return replace(seen, shares=shares)
 
     async def _queue(self, only: set[str] | None) -> tuple[dict[str, JobRow], list[Demand]]:
         """The jobs that wait, by id, and what they ask for."""

@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -40,6 +41,7 @@ Account: TypeAlias = tuple[str, str]
 """A project and a user in it."""
 
 
+@lru_cache(maxsize=4096)
 def charge(gpus: int, cpu_millis: int, memory_bytes: int) -> int:
     """What holding so much counts as, in millionths of a GPU: the most of the three, rounded up.
 

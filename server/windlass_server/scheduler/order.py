@@ -30,7 +30,7 @@ from windlass_server.scheduler.fair_share import (
     charges,
     part_of_card,
 )
-from windlass_server.scheduler.policies import LOWEST_BAND, FairShare, Settings
+from windlass_server.scheduler.policies import LOWEST_BAND, FairShare, Policies, Settings
 from windlass_server.scheduler.snapshot import WHOLE, Demand, Snapshot
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -133,6 +133,16 @@ def in_turn(snapshot: Snapshot) -> list[Demand]:
     # Stable, so that the rest is by submission.
     order = np.lexsort((turn, -columns.band))
     return [queue[index] for index in order.tolist()]
+
+
+def half_lives_of(queue: Sequence[Demand], policies: Policies) -> frozenset[int]:
+    """By which half-lives (µs) it has to be known what owners had; none when no two of them share."""
+    owners: dict[int, set[Account]] = {}
+    for name, pools, project, user in set(map(_KIND, queue)):
+        rules = policies.of_job(name, pools).fair_share
+        if rules.enabled:
+            owners.setdefault(rules.half_life, set()).add((project, user))
+    return frozenset(half_life for half_life, those in owners.items() if len(those) > 1)
 
 
 def _turns(columns: _Columns, whose: Integers, inner: Integers | Floats, level: _Level) -> Floats:

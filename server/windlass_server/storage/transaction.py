@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from windlass_server.storage.access import AccessStore
 from windlass_server.storage.allocations import AllocationStore
+from windlass_server.storage.charges import ChargeStore
 from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
 from windlass_server.storage.drains import DrainStore
@@ -124,6 +125,10 @@ class Transaction:
     @cached_property
     def scheduling_policies(self) -> SchedulingPolicyStore:
         return SchedulingPolicyStore(self.connection)
+
+    @cached_property
+    def charges(self) -> ChargeStore:
+        return ChargeStore(self.connection)
 
     @cached_property
     def usage(self) -> UsageStore:

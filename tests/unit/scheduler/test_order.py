@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import a_job, a_node
 from windlass_server.scheduler.fair_share import GPU, Account, Shares
-from windlass_server.scheduler.order import in_turn
+from windlass_server.scheduler.order import half_lives_of, in_turn
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.policies import (
     Aging,
@@ -321,3 +321,17 @@ def test_who_has_least_waits_for_no_more_than_the_others_shares(weights, own, le
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_short_queues_are_in_order_too(count):
     assert len(names(jobs("a/u", count))) == count
+
+
+def test_what_owners_had_matters_only_where_several_share():
+    plain = Policy(fair_share=FairShare(enabled=False))
+    slow = Policy(fair_share=FairShare(half_life=9))
+    queues = Policies(queues={"plain": plain, "slow": slow})
+    one, two = jobs("a/u", 2), jobs("a/v", 1, first=10)
+    assert half_lives_of([], queues) == half_lives_of(one, queues) == frozenset()
+    assert half_lives_of(one + two, queues) == {WEEK}
+    assert half_lives_of(jobs("a/u", 1) + jobs("b/u", 1, queue="slow"), queues) == frozenset()
+    both = jobs("a/u", 1, queue="slow") + jobs("b/u", 1, queue="slow")
+    assert half_lives_of(both + one, queues) == {9}
+    off = jobs("a/u", 1, queue="plain") + jobs("b/u", 1, queue="plain")
+    assert half_lives_of(off, queues) == frozenset()
