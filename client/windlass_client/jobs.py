@@ -77,6 +77,13 @@ def parse_status(name: str) -> Status:
     return cast("Status", Status.Value(name.upper()))
 
 
+def _way(name: str) -> job_pb2.Dependency.Type:
+    """In which way a job waits for another. Raises InvalidArgument."""
+    if name not in job_pb2.Dependency.Type.keys():  # noqa: SIM118 - an enum, no mapping
+        raise InvalidArgument(f"a job cannot wait for another {name!r}", reason="BAD_DEPENDENCY")
+    return cast("job_pb2.Dependency.Type", job_pb2.Dependency.Type.Value(name))
+
+
 class JobCalls(Group):
     """Requests of the jobs API."""
 
@@ -103,6 +110,8 @@ class JobCalls(Group):
         grace_period: timedelta | float | str | None = None,
         min_isolation: "types_pb2.Isolation.Level | None" = None,
         pool: str = "",
+        dependencies: Mapping[str, str] | None = None,
+        start_after: datetime | None = None,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -130,6 +139,9 @@ class JobCalls(Group):
             grace_period: time between SIGTERM and SIGKILL; 10 s by default.
             min_isolation: the weakest isolation that the job may run with.
             pool: only nodes of this pool; of any that the project may use by default.
+            dependencies: what it waits for: by the ids of other jobs "AFTER", "AFTER_OK", "AFTER_NOT_OK"
+                or "AFTER_ANY".
+            start_after: it does not start before; at once by default.
             validate_only: check everything and write nothing.
             request_id: makes the call idempotent; a fresh one by default.
 
@@ -161,6 +173,11 @@ class JobCalls(Group):
             grace_period=_duration(grace_period),
             min_isolation=min_isolation,
             pool=pool,
+            dependencies=[
+                job_pb2.Dependency(job_id=job_id, type=_way(way))
+                for job_id, way in (dependencies or {}).items()
+            ],
+            start_after=start_after,
         )
         return Call(
             SUBMIT,

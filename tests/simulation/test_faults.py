@@ -92,6 +92,18 @@ async def require_reasons(site: Site) -> None:
             assert job.created_at <= job.ended_at
 
 
+async def require_order(site: Site) -> None:
+    """Nothing has begun before its time, or before what it waits for had come."""
+    for job_id in site.jobs:
+        job = await site.job(job_id)
+        if not job.attempt:
+            continue
+        unmet = await site.database.read(lambda tx, one=job_id: tx.dependencies.unmet([one]))
+        assert not unmet, job_id
+        (first, *_) = await site.database.read(lambda tx, one=job_id: tx.runs.of_job(one))
+        assert first.created_at >= job.start_after
+
+
 async def require_progress(site: Site) -> None:
     """What begins with a checkpoint begins where one was saved, and never before an older one."""
     for node in site.nodes:
@@ -138,6 +150,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_physics(site)
             await require_books(site)
             await require_reasons(site)
+            await require_order(site)
             await require_progress(site)
         await require_ledger(site)
         await life.settle()

@@ -137,9 +137,7 @@ def test_the_queue_is_read_by_its_index(engines: Engines) -> None:
     engine = create_engine(engines.by_name("sqlite").new(migrated=True))
     with engine.connect() as connection:
         for behind in ("", "AND priority <= 5 AND (priority < 5 OR job_id > 'j')"):
-            query = (
-                f"SELECT job_id FROM jobs WHERE status = 1 {behind} ORDER BY priority DESC, job_id"
-            )
+            query = f"SELECT job_id FROM jobs WHERE status = 1 AND held = 0 {behind} ORDER BY priority DESC, job_id"
             steps = connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all()
             plan = " ".join(step[-1] for step in steps)
             assert "jobs_waiting" in plan

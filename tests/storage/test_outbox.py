@@ -42,7 +42,7 @@ def record(tx: Transaction, *topics: str) -> None:
 
 async def test_all_that_happened_is_told_in_order_and_once(database: Database) -> None:
     listener = Listener()
-    outbox = OutboxDispatcher(database, listener)
+    outbox = OutboxDispatcher(database, [listener])
     await database.write(lambda tx: record(tx, "job-a", "job-b", "job-a"))
     await outbox.cycle()
     await outbox.cycle()
@@ -56,13 +56,13 @@ async def test_more_than_one_batch_is_told_in_one_cycle(database: Database) -> N
     topics = [f"job-{number:04}" for number in range(1201)]
     await database.write(lambda tx: record(tx, *topics))
     listener = Listener()
-    await OutboxDispatcher(database, listener).cycle()
+    await OutboxDispatcher(database, [listener]).cycle()
     assert listener.told == topics
 
 
 async def test_what_could_not_be_told_is_told_at_the_next_cycle(database: Database) -> None:
     listener = Listener(failures=1)
-    outbox = OutboxDispatcher(database, listener)
+    outbox = OutboxDispatcher(database, [listener])
     await database.write(lambda tx: record(tx, "job-a", "job-b"))
     with pytest.raises(ConnectionError):
         await outbox.cycle()

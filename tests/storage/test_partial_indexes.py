@@ -13,6 +13,13 @@ from windlass_server.storage.usage import HeldFilter
 
 NODES = ["node-1", "node-2"]
 READS: list[tuple[str, Callable[[Transaction], Any]]] = [
+    ("jobs_waiting", lambda tx: tx.jobs.queued(10)),
+    ("jobs_waiting", lambda tx: tx.remote_runs.waiting(10)),
+    ("jobs_by_start", lambda tx: tx.jobs.by_start(10)),
+    ("job_dependencies_open", lambda tx: tx.dependencies.followed(["job-1"])),
+    ("job_dependencies_open", lambda tx: tx.dependencies.followers("job-1", [1, 2], 10)),
+    ("job_dependencies_open", lambda tx: tx.dependencies.awaited_behind("job-1", 10)),
+    ("job_dependencies_open", lambda tx: tx.dependencies.highest_priority_behind("job-1")),
     ("runs_by_node", lambda tx: tx.runs.active_on(["node-1"])),
     ("runs_by_node", lambda tx: tx.runs.active_on(NODES)),
     ("runs_by_node", lambda tx: tx.runs.known_to_node("node-1")),

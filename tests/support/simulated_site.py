@@ -5,7 +5,7 @@ left out (`tests/support/simulated_node.py`).
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -33,12 +33,16 @@ from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
+from windlass_server.controllers.job_waits import JobWaits
 from windlass_server.controllers.node_liveness import NodeLiveness
+from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.scheduler_lease import SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.errors import Conflict, NotFound, WindlassError
 from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
+from windlass_server.jobs.dependencies import DependenciesService
+from windlass_server.jobs.dependency_rules import Held, State
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.world import World
@@ -51,6 +55,7 @@ from windlass_server.resources.membership import Membership
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
+from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.latest import LatestTelemetry
 
 PATIENCE = 30.0
@@ -95,6 +100,10 @@ class Site(Upkeep):
         self.scheduling = Scheduling(
             self.database, world, self.runs, self._layouts, self.clock, RemoteWaits(), self.lease
         )
+        dependencies = DependenciesService(
+            self.database, self.clock, self.cluster.first_reason, lambda _job_id: None
+        )
+        self.waits = JobWaits(dependencies, self.clock)
         self._upkeep = super().upkeep
         self.health: NodeHealthService = health_service(
             self.database, self.clock, self._upkeep, tell_run=self.runs.device_failed
@@ -154,9 +163,15 @@ class Site(Upkeep):
         saves: bool,
         share: int = 0,
         profile: str = "",
+        awaited: Sequence[tuple[str, int]] = (),
+        start_in: float = 0,
+        priority: int = 0,
         **ends: object,
     ) -> None:
-        """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances."""
+        """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances.
+
+        It waits for those that are awaited, each in the way that its number means, and for its time.
+        """
         spec = job_pb2.Job(command=command(seconds, saves=saves, **ends))
         spec.grace_period.FromSeconds(10)
         spec.resources.gpu_count, spec.resources.gpu_millis = gpus, share
@@ -168,8 +183,17 @@ class Site(Upkeep):
             gpu_millis=share,
             mig_profile=profile,
             created_at=self.clock.now(),
+            start_after=self.clock.now() + round(start_in * 1_000_000) if start_in else 0,
+            priority=priority,
+            held=int(Held.JOBS if awaited else Held.TIME if start_in else Held.NOTHING),
         )
-        await self.database.write(lambda tx: add_jobs(tx, job))
+        edges = [(job_id, kind, int(State.OPEN)) for job_id, kind in awaited]
+
+        def store(tx: Transaction) -> None:
+            add_jobs(tx, job)
+            tx.dependencies.add(job["job_id"], edges)
+
+        await self.database.write(store)
         self.jobs.append(str(job["job_id"]))
 
     async def pass_time(self, seconds: float) -> None:
@@ -186,6 +210,8 @@ class Site(Upkeep):
         await self.upkeep.empty_draining()
         await self.drains.advance_all()
         await self.allocations.expire()
+        await OutboxDispatcher(self.database, [self.waits.changed]).cycle()
+        await self.waits.cycle()
         self.scheduling.world_changed()
         await self.scheduling.cycle()
         await self.checkpoints.remove_unneeded()

@@ -10,6 +10,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import resources_service_pb2
 from windlass_agent.gpu.fault_script import ScriptedFault
 from windlass_server.errors import WindlassError
+from windlass_server.jobs.dependency_rules import Kind
 from windlass_server.jobs.states import FINAL, Status
 from windlass_server.resources.maintenance import DrainMode, State
 from windlass_server.resources.upkeep import Drain
@@ -82,8 +83,17 @@ class Life:
             saves=self.random.random() < 0.6,
             share=share,
             profile=self.random.choice(["", "1g.10gb", "3g.40gb"]) if parts else "",
+            awaited=self._awaited(),
+            start_in=self.random.choice([0, 0, 0, 25]),
+            priority=self.random.choice([0, 0, 5]),
             **self.random.choice(ENDS),
         )
+
+    def _awaited(self) -> list[tuple[str, int]]:
+        """Some jobs that a new one waits for, and in which way; mostly none."""
+        count = min(self.random.choice([0, 0, 1, 2]), len(self.site.jobs))
+        there = self.random.sample(self.site.jobs, count)
+        return [(job_id, self.random.choice([*map(int, Kind)])) for job_id in there]
 
     async def xid(self) -> None:
         self._inject("xid", self.random.choice(XIDS))

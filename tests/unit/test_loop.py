@@ -42,6 +42,19 @@ async def test_it_works_at_once_and_whenever_woken():
     assert duty.cycles.empty()
 
 
+async def test_it_works_again_when_its_cycle_wants_to():
+    duty = Duty()
+
+    async def cycle() -> float:
+        await duty.cycle()
+        return 0.0
+
+    loop = Loop("test", cycle, interval_seconds=FOR_EVER)
+    loop.start()
+    await duty.reached(3)
+    await loop.stop()
+
+
 async def test_what_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixture):
     duty = Duty(fails=1)
     loop = Loop("test", duty.cycle, interval_seconds=0)

@@ -266,6 +266,12 @@ def job_table(job: "job_pb2.Job", now: "datetime") -> "Table":
     return made
 
 
+def _dependency(one: "job_pb2.Dependency") -> str:
+    from windlass.jobs.v1 import job_pb2
+
+    return f"{one.job_id} ({job_pb2.Dependency.Type.Name(one.type)})"
+
+
 def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
     import shlex
 
@@ -285,6 +291,8 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("cpus", format_cpu_millis(ask.cpu_millis)),
         ("memory", format_bytes(ask.memory_bytes)),
         ("time limit", _duration(job)),
+        ("start after", moment(job.start_after) if job.HasField("start_after") else ""),
+        ("waits for", ", ".join(map(_dependency, job.dependencies))),
         ("accepted", moment(job.create_time) if job.HasField("create_time") else ""),
         ("started", moment(job.start_time) if job.HasField("start_time") else ""),
         ("ended", moment(job.end_time) if job.HasField("end_time") else ""),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windlass_client.cli.moments import moment_ahead
 from windlass_client.cli.output import cell, moment, say, status_cell, table
 from windlass_client.cli.session import Session, command, group
 from windlass_client.errors import InvalidArgument
@@ -123,7 +124,7 @@ def create(
     from windlass_client.cli.nodes import node_ids
 
     now = session.now().astimezone(UTC)
-    begins = _when(start, now) if start else None
+    begins = moment_ahead(start, now) if start else None
     made = session.client.reservations.create(
         begins,
         _end(begins or now, end, length, now),
@@ -137,7 +138,7 @@ def create(
         maintenance=maintenance,
         cron=cron,
         time_zone=time_zone,
-        until=_when(until, now) if until else None,
+        until=moment_ahead(until, now) if until else None,
         reason=reason,
     )
     session.answer(made, lambda: made.reservation_id)
@@ -163,8 +164,8 @@ def update(
     now = session.now().astimezone(UTC)
     found = session.client.reservations.update(
         reservation,
-        start=_when(start, now) if start else None,
-        end=_when(end, now) if end else None,
+        start=moment_ahead(start, now) if start else None,
+        end=moment_ahead(end, now) if end else None,
         users=user or None,
         reason=reason,
     )
@@ -178,22 +179,10 @@ def cancel(session: Session, reservation: ReservationArgument) -> None:
     session.answer(ended, lambda: f"{ended.reservation_id} {_status(ended)}")
 
 
-def _when(text: str, now: datetime) -> datetime:
-    """A moment as ISO 8601 has it, in UTC unless it says, or a span from now on, such as +2h."""
-    if text.startswith("+"):
-        return now + parse_duration(text[1:])
-    try:
-        at = datetime.fromisoformat(text)
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except ValueError:
-        message = f"{text!r} is neither a moment such as 2026-12-24T20:00Z nor a span such as +2h"
-        raise InvalidArgument(message, reason="BAD_TIME") from None
-
-
 def _end(begins: datetime, end: str | None, length: str | None, now: datetime) -> datetime:
     if (end is None) == (length is None):
         raise InvalidArgument("give one of --end and --for", reason="BAD_TIME")
-    return _when(end, now) if end else begins + parse_duration(str(length))
+    return moment_ahead(end, now) if end else begins + parse_duration(str(length))
 
 
 def _status(one: "reservation_pb2.Reservation") -> str:

@@ -15,8 +15,17 @@ from windlass_client.cli.gpu_options import (
     asked_memory,
     asked_share,
 )
+from windlass_client.cli.moments import moment_ahead
 from windlass_client.cli.output import say
 from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
+from windlass_client.cli.waiting_options import (
+    AfterAnyOption,
+    AfterNotOkOption,
+    AfterOkOption,
+    AfterOption,
+    StartAfterOption,
+    asked_dependencies,
+)
 from windlass_client.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -33,6 +42,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
     windlass submit --workdir "$PWD" -- python3 train.py --epochs 3
 
     windlass submit --gpus 8 --memory 512GiB --time-limit 12h -- torchrun /srv/vision/train.py
+
+    windlass submit --after-ok job-01k0… --start-after +2h -- python3 /srv/vision/evaluate.py
 
     windlass submit --follow -e LR=0.1 -l team=vision -- sh -c 'echo $LR'
 
@@ -105,6 +116,11 @@ def submit(
     pool: Annotated[
         str, typer.Option(help="Only its nodes; default any pool that the project may use.")
     ] = "",
+    after: AfterOption = None,
+    after_ok: AfterOkOption = None,
+    after_not_ok: AfterNotOkOption = None,
+    after_any: AfterAnyOption = None,
+    start_after: StartAfterOption = None,
     validate_only: Annotated[
         bool,
         typer.Option(
@@ -123,6 +139,12 @@ def submit(
     ] = False,
 ) -> None:
     """See `_HELP`."""
+    ways = {
+        "AFTER": after,
+        "AFTER_OK": after_ok,
+        "AFTER_NOT_OK": after_not_ok,
+        "AFTER_ANY": after_any,
+    }
     job = session.client.jobs.submit(
         command,
         name=name,
@@ -142,6 +164,8 @@ def submit(
         grace_period=grace_period,
         min_isolation=_level(min_isolation),
         pool=pool,
+        dependencies=asked_dependencies(ways),
+        start_after=moment_ahead(start_after, session.now()) if start_after else None,
         validate_only=validate_only,
         request_id=request_id,
     )

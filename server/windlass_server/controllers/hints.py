@@ -22,6 +22,7 @@ class Listeners:
     scheduling: Scheduling
     scheduling_loop: Loop
     outbox_loop: Loop
+    waits_loop: Loop
     drains: NodeDrains
     drains_loop: Loop
     waves_loop: Loop
@@ -49,6 +50,17 @@ class Hints:
             to.outbox_loop.wake()
             to.federation_loop.wake()
 
+    def job_held(self) -> None:
+        """A job waits for others or for its time."""
+        if (to := self._listeners) is not None:
+            to.outbox_loop.wake()
+            to.waits_loop.wake()
+
+    def job_started(self) -> None:
+        """The command of a job has begun to run."""
+        if (to := self._listeners) is not None:
+            to.outbox_loop.wake()
+
     def world_changed(self) -> None:
         """There is more or less to give out."""
         if (to := self._listeners) is not None:
@@ -64,8 +76,10 @@ class Hints:
     def run_ended(self) -> None:
         """A run holds nothing any more; it may have been the last on a node that is drained."""
         self.world_changed()
-        if (to := self._listeners) is not None and to.drains.some:
-            to.drains_loop.wake()
+        if (to := self._listeners) is not None:
+            to.outbox_loop.wake()
+            if to.drains.some:
+                to.drains_loop.wake()
 
     def runs_changed(self, node_id: str) -> None:
         """The server wants something else of a node's runs."""

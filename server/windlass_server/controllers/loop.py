@@ -25,7 +25,8 @@ class Loop:
 
     Args:
         name: the actor in whose name the cycle works.
-        cycle: one look at the truth; what it raises is logged, and it is tried again later.
+        cycle: one look at the truth; what it raises is logged, and it is tried again later. It may
+            return in how many seconds it wants to look again at the latest.
         rest: after a cycle that took t seconds, wait at least `rest` * t, so that a duty that has
             become slow leaves the process to others.
     """
@@ -33,7 +34,7 @@ class Loop:
     def __init__(
         self,
         name: str,
-        cycle: Callable[[], Awaitable[None]],
+        cycle: Callable[[], Awaitable[float | None]],
         *,
         interval_seconds: float,
         rest: float = 1.0,
@@ -70,19 +71,21 @@ class Loop:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
+        wait = self._interval
         while True:
-            await _within(self._interval, self._wake)
+            await _within(wait, self._wake)
             self._wake.clear()
             if self._stopping.is_set():
                 return
-            began = loop.time()
+            began, wanted = loop.time(), None
             try:
                 with acting_as(self._name):
-                    await self._cycle()
+                    wanted = await self._cycle()
                 failures = 0
             except Exception:
                 _log.exception("%s failed", self._name)
                 failures += 1
+            wait = self._interval if wanted is None else min(wanted, self._interval)
             took = loop.time() - began
             self._ended(self._name, took, failures > 0)
             pause = self._rest * took

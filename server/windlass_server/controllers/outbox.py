@@ -11,17 +11,18 @@ class OutboxDispatcher:
     """Hands the topics of new events to listeners, at least once, then forgets that it has to.
 
     Args:
-        tell: called with the topics (object ids) of a batch, in the order of their events.
+        tell: each is called with the topics (object ids) of a batch, in the order of their events.
     """
 
-    def __init__(self, database: Database, tell: Callable[[Sequence[str]], None]) -> None:
+    def __init__(self, database: Database, tell: Sequence[Callable[[Sequence[str]], None]]) -> None:
         self._database = database
         self._tell = tell
 
     async def cycle(self) -> None:
         """Empty the outbox."""
         while batch := await self._database.read(lambda tx: tx.events.untold(_BATCH)):
-            self._tell([row.topic for row in batch])
+            for tell in self._tell:
+                tell([row.topic for row in batch])
             sequences = [row.sequence for row in batch]
             await self._database.write(lambda tx, told=sequences: tx.events.told(told))  # type: ignore[misc]
             if len(batch) < _BATCH:

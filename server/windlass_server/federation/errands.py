@@ -130,5 +130,8 @@ def outgoing(spec: bytes, run_id: str, project: str) -> job_pb2.Job:
     """A job in the words in which another installation is asked for it."""
     job = job_pb2.Job.FromString(spec)
     job.project = project
+    # It has waited for them here, and nobody knows them there.
+    job.ClearField("dependencies")
+    job.ClearField("start_after")
     job.labels[ORIGIN_LABEL] = run_id
     return job

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
+from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.states import Status
 from windlass_server.jobs.world import World, demand_of
@@ -14,7 +15,7 @@ from windlass_server.resources.pooling import rules_of, usable
 from windlass_server.resources.price_book import HOUR, WHOLE_GPU, Holding, PriceBook
 from windlass_server.resources.prices import price_book
 from windlass_server.scheduler.outlook import Outlook, outlook
-from windlass_server.scheduler.snapshot import Snapshot
+from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -72,17 +73,24 @@ class Forecasts:
             NotFound: no such job, or foreign.
         """
 
-        def load(tx: Transaction) -> tuple[JobRow, tuple[str, ...] | None]:
+        def load(tx: Transaction) -> tuple[JobRow, list[tuple[str, ...] | None]]:
             job = tx.jobs.get(job_id)
             if job is None:
                 raise absent("job", job_id)
             require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
-            return job, usable(job.project, "", rules_of(tx.pools.all()))
+            rules = rules_of(tx.pools.all())
+            return job, [usable(job.project, pool, rules) for pool in (job.pool, "")]
 
-        job, any_pools = await self._database.read(load)
+        job, (chosen, any_pools) = await self._database.read(load)
         if job.status != Status.QUEUED:
             return await self._forecast(job, None, None)
         snapshot, rows = await self._look()
+        if job.held:
+            # One that was let in meanwhile stands there already.
+            others = tuple(one for one in snapshot.queue if one.job_id != job_id)
+            snapshot = replace(snapshot, queue=(*others, _held_demand(job, chosen)))
+            held = await self._outlook(snapshot, job_id, any_pools)
+            return await self._forecast(job, snapshot, held)
         # It may have left the queue meanwhile, or stand deeper in it than a cycle looks.
         seen = job_id in rows
         found = await self._outlook(snapshot, job_id, any_pools) if seen else None
@@ -102,7 +110,7 @@ class Forecasts:
                 usable(job.project, pool, rules_of(tx.pools.all())) for pool in (job.pool, "")
             ]
         )
-        demand = replace(demand_of(job, (), chosen), job_id=_ASKED_ABOUT, order=_ASKED_ABOUT)
+        demand = replace(_held_demand(job, chosen), job_id=_ASKED_ABOUT, order=_ASKED_ABOUT)
         snapshot, _ = await self._look()
         snapshot = replace(snapshot, queue=(*snapshot.queue, demand))
         found = await self._outlook(snapshot, _ASKED_ABOUT, any_pools)
@@ -137,6 +145,12 @@ class Forecasts:
             ranks = len(found.placement.places)
         book = await self._database.read(price_book)
         return Forecast(job, found, names, _cost(job, ranks, types, book, now), now)
+
+
+def _held_demand(job: JobRow, pools: tuple[str, ...] | None) -> Demand:
+    """What a job asks for that may be kept out of the queue, with what it waits for."""
+    awaits = job.status_message if job.held == Held.JOBS else ""
+    return replace(demand_of(job, (), pools), awaits=awaits)
 
 
 def _cost(job: JobRow, ranks: int, gpu_types: list[str], book: PriceBook, now: int) -> Cost | None:

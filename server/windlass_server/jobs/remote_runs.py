@@ -58,7 +58,7 @@ class RemoteRunsService:
 
         def store(tx: Transaction) -> bool:
             job = tx.jobs.lock(job_id)
-            if job is None or job.version != version or job.status != Status.QUEUED:
+            if job is None or job.version != version or job.held or job.status != Status.QUEUED:
                 return False
             self.place(tx, job, cluster_id)
             return True

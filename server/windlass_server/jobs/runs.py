@@ -40,6 +40,7 @@ class RunsService:
 
     Args:
         capacity_freed: called when resources have become free.
+        job_started: called when the command of a job has begun to run.
         runs_changed: called with the id of a node whose directives have changed.
     """
 
@@ -52,6 +53,7 @@ class RunsService:
         *,
         capacity_freed: Callable[[], None],
         runs_changed: Callable[[str], None],
+        job_started: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._logs = logs
@@ -59,6 +61,7 @@ class RunsService:
         self._ids = ids
         self._capacity_freed = capacity_freed
         self._runs_changed = runs_changed
+        self._job_started = job_started
         # Runs whose exit is known and whose log is not complete yet: how long it will be.
         self._awaiting_log: dict[str, int] = {}
 
@@ -76,7 +79,7 @@ class RunsService:
         def store(tx: Transaction) -> bool:
             tx.duties.require(SCHEDULER, epoch)
             job = tx.jobs.lock(placement.job_id)
-            if job is None or job.version != version:
+            if job is None or job.version != version or job.held:
                 return False
             place_run(tx, job, placement, run_id=run_id, attempt=attempt, at=self._clock.now())
             tx.after_commit(lambda: self._runs_changed(placement.node_id))
@@ -164,6 +167,7 @@ class RunsService:
         now = self._clock.now()
         began = started_at(run, report, now)
         tx.runs.change(run.run_id, state=report.state, started_at=began)
+        tx.after_commit(self._job_started)
         move(
             tx,
             job,

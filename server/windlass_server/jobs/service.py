@@ -11,7 +11,9 @@ from windlass_server.errors import InvalidInput
 from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
+from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.elsewhere import Elsewhere
+from windlass_server.jobs.holding import edges_of, hold_of, require_known, start_after_of
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
@@ -34,6 +36,7 @@ class JobHints:
 
     job_queued: Callable[[str], None]
     runs_changed: Callable[[str], None]
+    job_held: Callable[[], None] = lambda: None
 
 
 class JobsService:
@@ -79,7 +82,7 @@ class JobsService:
         Raises:
             InvalidInput: too large, UNSATISFIABLE_RESOURCES, or there is no such pool.
             Denied: its project may not use the pool, or any.
-            NotFound: there is no such project.
+            NotFound: there is no such project, or no such job as one that it waits for.
             Conflict: `request_id` was used for another job.
         """
         violations = rules.size_violations(list(spec.command), dict(spec.environment.variables))
@@ -89,17 +92,11 @@ class JobsService:
         full = with_defaults(spec, who.default_project)
         asked = Asked(who.user, _SUBMIT, request_id, full)
         # An answer that was given stays it, whatever has become of the cluster meanwhile.
-        earlier, has_project, pools = await self._database.read(
-            lambda tx: (
-                _earlier_answer(tx, asked),
-                tx.access.has_project(full.project),
-                rules_of(tx.pools.all()),
-            )
+        earlier, pools = await self._database.read(
+            lambda tx: (_known(tx, who, asked, full), rules_of(tx.pools.all()))
         )
         if earlier is not None:
             return earlier
-        if not has_project:
-            raise absent("project", full.project)
         usable = require_usable(full.project, full.pool, pools, "job.pool")
         if not self._elsewhere.could_hold(full):
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
@@ -107,17 +104,21 @@ class JobsService:
         cluster_id = self._elsewhere.preferred(full)
         columns = self._columns(who, full)
         if validate_only:
-            return new_row(JobRow, columns | {"job_id": ""})
+            held, _ = await self._database.read(lambda tx: _held(tx, full, columns))
+            return new_row(JobRow, columns | held | {"job_id": ""})
 
         def store(tx: Transaction) -> JobRow:
             # Looked up again: the same request may have come twice at once.
             earlier = _earlier_answer(tx, asked)
             if earlier is not None:
                 return earlier
-            self._add(tx, columns, full)
-            asked.remember(tx, columns["job_id"], columns["created_at"])
-            job = new_row(JobRow, columns)
-            return self._elsewhere.place(tx, job, cluster_id) if cluster_id else job
+            held, edges = _held(tx, full, columns)
+            job = new_row(JobRow, columns | held)
+            self._add(tx, columns | held, full)
+            tx.dependencies.add(job.job_id, edges)
+            asked.remember(tx, job.job_id, job.created_at)
+            elsewhere = cluster_id and not job.held
+            return self._elsewhere.place(tx, job, cluster_id) if elsewhere else job
 
         return await self._database.write(store)
 
@@ -133,7 +134,10 @@ class JobsService:
             message="the job was accepted",
             run_id="",
         )
-        tx.after_commit(lambda: self._hints.job_queued(columns["job_id"]))
+        if columns["held"]:
+            tx.after_commit(self._hints.job_held)
+        else:
+            tx.after_commit(lambda: self._hints.job_queued(columns["job_id"]))
 
     async def cancel(self, who: Caller, job_id: str, *, reason: str) -> JobRow:
         """Stop a job; a job that is being stopped or was cancelled stays as it is.
@@ -213,6 +217,10 @@ class JobsService:
             "min_isolation": full.min_isolation,
             "pool": full.pool,
             "longest_run": _longest_run(full),
+            "asked_priority": None,
+            "start_after": start_after_of(full),
+            "held": int(Held.NOTHING),
+            "eligible_at": None,
             "attempt": 0,
             "run_id": "",
             "node_id": "",
@@ -241,7 +249,10 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         resources=spec.resources,
         min_isolation=spec.min_isolation,
         pool=spec.pool,
+        dependencies=spec.dependencies,
     )
+    if spec.HasField("start_after"):
+        full.start_after.CopyFrom(spec.start_after)
     if spec.HasField("environment"):
         full.environment.CopyFrom(spec.environment)
     if spec.HasField("time_limit"):
@@ -256,6 +267,33 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
     # No rule bounds what the contract does not know, and nobody would ever read it.
     full.DiscardUnknownFields()
     return full
+
+
+def _known(tx: Transaction, who: Caller, asked: Asked, full: job_pb2.Job) -> JobRow | None:
+    """The job that this request has made already; else None, when the project and jobs it names are there.
+
+    Raises:
+        NotFound: one is not.
+        InvalidInput: it cannot wait for those jobs.
+    """
+    earlier = _earlier_answer(tx, asked)
+    if earlier is None:
+        if not tx.access.has_project(full.project):
+            raise absent("project", full.project)
+        require_known(tx, who, full)
+    return earlier
+
+
+def _held(
+    tx: Transaction, full: job_pb2.Job, columns: dict[str, Any]
+) -> tuple[dict[str, Any], Sequence[tuple[str, int, int]]]:
+    """The columns of what keeps a new job out of the queue, and whom it waits for."""
+    edges = edges_of(tx, full)
+    hold = hold_of(edges, columns["start_after"], columns["created_at"])
+    if hold.by is Held.NOTHING:
+        return {}, edges
+    words = {"status_reason": hold.reason, "status_message": hold.message}
+    return {"held": int(hold.by)} | words, edges
 
 
 def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None) -> Demand:

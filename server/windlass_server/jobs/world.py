@@ -161,5 +161,7 @@ def demand_of(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | N
         time_limit=job.longest_run,
         gpu_millis=job.gpu_millis,
         queue=job.queue,
-        submitted_at=job.created_at,
+        # Its age begins when it is let in.
+        submitted_at=job.eligible_at or job.created_at,
+        start_after=job.start_after,
     )

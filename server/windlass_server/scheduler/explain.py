@@ -2,7 +2,8 @@
 
 The reasons in their order of precedence; the first that is true is given:
 
-   What a gate says that holds it, before anything looks for a place: `START_AFTER` (see `gates`).
+   What a gate says that holds it, before anything looks for a place: `DEPENDENCY`,
+   then `START_AFTER` (see `gates`).
 0. `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
 1. `NO_NODES`: no node has joined.
 2. A refusal of the filters, in their order: no registered node could hold the job, even empty.
@@ -42,6 +43,7 @@ from windlass_server.scheduler.why_several import WhySeveral, only
 class Reason(StrEnum):
     """Why a job waits; the words of `Job.status_reason`."""
 
+    DEPENDENCY = "DEPENDENCY"
     START_AFTER = "START_AFTER"
     NO_NODES = "NO_NODES"
     NODES_UNREACHABLE = "NODES_UNREACHABLE"

@@ -35,6 +35,19 @@ class Gate(Protocol):
         ...
 
 
+class Dependencies:
+    """A job is not placed while it waits for others."""
+
+    def __init__(self, _: Snapshot) -> None:
+        pass
+
+    def hold(self, demand: Demand) -> Hold | None:
+        return Hold(Reason.DEPENDENCY, demand.awaits) if demand.awaits else None
+
+    def placed(self, demand: Demand, gpu_type: str) -> None:
+        """Nobody has come further by that yet."""
+
+
 class StartAfter:
     """A job is not placed before its time."""
 
@@ -52,7 +65,10 @@ class StartAfter:
         """Time does not pass within a plan."""
 
 
-GATES: Sequence[Callable[[Snapshot], Gate]] = (StartAfter,)
+GATES: Sequence[Callable[[Snapshot], Gate]] = (
+    Dependencies,
+    StartAfter,
+)
 """In the order of precedence; each is made anew for a plan."""
 
 

@@ -80,6 +80,8 @@ class Demand:
         queue: the queue that it is in, for policies.
         submitted_at: when it was submitted (microseconds since 1970, UTC); 0: it does not age.
         start_after: it may not start before (microseconds since 1970); 0: at once.
+        awaits: the other jobs that it waits for, in words; empty: none any more. Those that wait are read
+            only to explain them.
         expected_run: what was learned of such jobs; None: nothing.
         nodes: of how many different nodes, which it gets all at once.
         min_nodes: with how many of them it makes do.
@@ -105,6 +107,7 @@ class Demand:
     queue: str = ""
     submitted_at: int = 0
     start_after: int = 0
+    awaits: str = ""
     expected_run: RunTime | None = None
     nodes: int = 1
     min_nodes: int = 1

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select
 
 from windlass_server.errors import LostRace
 from windlass_server.storage.hot import Hot
+from windlass_server.storage.partial_indexes import JOB_AWAITS_TIME, JOB_IN_QUEUE
 from windlass_server.storage.tables import JobLabelRow, JobRow
 
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
@@ -42,9 +43,11 @@ _WAITING = (
         _JOBS.c.user,
         _JOBS.c.longest_run,
         _JOBS.c.queue,
+        _JOBS.c.start_after,
         _JOBS.c.created_at,
+        _JOBS.c.eligible_at,
     )
-    .where(_JOBS.c.status == 1)
+    .where(JOB_IN_QUEUE)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)
 )
 _QUEUED = _WAITING.limit(bindparam("size"))
@@ -54,6 +57,14 @@ _QUEUED_BEHIND = _QUEUED.where(
     or_(_JOBS.c.priority < bindparam("priority"), _JOBS.c.job_id > bindparam("job_id")),
 )
 _QUEUED_OF = _WAITING.where(_JOBS.c.job_id.in_(bindparam("job_ids", expanding=True)))
+
+
+_DUE = (
+    select(_JOBS.c.job_id, _JOBS.c.start_after)
+    .where(JOB_AWAITS_TIME)
+    .order_by(_JOBS.c.start_after, _JOBS.c.job_id)
+    .limit(bindparam("size"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,29 @@ class JobStore:
         rows = self._connection.execute(_QUEUED_OF, {"job_ids": job_ids}).all()
         return cast("Sequence[JobRow]", rows)
 
+    def by_start(self, size: int) -> Sequence[JobRow]:
+        """The jobs that wait for nothing but their time: the first `size` to come, by `start_after`.
+
+        Only `job_id` and `start_after` of each.
+        """
+        return cast("Sequence[JobRow]", self._connection.execute(_DUE, {"size": size}).all())
+
+    def lock_all(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
+        """Those of these jobs that there are, in the order of their ids, held against other writers."""
+        query = select(_JOBS).where(_JOBS.c.job_id.in_(job_ids)).order_by(_JOBS.c.job_id)
+        return cast("Sequence[JobRow]", self._connection.execute(query.with_for_update()).all())
+
+    def hold(self, states: Sequence[tuple[str, int, str, str, int | None]]) -> None:
+        """Say what keeps jobs out of the queue: `(job_id, held, reason, message, eligible_at)`.
+
+        Jobs that wait no longer, or are in the queue already, are left alone.
+        """
+        if states:
+            names = ("key", "by", "why", "words", "since")
+            self._connection.execute(
+                _HOLD, [dict(zip(names, state, strict=True)) for state in states]
+            )
+
     def explain(self, reasons: Sequence[tuple[str, str, str]]) -> None:
         """Say why jobs wait: `(job_id, reason, message)`; jobs that wait no longer are left alone.
 
@@ -197,6 +231,19 @@ _EXPLAIN = (
     .values(
         status_reason=bindparam("why"),
         status_message=bindparam("words"),
+        version=_JOBS.c.version + 1,
+    )
+)
+
+
+_HOLD = (
+    update(_JOBS)
+    .where(_JOBS.c.job_id == bindparam("key"), _JOBS.c.status == 1, _JOBS.c.held != 0)
+    .values(
+        held=bindparam("by"),
+        status_reason=bindparam("why"),
+        status_message=bindparam("words"),
+        eligible_at=bindparam("since"),
         version=_JOBS.c.version + 1,
     )
 )

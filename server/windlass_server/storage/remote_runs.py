@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
-from windlass_server.storage.partial_indexes import REMOTE_RUN_KEPT
+from windlass_server.storage.partial_indexes import JOB_IN_QUEUE, REMOTE_RUN_KEPT
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
 
 _REMOTE = RemoteRunRow.__table__  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ _WAITING = (
             else_=func.coalesce(_LAST_END, _JOBS.c.created_at),
         ).label("waiting_since"),
     )
-    .where(_JOBS.c.status == 1)
+    .where(JOB_IN_QUEUE)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)
     .limit(bindparam("size"))
 )

@@ -10,6 +10,7 @@ from windlass_server.storage.allocations import AllocationStore
 from windlass_server.storage.charges import ChargeStore
 from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
+from windlass_server.storage.dependencies import DependencyStore
 from windlass_server.storage.drains import DrainStore
 from windlass_server.storage.duties import DutyStore
 from windlass_server.storage.events import EventStore
@@ -49,6 +50,10 @@ class Transaction:
     @cached_property
     def jobs(self) -> JobStore:
         return JobStore(self.connection)
+
+    @cached_property
+    def dependencies(self) -> DependencyStore:
+        return DependencyStore(self.connection)
 
     @cached_property
     def runs(self) -> RunStore:

@@ -8,6 +8,7 @@ from windlass_server.controllers.checkpoints import CheckpointRemoval
 from windlass_server.controllers.drain_waves import DrainWaves
 from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.hints import Listeners
+from windlass_server.controllers.job_waits import JobWaits
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
 from windlass_server.controllers.node_health import NodeHealth
@@ -28,6 +29,7 @@ from windlass_server.wiring.foundation import Foundation
 
 _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
+_WAITS_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
 _WAVES_SECONDS = 5.0
 _RESERVATIONS_SECONDS = 10.0
@@ -59,6 +61,7 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
     loops = (
         prompted.scheduling_loop,
         prompted.outbox_loop,
+        prompted.waits_loop,
         prompted.drains_loop,
         prompted.waves_loop,
         prompted.health_loop,
@@ -84,7 +87,10 @@ def _prompted(
         inventory.remote_waits,
         lease,
     )
-    outbox = OutboxDispatcher(on.database, on.hub.tell)
+    waits = JobWaits(areas.jobs.dependencies, on.clock)
+    waits_loop = Loop("job waits", waits.cycle, interval_seconds=_WAITS_SECONDS)
+    waits.wake = waits_loop.wake
+    outbox = OutboxDispatcher(on.database, [on.hub.tell, waits.changed])
     drains = NodeDrains(nodes.upkeep)
     waves = DrainWaves(nodes.drains)
     health = NodeHealth(nodes.health)
@@ -92,6 +98,7 @@ def _prompted(
         scheduling=scheduling,
         scheduling_loop=Loop("scheduler", scheduling.cycle, interval_seconds=_SCHEDULING_SECONDS),
         outbox_loop=Loop("outbox", outbox.cycle, interval_seconds=_OUTBOX_SECONDS),
+        waits_loop=waits_loop,
         drains=drains,
         drains_loop=Loop("node drains", drains.cycle, interval_seconds=_DRAINS_SECONDS),
         waves_loop=Loop("drain waves", waves.cycle, interval_seconds=_WAVES_SECONDS),

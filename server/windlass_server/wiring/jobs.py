@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
+from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
@@ -23,6 +24,7 @@ class Jobs:
     """The services of the jobs area."""
 
     service: JobsService
+    dependencies: DependenciesService
     reader: JobReader
     runs: RunsService
     remote_runs: RemoteRunsService
@@ -44,6 +46,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         on.ids,
         capacity_freed=hints.run_ended,
         runs_changed=hints.runs_changed,
+        job_started=hints.job_started,
     )
     remote_runs = RemoteRunsService(
         on.database,
@@ -60,13 +63,16 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         on.clock,
         on.ids,
         on.page_tokens,
-        JobHints(hints.job_queued, hints.runs_changed),
+        JobHints(hints.job_queued, hints.runs_changed, hints.job_held),
         elsewhere,
     )
     checkpoints = _checkpoints(on)
     world = World(on.database, inventory.cluster, on.clock)
     return Jobs(
         service=service,
+        dependencies=DependenciesService(
+            on.database, on.clock, inventory.cluster.first_reason, hints.job_queued
+        ),
         reader=JobReader(on.database, on.page_tokens),
         runs=runs,
         remote_runs=remote_runs,

@@ -54,6 +54,39 @@ def test_submit_passes_every_option(windlass, plane):
     assert job.environment.working_directory == "/w"
 
 
+def test_submit_says_what_the_job_waits_for(windlass, plane):
+    done = windlass(
+        "submit", "--after-ok", "job-8", "--after-ok", "job-9", "--after-any", "job-7",
+        "--start-after", "2030-03-17T17:46:40Z", "--", "true",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    job = plane.state.requests["SubmitJob"][0].job
+    assert {one.job_id: one.type for one in job.dependencies} == {
+        "job-8": job_pb2.Dependency.AFTER_OK,
+        "job-9": job_pb2.Dependency.AFTER_OK,
+        "job-7": job_pb2.Dependency.AFTER_ANY,
+    }
+    assert job.start_after.seconds == 1_900_000_000
+    shown = windlass("jobs", "get", "job-1").stdout
+    assert "job-8 (AFTER_OK)" in shown
+    assert "start after" in shown
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--after", "job-1", "--after-any", "job-1"],
+        ["--start-after", "tomorrow"],
+        ["--start-after", "+soon"],
+        ["--start-after", "+99999999999999d"],
+    ],
+)
+def test_what_nobody_can_wait_for_is_a_usage_error(windlass, plane, options):
+    done = windlass("submit", *options, "--", "true")
+    assert done.exit_code == 2, done.output
+    assert "SubmitJob" not in plane.state.requests
+
+
 @pytest.mark.parametrize(
     ("options", "asked", "shown"),
     [

@@ -71,6 +71,22 @@ async def test_a_dry_run_stands_behind_those_that_wait(api: JobsApi):
     assert [(each.field, each.enough) for each in behind.changes] == [("priority", "1")]
 
 
+async def test_a_job_that_waits_for_another_is_explained_before_and_after_its_submission(
+    api: JobsApi,
+):
+    await add_node(api, gpus=2)
+    first = await submit(api)
+    awaited = [job_pb2.Dependency(job_id=first.job_id, type=job_pb2.Dependency.AFTER_OK)]
+    asked = await submit(api, dry=True, dependencies=awaited)
+    follower = await submit(api, dependencies=awaited)
+    assert api.queued == [first.job_id]
+    later = (await explain(api, follower.job_id)).forecast
+    for found in (asked.forecast, later):
+        assert (found.verdict, found.reason) == (Forecast.WAITS, "DEPENDENCY")
+        assert found.message == f"waits for {first.job_id} to succeed"
+        assert not found.changes
+
+
 async def test_a_waiting_job_is_explained_with_counts_and_the_smallest_change(api: JobsApi):
     await submit(api, resources={"gpu_count": 1})  # is accepted while no node is known
     big = await submit(api, resources={"gpu_count": 8})

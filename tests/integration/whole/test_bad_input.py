@@ -83,6 +83,42 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
     "an unknown enum": (spec(min_isolation="NOPE"), 400, {"job.min_isolation"}),
     "a negative duration": (spec(time_limit="-1s"), 400, {"job.time_limit"}),
     "a duration in hours": (spec(time_limit="1h"), 400, {"job.time_limit"}),
+    "a dependency on what is no job's id": (
+        spec(dependencies=[{"job_id": "", "type": "AFTER"}]),
+        400,
+        {"job.dependencies[0].job_id"},
+    ),
+    "a dependency without a type": (
+        spec(dependencies=[{"job_id": "job-1"}]),
+        400,
+        {"job.dependencies[0].type"},
+    ),
+    "a dependency of a type that there is not": (
+        spec(dependencies=[{"job_id": "job-1", "type": "SOMETIME"}]),
+        400,
+        {"job.dependencies[0].type"},
+    ),
+    "two dependencies on one job": (
+        spec(dependencies=[{"job_id": "job-1", "type": way} for way in ("AFTER", "AFTER_OK")]),
+        400,
+        {"job.dependencies"},
+    ),
+    "101 dependencies": (
+        spec(dependencies=[{"job_id": f"job-{n}", "type": "AFTER_OK"} for n in range(101)]),
+        400,
+        {"job.dependencies"},
+    ),
+    "a dependency on a job that there is not": (
+        spec(dependencies=[{"job_id": "job-nope", "type": "AFTER_OK"}]),
+        404,
+        set(),
+    ),
+    "a start in no year": (spec(start_after="tomorrow"), 400, {"job.start_after"}),
+    "a start beyond all years": (
+        spec(start_after="10000-01-01T00:00:00Z"),
+        400,
+        {"job.start_after"},
+    ),
     "a list": ("[]", 400, {"job"}),
     "null": ("null", 400, {"job"}),
     "a command of 240 kB": (spec(command=["x" * 60_000] * 4), 400, {"job.command"}),

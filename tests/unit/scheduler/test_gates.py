@@ -32,6 +32,11 @@ def test_a_job_that_is_held_takes_nothing_from_those_behind_it():
     assert [one.reason for one in result.waiting] == ["START_AFTER"]
 
 
+def test_a_job_that_waits_for_others_is_told_so_before_anything_else():
+    job = replace(a_job(), awaits="waits for job-9 to end", start_after=LATER)
+    assert at(NOW, job).waiting == (Waiting("job-1", "DEPENDENCY", "waits for job-9 to end"),)
+
+
 def test_its_time_is_said_also_where_no_node_could_ever_hold_it():
     result = at(NOW, replace(a_job(gpus=64), start_after=LATER))
     assert [one.reason for one in result.waiting] == ["START_AFTER"]

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "checkpoint", "forecast")
+    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "start_after", "dependencies", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "checkpoint", "forecast")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Job.Status]
@@ -59,6 +59,8 @@ class Job(_message.Message):
     GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
     MIN_ISOLATION_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
+    START_AFTER_FIELD_NUMBER: _ClassVar[int]
+    DEPENDENCIES_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     STATUS_REASON_FIELD_NUMBER: _ClassVar[int]
     STATUS_MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +89,8 @@ class Job(_message.Message):
     grace_period: _duration_pb2.Duration
     min_isolation: _types_pb2.Isolation.Level
     pool: str
+    start_after: _timestamp_pb2.Timestamp
+    dependencies: _containers.RepeatedCompositeFieldContainer[Dependency]
     status: Job.Status
     status_reason: str
     status_message: str
@@ -102,7 +106,27 @@ class Job(_message.Message):
     etag: str
     checkpoint: Checkpoint
     forecast: _job_forecast_pb2.Forecast
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., start_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
+
+class Dependency(_message.Message):
+    __slots__ = ("job_id", "type")
+    class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        TYPE_UNSPECIFIED: _ClassVar[Dependency.Type]
+        AFTER: _ClassVar[Dependency.Type]
+        AFTER_OK: _ClassVar[Dependency.Type]
+        AFTER_NOT_OK: _ClassVar[Dependency.Type]
+        AFTER_ANY: _ClassVar[Dependency.Type]
+    TYPE_UNSPECIFIED: Dependency.Type
+    AFTER: Dependency.Type
+    AFTER_OK: Dependency.Type
+    AFTER_NOT_OK: Dependency.Type
+    AFTER_ANY: Dependency.Type
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    type: Dependency.Type
+    def __init__(self, job_id: _Optional[str] = ..., type: _Optional[_Union[Dependency.Type, str]] = ...) -> None: ...
 
 class Environment(_message.Message):
     __slots__ = ("variables", "working_directory")

@@ -106,7 +106,7 @@ class JobsServiceServicer:
         and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
         not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
         ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
-        no such project.
+        no such project, or no such job as one that it waits for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

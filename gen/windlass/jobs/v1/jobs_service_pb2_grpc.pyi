@@ -43,7 +43,7 @@ class JobsServiceStub:
     and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
     not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
     ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
-    no such project.
+    no such project, or no such job as one that it waits for.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -100,7 +100,7 @@ class JobsServiceAsyncStub(JobsServiceStub):
     and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
     not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
     ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
-    no such project.
+    no such project, or no such job as one that it waits for.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -160,7 +160,7 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         and no declared pool could ever hold it, `POOL_NOT_FOUND` when it asks for a pool that there is
         not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
         ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
-        no such project.
+        no such project, or no such job as one that it waits for.
         """
 
     @_abc_1.abstractmethod

@@ -14,7 +14,7 @@ from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
 from windlass_server.storage.tables.duties import DutyRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.federation import RemoteClusterRow, RemoteRunRow
-from windlass_server.storage.tables.jobs import JobLabelRow, JobRow, RunRow
+from windlass_server.storage.tables.jobs import JobDependencyRow, JobLabelRow, JobRow, RunRow
 from windlass_server.storage.tables.layouts import GpuLayoutRow
 from windlass_server.storage.tables.measures import MeasureRow
 from windlass_server.storage.tables.nodes import (
@@ -44,6 +44,7 @@ __all__ = [
     "GpuClaimRow",
     "GpuLayoutRow",
     "GpuShareRow",
+    "JobDependencyRow",
     "JobLabelRow",
     "JobRow",
     "JoinTokenRow",

@@ -22,13 +22,21 @@ class JobRow(SQLModel, table=True):
         Index("jobs_by_project", "project", "job_id"),
         Index("jobs_by_status", "project", "status", "job_id"),
         Index("jobs_by_user", "project", "user", "job_id"),
-        # The scheduler's queue: highest priority first, then the order of submission.
+        # The scheduler's queue: highest priority first, then the order of submission. Those that wait for
+        # other jobs or for their time are not in it.
         Index(
             "jobs_waiting",
             text("priority DESC"),
             "job_id",
-            sqlite_where=text("status = 1"),
-            postgresql_where=text("status = 1"),
+            sqlite_where=text("status = 1 AND held = 0"),
+            postgresql_where=text("status = 1 AND held = 0"),
+        ),
+        Index(
+            "jobs_by_start",
+            "start_after",
+            "job_id",
+            sqlite_where=text("status = 1 AND held = 2"),
+            postgresql_where=text("status = 1 AND held = 2"),
         ),
         CheckConstraint("status BETWEEN 1 AND 9", name="jobs_status_known"),
     )
@@ -38,7 +46,10 @@ class JobRow(SQLModel, table=True):
     name: str
     user: str
     queue: str
+    # What it is served by: its own, or of one that waits for it.
     priority: int
+    # Its own, where that is lower; None: it has no other.
+    asked_priority: int | None = None
     status: int
     status_reason: str
     status_message: str = Field(sa_type=Text)
@@ -64,6 +75,14 @@ class JobRow(SQLModel, table=True):
     pool: str
     # How long a run of it may last, with its grace (µs); None: for ever.
     longest_run: int | None = Field(default=None, sa_type=BigInteger)
+    # It does not start before (µs); 0: at once.
+    start_after: int = Field(
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default="0")
+    )
+    # What keeps it out of the queue while it is QUEUED, as dependency_rules.Held; 0: nothing.
+    held: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    # Since when it is in the queue, if it was kept out of it first (µs).
+    eligible_at: int | None = Field(default=None, sa_type=BigInteger)
     attempt: int
     run_id: str
     node_id: str
@@ -92,6 +111,31 @@ class JobLabelRow(SQLModel, table=True):
     )
     key: str = Field(primary_key=True)
     value: str
+
+
+class JobDependencyRow(SQLModel, table=True):
+    """That a job waits for another one."""
+
+    __tablename__ = "job_dependencies"
+    __table_args__ = (
+        # Who waits for a job; and, of one that waits, for whom: its primary key.
+        Index(
+            "job_dependencies_open",
+            "awaited_id",
+            "job_id",
+            sqlite_where=text("state = 0"),
+            postgresql_where=text("state = 0"),
+        ),
+        CheckConstraint("kind BETWEEN 1 AND 4", name="job_dependencies_kind_known"),
+        CheckConstraint("job_id <> awaited_id", name="job_dependencies_not_itself"),
+    )
+
+    job_id: str = Field(primary_key=True, foreign_key="jobs.job_id")
+    awaited_id: str = Field(primary_key=True, foreign_key="jobs.job_id")
+    # As jobs.v1.Dependency.Type.
+    kind: int
+    # As dependency_rules.State; 0 while it is not decided.
+    state: int
 
 
 class RunRow(SQLModel, table=True):

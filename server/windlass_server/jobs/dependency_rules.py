@@ -1,0 +1,92 @@
+"""When a job may start that waits for others; nothing here needs more than its arguments.
+
+| the dependency | is met when the awaited job | can never be met when it |
+|---|---|---|
+| AFTER | has started, or has ended without | |
+| AFTER_OK | SUCCEEDED | ended otherwise |
+| AFTER_NOT_OK | ended otherwise than SUCCEEDED | SUCCEEDED |
+| AFTER_ANY | has ended | |
+
+These are Slurm's words (sbatch, `--dependency`). All of a job's dependencies must be met. What was met once
+stays so: a job that had started and is queued again has started.
+"""
+
+import enum
+from collections.abc import Iterable
+
+from windlass_server.jobs.states import FINAL, Status
+
+MAX_DEPENDENCIES = 100
+"""Jobs that one may wait for."""
+MAX_PRIORITY = 1000
+"""The highest priority that a job can be given, and so that it can take over from one that waits for it."""
+
+
+class Kind(enum.IntEnum):
+    """As `jobs.v1.Dependency.Type`."""
+
+    AFTER = 1
+    AFTER_OK = 2
+    AFTER_NOT_OK = 3
+    AFTER_ANY = 4
+
+
+class State(enum.IntEnum):
+    """What has become of a dependency."""
+
+    OPEN = 0
+    MET = 1
+    NEVER = 2
+    # Nobody waits for it any more: the job that did has ended.
+    DROPPED = 3
+
+
+class Held(enum.IntEnum):
+    """What keeps a QUEUED job out of the scheduler's queue."""
+
+    NOTHING = 0
+    JOBS = 1
+    TIME = 2
+
+
+_WORDS = {
+    Kind.AFTER: "to start",
+    Kind.AFTER_OK: "to succeed",
+    Kind.AFTER_NOT_OK: "to end without success",
+    Kind.AFTER_ANY: "to end",
+}
+
+
+def state_of(kind: int, status: int, *, started: bool) -> State:
+    """What becomes of a dependency on a job of this status."""
+    if status not in FINAL:
+        return State.MET if kind == Kind.AFTER and started else State.OPEN
+    succeeded = status == Status.SUCCEEDED
+    if kind == Kind.AFTER_OK:
+        return State.MET if succeeded else State.NEVER
+    if kind == Kind.AFTER_NOT_OK:
+        return State.NEVER if succeeded else State.MET
+    return State.MET
+
+
+def waiting_text(unmet: Iterable[tuple[str, int]]) -> str:
+    """What a job waits for, as in `waits for job-a to succeed, and for 2 more jobs`.
+
+    Args:
+        unmet: ids of jobs, and in which way it waits for them; one at least.
+    """
+    (job_id, kind), *others = unmet
+    more = f", and for {len(others)} more job{'s'[: len(others) > 1]}" if others else ""
+    return f"waits for {job_id} {_WORDS[Kind(kind)]}{more}"
+
+
+def never_text(job_id: str, kind: int, status: int) -> str:
+    """Why a job will never start."""
+    return (
+        f"{job_id} has ended as {Status(status).name}, and this waited for it {_WORDS[Kind(kind)]}"
+    )
+
+
+def served_by(own: int, highest_behind: int | None) -> int:
+    """The priority that a job is served by: its own, or of the highest that waits for it, up to the cap."""
+    return own if highest_behind is None else max(own, min(highest_behind, MAX_PRIORITY))

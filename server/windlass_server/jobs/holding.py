@@ -1,0 +1,94 @@
+"""What keeps a new job out of the scheduler's queue: other jobs that it waits for, and its time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, absent, require_object
+from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.jobs.dependency_rules import (
+    MAX_DEPENDENCIES,
+    Held,
+    State,
+    state_of,
+    waiting_text,
+)
+from windlass_server.scheduler.explain import Reason
+from windlass_server.scheduler.wording import time_text
+from windlass_server.storage.transaction import Transaction
+from windlass_server.timestamps import from_proto
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What keeps a QUEUED job out of the queue, with a reason and a sentence; NOTHING has neither."""
+
+    by: Held
+    reason: str = ""
+    message: str = ""
+
+
+IN_THE_QUEUE = Hold(Held.NOTHING)
+
+
+def start_after_of(spec: job_pb2.Job) -> int:
+    """Before when (µs) a job does not start; 0: at once. Raises InvalidInput for what is no time."""
+    return max(0, from_proto(spec.start_after)) if spec.HasField("start_after") else 0
+
+
+def require_known(tx: Transaction, who: Caller, spec: job_pb2.Job) -> None:
+    """Refuse dependencies that cannot be.
+
+    A job is new when it names others, and they are there already: no chain leads back to it.
+
+    Raises:
+        InvalidInput: too many, or one job twice.
+        NotFound: there is no such job, or the caller may not read it.
+    """
+    wanted = [one.job_id for one in spec.dependencies]
+    if len(wanted) > MAX_DEPENDENCIES or len(set(wanted)) < len(wanted):
+        message = f"a job waits for at most {MAX_DEPENDENCIES} others, each named once"
+        violation = FieldViolation("job.dependencies", message, "BAD_DEPENDENCIES")
+        raise InvalidInput(message, reason="INVALID_FIELDS", violations=(violation,))
+    known = tx.dependencies.heads(wanted)
+    for job_id in wanted:
+        if job_id not in known:
+            raise absent("job", job_id)
+        project = known[job_id].project
+        require_object(who, "jobs.get", project, kind="job", object_id=job_id)
+
+
+def edges_of(tx: Transaction, spec: job_pb2.Job) -> Sequence[tuple[str, int, int]]:
+    """Whom a job waits for, and what has become of that already: `(job_id, kind, state)`.
+
+    What can never be met stays open until the job is there, so that it can end for it.
+    """
+    if not spec.dependencies:
+        return ()
+    known = tx.dependencies.heads([one.job_id for one in spec.dependencies])
+    return [
+        (one.job_id, int(one.type), _met(one.type, known[one.job_id])) for one in spec.dependencies
+    ]
+
+
+def _met(kind: int, awaited: Any) -> State:
+    state = state_of(kind, awaited.status, started=awaited.started_at is not None)
+    return State.MET if state is State.MET else State.OPEN
+
+
+def hold_of(edges: Sequence[tuple[str, int, int]], start_after: int, now: int) -> Hold:
+    """What keeps a job out of the queue: first those that it waits for, then its time.
+
+    Args:
+        edges: `(job_id, kind, state)` of those that it waits for.
+        start_after: before when it does not start (µs).
+        now: the time (µs).
+    """
+    unmet = [(job_id, kind) for job_id, kind, state in edges if state != State.MET]
+    if unmet:
+        return Hold(Held.JOBS, Reason.DEPENDENCY, waiting_text(unmet))
+    if start_after > now:
+        message = f"starts at {time_text(start_after)} at the earliest"
+        return Hold(Held.TIME, Reason.START_AFTER, message)
+    return IN_THE_QUEUE

@@ -1,0 +1,334 @@
+"""Jobs that wait for others or for their time, from the submission until they are in the queue, on both engines."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.jobs import add_projects
+from tests.support.remote_runs import nowhere_else
+from tests.support.scheduled_world import ADA, ScheduledWorld
+from windlass.jobs.v1 import job_pb2
+from windlass_server.access.policy import Caller, Role, absent
+from windlass_server.controllers.job_waits import JobWaits
+from windlass_server.controllers.outbox import OutboxDispatcher
+from windlass_server.errors import InvalidInput, NotFound
+from windlass_server.ids import IdSource
+from windlass_server.jobs import dependencies
+from windlass_server.jobs.dependencies import DependenciesService
+from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.states import Status
+from windlass_server.paging import PageTokens
+from windlass_server.storage.engine import Database
+from windlass_server.storage.tables import JobRow
+
+pytestmark = pytest.mark.usefixtures("acting")
+
+SECOND = 1_000_000
+QUEUED, CANCELLED = Status.QUEUED, Status.CANCELLED
+STRANGER = Caller(user="eve", roles={"other": Role.ADMIN})
+
+
+class Waiting:
+    """A cluster of one node, to which jobs are submitted, and the duty that lets them into the queue."""
+
+    def __init__(self, world: ScheduledWorld) -> None:
+        self.world = world
+        self.clock = world.clock
+        self.queued: list[str] = []
+        database, cluster, clock = world.database, world.cluster, world.clock
+        ids = IdSource(clock)
+        self.jobs = JobsService(
+            database,
+            cluster,
+            clock,
+            ids,
+            PageTokens(b"key"),
+            JobHints(self.queued.append, lambda _node_id: None),
+            nowhere_else(database, world.logs, clock, ids),
+        )
+        self.service = DependenciesService(
+            database, clock, cluster.first_reason, self.queued.append
+        )
+        self.start_duty()
+
+    def start_duty(self) -> None:
+        """As a server does that starts: what it had heard is forgotten."""
+        self.duty = JobWaits(self.service, self.clock)
+        self.outbox = OutboxDispatcher(self.world.database, [self.duty.changed])
+
+    @classmethod
+    async def start(cls, database: Database, folder: Path) -> "Waiting":
+        world = await ScheduledWorld.start(database, folder)
+        await world.add_node("n1")
+        await database.read(world.cluster.load)
+        return cls(world)
+
+    async def submit(
+        self, *awaited: tuple[str, str], who: Caller = ADA, priority: int = 0, start_in: float = 0
+    ) -> str:
+        """A job that waits for others, each in a way."""
+        return (await self.jobs.submit(who, self.spec(awaited, priority, start_in))).job_id
+
+    def spec(
+        self, awaited: tuple[tuple[str, str], ...], priority: int = 0, start_in: float = 0
+    ) -> job_pb2.Job:
+        spec = job_pb2.Job(project="default", command=["true"], priority=priority)
+        for way, job_id in awaited:
+            spec.dependencies.add(job_id=job_id, type=job_pb2.Dependency.Type.Value(way))
+        if start_in:
+            spec.start_after.FromMicroseconds(self.clock.now() + round(start_in * SECOND))
+        return spec
+
+    async def settle(self) -> float | None:
+        """Let the duty hear of all that has happened, also of what it does itself."""
+        wanted = None
+        for _ in range(10):
+            await self.outbox.cycle()
+            wanted = await self.duty.cycle()
+        return wanted
+
+    async def run(self, job_id: str) -> None:
+        await self.world.cycle(job_id)
+        await self.world.report(job_id, "RUNNING")
+
+    async def succeed(self, job_id: str) -> None:
+        await self.run(job_id)
+        await self.world.report(job_id, "EXITED", cause="COMPLETED", exit_code=0)
+
+    async def fail(self, job_id: str) -> None:
+        await self.run(job_id)
+        await self.world.report(job_id, "EXITED", cause="COMPLETED", exit_code=1)
+
+    async def cancel(self, job_id: str) -> None:
+        job = await self.jobs.cancel(ADA, job_id, reason="")
+        if job.status == Status.CANCELLING:
+            await self.world.report(job_id, "EXITED", cause="STOPPED")
+
+    async def job(self, job_id: str) -> JobRow:
+        return await self.world.job(job_id)
+
+    async def reason(self, job_id: str) -> str:
+        return (await self.job(job_id)).status_reason
+
+    async def becomes(self, job_id: str) -> str:
+        """WAITS, READY, or how it has ended."""
+        job = await self.job(job_id)
+        queue = await self.world.database.read(lambda tx: tx.jobs.queued(100))
+        ready = job_id in {one.job_id for one in queue}
+        assert ready == (job.status == QUEUED and not job.held)
+        if job.status == QUEUED:
+            return "READY" if ready else "WAITS"
+        return Status(job.status).name
+
+
+@pytest.fixture
+async def waiting(database: Database, tmp_path: Path) -> Waiting:
+    return await Waiting.start(database, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("way", "started", "succeeded", "failed", "cancelled"),
+    [
+        ("AFTER", "READY", "READY", "READY", "READY"),
+        ("AFTER_OK", "WAITS", "READY", "CANCELLED", "CANCELLED"),
+        ("AFTER_NOT_OK", "WAITS", "CANCELLED", "READY", "READY"),
+        ("AFTER_ANY", "WAITS", "READY", "READY", "READY"),
+    ],
+)
+async def test_a_job_waits_for_what_it_says_and_no_longer(
+    waiting: Waiting, way, started, succeeded, failed, cancelled
+):
+    for happen, expected in (
+        (waiting.run, started),
+        (waiting.succeed, succeeded),
+        (waiting.fail, failed),
+        (waiting.cancel, cancelled),
+    ):
+        first = await waiting.submit()
+        follower = await waiting.submit((way, first))
+        await waiting.settle()
+        assert await waiting.becomes(follower) == "WAITS"
+        assert await waiting.reason(follower) == "DEPENDENCY"
+        await happen(first)
+        await waiting.settle()
+        # One that comes when all has happened already is no exception.
+        late = await waiting.submit((way, first))
+        await waiting.settle()
+        for one in (follower, late):
+            assert await waiting.becomes(one) == expected
+            if expected == "CANCELLED":
+                assert await waiting.reason(one) == "DEPENDENCY_NEVER_MET"
+            if expected == "READY":
+                assert one in waiting.queued
+                await waiting.cancel(one)
+
+
+async def test_what_a_job_waits_for_is_said_and_why_it_never_started(waiting: Waiting):
+    first, second = await waiting.submit(), await waiting.submit()
+    follower = await waiting.submit(("AFTER_OK", first), ("AFTER_ANY", second))
+    job = await waiting.job(follower)
+    assert job.status_message == f"waits for {first} to succeed, and for 1 more job"
+    await waiting.succeed(first)
+    await waiting.settle()
+    job = await waiting.job(follower)
+    assert (job.status_reason, job.status_message) == ("DEPENDENCY", f"waits for {second} to end")
+    await waiting.cancel(second)
+    await waiting.settle()
+    assert await waiting.becomes(follower) == "READY"
+    vain = await waiting.submit(("AFTER_OK", second))
+    await waiting.settle()
+    words = f"{second} has ended as CANCELLED, and this waited for it to succeed"
+    assert (await waiting.job(vain)).status_message == words
+
+
+async def test_a_job_that_is_queued_again_has_started(waiting: Waiting):
+    first = await waiting.submit()
+    await waiting.run(first)
+    await waiting.settle()
+    follower = await waiting.submit(("AFTER", first))
+    assert await waiting.becomes(follower) == "READY"
+
+
+async def test_a_chain_ends_with_its_first_job_and_what_cleans_up_runs(waiting: Waiting):
+    first = await waiting.submit()
+    chain = [first]
+    for _ in range(5):
+        chain.append(await waiting.submit(("AFTER_OK", chain[-1])))
+    cleaning = await waiting.submit(("AFTER_ANY", chain[-1]))
+    await waiting.fail(first)
+    await waiting.settle()
+    assert [await waiting.becomes(one) for one in chain[1:]] == ["CANCELLED"] * 5
+    assert await waiting.becomes(cleaning) == "READY"
+
+
+async def test_followers_are_settled_in_pieces_however_many_there_are(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dependencies, "AT_ONCE", 3)
+    first = await waiting.submit()
+    ways = ["AFTER_OK", "AFTER_ANY", "AFTER_NOT_OK"]
+    followers = [await waiting.submit((ways[number % 3], first)) for number in range(10)]
+    pieces: list[int] = []
+    settled = waiting.service._settle_some
+
+    def counted(tx, awaited_id: str) -> int:
+        pieces.append(settled(tx, awaited_id))
+        return pieces[-1]
+
+    monkeypatch.setattr(waiting.service, "_settle_some", counted)
+    await waiting.succeed(first)
+    await waiting.settle()
+    ends = [await waiting.becomes(one) for one in followers]
+    assert ends == [["READY", "READY", "CANCELLED"][number % 3] for number in range(10)]
+    assert sum(pieces) == 10
+    assert max(pieces) == 3
+
+
+async def test_what_a_crash_has_lost_is_found_by_looking(waiting: Waiting):
+    first = await waiting.submit()
+    follower = await waiting.submit(("AFTER_OK", first))
+    await waiting.succeed(first)
+    # What the outbox tells is told to nobody.
+    await OutboxDispatcher(waiting.world.database, []).cycle()
+    waiting.start_duty()
+    await waiting.duty.cycle()
+    assert await waiting.becomes(follower) == "READY"
+
+
+@pytest.mark.parametrize("other", ["absent", "foreign"])
+async def test_a_job_that_one_may_not_read_is_not_there(waiting: Waiting, other: str):
+    await waiting.world.database.write(lambda tx: add_projects(tx, "other"))
+    named = "job-nope" if other == "absent" else await waiting.submit()
+    spec = waiting.spec((("AFTER_OK", named),))
+    spec.project = "other"
+    with pytest.raises(NotFound) as refused:
+        await waiting.jobs.submit(STRANGER, spec)
+    assert str(refused.value) == str(absent("job", named))
+    with pytest.raises(NotFound):
+        await waiting.jobs.submit(STRANGER, spec, validate_only=True)
+
+
+@pytest.mark.parametrize("bad", ["too many", "one twice"])
+async def test_what_a_job_waits_for_is_bounded_and_named_once(waiting: Waiting, bad: str):
+    awaited = [("AFTER_OK", "job-a"), ("AFTER_ANY", "job-a")]
+    if bad == "too many":
+        awaited = [("AFTER_OK", f"job-{number}") for number in range(101)]
+    with pytest.raises(InvalidInput) as refused:
+        await waiting.jobs.submit(ADA, waiting.spec(tuple(awaited)))
+    assert [one.field for one in refused.value.violations] == ["job.dependencies"]
+
+
+async def test_a_dry_run_says_what_the_job_would_wait_for_and_writes_nothing(waiting: Waiting):
+    first = await waiting.submit()
+    spec = waiting.spec((("AFTER_OK", first),))
+    job = await waiting.jobs.submit(ADA, spec, validate_only=True)
+    assert (job.status_reason, job.status_message) == (
+        "DEPENDENCY",
+        f"waits for {first} to succeed",
+    )
+    assert not await waiting.world.database.read(lambda tx: tx.dependencies.followed([first]))
+
+
+async def test_a_job_starts_at_its_time_and_the_duty_asks_to_be_woken_then(waiting: Waiting):
+    later = await waiting.submit(start_in=3600)
+    soon = await waiting.submit(start_in=0.25)
+    assert await waiting.settle() == pytest.approx(0.25)
+    assert await waiting.reason(soon) == "START_AFTER"
+    assert await waiting.becomes(soon) == "WAITS"
+    waiting.clock.advance(0.25)
+    assert await waiting.settle() == pytest.approx(3600 - 0.25)
+    assert [await waiting.becomes(one) for one in (soon, later)] == ["READY", "WAITS"]
+    job = await waiting.job(soon)
+    assert (job.status_reason, job.eligible_at) == ("PENDING_SCHEDULING", waiting.clock.now())
+    waiting.clock.advance(3600)
+    assert await waiting.settle() is None
+    assert await waiting.becomes(later) == "READY"
+
+
+async def test_a_time_that_is_past_holds_nobody(waiting: Waiting):
+    assert await waiting.becomes(await waiting.submit(start_in=-5)) == "READY"
+
+
+async def test_a_job_waits_for_others_first_and_then_for_its_time(waiting: Waiting):
+    first = await waiting.submit()
+    follower = await waiting.submit(("AFTER_OK", first), start_in=10)
+    assert await waiting.settle() is None
+    assert await waiting.reason(follower) == "DEPENDENCY"
+    await waiting.succeed(first)
+    await waiting.settle()
+    assert await waiting.reason(follower) == "START_AFTER"
+    waiting.clock.advance(10)
+    await waiting.settle()
+    assert await waiting.becomes(follower) == "READY"
+
+
+async def test_those_that_are_waited_for_are_served_by_the_highest_priority_behind_them(
+    waiting: Waiting,
+):
+    first = await waiting.submit(priority=-5)
+    second = await waiting.submit(("AFTER_OK", first), priority=7)
+    await waiting.submit(("AFTER_ANY", first), priority=3)
+    urgent = await waiting.submit(("AFTER_OK", second), priority=500)
+    await waiting.settle()
+
+    async def priorities() -> list[int]:
+        return [(await waiting.job(one)).priority for one in (first, second, urgent)]
+
+    assert await priorities() == [500, 500, 500]
+    await waiting.cancel(urgent)
+    await waiting.settle()
+    assert await priorities() == [7, 7, 500]
+    await waiting.cancel(second)
+    await waiting.settle()
+    assert (await waiting.job(first)).priority == 3
+
+
+async def test_a_cancelled_follower_is_not_brought_back(waiting: Waiting):
+    first = await waiting.submit()
+    follower = await waiting.submit(("AFTER_OK", first))
+    await waiting.cancel(follower)
+    await waiting.settle()
+    await waiting.succeed(first)
+    await waiting.settle()
+    assert await waiting.becomes(follower) == "CANCELLED"
+    assert await waiting.reason(follower) == "CANCEL_REQUESTED"
