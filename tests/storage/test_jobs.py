@@ -114,6 +114,30 @@ async def test_the_queue_in_pages_is_the_queue_in_one(database, size):
     assert pages == whole
 
 
+async def test_the_queue_of_an_owner_is_in_the_order_of_the_whole(database):
+    stored = [
+        job_columns(project=project, user=user, priority=priority)
+        for priority in (0, 5, 0)
+        for project, user in (("default", "ada"), ("default", "bob"), ("other", "ada"))
+    ]
+
+    def store(tx):
+        add_projects(tx, "default", "other")
+        add_jobs(tx, *stored)
+        tx.jobs.change(stored[1]["job_id"], 1, status=9)
+
+    await database.write(store)
+    owners = await database.read(lambda tx: tx.jobs.owners_of_queued(10))
+    assert owners == [("default", "ada"), ("default", "bob"), ("other", "ada")]
+    assert await database.read(lambda tx: tx.jobs.owners_of_queued(2)) == owners[:2]
+    whole = await database.read(lambda tx: tx.jobs.queued(100))
+    for owner in owners:
+        own = [job.job_id for job in whole if (job.project, job.user) == owner]
+        for size in (2, 100):
+            found = await database.read(lambda tx, o=owner, n=size: tx.jobs.queued_by(*o, n))
+            assert [job.job_id for job in found] == own[:size]
+
+
 async def test_the_queue_of_given_jobs_leaves_out_those_that_wait_no_longer(database, jobs):
     ids = [job["job_id"] for job in jobs]
     queued = await database.read(lambda tx: tx.jobs.queued_of(ids))

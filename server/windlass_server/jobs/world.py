@@ -21,6 +21,8 @@ from windlass_server.storage.transaction import Transaction
 
 # Jobs that one cycle considers; those behind them are considered when these have moved on.
 QUEUE_DEPTH = 10_000
+# Owners of waiting jobs whose first ones are considered however far behind they stand.
+_OWNERS = 1_000
 # How much is read before others get their turn.
 _READ_AT_ONCE = 500
 
@@ -88,7 +90,28 @@ class World:
             rows |= {job.job_id: job for job in page}
             demands += asked
             await asyncio.sleep(0)
+        if only is None and len(rows) >= QUEUE_DEPTH:
+            async for page, asked in self._of_each_owner():
+                demands += [one for one in asked if one.job_id not in rows]
+                rows |= {job.job_id: job for job in page}
         return rows, demands
+
+    async def _of_each_owner(self) -> AsyncIterator[tuple[Sequence[JobRow], list[Demand]]]:
+        """The first jobs of everybody: the queue's first ones may be those of a few alone."""
+        owners = await self._database.read(lambda tx: tx.jobs.owners_of_queued(_OWNERS))
+        size = min(QUEUE_DEPTH // max(len(owners), 1), _READ_AT_ONCE)
+        if not size:
+            return
+        for some in in_parts(owners, max(1, _READ_AT_ONCE // size)):
+
+            def load(
+                tx: Transaction, some: Sequence[tuple[str, str]] = some
+            ) -> tuple[Sequence[JobRow], list[Demand]]:
+                return self._asked(
+                    tx, [job for one in some for job in tx.jobs.queued_by(*one, size)]
+                )
+
+            yield await self._database.read(load)
 
     async def _pages(
         self, only: set[str] | None

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    insert,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from windlass_server.errors import LostRace
 from windlass_server.storage.hot import Hot
@@ -55,6 +65,19 @@ _QUEUED = _WAITING.limit(bindparam("size"))
 _QUEUED_BEHIND = _QUEUED.where(
     _JOBS.c.priority <= bindparam("priority"),
     or_(_JOBS.c.priority < bindparam("priority"), _JOBS.c.job_id > bindparam("job_id")),
+)
+_QUEUED_BY = _WAITING.where(
+    _JOBS.c.project == bindparam("project"), _JOBS.c.user == bindparam("user")
+).limit(bindparam("size"))
+# One owner at a time, so that the index is entered where the next one begins.
+_NEXT_OWNER = Hot(
+    select(_JOBS.c.project, _JOBS.c.user)
+    .where(
+        literal_column("status = 1"),
+        tuple_(_JOBS.c.project, _JOBS.c.user) > tuple_(bindparam("project"), bindparam("user")),
+    )
+    .order_by(_JOBS.c.project, _JOBS.c.user)
+    .limit(1)
 )
 _QUEUED_OF = _WAITING.where(_JOBS.c.job_id.in_(bindparam("job_ids", expanding=True)))
 
@@ -184,6 +207,24 @@ class JobStore:
             statement = _QUEUED_BEHIND
             values |= {"priority": behind.priority, "job_id": behind.job_id}
         return cast("Sequence[JobRow]", self._connection.execute(statement, values).all())
+
+    def owners_of_queued(self, most: int) -> Sequence[tuple[str, str]]:
+        """Whose jobs wait: projects and users in order, the first `most`."""
+        owners: list[tuple[str, str]] = []
+        last = "", ""
+        while len(owners) < most:
+            values = {"project": last[0], "user": last[1]}
+            found = _NEXT_OWNER.first(self._connection, values)
+            if found is None:
+                break
+            last = found.project, found.user
+            owners.append(last)
+        return owners
+
+    def queued_by(self, project: str, user: str, size: int) -> Sequence[JobRow]:
+        """The first `size` jobs of an owner in the queue, as `queued` gives them."""
+        values = {"project": project, "user": user, "size": size}
+        return cast("Sequence[JobRow]", self._connection.execute(_QUEUED_BY, values).all())
 
     def queued_of(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
         """Those of these jobs that wait, as `queued` gives them."""

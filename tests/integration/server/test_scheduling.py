@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.support.jobs import add_projects
 from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.controllers import scheduling
 from windlass_server.jobs import planning
@@ -119,6 +120,23 @@ async def test_a_cycle_looks_no_deeper_into_the_queue_than_its_bound(
     await world.cycle(jobs[0])
     statuses = [(await world.job(job)).status for job in jobs]
     assert statuses == [Status.SCHEDULED] * 4 + [Status.QUEUED] * 2
+
+
+async def test_a_cycle_looks_at_the_first_jobs_of_everybody_however_far_behind_they_stand(
+    world: ScheduledWorld, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scheduler_world, "_READ_AT_ONCE", 2)
+    monkeypatch.setattr(scheduler_world, "QUEUE_DEPTH", 4)
+    await world.database.write(lambda tx: add_projects(tx, "other"))
+    await world.add_node("n1", cpu_millis=4000)
+    many = [await world.add_job() for _ in range(9)]
+    few = [
+        await world.add_job(project="other", user=user, priority=priority)
+        for user, priority in (("eve", 0), ("bob", -1))
+    ]
+    await world.cycle(many[0])
+    started = [job for job in many if (await world.job(job)).status == Status.SCHEDULED]
+    assert (len(started), (await world.job(few[0])).status) == (3, Status.SCHEDULED)
 
 
 async def test_another_reason_is_told_at_once_and_other_numbers_now_and_then(

@@ -38,6 +38,16 @@ class JobRow(SQLModel, table=True):
             sqlite_where=text("status = 1 AND held = 2"),
             postgresql_where=text("status = 1 AND held = 2"),
         ),
+        # The same of each owner.
+        Index(
+            "jobs_waiting_by_owner",
+            "project",
+            "user",
+            text("priority DESC"),
+            "job_id",
+            sqlite_where=text("status = 1"),
+            postgresql_where=text("status = 1"),
+        ),
         CheckConstraint("status BETWEEN 1 AND 9", name="jobs_status_known"),
     )
 

@@ -1,0 +1,21 @@
+"""The queue of each owner, in its order."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0026"
+down_revision = "0025"
+
+
+def upgrade() -> None:
+    op.create_index(
+        "jobs_waiting_by_owner",
+        "jobs",
+        ["project", "user", sa.text("priority DESC"), "job_id"],
+        sqlite_where=sa.text("status = 1"),
+        postgresql_where=sa.text("status = 1"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("jobs_waiting_by_owner", "jobs")
