@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from windlass_server.clock import Clock
 from windlass_server.jobs import rules
+from windlass_server.jobs.learning import Learned
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
 from windlass_server.resources.recent_usage import RecentUsage
@@ -14,7 +15,7 @@ from windlass_server.resources.reserved import moments
 from windlass_server.resources.running import SeenRunning
 from windlass_server.resources.scheduling_policies import SchedulingPolicies
 from windlass_server.scheduler.order import half_lives_of
-from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, RunTime, Snapshot
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -44,6 +45,7 @@ class World:
         self._policies = SchedulingPolicies()
         self._running = SeenRunning()
         self._usage = RecentUsage(database, clock)
+        self._learned = Learned()
 
     def any_ready(self) -> bool:
         """Whether a node is connected that takes work, as far as is known."""
@@ -74,7 +76,7 @@ class World:
                 moments=moments(tx, nodes, now),
                 now=now,
                 policies=self._policies.load(tx),
-                running=self._running.load(tx, now) if running else (),
+                running=self._running.load(tx, now, self._learned) if running else (),
             )
 
         seen = await self._database.read(load)
@@ -142,8 +144,15 @@ class World:
             (project, chosen): usable(project, chosen, rules)
             for project, chosen in {(job.project, job.pool) for job in page}
         }
+        self._learned.load(tx, {(job.project, job.user, job.name) for job in page})
         return page, [
-            demand_of(job, faults.get(job.job_id, ()), pools[job.project, job.pool]) for job in page
+            demand_of(
+                job,
+                faults.get(job.job_id, ()),
+                pools[job.project, job.pool],
+                self._learned.of(job.project, job.user, job.name),
+            )
+            for job in page
         ]
 
     def _faults(self, tx: Transaction, queue: Sequence[JobRow]) -> dict[str, tuple[Fault, ...]]:
@@ -165,7 +174,12 @@ def in_parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield things[first : first + size]
 
 
-def demand_of(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | None) -> Demand:
+def demand_of(
+    job: JobRow,
+    faults: tuple[Fault, ...],
+    pools: tuple[str, ...] | None,
+    expected_run: RunTime | None = None,
+) -> Demand:
     return Demand(
         job_id=job.job_id,
         priority=job.priority,
@@ -187,4 +201,5 @@ def demand_of(job: JobRow, faults: tuple[Fault, ...], pools: tuple[str, ...] | N
         # Its age begins when it is let in.
         submitted_at=job.eligible_at or job.created_at,
         start_after=job.start_after,
+        expected_run=expected_run,
     )

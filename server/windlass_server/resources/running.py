@@ -4,21 +4,21 @@ Only what is new, or has outlived what was expected of it, is made anew: of thou
 is another one than at the look before.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server.scheduler.estimates import Ends, ahead, ends
 from windlass_server.scheduler.snapshot import Running, RunTime
 from windlass_server.storage.transaction import Transaction
 
-Learned = Callable[[str, str, str], RunTime | None]
-"""What was learned of a project's, a user's jobs of a name."""
 
+class Learned(Protocol):
+    """What was learned of jobs by project, user and name."""
 
-def nothing_learned(_project: str, _user: str, _name: str) -> RunTime | None:
-    """Where nobody learns."""
-    return None
+    def load(self, tx: Transaction, whose: Iterable[tuple[str, str, str]], /) -> None: ...
+
+    def of(self, project: str, user: str, name: str, /) -> RunTime | None: ...
 
 
 class SeenRunning:
@@ -27,9 +27,7 @@ class SeenRunning:
     def __init__(self) -> None:
         self._known: dict[str, tuple[Any, RunTime | None, Running]] = {}
 
-    def load(
-        self, tx: Transaction, now: int, learned: Learned = nothing_learned
-    ) -> tuple[Running, ...]:
+    def load(self, tx: Transaction, now: int, learned: Learned) -> tuple[Running, ...]:
         """All that holds something, in any order.
 
         Args:
@@ -37,9 +35,11 @@ class SeenRunning:
             now: in microseconds since 1970.
             learned: how long such jobs have run.
         """
+        runs = tx.holders.runs()
+        learned.load(tx, {(row.project, row.user, row.name) for row in runs})
         known = {
-            row.run_id: self._run(row, learned(row.project, row.user, row.name), now)
-            for row in tx.holders.runs()
+            row.run_id: self._run(row, learned.of(row.project, row.user, row.name), now)
+            for row in runs
         }
         known |= {row.allocation_id: self._allocation(row, now) for row in tx.holders.allocations()}
         self._known = known

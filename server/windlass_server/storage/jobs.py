@@ -52,6 +52,7 @@ _WAITING = (
         _JOBS.c.pool,
         _JOBS.c.user,
         _JOBS.c.longest_run,
+        _JOBS.c.name,
         _JOBS.c.queue,
         _JOBS.c.start_after,
         _JOBS.c.created_at,

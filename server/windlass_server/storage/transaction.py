@@ -25,6 +25,7 @@ from windlass_server.storage.prices import PriceStore
 from windlass_server.storage.remote_clusters import RemoteClusterStore
 from windlass_server.storage.remote_runs import RemoteRunStore
 from windlass_server.storage.reservations import ReservationStore
+from windlass_server.storage.run_times import RunTimeStore
 from windlass_server.storage.runs import RunStore
 from windlass_server.storage.scheduling_policies import SchedulingPolicyStore
 from windlass_server.storage.telemetry import TelemetryStore
@@ -102,6 +103,10 @@ class Transaction:
     @cached_property
     def duties(self) -> DutyStore:
         return DutyStore(self.connection)
+
+    @cached_property
+    def run_times(self) -> RunTimeStore:
+        return RunTimeStore(self.connection)
 
     @cached_property
     def holders(self) -> HolderStore:

@@ -18,6 +18,7 @@ from windlass_server.controllers.scheduler_lease import LOOK_SECONDS, SchedulerL
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.federation.connect import Connector
 from windlass_server.federation.session import ClusterSession, SessionHints
+from windlass_server.jobs.learning import Learning
 from windlass_server.nodes.pace import CYCLE_SECONDS
 from windlass_server.nodes.session import SILENT_HEARTBEATS
 from windlass_server.resources.remote_clusters import RemoteCluster
@@ -36,6 +37,7 @@ _RESERVATIONS_SECONDS = 10.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
 _METERING_SECONDS = 2.0
+_LEARNING_SECONDS = 5.0
 _TELEMETRY_SECONDS = 1.0
 _FEDERATION_SECONDS = 1.0
 _HEALTH_SECONDS = 5.0
@@ -114,12 +116,14 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
     nodes, heartbeat = areas.nodes, on.config.heartbeat_seconds
     liveness = NodeLiveness(nodes.membership, on.clock, SILENT_HEARTBEATS * heartbeat)
     leases = AllocationLeases(areas.capacity.allocations)
+    learning = Learning(on.database, on.clock)
     discarding = CheckpointRemoval(areas.jobs.checkpoints)
     moves = ReservationMoves(on.database, areas.inventory.cluster, on.clock)
     telemetry = areas.inventory.telemetry_upkeep
     return (
         Loop("nodes", liveness.cycle, interval_seconds=heartbeat),
         Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS),
+        Loop("run times", learning.cycle, interval_seconds=_LEARNING_SECONDS),
         Loop("checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS),
         Loop("telemetry", telemetry.cycle, interval_seconds=_TELEMETRY_SECONDS),
         Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),

@@ -27,6 +27,7 @@ from windlass_server.storage.tables.nodes import (
 from windlass_server.storage.tables.pools import DEFAULT_POOL, PoolRow
 from windlass_server.storage.tables.prices import PriceRow
 from windlass_server.storage.tables.reservations import ReservationRow, ReservedPartRow
+from windlass_server.storage.tables.run_times import RunTimeMarkRow, RunTimeRow
 from windlass_server.storage.tables.scheduling_policies import SchedulingPolicyRow
 from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
 
@@ -64,6 +65,8 @@ __all__ = [
     "ReservedPartRow",
     "RoleBindingRow",
     "RunRow",
+    "RunTimeMarkRow",
+    "RunTimeRow",
     "SchedulingPolicyRow",
     "TelemetryMarkRow",
     "TelemetrySegmentRow",
