@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from windlass.agents.v1 import agent_pb2, health_pb2, mig_pb2
+from windlass_server.telemetry.known_batches import Batch
 
 
 class Members(Protocol):
@@ -41,7 +42,7 @@ class Members(Protocol):
 class Samples(Protocol):
     """Takes what nodes measure."""
 
-    def take(self, node_id: str, batch: agent_pb2.SampleBatch) -> None:
+    def take(self, node_id: str, batch: Batch) -> None:
         """Take in a batch. Never raises, whatever is in it."""
         ...
 

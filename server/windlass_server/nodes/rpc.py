@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import ClassVar
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
 from windlass_server import __version__
@@ -15,10 +16,13 @@ from windlass_server.nodes.versions import check_release
 from windlass_server.objects.logs import LogStore
 from windlass_server.resources.membership import Membership
 from windlass_server.rpc.call import Call
+from windlass_server.telemetry.known_batches import BatchReader, KnownBatch
 
 
 class AgentsRpc:
     """Servicer of `windlass.agents.v1.AgentsService`."""
+
+    READERS: ClassVar = {"StreamTelemetry": BatchReader}
 
     def __init__(
         self,
@@ -59,7 +63,9 @@ class AgentsRpc:
                 yield agents_service_pb2.OpenSessionResponse(message=message)
 
     async def StreamTelemetry(
-        self, requests: AsyncIterator[agents_service_pb2.StreamTelemetryRequest], call: Call
+        self,
+        requests: AsyncIterator[agents_service_pb2.StreamTelemetryRequest | KnownBatch],
+        call: Call,
     ) -> AsyncIterator[agents_service_pb2.StreamTelemetryResponse]:
         session = TelemetrySession(
             call.caller.node_id,
@@ -135,7 +141,7 @@ async def _control_messages(
 
 
 async def _telemetry_messages(
-    requests: AsyncIterator[agents_service_pb2.StreamTelemetryRequest],
-) -> AsyncIterator[agent_pb2.TelemetryMessage]:
+    requests: AsyncIterator[agents_service_pb2.StreamTelemetryRequest | KnownBatch],
+) -> AsyncIterator[agent_pb2.TelemetryMessage | KnownBatch]:
     async for request in requests:
-        yield request.message
+        yield request if isinstance(request, KnownBatch) else request.message

@@ -20,6 +20,7 @@ from windlass_server.nodes.outbox import Outbox
 from windlass_server.nodes.pace import SHORTEST_SECONDS, Pace
 from windlass_server.nodes.session import Sleep
 from windlass_server.objects.logs import LogRefused, LogStore
+from windlass_server.telemetry.known_batches import Batch, KnownBatch
 
 _log = logging.getLogger(__name__)
 
@@ -89,15 +90,18 @@ class TelemetrySession:
         self._room = asyncio.Semaphore(_APPENDS_AT_ONCE)
         self._grant()
 
-    async def on(self, message: agent_pb2.TelemetryMessage) -> None:
+    async def on(self, message: agent_pb2.TelemetryMessage | KnownBatch) -> None:
         """Take in a message of the agent, in the order in which they come."""
+        if isinstance(message, KnownBatch):
+            await self._on_samples(message, message.size)
+            return
         kind = message.WhichOneof("content")
         if kind == "samples":
-            await self._on_samples(message.samples)
+            await self._on_samples(message.samples, message.samples.ByteSize())
         elif kind == "logs":
             await self._on_logs(message.logs)
 
-    async def read(self, messages: AsyncIterator[agent_pb2.TelemetryMessage]) -> None:
+    async def read(self, messages: AsyncIterator[agent_pb2.TelemetryMessage | KnownBatch]) -> None:
         """Take in all messages, and wait until what they brought is on disk."""
         try:
             async for message in messages:
@@ -120,10 +124,10 @@ class TelemetrySession:
             else:
                 self._ack_samples()
 
-    async def _on_samples(self, batch: agent_pb2.SampleBatch) -> None:
+    async def _on_samples(self, batch: Batch, size: int) -> None:
         """Keep a batch, unless it came without credit; return when the next one may be read."""
         self._received += 1
-        cost = batch.ByteSize() + _BYTES_FOR_EACH
+        cost = size + _BYTES_FOR_EACH
         if self._credit > 0:
             self._credit -= 1
             self._promised -= 1
@@ -213,7 +217,7 @@ class TelemetrySession:
 
 
 async def telemetry(
-    session: TelemetrySession, messages: AsyncIterator[agent_pb2.TelemetryMessage]
+    session: TelemetrySession, messages: AsyncIterator[agent_pb2.TelemetryMessage | KnownBatch]
 ) -> AsyncGenerator[agent_pb2.TelemetryReply]:
     """One stream: takes in the agent's messages and yields what to send, until either ends."""
     works = (session.read(messages), session.replenish())

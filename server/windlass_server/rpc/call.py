@@ -23,6 +23,8 @@ class Method:
         max_seconds: cap on the caller's deadline, and its default; None: no limit.
         max_stream_bytes: most serialized bytes of a client's stream, all messages together; None: no
             limit.
+        reader: made for each client's stream of what parses a message and holds it to the rules; reads
+            the stream's messages instead of that, so that its handler may get something else.
     """
 
     path: str
@@ -33,6 +35,7 @@ class Method:
     max_request_bytes: int
     max_seconds: float | None
     max_stream_bytes: int | None = None
+    reader: Callable[[Callable[[bytes], Message]], Callable[[bytes], object]] | None = None
 
     @property
     def client_streaming(self) -> bool:

@@ -54,6 +54,7 @@ def _method(service: ServiceDescriptor, descriptor: MethodDescriptor, servicer: 
         max_request_bytes=limits.max_request_bytes or DEFAULT_MAX_REQUEST_BYTES,
         max_seconds=seconds or (None if streams else DEFAULT_MAX_SECONDS),
         max_stream_bytes=limits.max_stream_bytes or None,
+        reader=getattr(type(servicer), "READERS", {}).get(descriptor.name),
     )
 
 

@@ -207,7 +207,13 @@ class Pipeline:
 
     async def _messages(
         self, method: Method, requests: AsyncIterator[bytes]
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncIterator[object]:
+        def checked(request: bytes) -> Message:
+            message = parse(method, request)
+            self._validation.check(message)
+            return message
+
+        read = checked if method.reader is None else method.reader(checked)
         # What is around the bytes of a file does not count: the gateway counts the file alone.
         size = -_ALLOWANCE_BYTES
         async for request in requests:
@@ -215,9 +221,7 @@ class Pipeline:
             if method.max_stream_bytes is not None and size > method.max_stream_bytes:
                 text = f"the stream has more than {method.max_stream_bytes} bytes"
                 raise InvalidInput(text, reason="STREAM_TOO_LARGE")
-            message = parse(method, request)
-            self._validation.check(message)
-            yield message
+            yield read(request)
 
 
 def _failed(call: Call, error: Exception) -> CallFailed:

@@ -1,7 +1,7 @@
 """Where what nodes measure goes."""
 
-from windlass.agents.v1.agent_pb2 import SampleBatch
 from windlass_server.meters import Meters
+from windlass_server.telemetry.known_batches import Batch, values_in
 from windlass_server.telemetry.latest import LatestTelemetry
 from windlass_server.telemetry.recent import RecentHistory
 
@@ -14,10 +14,10 @@ class Ingest:
         self._recent = recent
         self._batches, self._samples = meters.sample_batches, meters.samples
 
-    def take(self, node_id: str, batch: SampleBatch) -> None:
+    def take(self, node_id: str, batch: Batch) -> None:
         """Take in a batch. Never raises, whatever is in it."""
         self._batches.inc()
-        self._samples.inc(len(batch.series) * len(batch.time_deltas_nanos))
+        self._samples.inc(values_in(batch))
         readings = self._latest.take(node_id, batch)
         if readings is not None:
             self._recent.take(node_id, readings)

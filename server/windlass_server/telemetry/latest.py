@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from windlass.agents.v1.agent_pb2 import GpuProcessSample, RunStamp, SampleBatch, Series
+from windlass.agents.v1.agent_pb2 import GpuProcessSample, RunStamp, Series
 from windlass_server.clock import Clock
 from windlass_server.telemetry.fields import LIVE_NAMES, MAX_SUBJECT_CHARS, RUN_ID
+from windlass_server.telemetry.known_batches import Batch
 from windlass_server.telemetry.node_times import in_our_time
 from windlass_server.telemetry.readings import Decoder, Layout, Readings
 
@@ -133,7 +134,7 @@ class LatestTelemetry:
         self._nodes: dict[str, _Node] = {}
         self._health_changed = health_changed
 
-    def take(self, node_id: str, batch: SampleBatch) -> Readings | None:
+    def take(self, node_id: str, batch: Batch) -> Readings | None:
         """Take in what a node measured. Never raises.
 
         Returns what was read of it, by the node's clock; None when it has no times.

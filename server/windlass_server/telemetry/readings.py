@@ -14,6 +14,7 @@ import numpy as np
 
 from windlass.agents.v1.agent_pb2 import SampleBatch, Series
 from windlass_server.telemetry.fields import is_counter, is_measurable
+from windlass_server.telemetry.known_batches import Batch, KnownBatch
 from windlass_server.telemetry.rollup import Floats, Ints
 
 MAX_TIMES = 4096
@@ -25,6 +26,9 @@ _NANOS_PER_MICRO = 1000
 _REMEMBERED = 8
 # After so many, other series may take the places of those that there have been.
 _BATCHES_REMEMBERED = 600
+
+# The time deltas of a batch of one time.
+_ONE_TIME = (0,)
 
 Key = tuple[int, str]
 
@@ -74,19 +78,29 @@ class Decoder:
     _known: dict[Key, Key] = field(default_factory=dict)
     _batches: int = 0
 
-    def decode(self, batch: SampleBatch) -> Readings | None:
+    def decode(self, batch: Batch) -> Readings | None:
         """The batch's readings, without what makes no sense; None when its times do not."""
-        times = _times(batch)
+        deltas = batch.time_deltas_nanos if isinstance(batch, SampleBatch) else _ONE_TIME
+        times = _times(batch.base_time_nanos, deltas)
         if times is None:
             return None
+        if isinstance(batch, KnownBatch):
+            layout = self._layout_now(batch.fields, batch.subjects)
+            return Readings(layout, times, batch.values[layout.places][None, :])
         # Once: what the list hands out is made anew each time.
         series = list(batch.series)
-        layout = self._layout(tuple([s.field for s in series]), tuple([s.subject for s in series]))
+        fields, subjects = [s.field for s in series], [s.subject for s in series]
+        layout = self._layout_now(tuple(fields), tuple(subjects))
+        return Readings(layout, times, _rows(series, layout, len(times)))
+
+    def _layout_now(self, fields: tuple[int, ...], subjects: tuple[str, ...]) -> Layout:
+        """The layout of a batch that has come."""
+        layout = self._layout(fields, subjects)
         self._used.add(layout)
         self._batches += 1
         if self._batches % _BATCHES_REMEMBERED == 0:
             self._forget()
-        return Readings(layout, times, _rows(series, layout, len(times)))
+        return layout
 
     def _layout(self, fields: tuple[int, ...], subjects: tuple[str, ...]) -> Layout:
         found = self._layouts.get((fields, subjects))
@@ -138,12 +152,11 @@ def _layout_of(places: Mapping[Key, int]) -> Layout:
     )
 
 
-def _times(batch: SampleBatch) -> Ints | None:
-    """The batch's times in microseconds; None when they are not times at all."""
-    deltas = batch.time_deltas_nanos
+def _times(base: int, deltas: Sequence[int]) -> Ints | None:
+    """A batch's times in microseconds; None when they are not times at all."""
     if not 0 < len(deltas) <= MAX_TIMES:
         return None
-    now = batch.base_time_nanos
+    now = base
     times = []
     for delta in deltas:
         now += delta
