@@ -4,7 +4,8 @@ The reasons in their order of precedence; the first that is true is given:
 
    What a gate says that holds it, before anything looks for a place: `DEPENDENCY`,
    then `START_AFTER` (see `gates`).
-0. `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
+0. `PREEMPTING`: jobs are being stopped for it (see `preemption`).
+   `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
 1. `NO_NODES`: no node has joined.
 2. A refusal of the filters, in their order: no registered node could hold the job, even empty.
    It waits for a node that has not joined yet.
@@ -66,6 +67,7 @@ class Reason(StrEnum):
     TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
     RESERVED = "RESERVED"
     GPU_LAYOUT_CHANGING = "GPU_LAYOUT_CHANGING"
+    PREEMPTING = "PREEMPTING"
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,24 @@ class Ledger:
                 return int(np.where(broken, total(demand, self.free, self.full), -1.0).argmax())
         return None
 
+    def keep(self, index: int, demand: Demand) -> None:
+        """Keep what is free of a node for a demand that does not fit there yet, up to what it asks for."""
+        cpu, memory = self.free.cpu_millis, self.free.memory_bytes
+        cpu[index] -= min(max(int(cpu[index]), 0), demand.cpu_millis)
+        memory[index] -= min(max(int(memory[index]), 0), demand.memory_bytes)
+        if not demand.gpu_count or demand.gpu_millis:
+            return
+        by_type = self._free_uuids(index)
+        if demand.takes_parts:
+            keys = [*suitable(demand, self.free, by_type)]
+        else:
+            keys = [*_named(gpu_key(demand.gpu_type))] or [
+                key for key in by_type if key not in self.free.parts
+            ]
+        most = max(keys, key=lambda key: (len(by_type.get(key, ())), key), default=None)
+        if most is not None and most in by_type:
+            self._give(index, most, min(len(by_type[most]), demand.gpu_count))
+
     def gpu_type_of(self, index: int, uuids: Sequence[str]) -> str:
         """The type of GPUs of a node, which are all of one; empty without any."""
         if not uuids:
@@ -163,17 +181,26 @@ class Ledger:
         )
 
     def _take_gpus(self, index: int, demand: Demand) -> tuple[str, ...]:
+        key = self._key(index, demand, self._free_uuids(index))
+        taken = self._give(index, key, demand.gpu_count)
+        self.reserved.take(index, demand, key)
+        return taken
+
+    def _free_uuids(self, index: int) -> dict[str, list[str]]:
         by_type = self._uuids.get(index)
         if by_type is None:
             by_type = self._uuids[index] = _free_uuids(self.nodes[index])
-        key = self._key(index, demand, by_type)
+        return by_type
+
+    def _give(self, index: int, key: str, count: int) -> tuple[str, ...]:
+        """The first GPUs of a type that are free on a node, which they are no more."""
+        by_type = self._free_uuids(index)
         uuids = by_type[key]
-        taken, by_type[key] = uuids[: demand.gpu_count], uuids[demand.gpu_count :]
-        self.free.gpus[key][index] -= demand.gpu_count
+        taken, by_type[key] = uuids[:count], uuids[count:]
+        self.free.gpus[key][index] -= count
         if key not in self.free.parts:
             whole = [len(uuids) for key, uuids in by_type.items() if key not in self.free.parts]
             self.free.gpus[ANY_GPU_TYPE][index] = max(whole)
-        self.reserved.take(index, demand, key)
         return tuple(taken)
 
     def _key(self, index: int, demand: Demand, by_type: dict[str, list[str]]) -> str:

@@ -6,11 +6,14 @@ from typing import TypeAlias
 
 from windlass_server.scheduler.backfill import Backfill, Start
 from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Taken
+from windlass_server.scheduler.future import Placed
 from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.gates import Gates
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.partition import Change, divide
+from windlass_server.scheduler.preempting import made_free, made_room_first
+from windlass_server.scheduler.preemption import Eviction, preempt
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot, Topology
 
@@ -70,12 +73,13 @@ class Plan:
     """Every job of the snapshot's queue once: placed, or waiting with a reason.
 
     Both tuples are in the order in which the jobs were considered. `changes` are cards that shall be
-    divided otherwise for some of those that wait.
+    divided otherwise for some of those that wait, `evictions` runs that shall be stopped for them.
     """
 
     placements: tuple[Placement, ...]
     waiting: tuple[Waiting, ...]
     changes: tuple[Change, ...] = ()
+    evictions: tuple[Eviction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +102,28 @@ def plan(snapshot: Snapshot) -> Plan:
 
 def planned(snapshot: Snapshot) -> Planned:
     """The plan, and what it leaves of the nodes."""
-    queue = in_turn(snapshot)  # 1. order
+    queue = made_room_first(in_turn(snapshot), snapshot.preemptions)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     backfill = Backfill(ledger, snapshot.running, snapshot.policies)
-    given = _place(queue, Gates(snapshot), ledger, backfill)  # 2.-5. hold, filter, score, take
+    given = _place(queue, snapshot, ledger, backfill)  # 2.-5. hold, filter, score, take
+    skipped = [each[:2] for each in given.skipped]
+    starts = {job_id: (start.node_id, start.at) for job_id, start in backfill.starts.items()}
+    preempted = preempt(skipped, ledger, snapshot, given.placed, starts)  # 6. stop others
     places = (place for one in given.placements for place in one.places)
     uuids = (uuid for place in places for uuid in place.gpu_uuids)
-    division = divide((each[:2] for each in given.skipped), ledger, uuids)  # 6. divide cards
+    left = (each for each in skipped if each[0].job_id not in preempted.promises)
+    division = divide(left, ledger, uuids)  # 7. divide cards
     could_be = division.with_what_could_be_made
     explainer = Explainer(ledger, snapshot.pools, given.taken, could_be)
-    waiting = _explain(given.skipped, explainer, division.promises)  # 7. explain the rest
+    promises = {job: (Reason.GPU_LAYOUT_CHANGING, told) for job, told in division.promises.items()}
+    promises |= {job: (Reason.PREEMPTING, told) for job, told in preempted.promises.items()}
+    waiting = _explain(given.skipped, explainer, promises)  # 8. explain the rest
     for job_id, start in backfill.starts.items():
         waiting[job_id] = replace(waiting[job_id], start=start)
     waiting |= given.held
     ordered = (waiting[each.job_id] for each in queue if each.job_id in waiting)
-    made = Plan(tuple(given.placements), tuple(ordered), division.changes)
+    evictions = tuple(preempted.evictions)
+    made = Plan(tuple(given.placements), tuple(ordered), division.changes, evictions)
     return Planned(made, ledger, frozenset(given.held))
 
 
@@ -143,25 +154,33 @@ class _Given:
     Attributes:
         placements: who got a place.
         taken: the places, in the same order.
+        placed: the same as nodes that become fuller.
         skipped: those for whom there is none.
         held: by their ids, those whom a gate did not let pass.
     """
 
     placements: list[Placement] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
+    placed: list[Placed] = field(default_factory=list)
     skipped: list[_Skipped] = field(default_factory=list)
     held: dict[str, Waiting] = field(default_factory=dict)
 
 
-def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger, backfill: Backfill) -> _Given:
+def _place(
+    queue: Sequence[Demand], snapshot: Snapshot, ledger: Ledger, backfill: Backfill
+) -> _Given:
     """Places one job after the other, but for those that a gate holds.
 
     Room only shrinks while a plan is made. So once a shape has found no place, every later demand
-    of that shape is skipped unseen. The first that are skipped keep what they wait for.
+    of that shape is skipped unseen. The first that are skipped keep what they wait for, and those for
+    whom others are stopped keep what has been made free so far.
     """
-    given = _Given()
+    given, gates = _Given(), Gates(snapshot)
+    kept = made_free(snapshot.preemptions, ledger.start.places)
+    promised = _Promises(backfill, snapshot, queue)
     full_since: dict[_Shape, int] = {}
     for demand in queue:
+        promised.next_turn()
         held = gates.hold(demand)
         if held is not None:
             given.held[demand.job_id] = Waiting(demand.job_id, held.reason, held.message)
@@ -172,16 +191,54 @@ def _place(queue: Sequence[Demand], gates: Gates, ledger: Ledger, backfill: Back
         if gang is None:
             ahead = full_since.setdefault(shape, len(given.taken))
             given.skipped.append((demand, shape, ahead))
-            backfill.protect(demand, shape)
+            for index in kept.get(demand.job_id, ()):
+                ledger.keep(index, demand)
+            promised.protect(demand, shape)
             continue
         number = len(given.placements)
         given.placements.append(_take(gang, ledger))
+        places = zip(gang.indexes, given.placements[-1].places, strict=True)
+        given.placed.extend((index, gang.demand, place.gpu_uuids) for index, place in places)
         given.taken.extend(Taken(demand.priority, index, number) for index in gang.indexes)
         for index, place in zip(gang.indexes, given.placements[-1].places, strict=True):
             backfill.placed(gang.demand, index, place.gpu_uuids)
         first = given.placements[-1].gpu_uuids
         gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first))
+    promised.next_turn()
     return given
+
+
+class _Promises:
+    """Lets the first that wait keep what they wait for, but not before those have their places for whom room is made.
+
+    Else what was made free for one could be promised to another of higher priority, who has no use of
+    it yet.
+    """
+
+    def __init__(self, backfill: Backfill, snapshot: Snapshot, queue: Sequence[Demand]) -> None:
+        self._backfill = backfill
+        making_room = {one.job_id for one in snapshot.preemptions.making_room}
+        last = max(
+            (turn for turn, demand in enumerate(queue) if demand.job_id in making_room), default=-1
+        )
+        self._behind = last + 1
+        self._turn = 0
+        self._deferred: list[tuple[Demand, _Shape]] = []
+
+    def next_turn(self) -> None:
+        """The next one of the queue is looked at, or its end is reached."""
+        self._turn += 1
+        if self._turn > self._behind:
+            for each in self._deferred:
+                self._backfill.protect(*each)
+            self._deferred.clear()
+
+    def protect(self, demand: Demand, shape: _Shape) -> None:
+        """It has found no place."""
+        if self._turn <= self._behind:
+            self._deferred.append((demand, shape))
+        else:
+            self._backfill.protect(demand, shape)
 
 
 def _choose(demand: Demand, ledger: Ledger) -> Gang | None:
@@ -200,19 +257,18 @@ def _take(gang: Gang, ledger: Ledger) -> Placement:
 
 
 def _explain(
-    skipped: Sequence[_Skipped], explainer: Explainer, promises: Mapping[str, str]
+    skipped: Sequence[_Skipped], explainer: Explainer, promises: Mapping[str, tuple[Reason, str]]
 ) -> dict[str, Waiting]:
     """Explains each job; jobs of one shape and priority share one explanation.
 
-    A job for which a card is being divided is told that instead.
+    A job for which something is being done is told that instead.
     """
     known: dict[tuple[_Shape, int], Explanation] = {}
     waiting = dict[str, Waiting]()
     for demand, shape, ahead in skipped:
         promise = promises.get(demand.job_id)
         if promise is not None:
-            reason = Reason.GPU_LAYOUT_CHANGING
-            waiting[demand.job_id] = Waiting(demand.job_id, reason, promise)
+            waiting[demand.job_id] = Waiting(demand.job_id, *promise)
             continue
         key = shape, demand.priority
         why = known.get(key)

@@ -81,7 +81,8 @@ class PreemptionRules:
         enabled: whether any are.
         min_priority_gap: a job takes the place only of those whose priority is lower by this or more.
         min_run: nothing is stopped that has run for less.
-        back_off: for so long after it was stopped a job is not stopped again.
+        back_off: for so long after it was stopped a job is not stopped again, and takes no place from
+            jobs of the priority that it gave way to, or higher ones.
         budget: how many jobs are stopped for one project within an hour at most.
     """
 
@@ -156,6 +157,12 @@ class Policies:
         if pools is not None and len(pools) == 1:
             own.append(self.pools.get(pools[0]))
         return _together([*own, self.cluster])
+
+    @property
+    def preempts(self) -> bool:
+        """Whether any job may be stopped for another at all."""
+        every = self.cluster, *self.queues.values(), *self.pools.values()
+        return any(one.preemption is not None and one.preemption.enabled for one in every)
 
     def preemption(self, queue: str, pool: str = "") -> PreemptionRules:
         """The rules for jobs of a queue on the nodes of a pool."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from windlass_server.scheduler.fair_share import NO_SHARES, Shares
 from windlass_server.scheduler.policies import NO_POLICIES, Policies
+from windlass_server.scheduler.preempting import NO_PREEMPTIONS, Preemptions
 
 ANY_GPU_TYPE = ""
 """As a demand's `gpu_type`: every whole GPU will do, but all GPUs of one job are of one type."""
@@ -376,6 +377,7 @@ class Snapshot:
         policies: how to decide.
         shares: what projects and users had lately and have.
         running: what holds parts of the nodes; it may be left out where nothing has to wait.
+        preemptions: what is remembered of earlier ones.
     """
 
     queue: tuple[Demand, ...]
@@ -386,3 +388,4 @@ class Snapshot:
     policies: Policies = NO_POLICIES
     shares: Shares = NO_SHARES
     running: tuple[Running, ...] = ()
+    preemptions: Preemptions = NO_PREEMPTIONS

@@ -1,0 +1,301 @@
+"""Whom to stop so that jobs of higher priority find a place: pure, as the plan is.
+
+Jobs that the plan found no place for are looked at in its order. One that may preempt gets the node
+on which the fewest jobs have to go so that it fits, by the same filters as everywhere; of equal ones
+that where they lose least work (`victims.py`). It is all or nothing: where it would not fit even
+without all who may be stopped, nobody is stopped. What is about to leave counts as gone, so that
+nobody is stopped for room that comes by itself.
+
+There are no loops. Who is stopped has a lower priority than who gets the place; or the same, and then
+holds more than its project's guarantee while the other stays within its own. So with each preemption
+fewer jobs of the highest class wait that it concerns.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from windlass_server.scheduler.crowd import Crowd, Crowding
+from windlass_server.scheduler.feasibility import node_label
+from windlass_server.scheduler.filters import fits
+from windlass_server.scheduler.future import Future, Placed, signature
+from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.policies import PreemptionRules
+from windlass_server.scheduler.preempting import MakingRoom
+from windlass_server.scheduler.rooms import Mask
+from windlass_server.scheduler.snapshot import Demand, Running, Snapshot
+from windlass_server.scheduler.victims import Cost, Victim, cost, fewest, kinds_of
+
+MOST_AT_ONCE = 16
+"""Jobs for which one cycle stops others; the next goes on."""
+MOST_LOOKED_AT = 32
+"""Jobs of different shapes for which one cycle looks whom to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """A run that shall be stopped, and for whom.
+
+    Attributes:
+        run_id: the run.
+        job_id: its job.
+        for_job_id: the job that gets the place.
+        node_id: where that place is.
+    """
+
+    run_id: str
+    job_id: str
+    for_job_id: str
+    node_id: str
+
+
+@dataclass(slots=True)
+class Preempted:
+    """Whom to stop.
+
+    Attributes:
+        evictions: all runs of each job that has to go, in the order of those for whom they are stopped.
+        promises: what those are told, by their ids.
+    """
+
+    evictions: list[Eviction] = field(default_factory=list)
+    promises: dict[str, str] = field(default_factory=dict)
+
+
+class Guarantees(Protocol):
+    """What projects are sure of, as the plan goes on."""
+
+    def within_guarantee(self, demand: Demand) -> bool:
+        """Whether its project stays within what it is sure of when it has got its place."""
+        ...
+
+    def borrows(self, running: Running) -> bool:
+        """Whether its project has all that it is sure of without it, too."""
+        ...
+
+    def guarantees(self, running: Running) -> bool:
+        """Whether its project is sure of it."""
+        ...
+
+
+class Preemptor:
+    """Finds whom to stop for one waiting job after the other.
+
+    Args:
+        snapshot: the world.
+        future: the nodes, with what the plan has placed.
+        guarantees: what projects are sure of; None: of nothing.
+        result: where it is noted down whom to stop.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, future: Future, guarantees: Guarantees | None, result: Preempted
+    ) -> None:
+        self._snapshot = snapshot
+        self._future = future
+        self._guarantees = guarantees
+        self.result = result
+        self._starts: list[tuple[int, int, int]] = []
+        self.looked = 0
+        self.made = 0
+        self._places = future.places
+        self._spent = dict(snapshot.preemptions.spent)
+        self._making_room = {one.job_id for one in snapshot.preemptions.making_room if one.leaving}
+        self._rules: dict[tuple[str, str], PreemptionRules] = {}
+        self._let_leave()
+        self._crowd = Crowd(snapshot, self._places, future.pool_of_node)
+
+    def promised(
+        self, waiting: Iterable[tuple[Demand, Hashable]], starts: Mapping[str, tuple[str, int]]
+    ) -> None:
+        """Take account of the starts that are promised: nobody of lower priority shall put them off."""
+        for demand, _ in waiting:
+            if (start := starts.get(demand.job_id)) is not None:
+                self._starts.append((demand.priority, self._places[start[0]], start[1]))
+
+    def may(self, demand: Demand) -> bool:
+        """Whether a job may have others stopped, somewhere, as far as the policies say."""
+        return demand.job_id not in self._making_room and any(
+            self._rule(demand.queue, pool).enabled for pool in self._future.pools
+        )
+
+    def make_room(self, demand: Demand) -> bool:
+        """Have others stopped for a job, if that lets it start; whether it has a place then."""
+        self.looked += 1
+        coming = self._future.first_that_holds(demand)
+        if coming is not None:
+            return self._future.take(coming, demand)
+        found = self._best(demand)
+        if found is None:
+            return False
+        index, victims = found
+        node_id = self._future.node(index).node_id
+        for victim in victims:
+            for run in victim.runs:
+                self.result.evictions.append(
+                    Eviction(run.run_id, run.job_id, demand.job_id, node_id)
+                )
+                if run.node_id in self._places:
+                    self._future.leave(self._places[run.node_id], (run,))
+        self.made += 1
+        self._crowd.remove(victims)
+        self._spent[demand.project] = self._spent.get(demand.project, 0) + len(victims)
+        self.result.promises[demand.job_id] = stopped_text(len(victims), self._future.label(index))
+        return self._future.take(index, demand)
+
+    def _let_leave(self) -> None:
+        """What leaves already is gone; what was made free of it is whose it was made for."""
+        leaving: dict[int, list[Running]] = {}
+        for run in self._snapshot.running:
+            if run.leaving and run.node_id in self._places:
+                leaving.setdefault(self._places[run.node_id], []).append(run)
+        for index, runs in sorted(leaving.items()):
+            self._future.leave(index, runs)
+        waiting = {demand.job_id: demand for demand in self._snapshot.queue}
+        for one in sorted(self._snapshot.preemptions.making_room, key=lambda one: one.job_id):
+            demand = waiting.get(one.job_id)
+            places = [self._places[node] for node in one.node_ids if node in self._places]
+            if demand is None or demand.job_id not in self._making_room:
+                continue
+            taken = [self._future.take(index, demand) for index in places]
+            if not taken or not all(taken):
+                # What was made free does not help it any more.
+                self._making_room.discard(demand.job_id)
+                self.result.promises.pop(demand.job_id, None)
+
+    def _rule(self, queue: str, pool: str) -> PreemptionRules:
+        rules = self._rules.get((queue, pool))
+        if rules is None:
+            rules = self._snapshot.policies.preemption(queue, pool)
+            self._rules[queue, pool] = rules
+        return rules
+
+    def _best(self, demand: Demand) -> tuple[int, tuple[Victim, ...]] | None:
+        crowding = self._crowd.crowding(self._able(demand))
+        free = self._future.free
+        nodes = fits(demand, crowding.gone(free)) & crowding.nodes(len(free.none))
+        nodes[self._promised_to_higher(demand)] = False
+        least = crowding.least(demand, free)
+        loss = crowding.least_loss(least)
+        candidates = np.flatnonzero(nodes)
+        best: Cost | None = None
+        found: tuple[int, tuple[Victim, ...]] | None = None
+        for each in candidates[np.lexsort((candidates, loss[candidates], least[candidates]))]:
+            index = int(each)
+            if best is not None and (int(least[index]), int(loss[index])) > best[:2]:
+                break
+            victims = self._fewest(demand, index, crowding, int(least[index]), best)
+            if victims is not None:
+                best = cost(victims, self._future.node(index).node_id)
+                found = index, victims
+        return found
+
+    def _fewest(
+        self, demand: Demand, index: int, crowding: Crowding, least: int, best: Cost | None
+    ) -> tuple[Victim, ...] | None:
+        node = self._future.node(index)
+        kept = self._future.kept(index)
+        # What leaves that a reservation is for, leaves its room to the reservation.
+        able = [
+            victim
+            for victim in crowding.on(index)
+            if not any(one.admits(run.project, run.user) for one in kept for run in victim.runs)
+        ]
+        kinds = kinds_of(able, lambda runs: signature(node, runs), node.node_id)
+
+        def fits_without(victims: Sequence[Victim]) -> bool:
+            runs = [run for victim in victims for run in victim.on(node.node_id)]
+            return self._future.holds(index, demand, runs)
+
+        victims = fewest(kinds, node.node_id, fits_without, least=least, bound=best)
+        left = self._rule(demand.queue, node.pool).budget - self._spent.get(demand.project, 0)
+        return victims if victims is not None and len(victims) <= left else None
+
+    def _promised_to_higher(self, demand: Demand) -> list[int]:
+        """The nodes on which it would put off the promised start of a job of higher priority."""
+        limit, now = demand.time_limit, self._snapshot.now
+        return [
+            index
+            for priority, index, at in self._starts
+            if priority > demand.priority and (limit is None or now + limit > at)
+        ]
+
+    def _able(self, demand: Demand) -> dict[str, Mask]:
+        """By pool, which of the crowd may be stopped for a demand."""
+        snapshot, crowd = self._snapshot, self._crowd
+        gave_way = snapshot.preemptions.gave_way.get(demand.job_id)
+        able = {}
+        for pool in self._future.pools:
+            rules = self._rule(demand.queue, pool)
+            if rules.enabled:
+                mask = crowd.lower(demand, rules, snapshot.now, gave_way)
+                ripe = crowd.ripe(rules, snapshot.now, gave_way)
+                able[pool] = self._as_guaranteed(demand, mask, ripe)
+        return able
+
+    def _as_guaranteed(self, demand: Demand, lower: Mask, ripe: Mask) -> Mask:
+        """Without whom a project is sure of, unless the demand is; and with equals who only borrow."""
+        sure = self._guarantees
+        if sure is None:
+            return lower
+        within, able = sure.within_guarantee(demand), lower.copy()
+        for number in np.flatnonzero(ripe):
+            victim = self._crowd.victims[int(number)]
+            if within and victim.priority == demand.priority:
+                able[number] = all(sure.borrows(run) for run in victim.runs)
+            elif not within and any(sure.guarantees(run) for run in victim.runs):
+                able[number] = False
+        return able
+
+
+def preempt(
+    waiting: Iterable[tuple[Demand, Hashable]],
+    ledger: Ledger,
+    snapshot: Snapshot,
+    placed: Iterable[Placed],
+    starts: Mapping[str, tuple[str, int]] | None = None,
+    guarantees: Guarantees | None = None,
+) -> Preempted:
+    """Whom to stop for jobs that got no place.
+
+    Args:
+        waiting: in their order, each with its shape: those of one shape are alike in where they fit.
+        ledger: what the plan has left.
+        snapshot: the world.
+        placed: what the plan has placed.
+        starts: on which node and when (µs) a start is promised to which job.
+        guarantees: what projects are sure of; None: of nothing.
+    """
+    leaving = [one for one in snapshot.preemptions.making_room if one.leaving]
+    result = Preempted(promises={one.job_id: _leaving_text(one, ledger) for one in leaving})
+    alone = [(demand, shape) for demand, shape in waiting if demand.nodes == 1]
+    if alone and snapshot.running and snapshot.policies.preempts:
+        future = Future(ledger, snapshot.moments, placed)
+        preemptor = Preemptor(snapshot, future, guarantees, result)
+        preemptor.promised(alone, starts or {})
+        _make_room(alone, preemptor)
+    return result
+
+
+def _make_room(waiting: Iterable[tuple[Demand, Hashable]], preemptor: Preemptor) -> None:
+    hopeless = set[Hashable]()
+    for demand, shape in waiting:
+        if preemptor.looked >= MOST_LOOKED_AT or preemptor.made >= MOST_AT_ONCE:
+            break
+        key = shape, demand.priority, demand.project, demand.queue
+        if key not in hopeless and preemptor.may(demand) and not preemptor.make_room(demand):
+            hopeless.add(key)
+
+
+def _leaving_text(one: MakingRoom, ledger: Ledger) -> str:
+    places = [ledger.start.places[node] for node in one.node_ids if node in ledger.start.places]
+    where = node_label(ledger.nodes[places[0]]) if places else "a node that is gone"
+    return f"{stopped_text(one.stopped, where)}; {one.leaving} of them still there"
+
+
+def stopped_text(count: int, where: str) -> str:
+    """What a job is told for which others are stopped."""
+    jobs = "1 job is" if count == 1 else f"{count} jobs are"
+    return f"{jobs} being stopped for it on {where}"
