@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     bindparam,
     insert,
-    literal_column,
     or_,
     select,
     tuple_,
@@ -74,7 +73,7 @@ _QUEUED_BY = _WAITING.where(
 _NEXT_OWNER = Hot(
     select(_JOBS.c.project, _JOBS.c.user)
     .where(
-        literal_column("status = 1"),
+        JOB_IN_QUEUE,
         tuple_(_JOBS.c.project, _JOBS.c.user) > tuple_(bindparam("project"), bindparam("user")),
     )
     .order_by(_JOBS.c.project, _JOBS.c.user)

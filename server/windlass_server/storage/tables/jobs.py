@@ -31,13 +31,6 @@ class JobRow(SQLModel, table=True):
             sqlite_where=text("status = 1 AND held = 0"),
             postgresql_where=text("status = 1 AND held = 0"),
         ),
-        Index(
-            "jobs_by_start",
-            "start_after",
-            "job_id",
-            sqlite_where=text("status = 1 AND held = 2"),
-            postgresql_where=text("status = 1 AND held = 2"),
-        ),
         # The same of each owner.
         Index(
             "jobs_waiting_by_owner",
@@ -45,8 +38,15 @@ class JobRow(SQLModel, table=True):
             "user",
             text("priority DESC"),
             "job_id",
-            sqlite_where=text("status = 1"),
-            postgresql_where=text("status = 1"),
+            sqlite_where=text("status = 1 AND held = 0"),
+            postgresql_where=text("status = 1 AND held = 0"),
+        ),
+        Index(
+            "jobs_by_start",
+            "start_after",
+            "job_id",
+            sqlite_where=text("status = 1 AND held = 2"),
+            postgresql_where=text("status = 1 AND held = 2"),
         ),
         CheckConstraint("status BETWEEN 1 AND 9", name="jobs_status_known"),
     )

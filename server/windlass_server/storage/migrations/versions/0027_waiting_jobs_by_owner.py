@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 
 
 def upgrade() -> None:
@@ -12,8 +12,8 @@ def upgrade() -> None:
         "jobs_waiting_by_owner",
         "jobs",
         ["project", "user", sa.text("priority DESC"), "job_id"],
-        sqlite_where=sa.text("status = 1"),
-        postgresql_where=sa.text("status = 1"),
+        sqlite_where=sa.text("status = 1 AND held = 0"),
+        postgresql_where=sa.text("status = 1 AND held = 0"),
     )
 
 
