@@ -184,9 +184,9 @@ def _rows(amounts: Any, indexes: Column) -> Any:
     """The rows of whatever a room has by node."""
     if isinstance(amounts, np.ndarray):
         return amounts[indexes]
-    if isinstance(amounts, Mapping):
-        return {key: _rows(column, indexes) for key, column in amounts.items()}
-    return amounts
+    if isinstance(amounts, dict) and isinstance(next(iter(amounts.values()), None), np.ndarray):
+        return {key: column[indexes] for key, column in amounts.items()}
+    return amounts  # of no node in particular, such as their places
 
 
 def marked(room: Room[T], node_ids: Iterable[str]) -> T:
