@@ -14,6 +14,7 @@ from windlass_client.nodes import AsyncNodes, Nodes
 from windlass_client.policies import AsyncPolicies, Policies
 from windlass_client.pools import AsyncPools, Pools
 from windlass_client.prices import AsyncPrices, Prices
+from windlass_client.quotas import AsyncQuotas, Quotas
 from windlass_client.reservations import AsyncReservations, Reservations
 from windlass_client.retries import RetryPolicy
 from windlass_client.settings import Settings
@@ -61,6 +62,7 @@ class Client:
         self.reservations = Reservations(transport, project)
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
+        self.quotas = Quotas(transport, project)
         self.pools = Pools(transport, project)
         self.policies = Policies(transport, project)
         self.access = Access(transport, project)
@@ -121,6 +123,7 @@ class AsyncClient:
         self.reservations = AsyncReservations(transport, project)
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
+        self.quotas = AsyncQuotas(transport, project)
         self.pools = AsyncPools(transport, project)
         self.policies = AsyncPolicies(transport, project)
         self.access = AsyncAccess(transport, project)

@@ -89,6 +89,36 @@ class Exhausted(WindlassError):
         self.retry_seconds = retry_seconds
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaViolation:
+    """A quota that a request would exceed.
+
+    Attributes:
+        subject: whose it is, as in `project:vision/user:ann`.
+        description: a sentence with the numbers.
+        metric: what is counted, such as `gpu_millis`.
+        quota_id: the quota.
+        bound: the most that its owner may have of that.
+    """
+
+    subject: str
+    description: str
+    metric: str
+    quota_id: str
+    bound: int
+
+
+class QuotaExceeded(Exhausted):
+    """A quota does not allow it while so much is held."""
+
+    def __init__(
+        self, message: str, *, violations: tuple[QuotaViolation, ...], **metadata: str
+    ) -> None:
+        # It ends when something else does, of which nothing is known.
+        super().__init__(message, reason="QUOTA", retry_seconds=60.0, **metadata)
+        self.violations = violations
+
+
 class Unavailable(WindlassError):
     """The server cannot answer now; `retry_seconds` says when to try again."""
 

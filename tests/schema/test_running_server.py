@@ -88,6 +88,17 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
     nodes = (await rest.get("/v1/resources/nodes")).json()["nodes"]
     price = {"resource": "GPU", "gpu_type": "H100", "amount": "2.5", "currency": "EUR"}
     (await rest.post("/v1/resources/prices", json=price)).raise_for_status()
+    (await rest.post("/v1/projects", json={"project": "quiet"})).raise_for_status()
+    quotas = [
+        (
+            await rest.post(
+                "/v1/quotas", json={"project": "quiet", "user": name, "limit": {"running_jobs": 1}}
+            )
+        )
+        .raise_for_status()
+        .json()
+        for name in names
+    ]
     ends = (datetime.now(UTC) + timedelta(hours=8)).isoformat()  # noqa: TID251 - as the server's
     kept = {"end_time": ends, "resources": {"cpu_millis": "1"}}
     reservations = [
@@ -109,6 +120,7 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
         "reservation_id": [each["reservation_id"] for each in reservations],
         "drain_id": [drain["drain_id"]],
         "pool_id": names,
+        "quota_id": [each["quota_id"] for each in quotas],
     }
 
 

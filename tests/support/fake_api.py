@@ -22,7 +22,7 @@ from grpc_status import rpc_status
 
 from tests.support.fake_drains import FakeDrains
 from tests.support.fake_reservations import FakeReservations
-from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc
+from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc, quota_pb2
 from windlass.jobs.v1 import (
     job_forecast_pb2,
     job_metrics_pb2,
@@ -122,6 +122,7 @@ class FakeState:
     allocations: list[allocation_pb2.Allocation] = field(default_factory=list)
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
     prices: list[price_pb2.Price] = field(default_factory=list)
+    quotas: list[quota_pb2.Quota] = field(default_factory=list)
     drains: dict[str, drain_pb2.Drain] = field(default_factory=dict)
     reservations: dict[str, reservation_pb2.Reservation] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
@@ -579,6 +580,46 @@ class AccessService(_Service, access_service_pb2_grpc.AccessServiceServicer):
             await _refuse(context, failure)
         self.state.projects.append(name)
         return access_pb2.Project(project=name, display_name=request.project.display_name)
+
+    async def ListQuotas(self, request: Any, context: Any) -> access_service_pb2.ListQuotasResponse:
+        await self.enter("ListQuotas", request, context)
+        wanted = [
+            one
+            for one in self.state.quotas
+            if all(
+                not getattr(request, name) or getattr(request, name) == getattr(one, name)
+                for name in ("project", "user", "gpu_type")
+            )
+        ]
+        return access_service_pb2.ListQuotasResponse(quotas=wanted)
+
+    async def GetQuota(self, request: Any, context: Any) -> quota_pb2.Quota:
+        await self.enter("GetQuota", request, context)
+        return next(one for one in self.state.quotas if one.quota_id == request.quota_id)
+
+    async def CreateQuota(self, request: Any, context: Any) -> quota_pb2.Quota:
+        await self.enter("CreateQuota", request, context)
+        made = quota_pb2.Quota()
+        made.CopyFrom(request.quota)
+        made.quota_id = f"quota-{len(self.state.quotas) + 1}"
+        made.use.SetInParent()
+        self.state.quotas.append(made)
+        return made
+
+    async def UpdateQuota(self, request: Any, context: Any) -> quota_pb2.Quota:
+        await self.enter("UpdateQuota", request, context)
+        found = next(one for one in self.state.quotas if one.quota_id == request.quota.quota_id)
+        mask = request.update_mask
+        for name in mask.paths:
+            found.ClearField(name)
+        mask.MergeMessage(request.quota, found)
+        return found
+
+    async def DeleteQuota(self, request: Any, context: Any) -> quota_pb2.Quota:
+        await self.enter("DeleteQuota", request, context)
+        gone = next(one for one in self.state.quotas if one.quota_id == request.quota_id)
+        self.state.quotas.remove(gone)
+        return gone
 
     async def CreateApiKey(
         self, request: Any, context: Any

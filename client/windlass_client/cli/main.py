@@ -23,6 +23,7 @@ from windlass_client.cli import (
     policies,
     pools,
     prices,
+    quotas,
     remote_clusters,
     reservations,
     simulate,
@@ -127,6 +128,7 @@ usage.register(app)
 app.add_typer(prices.app)
 app.add_typer(pools.app)
 app.add_typer(policies.app)
+app.add_typer(quotas.app)
 remote_clusters.register_commands(clusters.app)
 top.register(app)
 nodes.register_join_token(app)

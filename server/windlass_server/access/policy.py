@@ -62,7 +62,16 @@ class Caller:
 
 
 _VIEWER = frozenset(
-    {"allocations.get", "allocations.list", "jobs.get", "jobs.list", "jobs.logs", "usage.get"}
+    {
+        "allocations.get",
+        "allocations.list",
+        "jobs.get",
+        "jobs.list",
+        "jobs.logs",
+        "quotas.get",
+        "quotas.list",
+        "usage.get",
+    }
 )
 _DEVELOPER = _VIEWER | {"allocations.create", "jobs.submit", "jobs.cancel"}
 _ADMIN = _DEVELOPER | {"apikeys.create"}
@@ -83,6 +92,9 @@ _ORGANISATION_ADMIN = frozenset(
         "pools.delete",
         "pools.update",
         "projects.create",
+        "quotas.create",
+        "quotas.delete",
+        "quotas.update",
         "reservations.cancel",
         "reservations.create",
         "reservations.update",

@@ -5,16 +5,19 @@ from typing import cast
 from windlass.access.v1 import access_pb2, access_service_pb2
 from windlass_server.access.authenticator import bearer
 from windlass_server.access.policy import ORGANISATION, Caller
+from windlass_server.access.quotas import QuotasService
+from windlass_server.access.quotas_rpc import QuotasRpc
 from windlass_server.access.service import AccessService
 from windlass_server.rpc.call import Call
 from windlass_server.storage.tables import ApiKeyRow, ProjectRow
 from windlass_server.timestamps import duration_from_proto, to_proto
 
 
-class AccessRpc:
+class AccessRpc(QuotasRpc):
     """Serves `windlass.access.v1.AccessService`."""
 
-    def __init__(self, access: AccessService) -> None:
+    def __init__(self, access: AccessService, quotas: QuotasService) -> None:
+        QuotasRpc.__init__(self, quotas)
         self._access = access
 
     async def CreateToken(

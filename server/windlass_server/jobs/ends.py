@@ -4,6 +4,7 @@ from typing import Any
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server import actors
+from windlass_server.access import quota_use
 from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.moves import move
@@ -40,6 +41,7 @@ def end_run(
     )
     ending = _ending(tx, job, run, report.exit, cause)
     tx.nodes.release(node_id, run.run_id)
+    quota_use.give_back(tx, quota_use.held_by(job.project, job.user, run))
     if job.run_id == run.run_id and Status(job.status) not in FINAL:
         _move_job(tx, job, run, report, ending, now=now, began=began, checkpoint=checkpoint)
     return True

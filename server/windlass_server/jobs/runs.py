@@ -11,7 +11,7 @@ from functools import partial
 from windlass.agents.v1 import agent_pb2
 from windlass_server import actors
 from windlass_server.clock import Clock
-from windlass_server.errors import Conflict
+from windlass_server.errors import Conflict, QuotaExceeded
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
 from windlass_server.jobs.directives import directive, forget
@@ -87,7 +87,7 @@ class RunsService:
 
         try:
             return await self._database.write(store)
-        except Conflict:
+        except (Conflict, QuotaExceeded):
             return False
 
     async def evict(self, run_id: str, *, kill: bool, why: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from windlass.jobs.v1 import job_pb2
+from windlass_server.access import quota_use
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
 from windlass_server.errors import InvalidInput
@@ -21,6 +22,8 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.gpu_asks import gpu_count_of
 from windlass_server.resources.gpu_sharing import require_sharing
 from windlass_server.resources.pooling import require_usable, rules_of
+from windlass_server.scheduler.quota import Dimension
+from windlass_server.scheduler.quota_gate import ask_of
 from windlass_server.scheduler.snapshot import Demand
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import row as new_row
@@ -28,6 +31,13 @@ from windlass_server.storage.tables import EventRow, JobRow
 from windlass_server.storage.transaction import Transaction
 
 _SUBMIT = "jobs.submit"
+# Which field asks for what a quota counts.
+_FIELDS = {
+    Dimension.GPU: "job.resources.gpu_count",
+    Dimension.CPU: "job.resources.cpu_millis",
+    Dimension.MEMORY: "job.resources.memory_bytes",
+    Dimension.RUNNING: "job.project",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,8 @@ class JobsService:
             validate_only: check everything, write nothing, answer the job as it would be.
 
         Raises:
-            InvalidInput: too large, UNSATISFIABLE_RESOURCES, or there is no such pool.
+            InvalidInput: too large, UNSATISFIABLE_RESOURCES, EXCEEDS_QUOTA, or there is no such pool.
+            QuotaExceeded: as many jobs wait as may.
             Denied: its project may not use the pool, or any.
             NotFound: there is no such project, or no such job as one that it waits for.
             Conflict: `request_id` was used for another job.
@@ -92,18 +103,26 @@ class JobsService:
         full = with_defaults(spec, who.default_project)
         asked = Asked(who.user, _SUBMIT, request_id, full)
         # An answer that was given stays it, whatever has become of the cluster meanwhile.
-        earlier, pools = await self._database.read(
-            lambda tx: (_known(tx, who, asked, full), rules_of(tx.pools.all()))
+        earlier, pools, use = await self._database.read(
+            lambda tx: (
+                _known(tx, who, asked, full),
+                rules_of(tx.pools.all()),
+                quota_use.use_in(tx, full.project),
+            )
         )
         if earlier is not None:
             return earlier
         usable = require_usable(full.project, full.pool, pools, "job.pool")
         if not self._elsewhere.could_hold(full):
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
-            await self._cluster.require_satisfiable(_demand(full, usable))
+            demand = _demand(full, usable, who.user)
+            await self._cluster.require_satisfiable(demand)
+            quota_use.require_ever_allowed(use, ask_of(demand), _FIELDS)
         cluster_id = self._elsewhere.preferred(full)
         columns = self._columns(who, full)
         if validate_only:
+            waiting = quota_use.one_job(full.project, who.user, Dimension.QUEUED)
+            quota_use.require_allowed(use, waiting)
             held, _ = await self._database.read(lambda tx: _held(tx, full, columns))
             return new_row(JobRow, columns | held | {"job_id": ""})
 
@@ -124,6 +143,7 @@ class JobsService:
 
     def _add(self, tx: Transaction, columns: dict[str, Any], full: job_pb2.Job) -> None:
         tx.jobs.add(columns, full.labels)
+        quota_use.take(tx, quota_use.one_job(full.project, columns["user"], Dimension.QUEUED))
         tx.events.record(
             project=columns["project"],
             object_id=columns["job_id"],
@@ -296,7 +316,7 @@ def _held(
     return {"held": int(hold.by)} | words, edges
 
 
-def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None) -> Demand:
+def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None, user: str) -> Demand:
     return Demand(
         job_id="",
         priority=full.priority,
@@ -309,6 +329,8 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None) -> Demand:
         min_isolation=full.min_isolation,
         order="",
         pools=pools,
+        project=full.project,
+        user=user,
         gpu_millis=full.resources.gpu_millis,
     )
 

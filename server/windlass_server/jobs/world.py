@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from windlass_server.access.quota_use import quota_of
 from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.jobs.learning import Learned
@@ -76,6 +77,7 @@ class World:
                 moments=moments(tx, nodes, now),
                 now=now,
                 policies=self._policies.load(tx),
+                quotas=tuple(map(quota_of, tx.quotas.all())),
                 running=self._running.load(tx, now, self._learned) if running else (),
             )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from windlass.resources.v1 import resources_service_pb2
+from windlass_server.access import quota_use
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.errors import Conflict, FieldViolation, InvalidInput, WrongState
 from windlass_server.resources.allocation_states import Status
@@ -16,6 +17,8 @@ from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import FILTERS
 from windlass_server.scheduler.partition import undivided
 from windlass_server.scheduler.plan import Placement, Waiting, plan
+from windlass_server.scheduler.quota import Dimension
+from windlass_server.scheduler.quota_gate import ask_of
 from windlass_server.scheduler.rooms import gpu_key
 from windlass_server.scheduler.snapshot import Demand, Moment, NodeState, Pool, Snapshot
 from windlass_server.scheduler.topology import (
@@ -35,6 +38,9 @@ _DIMENSIONS = {str(each.refusal): each.dimension for each in FILTERS}
 _PLACES = {"zones": "zone", "racks": "rack", "blocks": "block"}
 _DOMAINS = {Level.NVLINK: "NVLink island", Level.NODE: "node", Level.RACK: "rack"}
 _REQUIRED = "constraints.topology.required"
+_FIELDS = {one: f"resources.{one}" for one in (Dimension.CPU, Dimension.MEMORY)} | {
+    Dimension.GPU: "resources.gpu_count"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,9 @@ def choose_part(
         now: in microseconds since 1970.
 
     Raises:
-        InvalidInput: UNSATISFIABLE_RESOURCES, no node could ever give it; or there is no such pool.
+        InvalidInput: UNSATISFIABLE_RESOURCES, no node could ever give it; EXCEEDS_QUOTA, it is more than
+            its owner may have; or there is no such pool.
+        QuotaExceeded: it would be too much for its project or user now.
         Denied: the project may not use the pool, or any.
         NotFound: there is no allocation as that to which it shall be near, or it is foreign.
         WrongState: that is held no longer.
@@ -158,6 +166,7 @@ def choose_part(
     kept = moments(tx, nodes, now)
     search = _Search(demand, wanted.exclusive_node, near, domains, kept, now)
     _require_possible(search, wanted.topology.required, nodes, () if named else cluster.pools)
+    _require_quota(tx, demand)
     if wanted.exclusive_node:
         nodes = _empty(tx, rows, nodes)
     placement = _place(search, nodes, wanted.topology.preferred, wanted.topology.required)
@@ -189,6 +198,13 @@ def _demand(
         time_limit=full.ttl.ToMicroseconds(),
         gpu_millis=full.resources.gpu_millis,
     )
+
+
+def _require_quota(tx: Transaction, demand: Demand) -> None:
+    """Look before it is searched for; of which type its GPUs are, and how large a node, is known later."""
+    use, ask = quota_use.use_in(tx, demand.project), ask_of(demand, jobs=0)
+    quota_use.require_ever_allowed(use, ask, _FIELDS)
+    quota_use.require_allowed(use, ask)
 
 
 def _require_gpus(full: resources_service_pb2.AllocateRequest) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from windlass.resources.v1 import resources_service_pb2
 from windlass_server import actors
+from windlass_server.access import quota_use
 from windlass_server.access.policy import Caller, Role, absent, require, require_object, role_in
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, Denied, LostRace
@@ -71,8 +72,9 @@ class AllocationsService:
             wanted: valid by the rules in the protos; not changed.
 
         Raises:
-            InvalidInput: UNSATISFIABLE_RESOURCES, no node could ever give it; or there is no such
-                pool.
+            InvalidInput: UNSATISFIABLE_RESOURCES, no node could ever give it; EXCEEDS_QUOTA, it is more
+                than its owner may have; or there is no such pool.
+            QuotaExceeded: it would be too much for its project or user now.
             Denied: the project may not use the pool, or any.
             NotFound: there is no such project, or no allocation as it shall be near to.
             WrongState: that is held no longer.
@@ -232,6 +234,7 @@ class AllocationsService:
         }
         tx.allocations.change(row.allocation_id, **values)
         tx.nodes.release(row.node_id, row.allocation_id)
+        quota_use.give_back(tx, quota_use.held_by(row.project, row.user, row))
         ended = changed(row, **values)
         _record(tx, ended, actor)
         tx.after_commit(self._capacity_changed)
@@ -296,6 +299,7 @@ def _hold(tx: Transaction, part: Part, row: AllocationRow) -> None:
             by_allocation=True,
         )
         require_there(tx.nodes.get(part.node_id), part.gpu_uuids)
+        quota_use.take(tx, quota_use.held_by(row.project, row.user, row))
     except Conflict as conflict:
         # Somebody took it since it was chosen: there may be another.
         raise LostRace(conflict.message, reason=conflict.reason, **conflict.metadata) from None

@@ -86,6 +86,8 @@ def _domain_status(error: errors.WindlassError, request_id: str) -> status_pb2.S
     details: list[Message] = [_error_info(error.reason, error.metadata)]
     if isinstance(error, errors.InvalidInput) and error.violations:
         details.append(_bad_request(error.violations))
+    if isinstance(error, errors.QuotaExceeded):
+        details.append(_quota_failure(error.violations))
     if isinstance(error, errors.Exhausted | errors.Unavailable):
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromNanoseconds(int(error.retry_seconds * 1e9))
@@ -111,6 +113,21 @@ def _bad_request(violations: tuple[errors.FieldViolation, ...]) -> error_details
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(
                 field=violation.field, description=violation.description, reason=violation.reason
+            )
+            for violation in violations
+        ]
+    )
+
+
+def _quota_failure(violations: tuple[errors.QuotaViolation, ...]) -> error_details_pb2.QuotaFailure:
+    return error_details_pb2.QuotaFailure(
+        violations=[
+            error_details_pb2.QuotaFailure.Violation(
+                subject=violation.subject,
+                description=violation.description,
+                quota_metric=violation.metric,
+                quota_id=violation.quota_id,
+                quota_value=violation.bound,
             )
             for violation in violations
         ]

@@ -2,8 +2,8 @@
 
 The reasons in their order of precedence; the first that is true is given:
 
-   What a gate says that holds it, before anything looks for a place: `DEPENDENCY`,
-   then `START_AFTER` (see `gates`).
+   What a gate says that holds it, before anything looks for a place: `DEPENDENCY`, `START_AFTER`,
+   then `QUOTA` (see `gates`).
 0. `PREEMPTING`: jobs are being stopped for it (see `preemption`).
    `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
 1. `NO_NODES`: no node has joined.
@@ -46,6 +46,7 @@ class Reason(StrEnum):
 
     DEPENDENCY = "DEPENDENCY"
     START_AFTER = "START_AFTER"
+    QUOTA = "QUOTA"
     NO_NODES = "NO_NODES"
     NODES_UNREACHABLE = "NODES_UNREACHABLE"
     NODES_CORDONED = "NODES_CORDONED"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from windlass_server.scheduler.explain import Reason
+from windlass_server.scheduler.quota_gate import QuotaGate
+from windlass_server.scheduler.quota_words import refusal_text
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.scheduler.wording import time_text
 
@@ -30,6 +32,10 @@ class Gate(Protocol):
         """None when the job may have a place, else why it may not."""
         ...
 
+    def narrowed(self, demand: Demand, /) -> Demand:
+        """The job as it may have a place: as it is, or asking for less; only when it is not held."""
+        ...
+
     def placed(self, demand: Demand, gpu_type: str, /) -> None:
         """Note that the plan has given the job a place, with GPUs of this type; empty without any."""
         ...
@@ -43,6 +49,10 @@ class Dependencies:
 
     def hold(self, demand: Demand) -> Hold | None:
         return Hold(Reason.DEPENDENCY, demand.awaits) if demand.awaits else None
+
+    def narrowed(self, demand: Demand) -> Demand:
+        """As it asks."""
+        return demand
 
     def placed(self, demand: Demand, gpu_type: str) -> None:
         """Nobody has come further by that yet."""
@@ -61,13 +71,37 @@ class StartAfter:
             Reason.START_AFTER, f"starts at {time_text(demand.start_after)} at the earliest"
         )
 
+    def narrowed(self, demand: Demand) -> Demand:
+        """Wherever it likes."""
+        return demand
+
     def placed(self, demand: Demand, gpu_type: str) -> None:
         """Time does not pass within a plan."""
+
+
+class WithinQuota:
+    """A job is not placed while its project or user would have more than they may."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._quotas = QuotaGate(snapshot.quotas, snapshot.nodes)
+
+    def hold(self, demand: Demand) -> Hold | None:
+        refusal = self._quotas.refusal(demand)
+        return None if refusal is None else Hold(Reason.QUOTA, refusal_text(refusal))
+
+    def narrowed(self, demand: Demand) -> Demand:
+        """With GPUs of a type that its quotas allow."""
+        return self._quotas.narrowed(demand)
+
+    def placed(self, demand: Demand, gpu_type: str) -> None:
+        """It counts for those behind it."""
+        self._quotas.placed(demand, gpu_type)
 
 
 GATES: Sequence[Callable[[Snapshot], Gate]] = (
     Dependencies,
     StartAfter,
+    WithinQuota,
 )
 """In the order of precedence; each is made anew for a plan."""
 
@@ -84,6 +118,12 @@ class Gates:
             if (held := gate.hold(demand)) is not None:
                 return held
         return None
+
+    def narrowed(self, demand: Demand) -> Demand:
+        """A job that no gate holds, as all of them let it have a place."""
+        for gate in self._gates:
+            demand = gate.narrowed(demand)
+        return demand
 
     def placed(self, demand: Demand, gpu_type: str) -> None:
         """Tell each gate of a placement."""

@@ -16,6 +16,7 @@ from windlass_server.scheduler.filters import FILTERS, Dimension, Refusal
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.plan import Placement, plan, planned
+from windlass_server.scheduler.quota_gate import guaranteed_first
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 
 # The bounds of `Job.priority`.
@@ -85,7 +86,7 @@ def outlook(
     Raises:
         KeyError: it is not in the queue.
     """
-    queue = in_turn(snapshot)
+    queue = guaranteed_first(in_turn(snapshot), snapshot.quotas)
     turn = next((index for index, each in enumerate(queue) if each.job_id == job_id), None)
     if turn is None:
         raise KeyError(job_id)

@@ -14,6 +14,7 @@ from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.partition import Change, divide
 from windlass_server.scheduler.preempting import made_free, made_room_first
 from windlass_server.scheduler.preemption import Eviction, preempt
+from windlass_server.scheduler.quota_gate import guaranteed_first
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot, Topology
 
@@ -102,7 +103,8 @@ def plan(snapshot: Snapshot) -> Plan:
 
 def planned(snapshot: Snapshot) -> Planned:
     """The plan, and what it leaves of the nodes."""
-    queue = made_room_first(in_turn(snapshot), snapshot.preemptions)  # 1. order
+    ordered = guaranteed_first(in_turn(snapshot), snapshot.quotas)
+    queue = made_room_first(ordered, snapshot.preemptions)  # 1. order
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
     backfill = Backfill(ledger, snapshot.running, snapshot.policies)
     given = _place(queue, snapshot, ledger, backfill)  # 2.-5. hold, filter, score, take
@@ -121,9 +123,9 @@ def planned(snapshot: Snapshot) -> Planned:
     for job_id, start in backfill.starts.items():
         waiting[job_id] = replace(waiting[job_id], start=start)
     waiting |= given.held
-    ordered = (waiting[each.job_id] for each in queue if each.job_id in waiting)
+    in_order = (waiting[each.job_id] for each in queue if each.job_id in waiting)
     evictions = tuple(preempted.evictions)
-    made = Plan(tuple(given.placements), tuple(ordered), division.changes, evictions)
+    made = Plan(tuple(given.placements), tuple(in_order), division.changes, evictions)
     return Planned(made, ledger, frozenset(given.held))
 
 
@@ -185,6 +187,7 @@ def _place(
         if held is not None:
             given.held[demand.job_id] = Waiting(demand.job_id, held.reason, held.message)
             continue
+        demand = gates.narrowed(demand)  # noqa: PLW2901 - what it is tried as
         shape = _shape(demand, ledger.reserved.key(demand))
         ahead = full_since.get(shape)
         gang = _choose(demand, ledger) if ahead is None else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from windlass_server.scheduler.fair_share import NO_SHARES, Shares
 from windlass_server.scheduler.policies import NO_POLICIES, Policies
 from windlass_server.scheduler.preempting import NO_PREEMPTIONS, Preemptions
+from windlass_server.scheduler.quota import Quota
 
 ANY_GPU_TYPE = ""
 """As a demand's `gpu_type`: every whole GPU will do, but all GPUs of one job are of one type."""
@@ -376,6 +377,7 @@ class Snapshot:
         now: microseconds since 1970.
         policies: how to decide.
         shares: what projects and users had lately and have.
+        quotas: what projects and users may have, and have.
         running: what holds parts of the nodes; it may be left out where nothing has to wait.
         preemptions: what is remembered of earlier ones.
     """
@@ -389,3 +391,4 @@ class Snapshot:
     shares: Shares = NO_SHARES
     running: tuple[Running, ...] = ()
     preemptions: Preemptions = NO_PREEMPTIONS
+    quotas: tuple[Quota, ...] = ()

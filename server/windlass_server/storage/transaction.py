@@ -22,6 +22,7 @@ from windlass_server.storage.measures import MeasureStore
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.pools import PoolStore
 from windlass_server.storage.prices import PriceStore
+from windlass_server.storage.quotas import QuotaStore
 from windlass_server.storage.remote_clusters import RemoteClusterStore
 from windlass_server.storage.remote_runs import RemoteRunStore
 from windlass_server.storage.reservations import ReservationStore
@@ -139,6 +140,10 @@ class Transaction:
     @cached_property
     def charges(self) -> ChargeStore:
         return ChargeStore(self.connection)
+
+    @cached_property
+    def quotas(self) -> QuotaStore:
+        return QuotaStore(self.connection)
 
     @cached_property
     def usage(self) -> UsageStore:

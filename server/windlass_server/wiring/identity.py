@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from windlass_server.access import bootstrap
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
+from windlass_server.access.quotas import QuotasService
 from windlass_server.access.seals import Seal
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
@@ -16,10 +17,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Callers' credentials, and the seal of those that the server itself holds."""
+    """Callers' credentials, what their projects may have, and the seal of what the server itself holds."""
 
     authenticator: Authenticator
     access: AccessService
+    quotas: QuotasService
     seal: Seal
 
 
@@ -35,4 +37,5 @@ async def establish_identity(on: Foundation) -> Identity:
     access = AccessService(
         on.database, on.clock, authenticator, user_tokens, join_tokens, pepper, on.page_tokens
     )
-    return Identity(authenticator, access, Seal(on.secrets.seal_key))
+    quotas = QuotasService(on.database, on.clock, on.ids, on.page_tokens, on.hints.world_changed)
+    return Identity(authenticator, access, quotas, Seal(on.secrets.seal_key))

@@ -5,6 +5,7 @@ import warnings
 
 from windlass.access.v1 import access_pb2 as windlass_dot_access_dot_v1_dot_access__pb2
 from windlass.access.v1 import access_service_pb2 as windlass_dot_access_dot_v1_dot_access__service__pb2
+from windlass.access.v1 import quota_pb2 as windlass_dot_access_dot_v1_dot_quota__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -27,7 +28,7 @@ if _version_not_supported:
 
 
 class AccessServiceStub:
-    """Credentials, projects and who may do what.
+    """Credentials, projects, who may do what, and how much projects may have.
     """
 
     def __init__(self, channel):
@@ -71,10 +72,35 @@ class AccessServiceStub:
                 request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=windlass_dot_access_dot_v1_dot_access__pb2.ApiKey.FromString,
                 _registered_method=True)
+        self.ListQuotas = channel.unary_unary(
+                '/windlass.access.v1.AccessService/ListQuotas',
+                request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotasRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotasResponse.FromString,
+                _registered_method=True)
+        self.GetQuota = channel.unary_unary(
+                '/windlass.access.v1.AccessService/GetQuota',
+                request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.GetQuotaRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+                _registered_method=True)
+        self.CreateQuota = channel.unary_unary(
+                '/windlass.access.v1.AccessService/CreateQuota',
+                request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.CreateQuotaRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+                _registered_method=True)
+        self.UpdateQuota = channel.unary_unary(
+                '/windlass.access.v1.AccessService/UpdateQuota',
+                request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.UpdateQuotaRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+                _registered_method=True)
+        self.DeleteQuota = channel.unary_unary(
+                '/windlass.access.v1.AccessService/DeleteQuota',
+                request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.DeleteQuotaRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer:
-    """Credentials, projects and who may do what.
+    """Credentials, projects, who may do what, and how much projects may have.
     """
 
     def CreateToken(self, request, context):
@@ -128,6 +154,51 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQuotas(self, request, context):
+        """Lists quotas with what is had of them, oldest first. NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuota(self, request, context):
+        """Reads a quota with what is had of it. NOT_FOUND when it does not exist, or is of a project that the
+        caller has no role in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateQuota(self, request, context):
+        """Makes a quota, which counts what its owner has already.
+
+        ALREADY_EXISTS (`QUOTA_EXISTS`, with its id) when there is one of that project, user and GPU type.
+        NOT_FOUND when there is no such project. INVALID_ARGUMENT with what makes no sense, such as a limit
+        below the guarantee.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateQuota(self, request, context):
+        """Changes what a quota allows; it may be less than what is held: that stays, and nothing new starts until
+        it fits again.
+
+        INVALID_ARGUMENT when a field is named that cannot be changed, and with what makes no sense. ABORTED
+        when it is not as `etag` says. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteQuota(self, request, context):
+        """Removes a quota, and answers it as it was: nothing bounds its owner any more, and nothing is guaranteed.
+        ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -166,6 +237,31 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=windlass_dot_access_dot_v1_dot_access__pb2.ApiKey.SerializeToString,
             ),
+            'ListQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotas,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotasRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotasResponse.SerializeToString,
+            ),
+            'GetQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuota,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.GetQuotaRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.SerializeToString,
+            ),
+            'CreateQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateQuota,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.CreateQuotaRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.SerializeToString,
+            ),
+            'UpdateQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateQuota,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.UpdateQuotaRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.SerializeToString,
+            ),
+            'DeleteQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteQuota,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.DeleteQuotaRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'windlass.access.v1.AccessService', rpc_method_handlers)
@@ -175,7 +271,7 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService:
-    """Credentials, projects and who may do what.
+    """Credentials, projects, who may do what, and how much projects may have.
     """
 
     @staticmethod
@@ -357,6 +453,141 @@ class AccessService:
             '/windlass.access.v1.AccessService/RevokeApiKey',
             windlass_dot_access_dot_v1_dot_access__service__pb2.RevokeApiKeyRequest.SerializeToString,
             windlass_dot_access_dot_v1_dot_access__pb2.ApiKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/ListQuotas',
+            windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotasRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/GetQuota',
+            windlass_dot_access_dot_v1_dot_access__service__pb2.GetQuotaRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/CreateQuota',
+            windlass_dot_access_dot_v1_dot_access__service__pb2.CreateQuotaRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/UpdateQuota',
+            windlass_dot_access_dot_v1_dot_access__service__pb2.UpdateQuotaRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/DeleteQuota',
+            windlass_dot_access_dot_v1_dot_access__service__pb2.DeleteQuotaRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
             options,
             channel_credentials,
             insecure,

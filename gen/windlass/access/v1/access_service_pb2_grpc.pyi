@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from windlass.access.v1 import access_pb2 as _access_pb2
 from windlass.access.v1 import access_service_pb2 as _access_service_pb2
+from windlass.access.v1 import quota_pb2 as _quota_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -28,7 +29,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccessServiceStub:
-    """Credentials, projects and who may do what."""
+    """Credentials, projects, who may do what, and how much projects may have."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -51,10 +52,34 @@ class AccessServiceStub:
     """Lists the API keys of the organisation, newest first, without their secrets."""
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.RevokeApiKeyRequest, _access_pb2.ApiKey]
     """Makes an API key useless, at once and for ever. Revoking it again changes nothing."""
+    ListQuotas: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListQuotasRequest, _access_service_pb2.ListQuotasResponse]
+    """Lists quotas with what is had of them, oldest first. NOT_FOUND when there is no such project."""
+    GetQuota: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.GetQuotaRequest, _quota_pb2.Quota]
+    """Reads a quota with what is had of it. NOT_FOUND when it does not exist, or is of a project that the
+    caller has no role in.
+    """
+    CreateQuota: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateQuotaRequest, _quota_pb2.Quota]
+    """Makes a quota, which counts what its owner has already.
+
+    ALREADY_EXISTS (`QUOTA_EXISTS`, with its id) when there is one of that project, user and GPU type.
+    NOT_FOUND when there is no such project. INVALID_ARGUMENT with what makes no sense, such as a limit
+    below the guarantee.
+    """
+    UpdateQuota: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.UpdateQuotaRequest, _quota_pb2.Quota]
+    """Changes what a quota allows; it may be less than what is held: that stays, and nothing new starts until
+    it fits again.
+
+    INVALID_ARGUMENT when a field is named that cannot be changed, and with what makes no sense. ABORTED
+    when it is not as `etag` says. NOT_FOUND when it does not exist.
+    """
+    DeleteQuota: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.DeleteQuotaRequest, _quota_pb2.Quota]
+    """Removes a quota, and answers it as it was: nothing bounds its owner any more, and nothing is guaranteed.
+    ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
-    """Credentials, projects and who may do what."""
+    """Credentials, projects, who may do what, and how much projects may have."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateToken: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateTokenRequest, _access_service_pb2.AccessToken]  # type: ignore[assignment]
@@ -74,9 +99,33 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Lists the API keys of the organisation, newest first, without their secrets."""
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_access_service_pb2.RevokeApiKeyRequest, _access_pb2.ApiKey]  # type: ignore[assignment]
     """Makes an API key useless, at once and for ever. Revoking it again changes nothing."""
+    ListQuotas: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListQuotasRequest, _access_service_pb2.ListQuotasResponse]  # type: ignore[assignment]
+    """Lists quotas with what is had of them, oldest first. NOT_FOUND when there is no such project."""
+    GetQuota: _aio.UnaryUnaryMultiCallable[_access_service_pb2.GetQuotaRequest, _quota_pb2.Quota]  # type: ignore[assignment]
+    """Reads a quota with what is had of it. NOT_FOUND when it does not exist, or is of a project that the
+    caller has no role in.
+    """
+    CreateQuota: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateQuotaRequest, _quota_pb2.Quota]  # type: ignore[assignment]
+    """Makes a quota, which counts what its owner has already.
+
+    ALREADY_EXISTS (`QUOTA_EXISTS`, with its id) when there is one of that project, user and GPU type.
+    NOT_FOUND when there is no such project. INVALID_ARGUMENT with what makes no sense, such as a limit
+    below the guarantee.
+    """
+    UpdateQuota: _aio.UnaryUnaryMultiCallable[_access_service_pb2.UpdateQuotaRequest, _quota_pb2.Quota]  # type: ignore[assignment]
+    """Changes what a quota allows; it may be less than what is held: that stays, and nothing new starts until
+    it fits again.
+
+    INVALID_ARGUMENT when a field is named that cannot be changed, and with what makes no sense. ABORTED
+    when it is not as `etag` says. NOT_FOUND when it does not exist.
+    """
+    DeleteQuota: _aio.UnaryUnaryMultiCallable[_access_service_pb2.DeleteQuotaRequest, _quota_pb2.Quota]  # type: ignore[assignment]
+    """Removes a quota, and answers it as it was: nothing bounds its owner any more, and nothing is guaranteed.
+    ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+    """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Credentials, projects and who may do what."""
+    """Credentials, projects, who may do what, and how much projects may have."""
 
     @_abc_1.abstractmethod
     def CreateToken(
@@ -136,5 +185,59 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_pb2.ApiKey, _abc.Awaitable[_access_pb2.ApiKey]]:
         """Makes an API key useless, at once and for ever. Revoking it again changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ListQuotas(
+        self,
+        request: _access_service_pb2.ListQuotasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.ListQuotasResponse, _abc.Awaitable[_access_service_pb2.ListQuotasResponse]]:
+        """Lists quotas with what is had of them, oldest first. NOT_FOUND when there is no such project."""
+
+    @_abc_1.abstractmethod
+    def GetQuota(
+        self,
+        request: _access_service_pb2.GetQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.Quota, _abc.Awaitable[_quota_pb2.Quota]]:
+        """Reads a quota with what is had of it. NOT_FOUND when it does not exist, or is of a project that the
+        caller has no role in.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateQuota(
+        self,
+        request: _access_service_pb2.CreateQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.Quota, _abc.Awaitable[_quota_pb2.Quota]]:
+        """Makes a quota, which counts what its owner has already.
+
+        ALREADY_EXISTS (`QUOTA_EXISTS`, with its id) when there is one of that project, user and GPU type.
+        NOT_FOUND when there is no such project. INVALID_ARGUMENT with what makes no sense, such as a limit
+        below the guarantee.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateQuota(
+        self,
+        request: _access_service_pb2.UpdateQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.Quota, _abc.Awaitable[_quota_pb2.Quota]]:
+        """Changes what a quota allows; it may be less than what is held: that stays, and nothing new starts until
+        it fits again.
+
+        INVALID_ARGUMENT when a field is named that cannot be changed, and with what makes no sense. ABORTED
+        when it is not as `etag` says. NOT_FOUND when it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteQuota(
+        self,
+        request: _access_service_pb2.DeleteQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.Quota, _abc.Awaitable[_quota_pb2.Quota]]:
+        """Removes a quota, and answers it as it was: nothing bounds its owner any more, and nothing is guaranteed.
+        ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+        """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,6 +26,7 @@ from windlass_server.storage.tables.nodes import (
 )
 from windlass_server.storage.tables.pools import DEFAULT_POOL, PoolRow
 from windlass_server.storage.tables.prices import PriceRow
+from windlass_server.storage.tables.quotas import QuotaRow
 from windlass_server.storage.tables.reservations import ReservationRow, ReservedPartRow
 from windlass_server.storage.tables.run_times import RunTimeMarkRow, RunTimeRow
 from windlass_server.storage.tables.scheduling_policies import SchedulingPolicyRow
@@ -58,6 +59,7 @@ __all__ = [
     "PriceRow",
     "PrincipalRow",
     "ProjectRow",
+    "QuotaRow",
     "RemoteClusterRow",
     "RemoteRunRow",
     "RequestRow",

@@ -1,0 +1,160 @@
+"""What quotas say of the jobs of one cycle, as the plan goes on. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from windlass_server.scheduler.quota import Ask, Dimension, Quota, Refusal, Use
+from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running
+
+
+class QuotaGate:
+    """Lets jobs through to the nodes, or says which quota keeps them back.
+
+    Args:
+        quotas: all that there are, with what their owners have before the plan.
+        nodes: all of them, for the types of GPUs that there are.
+    """
+
+    def __init__(self, quotas: Sequence[Quota], nodes: Sequence[NodeState] = ()) -> None:
+        self._use = Use(quotas)
+        # Whose quotas ask of which type a GPU is.
+        self._typed = {one.project for one in quotas if one.gpu_type}
+        self._types = _types_of(nodes, parts=False) if self._typed else ()
+        self._types_of_parts = _types_of(nodes, parts=True) if self._typed else ()
+
+    def refusal(self, demand: Demand) -> Refusal | None:
+        """What dominates of that which does not allow it; None: it may be placed, as `narrowed`."""
+        least = replace(demand, nodes=demand.min_nodes)
+        refusals = self._use.refusals(ask_of(least))
+        if refusals:
+            return refusals[0]
+        refused = self._refused_types(least)
+        if not refused or (len(refused) < len(self._types) and not demand.takes_parts):
+            return None
+        return min(refused.items())[1]
+
+    def narrowed(self, demand: Demand) -> Demand:
+        """What of it its quotas allow, when they do not refuse it: on fewer nodes, and with other GPUs."""
+        while demand.nodes > demand.min_nodes and self._refused(demand):
+            demand = replace(demand, nodes=demand.nodes - 1)
+        refused = self._refused_types(demand)
+        if not refused:
+            return demand
+        return replace(demand, gpu_type=min(set(self._types) - set(refused)))
+
+    def _refused(self, demand: Demand) -> bool:
+        """Whether it would be too much on so many nodes."""
+        if self._use.refusals(ask_of(demand)):
+            return True
+        refused = self._refused_types(demand)
+        return bool(refused) and len(refused) == len(self._types)
+
+    def placed(self, demand: Demand, gpu_type: str = "") -> None:
+        """Count a job that the plan has placed, on GPUs of this type."""
+        self._use.take(ask_of(demand, gpu_type))
+
+    def within_guarantee(self, demand: Demand) -> bool:
+        """Whether its project can count on having it beside what it has."""
+        return self._use.within_guarantee(ask_of(demand))
+
+    def borrows(self, running: Running) -> bool:
+        """Whether it is more than its project can count on, and others are guaranteed something."""
+        return self._use.borrows(held_by(running))
+
+    def left(self, running: Running) -> None:
+        """Count as if it had ended."""
+        self._use.give_back(held_by(running))
+
+    def _refused_types(self, demand: Demand) -> dict[str, Refusal]:
+        """Of which types its project has too much, where it does not say which it wants."""
+        if demand.project not in self._typed or not demand.gpu_count or _type_asked(demand):
+            return {}
+        types = self._types + (self._types_of_parts if demand.takes_parts else ())
+        asks = {kind: ask_of(demand, kind) for kind in types}
+        found = {kind: self._use.refusals(ask) for kind, ask in asks.items()}
+        return {kind: refusals[0] for kind, refusals in found.items() if refusals}
+
+
+def guaranteed_first(queue: Sequence[Demand], quotas: Sequence[Quota]) -> list[Demand]:
+    """The same queue, but what its projects can count on goes before everything else.
+
+    So nobody borrows what its owner is about to use. Both parts keep their order, and each job counts
+    for those of its project behind it.
+    """
+    use = Use(quotas)
+    if not use.guarantees:
+        return list(queue)
+    first, others = list[Demand](), list[Demand]()
+    for demand in queue:
+        ask = ask_of(demand)
+        if use.within_guarantee(ask):
+            use.take(ask)
+            first.append(demand)
+        else:
+            others.append(demand)
+    return first + others
+
+
+def borrowed(running: Iterable[Running], quotas: Sequence[Quota]) -> list[Running]:
+    """What is held beyond guarantees, what began last first.
+
+    As much as has to end until every project has no more than it can count on; where nobody is guaranteed
+    anything, nothing is borrowed.
+    """
+    gate, found = QuotaGate(quotas), list[Running]()
+    for one in sorted(running, key=lambda each: (-each.started_at, each.run_id)):
+        if gate.borrows(one):
+            gate.left(one)
+            found.append(one)
+    return found
+
+
+def ask_of(demand: Demand, gpu_type: str = "", *, jobs: int = 1) -> Ask:
+    """What a job would have of what quotas count.
+
+    Args:
+        demand: the job.
+        gpu_type: of which type its GPUs are; empty: as it asks, where that says it.
+        jobs: how many jobs that is; 0 for what is held without one.
+    """
+    gpus = demand.nodes * demand.gpu_count * (demand.gpu_millis or WHOLE)
+    kind = gpu_type or _type_asked(demand)
+    return Ask(
+        demand.project,
+        demand.user,
+        {
+            Dimension.GPU: gpus,
+            Dimension.CPU: demand.nodes * demand.cpu_millis,
+            Dimension.MEMORY: demand.nodes * demand.memory_bytes,
+            Dimension.RUNNING: jobs,
+        },
+        {kind.casefold(): gpus} if kind and gpus else {},
+    )
+
+
+def held_by(running: Running) -> Ask:
+    """What somebody holds of what quotas count."""
+    gpus = len(running.gpu_uuids) * (running.gpu_millis or WHOLE)
+    return Ask(
+        running.project,
+        running.user,
+        {
+            Dimension.GPU: gpus,
+            Dimension.CPU: running.cpu_millis,
+            Dimension.MEMORY: running.memory_bytes,
+        },
+        {running.gpu_type.casefold(): gpus} if gpus else {},
+    )
+
+
+def _type_asked(demand: Demand) -> str:
+    """The type of the GPUs that it will get; empty where more than one will do."""
+    if not demand.gpu_type or demand.gpu_memory_bytes:
+        return ""
+    return f"{demand.gpu_type}-{demand.mig_profile}" if demand.mig_profile else demand.gpu_type
+
+
+def _types_of(nodes: Sequence[NodeState], *, parts: bool) -> tuple[str, ...]:
+    """The types of whole GPUs, or of instances of divided ones, as types are compared."""
+    gpus = (gpu for node in nodes for gpu in node.gpus if gpu.part == parts)
+    return tuple(sorted({gpu.gpu_type.casefold() for gpu in gpus}))
