@@ -8,13 +8,13 @@ import gc
 
 # Young objects that there are before they are looked through. A thousand streams that wake together make
 # so many that with 700, as is usual, to look takes a sixth of the time that they do.
-_YOUNG = 10_000
-# Looks at the young before those are looked at again that have stayed: under a thousand nodes ten, as is
-# usual, leave so many that it takes 100 ms.
-_MIDDLE = 3
+_YOUNG = 5_000
+# Looks at the young before those are looked at again that have stayed, which takes as long as they are
+# many: under 400 nodes 5 ms each time with one, and 16 with three of ten thousand.
+_MIDDLE = 1
 # Looks at those before one at all there is: 300 to 500 ms under a thousand nodes. With ten, as is usual,
 # that is every few minutes, and found nothing.
-_OLD = 300
+_OLD = 1200
 
 
 def set_for_serving() -> None:

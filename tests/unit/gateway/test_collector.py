@@ -30,4 +30,4 @@ def test_what_is_there_stays_and_what_comes_later_is_collected():
     assert any(one is later for one in gc.get_objects())
     del later
     assert gc.collect() >= 1
-    assert gc.get_threshold() == (10_000, 3, 300)
+    assert gc.get_threshold() == (5_000, 1, 1200)
