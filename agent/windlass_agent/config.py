@@ -43,6 +43,7 @@ class AgentConfig:
     server: str
     data_dir: Path
     join_token: str | None = None
+    address: str = ""
     labels: Mapping[str, str]
     simulate_gpus: tuple[GpuProfile, ...] = ()
     simulate_faults: tuple[ScriptedFault, ...] = ()
@@ -97,6 +98,11 @@ _OPTIONS: dict[str, _Option] = {
     ),
     "join_token_file": _Option(
         option_values.absolute_path, "file that holds the join token", "PATH"
+    ),
+    "address": _Option(
+        option_values.host,
+        "where other nodes reach this one's tasks (default: as it reaches the server)",
+        "HOST",
     ),
     "labels": _Option(
         option_values.labels,
@@ -300,6 +306,7 @@ def _build(
         server=values["server"],
         data_dir=values.get("data_dir") or _default_data_dir(environ),
         join_token=values.get("join_token") or _token_of_file(values.get("join_token_file")),
+        address=values.get("address", ""),
         labels=values.get("labels", {}),
         simulate_gpus=values.get("simulate_gpus", ()),
         simulate_faults=values.get("simulate_faults", ()),

@@ -1,5 +1,6 @@
 """What this machine has for jobs."""
 
+import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def inventory_of(
         labels=config.labels,
         cuda_version=text(gpus.cuda_version, MAX_VERSION),
         can_reset_gpus=gpus.can_reset,
+        address=config.address or address_towards(config.server),
     )
     return with_devices(inventory, gpus, may_divide=config.divide_gpus)
 
@@ -77,6 +79,34 @@ def with_devices(
     may = may_divide and gpus.can_divide
     now.mig_cards.extend(_mig_card(card, *outcome(card.uuid), may) for card in gpus.cards())
     return now
+
+
+def address_towards(server: str) -> str:
+    """The address of this machine by which it reaches the server, and so others can reach it.
+
+    Beside a server of the same machine it is the one by which it reaches everything else, if there is
+    any. Nothing is sent to find out.
+    """
+    host, _, port = server.rpartition(":")
+    found = _source_address(host.strip("[]"), int(port))
+    if found is None or ipaddress.ip_address(found).is_loopback:
+        # Of a network that is kept for documentation: any that is not this one will do.
+        found = _source_address("192.0.2.1", 9) or found
+    return found or text(socket.gethostname())
+
+
+def _source_address(host: str, port: int) -> str | None:
+    """What this machine sends from to a host; None where that is not known or not reached."""
+    try:
+        for family, kind, protocol, _, target in socket.getaddrinfo(
+            host, port, type=socket.SOCK_DGRAM
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.connect(target)
+                return str(probe.getsockname()[0]).partition("%")[0]
+    except OSError:
+        return None
+    return None
 
 
 def boot_id() -> str:

@@ -31,6 +31,7 @@ def environment(request: RunRequest, home: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "NVIDIA_VISIBLE_DEVICES": ",".join(request.gpu_uuids) or "void",
+        **_gathering(request),
         **request.variables,
         "CUDA_VISIBLE_DEVICES": ",".join(request.gpu_uuids),
         "WINDLASS_JOB_ID": request.job_id,
@@ -41,7 +42,38 @@ def environment(request: RunRequest, home: str) -> dict[str, str]:
         "WINDLASS_CHECKPOINT_DIR": rundir.beside(home, rundir.CHECKPOINT),
         **restored,
         **_share(request),
+        **_rank(request),
     }
+
+
+def _gathering(request: RunRequest) -> dict[str, str]:
+    """How the parts of a job of several nodes find each other, as PyTorch's `env://` reads it.
+
+    There is one process for each node. A launcher such as torchrun, which starts more, tells each its own.
+    """
+    if not request.hosts:
+        return {}
+    return {
+        "MASTER_ADDR": request.hosts[0],
+        "MASTER_PORT": str(request.master_port),
+        "RANK": str(request.rank),
+        "WORLD_SIZE": str(len(request.hosts)),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "NODE_RANK": str(request.rank),
+    }
+
+
+def _rank(request: RunRequest) -> dict[str, str]:
+    """Which part of its job a task is, and of how many."""
+    count = str(max(len(request.hosts), 1))
+    known = {
+        "WINDLASS_RANK": str(request.rank),
+        "WINDLASS_NODE_RANK": str(request.rank),
+        "WINDLASS_WORLD_SIZE": count,
+        "WINDLASS_NODES": count,
+    }
+    return known | ({"WINDLASS_HOSTS": ",".join(request.hosts)} if request.hosts else {})
 
 
 def _share(request: RunRequest) -> dict[str, str]:

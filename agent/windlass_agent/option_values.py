@@ -34,6 +34,13 @@ def address(value: Any) -> str:
     return str(value)
 
 
+def host(value: Any) -> str:
+    """A host name or an address. ValueError when it is none."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,253}[A-Za-z0-9])?", text(value)):
+        raise ValueError(f"{value!r} is no host name or address")
+    return str(value)
+
+
 def absolute_path(value: Any) -> Path:
     """A path, from where the agent was started or from `~`."""
     return Path(text(value)).expanduser().absolute()

@@ -99,6 +99,12 @@ class RunRequest:
     """Time between SIGTERM and SIGKILL when the time limit is over."""
     min_isolation: Level = Level.UNSPECIFIED
     restore: Restore | None = None
+    rank: int = 0
+    """Which part of its job it is."""
+    hosts: tuple[str, ...] = ()
+    """Where the parts of a job of several nodes are reached, by rank; none for a job of one."""
+    master_port: int = 0
+    """The port of the first of them on which the parts can gather."""
 
 
 @dataclass(frozen=True, slots=True)

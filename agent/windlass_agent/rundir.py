@@ -157,6 +157,8 @@ def read_intent(folder: str | Path) -> Intent | None:
     request, setup = content["request"], content["setup"]
     for name in ("command", "gpu_uuids", "device_paths"):
         request[name] = tuple(request[name])
+    # One of an older release has none.
+    request["hosts"] = tuple(request.get("hosts", ()))
     request["min_isolation"] = Level(request["min_isolation"])
     if request.get("restore"):
         request["restore"] = Restore(**request["restore"])

@@ -153,6 +153,7 @@ class Sampler:
                     epoch=request.epoch,
                     job_id=request.job_id,
                     project=request.project,
+                    rank=request.rank,
                     gpu_uuids=request.gpu_uuids,
                 )
 

@@ -84,6 +84,9 @@ def request_of(
         restore=Restore(spec.restore.checkpoint_id, spec.restore.size_bytes)
         if spec.HasField("restore")
         else None,
+        rank=spec.gang.rank,
+        hosts=tuple(spec.gang.hosts),
+        master_port=spec.gang.master_port,
     )
 
 

@@ -12,7 +12,7 @@ from google.api import httpbody_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from windlass.jobs.v1 import job_metrics_pb2, job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
-from windlass.types.v1 import types_pb2
+from windlass.types.v1 import topology_pb2, types_pb2
 from windlass_client import logs
 from windlass_client.calls import (
     AsyncGroup,
@@ -112,6 +112,9 @@ class JobCalls(Group):
         pool: str = "",
         dependencies: Mapping[str, str] | None = None,
         start_after: datetime | None = None,
+        nodes: int = 0,
+        min_nodes: int = 0,
+        topology: topology_pb2.Topology | None = None,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -142,6 +145,9 @@ class JobCalls(Group):
             dependencies: what it waits for: by the ids of other jobs "AFTER", "AFTER_OK", "AFTER_NOT_OK"
                 or "AFTER_ANY".
             start_after: it does not start before; at once by default.
+            nodes: how many nodes it gets, all at once, each with these resources; one by default.
+            min_nodes: with how many it makes do; `nodes` by default.
+            topology: how near to each other they are to be, such as `Topology(required="RACK")`.
             validate_only: check everything and write nothing.
             request_id: makes the call idempotent; a fresh one by default.
 
@@ -178,6 +184,9 @@ class JobCalls(Group):
                 for job_id, way in (dependencies or {}).items()
             ],
             start_after=start_after,
+            nodes=nodes,
+            min_nodes=min_nodes,
+            topology=topology,
         )
         return Call(
             SUBMIT,
@@ -305,6 +314,7 @@ class Jobs(JobCalls, SyncGroup):
         tail: int | None = None,
         stream: "job_pb2.LogChunk.Stream | None" = None,
         cursor: str = "",
+        rank: int | None = None,
         on_break: logs.OnBreak | None = None,
     ) -> Iterator[job_pb2.JobLogMessage]:
         """Iterate over a job's output: messages with a `chunk`, then one with an `end`.
@@ -317,13 +327,14 @@ class Jobs(JobCalls, SyncGroup):
             tail: start with the last so many lines; `cursor` wins over it.
             stream: only this stream of the command.
             cursor: start behind this position, the `cursor` of an earlier message.
+            rank: only this rank of a job of several nodes.
             on_break: told when the stream broke and in how many seconds it is opened again.
 
         Raises:
             NotFound: there is no such job.
             Unavailable: the server stayed away for longer than `RetryPolicy.resume_for`.
         """
-        request = built(_log_request, job_id, follow, tail, stream, cursor)
+        request = built(_log_request, job_id, follow, tail, stream, cursor, rank)
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read(self._wire, reader)
 
@@ -371,10 +382,11 @@ class AsyncJobs(JobCalls, AsyncGroup):
         tail: int | None = None,
         stream: "job_pb2.LogChunk.Stream | None" = None,
         cursor: str = "",
+        rank: int | None = None,
         on_break: logs.OnBreak | None = None,
     ) -> AsyncIterator[job_pb2.JobLogMessage]:
         """Iterate over a job's output; see `Jobs.logs`."""
-        request = built(_log_request, job_id, follow, tail, stream, cursor)
+        request = built(_log_request, job_id, follow, tail, stream, cursor, rank)
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read_async(self._wire, reader)
 
@@ -445,9 +457,10 @@ def _log_request(
     tail: int | None,
     stream: "job_pb2.LogChunk.Stream | None",
     cursor: str,
+    rank: int | None,
 ) -> jobs_service_pb2.StreamJobLogsRequest:
     return jobs_service_pb2.StreamJobLogsRequest(
-        job_id=job_id, follow=follow, tail=tail, stream=stream, cursor=cursor
+        job_id=job_id, follow=follow, tail=tail, stream=stream, cursor=cursor, rank=rank
     )
 
 

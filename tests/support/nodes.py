@@ -24,6 +24,7 @@ def an_inventory(
         agent_version="0.1.0",
         cpu_millis=cpu_millis,
         memory_bytes=memory_bytes,
+        address="10.0.0.1",
         gpus=[
             agent_pb2.GpuDevice(
                 uuid=f"GPU-{number}",

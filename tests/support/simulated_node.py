@@ -175,6 +175,7 @@ class SimulatedNode:
             cpu_millis=64_000,
             memory_bytes=512 * GIB,
             can_reset_gpus=True,
+            address=self.name,
         )
         outcome = self._layouts.outcome
         whole = with_devices(bare, self.gpus, may_divide=True, outcome=outcome)

@@ -290,6 +290,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("gpus", _gpus(job)),
         ("cpus", format_cpu_millis(ask.cpu_millis)),
         ("memory", format_bytes(ask.memory_bytes)),
+        ("nodes", _nodes(job)),
         ("time limit", _duration(job)),
         ("start after", moment(job.start_after) if job.HasField("start_after") else ""),
         ("waits for", ", ".join(map(_dependency, job.dependencies))),
@@ -301,6 +302,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("checkpoint", _checkpoint(job)),
         ("run", job.placement.run_id),
         ("node", job.placement.node_id),
+        *((f"rank {one.rank}", f"{one.node_id}, {one.run_id}") for one in job.placements),
         ("cluster", job.placement.cluster),
         ("job there", job.placement.remote_job_id),
         ("gpu uuids", ", ".join(job.placement.gpu_uuids)),
@@ -374,6 +376,21 @@ def _gpus(job: "job_pb2.Job") -> str:
     if ask.gpu_memory_bytes:
         words.append(f">= {format_bytes(ask.gpu_memory_bytes)}")
     return " ".join(word for word in words if word)
+
+
+def _nodes(job: "job_pb2.Job") -> str:
+    from windlass.types.v1 import topology_pb2
+
+    if job.nodes <= 1:
+        return ""
+    least = f"{job.min_nodes} to " if job.min_nodes < job.nodes else ""
+    level = topology_pb2.Topology.Level
+    required, preferred = job.topology.required, job.topology.preferred
+    near = [
+        f"in one {level.Name(required).lower()}" if required else "",
+        f"rather in one {level.Name(preferred).lower()}" if preferred else "",
+    ]
+    return ", ".join(filter(None, (f"{least}{job.nodes}", *near)))
 
 
 def _duration(job: "job_pb2.Job") -> str:

@@ -23,6 +23,8 @@ A followed log survives restarts of the server: it goes on behind the last line 
 
     windlass logs job-01j… --tail 100 --stream stderr
 
+    windlass logs job-01j… --rank 3 -f    of a job of several nodes only one
+
     windlass logs job-01j… -o json        one JSON message a line, with cursors"""
 
 
@@ -56,9 +58,13 @@ def logs(
     cursor: Annotated[
         str, typer.Option(help="Start behind this position; printed when a follow is interrupted.")
     ] = "",
+    rank: Annotated[
+        int | None,
+        typer.Option(min=0, max=511, help="Only this rank of a job of several nodes."),
+    ] = None,
 ) -> None:
     """See `_HELP`."""
-    _copy(session, job_id, follow=follow, tail=tail, stream=stream, cursor=cursor)
+    _copy(session, job_id, follow=follow, tail=tail, stream=stream, cursor=cursor, rank=rank)
 
 
 def follow_to_end(session: Session, job_id: str) -> None:
@@ -92,6 +98,7 @@ def _copy(
     tail: int | None = None,
     stream: str | None = None,
     cursor: str = "",
+    rank: int | None = None,
 ) -> None:
     position = cursor
     messages = session.client.jobs.logs(
@@ -100,6 +107,7 @@ def _copy(
         tail=tail,
         stream=_parse_stream(stream),
         cursor=cursor,
+        rank=rank,
         on_break=_tell_break,
     )
     try:

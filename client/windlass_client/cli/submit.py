@@ -29,7 +29,7 @@ from windlass_client.cli.waiting_options import (
 from windlass_client.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from windlass.types.v1 import types_pb2
+    from windlass.types.v1 import topology_pb2, types_pb2
 
 _HELP = """Submit a command as a job and print its id.
 
@@ -45,6 +45,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
 
     windlass submit --after-ok job-01k0… --start-after +2h -- python3 /srv/vision/evaluate.py
 
+    windlass submit --nodes 4 --gpus 8 --topology rack -- /srv/vision/start.sh
+
     windlass submit --follow -e LR=0.1 -l team=vision -- sh -c 'echo $LR'
 
     JOB=$(windlass submit -- nvidia-smi); windlass logs $JOB -f"""
@@ -56,6 +58,13 @@ class Isolation(enum.StrEnum):
     RLIMITS = "rlimits"
     NAMESPACES = "namespaces"
     SANDBOX = "sandbox"
+
+
+class Domain(enum.StrEnum):
+    """What the nodes of a job can have in common."""
+
+    RACK = "rack"
+    BLOCK = "block"
 
 
 def register(app: typer.Typer) -> None:
@@ -121,6 +130,20 @@ def submit(
     after_not_ok: AfterNotOkOption = None,
     after_any: AfterAnyOption = None,
     start_after: StartAfterOption = None,
+    nodes: Annotated[
+        int, typer.Option(min=1, max=512, help="So many nodes at once, each with the above.")
+    ] = 1,
+    min_nodes: Annotated[
+        int | None, typer.Option(min=1, max=512, help="Make do with so many; default all.")
+    ] = None,
+    topology: Annotated[
+        Domain | None,
+        typer.Option(case_sensitive=False, help="All nodes in one of these, or none."),
+    ] = None,
+    prefer_topology: Annotated[
+        Domain | None,
+        typer.Option(case_sensitive=False, help="All nodes in one of these where that can be had."),
+    ] = None,
     validate_only: Annotated[
         bool,
         typer.Option(
@@ -166,6 +189,9 @@ def submit(
         pool=pool,
         dependencies=asked_dependencies(ways),
         start_after=moment_ahead(start_after, session.now()) if start_after else None,
+        nodes=nodes if nodes > 1 else 0,
+        min_nodes=min_nodes or 0,
+        topology=_topology(topology, prefer_topology),
         validate_only=validate_only,
         request_id=request_id,
     )
@@ -187,6 +213,16 @@ def _level(wanted: Isolation | None) -> "types_pb2.Isolation.Level | None":
     if wanted is None:
         return None
     return cast("types_pb2.Isolation.Level", types_pb2.Isolation.Level.Value(wanted.name))
+
+
+def _topology(required: Domain | None, preferred: Domain | None) -> "topology_pb2.Topology | None":
+    from windlass.types.v1 import topology_pb2
+
+    if required is None and preferred is None:
+        return None
+    return topology_pb2.Topology(
+        required=required and required.name, preferred=preferred and preferred.name
+    )
 
 
 def _wait(session: Session, job_id: str) -> None:

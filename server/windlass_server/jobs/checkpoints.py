@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
+from windlass.jobs.v1 import job_pb2
 from windlass_server import actors
 from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import Exhausted, InvalidInput, NotFound, WrongState
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import shown
+from windlass_server.jobs.ends import attempts_failed
 from windlass_server.jobs.states import Event, Status
 from windlass_server.objects.store import ObjectStore
 from windlass_server.storage.checkpoints import State
@@ -86,8 +88,11 @@ class CheckpointsService:
         run, job = await self._database.read(lambda tx: _run_of(tx, node_id, request.run_id))
         if run.epoch != request.epoch or not run.active:
             raise _no_run(request.run_id)
+        # What a job of several nodes saves, its first rank saves for all.
+        if run.rank:
+            return ""
         faults = await self._database.read(
-            lambda tx: len(tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS))
+            lambda tx: len(attempts_failed(tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS)))
         )
         goes_on = not request.HasField("exit") or _goes_on(run, job, request.exit, faults)
         if job.status == Status.CANCELLING or not (goes_on or self._keeping.after_end):
@@ -296,8 +301,10 @@ def _folder(row: CheckpointRow) -> str:
 
 def _goes_on(run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> bool:
     """Whether the job will have another attempt behind a run that ended in this way."""
-    if job.run_id != run.run_id:
+    if job.attempt != run.attempt:
         return False
+    if job.verdict is not None:
+        return job_pb2.Job.FromString(job.verdict).status == job_pb2.Job.QUEUED
     code = end.exit_code if end.HasField("exit_code") else None
     cause = rules.cause_of(end.cause, asked=run.want == agent_pb2.RunDirective.STOPPED)
     cause = rules.blaming_device(cause, code, failed=bool(run.device_fault))

@@ -39,7 +39,7 @@ def set_aside(tx: Transaction, job: JobRow, run: RunRow, at: int) -> dict[str, b
     Returns:
         What of the job changes by that; None when the run was to begin with none.
     """
-    if job.checkpoint is None or job.run_id != run.run_id:
+    if job.checkpoint is None or job.attempt != run.attempt or job.verdict is not None:
         return None
     damaged = job_pb2.Checkpoint.FromString(job.checkpoint)
     if damaged.attempt >= run.attempt:

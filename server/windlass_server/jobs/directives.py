@@ -53,9 +53,22 @@ def directive(row: Any) -> agent_pb2.RunDirective:
             grace_period=spec.grace_period,
             min_isolation=spec.min_isolation,
             restore=_restore(row),
+            gang=_gang(row),
         )
     )
     return made
+
+
+def _gang(row: Any) -> agent_pb2.Gang | None:
+    """Which part of a job of several nodes it is, and where the others are."""
+    if row.ranks is None:
+        return None
+    placements = job_pb2.Job.FromString(row.ranks).placements
+    return agent_pb2.Gang(
+        rank=row.rank,
+        hosts=[placement.host for placement in placements],
+        master_port=placements[0].master_port,
+    )
 
 
 def _restore(row: Any) -> agent_pb2.RestoreFrom | None:

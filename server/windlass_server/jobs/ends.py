@@ -1,5 +1,6 @@
 """How a run ends: what its node says of that, and what becomes of its job."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from windlass.agents.v1 import agent_pb2
@@ -8,6 +9,7 @@ from windlass_server.access import quota_use
 from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.moves import move
+from windlass_server.jobs.ranks import End, end_rank
 from windlass_server.jobs.run_times import between, node_time, started_at
 from windlass_server.jobs.states import FINAL, Status, after
 from windlass_server.storage.tables import JobRow, RunRow
@@ -17,9 +19,26 @@ _Want = agent_pb2.RunDirective
 
 
 def end_run(
-    tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport, at: int
+    tx: Transaction,
+    node_id: str,
+    run: RunRow,
+    report: agent_pb2.RunReport,
+    at: int,
+    tell: Callable[[str], None] = lambda _node_id: None,
 ) -> bool:
-    """End a run as its node reports, and move its job along; False when it had ended before."""
+    """End a run as its node reports, and move its job along; False when it had ended before.
+
+    A job of several nodes moves when the last of its runs has ended, by the end of the first that did not
+    succeed: with that the others are stopped.
+
+    Args:
+        tx: the transaction.
+        node_id: the node.
+        run: the run.
+        report: what the node says.
+        at: now, in microseconds since 1970.
+        tell: called with the id of each other node that is to stop a run of the job.
+    """
     job = tx.jobs.lock(run.job_id)
     assert job is not None
     # Looked at again under the lock: the same end may have been reported twice at once.
@@ -42,8 +61,17 @@ def end_run(
     ending = _ending(tx, job, run, report.exit, cause)
     tx.nodes.release(node_id, run.run_id)
     quota_use.give_back(tx, quota_use.held_by(job.project, job.user, run))
-    if job.run_id == run.run_id and Status(job.status) not in FINAL:
-        _move_job(tx, job, run, report, ending, now=now, began=began, checkpoint=checkpoint)
+    if job.attempt != run.attempt or Status(job.status) in FINAL:
+        return True
+    end = End(ending, _code(report.exit), _signal(report.exit), checkpoint or {})
+    if report.exit.checkpoint_problem:
+        _note_lost_checkpoint(tx, job, run, report.exit.checkpoint_problem, now)
+    if job.nodes > 1:
+        several = end_rank(tx, job, run, end, now, tell)
+        if several is None:
+            return True
+        job, end, began = several
+    _move_job(tx, job, run, report, end, now=now, began=began)
     return True
 
 
@@ -69,11 +97,16 @@ def _ending(
         _code(exited),
         _signal(exited),
         run.device_fault if cause is rules.Cause.GPU_FAULT else exited.message,
-        faults=len(failed_by),
-        nodes=len(set(failed_by)),
+        faults=len(attempts_failed(failed_by)),
+        nodes=len({row.node_id for row in failed_by}),
         attempt=run.attempt,
         cancelling=job.status == Status.CANCELLING,
     )
+
+
+def attempts_failed(runs: Iterable[Any]) -> set[int]:
+    """The attempts that these runs, which failed, are of: several of one count once."""
+    return {row.attempt for row in runs}
 
 
 def _move_job(
@@ -81,24 +114,21 @@ def _move_job(
     job: JobRow,
     run: RunRow,
     report: agent_pb2.RunReport,
-    ending: rules.Ending,
+    end: End,
     *,
     now: int,
     began: int | None,
-    checkpoint: dict[str, Any] | None,
 ) -> None:
-    exited = report.exit
+    ending = end.ending
     status = after(job.status, ending.event, job.job_id)
-    values: dict[str, Any] = {"exit_code": _code(exited), "exit_signal": _signal(exited)}
+    values: dict[str, Any] = {"exit_code": end.exit_code, "exit_signal": end.exit_signal}
     if status is Status.CANCELLED:
         ending = rules.cancelled(ending, job.status_reason, job.status_message)
     if status is Status.QUEUED:
-        values = {"started_at": None, **(checkpoint or {})}
-    elif report.HasField("start_time") and job.started_at is None:
+        values = {"started_at": None, **end.values}
+    elif began is not None and job.started_at is None:
         # The end overtook the start.
         values |= {"started_at": began, "isolation": report.isolation.SerializeToString()}
-    if exited.checkpoint_problem:
-        _note_lost_checkpoint(tx, job, run, exited.checkpoint_problem, now)
     move(
         tx,
         job,

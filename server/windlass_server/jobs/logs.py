@@ -1,10 +1,16 @@
-"""A job's output as one stream: all its runs, the first attempt first, resumable at any message."""
+"""A job's output as one stream: all its runs, the first attempt first, resumable at any message.
+
+The ranks of an attempt of several nodes are read together: what is there of all of them comes in the order of
+the times at which their nodes read it.
+"""
 
 import asyncio
+import heapq
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, require_object
@@ -24,7 +30,8 @@ _KEPT = 64
 _LARGEST_KEPT = 16 << 10
 _LOST = "LOG_LOST_BY_NODE"
 _NOT_HERE = "LOG_NOT_ON_SERVER"
-_CURSOR = re.compile(r"(run-[0-9a-z]{26}):([0-9]{1,18}):([0-9]{1,18})")
+_PLACE = r"[0-9]{1,18}:[0-9]{1,18}"
+_CURSOR = re.compile(rf"(run-[0-9a-z]{{26}}):({_PLACE}(?:,{_PLACE})*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +43,42 @@ class LogRequest:
         tail: start with the last so many lines; None for all. A cursor wins over it.
         stream: 1 stdout, 2 stderr, 0 both.
         cursor: start behind this position; empty for the beginning.
+        rank: only of this rank; None for all.
     """
 
     follow: bool = False
     tail: int | None = None
     stream: int = 0
     cursor: str = ""
+    rank: int | None = None
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Where a reader stands."""
+    """Where a reader stands: in the runs of one attempt, by their ranks, of which it names the first."""
 
-    run_id: str
-    place: frames.Place
+    run_id: str = ""
+    places: list[frames.Place] = field(default_factory=list)
 
     @property
     def cursor(self) -> str:
-        return f"{self.run_id}:{self.place.position}:{self.place.skip}" if self.run_id else ""
+        places = ",".join(f"{place.position}:{place.skip}" for place in self.places)
+        return f"{self.run_id}:{places}" if self.run_id else ""
+
+    def enter(self, runs: Sequence[AnyRun]) -> None:
+        """Go on with an attempt, at its beginning unless the reader is in it."""
+        if runs[0].run_id != self.run_id:
+            self.run_id, self.places = runs[0].run_id, []
+        self.places += [frames.Place(0)] * (len(runs) - len(self.places))
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A message of a log, which stream it is of, and where its reader stands behind it."""
+    """A message of a log, which stream it is of, its time, and where its reader stands behind it."""
 
     message: job_pb2.JobLogMessage
     stream: int
+    time_nanos: int
     after: frames.Place
 
 
@@ -84,7 +101,7 @@ class JobLogs:
             InvalidInput: the cursor is none of this job's.
         """
         seen = await self._load(who, job_id)
-        reader = await self._start(seen.runs, wanted)
+        reader = await self._start(_attempts(seen.runs, wanted.rank), wanted)
         try:
             with self._watches.follow(seen) if wanted.follow else nullcontext(Watch(seen)) as watch:
                 async for message in self._messages(watch, reader, wanted):
@@ -100,24 +117,36 @@ class JobLogs:
         require_object(who, "jobs.logs", job.project, kind="job", object_id=job_id)
         return Seen(job, runs)
 
-    async def _start(self, runs: Sequence[AnyRun], wanted: LogRequest) -> _Reader:
+    async def _start(self, attempts: Sequence[Sequence[AnyRun]], wanted: LogRequest) -> _Reader:
         if wanted.cursor:
-            return await self._behind(wanted.cursor, runs)
-        if wanted.tail is not None and runs:
-            last = runs[-1].run_id
-            return _Reader(last, await self._logs.tail(last, wanted.tail, wanted.stream))
-        return _Reader("", frames.Place(0))
+            return await self._behind(wanted.cursor, attempts)
+        if wanted.tail is not None and attempts:
+            runs = attempts[-1]
+            places = [await self._logs.tail(run.run_id, wanted.tail, wanted.stream) for run in runs]
+            return _Reader(runs[0].run_id, places)
+        return _Reader()
 
-    async def _behind(self, cursor: str, runs: Sequence[AnyRun]) -> _Reader:
+    async def _behind(self, cursor: str, attempts: Sequence[Sequence[AnyRun]]) -> _Reader:
         """A reader that goes on behind a cursor; InvalidInput when this job's log never gave it out."""
         found = _CURSOR.fullmatch(cursor)
-        if found is not None and found[1] in {run.run_id for run in runs}:
-            place = frames.Place(int(found[2]), int(found[3]))
-            if await self._logs.has_place(found[1], place):
-                return _Reader(found[1], place)
+        if found is not None:
+            numbers = [one.split(":") for one in found[2].split(",")]
+            places = [frames.Place(int(position), int(skip)) for position, skip in numbers]
+            for runs in attempts:
+                if runs[0].run_id == found[1] and await self._have(runs, places):
+                    return _Reader(found[1], places)
         text = "cursor is not one that this job's log gave out"
         violation = FieldViolation("cursor", text, "CURSOR_INVALID")
         raise InvalidInput(text, reason="CURSOR_INVALID", violations=(violation,))
+
+    async def _have(self, runs: Sequence[AnyRun], places: Sequence[frames.Place]) -> bool:
+        if len(runs) != len(places):
+            return False
+        known = [
+            await self._logs.has_place(run.run_id, place)
+            for run, place in zip(runs, places, strict=True)
+        ]
+        return all(known)
 
     async def _messages(
         self, watch: Watch, reader: _Reader, wanted: LogRequest
@@ -129,12 +158,13 @@ class JobLogs:
             # Looked at before the logs are read: what was written before it was so is read then.
             number, seen = watch.number, watch.seen
             whole = True
-            for run in _from(reader.run_id, seen.runs):
-                async for message in self._read_run(reader, run.run_id, wanted.stream):
+            for runs in _from(reader.run_id, _attempts(seen.runs, wanted.rank)):
+                reader.enter(runs)
+                async for message in self._read(reader, runs, wanted.stream):
                     next_heartbeat = loop.time() + HEARTBEAT_SECONDS
                     yield message
                 # By what was read, not by what is there: more may have come since.
-                whole = _has_whole(reader, run)
+                whole = _have_whole(reader, runs)
                 if wanted.follow and not whole:
                     # Its end may still be on the way though the job has a next run already.
                     break
@@ -146,26 +176,49 @@ class JobLogs:
                 yield job_pb2.JobLogMessage(cursor=reader.cursor, heartbeat=job_pb2.LogHeartbeat())
             await watch.call_after(number)
 
-    async def _read_run(
-        self, reader: _Reader, run_id: str, stream: int
+    async def _read(
+        self, reader: _Reader, runs: Sequence[AnyRun], stream: int
     ) -> AsyncIterator[job_pb2.JobLogMessage]:
-        if run_id != reader.run_id:
-            reader.run_id, reader.place = run_id, frames.Place(0)
-        while batch := await self._logs.read(run_id, reader.place.position):
-            for piece in self._pieces_of(run_id, reader.place, batch):
-                reader.place = piece.after
+        """What is there of the runs of an attempt, in the order of its times."""
+        if len(runs) == 1:
+            async for piece in self._read_rank(reader, runs, 0):
                 if stream in (0, piece.stream):
                     yield piece.message
-            reader.place = frames.Place(batch[-1].end_position)
+            return
+        readers = [self._read_rank(reader, runs, number) for number in range(len(runs))]
+        heads: list[tuple[int, int, _Piece]] = []
+        for number in range(len(runs)):
+            await _push(heads, readers, number)
+        while heads:
+            _, number, piece = heapq.heappop(heads)
+            reader.places[number] = piece.after
+            if stream in (0, piece.stream):
+                message = job_pb2.JobLogMessage()
+                message.CopyFrom(piece.message)
+                message.cursor = reader.cursor
+                yield message
+            await _push(heads, readers, number)
+
+    async def _read_rank(
+        self, reader: _Reader, runs: Sequence[AnyRun], number: int
+    ) -> AsyncIterator[_Piece]:
+        """What is there of one of them. The reader has gone past a piece when the next is asked for."""
+        run = runs[number]
+        while batch := await self._logs.read(run.run_id, reader.places[number].position):
+            for piece in self._pieces_of(run, reader.places[number], batch):
+                if len(runs) == 1:
+                    reader.places[number] = piece.after
+                yield piece
+            reader.places[number] = frames.Place(batch[-1].end_position)
 
     def _pieces_of(
-        self, run_id: str, place: frames.Place, batch: Sequence[frames.Frame]
+        self, run: AnyRun, place: frames.Place, batch: Sequence[frames.Frame]
     ) -> Sequence[_Piece]:
         """The messages of a batch that was read at a place: the same for all who stand there."""
-        key = run_id, place, batch[-1].end_position
+        key = run.run_id, place, batch[-1].end_position
         pieces = self._pieces.get(key)
         if pieces is None:
-            pieces = list(_cut(run_id, place, batch))
+            pieces = list(_cut(run, place, batch))
             if key[2] - place.position > _LARGEST_KEPT:
                 return pieces
             while len(self._pieces) >= _KEPT:
@@ -187,13 +240,33 @@ class JobLogs:
         return job_pb2.JobLogMessage(cursor=cursor, end=end)
 
 
-def _from(run_id: str, runs: Sequence[AnyRun]) -> Sequence[AnyRun]:
-    """The runs from one on; all of them without one."""
+def _attempts(runs: Sequence[AnyRun], rank: int | None) -> list[list[AnyRun]]:
+    """The runs of each attempt, by their ranks; only those of one rank, if that is said."""
+    some = runs if rank is None else [run for run in runs if rank_of(run) == rank]
+    return [[*these] for _, these in groupby(some, key=lambda run: run.attempt)]
+
+
+def rank_of(run: AnyRun) -> int:
+    """Which rank of its job it is; at other clusters jobs have one."""
+    return getattr(run, "rank", 0)
+
+
+async def _push(
+    heads: list[tuple[int, int, _Piece]], readers: Sequence[AsyncIterator[_Piece]], number: int
+) -> None:
+    """Add the next piece of a rank, if there is one, by its time and then by its rank."""
+    async for piece in readers[number]:
+        heapq.heappush(heads, (piece.time_nanos, number, piece))
+        return
+
+
+def _from(run_id: str, attempts: Sequence[Sequence[AnyRun]]) -> Sequence[Sequence[AnyRun]]:
+    """The attempts from that of a run on, the first of it; all of them without one."""
     if not run_id:
-        return runs
-    if run_id == runs[-1].run_id:
-        return runs[-1:]
-    return runs[[run.run_id for run in runs].index(run_id) :]
+        return attempts
+    if run_id == attempts[-1][0].run_id:
+        return attempts[-1:]
+    return attempts[[runs[0].run_id for runs in attempts].index(run_id) :]
 
 
 def _is_given_up(run: AnyRun) -> bool:
@@ -201,29 +274,31 @@ def _is_given_up(run: AnyRun) -> bool:
     return run.forgotten or bool(run.log_lost)
 
 
-def _has_whole(reader: _Reader, run: AnyRun) -> bool:
-    """Whether nothing more of the run comes; what was there when it was looked at has been read."""
-    if _is_given_up(run):
-        return True
-    return run.log_end is not None and reader.place.position >= run.log_end
+def _have_whole(reader: _Reader, runs: Sequence[AnyRun]) -> bool:
+    """Whether nothing more of the runs comes; what was there when they were looked at has been read."""
+    return all(
+        _is_given_up(run) or (run.log_end is not None and place.position >= run.log_end)
+        for run, place in zip(runs, reader.places, strict=True)
+    )
 
 
-def _cut(run_id: str, place: frames.Place, batch: Sequence[frames.Frame]) -> Iterator[_Piece]:
+def _cut(run: AnyRun, place: frames.Place, batch: Sequence[frames.Frame]) -> Iterator[_Piece]:
     """The pieces of a batch, of which the first `place.skip` bytes are known."""
-    skip = place.skip
+    skip, rank = place.skip, rank_of(run)
     for frame in batch:
         for chunk in frames.chunks(frame, skip):
-            message = _message(_Reader(run_id, chunk.after), chunk)
-            yield _Piece(message, chunk.stream, chunk.after)
+            message = _message(_Reader(run.run_id, [chunk.after]), chunk, rank)
+            yield _Piece(message, chunk.stream, chunk.time_nanos, chunk.after)
         skip = 0
 
 
-def _message(reader: _Reader, chunk: frames.Chunk) -> job_pb2.JobLogMessage:
+def _message(reader: _Reader, chunk: frames.Chunk, rank: int) -> job_pb2.JobLogMessage:
     message = job_pb2.JobLogMessage(cursor=reader.cursor)
     shown = message.chunk
     shown.stream = chunk.stream  # type: ignore[assignment]
     shown.time.seconds, shown.time.nanos = divmod(chunk.time_nanos, 1_000_000_000)
     shown.run_id = reader.run_id
+    shown.rank = rank
     text = frames.as_text(chunk.payload)
     if text is None:
         shown.data = chunk.payload

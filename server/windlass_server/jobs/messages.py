@@ -13,6 +13,7 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     job.status_message = row.status_message
     job.user = row.user
     job.attempt = row.attempt
+    job.nodes, job.min_nodes = row.nodes, row.min_nodes
     job.etag = f"{row.version:x}"
     created = job.create_time
     created.seconds, created.nanos = _split(row.created_at)
@@ -21,13 +22,7 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     if row.exit_signal is not None:
         job.exit_signal = row.exit_signal
     if row.run_id:
-        placement = job.placement
-        placement.run_id = row.run_id
-        placement.node_id = row.node_id
-        placement.cluster = row.cluster
-        placement.remote_job_id = row.remote_job_id
-        if row.gpu_uuids:
-            placement.gpu_uuids.extend(row.gpu_uuids.split(","))
+        _show_placement(job, row)
     if row.started_at is not None:
         job.start_time.seconds, job.start_time.nanos = _split(row.started_at)
         job.isolation.MergeFromString(row.isolation)
@@ -37,6 +32,20 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     if row.ended_at is not None:
         job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
     return job
+
+
+def _show_placement(job: job_pb2.Job, row: JobRow) -> None:
+    placement = job.placement
+    if row.ranks is not None:
+        job.MergeFromString(row.ranks)
+        placement.CopyFrom(job.placements[0])
+        return
+    placement.run_id = row.run_id
+    placement.node_id = row.node_id
+    placement.cluster = row.cluster
+    placement.remote_job_id = row.remote_job_id
+    if row.gpu_uuids:
+        placement.gpu_uuids.extend(row.gpu_uuids.split(","))
 
 
 def _split(micros: int) -> tuple[int, int]:

@@ -144,7 +144,7 @@ def _rows(tx: Transaction, job_ids: Sequence[str]) -> list[JobRow]:
 def _most_bytes(row: JobRow) -> int:
     """At least what the serialized job takes."""
     texts = 4 * len(row.status_message) + 2 * len(row.gpu_uuids)
-    return len(row.spec) + len(row.isolation) + texts + 512
+    return len(row.spec) + len(row.isolation) + len(row.ranks or b"") + texts + 512
 
 
 def _that_fit(

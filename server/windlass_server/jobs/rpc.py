@@ -86,6 +86,7 @@ class JobsRpc:
             tail=request.tail if request.HasField("tail") else None,
             stream=request.stream,
             cursor=request.cursor,
+            rank=request.rank if request.HasField("rank") else None,
         )
         return self._logs.stream(call.caller, request.job_id, wanted)
 

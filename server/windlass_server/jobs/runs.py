@@ -5,7 +5,7 @@ The session of a node calls `report` for whatever its agent says of a run, and s
 reordering between them do no harm.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from windlass.agents.v1 import agent_pb2
@@ -17,7 +17,8 @@ from windlass_server.jobs import rules
 from windlass_server.jobs.directives import directive, forget
 from windlass_server.jobs.ends import end_run
 from windlass_server.jobs.moves import move
-from windlass_server.jobs.placing import place_run
+from windlass_server.jobs.placing import place_job
+from windlass_server.jobs.ranks import all_started, weaker
 from windlass_server.jobs.run_times import started_at
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.objects.logs import LogStore
@@ -70,19 +71,19 @@ class RunsService:
 
         Args:
             placement: the place.
-            attempt: the number of the run.
+            attempt: the number of its runs.
             version: of the job, as it was seen.
             epoch: of the scheduler that planned it; refused when there is a newer one.
         """
-        run_id = self._ids.new("run")
+        run_ids = [self._ids.new("run") for _ in placement.places]
 
         def store(tx: Transaction) -> bool:
             tx.duties.require(SCHEDULER, epoch)
             job = tx.jobs.lock(placement.job_id)
             if job is None or job.version != version or job.held:
                 return False
-            place_run(tx, job, placement, run_id=run_id, attempt=attempt, at=self._clock.now())
-            tx.after_commit(lambda: self._runs_changed(placement.node_id))
+            place_job(tx, job, placement, run_ids=run_ids, attempt=attempt, at=self._clock.now())
+            tx.after_commit(lambda: self._tell(place.node_id for place in placement.places))
             return True
 
         try:
@@ -90,8 +91,14 @@ class RunsService:
         except (Conflict, QuotaExceeded):
             return False
 
+    def _tell(self, node_ids: Iterable[str]) -> None:
+        for node_id in node_ids:
+            self._runs_changed(node_id)
+
     async def evict(self, run_id: str, *, kill: bool, why: str) -> None:
         """Make a run leave its node, so that its job is queued again; harmless when repeated.
+
+        The other ranks of its job are stopped as well, in the time that they have for that.
 
         Args:
             run_id: the run; one that has ended is left alone.
@@ -109,7 +116,8 @@ class RunsService:
             if kill:
                 tx.runs.change(run_id, grace=0, forced_at=now)
             tx.runs.want_stopped(run_id, now)
-            tx.after_commit(lambda: self._runs_changed(run.node_id))
+            others = tx.runs.want_all_stopped(job.job_id, job.attempt, now)
+            tx.after_commit(lambda: self._tell([run.node_id, *others]))
             if job.status != Status.CANCELLING:
                 reason, status = "EVICTED" if kill else "EVICTING", Status(job.status)
                 move(tx, job, status, reason=reason, message=why, actor=actors.DRAINS, at=now)
@@ -162,21 +170,34 @@ class RunsService:
         assert job is not None
         # Read again under the lock: the run's end may have come in between.
         run = tx.runs.get(report.run_id)
-        if run is None or not _is_news(run, node_id, report) or job.run_id != run.run_id:
+        if run is None or not _is_news(run, node_id, report) or job.attempt != run.attempt:
             return
         now = self._clock.now()
         began = started_at(run, report, now)
         tx.runs.change(run.run_id, state=report.state, started_at=began)
+        isolation, what = (
+            report.isolation.SerializeToString(),
+            f"the command runs on node {node_id}",
+        )
+        if job.nodes > 1:
+            runs = tx.runs.of_attempt(job.job_id, job.attempt)
+            isolation = weaker(job.isolation, report.isolation)
+            if not all_started(runs) or job.verdict is not None:
+                if isolation != job.isolation:
+                    tx.jobs.change(job.job_id, job.version, isolation=isolation)
+                return
+            what = f"the command runs on all {len(runs)} nodes"
+            began = max(one.started_at or now for one in runs)
         tx.after_commit(self._job_started)
         move(
             tx,
             job,
             after(job.status, Event.START, job.job_id),
             reason="STARTED",
-            message=f"the command runs on node {node_id}",
+            message=what,
             actor=actors.node(node_id),
             at=now,
-            isolation=report.isolation.SerializeToString(),
+            isolation=isolation,
             started_at=began,
         )
 
@@ -262,7 +283,7 @@ class RunsService:
         return directive
 
     def _end(self, tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport) -> None:
-        if end_run(tx, node_id, run, report, self._clock.now()):
+        if end_run(tx, node_id, run, report, self._clock.now(), self._runs_changed):
             tx.after_commit(self._capacity_freed)
 
     async def log_complete(self, run_id: str, position: int) -> agent_pb2.RunDirective | None:
@@ -311,7 +332,10 @@ class RunsService:
         return run is not None and run.node_id == node_id and run.epoch == epoch
 
     async def of_job(self, job_id: str) -> tuple[JobRow | None, Sequence[AnyRun]]:
-        """A job and its runs, here and at other clusters, the first attempt first, on one snapshot."""
+        """A job and its runs, here and at other clusters, the first attempt first, on one snapshot.
+
+        Those of one attempt are in the order of their ranks.
+        """
 
         def load(tx: Transaction) -> tuple[JobRow | None, Sequence[AnyRun]]:
             runs: list[AnyRun] = [
@@ -332,7 +356,7 @@ def _active(tx: Transaction, run_id: str) -> tuple[JobRow | None, RunRow | None]
     assert job is not None
     # Read again under the lock: it may have ended, or be on its way out already.
     run = tx.runs.get(run_id)
-    if run is None or not run.active or job.run_id != run_id:
+    if run is None or not run.active or job.attempt != run.attempt:
         return None, None
     return job, run
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from windlass.jobs.v1 import job_pb2
@@ -24,7 +25,7 @@ from windlass_server.resources.gpu_sharing import require_sharing
 from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.scheduler.quota import Dimension
 from windlass_server.scheduler.quota_gate import ask_of
-from windlass_server.scheduler.snapshot import Demand
+from windlass_server.scheduler.snapshot import Demand, Topology
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import row as new_row
 from windlass_server.storage.tables import EventRow, JobRow
@@ -177,9 +178,10 @@ class JobsService:
                 return job
             message = f"cancelled by {who.user}" + (f": {reason}" if reason else "")
             if status is Status.CANCELLING:
-                tx.runs.want_stopped(job.run_id, self._clock.now())
+                node_ids = tx.runs.want_all_stopped(job_id, job.attempt, self._clock.now())
                 self._elsewhere.stop(tx, job)
-            tx.after_commit(lambda: self._hints.runs_changed(job.node_id))
+                for node_id in node_ids:
+                    tx.after_commit(partial(self._hints.runs_changed, node_id))
             return move(
                 tx,
                 job,
@@ -241,6 +243,12 @@ class JobsService:
             "start_after": start_after_of(full),
             "held": int(Held.NOTHING),
             "eligible_at": None,
+            "nodes": max(full.nodes, 1),
+            "min_nodes": full.min_nodes or max(full.nodes, 1),
+            "topology_required": full.topology.required,
+            "topology_preferred": full.topology.preferred,
+            "ranks": None,
+            "verdict": None,
             "attempt": 0,
             "run_id": "",
             "node_id": "",
@@ -270,9 +278,13 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         min_isolation=spec.min_isolation,
         pool=spec.pool,
         dependencies=spec.dependencies,
+        nodes=spec.nodes,
+        min_nodes=spec.min_nodes,
     )
     if spec.HasField("start_after"):
         full.start_after.CopyFrom(spec.start_after)
+    if spec.HasField("topology"):
+        full.topology.CopyFrom(spec.topology)
     if spec.HasField("environment"):
         full.environment.CopyFrom(spec.environment)
     if spec.HasField("time_limit"):
@@ -332,6 +344,9 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None, user: str) -> Dema
         project=full.project,
         user=user,
         gpu_millis=full.resources.gpu_millis,
+        nodes=max(full.nodes, 1),
+        min_nodes=full.min_nodes or max(full.nodes, 1),
+        topology=Topology(full.topology.required, full.topology.preferred),
     )
 
 

@@ -2,7 +2,7 @@
 
 from windlass.jobs.v1 import job_pb2
 from windlass_server.resources.remote_policy import Wish
-from windlass_server.scheduler.snapshot import Demand
+from windlass_server.scheduler.snapshot import Demand, Topology
 
 
 def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
@@ -19,6 +19,9 @@ def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
         min_isolation=job.min_isolation,
         order=job_id,
         gpu_millis=job.resources.gpu_millis,
+        nodes=max(job.nodes, 1),
+        min_nodes=job.min_nodes or max(job.nodes, 1),
+        topology=Topology(job.topology.required, job.topology.preferred),
     )
 
 

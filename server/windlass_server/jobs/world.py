@@ -16,7 +16,7 @@ from windlass_server.resources.reserved import moments
 from windlass_server.resources.running import SeenRunning
 from windlass_server.resources.scheduling_policies import SchedulingPolicies
 from windlass_server.scheduler.order import half_lives_of
-from windlass_server.scheduler.snapshot import Demand, Fault, RunTime, Snapshot
+from windlass_server.scheduler.snapshot import Demand, Fault, RunTime, Snapshot, Topology
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -204,4 +204,7 @@ def demand_of(
         submitted_at=job.eligible_at or job.created_at,
         start_after=job.start_after,
         expected_run=expected_run,
+        nodes=job.nodes,
+        min_nodes=job.min_nodes,
+        topology=Topology(job.topology_required, job.topology_preferred),
     )

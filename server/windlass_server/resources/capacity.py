@@ -21,6 +21,8 @@ IsHealthy = Callable[[str, str], bool]
 
 ZONE_LABEL = "zone"
 """The label of a node that says where it is."""
+BLOCK_LABEL = "block"
+RACK_LABEL = "rack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Facts:
         labels: given to its agent by its operator.
         cpu_millis: thousandths of a core.
         memory_bytes: bytes.
+        address: where other nodes reach its tasks; empty when its agent does not say so.
     """
 
     gpus: tuple[tuple[str, str], ...]
@@ -48,6 +51,7 @@ class Facts:
     memory: Mapping[str, int] = field(default_factory=dict)
     cards: tuple[Card, ...] = ()
     nvlink_peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    address: str = ""
 
     @property
     def zone(self) -> str:
@@ -193,6 +197,13 @@ def _node_state(
         pool=node.pool,
         cards=with_layouts(facts.cards, layouts) if layouts else facts.cards,
         max_sharers=most,
+        place=(
+            node.cluster,
+            facts.zone,
+            facts.labels.get(BLOCK_LABEL, ""),
+            facts.labels.get(RACK_LABEL, ""),
+        ),
+        address=facts.address,
     )
 
 
@@ -222,6 +233,7 @@ def facts(read: agent_pb2.Inventory) -> Facts:
         nvlink_peers=MappingProxyType(
             {gpu.uuid: frozenset(gpu.nvlink_peers) for gpu in read.gpus if gpu.nvlink_peers}
         ),
+        address=read.address,
     )
 
 

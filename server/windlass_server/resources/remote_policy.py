@@ -85,6 +85,9 @@ class Policy:
         # Whether pools there let jobs share GPUs is not known here.
         if wish.demand.gpu_millis:
             return False
+        # Nor how near to each other its nodes are, and whether its release knows of such jobs.
+        if wish.demand.nodes > 1:
+            return False
         if wish.pool or ORIGIN_LABEL in wish.labels or len(wish.labels) >= _MOST_LABELS:
             return False
         return self.spill_after is not None or self.prefers(wish)

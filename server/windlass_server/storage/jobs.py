@@ -56,6 +56,10 @@ _WAITING = (
         _JOBS.c.start_after,
         _JOBS.c.created_at,
         _JOBS.c.eligible_at,
+        _JOBS.c.nodes,
+        _JOBS.c.min_nodes,
+        _JOBS.c.topology_required,
+        _JOBS.c.topology_preferred,
     )
     .where(JOB_IN_QUEUE)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)

@@ -14,7 +14,19 @@ _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
 _INSERT = insert(_RUNS)
 _GET = select(_RUNS).where(_RUNS.c.run_id == bindparam("run_id"))
-_OF_JOB = select(_RUNS).where(_RUNS.c.job_id == bindparam("job_id")).order_by(_RUNS.c.attempt)
+_OF_JOB = (
+    select(_RUNS)
+    .where(_RUNS.c.job_id == bindparam("job_id"))
+    .order_by(_RUNS.c.attempt, _RUNS.c.rank)
+)
+_OF_ATTEMPT = (
+    select(_RUNS)
+    .where(_RUNS.c.job_id == bindparam("job_id"), _RUNS.c.attempt == bindparam("attempt"))
+    .order_by(_RUNS.c.rank)
+)
+_MASTER_PORTS = select(_RUNS.c.master_port).where(
+    _RUNS.c.node_id == bindparam("node_id"), RUN_ACTIVE, text("runs.master_port > 0")
+)
 # What a node has to be told of: its runs that it may not drop yet, with what to run.
 _KNOWN_TO_NODE = (
     select(
@@ -23,6 +35,7 @@ _KNOWN_TO_NODE = (
         _JOBS.c.name,
         _JOBS.c.spec,
         _JOBS.c.checkpoint,
+        _JOBS.c.ranks,
     )
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
     .where(_RUNS.c.node_id == bindparam("node_id"), RUN_KEPT)
@@ -60,7 +73,7 @@ _ACTIVE_BETWEEN = Hot(
 _HAS_ENDED = Hot(
     select(_RUNS.c.run_id).where(_RUNS.c.run_id == bindparam("run_id"), _RUNS.c.state == 3)
 )
-_NODES_ENDED_BY = select(_RUNS.c.node_id).where(
+_NODES_ENDED_BY = select(_RUNS.c.node_id, _RUNS.c.attempt).where(
     _RUNS.c.job_id == bindparam("job_id"),
     _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
 )
@@ -101,13 +114,25 @@ class RunStore:
         return _HAS_ENDED.first(self._connection, {"run_id": run_id}) is not None
 
     def of_job(self, job_id: str) -> Sequence[RunRow]:
-        """All runs of a job, the first attempt first."""
+        """All runs of a job, the first attempt first, each by its ranks."""
         return cast("Sequence[RunRow]", self._connection.execute(_OF_JOB, {"job_id": job_id}).all())
 
-    def nodes_ended_by(self, job_id: str, causes: Sequence[int]) -> Sequence[str]:
-        """The node of each of a job's runs that ended by one of these causes."""
+    def of_attempt(self, job_id: str, attempt: int) -> Sequence[RunRow]:
+        """The runs of one attempt of a job, by their ranks."""
+        values = {"job_id": job_id, "attempt": attempt}
+        return cast("Sequence[RunRow]", self._connection.execute(_OF_ATTEMPT, values).all())
+
+    def master_ports(self, node_id: str) -> set[int]:
+        """The ports of a node on which active runs gather the other ranks of their jobs."""
+        return {*self._connection.execute(_MASTER_PORTS, {"node_id": node_id}).scalars().all()}
+
+    def nodes_ended_by(self, job_id: str, causes: Sequence[int]) -> Sequence[Any]:
+        """The node of each of a job's runs that ended by one of these causes.
+
+        Rows of node_id and attempt.
+        """
         values = {"job_id": job_id, "causes": [*map(int, causes)]}
-        return self._connection.execute(_NODES_ENDED_BY, values).scalars().all()
+        return self._connection.execute(_NODES_ENDED_BY, values).all()
 
     def ended_by(self, job_ids: Sequence[str], causes: Sequence[int]) -> Sequence[Any]:
         """The runs of these jobs that ended by one of these causes.
@@ -129,7 +154,7 @@ class RunStore:
         return self._connection.execute(_FAILED_BY_NODES, {"since": since}).all()
 
     def add(self, values: Mapping[str, Any]) -> None:
-        """Add a run; IntegrityError when the job has an active one."""
+        """Add a run; IntegrityError when the job has an active one of that rank."""
         self._connection.execute(_INSERT, values)
 
     def change(self, run_id: str, **values: Any) -> None:
@@ -139,7 +164,7 @@ class RunStore:
     def known_to_node(self, node_id: str) -> Sequence[Any]:
         """The runs that a node may not drop yet.
 
-        Beside their columns: `project`, `name`, `spec` and `checkpoint` of their jobs.
+        Beside their columns: `project`, `name`, `spec`, `checkpoint` and `ranks` of their jobs.
         """
         return self._connection.execute(_KNOWN_TO_NODE, {"node_id": node_id}).all()
 
@@ -168,6 +193,13 @@ class RunStore:
         wanted = set(node_ids)
         rows = _ACTIVE_BETWEEN.all(self._connection, between)
         return [row for row in rows if row.node_id in wanted]
+
+    def want_all_stopped(self, job_id: str, attempt: int, at: int) -> Sequence[str]:
+        """Ask the nodes of a job's active runs to stop them that were not asked before; which nodes."""
+        left = [run for run in self.of_attempt(job_id, attempt) if run.active and run.want != 2]
+        for run in left:
+            self.want_stopped(run.run_id, at)
+        return [run.node_id for run in left]
 
     def want_stopped(self, run_id: str, at: int) -> None:
         """Ask the run's node to stop it, since `at` (µs) if it was not asked before."""

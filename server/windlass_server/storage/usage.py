@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, literal, or_, select
 
 from windlass_server.storage.partial_indexes import RUN_ACTIVE
 from windlass_server.storage.tables import (
@@ -43,11 +43,16 @@ _OF_RUNS: Select[Any] = select(
     _RUNS.c.started_at,
     _RUNS.c.saved_at,
     _RUNS.c.end_cause,
-    # What its job came to, and whether that was by the end of this run.
+    # What its job came to, and whether that was by the end of this attempt: of several runs by that of the
+    # last.
     _JOBS.c.status,
-    and_(_JOBS.c.run_id == _RUNS.c.run_id, _JOBS.c.ended_at == _RUNS.c.end_noted_at).label(
-        "decided"
-    ),
+    and_(
+        _JOBS.c.attempt == _RUNS.c.attempt,
+        or_(
+            _JOBS.c.ended_at == _RUNS.c.end_noted_at,
+            and_(_JOBS.c.nodes > 1, _JOBS.c.ended_at >= _RUNS.c.end_noted_at),
+        ),
+    ).label("decided"),
 ).join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
 _OF_ALLOCATIONS: Select[Any] = select(
     _ALLOCATIONS.c.project,

@@ -87,6 +87,23 @@ def test_what_nobody_can_wait_for_is_a_usage_error(windlass, plane, options):
     assert "SubmitJob" not in plane.state.requests
 
 
+def test_several_nodes_are_asked_for_and_shown_rank_by_rank(windlass, plane):
+    done = windlass(
+        "submit", "--nodes", "4", "--min-nodes", "2", "--topology", "block",
+        "--prefer-topology", "rack", "--", "true",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    job = plane.state.jobs["job-1"]
+    assert (job.nodes, job.min_nodes) == (4, 2)
+    assert (job.topology.required, job.topology.preferred) == (4, 3)
+    for rank in range(2):
+        job.placements.add(rank=rank, node_id=f"node-{rank}", run_id=f"run-{rank}")
+    shown = windlass("jobs", "get", "job-1").output
+    for text in ("2 to 4, in one block, rather in one rack", "rank 1", "node-1, run-1"):
+        assert text in shown
+    assert windlass("submit", "--nodes", "0", "--", "true").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("options", "asked", "shown"),
     [

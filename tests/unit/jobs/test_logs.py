@@ -33,6 +33,7 @@ class Runs:
 
     def add(self, log_end=None):
         values = {"run_id": _ids.new("run"), "log_end": log_end, "log_lost": "", "forgotten": False}
+        values["attempt"] = len(self.runs) + 1
         self.runs.append(row(RunRow, values))
         return self.runs[-1].run_id
 

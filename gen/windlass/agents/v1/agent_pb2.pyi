@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Inventory(_message.Message):
-    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus", "mig_cards")
+    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus", "address", "mig_cards")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class Inventory(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     CUDA_VERSION_FIELD_NUMBER: _ClassVar[int]
     CAN_RESET_GPUS_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     MIG_CARDS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     boot_id: str
@@ -49,8 +50,9 @@ class Inventory(_message.Message):
     labels: _containers.ScalarMap[str, str]
     cuda_version: str
     can_reset_gpus: bool
+    address: str
     mig_cards: _containers.RepeatedCompositeFieldContainer[_mig_pb2.MigCard]
-    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ..., mig_cards: _Optional[_Iterable[_Union[_mig_pb2.MigCard, _Mapping]]] = ...) -> None: ...
+    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ..., address: _Optional[str] = ..., mig_cards: _Optional[_Iterable[_Union[_mig_pb2.MigCard, _Mapping]]] = ...) -> None: ...
 
 class GpuDevice(_message.Message):
     __slots__ = ("uuid", "index", "model", "gpu_type", "memory_total_bytes", "power_limit_watts", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "mig_instance")
@@ -247,7 +249,7 @@ class HeartbeatReply(_message.Message):
     def __init__(self) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore")
+    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore", "gang")
     class VariablesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -268,6 +270,7 @@ class RunSpec(_message.Message):
     GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
     MIN_ISOLATION_FIELD_NUMBER: _ClassVar[int]
     RESTORE_FIELD_NUMBER: _ClassVar[int]
+    GANG_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     project: str
     name: str
@@ -281,7 +284,18 @@ class RunSpec(_message.Message):
     grace_period: _duration_pb2.Duration
     min_isolation: _types_pb2.Isolation.Level
     restore: RestoreFrom
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ...) -> None: ...
+    gang: Gang
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ..., gang: _Optional[_Union[Gang, _Mapping]] = ...) -> None: ...
+
+class Gang(_message.Message):
+    __slots__ = ("rank", "hosts", "master_port")
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    MASTER_PORT_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    hosts: _containers.RepeatedScalarFieldContainer[str]
+    master_port: int
+    def __init__(self, rank: _Optional[int] = ..., hosts: _Optional[_Iterable[str]] = ..., master_port: _Optional[int] = ...) -> None: ...
 
 class RestoreFrom(_message.Message):
     __slots__ = ("checkpoint_id", "size_bytes")

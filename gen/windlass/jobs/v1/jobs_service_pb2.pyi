@@ -107,18 +107,20 @@ class CancelJobRequest(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StreamJobLogsRequest(_message.Message):
-    __slots__ = ("job_id", "follow", "tail", "stream", "cursor")
+    __slots__ = ("job_id", "follow", "tail", "stream", "cursor", "rank")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     follow: bool
     tail: int
     stream: _job_pb2.LogChunk.Stream
     cursor: str
-    def __init__(self, job_id: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., stream: _Optional[_Union[_job_pb2.LogChunk.Stream, str]] = ..., cursor: _Optional[str] = ...) -> None: ...
+    rank: int
+    def __init__(self, job_id: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., stream: _Optional[_Union[_job_pb2.LogChunk.Stream, str]] = ..., cursor: _Optional[str] = ..., rank: _Optional[int] = ...) -> None: ...
 
 class ListJobCheckpointsRequest(_message.Message):
     __slots__ = ("job_id", "page_size", "page_token")

@@ -81,6 +81,15 @@ class JobRow(SQLModel, table=True):
         default=0, sa_column=Column(Integer, nullable=False, server_default="0")
     )
     min_isolation: int
+    # Of how many nodes, with how many it makes do, and within one domain of which levels: as types.v1.Topology.
+    nodes: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))
+    min_nodes: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))
+    topology_required: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
+    topology_preferred: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
     # The pool that it asks for; empty for any.
     pool: str
     # How long a run of it may last, with its grace (µs); None: for ever.
@@ -97,6 +106,10 @@ class JobRow(SQLModel, table=True):
     run_id: str
     node_id: str
     gpu_uuids: str = Field(sa_type=Text)
+    # Of several nodes, where each rank is, as a jobs.v1.Job of its placements; and what it comes to when the
+    # last rank has ended, as such a Job of its status. None for one node, and while that is not known.
+    ranks: bytes | None = None
+    verdict: bytes | None = None
     # The remote cluster that its present or last run is at, and its id there; else empty.
     cluster: str
     remote_job_id: str
@@ -149,19 +162,29 @@ class JobDependencyRow(SQLModel, table=True):
 
 
 class RunRow(SQLModel, table=True):
-    """One attempt of a job on a node, and what the server wants of it."""
+    """One rank of one attempt of a job on a node, and what the server wants of it."""
 
     __tablename__ = "runs"
     __table_args__ = (
-        # One active run for each job, whatever the code above does.
+        # One active run for each rank of a job, whatever the code above does.
         Index(
             "runs_one_active",
             "job_id",
+            "rank",
             unique=True,
             sqlite_where=text("active"),
             postgresql_where=text("active"),
         ),
-        Index("runs_by_job", "job_id", "attempt", unique=True),
+        Index("runs_by_job", "job_id", "attempt", "rank", unique=True),
+        # One job for each port on which first ranks gather the others.
+        Index(
+            "runs_master_port",
+            "node_id",
+            "master_port",
+            unique=True,
+            sqlite_where=text("active AND master_port > 0"),
+            postgresql_where=text("active AND master_port > 0"),
+        ),
         Index(
             "runs_by_node",
             "node_id",
@@ -182,6 +205,11 @@ class RunRow(SQLModel, table=True):
     run_id: str = Field(primary_key=True)
     job_id: str = Field(foreign_key="jobs.job_id")
     attempt: int
+    # Which of the job's nodes it is on, from 0; and of the first of several the port for the others.
+    rank: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    master_port: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
     epoch: int = Field(sa_type=BigInteger)
     node_id: str = Field(foreign_key="nodes.node_id")
     # As RunDirective.Want and its generation.
