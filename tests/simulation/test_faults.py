@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from tests.support.access import ORG_ADMIN as ADMIN
+from tests.support.charged import require_right
 from tests.support.fake_clock import START
 from tests.support.held_meter import sums
+from tests.support.jobs import add_projects
 from tests.support.simulated_site import Site
 from tests.support.site_life import Life
 from windlass.agents.v1.health_pb2 import NodeHealth
@@ -25,6 +27,8 @@ from windlass_server.storage.transaction import Transaction
 
 # Jobs that may share a GPU.
 MOST_SHARERS = 3
+# Of what owners had lately (µs): some of it is forgotten within a life.
+HALF_LIFE = 90_000_000
 pytestmark = pytest.mark.usefixtures("acting")
 
 
@@ -138,6 +142,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
     random = Random(seed)
     site = await Site.start(database, tmp_path)
     site.open(tmp_path, random)
+    await database.write(lambda tx: add_projects(tx, "other"))
     await site.share_gpus(MOST_SHARERS)
     for number, gpus in enumerate([4, 4, 2]):
         await site.add_machine(f"n{number}", gpus)
@@ -152,6 +157,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_reasons(site)
             await require_order(site)
             await require_progress(site)
+            await require_right(site, site.recent, HALF_LIFE)
         await require_ledger(site)
         await life.settle()
         assert await life.unfinished() == {}

@@ -1,7 +1,6 @@
 """What owners had lately agrees with what the ledger counts, on both engines."""
 
 import math
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 import pytest
 
 from tests.storage.test_usage import CAUSES, GPU_SECOND, Life, World
+from tests.support.charged import require_right
 from tests.support.databases import acting
 from tests.support.jobs import add_jobs, add_projects, job_columns
 from windlass_server.resources import recent_usage
-from windlass_server.resources.recent_usage import RecentUsage, rate_of
-from windlass_server.scheduler.fair_share import GPU, Account, decayed
+from windlass_server.resources.recent_usage import RecentUsage
+from windlass_server.scheduler.fair_share import GPU, decayed
 from windlass_server.storage.engine import Database
-from windlass_server.storage.transaction import Transaction
-from windlass_server.storage.usage import HeldFilter
 
 __all__ = ["acting"]
 pytestmark = pytest.mark.usefixtures("acting")
@@ -36,37 +34,6 @@ async def world(database: Database, tmp_path: Path, acting: None) -> AsyncIterat
     await world.logs.close()
 
 
-def from_the_rows(tx: Transaction, now: int, half_life: int) -> dict[Account, float]:
-    """The decayed mean of what each holder of the ledger held, one by one."""
-    had: dict[Account, float] = {}
-    between = {"start": 0, "end": now + 1}
-    for row in (
-        *tx.usage.held_by_runs(HeldFilter(), labels=(), **between),
-        *tx.usage.held_by_allocations(HeldFilter(), **between),
-    ):
-        end = now if row.active else max(row.end, row.start)
-        value = decayed(0.0, rate_of(row), end - row.start, half_life)
-        account = row.project, row.user
-        had[account] = had.get(account, 0.0) + decayed(value, 0, now - end, half_life)
-    return {account: value * math.log(2) / half_life for account, value in had.items()}
-
-
-async def require_right(world: World, usage: RecentUsage) -> None:
-    shares = await usage.look({HALF_LIFE})
-    now = world.clock.now()
-    expected = await world.database.read(lambda tx: from_the_rows(tx, now, HALF_LIFE))
-    found = shares.lately[HALF_LIFE]
-    for account in expected.keys() | found.keys():
-        assert math.isclose(
-            found.get(account, 0.0), expected.get(account, 0.0), rel_tol=1e-6, abs_tol=1.0
-        ), account
-    held = await world.database.read(lambda tx: tx.charges.held())
-    rates: Counter[Account] = Counter()
-    for row in held:
-        rates[row.project, row.user] += rate_of(row)
-    assert dict(shares.now) == rates
-
-
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_happens_it_is_kept_up_to_what_the_ledger_says(world: World, seed: int):
     life, usage = Life(world, seed), RecentUsage(world.database, world.clock)
@@ -77,9 +44,9 @@ async def test_whatever_happens_it_is_kept_up_to_what_the_ledger_says(world: Wor
         await life.next()
         world.clock.advance(life.random.choice([0.000001, 0.999999, 7, 61.000001]))
         if step > 20 and life.random.random() < 0.4:
-            await require_right(world, usage)
-    await require_right(world, usage)
-    await require_right(world, RecentUsage(world.database, world.clock))
+            await require_right(world, usage, HALF_LIFE)
+    await require_right(world, usage, HALF_LIFE)
+    await require_right(world, RecentUsage(world.database, world.clock), HALF_LIFE)
 
 
 async def test_what_gpus_were_held_is_what_the_ledger_has_of_them(world: World):
@@ -155,7 +122,7 @@ async def test_a_look_at_nothing_new_reads_no_row_twice_over(world: World):
     usage._note = lambda news: read.extend([*news.held, *news.over]) or note(news)  # type: ignore[method-assign, func-returns-value]
     await usage.look({HALF_LIFE})
     assert read == []
-    await require_right(world, usage)
+    await require_right(world, usage, HALF_LIFE)
 
 
 async def test_a_cycle_lets_him_go_first_who_had_less(world: World):

@@ -52,7 +52,9 @@ from windlass_server.resources.drains import DrainsService
 from windlass_server.resources.health import NodeHealthService
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.membership import Membership
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.resources.remote_waits import RemoteWaits
+from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
 from windlass_server.storage.transaction import Transaction
@@ -135,6 +137,8 @@ class Site(Upkeep):
             self.database, self.cluster, self.clock, self.ids, pages, hints, elsewhere
         )
         self.usage = UsageService(self.database, self.clock)
+        self.recent = RecentUsage(self.database, self.clock)
+        self.policies = SchedulingPoliciesService(self.database, self.clock, pages, lambda: None)
 
     @property
     def upkeep(self) -> NodeUpkeep:
@@ -166,6 +170,7 @@ class Site(Upkeep):
         awaited: Sequence[tuple[str, int]] = (),
         start_in: float = 0,
         priority: int = 0,
+        owner: tuple[str, str] = ("default", "ada"),
         **ends: object,
     ) -> None:
         """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances.
@@ -185,6 +190,8 @@ class Site(Upkeep):
             created_at=self.clock.now(),
             start_after=self.clock.now() + round(start_in * 1_000_000) if start_in else 0,
             priority=priority,
+            project=owner[0],
+            user=owner[1],
             held=int(Held.JOBS if awaited else Held.TIME if start_in else Held.NOTHING),
         )
         edges = [(job_id, kind, int(State.OPEN)) for job_id, kind in awaited]

@@ -3,11 +3,13 @@
 from random import Random
 from typing import Any
 
+from google.protobuf.json_format import ParseDict
+
 from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.simulated_node import SimulatedNode
 from tests.support.simulated_site import Site
 from windlass.jobs.v1 import job_pb2
-from windlass.resources.v1 import resources_service_pb2
+from windlass.resources.v1 import resources_service_pb2, scheduling_policy_pb2
 from windlass_agent.gpu.fault_script import ScriptedFault
 from windlass_server.errors import WindlassError
 from windlass_server.jobs.dependency_rules import Kind
@@ -16,6 +18,14 @@ from windlass_server.resources.maintenance import DrainMode, State
 from windlass_server.resources.upkeep import Drain
 
 SECOND = 1_000_000
+OWNERS = [("default", "ada"), ("default", "ada"), ("default", "bob"), ("other", "eve")]
+POLICIES: list[dict[str, Any]] = [
+    {"aging": {"boost": 9, "over": "60s"}},
+    {"fair_share": {"disabled": True}},
+    {"fair_share": {"half_life": "90s", "weights": [{"project": "other", "weight": 3}]}},
+    {"priority_classes": {"classes": [{"name": "all", "priority": -1000}]}},
+    {"backfill": {"depth": 0}},
+]
 # Such as restart a task, want a reset, make suspect, and take a node away.
 XIDS = [13, 31, 48, 63, 74, 79, 92, 95, 119]
 ENDS: list[dict[str, Any]] = [
@@ -39,7 +49,7 @@ class Life:
             *([self.submit] * 6), self.xid, self.memory_error, self.heat, self.card_lost,
             self.bad_reset, self.heal, self.disk, self.cut, self.agent_restart, self.boot,
             self.server_restart, self.cordon, *([self.drain] * 3), self.drain_several, self.uncordon,
-            self.cancel, self.allocate, self.node_clock, self.store_damage,
+            self.cancel, self.allocate, self.node_clock, self.store_damage, self.policy,
         ]  # fmt: skip
 
     async def next(self) -> None:
@@ -86,6 +96,7 @@ class Life:
             awaited=self._awaited(),
             start_in=self.random.choice([0, 0, 0, 25]),
             priority=self.random.choice([0, 0, 5]),
+            owner=self.random.choice(OWNERS),
             **self.random.choice(ENDS),
         )
 
@@ -175,6 +186,12 @@ class Life:
 
     async def allocate(self) -> None:
         await self.site.allocate_something()
+
+    async def policy(self) -> None:
+        """Whoever administers it has the scheduler decide otherwise."""
+        said = {"policy_id": "default"} | self.random.choice(POLICIES)
+        wanted = ParseDict(said, scheduling_policy_pb2.SchedulingPolicy())
+        await self.site.policies.update(ADMIN, wanted, ["*"])
 
     async def _is(self, job_id: str, *statuses: Status) -> bool:
         return (await self.site.job(job_id)).status in statuses
