@@ -14,7 +14,7 @@ from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.partition import Change, divide
 from windlass_server.scheduler.preempting import made_free, made_room_first
 from windlass_server.scheduler.preemption import Eviction, preempt
-from windlass_server.scheduler.quota_gate import guaranteed_first
+from windlass_server.scheduler.quota_gate import guaranteed_first, guarantees_in
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot, Topology
 
@@ -110,7 +110,10 @@ def planned(snapshot: Snapshot) -> Planned:
     given = _place(queue, snapshot, ledger, backfill)  # 2.-5. hold, filter, score, take
     skipped = [each[:2] for each in given.skipped]
     starts = {job_id: (start.node_id, start.at) for job_id, start in backfill.starts.items()}
-    preempted = preempt(skipped, ledger, snapshot, given.placed, starts)  # 6. stop others
+    guarantees = guarantees_in(snapshot, given.jobs)
+    preempted = preempt(
+        skipped, ledger, snapshot, given.placed, starts, guarantees
+    )  # 6. stop others
     places = (place for one in given.placements for place in one.places)
     uuids = (uuid for place in places for uuid in place.gpu_uuids)
     left = (each for each in skipped if each[0].job_id not in preempted.promises)
@@ -157,6 +160,7 @@ class _Given:
         placements: who got a place.
         taken: the places, in the same order.
         placed: the same as nodes that become fuller.
+        jobs: who got a place, as they were placed.
         skipped: those for whom there is none.
         held: by their ids, those whom a gate did not let pass.
     """
@@ -164,6 +168,7 @@ class _Given:
     placements: list[Placement] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
+    jobs: list[Demand] = field(default_factory=list)
     skipped: list[_Skipped] = field(default_factory=list)
     held: dict[str, Waiting] = field(default_factory=dict)
 
@@ -201,6 +206,7 @@ def _place(
         number = len(given.placements)
         given.placements.append(_take(gang, ledger))
         places = zip(gang.indexes, given.placements[-1].places, strict=True)
+        given.jobs.append(gang.demand)
         given.placed.extend((index, gang.demand, place.gpu_uuids) for index, place in places)
         given.taken.extend(Taken(demand.priority, index, number) for index in gang.indexes)
         for index, place in zip(gang.indexes, given.placements[-1].places, strict=True):

@@ -79,6 +79,10 @@ class Guarantees(Protocol):
         """Whether its project is sure of it."""
         ...
 
+    def placed(self, demand: Demand) -> None:
+        """Count what is about to have a place."""
+        ...
+
 
 class Preemptor:
     """Finds whom to stop for one waiting job after the other.
@@ -142,6 +146,8 @@ class Preemptor:
         self.made += 1
         self._crowd.remove(victims)
         self._spent[demand.project] = self._spent.get(demand.project, 0) + len(victims)
+        if self._guarantees is not None:
+            self._guarantees.placed(demand)
         self.result.promises[demand.job_id] = stopped_text(len(victims), self._future.label(index))
         return self._future.take(index, demand)
 
@@ -236,15 +242,15 @@ class Preemptor:
         return able
 
     def _as_guaranteed(self, demand: Demand, lower: Mask, ripe: Mask) -> Mask:
-        """Without whom a project is sure of, unless the demand is; and with equals who only borrow."""
+        """Without whom a project is sure of, unless the demand is; and with who only borrows and is no higher."""
         sure = self._guarantees
         if sure is None:
             return lower
         within, able = sure.within_guarantee(demand), lower.copy()
         for number in np.flatnonzero(ripe):
             victim = self._crowd.victims[int(number)]
-            if within and victim.priority == demand.priority:
-                able[number] = all(sure.borrows(run) for run in victim.runs)
+            if within and victim.priority <= demand.priority:
+                able[number] |= all(sure.borrows(run) for run in victim.runs)
             elif not within and any(sure.guarantees(run) for run in victim.runs):
                 able[number] = False
         return able

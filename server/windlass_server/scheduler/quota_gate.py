@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from windlass_server.scheduler.quota import Ask, Dimension, Quota, Refusal, Use
-from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running
+from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running, Snapshot
 
 
 class QuotaGate:
@@ -53,18 +53,6 @@ class QuotaGate:
         """Count a job that the plan has placed, on GPUs of this type."""
         self._use.take(ask_of(demand, gpu_type))
 
-    def within_guarantee(self, demand: Demand) -> bool:
-        """Whether its project can count on having it beside what it has."""
-        return self._use.within_guarantee(ask_of(demand))
-
-    def borrows(self, running: Running) -> bool:
-        """Whether it is more than its project can count on, and others are guaranteed something."""
-        return self._use.borrows(held_by(running))
-
-    def left(self, running: Running) -> None:
-        """Count as if it had ended."""
-        self._use.give_back(held_by(running))
-
     def _refused_types(self, demand: Demand) -> dict[str, Refusal]:
         """Of which types its project has too much, where it does not say which it wants."""
         if demand.project not in self._typed or not demand.gpu_count or _type_asked(demand):
@@ -95,16 +83,57 @@ def guaranteed_first(queue: Sequence[Demand], quotas: Sequence[Quota]) -> list[D
     return first + others
 
 
+class Guarantees:
+    """What projects can count on of what runs and of what waits: for whom others may be stopped, and who.
+
+    Args:
+        quotas: all that there are, with what their owners have before the plan.
+        running: what holds parts of the nodes.
+        placed: what the plan has placed.
+    """
+
+    def __init__(
+        self, quotas: Sequence[Quota], running: Iterable[Running], placed: Iterable[Demand]
+    ) -> None:
+        self._use = Use(quotas)
+        self._borrowed = {one.run_id for one in borrowed(running, quotas)}
+        for demand in placed:
+            self.placed(demand)
+
+    def within_guarantee(self, demand: Demand) -> bool:
+        """Whether its project can count on having it beside what it has."""
+        return self._use.within_guarantee(ask_of(demand))
+
+    def borrows(self, running: Running) -> bool:
+        """Whether its project has all that it can count on without it, too."""
+        return running.run_id in self._borrowed
+
+    def guarantees(self, running: Running) -> bool:
+        """Whether its project can count on it."""
+        return running.run_id not in self._borrowed
+
+    def placed(self, demand: Demand) -> None:
+        """Count a job that has got a place, or is about to."""
+        self._use.take(ask_of(demand))
+
+
+def guarantees_in(snapshot: Snapshot, placed: Iterable[Demand]) -> Guarantees | None:
+    """What projects can count on when the plan has placed these; None where nobody is guaranteed anything."""
+    if not any(one.guaranteed for one in snapshot.quotas):
+        return None
+    return Guarantees(snapshot.quotas, snapshot.running, placed)
+
+
 def borrowed(running: Iterable[Running], quotas: Sequence[Quota]) -> list[Running]:
     """What is held beyond guarantees, what began last first.
 
     As much as has to end until every project has no more than it can count on; where nobody is guaranteed
-    anything, nothing is borrowed.
+    anything, nothing is borrowed. What is leaving already counts as gone, where that is enough.
     """
-    gate, found = QuotaGate(quotas), list[Running]()
-    for one in sorted(running, key=lambda each: (-each.started_at, each.run_id)):
-        if gate.borrows(one):
-            gate.left(one)
+    use, found = Use(quotas), list[Running]()
+    for one in sorted(running, key=lambda each: (not each.leaving, -each.started_at, each.run_id)):
+        if use.borrows(ask := held_by(one)):
+            use.give_back(ask)
             found.append(one)
     return found
 

@@ -1,5 +1,6 @@
 """Quotas in a plan: nobody gets more than he may, and what is guaranteed goes first."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import a_job, a_node
 from windlass_server.scheduler.plan import plan
+from windlass_server.scheduler.policies import Policies, Policy, PreemptionRules
 from windlass_server.scheduler.quota import Dimension, Quota, Use
-from windlass_server.scheduler.quota_gate import QuotaGate, ask_of, borrowed, guaranteed_first
-from windlass_server.scheduler.snapshot import Demand, Running, Snapshot
+from windlass_server.scheduler.quota_gate import Guarantees, ask_of, borrowed, guaranteed_first
+from windlass_server.scheduler.snapshot import Demand, Gpu, Running, Snapshot
 
 GPU, CPU, MEMORY, RUNNING, QUEUED = Dimension
 
@@ -122,15 +124,78 @@ def test_what_is_borrowed(quotas: list[Quota], runs: list[str]):
     assert [one.run_id for one in borrowed(running, quotas)] == runs
 
 
-def test_when_a_run_has_left_what_it_had_is_not_borrowed_any_more():
-    gate = QuotaGate([a_quota("a", guaranteed={GPU: 4000}, used={GPU: 6000})])
-    first, second = a_run("a", "a1", 2), a_run("a", "a2", 2)
-    assert gate.borrows(first)
-    gate.left(first)
-    assert not gate.borrows(second)
-    assert not gate.within_guarantee(a_job_of("a", "job-1"))
-    gate.left(second)
-    assert gate.within_guarantee(a_job_of("a", "job-1"))
+def test_what_is_leaving_already_counts_as_gone_first():
+    quotas = [a_quota("a", guaranteed={GPU: 4000}, used={GPU: 6000})]
+    running = [a_run("a", "a1", 2, 1, leaving=True), a_run("a", "a2", 2, 2), a_run("a", "a3", 2, 3)]
+    assert [one.run_id for one in borrowed(running, quotas)] == ["a1"]
+
+
+def test_what_has_got_a_place_counts_in_what_a_project_can_count_on():
+    quotas = [a_quota("a", guaranteed={GPU: 4000}, used={GPU: 2000})]
+    sure = Guarantees(quotas, [a_run("a", "a1", 2)], [a_job_of("a", "job-1", 1)])
+    assert sure.within_guarantee(a_job_of("a", "job-2", 1))
+    sure.placed(a_job_of("a", "job-2", 1))
+    assert not sure.within_guarantee(a_job_of("a", "job-3", 1))
+    assert sure.guarantees(a_run("a", "a1", 2))
+
+
+PREEMPTING = Policies(cluster=Policy(preemption=PreemptionRules(enabled=True)))
+HOUR = 3600 * 1_000_000
+
+
+def reclaimed(
+    *jobs: Demand,
+    running: Sequence[Running],
+    quotas: Sequence[Quota],
+    policies: Policies = PREEMPTING,
+) -> list[tuple[str, str]]:
+    """Who is stopped for whom on a node of eight GPUs that are all in use."""
+    held = {uuid for one in running for uuid in one.gpu_uuids}
+    assert len(held) == 8
+    gpus = tuple(Gpu(uuid, "H100", healthy=True, held=True) for uuid in sorted(held))
+    node = a_node("n1", gpus=gpus)
+    running = [replace(one, node_id=node.node_id) for one in running]
+    snapshot = Snapshot(
+        jobs, (node,), now=9 * HOUR, policies=policies, running=tuple(running), quotas=tuple(quotas)
+    )
+    return [(one.run_id, one.for_job_id) for one in plan(snapshot).evictions]
+
+
+def halves(used_a: int, used_b: int) -> list[Quota]:
+    """Two projects are guaranteed four GPUs each."""
+    return [
+        a_quota(project, guaranteed={GPU: 4000}, used={GPU: used * 1000})
+        for project, used in (("a", used_a), ("b", used_b))
+    ]
+
+
+def test_who_is_within_his_guarantee_gets_back_what_others_borrowed_last():
+    running = [a_run("a", f"a{number}", 2, number) for number in range(4)]
+    job = a_job_of("b", "job-1", 2)
+    assert reclaimed(job, running=running, quotas=halves(8, 0)) == [("a3", "job-1")]
+    # A policy that lets nobody be stopped lets nobody be stopped.
+    assert reclaimed(job, running=running, quotas=halves(8, 0), policies=Policies()) == []
+
+
+def test_no_more_is_taken_back_than_was_borrowed_and_than_is_guaranteed():
+    running = [a_run("a", f"a{number}", 2, number) for number in range(4)]
+    jobs = [a_job_of("b", f"job-{number}", 2) for number in range(4)]
+    assert reclaimed(*jobs, running=running, quotas=halves(8, 0)) == [
+        ("a3", "job-0"),
+        ("a2", "job-1"),
+    ]
+    whole = [a_run("a", "a0", 6, 0), a_run("a", "a1", 2, 1)]
+    guaranteed = [a_quota("a", guaranteed={GPU: 8000}, used={GPU: 8000}), halves(0, 0)[1]]
+    assert reclaimed(jobs[0], running=whole, quotas=guaranteed) == []
+
+
+def test_who_would_borrow_stops_nobody_whose_work_is_guaranteed_whatever_his_priority():
+    running = [a_run("a", f"a{number}", 2, number) for number in range(2)]
+    running += [a_run("c", f"c{number}", 2, number) for number in range(2)]
+    borrower = a_job_of("d", "job-1", 2, priority=500)
+    quotas = halves(4, 0)
+    # Those of a project without a guarantee have to go, not those of one within its own.
+    assert [run_id[0] for run_id, _ in reclaimed(borrower, running=running, quotas=quotas)] == ["c"]
 
 
 _jobs = st.lists(
