@@ -18,6 +18,7 @@ from windlass_client.quotas import AsyncQuotas, Quotas
 from windlass_client.reservations import AsyncReservations, Reservations
 from windlass_client.retries import RetryPolicy
 from windlass_client.settings import Settings
+from windlass_client.shares import AsyncShares, Shares
 from windlass_client.system import AsyncSystem, System
 from windlass_client.usage import AsyncUsageReports, UsageReports
 
@@ -65,6 +66,7 @@ class Client:
         self.quotas = Quotas(transport, project)
         self.pools = Pools(transport, project)
         self.policies = Policies(transport, project)
+        self.shares = Shares(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
 
@@ -126,6 +128,7 @@ class AsyncClient:
         self.quotas = AsyncQuotas(transport, project)
         self.pools = AsyncPools(transport, project)
         self.policies = AsyncPolicies(transport, project)
+        self.shares = AsyncShares(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)
 

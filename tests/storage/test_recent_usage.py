@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from tests.storage.test_usage import CAUSES, GPU_SECOND, Life, World
+from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.charged import require_right
 from tests.support.databases import acting
 from tests.support.jobs import add_jobs, add_projects, job_columns
+from windlass_server.access.policy import Caller, Role
 from windlass_server.resources import recent_usage
 from windlass_server.resources.recent_usage import RecentUsage
+from windlass_server.resources.shares import SharesService
+from windlass_server.resources.shares_message import shares_message
 from windlass_server.scheduler.fair_share import GPU, decayed
 from windlass_server.storage.engine import Database
 
@@ -135,3 +139,23 @@ async def test_a_cycle_lets_him_go_first_who_had_less(world: World):
     await world.scheduling.cycle()
     ada, bob = [(await world.job(job["job_id"])).status for job in jobs]
     assert (ada, bob) == (1, 2)
+
+
+async def test_shares_say_who_had_what_and_whose_turn_is_next(world: World):
+    await world.add_gpu_node("n", gpus=4)
+    await world.run(600, gpus=2)
+    waiting = job_columns(gpu_count=4, user="eve", project="other")
+    await world.database.write(lambda tx: add_jobs(tx, waiting))
+    service = SharesService(world.database, RecentUsage(world.database, world.clock))
+    shown = shares_message(await service.get(ADMIN, "", ""))
+    assert [(one.project, one.user, one.rank) for one in shown.shares] == [
+        ("other", "", 1), ("other", "eve", 1), ("default", "", 2), ("default", "ada", 2),
+    ]  # fmt: skip
+    ada = shown.shares[3]
+    assert (ada.held_gpus, ada.share, ada.entitled_share, ada.weight) == (2.0, 1.0, 0.5, 1.0)
+    assert 0 < ada.lately_gpus < 1
+    assert shown.enabled
+    assert shown.jain_index == 0.5
+    of_eve = shares_message(await service.get(Caller("eve", roles={"other": Role.VIEWER}), "", ""))
+    assert [one.project for one in of_eve.shares] == ["other", "other"]
+    assert shares_message(await service.get(Caller("nobody"), "q", "p")).shares == []

@@ -128,6 +128,7 @@ class FakeState:
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     pools: dict[str, pool_pb2.Pool] = field(default_factory=dict)
     policies: dict[str, scheduling_policy_pb2.SchedulingPolicy] = field(default_factory=dict)
+    shares: scheduling_policy_pb2.Shares = field(default_factory=scheduling_policy_pb2.Shares)
     drains_to: Any = node_pb2.Maintenance.DRAINED
     keys: list[access_pb2.ApiKey] = field(default_factory=list)
     projects: list[str] = field(default_factory=lambda: ["default"])
@@ -544,6 +545,10 @@ class ResourcesService(
         event.time.FromDatetime(T0)
         event.message = 'aging: unset -> {"boost": 5}'
         return resources_service_pb2.ListSchedulingPolicyEventsResponse(events=[event])
+
+    async def GetShares(self, request: Any, context: Any) -> scheduling_policy_pb2.Shares:
+        await self.enter("GetShares", request, context)
+        return self.state.shares
 
     async def CreateJoinToken(self, request: Any, context: Any) -> resources_service_pb2.JoinToken:
         await self.enter("CreateJoinToken", request, context)

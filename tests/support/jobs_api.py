@@ -24,6 +24,7 @@ from windlass_server.objects.logs import LogStore
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.call import Call
@@ -100,7 +101,9 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         JobLogs(runs, logs, hub),
         metrics,
         checkpoints,
-        Forecasts(database, World(database, cluster, clock), jobs, clock),
+        Forecasts(
+            database, World(database, cluster, clock, RecentUsage(database, clock)), jobs, clock
+        ),
     )
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),

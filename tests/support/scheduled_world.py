@@ -23,6 +23,7 @@ from windlass_server.paging import PageTokens
 from windlass_server.resources.allocations import AllocationsService
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.layouts import LayoutsService
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import DEFAULT_POOL, JobRow
@@ -74,7 +75,7 @@ class ScheduledWorld:
         await database.write(lambda tx: add_projects(tx, "default"))
         layouts_changed: list[str] = []
         layouts = LayoutsService(database, clock, layouts_changed.append)
-        world = World(database, cluster, clock)
+        world = World(database, cluster, clock, RecentUsage(database, clock))
         lease = await a_lease(database, clock)
         scheduling = Scheduling(database, world, runs, layouts, clock, RemoteWaits(), lease)
         job_logs = JobLogs(runs, logs, hub)

@@ -94,7 +94,8 @@ class Site(Upkeep):
             runs_changed=lambda _node_id: None,
         )
         self._layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
-        world = World(self.database, self.cluster, self.clock)
+        self.recent = RecentUsage(self.database, self.clock)
+        world = World(self.database, self.cluster, self.clock, self.recent)
         # A new process, which takes over from the one before.
         self.lease = SchedulerLease(
             self.database, self.clock, self.ids.new("server"), alone=True, look=lambda: None
@@ -137,7 +138,6 @@ class Site(Upkeep):
             self.database, self.cluster, self.clock, self.ids, pages, hints, elsewhere
         )
         self.usage = UsageService(self.database, self.clock)
-        self.recent = RecentUsage(self.database, self.clock)
         self.policies = SchedulingPoliciesService(self.database, self.clock, pages, lambda: None)
 
     @property

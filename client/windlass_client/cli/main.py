@@ -26,6 +26,7 @@ from windlass_client.cli import (
     quotas,
     remote_clusters,
     reservations,
+    shares,
     simulate,
     submit,
     top,
@@ -128,6 +129,7 @@ usage.register(app)
 app.add_typer(prices.app)
 app.add_typer(pools.app)
 app.add_typer(policies.app)
+shares.register(app)
 app.add_typer(quotas.app)
 remote_clusters.register_commands(clusters.app)
 top.register(app)

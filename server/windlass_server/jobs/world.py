@@ -37,15 +37,22 @@ class World:
     Args:
         database: where they are.
         cluster: the nodes as the scheduler sees them, and what operators declared.
+        usage: what owners had lately.
     """
 
-    def __init__(self, database: Database, cluster: Cluster, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        cluster: Cluster,
+        clock: Clock,
+        usage: RecentUsage,
+    ) -> None:
         self._database = database
         self._cluster = cluster
         self._clock = clock
         self._policies = SchedulingPolicies()
         self._running = SeenRunning()
-        self._usage = RecentUsage(database, clock)
+        self._usage = usage
         self._learned = Learned()
 
     def any_ready(self) -> bool:

@@ -29,6 +29,7 @@ from windlass_server.resources.reservations_rpc import ReservationsRpc
 from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.resources.scheduling_policies_rpc import SchedulingPoliciesRpc
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
+from windlass_server.resources.shares import SharesService
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
 from windlass_server.resources.usage import UsageService
 from windlass_server.resources.usage_rpc import UsageRpc
@@ -60,6 +61,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc, SchedulingP
         drains: DrainsService,
         reservations: ReservationsService,
         policies: SchedulingPoliciesService,
+        shares: SharesService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
@@ -67,7 +69,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc, SchedulingP
         MetricsRpc.__init__(self, metrics, live)
         DrainsRpc.__init__(self, drains)
         ReservationsRpc.__init__(self, reservations)
-        SchedulingPoliciesRpc.__init__(self, policies)
+        SchedulingPoliciesRpc.__init__(self, policies, shares)
         self._resources = resources
         self._upkeep = upkeep
         self._removal = removal

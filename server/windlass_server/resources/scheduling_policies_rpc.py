@@ -6,14 +6,17 @@ from windlass_server.resources.scheduling_policy_message import (
     scheduling_policy_event_message,
     scheduling_policy_message,
 )
+from windlass_server.resources.shares import SharesService
+from windlass_server.resources.shares_message import shares_message
 from windlass_server.rpc.call import Call
 
 
 class SchedulingPoliciesRpc:
     """What `windlass.resources.v1.ResourcesService` says of scheduling policies."""
 
-    def __init__(self, policies: SchedulingPoliciesService) -> None:
+    def __init__(self, policies: SchedulingPoliciesService, shares: SharesService) -> None:
         self._policies = policies
+        self._shares = shares
 
     async def ListSchedulingPolicies(
         self, request: resources_service_pb2.ListSchedulingPoliciesRequest, call: Call
@@ -56,3 +59,8 @@ class SchedulingPoliciesRpc:
             events=[scheduling_policy_event_message(one, request.policy_id) for one in found],
             next_page_token=token,
         )
+
+    async def GetShares(
+        self, request: resources_service_pb2.GetSharesRequest, call: Call
+    ) -> scheduling_policy_pb2.Shares:
+        return shares_message(await self._shares.get(call.caller, request.queue, request.pool))

@@ -148,6 +148,7 @@ def _resources_rpc(on: Foundation, areas: Areas) -> ResourcesRpc:
         nodes.drains,
         capacity.reservations,
         capacity.policies,
+        capacity.shares,
         inventory.latest,
         on.clock,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from windlass_server.resources.capacity import declared_pools
 from windlass_server.resources.cluster import Cluster
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.resources.remote_clusters import RemoteClusters
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.telemetry.history import TelemetryHistory
@@ -25,6 +26,7 @@ class Inventory:
     telemetry_upkeep: TelemetryUpkeep
     meter: UsageMeter
     cluster: Cluster
+    recent_usage: RecentUsage
     remote_clusters: RemoteClusters
     remote_waits: RemoteWaits
 
@@ -42,6 +44,7 @@ def take_inventory(on: Foundation) -> Inventory:
         telemetry_upkeep=TelemetryUpkeep(on.database, recent, on.clock, retention),
         meter=meter,
         cluster=Cluster(on.database, declared_pools(on.config.pools), latest.unhealthy),
+        recent_usage=RecentUsage(on.database, on.clock),
         remote_clusters=RemoteClusters(),
         remote_waits=RemoteWaits(),
     )

@@ -67,7 +67,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         elsewhere,
     )
     checkpoints = _checkpoints(on)
-    world = World(on.database, inventory.cluster, on.clock)
+    world = World(on.database, inventory.cluster, on.clock, inventory.recent_usage)
     return Jobs(
         service=service,
         dependencies=DependenciesService(

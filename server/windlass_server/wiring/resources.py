@@ -18,6 +18,7 @@ from windlass_server.resources.removal import NodeRemoval
 from windlass_server.resources.reservations import ReservationsService
 from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.resources.service import ResourcesService
+from windlass_server.resources.shares import SharesService
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
 from windlass_server.storage.guard import acting_as
@@ -38,6 +39,7 @@ class Capacity:
     usage: UsageService
     prices: PricesService
     policies: SchedulingPoliciesService
+    shares: SharesService
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ async def offer_capacity(on: Foundation, identity: Identity, inventory: Inventor
         usage=UsageService(database, clock),
         prices=PricesService(database, clock, ids, tokens),
         policies=SchedulingPoliciesService(database, clock, tokens, on.hints.world_changed),
+        shares=SharesService(database, inventory.recent_usage),
     )
 
 

@@ -66,6 +66,15 @@ async def test_a_policy_lives_over_rest_and_reads_alike_over_grpc(server: Cluste
         assert 'packing: "tight" -> unset' in events[1]["message"]
 
 
+async def test_shares_are_read_by_the_rules_of_a_queue(server: Cluster):
+    async with server.rest() as rest:
+        await rest.patch(f"{POLICIES}/queue.slow", json={"fair_share": {"half_life": "3600s"}})
+        read = (await rest.get("/v1/resources/shares", params={"queue": "slow"})).json()
+        assert (read["enabled"], read["half_life"]) == (True, "3600s")
+        assert (await rest.get("/v1/resources/shares")).json()["half_life"] == "604800s"
+        await rest.delete(f"{POLICIES}/queue.slow")
+
+
 BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("PATCH", f"{POLICIES}/Big", {"packing": "tight"}, 400, "INVALID_FIELDS"),
     ("PATCH", f"{POLICIES}/node.a", {"packing": "tight"}, 400, "INVALID_FIELDS"),
@@ -106,6 +115,7 @@ BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", f"{POLICIES}/queue.none", {}, 404, "POLICY_NOT_FOUND"),
     ("GET", f"{POLICIES}?page_size=-1", {}, 400, "INVALID_FIELDS"),
     ("DELETE", f"{POLICIES}/queue.none", {}, 404, "POLICY_NOT_FOUND"),
+    ("GET", "/v1/resources/shares?queue=A", {}, 400, "INVALID_FIELDS"),
     ("GET", f"{DEFAULT}/events?page_token=x", {}, 400, "PAGE_TOKEN_INVALID"),
 ]
 

@@ -538,3 +538,11 @@ class ListSchedulingPolicyEventsResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[_scheduling_policy_pb2.SchedulingPolicyEvent]
     next_page_token: str
     def __init__(self, events: _Optional[_Iterable[_Union[_scheduling_policy_pb2.SchedulingPolicyEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetSharesRequest(_message.Message):
+    __slots__ = ("queue", "pool")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    pool: str
+    def __init__(self, queue: _Optional[str] = ..., pool: _Optional[str] = ...) -> None: ...

@@ -261,6 +261,11 @@ class ResourcesServiceStub:
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsResponse.FromString,
                 _registered_method=True)
+        self.GetShares = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/GetShares',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetSharesRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.Shares.FromString,
+                _registered_method=True)
         self.CreateJoinToken = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/CreateJoinToken',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.CreateJoinTokenRequest.SerializeToString,
@@ -628,6 +633,13 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetShares(self, request, context):
+        """Says what projects and users had lately and have, and in which order they have their turns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateJoinToken(self, request, context):
         """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
         when there is no such cluster, FAILED_PRECONDITION when it is another installation.
@@ -853,6 +865,11 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.ListSchedulingPolicyEvents,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsResponse.SerializeToString,
+            ),
+            'GetShares': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShares,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetSharesRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.Shares.SerializeToString,
             ),
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJoinToken,
@@ -2022,6 +2039,33 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/ListSchedulingPolicyEvents',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPolicyEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShares(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/GetShares',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.GetSharesRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_scheduling__policy__pb2.Shares.FromString,
             options,
             channel_credentials,
             insecure,

@@ -212,6 +212,8 @@ class ResourcesServiceStub:
     """
     ListSchedulingPolicyEvents: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPolicyEventsRequest, _resources_service_pb2.ListSchedulingPolicyEventsResponse]
     """Lists who changed what of a scheduling policy, oldest first; also of one that was removed."""
+    GetShares: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetSharesRequest, _scheduling_policy_pb2.Shares]
+    """Says what projects and users had lately and have, and in which order they have their turns."""
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
     when there is no such cluster, FAILED_PRECONDITION when it is another installation.
@@ -390,6 +392,8 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """
     ListSchedulingPolicyEvents: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPolicyEventsRequest, _resources_service_pb2.ListSchedulingPolicyEventsResponse]  # type: ignore[assignment]
     """Lists who changed what of a scheduling policy, oldest first; also of one that was removed."""
+    GetShares: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetSharesRequest, _scheduling_policy_pb2.Shares]  # type: ignore[assignment]
+    """Says what projects and users had lately and have, and in which order they have their turns."""
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.CreateJoinTokenRequest, _resources_service_pb2.JoinToken]  # type: ignore[assignment]
     """Makes a token with which a node can join a cluster once, or as many nodes as it is told. NOT_FOUND
     when there is no such cluster, FAILED_PRECONDITION when it is another installation.
@@ -823,6 +827,14 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_resources_service_pb2.ListSchedulingPolicyEventsResponse, _abc.Awaitable[_resources_service_pb2.ListSchedulingPolicyEventsResponse]]:
         """Lists who changed what of a scheduling policy, oldest first; also of one that was removed."""
+
+    @_abc_1.abstractmethod
+    def GetShares(
+        self,
+        request: _resources_service_pb2.GetSharesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduling_policy_pb2.Shares, _abc.Awaitable[_scheduling_policy_pb2.Shares]]:
+        """Says what projects and users had lately and have, and in which order they have their turns."""
 
     @_abc_1.abstractmethod
     def CreateJoinToken(

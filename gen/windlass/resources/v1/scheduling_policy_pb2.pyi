@@ -117,3 +117,37 @@ class SchedulingPolicyEvent(_message.Message):
     reason: str
     message: str
     def __init__(self, sequence: _Optional[int] = ..., policy_id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Shares(_message.Message):
+    __slots__ = ("enabled", "half_life", "shares", "omitted", "jain_index")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_FIELD_NUMBER: _ClassVar[int]
+    JAIN_INDEX_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    half_life: _duration_pb2.Duration
+    shares: _containers.RepeatedCompositeFieldContainer[Share]
+    omitted: int
+    jain_index: float
+    def __init__(self, enabled: _Optional[bool] = ..., half_life: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shares: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., omitted: _Optional[int] = ..., jain_index: _Optional[float] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("project", "user", "weight", "lately_gpus", "held_gpus", "share", "entitled_share", "rank")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LATELY_GPUS_FIELD_NUMBER: _ClassVar[int]
+    HELD_GPUS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    ENTITLED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    user: str
+    weight: float
+    lately_gpus: float
+    held_gpus: float
+    share: float
+    entitled_share: float
+    rank: int
+    def __init__(self, project: _Optional[str] = ..., user: _Optional[str] = ..., weight: _Optional[float] = ..., lately_gpus: _Optional[float] = ..., held_gpus: _Optional[float] = ..., share: _Optional[float] = ..., entitled_share: _Optional[float] = ..., rank: _Optional[int] = ...) -> None: ...
