@@ -37,7 +37,7 @@ class Settings:
     fleet_seconds: int = 120
     packing_seeds: int = 10
     traces: str = "traces/openb"
-    played_jobs: int = 5_000
+    played_jobs: int = 2_000
 
 
 QUICK = Settings(
@@ -51,7 +51,7 @@ QUICK = Settings(
     fleet_nodes=100,
     fleet_seconds=10,
     packing_seeds=1,
-    played_jobs=1_000,
+    played_jobs=500,
 )
 
 # Our rate over the peer's, at least.

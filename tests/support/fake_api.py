@@ -502,6 +502,10 @@ class ResourcesService(
         await self.enter("DeletePool", request, context)
         return self.state.pools.pop(request.pool_id)
 
+    async def Simulate(self, request: Any, context: Any) -> resources_service_pb2.SimulateResponse:
+        await self.enter("Simulate", request, context)
+        return resources_service_pb2.SimulateResponse()
+
     async def ListSchedulingPolicies(
         self, request: Any, context: Any
     ) -> resources_service_pb2.ListSchedulingPoliciesResponse:

@@ -126,6 +126,7 @@ ANYWHERE = frozenset(
         "system.metrics",
         "reservations.get",
         "reservations.list",
+        "simulations.run",
     }
 )
 # Every permission there is; the contract may name no other.

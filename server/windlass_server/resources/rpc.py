@@ -30,6 +30,8 @@ from windlass_server.resources.scheduling_policies import SchedulingPoliciesServ
 from windlass_server.resources.scheduling_policies_rpc import SchedulingPoliciesRpc
 from windlass_server.resources.service import NodeFilter, NodeView, ResourcesService, label_of
 from windlass_server.resources.shares import SharesService
+from windlass_server.resources.simulations import SimulationsService
+from windlass_server.resources.simulations_rpc import SimulationsRpc
 from windlass_server.resources.upkeep import Drain, NodeUpkeep
 from windlass_server.resources.usage import UsageService
 from windlass_server.resources.usage_rpc import UsageRpc
@@ -43,7 +45,9 @@ from windlass_server.timestamps import (
 )
 
 
-class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc, SchedulingPoliciesRpc):
+class ResourcesRpc(
+    UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc, SchedulingPoliciesRpc, SimulationsRpc
+):
     """Servicer of `windlass.resources.v1.ResourcesService`."""
 
     def __init__(
@@ -62,6 +66,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc, SchedulingP
         reservations: ReservationsService,
         policies: SchedulingPoliciesService,
         shares: SharesService,
+        simulations: SimulationsService,
         latest: LatestTelemetry,
         clock: Clock,
     ) -> None:
@@ -70,6 +75,7 @@ class ResourcesRpc(UsageRpc, MetricsRpc, DrainsRpc, ReservationsRpc, SchedulingP
         DrainsRpc.__init__(self, drains)
         ReservationsRpc.__init__(self, reservations)
         SchedulingPoliciesRpc.__init__(self, policies, shares)
+        SimulationsRpc.__init__(self, simulations)
         self._resources = resources
         self._upkeep = upkeep
         self._removal = removal

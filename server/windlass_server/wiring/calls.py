@@ -149,6 +149,7 @@ def _resources_rpc(on: Foundation, areas: Areas) -> ResourcesRpc:
         capacity.reservations,
         capacity.policies,
         capacity.shares,
+        capacity.simulations,
         inventory.latest,
         on.clock,
     )

@@ -19,6 +19,7 @@ from windlass_server.resources.reservations import ReservationsService
 from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.resources.service import ResourcesService
 from windlass_server.resources.shares import SharesService
+from windlass_server.resources.simulations import SimulationsService
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
 from windlass_server.storage.guard import acting_as
@@ -40,6 +41,7 @@ class Capacity:
     prices: PricesService
     policies: SchedulingPoliciesService
     shares: SharesService
+    simulations: SimulationsService
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ async def offer_capacity(on: Foundation, identity: Identity, inventory: Inventor
         prices=PricesService(database, clock, ids, tokens),
         policies=SchedulingPoliciesService(database, clock, tokens, on.hints.world_changed),
         shares=SharesService(database, inventory.recent_usage),
+        simulations=SimulationsService(database, cluster.load),
     )
 
 

@@ -75,6 +75,7 @@ ALLOWED = {
     ("system.reflect", ""): [ORG_ADMIN],
     ("system.metrics", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("prices.set", ""): [ORG_ADMIN],
+    ("simulations.run", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("policies.update", ""): [ORG_ADMIN],
     ("policies.get", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("policies.list", ""): [STRANGER, VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],

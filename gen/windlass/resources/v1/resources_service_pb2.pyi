@@ -17,6 +17,7 @@ from windlass.resources.v1 import pool_pb2 as _pool_pb2
 from windlass.resources.v1 import price_pb2 as _price_pb2
 from windlass.resources.v1 import reservation_pb2 as _reservation_pb2
 from windlass.resources.v1 import scheduling_policy_pb2 as _scheduling_policy_pb2
+from windlass.resources.v1 import simulation_pb2 as _simulation_pb2
 from windlass.resources.v1 import usage_pb2 as _usage_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -546,3 +547,21 @@ class GetSharesRequest(_message.Message):
     queue: str
     pool: str
     def __init__(self, queue: _Optional[str] = ..., pool: _Optional[str] = ...) -> None: ...
+
+class SimulateRequest(_message.Message):
+    __slots__ = ("jobs", "nodes", "policies", "policy")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[_simulation_pb2.SimulatedJob]
+    nodes: _containers.RepeatedCompositeFieldContainer[_simulation_pb2.SimulatedNodes]
+    policies: _containers.RepeatedScalarFieldContainer[str]
+    policy: _scheduling_policy_pb2.SchedulingPolicy
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_simulation_pb2.SimulatedJob, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[_simulation_pb2.SimulatedNodes, _Mapping]]] = ..., policies: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[_scheduling_policy_pb2.SchedulingPolicy, _Mapping]] = ...) -> None: ...
+
+class SimulateResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[_simulation_pb2.SimulationResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[_simulation_pb2.SimulationResult, _Mapping]]] = ...) -> None: ...

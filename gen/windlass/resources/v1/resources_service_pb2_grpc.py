@@ -236,6 +236,11 @@ class ResourcesServiceStub:
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.SerializeToString,
                 response_deserializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
                 _registered_method=True)
+        self.Simulate = channel.unary_unary(
+                '/windlass.resources.v1.ResourcesService/Simulate',
+                request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.SimulateRequest.SerializeToString,
+                response_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.SimulateResponse.FromString,
+                _registered_method=True)
         self.ListSchedulingPolicies = channel.unary_unary(
                 '/windlass.resources.v1.ResourcesService/ListSchedulingPolicies',
                 request_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.ListSchedulingPoliciesRequest.SerializeToString,
@@ -589,6 +594,18 @@ class ResourcesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Simulate(self, request, context):
+        """Plays jobs in virtual time under the scheduler's policies, and says how long they would wait, what would
+        be given out and how evenly. Nothing is changed, and nothing of what runs is looked at.
+
+        INVALID_ARGUMENT when there are more than 2,000 nodes (`TOO_MANY_NODES`), or none, neither in the request
+        nor in the cluster (`NO_NODES`). RESOURCE_EXHAUSTED when it takes longer than 30 seconds
+        (`SIMULATION_TOO_LONG`), or while the server plays another one (`SIMULATION_RUNNING`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSchedulingPolicies(self, request, context):
         """Lists the scheduling policies that were set, by their ids.
         """
@@ -840,6 +857,11 @@ def add_ResourcesServiceServicer_to_server(servicer, server):
                     servicer.DeletePrice,
                     request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.FromString,
                     response_serializer=windlass_dot_resources_dot_v1_dot_price__pb2.Price.SerializeToString,
+            ),
+            'Simulate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Simulate,
+                    request_deserializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.SimulateRequest.FromString,
+                    response_serializer=windlass_dot_resources_dot_v1_dot_resources__service__pb2.SimulateResponse.SerializeToString,
             ),
             'ListSchedulingPolicies': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSchedulingPolicies,
@@ -1904,6 +1926,33 @@ class ResourcesService:
             '/windlass.resources.v1.ResourcesService/DeletePrice',
             windlass_dot_resources_dot_v1_dot_resources__service__pb2.DeletePriceRequest.SerializeToString,
             windlass_dot_resources_dot_v1_dot_price__pb2.Price.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Simulate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.resources.v1.ResourcesService/Simulate',
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.SimulateRequest.SerializeToString,
+            windlass_dot_resources_dot_v1_dot_resources__service__pb2.SimulateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -190,6 +190,14 @@ class ResourcesServiceStub:
     """
     DeletePrice: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
+    Simulate: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.SimulateRequest, _resources_service_pb2.SimulateResponse]
+    """Plays jobs in virtual time under the scheduler's policies, and says how long they would wait, what would
+    be given out and how evenly. Nothing is changed, and nothing of what runs is looked at.
+
+    INVALID_ARGUMENT when there are more than 2,000 nodes (`TOO_MANY_NODES`), or none, neither in the request
+    nor in the cluster (`NO_NODES`). RESOURCE_EXHAUSTED when it takes longer than 30 seconds
+    (`SIMULATION_TOO_LONG`), or while the server plays another one (`SIMULATION_RUNNING`).
+    """
     ListSchedulingPolicies: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPoliciesRequest, _resources_service_pb2.ListSchedulingPoliciesResponse]
     """Lists the scheduling policies that were set, by their ids."""
     GetSchedulingPolicy: _grpc.UnaryUnaryMultiCallable[_resources_service_pb2.GetSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]
@@ -370,6 +378,14 @@ class ResourcesServiceAsyncStub(ResourcesServiceStub):
     """
     DeletePrice: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.DeletePriceRequest, _price_pb2.Price]  # type: ignore[assignment]
     """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
+    Simulate: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.SimulateRequest, _resources_service_pb2.SimulateResponse]  # type: ignore[assignment]
+    """Plays jobs in virtual time under the scheduler's policies, and says how long they would wait, what would
+    be given out and how evenly. Nothing is changed, and nothing of what runs is looked at.
+
+    INVALID_ARGUMENT when there are more than 2,000 nodes (`TOO_MANY_NODES`), or none, neither in the request
+    nor in the cluster (`NO_NODES`). RESOURCE_EXHAUSTED when it takes longer than 30 seconds
+    (`SIMULATION_TOO_LONG`), or while the server plays another one (`SIMULATION_RUNNING`).
+    """
     ListSchedulingPolicies: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.ListSchedulingPoliciesRequest, _resources_service_pb2.ListSchedulingPoliciesResponse]  # type: ignore[assignment]
     """Lists the scheduling policies that were set, by their ids."""
     GetSchedulingPolicy: _aio.UnaryUnaryMultiCallable[_resources_service_pb2.GetSchedulingPolicyRequest, _scheduling_policy_pb2.SchedulingPolicy]  # type: ignore[assignment]
@@ -775,6 +791,20 @@ class ResourcesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_price_pb2.Price, _abc.Awaitable[_price_pb2.Price]]:
         """Removes a price, as if it had never been set. NOT_FOUND when there is none."""
+
+    @_abc_1.abstractmethod
+    def Simulate(
+        self,
+        request: _resources_service_pb2.SimulateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resources_service_pb2.SimulateResponse, _abc.Awaitable[_resources_service_pb2.SimulateResponse]]:
+        """Plays jobs in virtual time under the scheduler's policies, and says how long they would wait, what would
+        be given out and how evenly. Nothing is changed, and nothing of what runs is looked at.
+
+        INVALID_ARGUMENT when there are more than 2,000 nodes (`TOO_MANY_NODES`), or none, neither in the request
+        nor in the cluster (`NO_NODES`). RESOURCE_EXHAUSTED when it takes longer than 30 seconds
+        (`SIMULATION_TOO_LONG`), or while the server plays another one (`SIMULATION_RUNNING`).
+        """
 
     @_abc_1.abstractmethod
     def ListSchedulingPolicies(
