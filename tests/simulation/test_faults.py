@@ -34,18 +34,21 @@ pytestmark = pytest.mark.usefixtures("acting")
 
 async def require_physics(site: Site) -> None:
     """No card gives more than it has, no job runs twice, and no node is called empty that is not."""
-    jobs: Counter[str] = Counter()
+    ranks: Counter[tuple[str, int]] = Counter()
+    attempts: dict[str, set[int]] = {}
     for node in site.nodes:
         there = {one.uuid for one in node.gpus.devices()}
         cards: Counter[str] = Counter()
         for process in node.living:
             cards.update(dict.fromkeys(process.gpus, process.gpu_millis))
             assert there.issuperset(process.gpus), f"{node.name} has divided a GPU that is in use"
-            jobs[process.job_id] += 1
+            ranks[process.job_id, process.rank] += 1
+            attempts.setdefault(process.job_id, set()).add(process.epoch)
         assert max(cards.values(), default=0) <= 1000, f"{node.name} has given a GPU to too many"
         if (await site.node(node.node_id)).maintenance == State.DRAINED:
             assert not node.living, f"{node.name} is DRAINED, and something runs on it"
-    assert max(jobs.values(), default=1) == 1, "a job runs twice"
+    assert max(ranks.values(), default=1) == 1, "a job runs twice"
+    assert all(len(those) == 1 for those in attempts.values()), "two attempts of a job run"
 
 
 def _holders(tx: Transaction, node_id: str) -> list[Any]:
@@ -84,16 +87,28 @@ async def require_books(site: Site) -> None:
 
 
 async def require_reasons(site: Site) -> None:
-    """Every job has ended, has a run that holds its place, or waits with a reason."""
+    """Every job has ended, has runs that hold its place, or waits with a reason."""
     for job_id in site.jobs:
         job = await site.job(job_id)
         assert job.status_reason, job_id
         assert job.status_message, job_id
-        run = await site.database.read(lambda tx, one=job.run_id: tx.runs.get(one))
-        active = run is not None and run.active
+        runs = await site.runs_of(job)
+        active = any(run.active for run in runs)
         assert active == (job.status in (Status.SCHEDULED, Status.RUNNING, Status.CANCELLING))
         if job.status in FINAL:
             assert job.created_at <= job.ended_at
+
+
+async def require_all_ranks_or_none(site: Site) -> None:
+    """Each attempt has as many runs as its job makes do with, each on a node of its own."""
+    for job_id in site.jobs:
+        job = await site.job(job_id)
+        runs = await site.runs_of(job)
+        assert not runs or job.min_nodes <= len(runs) <= job.nodes
+        assert [run.rank for run in runs] == [*range(len(runs))]
+        assert len({run.node_id for run in runs}) == len(runs)
+        if job.status == Status.RUNNING and job.verdict is None:
+            assert all(run.started_at is not None for run in runs)
 
 
 async def require_order(site: Site) -> None:
@@ -113,7 +128,8 @@ async def require_progress(site: Site) -> None:
     for node in site.nodes:
         for process in node.living:
             saved = site.saved.get(process.job_id, [])
-            assert process.restored_at == (saved[-1] if saved else 0.0)
+            if (await site.job(process.job_id)).nodes == 1:
+                assert process.restored_at == (saved[-1] if saved else 0.0)
 
 
 async def require_new_runs_are_well(site: Site, before: set[str]) -> set[str]:
@@ -155,6 +171,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_physics(site)
             await require_books(site)
             await require_reasons(site)
+            await require_all_ranks_or_none(site)
             await require_order(site)
             await require_progress(site)
             await require_right(site, site.recent, HALF_LIFE)

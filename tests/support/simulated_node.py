@@ -70,6 +70,7 @@ class Process:
     done: float
     restored_at: float
     gpu_millis: int = 1000
+    rank: int = 0
     grace: float = 10.0
     asked_to_stop: float | None = None
     end: pb.RunExit | None = None
@@ -347,4 +348,5 @@ class SimulatedNode:
             done=done,
             restored_at=done,
             gpu_millis=millis,
+            rank=spec.gang.rank,
         )

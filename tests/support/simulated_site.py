@@ -57,6 +57,7 @@ from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
+from windlass_server.storage.tables import JobRow, RunRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.latest import LatestTelemetry
 
@@ -73,6 +74,8 @@ class Site(Upkeep):
     jobs: list[str] = field(default_factory=list)
     saved: dict[str, list[float]] = field(default_factory=dict)
     """Of each job, what was done at the checkpoints of it that the server keeps."""
+    damaged: set[str] = field(default_factory=set)
+    """The checkpoints that were found not to be whole any more."""
     cuts: float = 0.0
     """How likely it is that a message does not come through, and takes the connection with it."""
 
@@ -171,9 +174,13 @@ class Site(Upkeep):
         start_in: float = 0,
         priority: int = 0,
         owner: tuple[str, str] = ("default", "ada"),
+        nodes: int = 1,
+        min_nodes: int = 1,
         **ends: object,
     ) -> None:
         """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances.
+
+        Of several nodes it has so many GPUs of each.
 
         It waits for those that are awaited, each in the way that its number means, and for its time.
         """
@@ -187,6 +194,8 @@ class Site(Upkeep):
             gpu_count=gpus,
             gpu_millis=share,
             mig_profile=profile,
+            nodes=nodes,
+            min_nodes=min_nodes,
             created_at=self.clock.now(),
             start_after=self.clock.now() + round(start_in * 1_000_000) if start_in else 0,
             priority=priority,
@@ -202,6 +211,10 @@ class Site(Upkeep):
 
         await self.database.write(store)
         self.jobs.append(str(job["job_id"]))
+
+    async def runs_of(self, job: JobRow) -> Sequence[RunRow]:
+        """The runs of a job's present or last attempt."""
+        return await self.database.read(lambda tx: tx.runs.of_attempt(job.job_id, job.attempt))
 
     async def pass_time(self, seconds: float) -> None:
         """Time passes everywhere, while nobody looks."""
@@ -315,7 +328,10 @@ class Site(Upkeep):
             (entry,) = (await self.checkpoints.manifest(node.node_id, asked)).entries
         except NotFound as error:
             assert error.reason == "CHECKPOINT_DAMAGED"  # noqa: PT017 - what else there may be
-            self.saved[directive.spec.job_id].pop()
+            # Each rank of a job may find that, and the server believes the first.
+            if checkpoint_id not in self.damaged:
+                self.damaged.add(checkpoint_id)
+                self.saved[directive.spec.job_id].pop()
             return None
         request = agents_service_pb2.DownloadCheckpointFileRequest(**who, sha256=entry.file.sha256)
         parts = [part async for part in self.checkpoints.file(node.node_id, request)]

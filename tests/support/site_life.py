@@ -86,13 +86,17 @@ class Life:
     async def submit(self) -> None:
         gpus = self.random.choice([0, 1, 1, 2, 4])
         share = self.random.choice([0, 0, 250, 600]) if gpus == 1 else 0
-        parts = gpus in (1, 2) and not share
+        # No more of each than the smallest node has.
+        nodes = self.random.choice([1, 1, 2, 3]) if gpus <= 2 and not share else 1
+        parts = gpus in (1, 2) and not share and nodes == 1
         await self.site.submit(
             gpus,
             self.random.choice([5, 30, 120]),
             saves=self.random.random() < 0.6,
             share=share,
             profile=self.random.choice(["", "1g.10gb", "3g.40gb"]) if parts else "",
+            nodes=nodes,
+            min_nodes=self.random.randint(1, nodes),
             awaited=self._awaited(),
             start_in=self.random.choice([0, 0, 0, 25]),
             priority=self.random.choice([0, 0, 5]),

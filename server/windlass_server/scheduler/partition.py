@@ -25,6 +25,7 @@ from windlass_server.scheduler.rooms import (
     gpu_key,
     suitable,
 )
+from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Instance, NodeState
 
 # What one cycle changes at most; the next goes on. It bounds what a cycle takes.
@@ -89,9 +90,7 @@ def divide(
     for demand, shape in waiting:
         if divider.changed >= MOST_CHANGES:
             break
-        # A job of several nodes takes cards as they are.
-        alone = demand.gpu_count and demand.nodes == 1
-        if alone and shape not in hopeless and not divider.promise(demand):
+        if demand.gpu_count and shape not in hopeless and not divider.promise(demand):
             hopeless.add(shape)
     return divider.division()
 
@@ -119,6 +118,8 @@ class _Divider:
 
     def promise(self, demand: Demand) -> bool:
         """Promise a job devices that have to be made first; False when they cannot be."""
+        if demand.nodes > 1:
+            return self._promise_several(demand)
         keys = [*self._keys(demand)]
         view = self._ledger.reserved.view(demand, self._free)
         able = fits(demand, self._with_extra(demand, view, keys))
@@ -133,6 +134,33 @@ class _Divider:
             return False
         _, index, key, draft = min(choices, key=lambda choice: choice[:3])
         self._commit(demand, index, key, draft)
+        self._tell(demand, index, draft)
+        return True
+
+    def _promise_several(self, demand: Demand) -> bool:
+        """The same for a job of several nodes: on all that it needs, or on none."""
+        view = self._ledger.reserved.view(demand, self._free)
+        room = self._with_extra(demand, view, [*self._keys(demand)])
+        gang = self._ledger.gangs.choose(
+            demand, room, lambda one: total(one, self._free, self._ledger.full)
+        )
+        if gang is None:
+            return False
+        key, drafts = gpu_key(gang.demand.gpu_type), list[Draft]()
+        for index in gang.indexes:
+            breakable = {name: int(column[index]) for name, column in view.gpus.items()}
+            there, node = Draft(key, existing=demand.gpu_count), self._nodes.get(index)
+            draft = there if node is None else node.draft(key, demand.gpu_count, breakable)
+            if draft is None:
+                return False
+            drafts.append(draft)
+        made = [each for each in zip(gang.indexes, drafts, strict=True) if each[1].makes]
+        if not made:
+            return False
+        for index, draft in zip(gang.indexes, drafts, strict=True):
+            # What is there already is kept for it, so that nothing else breaks into it.
+            self._commit(gang.demand, index, key, draft)
+        self._tell(demand, *made[0])
         return True
 
     def division(self) -> Division:
@@ -189,10 +217,11 @@ class _Divider:
                 yield (size, draft.broken, draft.dropped, node.idle_whole), index, key, draft
 
     def _commit(self, demand: Demand, index: int, key: str, draft: Draft) -> None:
-        node = self._nodes[index]
-        self.changed += node.commit(draft)
-        for known, column in self._extra.items():
-            column[index] = node.could_be_made(known)
+        node = self._nodes.get(index)
+        if node is not None:
+            self.changed += node.commit(draft)
+            for known, column in self._extra.items():
+                column[index] = node.could_be_made(known)
         self._free.cpu_millis[index] -= demand.cpu_millis
         self._free.memory_bytes[index] -= demand.memory_bytes
         if key in self._free.gpus:
@@ -203,6 +232,8 @@ class _Divider:
             self._ledger.reserved.take(index, broken, lost)
         if not draft.broken:
             self._ledger.reserved.take(index, demand, key)
+
+    def _tell(self, demand: Demand, index: int, draft: Draft) -> None:
         label = node_label(self._ledger.nodes[index])
         how = "made whole" if draft.merged else "divided"
         self._promises[demand.job_id] = f"a card of {label} is being {how} for it"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.scheduler.cards import a_card, node_of
 from tests.unit.scheduler.worlds import (
     a_job,
     a_node,
@@ -310,3 +311,19 @@ def test_it_waits_behind_a_job_of_several_nodes_as_behind_one():
 def test_what_could_never_run_is_judged_node_by_node(_case, job, there, pools, dimension):
     lack = could_ever_fit(job, there, pools)
     assert (lack and lack.dimension) == dimension
+
+
+def gpus_of(name: str, *cards, **values) -> NodeState:
+    return placed(node_of(name, *cards, **values))
+
+
+def test_cards_are_made_whole_for_a_job_of_several_nodes_on_all_of_them_or_none():
+    idle, busy = a_card("c", "1g.10gb@0"), a_card("b", "1g.10gb@0", busy=[0])
+    whole = gpus_of("whole", a_card("w"))
+    job = a_gang(2, gpus=1, gpu_type="H100")
+    result = plan(Snapshot((job,), (gpus_of("idle", idle), whole)))
+    assert [(one.card_uuid, one.instances) for one in result.changes] == [("c", ())]
+    assert result.waiting[0].reason == "GPU_LAYOUT_CHANGING"
+    assert result.waiting[0].message == "a card of node idle is being made whole for it"
+    result = plan(Snapshot((job,), (gpus_of("busy", busy), whole)))
+    assert (result.placements, result.changes) == ((), ())
