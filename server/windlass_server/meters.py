@@ -48,6 +48,11 @@ class Meters:
             ("duty",),
             registry=self._registry,
         )
+        self._preemptions = Counter(
+            "windlass_preemptions",
+            "Jobs that were stopped so that another gets their place.",
+            registry=self._registry,
+        )
         self.sample_batches = Counter(
             "windlass_sample_batches",
             "Batches of samples that were taken in.",
@@ -56,6 +61,10 @@ class Meters:
         self.samples = Counter(
             "windlass_samples", "Measured values that were taken in.", registry=self._registry
         )
+
+    def jobs_preempted(self, count: int) -> None:
+        """Note jobs that were stopped so that another gets their place."""
+        self._preemptions.inc(count)
 
     def cycle_ended(self, duty: str, seconds: float, failed: bool) -> None:
         """Note a cycle of one of the server's own duties."""

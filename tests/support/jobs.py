@@ -32,6 +32,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "gpu_memory_bytes": 0,
         "gpu_millis": 0,
         "min_isolation": 0,
+        "preemptible": True,
         "pool": "",
         "longest_run": None,
         "asked_priority": None,

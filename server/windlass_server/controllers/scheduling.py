@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from windlass_server.clock import Clock
 from windlass_server.controllers.scheduler_lease import SchedulerLease
@@ -12,7 +14,9 @@ from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.world import World, in_parts
 from windlass_server.resources.layouts import LayoutsService
 from windlass_server.resources.remote_waits import RemoteWaits
+from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.plan import Placement, Plan, Waiting
+from windlass_server.scheduler.preempting import MakingRoom
 from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -92,7 +96,7 @@ class Scheduling:
         if only is not None and not self._world.any_ready():
             return
         # 3. See the world, and decide.
-        result, rows = await self._decide(only)
+        result, rows, making_room = await self._decide(only)
         # 4. Commit, each guarded by the version that was seen and by the epoch of this scheduler. A
         #    refusal is normal: the truth has moved on, and the next cycle sees it.
         for some in in_parts(result.placements, _COMMITS_AT_ONCE):
@@ -101,7 +105,8 @@ class Scheduling:
             )
             if not all(placed):
                 self._look_at_all = True
-        # 5. Have cards divided for those that wait.
+        # 5. Have others stopped, and cards divided, for those that wait.
+        await self._make_room(result, rows, making_room, epoch)
         for change in result.changes:
             if not await self._layouts.begin(change, epoch):
                 self._look_at_all = True
@@ -112,16 +117,45 @@ class Scheduling:
             await self._explain(waiting, rows, epoch)
             await asyncio.sleep(0)
 
-    async def _decide(self, only: set[str] | None) -> tuple[Plan, dict[str, JobRow]]:
-        """A plan, which is pure, and the jobs of which it is, by their ids."""
+    async def _decide(
+        self, only: set[str] | None
+    ) -> tuple[Plan, dict[str, JobRow], Sequence[MakingRoom]]:
+        """A plan, which is pure, the jobs of which it is by their ids, and those for whom others were stopped."""
         looked_at = None if only is None else only | self._waiting_first
         snapshot, rows = await self._world.look(looked_at, running=self._crowded)
         result = await planned(snapshot)
         if result.waiting and not self._crowded:
-            result = await planned(await self._world.look_at_nodes(snapshot, running=True))
+            snapshot = await self._world.look_at_nodes(snapshot, running=True)
+            result = await planned(snapshot)
         self._crowded = bool(result.waiting) or (only is not None and self._crowded)
-        self._waiting_first = {one.job_id for one in result.waiting if one.start is not None}
-        return result, rows
+        self._waiting_first = {
+            one.job_id
+            for one in result.waiting
+            if one.start is not None or one.reason == Reason.MAKING_ROOM
+        }
+        return result, rows, snapshot.preemptions.making_room
+
+    async def _make_room(
+        self,
+        result: Plan,
+        rows: Mapping[str, JobRow],
+        making_room: Sequence[MakingRoom],
+        epoch: int,
+    ) -> None:
+        """Stop runs for others; and keep no place any more for jobs for whom that was done before.
+
+        That is when they wait no longer, or what was made free was not enough.
+        """
+        for job_id, some in groupby(result.evictions, key=attrgetter("for_job_id")):
+            version = rows[job_id].version
+            if not await self._runs.preempt(tuple(some), version=version, epoch=epoch):
+                self._look_at_all = True
+        served = {one.job_id for one in result.placements}
+        served |= {one.job_id for one in making_room if one.leaving and one.job_id in rows}
+        done = sorted({one.job_id for one in making_room} - served)
+        if done:
+            with contextlib.suppress(Conflict):
+                await self._runs.let_go(done, epoch)
 
     async def _place(self, placement: Placement, job: JobRow, epoch: int) -> bool:
         attempt = job.attempt + 1

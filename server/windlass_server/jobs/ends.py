@@ -9,6 +9,7 @@ from windlass_server.access import quota_use
 from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.moves import move
+from windlass_server.jobs.preemptions import stopped_by
 from windlass_server.jobs.ranks import End, end_rank
 from windlass_server.jobs.run_times import between, node_time, started_at
 from windlass_server.jobs.states import FINAL, Status, after
@@ -101,6 +102,7 @@ def _ending(
         nodes=len({row.node_id for row in failed_by}),
         attempt=run.attempt,
         cancelling=job.status == Status.CANCELLING,
+        preempted=stopped_by(tx, run),
     )
 
 

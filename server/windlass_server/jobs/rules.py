@@ -172,6 +172,7 @@ def ending(
     nodes: int = 1,
     attempt: int = 1,
     cancelling: bool = False,
+    preempted: str = "",
 ) -> Ending:
     """What happens to a job whose run ended.
 
@@ -184,6 +185,7 @@ def ending(
         nodes: how many different nodes did that.
         attempt: which run of the job this was, from 1.
         cancelling: somebody has asked for the job's end.
+        preempted: for whom it was stopped, in words; empty: for nobody.
     """
     detail = shown(detail)
     if cause in _INFRASTRUCTURE:
@@ -192,6 +194,9 @@ def ending(
             return Ending(Event.REQUEUE, cause.name, words)
         words = f"given up after {faults} runs that {_failing(nodes)}; the last: {words}"
         return Ending(Event.FAIL, "TOO_MANY_NODE_FAULTS", words)
+    asks_again = cause is Cause.COMPLETED and exit_code == REQUEUE_EXIT_CODE
+    if preempted and not cancelling and (cause is Cause.STOPPED or asks_again):
+        return Ending(Event.REQUEUE, "PREEMPTED", preempted)
     if cause is Cause.STOPPED and not cancelling:
         return Ending(Event.REQUEUE, "EVICTED", detail or "it was stopped to empty its node")
     if exit_code == REQUEUE_EXIT_CODE and cause in (Cause.COMPLETED, Cause.TIME_LIMIT):

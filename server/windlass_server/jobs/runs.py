@@ -18,11 +18,13 @@ from windlass_server.jobs.directives import directive, forget
 from windlass_server.jobs.ends import end_run
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.placing import place_job
+from windlass_server.jobs.preemptions import stop_for
 from windlass_server.jobs.ranks import all_started, weaker
 from windlass_server.jobs.run_times import started_at
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.objects.logs import LogStore
 from windlass_server.scheduler.plan import Placement
+from windlass_server.scheduler.preemption import Eviction
 from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
@@ -43,6 +45,7 @@ class RunsService:
         capacity_freed: called when resources have become free.
         job_started: called when the command of a job has begun to run.
         runs_changed: called with the id of a node whose directives have changed.
+        preempted: called with how many jobs were stopped for another.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class RunsService:
         capacity_freed: Callable[[], None],
         runs_changed: Callable[[str], None],
         job_started: Callable[[], None] = lambda: None,
+        preempted: Callable[[int], None] = lambda _jobs: None,
     ) -> None:
+        self._preempted = preempted
         self._database = database
         self._logs = logs
         self._clock = clock
@@ -94,6 +99,45 @@ class RunsService:
     def _tell(self, node_ids: Iterable[str]) -> None:
         for node_id in node_ids:
             self._runs_changed(node_id)
+
+    async def preempt(self, evictions: Sequence[Eviction], *, version: int, epoch: int) -> bool:
+        """Stop runs so that one job gets their place; False, and none is, when the world has changed.
+
+        Their jobs are queued again where they were in the queue.
+
+        Args:
+            evictions: of which all are for the same job.
+            version: of that job, as it was seen.
+            epoch: of the scheduler that planned it; refused when there is a newer one.
+        """
+
+        def store(tx: Transaction) -> bool:
+            tx.duties.require(SCHEDULER, epoch)
+            now = self._clock.now()
+            if not stop_for(
+                tx, evictions, version=version, now=now, runs_changed=self._runs_changed
+            ):
+                return False
+            tx.after_commit(lambda: self._preempted(len({one.job_id for one in evictions})))
+            return True
+
+        try:
+            return await self._database.write(store)
+        except Conflict:
+            return False
+
+    async def let_go(self, job_ids: Sequence[str], epoch: int) -> None:
+        """Keep no place any more that was made free for these jobs.
+
+        Raises:
+            Conflict: another server is the scheduler now.
+        """
+
+        def store(tx: Transaction) -> None:
+            tx.duties.require(SCHEDULER, epoch)
+            tx.preemptions.let_go(job_ids)
+
+        await self._database.write(store)
 
     async def evict(self, run_id: str, *, kill: bool, why: str) -> None:
         """Make a run leave its node, so that its job is queued again; harmless when repeated.

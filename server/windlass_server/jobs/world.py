@@ -9,6 +9,7 @@ from windlass_server.access.quota_use import quota_of
 from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.jobs.learning import Learned
+from windlass_server.jobs.preemptions import preemptions_of
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
 from windlass_server.resources.recent_usage import RecentUsage
@@ -77,14 +78,15 @@ class World:
         now = self._clock.now()
 
         def load(tx: Transaction) -> Snapshot:
-            nodes = self._cluster.load(tx)
+            nodes, policies = self._cluster.load(tx), self._policies.load(tx)
             return replace(
                 snapshot,
                 nodes=nodes,
                 moments=moments(tx, nodes, now),
                 now=now,
-                policies=self._policies.load(tx),
                 quotas=tuple(map(quota_of, tx.quotas.all())),
+                policies=policies,
+                preemptions=preemptions_of(tx, now, policies, searching=running),
                 running=self._running.load(tx, now, self._learned) if running else (),
             )
 

@@ -86,7 +86,7 @@ def run(row: Any, learned: RunTime | None, now: int) -> Running:
         expected_end=over.expected,
         limit_end=over.limit,
         saved_at=max(row.saved_at or began, began),
-        preemptible=True,
+        preemptible=bool(row.preemptible),
         leaving=leaving,
     )
 

@@ -4,7 +4,7 @@ The reasons in their order of precedence; the first that is true is given:
 
    What a gate says that holds it, before anything looks for a place: `DEPENDENCY`, `START_AFTER`,
    then `QUOTA` (see `gates`).
-0. `PREEMPTING`: jobs are being stopped for it (see `preemption`).
+0. `MAKING_ROOM`: jobs are being stopped for it (see `preemption`).
    `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
 1. `NO_NODES`: no node has joined.
 2. A refusal of the filters, in their order: no registered node could hold the job, even empty.
@@ -68,7 +68,7 @@ class Reason(StrEnum):
     TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
     RESERVED = "RESERVED"
     GPU_LAYOUT_CHANGING = "GPU_LAYOUT_CHANGING"
-    PREEMPTING = "PREEMPTING"
+    MAKING_ROOM = "MAKING_ROOM"
 
 
 @dataclass(frozen=True, slots=True)

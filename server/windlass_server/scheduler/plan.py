@@ -121,7 +121,7 @@ def planned(snapshot: Snapshot) -> Planned:
     could_be = division.with_what_could_be_made
     explainer = Explainer(ledger, snapshot.pools, given.taken, could_be)
     promises = {job: (Reason.GPU_LAYOUT_CHANGING, told) for job, told in division.promises.items()}
-    promises |= {job: (Reason.PREEMPTING, told) for job, told in preempted.promises.items()}
+    promises |= {job: (Reason.MAKING_ROOM, told) for job, told in preempted.promises.items()}
     waiting = _explain(given.skipped, explainer, promises)  # 8. explain the rest
     for job_id, start in backfill.starts.items():
         waiting[job_id] = replace(waiting[job_id], start=start)

@@ -164,6 +164,13 @@ class Policies:
         every = self.cluster, *self.queues.values(), *self.pools.values()
         return any(one.preemption is not None and one.preemption.enabled for one in every)
 
+    @property
+    def longest_back_off(self) -> int:
+        """For how long it matters at most that a job was stopped (µs)."""
+        every = self.cluster, *self.queues.values(), *self.pools.values()
+        rules = (one.preemption for one in every)
+        return max((each.back_off for each in rules if each is not None), default=0)
+
     def preemption(self, queue: str, pool: str = "") -> PreemptionRules:
         """The rules for jobs of a queue on the nodes of a pool."""
         return self.of_job(queue, (pool,) if pool else None).preemption

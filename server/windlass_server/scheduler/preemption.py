@@ -6,9 +6,12 @@ that where they lose least work (`victims.py`). It is all or nothing: where it w
 without all who may be stopped, nobody is stopped. What is about to leave counts as gone, so that
 nobody is stopped for room that comes by itself.
 
+What another project is sure of by its quota is left alone. What it has borrowed beyond that goes also
+for an equal of a project that takes back no more than it is sure of.
+
 There are no loops. Who is stopped has a lower priority than who gets the place; or the same, and then
-holds more than its project's guarantee while the other stays within its own. So with each preemption
-fewer jobs of the highest class wait that it concerns.
+it was borrowed and the other is not. So with each preemption fewer jobs of the highest class wait that
+it concerns.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -73,10 +76,6 @@ class Guarantees(Protocol):
 
     def borrows(self, running: Running) -> bool:
         """Whether its project has all that it is sure of without it, too."""
-        ...
-
-    def guarantees(self, running: Running) -> bool:
-        """Whether its project is sure of it."""
         ...
 
     def placed(self, demand: Demand) -> None:
@@ -160,16 +159,18 @@ class Preemptor:
         for index, runs in sorted(leaving.items()):
             self._future.leave(index, runs)
         waiting = {demand.job_id: demand for demand in self._snapshot.queue}
+        served = set[str]()
         for one in sorted(self._snapshot.preemptions.making_room, key=lambda one: one.job_id):
             demand = waiting.get(one.job_id)
             places = [self._places[node] for node in one.node_ids if node in self._places]
-            if demand is None or demand.job_id not in self._making_room:
-                continue
-            taken = [self._future.take(index, demand) for index in places]
-            if not taken or not all(taken):
-                # What was made free does not help it any more.
-                self._making_room.discard(demand.job_id)
-                self.result.promises.pop(demand.job_id, None)
+            if demand is not None and one.leaving and demand.job_id not in served:
+                taken = [self._future.take(index, demand) for index in places]
+                if taken and all(taken):
+                    served.add(demand.job_id)
+        # What was made free for the others does not help them any more.
+        for job_id in self._making_room - served:
+            self.result.promises.pop(job_id, None)
+        self._making_room = served
 
     def _rule(self, queue: str, pool: str) -> PreemptionRules:
         rules = self._rules.get((queue, pool))
@@ -242,17 +243,16 @@ class Preemptor:
         return able
 
     def _as_guaranteed(self, demand: Demand, lower: Mask, ripe: Mask) -> Mask:
-        """Without whom a project is sure of, unless the demand is; and with who only borrows and is no higher."""
+        """Without what other projects are sure of; and with what they borrowed, up to an equal of one that is."""
         sure = self._guarantees
         if sure is None:
             return lower
         within, able = sure.within_guarantee(demand), lower.copy()
         for number in np.flatnonzero(ripe):
             victim = self._crowd.victims[int(number)]
-            if within and victim.priority <= demand.priority:
-                able[number] |= all(sure.borrows(run) for run in victim.runs)
-            elif not within and any(sure.guarantees(run) for run in victim.runs):
-                able[number] = False
+            if victim.runs[0].project != demand.project:
+                may = lower[number] or (within and victim.priority <= demand.priority)
+                able[number] = may and all(sure.borrows(run) for run in victim.runs)
         return able
 
 

@@ -108,10 +108,6 @@ class Guarantees:
         """Whether its project has all that it can count on without it, too."""
         return running.run_id in self._borrowed
 
-    def guarantees(self, running: Running) -> bool:
-        """Whether its project can count on it."""
-        return running.run_id not in self._borrowed
-
     def placed(self, demand: Demand) -> None:
         """Count a job that has got a place, or is about to."""
         self._use.take(ask_of(demand))

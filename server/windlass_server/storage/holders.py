@@ -23,6 +23,7 @@ _ALL_RUNS = Hot(
         _JOBS.c.queue,
         _JOBS.c.name,
         _JOBS.c.priority,
+        _JOBS.c.preemptible,
         _RUNS.c.node_id,
         _RUNS.c.cpu_millis,
         _RUNS.c.memory_bytes,
@@ -67,7 +68,7 @@ class HolderStore:
     def runs(self) -> Sequence[Any]:
         """Every run that holds something, in any order.
 
-        Rows of run_id, job_id, project, user, queue, name and priority of the job, node_id, cpu_millis,
+        Rows of run_id, job_id, project, user, queue, name, priority and preemptible of the job, node_id, cpu_millis,
         memory_bytes, gpu_uuids, gpu_types, gpu_millis, want, time_limit, grace, stopping_since,
         created_at, started_at, saved_at.
         """

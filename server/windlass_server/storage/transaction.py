@@ -21,6 +21,7 @@ from windlass_server.storage.layouts import LayoutStore
 from windlass_server.storage.measures import MeasureStore
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.pools import PoolStore
+from windlass_server.storage.preemptions import PreemptionStore
 from windlass_server.storage.prices import PriceStore
 from windlass_server.storage.quotas import QuotaStore
 from windlass_server.storage.remote_clusters import RemoteClusterStore
@@ -128,6 +129,10 @@ class Transaction:
     @cached_property
     def measures(self) -> MeasureStore:
         return MeasureStore(self.connection)
+
+    @cached_property
+    def preemptions(self) -> PreemptionStore:
+        return PreemptionStore(self.connection)
 
     @cached_property
     def prices(self) -> PriceStore:

@@ -47,6 +47,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         capacity_freed=hints.run_ended,
         runs_changed=hints.runs_changed,
         job_started=hints.job_started,
+        preempted=on.meters.jobs_preempted,
     )
     remote_runs = RemoteRunsService(
         on.database,

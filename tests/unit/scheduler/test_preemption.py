@@ -12,6 +12,7 @@ from tests.unit.scheduler.worlds import GIB, a_job, a_node, holds
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.policies import Policies, Policy, PreemptionRules
 from windlass_server.scheduler.preempting import GaveWay, MakingRoom, Preemptions
+from windlass_server.scheduler.quota import Dimension, Quota
 from windlass_server.scheduler.snapshot import (
     Demand,
     Gpu,
@@ -136,7 +137,7 @@ def test_a_job_of_higher_priority_takes_the_place_of_one_of_lower():
     ]
     (waiting,) = result.waiting
     assert (waiting.reason, waiting.message) == (
-        "PREEMPTING",
+        "MAKING_ROOM",
         "1 job is being stopped for it on node n1",
     )
 
@@ -300,6 +301,42 @@ def test_nobody_is_stopped_for_room_that_a_reservation_keeps():
     # What a reservation's own project leaves, it leaves to the reservation.
     own = [replace(runs[0], project="other")]
     assert stopped(plan(a_world([high(1)], nodes, own, moments=[moment]))) == set()
+
+
+def a_quota(project: str, guaranteed: int, used: int) -> Quota:
+    """Of GPUs, lending to all others."""
+    amounts = {
+        "guaranteed": {Dimension.GPU: guaranteed * 1000},
+        "used": {Dimension.GPU: used * 1000},
+    }
+    return Quota(f"q-{project}", project, cohort="all", **amounts)
+
+
+def guaranteed(vip: int, low: int, *, held: int = 2, priority: int = 0) -> Snapshot:
+    """A full node whose GPUs `low` has, and a job of `vip`; each has a guarantee."""
+    runs = [
+        a_run(f"low-{number}", gpus=[number], priority=priority, ran=(60 - number) * MINUTE)
+        for number in range(held)
+    ]
+    world = a_world([high()], [a_node(gpus=held)], runs)
+    return replace(world, quotas=(a_quota("vip", vip, 0), a_quota("low", low, held)))
+
+
+def test_a_project_takes_back_from_equals_what_they_have_borrowed_and_no_more():
+    assert stopped(plan(guaranteed(1, 1, priority=100))) == {"low-1"}
+    assert stopped(plan(guaranteed(1, 2, priority=100))) == set()
+    # One that would borrow itself takes nothing from equals, but from lower ones that borrow.
+    beyond = replace(guaranteed(0, 1, priority=100), queue=(high(),))
+    assert stopped(plan(beyond)) == set()
+    assert stopped(plan(guaranteed(1, 0, priority=101))) == set()
+
+
+def test_what_a_project_can_count_on_is_taken_by_no_other_whatever_its_priority():
+    assert stopped(plan(guaranteed(1, 2))) == set()
+    assert stopped(plan(guaranteed(2, 1))) == {"low-1"}
+    own = guaranteed(1, 2)
+    own = replace(own, queue=(replace(high(), project="low"),), quotas=(a_quota("low", 3, 2),))
+    assert len(stopped(plan(own))) == 1
 
 
 # --- what is made free is kept -------------------------------------------------------------------
@@ -514,7 +551,7 @@ def test_nobody_is_stopped_twice_and_only_for_a_job_that_waits_and_is_higher(wor
     assert len({one.run_id for one in result.evictions}) == len(result.evictions)
     waiting = {one.job_id: one.reason for one in result.waiting}
     for one in result.evictions:
-        assert waiting[one.for_job_id] == "PREEMPTING"
+        assert waiting[one.for_job_id] == "MAKING_ROOM"
         assert may_go(runs[one.run_id], jobs[one.for_job_id])
 
 

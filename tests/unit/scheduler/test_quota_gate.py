@@ -136,7 +136,7 @@ def test_what_has_got_a_place_counts_in_what_a_project_can_count_on():
     assert sure.within_guarantee(a_job_of("a", "job-2", 1))
     sure.placed(a_job_of("a", "job-2", 1))
     assert not sure.within_guarantee(a_job_of("a", "job-3", 1))
-    assert sure.guarantees(a_run("a", "a1", 2))
+    assert not sure.borrows(a_run("a", "a1", 2))
 
 
 PREEMPTING = Policies(cluster=Policy(preemption=PreemptionRules(enabled=True)))

@@ -25,6 +25,7 @@ from windlass_server.storage.tables.nodes import (
     NodeRow,
 )
 from windlass_server.storage.tables.pools import DEFAULT_POOL, PoolRow
+from windlass_server.storage.tables.preemptions import PreemptionRow
 from windlass_server.storage.tables.prices import PriceRow
 from windlass_server.storage.tables.quotas import QuotaRow
 from windlass_server.storage.tables.reservations import ReservationRow, ReservedPartRow
@@ -56,6 +57,7 @@ __all__ = [
     "OrganisationRow",
     "OutboxRow",
     "PoolRow",
+    "PreemptionRow",
     "PriceRow",
     "PrincipalRow",
     "ProjectRow",

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     String,
     Text,
     text,
+    true,
 )
 from sqlmodel import Field, SQLModel
 
@@ -89,6 +91,10 @@ class JobRow(SQLModel, table=True):
     )
     topology_preferred: int = Field(
         default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
+    # It may be stopped for a job of higher priority, where a policy lets that be.
+    preemptible: bool = Field(
+        default=True, sa_column=Column(Boolean, nullable=False, server_default=true())
     )
     # The pool that it asks for; empty for any.
     pool: str

@@ -1,0 +1,146 @@
+"""Stops runs so that other jobs get their places: as drains do, with a checkpoint, and nothing is lost."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from windlass.agents.v1 import agent_pb2
+from windlass_server import actors
+from windlass_server.jobs.moves import move
+from windlass_server.jobs.states import Status
+from windlass_server.scheduler.policies import Policies
+from windlass_server.scheduler.preempting import GaveWay, MakingRoom, Preemptions
+from windlass_server.scheduler.preemption import Eviction
+from windlass_server.storage.tables import JobRow, PreemptionRow, RunRow
+from windlass_server.storage.transaction import Transaction
+
+_HOUR = 3600 * 1_000_000
+_Want = agent_pb2.RunDirective
+
+
+def preemptions_of(
+    tx: Transaction, now: int, policies: Policies, *, searching: bool
+) -> Preemptions:
+    """What has become of earlier preemptions.
+
+    Args:
+        tx: the transaction in which the world is read.
+        now: in microseconds since 1970.
+        policies: how long what happened is of interest.
+        searching: it may have to be found out whom to stop next.
+    """
+    making_room = _making_room(tx)
+    if not searching or not policies.preempts:
+        return Preemptions(making_room)
+    gave_way = {
+        row.job_id: GaveWay(row.at, row.for_priority)
+        for row in tx.preemptions.since(now - policies.longest_back_off)
+    }
+    return Preemptions(making_room, tx.preemptions.spent(now - _HOUR), gave_way)
+
+
+def _making_room(tx: Transaction) -> tuple[MakingRoom, ...]:
+    leaving, stopped = Counter[tuple[str, str]](), dict[tuple[str, str], set[str]]()
+    for row in tx.preemptions.kept():
+        place = row.for_job_id, row.node_id
+        leaving[place] += bool(row.active)
+        stopped.setdefault(place, set()).add(row.job_id)
+    return tuple(
+        MakingRoom(job_id, (node_id,), leaving[job_id, node_id], len(jobs))
+        for (job_id, node_id), jobs in sorted(stopped.items())
+    )
+
+
+def stop_for(
+    tx: Transaction,
+    evictions: Sequence[Eviction],
+    *,
+    version: int,
+    now: int,
+    runs_changed: Callable[[str], None],
+) -> bool:
+    """Ask all runs to stop that are to make room for one job; False, and none is, when one may not be any more.
+
+    Args:
+        tx: the transaction.
+        evictions: of which all are for the same job.
+        version: of that job, as it was seen.
+        now: in microseconds since 1970.
+        runs_changed: called with the id of each node whose directives have changed.
+    """
+    job_id = evictions[0].for_job_id
+    # In the order of their ids, so that nobody who does the same waits for us while we wait for him.
+    ids = sorted({job_id, *(one.job_id for one in evictions)})
+    jobs = {one: tx.jobs.lock(one) for one in ids}
+    high = jobs[job_id]
+    if high is None or high.version != version or high.status != Status.QUEUED:
+        return False
+    found = [_stoppable(tx, one, jobs[one.job_id], high) for one in evictions]
+    stopping = [each for each in found if each is not None]
+    if len(stopping) < len(found):
+        return False
+    tx.preemptions.add([_row(one, high, now) for one in evictions])
+    told = set[str]()
+    for job, run in stopping:
+        tx.runs.want_stopped(run.run_id, now)
+        tx.after_commit(partial(runs_changed, run.node_id))
+        if job.job_id not in told:
+            told.add(job.job_id)
+            status = Status(job.status)
+            why = f"it is being stopped for {for_text(high.job_id, high.priority)}"
+            move(tx, job, status, reason="PREEMPTING", message=why, actor=actors.SCHEDULER, at=now)
+    _tell(tx, high, sorted(told), now)
+    return True
+
+
+def for_text(job_id: str, priority: int) -> str:
+    """For whom a run was stopped."""
+    return f"{job_id}, which has priority {priority}"
+
+
+def stopped_by(tx: Transaction, run: RunRow) -> str:
+    """For whom a run was stopped, in words; empty when it was not."""
+    row: PreemptionRow | None = None
+    if run.want == _Want.STOPPED:
+        row = tx.preemptions.of_run(run.run_id)
+    return "" if row is None else f"it was stopped for {for_text(row.for_job_id, row.for_priority)}"
+
+
+def _stoppable(
+    tx: Transaction, one: Eviction, job: JobRow | None, high: JobRow
+) -> tuple[JobRow, RunRow] | None:
+    """The job and the run of an eviction; None when it has ended, is leaving, or may not be stopped."""
+    run = tx.runs.get(one.run_id)
+    if job is None or run is None or not run.active or run.want != _Want.RUNNING:
+        return None
+    running = job.status in (Status.SCHEDULED, Status.RUNNING)
+    lower = job.preemptible and job.priority <= high.priority
+    return (job, run) if running and lower and job.attempt == run.attempt else None
+
+
+def _row(one: Eviction, high: JobRow, now: int) -> dict[str, object]:
+    return {
+        "run_id": one.run_id,
+        "job_id": one.job_id,
+        "for_job_id": high.job_id,
+        "for_project": high.project,
+        "for_priority": high.priority,
+        "node_id": one.node_id,
+        "kept": True,
+        "at": now,
+    }
+
+
+def _tell(tx: Transaction, high: JobRow, stopped: Sequence[str], now: int) -> None:
+    """Note with the job for whom others are stopped who they are."""
+    some, more = ", ".join(stopped[:8]), len(stopped) - 8
+    tx.events.record(
+        project=high.project,
+        object_id=high.job_id,
+        at=now,
+        actor=actors.SCHEDULER,
+        status=high.status,
+        reason="MAKING_ROOM",
+        message=f"stopped for it: {some}{f' and {more} more' if more > 0 else ''}",
+        run_id="",
+    )
