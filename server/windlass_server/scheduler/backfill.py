@@ -8,16 +8,16 @@ behind it.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.policies import Policies
-from windlass_server.scheduler.reserved import lower
+from windlass_server.scheduler.reserved import Left, lower
 from windlass_server.scheduler.rooms import Column, Room, enough_memory, gpu_key, suitable
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Running
-from windlass_server.scheduler.timeline import Timeline, Use, amounts
+from windlass_server.scheduler.timeline import Endings, Timeline, Use
 
 # What is looked at before no start is said to be known: shapes of demands for which there was none, and
 # times of nodes of which something is kept, for one demand.
@@ -52,30 +52,18 @@ class Backfill:
         self._policies = policies
         self._depths: dict[tuple[str, tuple[str, ...] | None], int] = {}
         self._protected: Counter[str] = Counter()
-        self._uses = _uses(running, ledger)
-        # Without an end to come nothing will be otherwise.
-        self._any_end = bool(ledger.reserved.keeps_any) or any(
-            use.end is not None for use in self._uses
-        )
+        self._running = running
+        self._endings: Endings | None = None
+        self._placed = list[tuple[Demand, int, tuple[str, ...]]]()
         self._line: Timeline | None = None
+        # What holds parts of nodes of which something is kept.
         self._on: dict[int, list[Use]] = {}
         self._failed: set[Hashable] = set()
         self.starts: dict[str, Start] = {}
 
     def placed(self, demand: Demand, index: int, gpu_uuids: tuple[str, ...]) -> None:
         """Take account of what the plan has placed."""
-        span = self._ledger.reserved.span(demand)
-        use = Use(
-            index=index,
-            end=None if span is None else self._ledger.now + span,
-            cpu_millis=demand.cpu_millis,
-            memory_bytes=demand.memory_bytes,
-            gpu_uuids=gpu_uuids,
-            project=demand.project,
-            user=demand.user,
-        )
-        self._uses.append(use)
-        self._any_end |= span is not None
+        self._placed.append((demand, index, gpu_uuids))
         self._line = None
 
     def protect(self, demand: Demand, shape: Hashable) -> None:
@@ -91,15 +79,17 @@ class Backfill:
     def foresee(self, demand: Demand, shape: Hashable) -> bool:
         """As `protect`, whatever the policy says; False when no start is known."""
         done = len(self.starts) >= _MOST_STARTS or len(self._failed) >= _MOST_FAILURES
-        if done or shape in self._failed or not self._any_end or demand.nodes > 1:
+        if done or shape in self._failed or demand.nodes > 1:
             return False
         line = self._timeline()
+        if line is None:
+            return False
         found = self._first(demand, line)
         if found is None:
             self._failed.add(shape)
             return False
         at, index = found
-        there = amounts(line.room_at(index, at))
+        there = line.amounts(index, at)
         gpu_type = _type_of(demand, self._view(demand, line, index, at))
         self._ledger.promise(demand, index, at, there, gpu_type)
         self.starts[demand.job_id] = Start(self._ledger.nodes[index].node_id, at)
@@ -112,15 +102,41 @@ class Backfill:
             known = self._depths[kind] = self._policies.of_job(*kind).backfill.depth
         return known
 
-    def _timeline(self) -> Timeline:
+    def _timeline(self) -> Timeline | None:
+        """What the nodes will have; None when it is what they have now."""
         if self._line is None:
             ledger = self._ledger
-            self._line = Timeline(ledger.nodes, ledger.free, self._uses, ledger.now)
-            self._on = {}
-            for use in self._uses:
-                if ledger.reserved.keeps_of(use.index):
-                    self._on.setdefault(use.index, []).append(use)
+            if self._endings is None:
+                self._endings = Endings(ledger.nodes, ledger.now)
+                self._endings.add_running(self._running, ledger.free.places)
+                if ledger.reserved.keeps_any:
+                    self._remember(_uses(self._running, ledger))
+            placed = [self._use(*each) for each in self._placed]
+            self._endings.add(placed)
+            self._remember(placed)
+            self._placed.clear()
+            if self._endings.any or ledger.reserved.keeps_any:
+                self._line = Timeline(ledger.free, self._endings)
         return self._line
+
+    def _remember(self, uses: Sequence[Use]) -> None:
+        for use in uses:
+            if self._ledger.reserved.keeps_of(use.node):
+                self._on.setdefault(use.node, []).append(use)
+
+    def _use(self, demand: Demand, index: int, gpu_uuids: tuple[str, ...]) -> Use:
+        span = self._ledger.reserved.span(demand)
+        return Use(
+            node=index,
+            end=None if span is None else self._ledger.now + span,
+            cpu_millis=demand.cpu_millis,
+            memory_bytes=demand.memory_bytes,
+            gpu_uuids=gpu_uuids,
+            gpu_type=self._ledger.gpu_type_of(index, gpu_uuids),
+            shares=bool(demand.gpu_millis),
+            project=demand.project,
+            user=demand.user,
+        )
 
     def _first(self, demand: Demand, line: Timeline) -> tuple[int, int] | None:
         """When it has room first, and on which node; of equals the first node."""
@@ -146,17 +162,30 @@ class Backfill:
         return sorted({first, *(at for at in changes if at > first)})
 
     def _has_room(self, demand: Demand, line: Timeline, index: int, at: int) -> bool:
+        if any(
+            left.cpu_millis < demand.cpu_millis
+            or left.memory_bytes < demand.memory_bytes
+            or max(left.gpus.values(), default=0) < demand.gpu_count
+            for left in self._lefts(demand, line, index, at)
+        ):
+            return False
         view = self._view(demand, line, index, at)
         return bool(fits(replace(demand, faults=()), view)[0])
 
     def _view(self, demand: Demand, line: Timeline, index: int, at: int) -> Room[Column]:
         """What of a node is left to a demand from a start on, for as long as it may run."""
-        reserved = self._ledger.reserved
         view = line.room_at(index, at)
-        for time in (at, *reserved.beginnings(demand, index, at)):
-            there = amounts(line.room_at(index, time))
-            lower(view, 0, reserved.left_at(demand, index, time, there, self._on.get(index, ())))
+        for left in self._lefts(demand, line, index, at):
+            lower(view, 0, left)
         return view
+
+    def _lefts(self, demand: Demand, line: Timeline, index: int, at: int) -> Iterator[Left]:
+        """The same at each time at which it is less than before."""
+        reserved = self._ledger.reserved
+        uses = self._on.get(index, ())
+        for time in (at, *reserved.beginnings(demand, index, at)):
+            there = line.amounts(index, time)
+            yield reserved.left_at(demand, index, time, there, uses)
 
 
 def _type_of(demand: Demand, room: Room[Column]) -> str:
@@ -185,13 +214,15 @@ def _uses(running: Sequence[Running], ledger: Ledger) -> list[Use]:
     places, soon = ledger.free.places, ledger.now + 1
     return [
         Use(
-            index=places[one.node_id],
-            end=None if one.expected_end is None else max(one.expected_end, soon),
-            cpu_millis=one.cpu_millis,
-            memory_bytes=one.memory_bytes,
-            gpu_uuids=one.gpu_uuids,
-            project=one.project,
-            user=one.user,
+            places[one.node_id],
+            None if one.expected_end is None else max(one.expected_end, soon),
+            one.cpu_millis,
+            one.memory_bytes,
+            one.gpu_uuids,
+            one.gpu_type,
+            one.gpu_millis > 0,
+            one.project,
+            one.user,
         )
         for one in running
         if one.node_id in places

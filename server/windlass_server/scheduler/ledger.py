@@ -25,6 +25,9 @@ from windlass_server.scheduler.sharing import SharedCards, only
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState
 from windlass_server.scheduler.timeline import Amounts
 
+# Of so many views a row is made anew when something is taken of a node; more are made anew when needed.
+_MOST_VIEWS = 16
+
 
 class Ledger:
     """The nodes of a snapshot, by id, with what the plan has taken of them so far.
@@ -55,7 +58,7 @@ class Ledger:
         self.gangs = Gangs(self.nodes)
         self.reserved = Reserved(moments, self.start.places, now, span)
         self.reserved_at_start = Reserved(moments, self.start.places, now, span)
-        # What was left by what is kept from whom, until something is taken.
+        # What is left, by what is kept from whom.
         self._views: dict[Key, Room[Column]] = {}
         self._uuids: dict[int, dict[str, list[str]]] = {}
         self._cards = SharedCards(self.nodes)
@@ -143,7 +146,14 @@ class Ledger:
 
     def take(self, index: int, demand: Demand) -> tuple[str, ...]:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
-        self._views.clear()
+        uuids = self._take(index, demand)
+        if len(self._views) > _MOST_VIEWS:
+            self._views.clear()
+        for key, view in self._views.items():
+            self.reserved.renew(view, key, self.free, index)
+        return uuids
+
+    def _take(self, index: int, demand: Demand) -> tuple[str, ...]:
         self.free.cpu_millis[index] -= demand.cpu_millis
         self.free.memory_bytes[index] -= demand.memory_bytes
         if not demand.gpu_count:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from windlass_server.scheduler.estimates import FOREVER, Span, cautious
-from windlass_server.scheduler.rooms import Column, Room, copied, gpu_key
+from windlass_server.scheduler.rooms import Column, Room, copied, copy_row, gpu_key
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Kept, Moment
 from windlass_server.scheduler.timeline import Amounts, Use
 
@@ -195,6 +195,14 @@ class Reserved:
             if promised or not time.promised:
                 lower(view, time.index, time.left(key[0]))
         return view
+
+    def renew(self, view: Room[Column], key: Key, room: Room[Column], index: int) -> None:
+        """Make one row of a view anew, which is of demands of a key."""
+        copy_row(view, room, index)
+        admitted, firm, promised = key
+        for time in self._on.get(index, ()):
+            if time.at <= (promised if time.promised else firm):
+                lower(view, index, time.left(admitted))
 
     def take(self, index: int, demand: Demand, gpu_type: str) -> None:
         """Note that a node was given to a demand, with GPUs of which type (its key)."""

@@ -173,6 +173,15 @@ def copied(room: Room[Column]) -> Room[Column]:
     )
 
 
+def copy_row(room: Room[Column], of: Room[Column], index: int) -> None:
+    """What a plan changes of a node, as it is in another room."""
+    room.cpu_millis[index] = of.cpu_millis[index]
+    room.memory_bytes[index] = of.memory_bytes[index]
+    for columns, others in ((room.gpus, of.gpus), (room.shared, of.shared)):
+        for key, column in others.items():
+            columns.setdefault(key, column.copy())[index] = column[index]
+
+
 def rows_of(room: Room[Column], indexes: Column) -> Room[Column]:
     """What these nodes have, a row for each of them, which may be changed."""
     return replace(

@@ -3,35 +3,40 @@
 Whole cards are counted: a card that several share is free when the last of them is over.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.rooms import Column, Room, gpu_key, rows_of
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState, Running
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """What work holds of a node.
 
     Attributes:
-        index: of the node.
+        node: its index.
         end: when it is expected to be over (microseconds since 1970); None: not that one knows.
         cpu_millis: thousandths of a core.
         memory_bytes: bytes.
-        gpu_uuids: its GPUs, which it may share.
+        gpu_uuids: its GPUs.
+        gpu_type: their type; empty for none.
+        shares: others may have parts of them too.
         project: whose it is.
         user: whose it is in that project.
     """
 
-    index: int
+    node: int
     end: int | None
     cpu_millis: int
     memory_bytes: int
     gpu_uuids: tuple[str, ...]
+    gpu_type: str
+    shares: bool
     project: str
     user: str
 
@@ -51,116 +56,181 @@ class Amounts:
         return cls(moment.cpu_millis, moment.memory_bytes, gpus)
 
 
+_Row: TypeAlias = tuple[int, int, int, int, int, int]
+"""What is free of which node from when on: CPU, memory, and how many GPUs of the type of which number."""
+
+
+class Endings:
+    """What becomes free when, of all that is held.
+
+    Args:
+        nodes: in the order by which a cycle counts them.
+        now: in microseconds since 1970.
+
+    Attributes:
+        any: whether anything does.
+        gpu_types: keys of types, by the numbers that endings have for them.
+    """
+
+    def __init__(self, nodes: Sequence[NodeState], now: int) -> None:
+        self._nodes = nodes
+        self._now = now
+        self.gpu_types: dict[str, int] = {}
+        # The same by types as they are spelled.
+        self._numbers: dict[str, int] = {}
+        self._good: dict[int, frozenset[str] | None] = {}
+        # Cards that are shared, and when the last of those is over that share them.
+        self._cards: dict[tuple[int, str, str], int | None] = {}
+        # Of each node a first row without an end.
+        self._rows = [np.array([(index, now, 0, 0, 0, 0) for index in range(len(nodes))], np.int64)]
+
+    def add(self, uses: Iterable[Use]) -> None:
+        """Take account of more."""
+        rows = list[_Row]()
+        for use in uses:
+            if use.shares:
+                self._share(use.node, use.end, use.gpu_uuids, use.gpu_type)
+            count = 0 if use.shares else self._count(use.node, use.gpu_uuids)
+            if use.end is not None:
+                kind = self._number(use.gpu_type) if count else 0
+                rows.append((use.node, use.end, use.cpu_millis, use.memory_bytes, count, kind))
+        if rows:
+            self._rows.append(np.array(rows, np.int64))
+
+    def add_running(self, running: Iterable[Running], places: Mapping[str, int]) -> None:
+        """Take account of what runs, by the index of each node; what should be over is over at once."""
+        rows, soon = list[_Row](), self._now + 1
+        for one in running:
+            node, end = places.get(one.node_id), one.expected_end
+            if node is None or (end is None and not one.gpu_millis):
+                continue
+            end = None if end is None else max(end, soon)
+            if one.gpu_millis:
+                self._share(node, end, one.gpu_uuids, one.gpu_type)
+            count = 0 if one.gpu_millis else self._count(node, one.gpu_uuids)
+            if end is not None:
+                kind = self._number(one.gpu_type) if count else 0
+                rows.append((node, end, one.cpu_millis, one.memory_bytes, count, kind))
+        if rows:
+            self._rows.append(np.array(rows, np.int64))
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is known to end."""
+        return len(self._rows) > 1 or any(end is not None for end in self._cards.values())
+
+    def all(self) -> Column:
+        """A row for each node and each ending, with the columns of `_Row`."""
+        cards = [
+            (node, end, 0, 0, self._count(node, (uuid,)), self._number(gpu_type))
+            for (node, uuid, gpu_type), end in self._cards.items()
+            if end is not None
+        ]
+        if len(self._rows) > 1:
+            self._rows = [np.concatenate(self._rows)]
+        rows: Column = np.concatenate([*self._rows, np.array(cards, np.int64).reshape(-1, 6)])
+        return rows
+
+    def _share(self, node: int, end: int | None, uuids: Iterable[str], gpu_type: str) -> None:
+        for uuid in uuids:
+            card = node, uuid, gpu_type
+            known = self._cards.get(card, 0)
+            self._cards[card] = None if known is None or end is None else max(known, end)
+
+    def _count(self, node: int, uuids: Sequence[str]) -> int:
+        """How many of these GPUs can be given out when they are free."""
+        if node not in self._good:
+            gpus = self._nodes[node].gpus
+            good = frozenset(gpu.uuid for gpu in gpus if gpu.healthy and not gpu.going)
+            self._good[node] = good if len(good) < len(gpus) else None
+        of = self._good[node]
+        return len(uuids) if of is None else len(of.intersection(uuids))
+
+    def _number(self, gpu_type: str) -> int:
+        known = self._numbers.get(gpu_type)
+        if known is None:
+            key = gpu_key(gpu_type)
+            known = self.gpu_types.setdefault(key, len(self.gpu_types))
+            self._numbers[gpu_type] = known
+        return known
+
+
 class Timeline:
     """Rows of nodes and times, by node and then by time; the first of each node is now.
 
     Args:
-        nodes: in the order by which a cycle counts them.
-        free: what they have now.
-        uses: what is held of them.
-        now: in microseconds since 1970.
-
-    Attributes:
-        room: what there is in each row.
-        index: of which node it is.
-        at: from when on.
+        free: what the nodes have now.
+        endings: what they have more later.
     """
 
-    def __init__(
-        self, nodes: Sequence[NodeState], free: Room[Column], uses: Sequence[Use], now: int
-    ) -> None:
-        count = len(nodes)
-        ending = [use for use in uses if use.end is not None]
-        cards = _cards(nodes, uses)
-        index = np.array(
-            [*range(count), *(use.index for use in ending), *(card[0] for card in cards)], np.int64
-        )
-        at = np.array(
-            [*(now,) * count, *(use.end for use in ending), *(card[1] for card in cards)], np.int64
-        )
-        order = np.lexsort((at, index))
-        self.index, self.at = index[order], at[order]
-        self._first = np.searchsorted(self.index, np.arange(count + 1))
+    def __init__(self, free: Room[Column], endings: Endings) -> None:
+        table = endings.all()
+        table = table[np.lexsort((table[:, 1], table[:, 0]))]
+        self._index, self._at, cpu_millis, memory_bytes, count, types = table.T
+        self._first: list[int] = np.searchsorted(
+            self._index, np.arange(len(free.none) + 1)
+        ).tolist()
+        self._amounts: dict[int, Amounts] = {}
+        starts = np.array(self._first)[self._index]
 
-        def risen(column: Column, amounts: Sequence[int], before: int) -> Column:
-            """The column in each row, with amounts of the rows from `before` on added in turn."""
-            added = np.zeros(len(index), np.int64)
-            added[before : before + len(amounts)] = amounts
-            sums = added[order].cumsum()
-            rows: Column = column[self.index] + sums - sums[self._first[self.index]]
+        def risen(column: Column, added: Column) -> Column:
+            """The column in each row, with what was added up to there."""
+            sums = added.cumsum()
+            rows: Column = column[self._index] + sums - sums[starts]
             return rows
 
-        room = rows_of(free, self.index)
+        numbers = endings.gpu_types
         gpus = {
-            key: risen(
-                free.gpus.get(key, free.none),
-                [int(card[2] == key) for card in cards],
-                count + len(ending),
-            )
-            for key in {*free.gpus, *(card[2] for card in cards)} - {ANY_GPU_TYPE}
+            key: risen(free.gpus.get(key, free.none), count * (types == numbers.get(key, -1)))
+            for key in {*free.gpus, *numbers} - {ANY_GPU_TYPE}
         }
+        room = rows_of(free, self._index)
         whole = [column for key, column in gpus.items() if key not in free.parts]
         gpus[ANY_GPU_TYPE] = np.max(whole, axis=0) if whole else room.none
-        self.room = replace(
+        self._room = replace(
             room,
-            cpu_millis=risen(free.cpu_millis, [use.cpu_millis for use in ending], count),
-            memory_bytes=risen(free.memory_bytes, [use.memory_bytes for use in ending], count),
+            cpu_millis=risen(free.cpu_millis, cpu_millis),
+            memory_bytes=risen(free.memory_bytes, memory_bytes),
             gpus=gpus,
             shared=dict.fromkeys(room.shared, room.none),
         )
 
     def earliest(self, demand: Demand) -> list[tuple[int, int]]:
         """When each node that will hold a demand has room for it, and which it is: the first first."""
-        able = np.flatnonzero(fits(replace(demand, faults=()), self.room))
+        able = np.flatnonzero(fits(replace(demand, faults=()), self._room))
         if not len(able):
             return []
-        index = self.index[able]
+        index = self._index[able]
         first = able[np.append(True, index[1:] != index[:-1])]
-        index, at = self.index[first], self.at[first]
+        index, at = self._index[first], self._at[first]
         for fault in demand.faults:
-            if fault.paused_until is not None and fault.node_id in self.room.places:
-                there = index == self.room.places[fault.node_id]
+            if fault.paused_until is not None and fault.node_id in self._room.places:
+                there = index == self._room.places[fault.node_id]
                 at[there] = np.maximum(at[there], fault.paused_until)
         order = np.lexsort((index, at))
         return list(zip(at[order].tolist(), index[order].tolist(), strict=True))
 
     def times(self, index: int) -> list[int]:
         """When a node has more than before, now included."""
-        return [int(at) for at in self.at[self._first[index] : self._first[index + 1]]]
+        return [int(at) for at in self._at[self._first[index] : self._first[index + 1]]]
+
+    def amounts(self, index: int, at: int) -> Amounts:
+        """What a node has at a time that is not over."""
+        row = self._row(index, at)
+        known = self._amounts.get(row)
+        if known is None:
+            room = self._room
+            known = self._amounts[row] = Amounts(
+                int(room.cpu_millis[row]),
+                int(room.memory_bytes[row]),
+                {key: int(count[row]) for key, count in room.gpus.items() if key != ANY_GPU_TYPE},
+            )
+        return known
 
     def room_at(self, index: int, at: int) -> Room[Column]:
-        """What a node has at a time that is not over, as one row that may be changed."""
+        """The same, as one row that may be changed."""
+        return rows_of(self._room, np.array([self._row(index, at)]))
+
+    def _row(self, index: int, at: int) -> int:
         first, behind = self._first[index], self._first[index + 1]
-        row = first + np.searchsorted(self.at[first:behind], at, side="right") - 1
-        return rows_of(self.room, np.array([row]))
-
-
-def amounts(room: Room[Column]) -> Amounts:
-    """What the first node of a room has."""
-    gpus = {key: int(column[0]) for key, column in room.gpus.items() if key != ANY_GPU_TYPE}
-    return Amounts(int(room.cpu_millis[0]), int(room.memory_bytes[0]), gpus)
-
-
-def _cards(nodes: Sequence[NodeState], uses: Sequence[Use]) -> list[tuple[int, int, str]]:
-    """The cards that are expected to become free: node, when, and the key of their type."""
-    ends: dict[tuple[int, str], int | None] = {}
-    for use in uses:
-        for uuid in use.gpu_uuids:
-            card = use.index, uuid
-            known = ends.get(card, 0)
-            ends[card] = None if known is None or use.end is None else max(known, use.end)
-    types: dict[int, dict[str, str]] = {}
-    cards = list[tuple[int, int, str]]()
-    for (index, uuid), end in ends.items():
-        if end is None:
-            continue
-        there = types.get(index)
-        if there is None:
-            there = types[index] = {
-                gpu.uuid: gpu_key(gpu.gpu_type)
-                for gpu in nodes[index].gpus
-                if gpu.healthy and not gpu.going
-            }
-        if uuid in there:
-            cards.append((index, end, there[uuid]))
-    return cards
+        return bisect_right(self._at, at, first, behind) - 1
