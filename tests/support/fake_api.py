@@ -175,6 +175,8 @@ def a_forecast() -> job_forecast_pb2.Forecast:
         jobs_ahead=3,
         nodes=4,
     )
+    forecast.start_time_p50.FromSeconds(1_800_000_000)
+    forecast.start_time_p90.FromSeconds(1_800_003_600)
     forecast.constraints.add(
         constraint="INSUFFICIENT_GPUS",
         field="resources.gpu_count",

@@ -31,6 +31,7 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
     for place in forecast.placements:
         gpus = f", on {', '.join(place.gpu_uuids)}" if place.gpu_uuids else ""
         yield "would start", f"on node {place.node_name}{gpus}"
+    yield "starts", _start(forecast)
     yield "jobs before it", str(forecast.jobs_ahead) if forecast.nodes else ""
     for each in forecast.constraints:
         of_field = f" ({each.field})" if each.field else ""
@@ -42,6 +43,16 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
     if cost.per_hour:
         at_most = f", {cost.at_most} at most" if cost.at_most else ""
         yield "cost", f"{cost.per_hour} {cost.currency} an hour{at_most}"
+
+
+def _start(forecast: "job_forecast_pb2.Forecast") -> str:
+    if not forecast.HasField("start_time_p90"):
+        unknown = forecast.start_unknown
+        return f"not known when: {unknown}" if unknown else ""
+    half, most = (
+        each.ToJsonString() for each in (forecast.start_time_p50, forecast.start_time_p90)
+    )
+    return f"by {half} half of the time, by {most} nine times out of ten"
 
 
 def _change(change: "job_forecast_pb2.ForecastChange") -> str:

@@ -7,6 +7,7 @@ from windlass.jobs.v1 import job_forecast_pb2 as pb
 from windlass_server.jobs.forecasts import Cost, Forecast
 from windlass_server.jobs.states import Status
 from windlass_server.resources.decimals import BILLIONTHS, decimal
+from windlass_server.scheduler.eta import Eta
 from windlass_server.scheduler.filters import Dimension
 from windlass_server.scheduler.outlook import Outlook
 from windlass_server.timestamps import to_proto
@@ -48,8 +49,17 @@ def _fill(message: pb.Forecast, found: Outlook, node_names: Mapping[str, str]) -
             nodes_when_empty=each.empty,
             nodes_now=each.now,
         )
+    if found.eta is not None:
+        _tell_when(message, found.eta)
     for change in found.changes:
         message.changes.add(field=change.field, asked=change.asked, enough=change.enough)
+
+
+def _tell_when(message: pb.Forecast, eta: Eta) -> None:
+    message.start_unknown = eta.unknown
+    if eta.p50 is not None and eta.p90 is not None:
+        message.start_time_p50.CopyFrom(to_proto(eta.p50))
+        message.start_time_p90.CopyFrom(to_proto(eta.p90))
 
 
 def _path(dimension: Dimension | None) -> str:

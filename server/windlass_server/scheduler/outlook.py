@@ -11,6 +11,7 @@ from enum import IntEnum
 import numpy as np
 
 from windlass_server.scheduler.changes import Change, smallest_changes
+from windlass_server.scheduler.eta import Eta, eta
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import FILTERS, Dimension, Refusal
 from windlass_server.scheduler.ledger import Ledger
@@ -61,6 +62,7 @@ class Outlook:
         nodes: how many nodes were looked at.
         constraints: what refuses it, in the filters' order, those that refuse on no node left out.
         changes: what would let it start at once, each by itself; the smallest first.
+        eta: when it will start; None when it starts now, never, or is held.
     """
 
     verdict: Verdict
@@ -71,6 +73,7 @@ class Outlook:
     nodes: int
     constraints: tuple[Constraint, ...]
     changes: tuple[Change, ...]
+    eta: Eta | None = None
 
 
 def outlook(
@@ -106,6 +109,7 @@ def outlook(
     changes = () if held else smallest_changes(demand, rest, any_pools)
     if not never and not held and (higher := _priority(demand, until)) is not None:
         changes = (*changes, higher)
+    foreseen = None if never or held else eta(until, all_of_it, job_id)
     return Outlook(
         verdict=Verdict.NEVER if never else Verdict.WAITS,
         reason=waiting.reason,
@@ -115,6 +119,7 @@ def outlook(
         nodes=len(rest.nodes),
         constraints=constraints,
         changes=changes,
+        eta=foreseen,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from windlass_server.scheduler.backfill import Backfill, Start
+from windlass_server.scheduler.estimates import Span, cautious
 from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Taken
 from windlass_server.scheduler.future import Placed
 from windlass_server.scheduler.gang import Gang
@@ -85,11 +86,21 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, what it leaves of the nodes, and the jobs that it held though there may be room."""
+    """A plan, and what it leaves.
+
+    Attributes:
+        plan: it.
+        rest: what it leaves of the nodes.
+        held: the jobs that it held though there may be room.
+        skipped: those for which there is none, in turn, with their shapes.
+        backfill: what it foresees of those.
+    """
 
     plan: Plan
     rest: Ledger
     held: frozenset[str]
+    skipped: tuple[tuple[Demand, _Shape], ...]
+    backfill: Backfill
 
 
 def plan(snapshot: Snapshot) -> Plan:
@@ -101,11 +112,16 @@ def plan(snapshot: Snapshot) -> Plan:
     return planned(snapshot).plan
 
 
-def planned(snapshot: Snapshot) -> Planned:
-    """The plan, and what it leaves of the nodes."""
+def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
+    """The plan, and what it leaves of the nodes.
+
+    Args:
+        snapshot: the world.
+        span: how long jobs are expected to run.
+    """
     ordered = guaranteed_first(in_turn(snapshot), snapshot.quotas)
     queue = made_room_first(ordered, snapshot.preemptions)  # 1. order
-    ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now)
+    ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now, span)
     backfill = Backfill(ledger, snapshot.running, snapshot.policies)
     given = _place(queue, snapshot, ledger, backfill)  # 2.-5. hold, filter, score, take
     skipped = [each[:2] for each in given.skipped]
@@ -129,7 +145,7 @@ def planned(snapshot: Snapshot) -> Planned:
     in_order = (waiting[each.job_id] for each in queue if each.job_id in waiting)
     evictions = tuple(preempted.evictions)
     made = Plan(tuple(given.placements), tuple(in_order), division.changes, evictions)
-    return Planned(made, ledger, frozenset(given.held))
+    return Planned(made, ledger, frozenset(given.held), tuple(skipped), backfill)
 
 
 def _shape(demand: Demand, reserved: Key | None) -> _Shape:

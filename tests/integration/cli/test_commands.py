@@ -231,6 +231,7 @@ def test_why_a_job_waits_is_told_with_what_would_do_and_what_it_costs(windlass):
     assert [" ".join(line.split()) for line in lines] == [
         "verdict WAITS",
         "why INSUFFICIENT_GPUS needs 8 GPUs",
+        "starts by 2027-01-15T08:00:00Z half of the time, by 2027-01-15T09:00:00Z nine times out of ten",
         "jobs before it 3",
         "refused by 4 of 4 nodes, 2 even when empty: INSUFFICIENT_GPUS (resources.gpu_count)",
         "would do resources.gpu_count: 5 instead of 8",

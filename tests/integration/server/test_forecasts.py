@@ -1,6 +1,7 @@
 """Why a job waits, and what a submission would get, by the planner itself."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 from sqlalchemy import select
 from sqlmodel import SQLModel
@@ -69,6 +70,18 @@ async def test_a_dry_run_stands_behind_those_that_wait(api: JobsApi):
     assert (behind.verdict, behind.reason) == (Forecast.WAITS, "WAITING_BEHIND_EARLIER_JOBS")
     assert behind.jobs_ahead == 1
     assert [(each.field, each.enough) for each in behind.changes] == [("priority", "1")]
+    assert "may run for ever" in behind.start_unknown
+    assert not behind.HasField("start_time_p90")
+
+
+async def test_a_dry_run_says_when_it_would_start(api: JobsApi):
+    await add_node(api, gpus=2)
+    hour = Duration(seconds=3600)
+    ahead = await submit(api, resources={"gpu_count": 2}, time_limit=hour)
+    forecast = (await submit(api, dry=True, resources={"gpu_count": 1})).forecast
+    assert forecast.start_unknown == ""
+    for found in (forecast.start_time_p50, forecast.start_time_p90):
+        assert found.seconds - ahead.create_time.seconds in range(3600, 3700)
 
 
 async def test_a_job_that_waits_for_another_is_explained_before_and_after_its_submission(

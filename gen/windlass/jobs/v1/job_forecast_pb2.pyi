@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Forecast(_message.Message):
-    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time")
+    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time", "start_time_p50", "start_time_p90", "start_unknown")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[Forecast.Verdict]
@@ -34,6 +34,9 @@ class Forecast(_message.Message):
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_P50_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_P90_FIELD_NUMBER: _ClassVar[int]
+    START_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     verdict: Forecast.Verdict
     reason: str
     message: str
@@ -44,7 +47,10 @@ class Forecast(_message.Message):
     changes: _containers.RepeatedCompositeFieldContainer[ForecastChange]
     cost: ForecastCost
     time: _timestamp_pb2.Timestamp
-    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    start_time_p50: _timestamp_pb2.Timestamp
+    start_time_p90: _timestamp_pb2.Timestamp
+    start_unknown: str
+    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_unknown: _Optional[str] = ...) -> None: ...
 
 class ForecastPlacement(_message.Message):
     __slots__ = ("node_id", "node_name", "gpu_uuids")
