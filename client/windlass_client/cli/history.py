@@ -59,7 +59,7 @@ def _row(job: "job_pb2.Job", now: Timestamp) -> Iterator[object]:
     yield f"{asked.gpu_millis / 1000:g}" if asked.gpu_millis else ""
     yield f"{(asked.cpu_millis or _CPU_MILLIS) / 1000:.3f}"
     yield f"{asked.memory_bytes or _MEMORY_BYTES}B"
-    yield 1
+    yield max(job.nodes, 1)
     yield job.project
     yield job.user
     yield job.name

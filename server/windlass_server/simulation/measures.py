@@ -93,8 +93,9 @@ class Measures:
         fragmentation: idle then in pieces too small, per cent of all GPUs, as `Fragments` has it;
             None where nobody knows who was where.
         makespan: from the first submission to the last end.
-        jain_projects: Jain's index of what projects got of what was theirs; see `fairness`.
-        jain_users: the same of users.
+        jain_projects: Jain's index of what projects got of what was theirs by the policy's weights; see
+            `fairness`.
+        jain_users: the same of users, who all weigh the same.
         projects: one each, by name.
         times: when each slice begins, from the first submission on.
         used: given out in each slice, per cent of all.
@@ -167,7 +168,9 @@ def measured(outcome: Outcome) -> Measures:
         fragmentation=_fragmentation(outcome, spans.first, spans.last),
         makespan=(max((fate.ended_at or 0 for fate in ran), default=spans.first) - spans.first)
         / SECOND,
-        jain_projects=fairness(*spans.of_parties(projects), spans.capacity),
+        jain_projects=fairness(
+            *spans.of_parties(projects), spans.capacity, outcome.turns.weights(projects)
+        ),
         jain_users=fairness(*spans.of_parties(users), spans.capacity),
         projects=_parties(outcome, spans, projects),
         times=tuple(float(at - spans.first) / SECOND for at in spans.edges(SLICES)[:-1]),
@@ -180,40 +183,43 @@ def measured(outcome: Outcome) -> Measures:
     )
 
 
-def fairness(got: Floats, wanted: Floats, capacity: float) -> float:
+def fairness(got: Floats, wanted: Floats, capacity: float, weights: Sequence[float] = ()) -> float:
     """Jain's index of what parties got of what was theirs, the mean of the slices in which it matters.
 
-    In a slice in which more is wanted than there is, each who wants something has a right to an equal
-    part, and what some do not want goes to the others in equal parts again (max-min). Jain's index of
+    In a slice in which more is wanted than there is, each who wants something has a right to a part by
+    his weight, and what some do not want goes to the others in the same way (max-min). Jain's index of
     got over right is 1 when all got the same part of their right, and 1/n when one of n got all.
 
     Args:
         got: what each party held on average in each slice, parties x slices.
         wanted: the same of what it held or waited for.
         capacity: what there is.
+        weights: of the parties; none: all are equal.
 
     Returns:
         From 0 to 1; 1 when there was enough for all at all times.
     """
     indexes = []
+    parts_of_all = np.array(weights or np.ones(len(got)), np.float64)
     for held, asked in zip(got.T, wanted.T, strict=True):
         wants = asked > 0
         if asked.sum() <= capacity or not wants.any():
             continue
-        parts = held[wants] / _rights(asked[wants], capacity)
+        parts = held[wants] / _rights(asked[wants], capacity, parts_of_all[wants])
         squares = len(parts) * float((parts**2).sum())
         indexes.append(float(parts.sum()) ** 2 / squares if squares else 1.0)
     return float(np.mean(indexes)) if indexes else 1.0
 
 
-def _rights(wanted: Floats, capacity: float) -> Floats:
-    """Equal parts, of which nobody gets more than is wanted: max-min fairness."""
+def _rights(wanted: Floats, capacity: float, weights: Floats) -> Floats:
+    """Parts by weight, of which nobody gets more than is wanted: max-min fairness."""
     rights = np.zeros(len(wanted))
-    left = capacity
-    order = np.argsort(wanted, kind="stable")
-    for done, index in enumerate(order):
-        rights[index] = min(float(wanted[index]), left / (len(order) - done))
+    left, weight_left = capacity, float(weights.sum())
+    # Who wants least for his weight is content first.
+    for index in np.argsort(wanted / weights, kind="stable"):
+        rights[index] = min(float(wanted[index]), left * float(weights[index]) / weight_left)
         left -= rights[index]
+        weight_left -= float(weights[index])
     return rights
 
 

@@ -1,6 +1,6 @@
 """Policies of the scheduler that workloads are played under, by their names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from windlass_server.scheduler.policies import (
@@ -43,6 +43,11 @@ class Turns:
     def protects(self) -> bool:
         """Whether jobs that find no place keep something from those behind them."""
         return any(each.backfill.depth for each in self.settings)
+
+    def weights(self, projects: Iterable[str]) -> list[float]:
+        """What projects weigh beside each other, by what holds for the whole cluster."""
+        shares = self.policies.of_cluster().fair_share
+        return [shares.of_project(project) for project in projects]
 
     @property
     def half_lives(self) -> frozenset[int]:

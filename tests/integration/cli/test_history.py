@@ -33,12 +33,13 @@ def served(plane):
     of_card = {"gpu_count": 1, "mig_profile": "1g.10gb"}
     jobs = [
         a_job(1, came=0, began=10, ended=110, resources={"gpu_count": 8, "cpu_millis": 4500}),
-        a_job(2, came=20, began=110, ended=None, resources={"gpu_count": 8}, attempt=2),
+        a_job(2, came=20, began=110, ended=None, resources={"gpu_count": 2}, attempt=2),
         a_job(3, came=30, began=None, ended=None, resources={"gpu_count": 1}),
         a_job(4, came=40, began=50, ended=60, resources=of_card),
         a_job(5, came=50, began=60, ended=70, resources={"gpu_millis": 250}, priority=5),
     ]
     jobs[0].time_limit.FromSeconds(3600)
+    jobs[1].nodes = 2
     jobs[4].project = "b"
     state.jobs.update({job.job_id: job for job in jobs})
     for name, types in (("one", ["H100"] * 8), ("two", ["H100", "L4", "L4"])):
@@ -67,7 +68,7 @@ def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, 
     )
     assert (first["run_time"], first["time_limit"]) == ("100.000000", "3610.000000")
     assert (first["gpus"], first["cpu"], first["memory"]) == ("8", "4.500", f"{256 << 20}B")
-    assert (running["time_limit"], running["user"]) == ("", "ann")
+    assert (running["time_limit"], running["user"], running["nodes"]) == ("", "ann", "2")
     assert (share["gpus"], share["gpu_share"], share["priority"]) == ("1", "0.25", "5")
     assert [
         (row["name"], row["gpus"], row["gpu_type"]) for row in rows(tmp_path / "kept/nodes.csv")

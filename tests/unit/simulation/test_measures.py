@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tests.unit.simulation.timed import a_job, a_node, played
+from windlass_server.scheduler.policies import FairShare, Policies, Policy
 from windlass_server.simulation.measures import SLICES, Spread, fairness, measured
+from windlass_server.simulation.turns import Turns
 
 
 def test_waits_completions_and_slowdowns():
@@ -81,6 +83,18 @@ def test_hours_of_projects():
 def test_fairness(got: list[list[float]], wanted: list[list[float]], index: float):
     found = fairness(np.array(got, float), np.array(wanted, float), 8)
     assert found == pytest.approx(index)
+
+
+@pytest.mark.parametrize(("got", "index"), [([6, 2], 1), ([4, 4], 0.8), ([8, 0], 0.5), ([3, 1], 1)])
+def test_what_is_fair_goes_by_weights(got: list[float], index: float):
+    parts, wanted = np.array([got], float).T, np.array([[9.0], [9.0]])
+    assert fairness(parts, wanted, 8, [3, 1]) == pytest.approx(index)
+
+
+def test_a_policys_weights_are_those_of_its_fairness():
+    shares = FairShare(weights={("a", ""): 3.0})
+    turns = Turns("mine", Policies(Policy(fair_share=shares)))
+    assert turns.weights(["a", "b"]) == [3.0, 1.0]
 
 
 def test_a_project_that_starves_is_seen():
