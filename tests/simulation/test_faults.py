@@ -15,6 +15,7 @@ from tests.support.charged import require_right
 from tests.support.fake_clock import START
 from tests.support.held_meter import sums
 from tests.support.jobs import add_projects
+from tests.support.quotas import require_counted
 from tests.support.simulated_site import Site
 from tests.support.site_life import Life
 from windlass.agents.v1.health_pb2 import NodeHealth
@@ -173,6 +174,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_reasons(site)
             await require_all_ranks_or_none(site)
             await require_order(site)
+            await require_counted(site.database)
             await require_progress(site)
             await require_right(site, site.recent, HALF_LIFE)
         await require_ledger(site)

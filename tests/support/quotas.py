@@ -32,6 +32,25 @@ async def set_quota(database: Database, **values: Any) -> str:
     return made.row.quota_id
 
 
+async def change_quota(database: Database, clock: FakeClock, said: dict[str, Any]) -> None:
+    """Make one as it is said, or change the one that its owner has."""
+    service, wanted = quotas_service(database, clock), a_quota(**said)
+    there = await database.read(
+        lambda tx: tx.quotas.of_owner(wanted.project, wanted.user, wanted.gpu_type.casefold())
+    )
+    if there is None:
+        await service.create(ADMIN, wanted)
+    else:
+        wanted.quota_id = there.quota_id
+        await service.update(ADMIN, wanted, ["*"])
+
+
+async def remove_quotas(database: Database, clock: FakeClock) -> None:
+    """All of them."""
+    for one in await database.read(lambda tx: tx.quotas.all()):
+        await quotas_service(database, clock).delete(ADMIN, one.quota_id, "")
+
+
 async def require_counted(database: Database) -> None:
     """Every quota says what the rows of runs, allocations and jobs say, and no more than it allows."""
     await database.read(_require_counted)

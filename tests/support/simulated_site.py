@@ -29,6 +29,7 @@ from windlass.agents.v1 import (
 )
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import resources_service_pb2
+from windlass_server.access import quota_use
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.service import AccessService
@@ -57,6 +58,7 @@ from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
+from windlass_server.scheduler.quota import Dimension
 from windlass_server.storage.tables import JobRow, RunRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.latest import LatestTelemetry
@@ -207,6 +209,7 @@ class Site(Upkeep):
 
         def store(tx: Transaction) -> None:
             add_jobs(tx, job)
+            quota_use.add(tx, quota_use.one_job(*owner, Dimension.QUEUED))
             tx.dependencies.add(job["job_id"], edges)
 
         await self.database.write(store)

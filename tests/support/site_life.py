@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.json_format import ParseDict
 
 from tests.support.access import ORG_ADMIN as ADMIN
+from tests.support.quotas import change_quota, remove_quotas
 from tests.support.simulated_node import SimulatedNode
 from tests.support.simulated_site import Site
 from windlass.jobs.v1 import job_pb2
@@ -25,6 +26,19 @@ POLICIES: list[dict[str, Any]] = [
     {"fair_share": {"half_life": "90s", "weights": [{"project": "other", "weight": 3}]}},
     {"priority_classes": {"classes": [{"name": "all", "priority": -1000}]}},
     {"backfill": {"depth": 0}},
+]
+QUOTAS: list[dict[str, Any]] = [
+    {"project": "default", "guaranteed": {"gpu_millis": 5000}},
+    {
+        "project": "default",
+        "guaranteed": {"gpu_millis": 2000},
+        "borrowing_limit": {"gpu_millis": 2250},
+    },
+    {"project": "other", "guaranteed": {"gpu_millis": 3000}, "limit": {"running_jobs": 2}},
+    {"project": "other", "guaranteed": {"gpu_millis": 1000, "cpu_millis": 2000}},
+    {"project": "default", "user": "ada", "limit": {"running_jobs": 3, "gpu_millis": 4000}},
+    {"project": "default", "user": "ada", "limit": {"cpu_millis": 2000}},
+    {"project": "default", "gpu_type": "H100", "limit": {"gpu_millis": 1600}},
 ]
 # Such as restart a task, want a reset, make suspect, and take a node away.
 XIDS = [13, 31, 48, 63, 74, 79, 92, 95, 119]
@@ -50,6 +64,7 @@ class Life:
             self.bad_reset, self.heal, self.disk, self.cut, self.agent_restart, self.boot,
             self.server_restart, self.cordon, *([self.drain] * 3), self.drain_several, self.uncordon,
             self.cancel, self.allocate, self.node_clock, self.store_damage, self.policy,
+            *([self.quota] * 2),
         ]  # fmt: skip
 
     async def next(self) -> None:
@@ -67,6 +82,7 @@ class Life:
     async def settle(self) -> None:
         """All is mended, everybody is heard, nothing new comes: until there is nothing left to do."""
         self.site.cuts = 0.0
+        await remove_quotas(self.site.database, self.site.clock)
         for node in self.site.nodes:
             node.heal()
         for _ in range(200):
@@ -190,6 +206,13 @@ class Life:
 
     async def allocate(self) -> None:
         await self.site.allocate_something()
+
+    async def quota(self) -> None:
+        """One is set, also below what is held; now and then all are removed."""
+        if self.random.random() < 0.2:
+            await remove_quotas(self.site.database, self.site.clock)
+        else:
+            await change_quota(self.site.database, self.site.clock, self.random.choice(QUOTAS))
 
     async def policy(self) -> None:
         """Whoever administers it has the scheduler decide otherwise."""
