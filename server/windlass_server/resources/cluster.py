@@ -1,7 +1,7 @@
 """What the cluster has, as the last look at it saw it: for deciding about submissions at once."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.resources.capacity import Sharing
@@ -12,6 +12,9 @@ from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import NodeRow
 from windlass_server.storage.transaction import Transaction
+
+# Nodes that are looked at one by one: to read more of them so takes longer than to read all.
+_MOST_ALONE = 500
 
 
 class Cluster:
@@ -31,13 +34,26 @@ class Cluster:
         self.pools = tuple(pools)
         self._seen = SeenNodes(unhealthy)
         self._nodes: tuple[NodeState, ...] = ()
+        # What the nodes are as of: the last change, and how many may share GPUs of each pool.
+        self._seen_at: tuple[int | None, Mapping[str, int]] = (None, {})
 
     def load(self, tx: Transaction) -> tuple[NodeState, ...]:
-        """Look at the nodes within a transaction, and remember them."""
-        self._nodes = self._seen.all(
-            tx.nodes.all(), tx.nodes.all_claims(), tx.layouts.all(), _sharing(tx)
-        )
+        """Look at the nodes within a transaction that only reads, and remember them."""
+        newest, sharing = tx.node_changes.newest(), _sharing(tx)
+        at, most = self._seen_at
+        ids = None if at is None or most != sharing.most else self._other_ones(tx, at)
+        if ids is None or len(ids) > _MOST_ALONE:
+            claims, layouts = tx.nodes.all_claims(), tx.layouts.all()
+            self._nodes = self._seen.all(tx.nodes.all(), claims, layouts, sharing)
+        elif ids:
+            claims, layouts = tx.nodes.claims_of(ids), tx.layouts.of_nodes(ids)
+            self._nodes = self._seen.renewed(ids, tx.nodes.some(ids), claims, layouts, sharing)
+        self._seen_at = newest, sharing.most
         return self._nodes
+
+    def _other_ones(self, tx: Transaction, at: int) -> list[str]:
+        """The nodes that are other ones than at a change before."""
+        return sorted(tx.node_changes.since(at) | self._seen.said_anew())
 
     def look(self, tx: Transaction, nodes: Sequence[NodeRow]) -> tuple[NodeState, ...]:
         """These nodes as the scheduler sees them, not remembered."""

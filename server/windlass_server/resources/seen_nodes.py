@@ -4,8 +4,8 @@ A cycle of the scheduler, a list of pools and an allocation all look at every no
 hardly any is another one than at the look before, and to make them all takes longer than to read them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from windlass_server.resources.capacity import NOT_SHARED, Sharing, node_states
 from windlass_server.scheduler.snapshot import NodeState
@@ -14,7 +14,18 @@ from windlass_server.storage.tables import GpuClaimRow, GpuLayoutRow, NodeRow
 # When a node was heard says nothing of what can be placed on it, and alone changes all the time.
 _LAST_SEEN_AT = [*NodeRow.model_fields].index("last_seen_at")
 
-Known = Mapping[str, tuple[object, NodeState]]
+
+class _MadeOf(NamedTuple):
+    """What a node's state follows from."""
+
+    columns: tuple[object, ...]
+    held: Sequence[GpuClaimRow]
+    told: Sequence[GpuLayoutRow]
+    unhealthy: frozenset[str]
+    shared: tuple[int, Mapping[str, int]]
+
+
+Known = Mapping[str, tuple[_MadeOf, NodeState]]
 """By node: what it was made of, and what was made of that."""
 
 
@@ -39,6 +50,36 @@ class SeenNodes:
         """Every node there is, in the order of `nodes`; those that there are no more are forgotten."""
         self._known = self._made(nodes, claims, layouts, sharing)
         return tuple(state for _, state in self._known.values())
+
+    def renewed(
+        self,
+        node_ids: Collection[str],
+        nodes: Sequence[NodeRow],
+        claims: Sequence[GpuClaimRow],
+        layouts: Sequence[GpuLayoutRow],
+        sharing: Sharing = NOT_SHARED,
+    ) -> tuple[NodeState, ...]:
+        """Every node there is, of which those of these ids are other ones than at the last look.
+
+        What is given is of these nodes; of which there is no row is not there any more.
+        """
+        made = self._made(nodes, claims, layouts, sharing)
+        known = {**self._known, **made}
+        for gone in set(node_ids) - made.keys():
+            known.pop(gone, None)
+        if len(known) > len(self._known):
+            known = dict(sorted(known.items()))
+        self._known = known
+        return tuple(state for _, state in known.values())
+
+    def said_anew(self) -> set[str]:
+        """The nodes that say something else of their GPUs than at the last look, which no row tells."""
+        unhealthy = self._unhealthy
+        return {
+            node_id
+            for node_id, (made_of, _) in self._known.items()
+            if unhealthy(node_id) != made_of.unhealthy
+        }
 
     def some(
         self,
@@ -76,9 +117,9 @@ class SeenNodes:
         held: list[GpuClaimRow],
         told: list[GpuLayoutRow],
         sharing: Sharing,
-    ) -> tuple[object, NodeState]:
+    ) -> tuple[_MadeOf, NodeState]:
         unhealthy = self._unhealthy(node.node_id)
-        made_of = _without_last_seen(node), held, told, unhealthy, sharing.on(node)
+        made_of = _MadeOf(_without_last_seen(node), held, told, unhealthy, sharing.on(node))
         known = self._known.get(node.node_id)
         if known is not None and known[0] == made_of:
             return known

@@ -36,7 +36,7 @@ class Hot:
 
     def all(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         """Every row."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         if driver is None:
             return connection.execute(self._statement, values).all()
         make = self._row
@@ -44,7 +44,7 @@ class Hot:
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Any | None:
         """The first row, or None."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         if driver is None:
             return connection.execute(self._statement, values).first()
         row = driver.execute(self._sql, self._in_order(values)).fetchone()
@@ -52,14 +52,14 @@ class Hot:
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Execute; returns the number of rows that it changed."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         if driver is None:
             return connection.execute(self._statement, values).rowcount
         return driver.execute(self._sql, self._in_order(values)).rowcount
 
     def run_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
         """Execute once for each of `values`."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         if driver is None:
             connection.execute(self._statement, values)
         else:
@@ -75,7 +75,7 @@ def _row_maker(names: Sequence[str]) -> Callable[[Iterable[Any]], Any]:
     return cast("Any", namedtuple("Row", names))._make if names else tuple
 
 
-def _driver(connection: Connection) -> sqlite3.Connection | None:
+def driver_of(connection: Connection) -> sqlite3.Connection | None:
     """The driver's connection where it can be called directly, which psycopg's async one cannot."""
     driver = connection.connection.driver_connection
     return driver if isinstance(driver, sqlite3.Connection) else None

@@ -30,6 +30,7 @@ _LOCK = _GET.with_for_update()
 _BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
 _ALL = _THERE.order_by(_NODES.c.node_id)
 _OF_CLUSTER = _THERE.where(_NODES.c.cluster == bindparam("cluster")).limit(1)
+_SOME = _ALL.where(_NODES.c.node_id.in_(bindparam("node_ids", expanding=True)))
 _PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
 _ALL_DRAINING = _ALL.where(_NODES.c.maintenance == _DRAINING)
 _ALL_AILING = _ALL.where(NODE_AILS)
@@ -137,6 +138,7 @@ _HOLDERS = Hot(
     ).where(or_(_CLAIMS.c.run_id.is_not(None), _CLAIMS.c.allocation_id.is_not(None)))
 )
 _ALL_CLAIMS = select(_CLAIMS).order_by(_CLAIMS.c.node_id, _CLAIMS.c.gpu_uuid)
+_CLAIMS_OF = _ALL_CLAIMS.where(_CLAIMS.c.node_id.in_(bindparam("node_ids", expanding=True)))
 
 
 class NodeStore:
@@ -202,6 +204,11 @@ class NodeStore:
     def all(self) -> Sequence[NodeRow]:
         """Every node, oldest first."""
         return cast("Sequence[NodeRow]", self._connection.execute(_ALL).all())
+
+    def some(self, node_ids: Sequence[str]) -> Sequence[NodeRow]:
+        """Those of these nodes that there are, oldest first."""
+        rows = self._connection.execute(_SOME, {"node_ids": list(node_ids)}).all()
+        return cast("Sequence[NodeRow]", rows)
 
     def connected_at(self) -> dict[str, int]:
         """When each node last said hello (µs since 1970); 0 for those that never have."""
@@ -355,6 +362,11 @@ class NodeStore:
     def all_claims(self) -> Sequence[GpuClaimRow]:
         """Every GPU that is not free, node by node."""
         return cast("Sequence[GpuClaimRow]", self._connection.execute(_ALL_CLAIMS).all())
+
+    def claims_of(self, node_ids: Sequence[str]) -> Sequence[GpuClaimRow]:
+        """The GPUs of these nodes that are not free, node by node."""
+        rows = self._connection.execute(_CLAIMS_OF, {"node_ids": list(node_ids)}).all()
+        return cast("Sequence[GpuClaimRow]", rows)
 
     def holders(self) -> Sequence[tuple[str, str, str]]:
         """Node, UUID and holder of every GPU that a run or an allocation has alone, in any order."""

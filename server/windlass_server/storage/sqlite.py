@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from windlass_server.errors import BadConfiguration
+from windlass_server.storage import node_changes
 from windlass_server.storage.engine import Work, run_hooks
 from windlass_server.storage.guard import require_decision
 from windlass_server.storage.migrations import HEAD, current_revision, migrate_connection
@@ -83,7 +84,7 @@ class SqliteDatabase:
         lock = None
         try:
             lock = None if shared else _lock(path)
-            await asyncio.to_thread(_migrate, path)
+            await asyncio.to_thread(_prepare, path, owned=not shared)
             return cls(path, lock)
         except BaseException as error:
             if lock is not None:
@@ -262,30 +263,38 @@ def _create(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _migrate(path: Path) -> None:
-    """Bring the file to HEAD in one transaction; another process that does so is waited for."""
+def _prepare(path: Path, *, owned: bool) -> None:
+    """Bring the file to HEAD, and begin to note changes of nodes unless another process has."""
     _create(path)
     engine = _engine(path)
     try:
         with engine.connect() as connection:
-            if current_revision(connection) == HEAD:
-                return
-            driver = _driver(connection)
-            # A table is changed by copying it, which its references would forbid.
-            driver.execute("PRAGMA foreign_keys = OFF")
-            driver.execute("BEGIN IMMEDIATE")
-            try:
-                migrate_connection(connection)
-                broken = driver.execute("PRAGMA foreign_key_check").fetchone()
-                if broken is not None:
-                    message = f"{path} has rows of {broken[0]} that refer to nothing"
-                    raise BadConfiguration(message)
-                driver.commit()
-            finally:
-                if driver.in_transaction:
-                    driver.rollback()
+            behind = current_revision(connection) != HEAD
+            if behind:
+                _migrate(path, connection)
+            if owned or behind:
+                node_changes.watch(_driver(connection))
     finally:
         engine.dispose()
+
+
+def _migrate(path: Path, connection: Connection) -> None:
+    """Migrate in one transaction; another process that does so is waited for."""
+    driver = _driver(connection)
+    # A table is changed by copying it, which its references would forbid.
+    driver.execute("PRAGMA foreign_keys = OFF")
+    driver.execute("BEGIN IMMEDIATE")
+    try:
+        node_changes.unwatch(driver)
+        migrate_connection(connection)
+        broken = driver.execute("PRAGMA foreign_key_check").fetchone()
+        if broken is not None:
+            message = f"{path} has rows of {broken[0]} that refer to nothing"
+            raise BadConfiguration(message)
+        driver.commit()
+    finally:
+        if driver.in_transaction:
+            driver.rollback()
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -19,6 +19,7 @@ from windlass_server.storage.holders import HolderStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.layouts import LayoutStore
 from windlass_server.storage.measures import MeasureStore
+from windlass_server.storage.node_changes import NodeChanges
 from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.pools import PoolStore
 from windlass_server.storage.preemptions import PreemptionStore
@@ -73,6 +74,10 @@ class Transaction:
     @cached_property
     def nodes(self) -> NodeStore:
         return NodeStore(self.connection)
+
+    @cached_property
+    def node_changes(self) -> NodeChanges:
+        return NodeChanges(self.connection)
 
     @cached_property
     def layouts(self) -> LayoutStore:
