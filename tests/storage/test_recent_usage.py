@@ -112,7 +112,7 @@ async def test_what_ended_unseen_behind_a_clock_that_was_set_back_is_found(world
     assert (await usage.look({HALF_LIFE})).now == {}
 
 
-async def test_a_look_at_nothing_new_reads_no_row_twice_over(world: World):
+async def test_a_look_at_nothing_new_reads_no_row_twice_over(world: World, monkeypatch):
     """However much is held, a look costs what has changed."""
     await world.add_gpu_node("n")
     usage = RecentUsage(world.database, world.clock)
@@ -122,8 +122,14 @@ async def test_a_look_at_nothing_new_reads_no_row_twice_over(world: World):
     await usage.look({HALF_LIFE})
     world.clock.advance(10)
     read = list[Any]()
-    note = usage._note
-    usage._note = lambda news: read.extend([*news.held, *news.over]) or note(news)  # type: ignore[method-assign, func-returns-value]
+    news = usage._news
+
+    async def recorded(now: int) -> Any:
+        found = await news(now)
+        read.extend([*found.held, *found.over])
+        return found
+
+    monkeypatch.setattr(usage, "_news", recorded)
     await usage.look({HALF_LIFE})
     assert read == []
     await require_right(world, usage, HALF_LIFE)

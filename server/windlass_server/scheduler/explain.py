@@ -96,6 +96,7 @@ class Explainer:
         pools: what operators declared.
         taken: the places that the plan gave away, in order.
         could_be: what would be left for a demand if cards were divided for it.
+        in_turns: several owners share, so that not only who submitted first comes first.
     """
 
     def __init__(
@@ -104,8 +105,11 @@ class Explainer:
         pools: Sequence[Pool],
         taken: Sequence[Taken],
         could_be: Callable[[Demand], Room[Column]],
+        *,
+        in_turns: bool = False,
     ) -> None:
         self._ledger = ledger
+        self._before = " whose turn came first" if in_turns else " submitted earlier"
         self._pools = pools
         self._could_be = could_be
         self._taken_priority = np.array([each.priority for each in taken], np.int64)
@@ -237,7 +241,7 @@ class Explainer:
             wording.count_text(count, "job") + text
             for count, text in (
                 (higher, " of higher priority"),
-                (len(blocking) - higher, " submitted earlier"),
+                (len(blocking) - higher, self._before),
             )
             if count
         ]

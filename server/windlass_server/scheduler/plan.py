@@ -135,7 +135,8 @@ def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
     left = (each for each in skipped if each[0].job_id not in preempted.promises)
     division = divide(left, ledger, uuids)  # 7. divide cards
     could_be = division.with_what_could_be_made
-    explainer = Explainer(ledger, snapshot.pools, given.taken, could_be)
+    in_turns = len({(each.project, each.user) for each in queue}) > 1
+    explainer = Explainer(ledger, snapshot.pools, given.taken, could_be, in_turns=in_turns)
     promises = {job: (Reason.GPU_LAYOUT_CHANGING, told) for job, told in division.promises.items()}
     promises |= {job: (Reason.MAKING_ROOM, told) for job, told in preempted.promises.items()}
     waiting = _explain(given.skipped, explainer, promises)  # 8. explain the rest

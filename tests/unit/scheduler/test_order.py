@@ -172,6 +172,13 @@ def test_a_plan_gives_projects_their_turns():
     assert Counter(one.job_id[4:] for one in placed) == {"a/u": 2, "b/u": 2}
 
 
+def test_who_waits_for_others_turns_is_told_so():
+    queue = jobs("a/u", 2) + jobs("b/u", 1, first=10)
+    (waiting,) = plan(Snapshot(tuple(queue), (a_node(gpus=2),))).waiting
+    assert (waiting.job_id, waiting.reason) == ("001-a/u", "WAITING_BEHIND_EARLIER_JOBS")
+    assert "2 jobs whose turn came first took the room" in waiting.message
+
+
 # ---------------------------------------------------------------------------------------------------
 # Properties
 
