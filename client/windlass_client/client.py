@@ -19,6 +19,7 @@ from windlass_client.reservations import AsyncReservations, Reservations
 from windlass_client.retries import RetryPolicy
 from windlass_client.settings import Settings
 from windlass_client.shares import AsyncShares, Shares
+from windlass_client.simulations import AsyncSimulations, Simulations
 from windlass_client.system import AsyncSystem, System
 from windlass_client.usage import AsyncUsageReports, UsageReports
 
@@ -66,6 +67,7 @@ class Client:
         self.quotas = Quotas(transport, project)
         self.pools = Pools(transport, project)
         self.policies = Policies(transport, project)
+        self.simulations = Simulations(transport, project)
         self.shares = Shares(transport, project)
         self.access = Access(transport, project)
         self.system = System(transport, project)
@@ -128,6 +130,7 @@ class AsyncClient:
         self.quotas = AsyncQuotas(transport, project)
         self.pools = AsyncPools(transport, project)
         self.policies = AsyncPolicies(transport, project)
+        self.simulations = AsyncSimulations(transport, project)
         self.shares = AsyncShares(transport, project)
         self.access = AsyncAccess(transport, project)
         self.system = AsyncSystem(transport, project)

@@ -506,7 +506,8 @@ class ResourcesService(
 
     async def Simulate(self, request: Any, context: Any) -> resources_service_pb2.SimulateResponse:
         await self.enter("Simulate", request, context)
-        return resources_service_pb2.SimulateResponse()
+        result = {"policy": "fifo", "finished": len(request.jobs), "allocation_percent": 12.34}
+        return resources_service_pb2.SimulateResponse(results=[result])
 
     async def ListSchedulingPolicies(
         self, request: Any, context: Any

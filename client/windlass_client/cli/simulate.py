@@ -1,5 +1,6 @@
 """`windlass simulate`: recorded work under the scheduler's policies, also what a server has had."""
 
+import argparse
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -31,11 +32,15 @@ def register(app: typer.Typer) -> None:
 def simulate(
     session: Session,
     history: Annotated[bool, typer.Option("--history")] = False,
+    on_server: Annotated[bool, typer.Option("--on-server")] = False,
     since: Annotated[str | None, typer.Option(metavar="TIME")] = None,
     save: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:
     """Run recorded work under the scheduler's policies; `windlass simulate --help` says how."""
+    if on_server:
+        _on_server(session, arguments or [])
+        return
     rest = [*(["--output", "json"] if session.json else []), *(arguments or [])]
     if not history:
         if since is not None:
@@ -51,6 +56,28 @@ def simulate(
         session.close()
         ran = subprocess.run([*python_module("server", _PROGRAM), *files, *rest], check=False)  # noqa: S603 - our own interpreter, no shell
     raise typer.Exit(ran.returncode)
+
+
+def _on_server(session: Session, words: list[str]) -> None:
+    """Let the server play the trace that is named; the flags are few."""
+    from windlass_client.cli.simulate_remote import simulate_on_server
+
+    parser = argparse.ArgumentParser(
+        prog="windlass simulate --on-server", allow_abbrev=False, exit_on_error=False
+    )
+    parser.add_argument("trace", type=Path, nargs="?", metavar="TRACE")
+    parser.add_argument("--cluster", metavar="SPEC")
+    parser.add_argument("--policy", action="append", default=[], metavar="NAME")
+    try:
+        given, more = parser.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise InvalidArgument(str(error), reason="BAD_OPTION") from None
+    if given.trace is None:
+        raise InvalidArgument("--on-server needs a TRACE, a CSV file of jobs", reason="BAD_OPTION")
+    if more:
+        message = f"--on-server takes TRACE, --cluster and --policy, and not {' '.join(more)}"
+        raise InvalidArgument(message, reason="BAD_OPTION")
+    simulate_on_server(session, given.trace, given.cluster, given.policy)
 
 
 @contextmanager

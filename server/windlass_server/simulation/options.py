@@ -55,7 +55,11 @@ from a server:
   of all projects that you may read, and its nodes as they are, instead of a TRACE and --nodes. Without
   --policy what was is shown beside what is built in.
 
+  windlass simulate TRACE.csv --on-server [--cluster SPEC] has a server play the jobs, on its own nodes, as if
+  they were empty, or on made ones. Of the other flags it takes --policy (a name) and --output.
+
 examples:
+  windlass simulate jobs.csv --on-server --policy fifo --policy built-in
   windlass simulate --history --since 7d --policy recorded --policy fifo --policy built-in
   windlass simulate jobs.csv --cluster 16x8xH100
   windlass simulate jobs.csv --cluster 16x8xH100 --policy built-in --policy mine.yaml
