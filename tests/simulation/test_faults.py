@@ -28,8 +28,8 @@ from windlass_server.storage.transaction import Transaction
 
 # Jobs that may share a GPU.
 MOST_SHARERS = 3
-# Of what owners had lately (µs): some of it is forgotten within a life.
-HALF_LIFE = 90_000_000
+# Of what owners had lately (µs): some of it is forgotten within a life, and ten of them are longer than that.
+HALF_LIFE = 900_000_000
 pytestmark = pytest.mark.usefixtures("acting")
 
 
