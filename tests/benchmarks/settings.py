@@ -19,6 +19,8 @@ class Settings:
         followers: how many follow one log.
         fleet_nodes: simulated nodes of the fleet.
         fleet_seconds: how long callers come beside the fleet.
+        plan_nodes: nodes of a plan.
+        plan_jobs: jobs of a plan.
         packing_seeds: how often each policy packs a trace.
         traces: the folder with the trace.
         played_jobs: jobs that are played in virtual time.
@@ -35,6 +37,8 @@ class Settings:
     followers: int = 1_000
     fleet_nodes: int = 1_000
     fleet_seconds: int = 120
+    plan_nodes: int = 5_000
+    plan_jobs: int = 50_000
     packing_seeds: int = 10
     traces: str = "traces/openb"
     played_jobs: int = 2_000
@@ -50,6 +54,8 @@ QUICK = Settings(
     trivial_jobs=100,
     fleet_nodes=100,
     fleet_seconds=10,
+    plan_nodes=500,
+    plan_jobs=5_000,
     packing_seeds=1,
     played_jobs=500,
 )
@@ -72,6 +78,8 @@ GROWTH_MIB = 2.0
 # Without the wire, so the rest of what taking in may cost is left for that.
 KEEP_PERCENT, WEEK_MS = 25.0, 50.0
 
+PLACEMENTS_PER_SECOND, WHEN_FULL = 5_000.0, 0.5
+GANG_PLAN_MS, CYCLE_MS = 50.0, 20.0
 GIVEN_OUT_AT_100, PACKING_SECONDS = 95.8, 8.0
 
 # Slurm 23.11 on a machine of this size: not measured here.
