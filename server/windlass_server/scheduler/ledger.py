@@ -9,8 +9,10 @@ from windlass_server.scheduler.estimates import Span, cautious
 from windlass_server.scheduler.feasibility import Capacity
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.gang import Gang, Gangs
+from windlass_server.scheduler.packed import Packed, Packings, least
 from windlass_server.scheduler.reserved import Key, Reserved
 from windlass_server.scheduler.rooms import (
+    ANY_DEVICE,
     Column,
     Mask,
     Room,
@@ -22,7 +24,7 @@ from windlass_server.scheduler.rooms import (
 )
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.sharing import SharedCards, only
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, WHOLE, Demand, Moment, NodeState
 from windlass_server.scheduler.timeline import Amounts
 
 # Of so many views a row is made anew when something is taken of a node; more are made anew when needed.
@@ -49,6 +51,7 @@ class Ledger:
         moments: Sequence[Moment] = (),
         now: int = 0,
         span: Span = cautious,
+        packings: Packings | None = None,
     ) -> None:
         self.capacity = Capacity.of(nodes, ())
         self.nodes = self.capacity.nodes
@@ -62,6 +65,7 @@ class Ledger:
         self._views: dict[Key, Room[Column]] = {}
         self._uuids: dict[int, dict[str, list[str]]] = {}
         self._cards = SharedCards(self.nodes)
+        self._packings = packings
 
     @property
     def full(self) -> Room[Column]:
@@ -80,7 +84,24 @@ class Ledger:
         candidates = able.nonzero()[0]
         if len(candidates) <= 1:
             return int(candidates[0]) if len(candidates) else None
+        if (packed := self._choose_packed(demand, able)) is not None:
+            return packed
         return int(np.where(able, total(demand, self.free, self.full), -1.0).argmax())
+
+    def _choose_packed(self, demand: Demand, able: Mask) -> int | None:
+        """The node that the packing policy likes best; of equals the scores'. None: it knows none of them."""
+        policy = self._packings.of(demand) if self._packings else None
+        if policy is None:
+            return None
+        faulty = marked(self.free, [fault.node_id for fault in demand.faults]) > 0
+        without = able & ~faulty & (self.full.installed[ANY_DEVICE] == 0)
+        if not demand.gpu_count and without.any():
+            return None  # it need not keep GPUs from anybody
+        for among in (able & ~faulty, able):
+            best = least(policy.costs(demand, among))
+            if best.any():
+                return int(np.where(best, total(demand, self.free, self.full), -1.0).argmax())
+        return None
 
     def choose_gang(self, demand: Demand) -> Gang | None:
         """The nodes that take a job of several, each its part; None when not enough can."""
@@ -107,6 +128,8 @@ class Ledger:
 
         A node that has failed the job is the last choice, as everywhere.
         """
+        if (packed := self._choose_packed(demand, able)) is not None:
+            return packed
         key = gpu_key(demand.gpu_type)
         roomy = view.shared.get(key, view.none) >= demand.gpu_millis
         idle = view.gpus.get(key, view.none) > 0
@@ -156,12 +179,22 @@ class Ledger:
     def _take(self, index: int, demand: Demand) -> tuple[str, ...]:
         self.free.cpu_millis[index] -= demand.cpu_millis
         self.free.memory_bytes[index] -= demand.memory_bytes
+        uuids: tuple[str, ...] = ()
         if not demand.gpu_count:
             self.reserved.take(index, demand, ANY_GPU_TYPE)
-            return ()
-        if demand.gpu_millis:
-            return (self._take_share(index, demand),)
-        return self._take_gpus(index, demand)
+        elif demand.gpu_millis:
+            uuids = (self._take_share(index, demand),)
+        else:
+            uuids = self._take_gpus(index, demand)
+        if self._packings:
+            self._packings.put(index, int(self.free.cpu_millis[index]), self._idle_cards(index))
+        return uuids
+
+    def _idle_cards(self, index: int) -> list[int]:
+        """Thousandths of each card of a node that is left, as `packed.idle_cards` has it."""
+        by_type = self._free_uuids(index)
+        whole = sum(len(uuids) for key, uuids in by_type.items() if key not in self.free.parts)
+        return [WHOLE] * whole + self._cards.left_on(index)
 
     def _take_share(self, index: int, demand: Demand) -> str:
         view = self.reserved.view(demand, self.free)
@@ -171,6 +204,8 @@ class Ledger:
         if open_to_it:
             here = only(index, self.free.none)
             card = self._cards.tightest(demand.gpu_millis, here, open_to_it)
+            if self._packings and (policy := self._packings.of(demand)) is not None:
+                card = self._card_of(index, demand, card, policy, view)
         if card is None:
             (uuid,) = self._take_gpus(index, demand)
             gpu = next(gpu for gpu in self.nodes[index].gpus if gpu.uuid == uuid)
@@ -182,6 +217,21 @@ class Ledger:
         self._cards.join(card, demand.gpu_millis)
         self._show_shared(index, key)
         return self._cards.uuid_of(card)
+
+    def _card_of(
+        self,
+        index: int,
+        demand: Demand,
+        tightest: int | None,
+        policy: Packed,
+        view: Room[Column],
+    ) -> int | None:
+        """The shared card of a node that the packing policy chooses; None: one that nobody holds."""
+        idle = policy.idle_of_card(demand, index)
+        if idle == WHOLE and _left(view.gpus, gpu_key(demand.gpu_type), index):
+            return None
+        chosen = self._cards.with_left(idle, index)
+        return tightest if chosen is None else chosen
 
     def _show_shared(self, index: int, key: str) -> None:
         shared = self.free.shared

@@ -12,6 +12,7 @@ from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.gates import Gates
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
+from windlass_server.scheduler.packed import Packings
 from windlass_server.scheduler.partition import Change, divide
 from windlass_server.scheduler.preempting import made_free, made_room_first
 from windlass_server.scheduler.preemption import Eviction, preempt

@@ -82,6 +82,15 @@ class SharedCards:
         self._free_places = np.append(self._free_places, max_sharers)
         return len(self._uuids) - 1
 
+    def left_on(self, index: int) -> list[int]:
+        """What is left of each shared card of a node, in thousandths; nothing where no other may share it."""
+        return [int(left) for left in self._left[self._node == index]]
+
+    def with_left(self, millis: int, index: int) -> int | None:
+        """The first card of a node of which exactly so much is left; None without."""
+        found = ((self._node == index) & (self._left == millis)).nonzero()[0]
+        return int(found[0]) if len(found) else None
+
     def most_left(self, index: int, key: str) -> int:
         """The most that is left of one shared card of a type on a node."""
         of_type = (self._node == index) & (self._type == self._number(key))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from windlass_server.scheduler.policies import PACKINGS, Policies, Policy
 from windlass_server.scheduler.snapshot import Demand, Fault, Gpu, NodeState, Pool, Snapshot
 
 GIB = 1 << 30
@@ -231,4 +232,5 @@ def snapshots(draw: st.DrawFn, *, max_jobs: int = 12, max_nodes: int = 4) -> Sna
         queue=tuple(draw(demands(f"job-{index:02}")) for index in jobs),
         nodes=tuple(draw(nodes(f"n{index}")) for index in range(count)),
         pools=tuple(pools),
+        policies=Policies(Policy(packing=draw(st.sampled_from([None, None, *PACKINGS])))),
     )

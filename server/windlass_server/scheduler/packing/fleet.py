@@ -77,7 +77,7 @@ class Fleet:
         self.gpu_types = tuple(sorted({node.gpu_type for node in nodes}))
         self.cpu = np.array([node.cpu_millis for node in self.nodes], np.int64)
         self.memory = np.array([node.memory_mib for node in self.nodes], np.int64)
-        width = max(1, *(len(node.gpus) for node in self.nodes))
+        width = max([1, *(len(node.gpus) for node in self.nodes)])
         self.gpus = np.array([node.gpus + (0,) * (width - len(node.gpus)) for node in self.nodes])
         self._kinds = np.array([self.gpu_types.index(node.gpu_type) for node in self.nodes])
         self._policy = policy
@@ -100,6 +100,22 @@ class Fleet:
             return None
         node = self._pick(np.where(fits, costs, np.inf))
         return self._take(node, task, self._used(task.shape, int(self._state[node]), best))
+
+    def costs(self, task: Task, able: Mask) -> Floats:
+        """What a task would cost on each node, N; infinite where it fits not, or that may not take it."""
+        costs = self._costs(task.shape).cost[self._state]
+        return np.where(able & (self.memory >= task.memory_mib), costs, np.inf)
+
+    def used(self, task: Task, node: int) -> int:
+        """How much is idle on the GPU of a node that a task would go to, in thousandths."""
+        return int(self._costs(task.shape).used[self._state[node]])
+
+    def put(self, node: int, cpu_millis: int, gpus: Sequence[int]) -> None:
+        """Note what is idle on a node, whoever took the rest: CPU, and thousandths of its GPUs."""
+        self.cpu[node] = cpu_millis
+        self.gpus[node] = 0
+        self.gpus[node, : len(gpus)] = gpus
+        self._state[node] = self._number(node)
 
     def follow(self, policy: Policy) -> None:
         """Place what comes from now on by another policy, or by one that knows more."""

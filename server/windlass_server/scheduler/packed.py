@@ -1,0 +1,161 @@
+"""Chooses among nodes for GPUs by a policy of `packing/`, while a plan is being made.
+
+The policy is told what jobs ask for: those of the queue, those that run, and one of every size that a node
+could hold, so that a queue of small jobs does not make it forget that large ones come.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from windlass_server.scheduler.packing.fleet import Fleet, Node, Task
+from windlass_server.scheduler.packing.policies import POLICIES
+from windlass_server.scheduler.packing.shapes import Classes, Floats, Mask, Shape
+from windlass_server.scheduler.rooms import gpu_key, share_left
+from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running, Snapshot
+
+# Of more classes of jobs than this the most frequent are enough to tell good places from bad ones.
+_CLASSES = 64
+# The policy looks at all nodes again when so much of what was idle has been given out.
+_RENEWED_AFTER = 0.05
+
+
+class Packed:
+    """What it costs to give GPUs of a node to a demand.
+
+    Nodes whose GPUs are of several types, or of which none is known, have no costs: the scores of `scores.py`
+    compare them.
+
+    Args:
+        nodes: in the order by which a cycle counts them: by their ids.
+        demands: that wait.
+        running: what runs.
+        policy: a name of `POLICIES`.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[NodeState],
+        demands: Iterable[Demand],
+        running: Iterable[Running],
+        policy: str,
+    ) -> None:
+        modelled = [_modelled(node) for node in nodes]
+        self._knows = np.array([bool(node.gpu_type) for node in modelled], np.bool_)
+        types = sorted({node.gpu_type for node in modelled})
+        counted = _known(demands, running)
+        for shape in _every_size(modelled):
+            counted[shape] += 1
+        classes = Classes.of(counted.most_common(_CLASSES), types)
+        self._fleet = Fleet(modelled, POLICIES[policy](classes))
+        self._fleet.renew()
+        self._idle = int(self._fleet.gpus.sum())
+        self._renewed_at = self._idle
+
+    def costs(self, demand: Demand, able: Mask) -> Floats:
+        """What each node that is able costs; infinite where it is not, or has no way."""
+        return self._fleet.costs(Task(_shape(demand)), able)
+
+    def idle_of_card(self, demand: Demand, index: int) -> int:
+        """How much is idle of the card of a node that a share shall go to, in thousandths."""
+        return self._fleet.used(Task(_shape(demand)), index)
+
+    def put(self, index: int, cpu_millis: int, idle: Sequence[int]) -> None:
+        """Note what a node has left: CPU, and thousandths of each whole card that has any."""
+        if not self._knows[index]:
+            return
+        self._idle += sum(idle) - int(self._fleet.gpus[index].sum())
+        self._fleet.put(index, cpu_millis, idle)
+        if self._idle < self._renewed_at * (1.0 - _RENEWED_AFTER):
+            self._renewed_at = self._idle
+            self._fleet.renew()
+
+
+class Packings:
+    """The packing policies of one plan, by the names that the jobs' policies give.
+
+    Args:
+        snapshot: the world.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        nodes = sorted(snapshot.nodes, key=lambda node: node.node_id)
+        self._policies = snapshot.policies
+        self._names: dict[tuple[str, tuple[str, ...] | None], str] = {}
+        waiting = [demand for demand in snapshot.queue if nodes and packable(demand)]
+        names = {self._name(demand) for demand in waiting} & POLICIES.keys()
+        self._packed = {
+            name: Packed(nodes, waiting, snapshot.running, name) for name in sorted(names)
+        }
+
+    def of(self, demand: Demand) -> Packed | None:
+        """The policy for a demand; None: the scores decide."""
+        return self._packed.get(self._name(demand)) if packable(demand) else None
+
+    def put(self, index: int, cpu_millis: int, idle: Sequence[int]) -> None:
+        """Tell all of them what a node has left."""
+        for packed in self._packed.values():
+            packed.put(index, cpu_millis, idle)
+
+    def __bool__(self) -> bool:
+        return bool(self._packed)
+
+    def _name(self, demand: Demand) -> str:
+        key = demand.queue, demand.pools
+        known = self._names.get(key)
+        if known is None:
+            known = self._names[key] = self._policies.of_job(*key).packing
+        return known
+
+
+def packable(demand: Demand) -> bool:
+    """Whether policies compare nodes for a demand: for whole GPUs, a share of one, or none."""
+    return not demand.takes_parts
+
+
+def idle_cards(node: NodeState) -> list[int]:
+    """Thousandths of each card that can be given out, of those that are not divided."""
+    return [
+        share_left(gpu, node.max_sharers) if gpu.held else WHOLE
+        for gpu in node.gpus
+        if gpu.healthy and not gpu.part
+    ]
+
+
+def _modelled(node: NodeState) -> Node:
+    types = {gpu_key(gpu.gpu_type) for gpu in node.gpus if not gpu.part}
+    if len(types) != 1:
+        return Node(node.node_id, max(node.cpu_free, 0), 0)
+    idle = tuple(idle_cards(node))
+    return Node(node.node_id, max(node.cpu_free, 0), 0, idle, types.pop())
+
+
+def _shape(demand: Demand) -> Shape:
+    if not demand.gpu_count:
+        return Shape(demand.cpu_millis)
+    types = (gpu_key(demand.gpu_type),) if demand.gpu_type else ()
+    return Shape(demand.cpu_millis, demand.gpu_count, demand.gpu_millis or WHOLE, types)
+
+
+def _known(demands: Iterable[Demand], running: Iterable[Running]) -> Counter[Shape]:
+    counted = Counter(_shape(demand) for demand in demands if packable(demand))
+    for each in running:
+        if each.gpu_uuids:
+            types = (gpu_key(each.gpu_type),) if each.gpu_type else ()
+            millis = each.gpu_millis or WHOLE
+            counted[Shape(each.cpu_millis, len(each.gpu_uuids), millis, types)] += 1
+    return counted
+
+
+def _every_size(nodes: Sequence[Node]) -> list[Shape]:
+    """One GPU, two, four, … and all of a node; with no CPU, which is another question."""
+    most = max((len(node.gpus) for node in nodes), default=0)
+    sizes = {1 << power for power in range(most.bit_length())} | {most}
+    return [Shape(0, size, WHOLE) for size in sorted(sizes) if size]
+
+
+def least(costs: Floats) -> Mask:
+    """Where costs are least; nowhere when all are infinite."""
+    best: Mask = (costs == costs.min(initial=np.inf)) & (costs < np.inf)
+    return best
