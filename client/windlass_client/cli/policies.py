@@ -120,7 +120,12 @@ def set_policy(
         bool | None,
         typer.Option("--preemption/--no-preemption", help="Running jobs make room for others."),
     ] = None,
-    packing: Annotated[str | None, typer.Option(help="How nodes are chosen: tight.")] = None,
+    packing: Annotated[
+        str | None,
+        typer.Option(
+            help="How nodes are chosen: tight, holes-first, fgd, best-fit or dot-product."
+        ),
+    ] = None,
     unset: Annotated[
         list[str] | None,
         typer.Option(metavar="PART", help=f"Say nothing of it: {', '.join(_PARTS)}; repeatable."),

@@ -93,14 +93,16 @@ class Ledger:
         policy = self._packings.of(demand) if self._packings else None
         if policy is None:
             return None
-        faulty = marked(self.free, [fault.node_id for fault in demand.faults]) > 0
-        without = able & ~faulty & (self.full.installed[ANY_DEVICE] == 0)
-        if not demand.gpu_count and without.any():
+        trusted = able
+        if demand.faults:
+            trusted = able & (marked(self.free, [fault.node_id for fault in demand.faults]) == 0)
+        if not demand.gpu_count and (trusted & (self.full.installed[ANY_DEVICE] == 0)).any():
             return None  # it need not keep GPUs from anybody
-        for among in (able & ~faulty, able):
-            best = least(policy.costs(demand, among))
-            if best.any():
-                return int(np.where(best, total(demand, self.free, self.full), -1.0).argmax())
+        for among in (trusted, able):
+            best = least(policy.costs(demand, among)).nonzero()[0]
+            if len(best):
+                scores = total(demand, self.free, self.full)[best] if len(best) > 1 else best
+                return int(best[scores.argmax()])
         return None
 
     def choose_gang(self, demand: Demand) -> Gang | None:

@@ -122,7 +122,7 @@ def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
     """
     ordered = guaranteed_first(in_turn(snapshot), snapshot.quotas)
     queue = made_room_first(ordered, snapshot.preemptions)  # 1. order
-    ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now, span)
+    ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now, span, Packings(snapshot))
     backfill = Backfill(ledger, snapshot.running, snapshot.policies)
     given = _place(queue, snapshot, ledger, backfill)  # 2.-5. hold, filter, score, take
     skipped = [each[:2] for each in given.skipped]

@@ -14,9 +14,9 @@ from typing import Any
 _MINUTE = 60_000_000
 _DAY = 24 * 60 * _MINUTE
 
-PACKINGS = ("tight", "holes-first", "fgd", "best-fit", "dot-product")
-"""Names of the ways to choose among nodes for GPUs; the first is the default: what `scores.py` does.
-The others are those of `packing/policies.py` that leave nothing to chance."""
+PACKINGS = ("holes-first", "tight", "fgd", "best-fit", "dot-product")
+"""Names of the ways to choose among nodes for GPUs; the first is the default. `tight` is `scores.py` alone;
+the others are those of `packing/policies.py` that leave nothing to chance."""
 
 LOWEST_BAND = -10_000
 """The band of what is below every priority class: lower than any priority can be."""

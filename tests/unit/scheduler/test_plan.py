@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node
 from windlass_server.scheduler.plan import Placement, plan
+from windlass_server.scheduler.policies import Policies, Policy
 from windlass_server.scheduler.snapshot import Gpu, Snapshot
 
 DIVIDED = [
@@ -17,7 +18,9 @@ MIXED = [Gpu(f"m-{index}", "L4" if index < 3 else "A100", True, False) for index
 
 
 def placed_on(job, *cluster) -> str | None:
-    placements = plan(Snapshot((job,), cluster)).placements
+    """Where the scores alone put a job."""
+    world = Snapshot((job,), cluster, policies=Policies(Policy(packing="tight")))
+    placements = plan(world).placements
     return placements[0].node_id.removeprefix("node-") if placements else None
 
 

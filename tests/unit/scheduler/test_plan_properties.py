@@ -19,7 +19,7 @@ from tests.unit.scheduler.worlds import (
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import first_refusal, fits
 from windlass_server.scheduler.plan import Plan, plan
-from windlass_server.scheduler.policies import NO_POLICIES
+from windlass_server.scheduler.policies import Policies, Policy
 from windlass_server.scheduler.rooms import free_room, full_room, in_columns
 from windlass_server.scheduler.snapshot import Demand, NodeState, Snapshot
 
@@ -87,7 +87,7 @@ def test_nothing_that_still_fits_is_left_waiting(world: Snapshot):
 
 @given(snapshots())
 def test_shares_gather_on_the_fullest_card_that_has_room_for_them(world: Snapshot):
-    world = replace(world, policies=NO_POLICIES)
+    world = replace(world, policies=Policies(Policy(packing="tight")))
     jobs = {job.job_id: job for job in world.queue}
     state = {node.node_id: node for node in world.nodes}
     for placement in plan(world).placements:

@@ -85,6 +85,8 @@ class Fleet:
         self._book = _StateBook(width)
         self._state = np.array([self._number(index) for index in range(len(self.nodes))])
         self._best: dict[Shape, _Best] = {}
+        # The nodes whose states have changed, one after the other.
+        self._changed: list[int] = []
 
     def place(self, task: Task, able: Mask | None = None) -> Placed | None:
         """Place a task where it costs least; None, and nothing changes, where it fits nowhere.
@@ -104,7 +106,9 @@ class Fleet:
     def costs(self, task: Task, able: Mask) -> Floats:
         """What a task would cost on each node, N; infinite where it fits not, or that may not take it."""
         costs = self._costs(task.shape).cost[self._state]
-        return np.where(able & (self.memory >= task.memory_mib), costs, np.inf)
+        if task.memory_mib:
+            able = able & (self.memory >= task.memory_mib)
+        return np.where(able, costs, np.inf)
 
     def used(self, task: Task, node: int) -> int:
         """How much is idle on the GPU of a node that a task would go to, in thousandths."""
@@ -116,6 +120,7 @@ class Fleet:
         self.gpus[node] = 0
         self.gpus[node, : len(gpus)] = gpus
         self._state[node] = self._number(node)
+        self._changed.append(node)
 
     def follow(self, policy: Policy) -> None:
         """Place what comes from now on by another policy, or by one that knows more."""
@@ -150,6 +155,7 @@ class Fleet:
         self.cpu[node] -= shape.cpu_millis
         self.memory[node] -= task.memory_mib
         self._state[node] = self._number(node)
+        self._changed.append(node)
         return Placed(node, tuple(gpus.tolist()))
 
     def _number(self, node: int) -> int:
@@ -164,8 +170,12 @@ class Fleet:
         best = self._best.get(shape)
         if best is None:
             best = self._best[shape] = _Best()
+            entered = np.unique(self._state)
+        else:
+            entered = np.unique(self._state[self._changed[best.seen :]])
+        best.seen = len(self._changed)
         best.grow(len(self._book))
-        unknown = np.unique(self._state[np.isnan(best.cost[self._state])])
+        unknown = entered[np.isnan(best.cost[entered])]
         if len(unknown):
             moves = ways(shape, self._admits(shape), self._book.states(unknown))
             best.learn(unknown, moves, self._policy.costs(moves))
@@ -207,12 +217,13 @@ class _Best:
     """What the best way of one shape costs in each state, and what it uses.
 
     The cost is infinite where there is no way, and NaN where nobody asked. `used` is how much is idle
-    on the GPU that the best way takes.
+    on the GPU that the best way takes. So many changes of nodes were `seen`.
     """
 
     def __init__(self) -> None:
         self.cost = np.full(0, np.nan)
         self.used = np.full(0, NO_GPU)
+        self.seen = 0
 
     def grow(self, states: int) -> None:
         if len(self.cost) < states:
