@@ -239,6 +239,7 @@ class JobsService:
             "min_isolation": full.min_isolation,
             "pool": full.pool,
             "longest_run": _longest_run(full),
+            "preemptible": True,
             "asked_priority": None,
             "start_after": start_after_of(full),
             "held": int(Held.NOTHING),
