@@ -253,7 +253,7 @@ async def test_a_node_that_finds_damage_where_there_was_nothing_is_at_fault(worl
     # What it saved itself it was not to begin with.
     assert to_proto(queued).checkpoint.checkpoint_id == mine
     faults = await world.database.read(lambda tx: tx.runs.nodes_ended_by(job.job_id, (5, 7)))
-    assert faults == [job.node_id]
+    assert [one.node_id for one in faults] == [job.node_id]
 
 
 TOO_LATE = "CHECKPOINT_TOO_LATE"

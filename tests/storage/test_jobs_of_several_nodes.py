@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.databases import acting
+from tests.support.fake_clock import START
 from tests.support.nodes import an_inventory
 from tests.support.remote_runs import nowhere_else
 from tests.support.scheduled_world import ADA
@@ -26,8 +27,10 @@ from windlass_server.jobs.states import Status
 from windlass_server.objects import frames
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
+from windlass_server.resources.ledger import Loss
 from windlass_server.resources.maintenance import DrainMode
 from windlass_server.resources.upkeep import Drain
+from windlass_server.resources.usage import UsageQuery, UsageService
 from windlass_server.scheduler.plan import Place, Placement
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, RunRow
@@ -295,11 +298,30 @@ async def test_only_the_first_rank_saves_a_checkpoint(world: World, tmp_path: Pa
         offered.append(await checkpoints.offer(run.node_id, request))
     assert offered[0].startswith("ckpt-")
     assert offered[1] == ""
+    row = await world.database.read(lambda tx: tx.checkpoints.get(offered[0]))
+    assert row is not None
+    await world.database.write(lambda tx: tx.runs.note_saved(job_id, row.attempt, row.created_at))
+    assert {run.saved_at for run in await world.ranks(job_id)} == {row.created_at}
     # A job that is about to fail needs none.
     await world.ends(job_id, 1, cause="COMPLETED", exit_code=3)
     request.run_id = (await world.ranks(job_id))[0].run_id
     request.exit.CopyFrom(agent_pb2.RunExit(cause="STOPPED"))
     assert await checkpoints.offer((await world.ranks(job_id))[0].node_id, request) == ""
+
+
+async def test_each_rank_counts_as_used_and_all_are_lost_with_what_fails(world: World):
+    usage = UsageService(world.database, world.clock)
+    job_id = await world.running()
+    world.clock.advance(10)
+    await world.ends(job_id, 0, cause="COMPLETED", exit_code=0)
+    world.clock.advance(10)
+    await world.ends(job_id, 1, cause="COMPLETED", exit_code=3)
+    rows = (await usage.get(ADMIN, UsageQuery(group_by=("node_id",), start=START))).rows()
+    first, second = await world.ranks(job_id)
+    held = {row.group[0]: row.held.gpu_millis // 1_000_000_000 for row in rows}
+    assert held == {first.node_id: 2 * 10, second.node_id: 2 * 20}
+    lost = {row.group[0]: row.wasted[Loss.FAILURE].gpu_millis // 1_000_000_000 for row in rows}
+    assert lost == held
 
 
 async def test_the_logs_of_all_ranks_come_as_one_in_the_order_of_their_times(world: World):

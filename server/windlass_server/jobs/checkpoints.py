@@ -210,7 +210,7 @@ class CheckpointsService:
             return
         now = self._clock.now()
         tx.checkpoints.change(row.checkpoint_id, status=State.SAVED, saved_at=now)
-        tx.runs.change(row.run_id, saved_at=row.created_at)
+        tx.runs.note_saved(row.job_id, row.attempt, row.created_at)
         for old in tx.checkpoints.saved(row.job_id)[self._keeping.newest :]:
             tx.checkpoints.change(old.checkpoint_id, status=State.UNNEEDED)
         tx.jobs.change(job.job_id, job.version, checkpoint=shown(row, now))

@@ -48,7 +48,7 @@ def set_aside(tx: Transaction, job: JobRow, run: RunRow, at: int) -> dict[str, b
     left = tx.checkpoints.saved(job.job_id)
     # What its run did since its checkpoint before is lost after all.
     own = next((one for one in left if one.run_id == damaged.run_id), None)
-    tx.runs.change(damaged.run_id, saved_at=None if own is None else own.created_at)
+    tx.runs.note_saved(job.job_id, damaged.attempt, None if own is None else own.created_at)
     instead = f"with that of attempt {left[0].attempt}" if left else "anew: there is no other"
     tx.events.record(
         project=job.project,

@@ -101,7 +101,9 @@ class JobsRpc:
             series=[
                 series
                 for one in found.runs
-                for series in series_messages(one.run.node_id, one.answer, one.run.run_id)
+                for series in series_messages(
+                    one.run.node_id, one.answer, one.run.run_id, one.run.rank
+                )
             ],
         )
 

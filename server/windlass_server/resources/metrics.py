@@ -134,7 +134,7 @@ def numbers_of(fields: Sequence[str], names: Mapping[int, str]) -> frozenset[int
 
 
 def series_messages(
-    node_id: str, answer: Answer, run_id: str = ""
+    node_id: str, answer: Answer, run_id: str = "", rank: int = 0
 ) -> Iterator[metrics_pb2.MetricSeries]:
     """A message for each field and thing that a node has measured, in the order of their names."""
     for measured, rollup in sorted(answer.rollups.items(), key=lambda item: NAMES.get(item[0], "")):
@@ -153,6 +153,7 @@ def series_messages(
                 node_id=node_id,
                 subject=rollup.subjects[place],
                 run_id=run_id,
+                rank=rank,
                 offset_seconds=seconds[there].tolist(),
                 mean=_seven_digits(total / number),
                 min=_seven_digits(columns.low[there, place]),

@@ -161,6 +161,11 @@ class RunStore:
         """Set columns of a run; the caller has read it in this transaction."""
         self._connection.execute(update(_RUNS).where(_RUNS.c.run_id == run_id).values(**values))
 
+    def note_saved(self, job_id: str, attempt: int, saved_at: int | None) -> None:
+        """Note up to when (µs) what an attempt did is in a checkpoint, which is that of all its ranks."""
+        whole = (_RUNS.c.job_id == job_id) & (_RUNS.c.attempt == attempt)
+        self._connection.execute(update(_RUNS).where(whole).values(saved_at=saved_at))
+
     def known_to_node(self, node_id: str) -> Sequence[Any]:
         """The runs that a node may not drop yet.
 

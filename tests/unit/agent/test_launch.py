@@ -57,3 +57,46 @@ def test_of_a_gpu_whose_memory_is_not_known_no_limit_is_told() -> None:
 def test_a_task_whose_gpus_are_its_own_is_told_of_no_share() -> None:
     assert not SHARE & told(0, "GPU-0", "GPU-1").keys()
     assert not SHARE & told(0).keys()
+
+
+RANK = {"WINDLASS_RANK", "WINDLASS_NODE_RANK"}
+COUNT = {"WINDLASS_WORLD_SIZE", "WINDLASS_NODES"}
+GATHERING = {
+    "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE",
+    "NODE_RANK",
+}  # fmt: skip
+
+
+def of_several(rank: int, *hosts: str, **variables: str) -> dict[str, str]:
+    gang = pb.Gang(rank=rank, hosts=hosts, master_port=29_501)
+    spec = pb.RunSpec(command=["true"], variables=variables, gang=gang)
+    directive = pb.RunDirective(run_id="run-" + "0" * 26, epoch=1, spec=spec)
+    return environment(request_of(directive, lambda _: (), lambda _: 0), "/work")
+
+
+def test_a_part_of_a_job_of_several_nodes_is_told_which_it_is_and_where_the_others_are() -> None:
+    told_of = of_several(1, "10.0.0.1", "10.0.0.2", "10.0.0.3")
+    assert {told_of[name] for name in RANK} == {"1"}
+    assert {told_of[name] for name in COUNT} == {"3"}
+    assert told_of["WINDLASS_HOSTS"] == "10.0.0.1,10.0.0.2,10.0.0.3"
+    assert {name: told_of[name] for name in GATHERING} == {
+        "MASTER_ADDR": "10.0.0.1",
+        "MASTER_PORT": "29501",
+        "RANK": "1",
+        "WORLD_SIZE": "3",
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "NODE_RANK": "1",
+    }
+
+
+def test_a_job_may_say_itself_how_its_parts_gather_but_not_which_they_are() -> None:
+    told_of = of_several(1, "a", "b", MASTER_PORT="7", WINDLASS_RANK="0")
+    assert (told_of["MASTER_PORT"], told_of["WINDLASS_RANK"]) == ("7", "1")
+
+
+def test_a_job_of_one_node_is_one_part_that_gathers_nobody() -> None:
+    told_of = told(0)
+    assert {told_of[name] for name in RANK} == {"0"}
+    assert {told_of[name] for name in COUNT} == {"1"}
+    assert not (GATHERING | {"WINDLASS_HOSTS"}) & told_of.keys()

@@ -13,6 +13,9 @@ def an_intent() -> Intent:
         gpu_uuids=("GPU-1",),
         time_limit_seconds=1.5,
         min_isolation=Level.NAMESPACES,
+        rank=1,
+        hosts=("a", "b"),
+        master_port=29_500,
     )
     isolation = Isolation(Level.SANDBOX, ("cpu", "memory"), "v2", "no pids")
     return Intent(request, NodeSetup(isolation, {"memory": "/x"}, ("/h",), ("/s",), 7))
@@ -22,6 +25,16 @@ def test_an_intent_is_read_as_it_was_written(tmp_path):
     intent = an_intent()
     rundir.write_intent(tmp_path / "run", intent)
     assert rundir.read_intent(tmp_path / "run") == intent
+
+
+def test_an_intent_of_an_older_release_is_that_of_a_job_of_one_node(tmp_path):
+    rundir.write_intent(tmp_path / "run", an_intent())
+    content = rundir.read_json(tmp_path / "run" / rundir.INTENT)
+    for name in ("rank", "hosts", "master_port"):
+        del content["request"][name]
+    rundir.write_whole(tmp_path / "run" / rundir.INTENT, content, durable=False)
+    request = rundir.read_intent(tmp_path / "run").request
+    assert (request.rank, request.hosts, request.master_port) == (0, (), 0)
 
 
 def test_a_cut_or_absent_intent_means_that_nothing_was_started(tmp_path):
