@@ -6,20 +6,17 @@ what they were to do, and those that were ended by their time limit.
 
 import struct
 from collections import deque
-from collections.abc import Iterable, Sequence
-from math import ceil
+from collections.abc import Iterable
 from typing import Any
 
 from windlass_server.clock import Clock
+from windlass_server.scheduler.estimates import RUNS_REMEMBERED, run_time
 from windlass_server.scheduler.snapshot import RunTime
 from windlass_server.storage.engine import Database
 from windlass_server.storage.run_times import Key
 from windlass_server.storage.tables import RunTimeRow
 from windlass_server.storage.transaction import Transaction
 
-# So many of the last runs count, and fewer than so few say nothing.
-_LAST = 32
-_LEAST = 3
 # Names that are remembered of a user in a project, and in this process of all.
 _NAMES = 200
 _REMEMBERED = 50_000
@@ -52,7 +49,7 @@ class Learning:
         known = {_key(row): row for row in tx.run_times.of(news)}
         for key, took in news.items():
             before = unpacked(known[key].durations) if key in known else []
-            durations = deque([*before, *took], maxlen=_LAST)
+            durations = deque([*before, *took], maxlen=RUNS_REMEMBERED)
             tx.run_times.put(key, packed(durations), self._clock.now())
         for project, user in {key[:2] for key in news.keys() - known.keys()}:
             tx.run_times.keep_newest(project, user, _NAMES)
@@ -90,14 +87,6 @@ class Learned:
             self._known[_key(row)] = run_time(unpacked(row.durations))
 
 
-def run_time(durations: Sequence[int]) -> RunTime | None:
-    """What so many durations say; None: they are too few."""
-    if len(durations) < _LEAST:
-        return None
-    inorder = sorted(durations)
-    return RunTime(_quantile(inorder, 0.5), _quantile(inorder, 0.9))
-
-
 def packed(durations: Iterable[int]) -> bytes:
     """As they are stored."""
     return b"".join(struct.pack(">q", each) for each in durations)
@@ -106,11 +95,6 @@ def packed(durations: Iterable[int]) -> bytes:
 def unpacked(stored: bytes) -> list[int]:
     """As they were before they were stored."""
     return [each for (each,) in struct.iter_unpack(">q", stored)]
-
-
-def _quantile(inorder: Sequence[int], share: float) -> int:
-    """The smallest that so large a share of them does not exceed."""
-    return inorder[ceil(share * len(inorder)) - 1]
 
 
 def _key(row: Any) -> Key:

@@ -4,11 +4,15 @@ What has outlived what was expected of it is given longer: the shortest of p90, 
 that it has not outlived. A limit bounds all of that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TypeAlias
 
 from windlass_server.scheduler.snapshot import Demand, RunTime
+
+RUNS_REMEMBERED = 32
+"""So many of the last runs of a user's jobs of a name count for what is learned of them."""
 
 FOREVER = 1 << 62
 """As a time: later than any other."""
@@ -16,6 +20,8 @@ FOREVER = 1 << 62
 Span: TypeAlias = Callable[[Demand], int | None]
 """How long a demand is expected to run (microseconds); None: for ever, as far as one knows."""
 
+# Fewer runs than this say nothing.
+_LEAST_RUNS = 3
 # What is late is expected to be late by so much (µs), then by twice that, and so on.
 _LATE = 60_000_000
 
@@ -33,6 +39,19 @@ def likely(demand: Demand) -> int | None:
         return demand.time_limit
     known = demand.expected_run.p50
     return known if demand.time_limit is None else min(known, demand.time_limit)
+
+
+def run_time(durations: Sequence[int]) -> RunTime | None:
+    """What so many durations say; None: they are too few."""
+    if len(durations) < _LEAST_RUNS:
+        return None
+    inorder = sorted(durations)
+    return RunTime(_quantile(inorder, 0.5), _quantile(inorder, 0.9))
+
+
+def _quantile(inorder: Sequence[int], share: float) -> int:
+    """The smallest that so large a share of them does not exceed."""
+    return inorder[ceil(share * len(inorder)) - 1]
 
 
 @dataclass(frozen=True, slots=True)

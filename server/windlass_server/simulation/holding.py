@@ -1,11 +1,26 @@
 """Who holds what in virtual time, as `plan()` wants to know it: what runs, and what everybody had lately."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from windlass_server.scheduler.estimates import ends
 from windlass_server.scheduler.fair_share import GPU, Shares, Tally, charge
-from windlass_server.scheduler.plan import Placement
-from windlass_server.scheduler.snapshot import WHOLE, Demand, Running
+from windlass_server.scheduler.plan import Place, Placement
+from windlass_server.scheduler.snapshot import WHOLE, Demand, Running, RunTime
+from windlass_server.simulation.learned import Learned
+from windlass_server.simulation.workload import TimedJob
+
+
+@dataclass(slots=True)
+class _Held:
+    """What a job holds, and as what `plan()` saw it last."""
+
+    job: TimedJob
+    placement: Placement
+    gpu_type: str
+    since: int
+    known: RunTime | None
+    seen: tuple[Running, ...]
 
 
 class Holding:
@@ -13,51 +28,34 @@ class Holding:
 
     Args:
         half_lives: by which what was had lately is forgotten.
+        learned: how long jobs are expected to run.
     """
 
-    def __init__(self, half_lives: Iterable[int]) -> None:
+    def __init__(self, half_lives: Iterable[int], learned: Learned) -> None:
         self._tallies = [Tally(half_life) for half_life in sorted(half_lives)]
-        self._running: dict[str, tuple[Running, ...]] = {}
+        self._learned = learned
+        self._held: dict[str, _Held] = {}
 
-    def start(self, demand: Demand, placement: Placement, gpu_type: str, now: int) -> None:
+    def start(self, job: TimedJob, placement: Placement, gpu_type: str, now: int) -> None:
         """Note that a job has got its place."""
-        over = ends(now, now, limit=demand.time_limit, learned=demand.expected_run)
-        self._running[demand.job_id] = tuple(
-            Running(
-                job_id=demand.job_id,
-                run_id=f"run-{demand.job_id}-{rank}",
-                project=demand.project,
-                user=demand.user,
-                queue=demand.queue,
-                priority=demand.priority,
-                node_id=place.node_id,
-                cpu_millis=demand.cpu_millis,
-                memory_bytes=demand.memory_bytes,
-                gpu_uuids=place.gpu_uuids,
-                gpu_type=gpu_type,
-                gpu_millis=demand.gpu_millis,
-                started_at=now,
-                likely_end=over.likely,
-                expected_end=over.expected,
-                limit_end=over.limit,
-                saved_at=now,
-                preemptible=True,
-                leaving=False,
-            )
-            for rank, place in enumerate(placement.places)
-        )
+        demand = job.demand
+        self._held[demand.job_id] = _Held(job, placement, gpu_type, now, None, ())
         for tally in self._tallies:
             tally.opened((demand.project, demand.user), _rate(demand), now)
 
     def end(self, demand: Demand, now: int) -> None:
         """Note that it has given it back."""
-        del self._running[demand.job_id]
+        del self._held[demand.job_id]
         for tally in self._tallies:
             tally.closed((demand.project, demand.user), _rate(demand), now)
 
-    def running(self) -> tuple[Running, ...]:
-        """All that run."""
-        return tuple(each for runs in self._running.values() for each in runs)
+    def running(self, now: int) -> tuple[Running, ...]:
+        """All that run. Each is made anew when it has outlived what was expected, or else is expected."""
+        for held in self._held.values():
+            known = self._learned.of(held.job)
+            if not held.seen or known != held.known or _is_over(held.seen[0], now):
+                held.known, held.seen = known, tuple(_seen(held, known, now))
+        return tuple(each for held in self._held.values() for each in held.seen)
 
     def shares(self, now: int) -> Shares:
         """What everybody had lately, and has."""
@@ -65,6 +63,48 @@ class Holding:
             return Shares()
         lately = {tally.half_life: tally.lately(now) for tally in self._tallies}
         return Shares(lately, self._tallies[0].now())
+
+
+def _is_over(running: Running, now: int) -> bool:
+    return any(end is not None and end <= now for end in (running.likely_end, running.expected_end))
+
+
+def _seen(held: _Held, known: RunTime | None, now: int) -> Iterable[Running]:
+    over = ends(held.since, now, limit=held.job.demand.time_limit, learned=known)
+    for rank, place in enumerate(held.placement.places):
+        yield _running(held, rank, place, over.likely, over.expected, over.limit)
+
+
+def _running(
+    held: _Held,
+    rank: int,
+    place: Place,
+    likely: int | None,
+    expected: int | None,
+    limit: int | None,
+) -> Running:
+    demand = held.job.demand
+    return Running(
+        job_id=demand.job_id,
+        run_id=f"run-{demand.job_id}-{rank}",
+        project=demand.project,
+        user=demand.user,
+        queue=demand.queue,
+        priority=demand.priority,
+        node_id=place.node_id,
+        cpu_millis=demand.cpu_millis,
+        memory_bytes=demand.memory_bytes,
+        gpu_uuids=place.gpu_uuids,
+        gpu_type=held.gpu_type,
+        gpu_millis=demand.gpu_millis,
+        started_at=held.since,
+        likely_end=likely,
+        expected_end=expected,
+        limit_end=limit,
+        saved_at=held.since,
+        preemptible=True,
+        leaving=False,
+    )
 
 
 def _rate(demand: Demand) -> int:

@@ -17,6 +17,7 @@ from windlass_server.scheduler.plan import Placement, Plan, plan
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.simulation.fragments import Fragments
 from windlass_server.simulation.holding import Holding
+from windlass_server.simulation.learned import Learned, key_of
 from windlass_server.simulation.turns import RECORDED, Turns, in_line
 from windlass_server.simulation.workload import TimedJob, Workload
 from windlass_server.simulation.world import World
@@ -127,7 +128,8 @@ class _Run:
         self.plans = self.done = 0
         self._workload = workload
         self._turns = turns
-        self._holding = Holding(turns.half_lives)
+        self._learned = Learned()
+        self._holding = Holding(turns.half_lives, self._learned)
         self._world = World(workload.nodes)
         self._pieces = Fragments(workload)
         self._by_id = {fate.job.demand.job_id: fate for fate in self.fates}
@@ -174,9 +176,21 @@ class _Run:
             for place in end.placement.places:
                 self._pieces.add(place.node_id, demand, -1)
             end.fate.ended_at = now
+            self._learn(end.fate.job)
             self.done += 1
             freed = True
         return freed
+
+    def _learn(self, job: TimedJob) -> None:
+        """Learn from a job that has ended; what waits and is like it is seen otherwise from now on."""
+        if self._learned.ended(job) and self._turns.protects:
+            key, expected = key_of(job), self._learned.of(job)
+            self._queue = [
+                replace(demand, expected_run=expected)
+                if key_of(self._by_id[demand.job_id].job) == key
+                else demand
+                for demand in self._queue
+            ]
 
     def _arrive(self, now: int) -> list[Demand]:
         """Those that come now, without those that no node could ever hold."""
@@ -188,7 +202,11 @@ class _Run:
             if fate.reason:
                 self.done += 1
                 continue
-            demand = replace(fate.job.demand, submitted_at=_EPOCH + fate.job.submitted_at)
+            demand = replace(
+                fate.job.demand,
+                submitted_at=_EPOCH + fate.job.submitted_at,
+                expected_run=self._learned.of(fate.job),
+            )
             insort(self._queue, demand, key=in_line)
             new.append(demand)
         return new
@@ -247,7 +265,7 @@ class _Run:
             now=_EPOCH + now,
             policies=self._turns.policies,
             shares=self._holding.shares(_EPOCH + now),
-            running=self._holding.running() if self._turns.protects else (),
+            running=self._holding.running(_EPOCH + now) if self._turns.protects else (),
         )
 
     def _carry_out(self, placements: Sequence[Placement], now: int) -> None:
@@ -261,7 +279,7 @@ class _Run:
         fate = self._by_id[placement.job_id]
         self._world.give(fate.job.demand, placement)
         gpu_type = self._world.gpu_type(placement)
-        self._holding.start(fate.job.demand, placement, gpu_type, _EPOCH + now)
+        self._holding.start(fate.job, placement, gpu_type, _EPOCH + now)
         for place in placement.places:
             self._pieces.add(place.node_id, fate.job.demand, 1)
         fate.started_at = now

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windlass_server.jobs.learning import packed, run_time, unpacked
+from windlass_server.jobs.learning import packed, unpacked
+from windlass_server.scheduler.estimates import run_time
 from windlass_server.scheduler.snapshot import RunTime
 
 

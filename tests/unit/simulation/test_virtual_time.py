@@ -108,6 +108,21 @@ def test_a_job_of_several_nodes_gets_all_of_them_at_once(policy: str):
     assert outcome.fates[2].reason == "INSUFFICIENT_NODES"
 
 
+def test_what_programs_take_is_learned_on_the_way():
+    """After three runs of 10 s nobody waits for a limit of an hour: the small one is over in time."""
+    jobs = [replace(a_job(n, 20 * n, 10, 8, limit=3600), name="short") for n in range(1, 4)]
+    jobs += [replace(a_job(4, 100, 10, 7, limit=3600), name="short")]
+    jobs += [a_job(5, 101, 10, 8, limit=60), a_job(6, 102, 15, 1, limit=15)]
+    assert starts(played("backfill", jobs)) == {
+        **{f"job-{n}": 20 * n for n in range(1, 4)},
+        "job-4": 100,
+        "job-5": 110,
+        "job-6": 120,
+    }
+    unknown = [replace(job, name=job.demand.job_id) for job in jobs]
+    assert starts(played("backfill", unknown))["job-6"] == 102
+
+
 def test_progress_is_told():
     told = list[int]()
     workload = Workload((a_node(),), tuple(a_job(100 + number, number) for number in range(250)))
@@ -227,3 +242,47 @@ def test_fifo_starts_jobs_of_one_priority_in_their_order(workload: Workload):
             if fate.job.demand.priority == priority and fate.started_at is not None
         ]
         assert at == sorted(at)
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> Workload:
+    """Jobs on one node each that all state a limit, and come faster than they can be run."""
+    nodes = tuple(a_node(f"n{number}", 4) for number in range(draw(st.integers(1, 3))))
+    times = draw(st.lists(st.integers(0, 40), min_size=4, max_size=24))
+    jobs = [
+        a_job(
+            100 + number,
+            at,
+            draw(st.integers(1, 40)),
+            draw(st.sampled_from([1, 1, 2, 3, 4])),
+            limit=draw(st.sampled_from([10, 20, 40])),
+        )
+        for number, at in enumerate(sorted(times))
+    ]
+    return Workload(nodes, tuple(jobs))
+
+
+@given(workload=crowds())
+@settings(max_examples=40, deadline=None)
+def test_with_backfill_nobody_is_first_in_line_for_longer_than_the_longest_limit(
+    workload: Workload,
+):
+    for fate in play(workload, BY_NAME["backfill"]).fates:
+        assert fate.started_at is not None
+        if fate.first_at is not None:
+            assert fate.started_at - fate.first_at <= 40 * SECOND
+
+
+def test_without_backfill_somebody_is():
+    jobs = [a_job(100, 0, 9, 1, limit=9), a_job(101, 0, 9, 8, limit=9)]
+    jobs += [a_job(102 + n, 5 * n, 9, 1, limit=9) for n in range(20)]
+    waited = {
+        policy: max(
+            fate.started_at - fate.first_at
+            for fate in played(policy, jobs).fates
+            if fate.first_at is not None and fate.started_at is not None
+        )
+        for policy in ("greedy", "backfill")
+    }
+    assert waited["greedy"] > 90 * SECOND
+    assert waited["backfill"] <= 9 * SECOND
