@@ -12,10 +12,12 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from windlass_server.scheduler.filters import fits
+from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.policies import Policies
 from windlass_server.scheduler.reserved import Left, lower
 from windlass_server.scheduler.rooms import Column, Room, enough_memory, gpu_key, suitable
+from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Running
 from windlass_server.scheduler.timeline import Endings, Timeline, Use
 
@@ -79,20 +81,24 @@ class Backfill:
     def foresee(self, demand: Demand, shape: Hashable) -> bool:
         """As `protect`, whatever the policy says; False when no start is known."""
         done = len(self.starts) >= _MOST_STARTS or len(self._failed) >= _MOST_FAILURES
-        if done or shape in self._failed or demand.nodes > 1:
+        if done or shape in self._failed:
             return False
         line = self._timeline()
         if line is None:
             return False
-        found = self._first(demand, line)
+        if demand.nodes > 1:
+            found = self._first_of_several(demand, line)
+        else:
+            found = self._first(demand, line)
         if found is None:
             self._failed.add(shape)
             return False
-        at, index = found
-        there = line.amounts(index, at)
-        gpu_type = _type_of(demand, self._view(demand, line, index, at))
-        self._ledger.promise(demand, index, at, there, gpu_type)
-        self.starts[demand.job_id] = Start(self._ledger.nodes[index].node_id, at)
+        at, gang = found
+        for index in gang.indexes:
+            gpu_type = _type_of(gang.demand, self._view(gang.demand, line, index, at))
+            there = line.amounts(index, at)
+            self._ledger.promise(gang.demand, index, at, there, gpu_type)
+        self.starts[demand.job_id] = Start(self._ledger.nodes[gang.indexes[0]].node_id, at)
         return True
 
     def _depth(self, demand: Demand) -> int:
@@ -138,7 +144,48 @@ class Backfill:
             user=demand.user,
         )
 
-    def _first(self, demand: Demand, line: Timeline) -> tuple[int, int] | None:
+    def _first_of_several(self, demand: Demand, line: Timeline) -> tuple[int, Gang] | None:
+        """When a job of several nodes has room on enough of them at once, and which these are.
+
+        Without what is kept of them nodes only get more; so the first time is found by halving, and a
+        better one may be missed where something is kept.
+        """
+        earliest = line.earliest(demand)[demand.min_nodes - 1 :]
+        times = sorted({at for at, _ in earliest} | self._changes(earliest))
+        best: tuple[int, Gang] | None = None
+        low, high = 0, len(times) - 1
+        while low <= high:
+            middle = (low + high) // 2
+            gang = self._together(demand, line, times[middle])
+            if gang is not None:
+                best, high = (times[middle], gang), middle - 1
+            else:
+                low = middle + 1
+        return best
+
+    def _changes(self, earliest: Sequence[tuple[int, int]]) -> set[int]:
+        """When less is kept of these nodes than before, from the first of the times on."""
+        reserved = self._ledger.reserved
+        return {
+            at
+            for _, index in earliest
+            if reserved.keeps_of(index)
+            for at in reserved.changes(index)
+            if at > earliest[0][0]
+        }
+
+    def _together(self, demand: Demand, line: Timeline, at: int) -> Gang | None:
+        """The nodes that have room for a job of several at a time, each for its part."""
+        ledger = self._ledger
+        faults = tuple(one for one in demand.faults if (one.paused_until or 0) > at)
+        asked = replace(demand, faults=faults)
+        view = line.all_at(at)
+        for index in ledger.reserved.nodes:
+            for left in self._lefts(asked, line, index, at):
+                lower(view, index, left)
+        return ledger.gangs.choose(asked, view, lambda one: total(one, view, ledger.full))
+
+    def _first(self, demand: Demand, line: Timeline) -> tuple[int, Gang] | None:
         """When it has room first, and on which node; of equals the first node."""
         best: tuple[int, int] | None = None
         left = _MOST_TIMES
@@ -146,7 +193,8 @@ class Backfill:
             if best is not None and best <= (at, index):
                 break
             if not self._ledger.reserved.keeps_of(index):
-                return at, index
+                best = at, index
+                break
             times = self._times(line, index, at)[: max(left, 0)]
             left -= len(times)
             start = next(
@@ -154,7 +202,7 @@ class Backfill:
             )
             if start is not None and (best is None or (start, index) < best):
                 best = start, index
-        return best
+        return None if best is None else (best[0], Gang((best[1],), demand))
 
     def _times(self, line: Timeline, index: int, first: int) -> list[int]:
         """When a node may begin to have room for a demand that it has none for before `first`."""

@@ -257,6 +257,11 @@ class Reserved:
             FOREVER if span is None else begin + span,
         )
 
+    @property
+    def nodes(self) -> list[int]:
+        """The nodes of which something is kept, now or later."""
+        return sorted(self._on)
+
     def keeps_of(self, index: int) -> bool:
         """Whether something is kept of a node, now or later."""
         return index in self._on

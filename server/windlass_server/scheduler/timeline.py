@@ -231,6 +231,12 @@ class Timeline:
         """The same, as one row that may be changed."""
         return rows_of(self._room, np.array([self._row(index, at)]))
 
+    def all_at(self, at: int) -> Room[Column]:
+        """What every node has at a time that is not over, which may be changed."""
+        first = np.array(self._first[:-1])
+        counts = np.add.reduceat(self._at <= at, first, dtype=np.int64)
+        return rows_of(self._room, first + counts - 1)
+
     def _row(self, index: int, at: int) -> int:
         first, behind = self._first[index], self._first[index + 1]
         return bisect_right(self._at, at, first, behind) - 1

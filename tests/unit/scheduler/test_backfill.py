@@ -356,3 +356,52 @@ def test_a_start_does_not_jump_while_nothing_happens_that_it_follows_from():
         running.append(runs(node, *numbers, until=minutes))
     after = plan(replace(world([BIG], [N1, N2], running), now=NOW + MINUTE))
     assert [one.start for one in after.waiting] == [start]
+
+
+def several(name: str, count: int, *, least: int = 0, **more: object) -> Demand:
+    """A job of several nodes, each with so many GPUs."""
+    wanted = job(name, **more)  # type: ignore[arg-type]
+    return replace(wanted, nodes=count, min_nodes=least or count)
+
+
+RACK = [
+    replace(a_node(f"n{number}", gpus=8), address="10.0.0.1", place=("c", "", "", "r1"))
+    for number in range(3)
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (several("gang", 2, gpus=8), 20),
+        (several("gang", 3, gpus=8), 30),
+        (several("gang", 3, gpus=8, least=2), 20),
+        (several("gang", 4, gpus=8), None),
+        (several("gang", 2, gpus=8, faults={"n0": NOW + 25 * MINUTE}), 25),
+        (several("gang", 2, gpus=8, faults={"n0": NOW + 45 * MINUTE}), 30),
+    ],
+)
+def test_a_job_of_several_nodes_starts_when_enough_have_room_at_once(
+    wanted: Demand, expected: int | None
+):
+    running = [runs(node, 0, until=10 * (n + 1)) for n, node in enumerate(RACK)]
+    found = starts(world([wanted], RACK, running))
+    assert [minutes for _, minutes in found.values()] == ([] if expected is None else [expected])
+
+
+def test_all_of_its_nodes_keep_their_part():
+    running = [runs(node, 0, 1, until=10 * (n + 1)) for n, node in enumerate(RACK)]
+    gang = several("a", 2, gpus=6, minutes=60)
+    # Each node has six free: together they would start now, so one more is taken of each first.
+    gang = replace(gang, gpu_count=7)
+    jobs = [gang, *(job(name, gpus=6, minutes=90) for name in ("b", "c", "d"))]
+    found = outcome(world(jobs, RACK, running))
+    assert found["a"] == "INSUFFICIENT_GPUS"
+    assert sorted(found[name] for name in "bcd") == [HELD, HELD, "node-n2"]
+
+
+def test_promises_of_several_nodes_follow_each_other():
+    running = [runs(node, 0, until=10 * (n + 1)) for n, node in enumerate(RACK)]
+    jobs = [several(name, 2, gpus=8, minutes=60) for name in ("a", "b")]
+    found = starts(world(jobs, RACK, running))
+    assert {name: at for name, (_, at) in found.items()} == {"a": 20, "b": 80}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node, holds, with_job
-from windlass_server.scheduler.plan import Plan, plan
+from windlass_server.scheduler.plan import Place, Plan, plan
 from windlass_server.scheduler.policies import Backfill, Policies, Policy
 from windlass_server.scheduler.snapshot import Demand, NodeState, Running, Snapshot
 
@@ -26,9 +26,12 @@ class Site:
         self.now = NOW
         self.depth = depth
         self.queue: dict[str, Demand] = {}
-        self.nodes = {f"node-n{n}": a_node(f"n{n}", gpus=GPUS, cpu=8000) for n in range(nodes)}
-        self.running: dict[str, tuple[Demand, str, tuple[str, ...], int | None]] = {}
+        self.nodes = {
+            f"node-n{n}": named(a_node(f"n{n}", gpus=GPUS, cpu=8000)) for n in range(nodes)
+        }
+        self.running: dict[str, tuple[Demand, tuple[Place, ...], int | None]] = {}
         self.began: dict[str, int] = {}
+        self.idle = False
 
     def submit(self, job: Demand) -> None:
         self.queue[job.job_id] = job
@@ -39,18 +42,20 @@ class Site:
             nodes=tuple(map(self.state, self.nodes)),
             now=self.now,
             running=tuple(
-                running(job, node_id, gpus, end)
-                for job, node_id, gpus, end in self.running.values()
+                running(job, place, end)
+                for job, places, end in self.running.values()
+                for place in places
             ),
             policies=Policies(Policy(backfill=Backfill(self.depth))),
         )
 
     def state(self, node_id: str) -> NodeState:
         node = self.nodes[node_id]
-        for job, where, gpus, _ in self.running.values():
-            if where == node_id:
-                assert holds(node, job), "it is given more than there is"
-                node = with_job(node, job, gpus)
+        for job, places, _ in self.running.values():
+            for place in places:
+                if place.node_id == node_id:
+                    assert holds(node, job), "it is given more than there is"
+                    node = with_job(node, job, place.gpu_uuids)
         return node
 
     def step(self) -> Plan:
@@ -59,9 +64,11 @@ class Site:
         for one in result.placements:
             job = self.queue.pop(one.job_id)
             end = None if job.time_limit is None else self.now + job.time_limit
-            self.running[one.job_id] = job, one.node_id, one.gpu_uuids, end
+            assert job.min_nodes <= len(one.places) <= job.nodes
+            self.running[one.job_id] = job, one.places, end
             self.began[one.job_id] = self.now
         self.snapshot()
+        self.idle = not result.placements
         ends = [end for *_, end in self.running.values() if end is not None]
         self.now = min([*ends, self.now + MINUTE])
         for job_id, (*_, end) in list(self.running.items()):
@@ -70,10 +77,16 @@ class Site:
         return result
 
 
-def running(job: Demand, node_id: str, gpus: tuple[str, ...], end: int | None) -> Running:
+def named(node: NodeState) -> NodeState:
+    """A node that can be one of several of a job."""
+    return replace(node, address="10.0.0.1", place=("c", "", "", "r"))
+
+
+def running(job: Demand, place: Place, end: int | None) -> Running:
     return Running(
         job_id=job.job_id, run_id=f"run-{job.job_id}", project="", user="", queue="", priority=0,
-        node_id=node_id, cpu_millis=job.cpu_millis, memory_bytes=job.memory_bytes, gpu_uuids=gpus,
+        node_id=place.node_id, cpu_millis=job.cpu_millis, memory_bytes=job.memory_bytes,
+        gpu_uuids=place.gpu_uuids,
         gpu_type="H100", gpu_millis=0, started_at=NOW, likely_end=end, expected_end=end,
         limit_end=end, saved_at=NOW, preemptible=True, leaving=False,
     )  # fmt: skip
@@ -89,21 +102,19 @@ def jobs(draw: st.DrawFn, number: int, *, limits: bool = True) -> Demand:
         memory=GIB,
         priority=draw(st.sampled_from([0, 0, 1])),
     )
-    return replace(job, time_limit=None if minutes is None else minutes * MINUTE)
+    count = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    return replace(
+        job,
+        time_limit=None if minutes is None else minutes * MINUTE,
+        nodes=count,
+        min_nodes=draw(st.integers(1, count)),
+    )
 
 
 def job_lists(most: int, *, limits: bool = True) -> st.SearchStrategy[list[Demand]]:
     return st.integers(1, most).flatmap(
         lambda count: st.tuples(*(jobs(n, limits=limits) for n in range(count)))
     ).map(list)  # fmt: skip
-
-
-def run_all(site: Site) -> None:
-    for _ in range(2000):
-        if not site.queue:
-            return
-        site.step()
-    raise AssertionError(f"never started: {sorted(site.queue)}")
 
 
 @given(job_lists(10), st.integers(1, 3), st.integers(1, 4))
@@ -114,7 +125,7 @@ def test_whoever_was_promised_a_start_starts_by_then(queue: list[Demand], nodes:
     for job in queue:
         site.submit(job)
     promised: dict[str, int] = {}
-    while site.queue:
+    while site.running or not promised.keys() <= site.began.keys() or not site.idle:
         result = site.step()
         for one in result.waiting:
             if one.start is not None:
@@ -228,10 +239,14 @@ def test_all_that_waits_though_it_has_room_would_delay_one_that_comes_before_it(
     result = plan(site.snapshot())
     asked: Mapping[str, Demand] = site.queue
     for one in result.placements:
-        after[one.node_id] = with_job(after[one.node_id], asked[one.job_id], one.gpu_uuids)
+        for place in one.places:
+            node = after[place.node_id]
+            after[place.node_id] = with_job(node, asked[one.job_id], place.gpu_uuids)
     waited = set[str]()
     for one in result.waiting:
-        roomy = [node_id for node_id, node in after.items() if holds(node, asked[one.job_id])]
+        job = asked[one.job_id]
+        roomy = [node_id for node_id, node in after.items() if holds(node, job)]
+        roomy = roomy if len(roomy) >= job.min_nodes else []
         assert bool(roomy) == (one.reason == "WOULD_DELAY_EARLIER_JOB")
         if roomy:
             assert any(name in one.message for name in waited)
