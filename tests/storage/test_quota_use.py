@@ -18,6 +18,7 @@ from tests.support.quotas import a_quota, quotas_service, require_counted, set_q
 from tests.support.remote_runs import nowhere_else
 from tests.support.scheduled_world import ADA, ScheduledWorld
 from windlass.access.v1 import quota_pb2
+from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import allocation_pb2, resources_service_pb2
 from windlass.types.v1 import types_pb2
@@ -56,9 +57,10 @@ class World(ScheduledWorld):
         )  # fmt: skip
 
     async def submit(self, gpus: int = 1, who: Caller = ADA, **resources: Any) -> str:
+        several = {name: resources.pop(name, 0) for name in ("nodes", "min_nodes")}
         asked = types_pb2.ResourceRequest(gpu_count=gpus, **resources)
         project = who.default_project or "default"
-        spec = job_pb2.Job(command=["true"], resources=asked, project=project)
+        spec = job_pb2.Job(command=["true"], resources=asked, project=project, **several)
         return (await self.jobs.submit(who, spec)).job_id
 
     async def allocate(self, gpus: int = 1, who: Caller = BOB, **wanted: Any) -> AllocationRow:
@@ -221,6 +223,30 @@ async def test_a_quota_that_is_lowered_below_what_is_held_lets_nothing_new_start
     await world.schedule()
     assert not (await world.quota(quota)).exceeded
     assert await world.running(third) == [True]
+
+
+async def test_a_job_of_several_nodes_counts_with_all_of_them_and_as_one_job(world: World):
+    for number in range(3):
+        await world.add_gpu_node(f"n{number}", gpus=2)
+    quota = await set_quota(world.database, limit={"gpu_millis": 4000, "running_jobs": 1})
+    with pytest.raises(InvalidInput):
+        await world.submit(2, nodes=3)
+    first, elastic = await world.submit(2, nodes=2), await world.submit(2, nodes=3, min_nodes=1)
+    await world.schedule()
+    assert await world.running(first, elastic) == [True, False]
+    use = (await world.quota(quota)).use
+    assert (use.gpu_millis, use.cpu_millis, use.running_jobs, use.queued_jobs) == (4000, 2000, 1, 1)
+    await world.jobs.cancel(ADA, first, reason="")
+    for run in await world.database.read(lambda tx: tx.runs.of_job(first)):
+        report = agent_pb2.RunReport(run_id=run.run_id, epoch=run.epoch, state="EXITED")
+        report.exit.cause = agent_pb2.RunExit.STOPPED
+        await world.runs.report(run.node_id, report)
+        await require_counted(world.database)
+    await world.schedule()
+    # On as many nodes as its quota allows.
+    assert await world.running(elastic) == [True]
+    use = (await world.quota(quota)).use
+    assert (use.gpu_millis, use.running_jobs, use.queued_jobs) == (4000, 1, 0)
 
 
 async def test_only_so_many_jobs_wait_but_what_ran_may_always_wait_again(world: World):

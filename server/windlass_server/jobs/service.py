@@ -24,7 +24,7 @@ from windlass_server.resources.gpu_asks import gpu_count_of
 from windlass_server.resources.gpu_sharing import require_sharing
 from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.scheduler.quota import Dimension
-from windlass_server.scheduler.quota_gate import ask_of
+from windlass_server.scheduler.quota_gate import least_of
 from windlass_server.scheduler.snapshot import Demand, Topology
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import row as new_row
@@ -118,7 +118,7 @@ class JobsService:
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
             demand = _demand(full, usable, who.user)
             await self._cluster.require_satisfiable(demand)
-            quota_use.require_ever_allowed(use, ask_of(demand), _FIELDS)
+            quota_use.require_ever_allowed(use, least_of(demand), _FIELDS)
         cluster_id = self._elsewhere.preferred(full)
         columns = self._columns(who, full)
         if validate_only:

@@ -17,7 +17,7 @@ from windlass_server.scheduler.filters import FILTERS, Dimension, Refusal
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.plan import Placement, plan, planned
-from windlass_server.scheduler.quota_gate import guaranteed_first
+from windlass_server.scheduler.quota_gate import QuotaGate, guaranteed_first
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 
 # The bounds of `Job.priority`.
@@ -103,7 +103,9 @@ def outlook(
             Verdict.STARTS_NOW, "", "", placement, turn, len(rest.nodes), constraints, ()
         )
     waiting = next(each for each in made.waiting if each.job_id == job_id)
-    never = could_ever_fit(demand, snapshot.nodes, snapshot.pools) is not None
+    never = could_ever_fit(demand, snapshot.nodes, snapshot.pools) is not None or QuotaGate(
+        snapshot.quotas
+    ).never(demand)
     # Nothing that it asks for is in the way of a job that is held.
     held = job_id in all_of_it.held
     changes = () if held else smallest_changes(demand, rest, any_pools)

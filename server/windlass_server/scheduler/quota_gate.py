@@ -25,13 +25,17 @@ class QuotaGate:
     def refusal(self, demand: Demand) -> Refusal | None:
         """What dominates of that which does not allow it; None: it may be placed, as `narrowed`."""
         least = replace(demand, nodes=demand.min_nodes)
-        refusals = self._use.refusals(ask_of(least))
+        refusals = self._use.refusals(least_of(demand))
         if refusals:
             return refusals[0]
         refused = self._refused_types(least)
         if not refused or (len(refused) < len(self._types) and not demand.takes_parts):
             return None
         return min(refused.items())[1]
+
+    def never(self, demand: Demand) -> bool:
+        """Whether it would be too much even if nobody had anything, by the quotas as they are."""
+        return bool(self._use.never(least_of(demand)))
 
     def narrowed(self, demand: Demand) -> Demand:
         """What of it its quotas allow, when they do not refuse it: on fewer nodes, and with other GPUs."""
@@ -155,6 +159,11 @@ def ask_of(demand: Demand, gpu_type: str = "", *, jobs: int = 1) -> Ask:
         },
         {kind.casefold(): gpus} if kind and gpus else {},
     )
+
+
+def least_of(demand: Demand) -> Ask:
+    """What a job would have on as few nodes as it makes do with."""
+    return ask_of(replace(demand, nodes=demand.min_nodes))
 
 
 def held_by(running: Running) -> Ask:

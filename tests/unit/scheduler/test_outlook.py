@@ -10,6 +10,7 @@ from tests.unit.scheduler.worlds import GIB, a_job, a_node, a_pool, snapshots
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.outlook import Constraint, Outlook, Verdict, outlook
 from windlass_server.scheduler.plan import plan
+from windlass_server.scheduler.quota import Dimension, Quota
 from windlass_server.scheduler.snapshot import Demand, Kept, Moment, NodeState, Pool, Snapshot
 
 pytestmark = pytest.mark.timeout(60)
@@ -133,3 +134,14 @@ def test_each_change_lets_the_job_start(world: Snapshot, data: st.DataObject):
     for change in outlook(world, job.job_id).changes:
         with_it = replace(world, queue=(*ahead, change.changed))
         assert job.job_id in {each.job_id for each in plan(with_it).placements}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "verdict"), [(2, Verdict.STARTS_NOW), (4, Verdict.WAITS), (5, Verdict.NEVER)]
+)
+def test_a_job_that_is_more_than_its_quota_allows_at_all_never_starts(gpus: int, verdict: Verdict):
+    quota = Quota("q", "ml", limit={Dimension.GPU: 4000}, used={Dimension.GPU: 2000})
+    job = replace(a_job(gpus=gpus), project="ml")
+    found = outlook(Snapshot((job,), (a_node(gpus=8),), quotas=(quota,)), job.job_id)
+    assert found.verdict is verdict
+    assert (found.reason == "QUOTA") == (verdict is not Verdict.STARTS_NOW)
