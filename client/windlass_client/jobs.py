@@ -115,6 +115,7 @@ class JobCalls(Group):
         nodes: int = 0,
         min_nodes: int = 0,
         topology: topology_pb2.Topology | None = None,
+        preemptible: bool = True,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -148,6 +149,8 @@ class JobCalls(Group):
             nodes: how many nodes it gets, all at once, each with these resources; one by default.
             min_nodes: with how many it makes do; `nodes` by default.
             topology: how near to each other they are to be, such as `Topology(required="RACK")`.
+            preemptible: it may be stopped, and wait again, where a policy lets jobs of higher priority
+                take places.
             validate_only: check everything and write nothing.
             request_id: makes the call idempotent; a fresh one by default.
 
@@ -187,6 +190,7 @@ class JobCalls(Group):
             nodes=nodes,
             min_nodes=min_nodes,
             topology=topology,
+            preemptible=None if preemptible else False,
         )
         return Call(
             SUBMIT,

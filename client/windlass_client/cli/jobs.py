@@ -306,6 +306,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("cluster", job.placement.cluster),
         ("job there", job.placement.remote_job_id),
         ("gpu uuids", ", ".join(job.placement.gpu_uuids)),
+        ("preemptible", "no" if job.HasField("preemptible") and not job.preemptible else ""),
         ("isolation", isolation_words(job)),
     ]
 

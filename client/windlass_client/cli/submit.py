@@ -144,6 +144,13 @@ def submit(
         Domain | None,
         typer.Option(case_sensitive=False, help="All nodes in one of these where that can be had."),
     ] = None,
+    preemptible: Annotated[
+        bool,
+        typer.Option(
+            "--preemptible/--no-preemptible",
+            help="It may be stopped for a higher priority, where a policy lets that be.",
+        ),
+    ] = True,
     validate_only: Annotated[
         bool,
         typer.Option(
@@ -192,6 +199,7 @@ def submit(
         nodes=nodes if nodes > 1 else 0,
         min_nodes=min_nodes or 0,
         topology=_topology(topology, prefer_topology),
+        preemptible=preemptible,
         validate_only=validate_only,
         request_id=request_id,
     )

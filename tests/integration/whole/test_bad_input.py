@@ -81,6 +81,7 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
     "nesting without end": ('{"command":' + "[" * 5000 + "]" * 5000 + "}", 400, set()),
     "an unknown field": (spec(bogus=1), 400, {"job.bogus"}),
     "an unknown enum": (spec(min_isolation="NOPE"), 400, {"job.min_isolation"}),
+    "a word that is neither true nor false": (spec(preemptible="maybe"), 400, {"job.preemptible"}),
     "a negative duration": (spec(time_limit="-1s"), 400, {"job.time_limit"}),
     "a duration in hours": (spec(time_limit="1h"), 400, {"job.time_limit"}),
     "a dependency on what is no job's id": (
