@@ -240,7 +240,6 @@ class JobsService:
             "preemptible": full.preemptible,
             "pool": full.pool,
             "longest_run": _longest_run(full),
-            "preemptible": True,
             "asked_priority": None,
             "start_after": start_after_of(full),
             "held": int(Held.NOTHING),
