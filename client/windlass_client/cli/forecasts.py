@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from windlass_client.cli.output import cell, table
+from windlass_client.cli.output import cell, moment, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +49,9 @@ def _start(forecast: "job_forecast_pb2.Forecast") -> str:
     if not forecast.HasField("start_time_p90"):
         unknown = forecast.start_unknown
         return f"not known when: {unknown}" if unknown else ""
-    half, most = (
-        each.ToJsonString() for each in (forecast.start_time_p50, forecast.start_time_p90)
-    )
+    half, most = moment(forecast.start_time_p50), moment(forecast.start_time_p90)
+    if half == most:
+        return f"by {most}"
     return f"by {half} half of the time, by {most} nine times out of ten"
 
 
