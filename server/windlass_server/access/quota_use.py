@@ -15,6 +15,19 @@ from windlass_server.scheduler.quota_words import refusal_text
 from windlass_server.storage.tables import QuotaRow
 from windlass_server.storage.transaction import Transaction
 
+_COLUMNS = {
+    prefix: [(one, f"{prefix}_{one}") for one in dimensions]
+    for prefix, dimensions in (
+        ("guaranteed", AMOUNTS),
+        ("borrowing", AMOUNTS),
+        ("limit", tuple(Dimension)),
+        ("used", tuple(Dimension)),
+    )
+}
+# What a quota may say of each dimension.
+_BOUNDS = {one: [f"limit_{one}"] for one in Dimension}
+for _one in AMOUNTS:
+    _BOUNDS[_one].append(f"guaranteed_{_one}")
 WHOLE = 1000
 """A whole GPU, in thousandths."""
 
@@ -37,8 +50,8 @@ class Holder(Protocol):
 def quota_of(row: QuotaRow) -> Quota:
     """The quota that a row is."""
 
-    def amounts(prefix: str, among: Sequence[Dimension]) -> dict[Dimension, int]:
-        values = ((one, getattr(row, f"{prefix}_{one}")) for one in among)
+    def amounts(prefix: str) -> dict[Dimension, int]:
+        values = ((one, getattr(row, name)) for one, name in _COLUMNS[prefix])
         return {one: value for one, value in values if value is not None}
 
     return Quota(
@@ -47,10 +60,10 @@ def quota_of(row: QuotaRow) -> Quota:
         user=row.user,
         gpu_type=row.gpu_type,
         cohort=row.cohort,
-        guaranteed=amounts("guaranteed", AMOUNTS),
-        borrowing=amounts("borrowing", AMOUNTS),
-        limit=amounts("limit", tuple(Dimension)),
-        used=amounts("used", tuple(Dimension)),
+        guaranteed=amounts("guaranteed"),
+        borrowing=amounts("borrowing"),
+        limit=amounts("limit"),
+        used=amounts("used"),
     )
 
 
@@ -85,9 +98,8 @@ def take(tx: Transaction, ask: Ask) -> None:
     if not tx.quotas.any_of(ask.project):
         return
     rows = tx.quotas.lock_for(ask.project)
-    refusals = Use(map(quota_of, rows)).refusals(ask)
-    if refusals:
-        raise exceeded(refusals)
+    if any(_bounds(row, ask) for row in rows):
+        require_allowed(Use(map(quota_of, rows)), ask)
     _count(tx, rows, ask, 1)
 
 
@@ -183,21 +195,31 @@ def counted(tx: Transaction, quota: Quota) -> dict[Dimension, int]:
     return {one: use.used(quota, one) for one in Dimension}
 
 
+def _bounds(row: QuotaRow, ask: Ask) -> bool:
+    """Whether a quota says anything of what is asked for."""
+    return row.project == ask.project and any(
+        getattr(row, name) is not None
+        for one, amount in ask.amounts.items()
+        if amount
+        for name in _BOUNDS[one]
+    )
+
+
 def _count(tx: Transaction, rows: Sequence[QuotaRow], ask: Ask, sign: int) -> None:
     for row in rows:
-        quota = quota_of(row)
-        if quota.project != ask.project:
+        if row.project != ask.project or row.user not in ("", ask.user):
             continue
-        changes = {one: sign * amount for one, amount in ask.counted_by(quota).items() if amount}
-        if not changes:
+        amounts = {Dimension.GPU: ask.gpus.get(row.gpu_key, 0)} if row.gpu_key else ask.amounts
+        if not any(amounts.values()):
             continue
-        used = {one: amount + changes.get(one, 0) for one, amount in quota.used.items()}
+        used = {
+            one: getattr(row, name) + sign * amounts.get(one, 0) for one, name in _COLUMNS["used"]
+        }
         if min(used.values()) < 0:
             # Something was written that nobody counted. The end of a run must not fail for that.
-            used = counted(tx, quota)
-        now = replace(quota, used=used)
+            used = counted(tx, quota_of(row))
         # What is given is within the quota, or nobody asked: the constraint would not let it pass.
-        lowered = bool(row.lowered) and is_exceeded(now)
+        lowered = bool(row.lowered) and is_exceeded(replace(quota_of(row), used=used))
         values = {f"used_{one}": amount for one, amount in used.items()}
         tx.quotas.count(row.quota_id, lowered=lowered, **values)
 

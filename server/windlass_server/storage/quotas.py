@@ -115,7 +115,7 @@ class QuotaStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._without: set[str] = set()
+        self._known: dict[str, bool] = {}
 
     def get(self, quota_id: str) -> QuotaRow | None:
         """The quota, or None."""
@@ -139,15 +139,13 @@ class QuotaStore:
     def any_of(self, project: str) -> bool:
         """Whether a project has quotas, or a user in it; asked behind a write of what they count.
 
-        That there are none is remembered for the rest of the transaction, which keeps others from making
-        one.
+        The answer is remembered for the rest of the transaction, which keeps others from making one.
         """
-        if project in self._without:
-            return False
-        if _ANY_OF.first(self._connection, {"project": project}) is None:
-            self._without.add(project)
-            return False
-        return True
+        known = self._known.get(project)
+        if known is None:
+            known = _ANY_OF.first(self._connection, {"project": project}) is not None
+            self._known[project] = known
+        return known
 
     def of(self, project: str) -> Sequence[QuotaRow]:
         """The quotas of a project and of those that it lends to and borrows from, oldest first."""
