@@ -3,6 +3,7 @@
 A failure names its seed; `make test-faults ARGS="--seeds 1 --first-seed N"` plays it again.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -124,6 +125,16 @@ async def require_order(site: Site) -> None:
         assert first.created_at >= job.start_after
 
 
+async def require_promises(site: Site) -> None:
+    """Who is held back for another is told for whom, and that is a job that was submitted too."""
+    for job_id in site.jobs:
+        job = await site.job(job_id)
+        if job.status == Status.QUEUED and job.status_reason == "WOULD_DELAY_EARLIER_JOB":
+            (other,) = re.findall(r"job-\w+", job.status_message)
+            assert other != job_id
+            assert other in site.jobs
+
+
 async def require_progress(site: Site) -> None:
     """What begins with a checkpoint begins where one was saved, and never before an older one."""
     for node in site.nodes:
@@ -174,6 +185,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_reasons(site)
             await require_all_ranks_or_none(site)
             await require_order(site)
+            await require_promises(site)
             await require_counted(site.database)
             await require_progress(site)
             await require_right(site, site.recent, HALF_LIFE)

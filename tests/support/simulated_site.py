@@ -44,6 +44,7 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.dependency_rules import Held, State
+from windlass_server.jobs.learning import Learning
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.world import World
@@ -178,11 +179,14 @@ class Site(Upkeep):
         owner: tuple[str, str] = ("default", "ada"),
         nodes: int = 1,
         min_nodes: int = 1,
+        limit: float | None = None,
         **ends: object,
     ) -> None:
         """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances.
 
         Of several nodes it has so many GPUs of each.
+
+        Its limit is as many seconds; no process of a simulated node runs longer than it was told to.
 
         It waits for those that are awaited, each in the way that its number means, and for its time.
         """
@@ -190,6 +194,8 @@ class Site(Upkeep):
         spec.grace_period.FromSeconds(10)
         spec.resources.gpu_count, spec.resources.gpu_millis = gpus, share
         spec.resources.mig_profile = profile
+        if limit is not None:
+            spec.time_limit.FromMicroseconds(round(limit * 1_000_000))
         job = job_columns(
             spec=spec.SerializeToString(),
             job_id=self.ids.new("job"),
@@ -198,6 +204,7 @@ class Site(Upkeep):
             mig_profile=profile,
             nodes=nodes,
             min_nodes=min_nodes,
+            longest_run=None if limit is None else round((limit + 10) * 1_000_000),
             created_at=self.clock.now(),
             start_after=self.clock.now() + round(start_in * 1_000_000) if start_in else 0,
             priority=priority,
@@ -235,6 +242,7 @@ class Site(Upkeep):
         await self.allocations.expire()
         await OutboxDispatcher(self.database, [self.waits.changed]).cycle()
         await self.waits.cycle()
+        await Learning(self.database, self.clock).cycle()
         self.scheduling.world_changed()
         await self.scheduling.cycle()
         await self.checkpoints.remove_unneeded()

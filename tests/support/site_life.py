@@ -105,9 +105,11 @@ class Life:
         # No more of each than the smallest node has.
         nodes = self.random.choice([1, 1, 2, 3]) if gpus <= 2 and not share else 1
         parts = gpus in (1, 2) and not share and nodes == 1
+        seconds = self.random.choice([5, 30, 120])
         await self.site.submit(
             gpus,
-            self.random.choice([5, 30, 120]),
+            seconds,
+            limit=self.random.choice([None, seconds, 2 * seconds]),
             saves=self.random.random() < 0.6,
             share=share,
             profile=self.random.choice(["", "1g.10gb", "3g.40gb"]) if parts else "",
