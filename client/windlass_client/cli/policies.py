@@ -123,7 +123,7 @@ def set_policy(
     packing: Annotated[
         str | None,
         typer.Option(
-            help="How nodes are chosen: tight, holes-first, fgd, best-fit or dot-product."
+            help="How nodes are chosen: holes-first, tight, fgd, best-fit, dot-product or spread."
         ),
     ] = None,
     unset: Annotated[

@@ -18,6 +18,7 @@ from windlass_server.scheduler.preempting import made_free, made_room_first
 from windlass_server.scheduler.preemption import Eviction, preempt
 from windlass_server.scheduler.quota_gate import guaranteed_first, guarantees_in
 from windlass_server.scheduler.reserved import Key
+from windlass_server.scheduler.scores import as_policies_pack
 from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot, Topology
 
 _Shape: TypeAlias = tuple[
@@ -121,7 +122,8 @@ def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
         span: how long jobs are expected to run.
     """
     ordered = guaranteed_first(in_turn(snapshot), snapshot.quotas)
-    queue = made_room_first(ordered, snapshot.preemptions)  # 1. order
+    in_order = made_room_first(ordered, snapshot.preemptions)  # 1. order
+    queue = as_policies_pack(in_order, snapshot.policies)
     ledger = Ledger(snapshot.nodes, snapshot.moments, snapshot.now, span, Packings(snapshot))
     backfill = Backfill(ledger, snapshot.running, snapshot.policies)
     given = _place(queue, snapshot, ledger, backfill)  # 2.-5. hold, filter, score, take
@@ -144,9 +146,9 @@ def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
     for job_id, start in backfill.starts.items():
         waiting[job_id] = replace(waiting[job_id], start=start)
     waiting |= given.held
-    in_order = (waiting[each.job_id] for each in queue if each.job_id in waiting)
+    told = (waiting[each.job_id] for each in queue if each.job_id in waiting)
     evictions = tuple(preempted.evictions)
-    made = Plan(tuple(given.placements), tuple(in_order), division.changes, evictions)
+    made = Plan(tuple(given.placements), tuple(told), division.changes, evictions)
     return Planned(made, ledger, frozenset(given.held), tuple(skipped), backfill)
 
 

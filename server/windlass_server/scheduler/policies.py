@@ -14,9 +14,10 @@ from typing import Any
 _MINUTE = 60_000_000
 _DAY = 24 * 60 * _MINUTE
 
-PACKINGS = ("holes-first", "tight", "fgd", "best-fit", "dot-product")
-"""Names of the ways to choose among nodes for GPUs; the first is the default. `tight` is `scores.py` alone;
-the others are those of `packing/policies.py` that leave nothing to chance."""
+SPREAD = "spread"
+PACKINGS = ("holes-first", "tight", "fgd", "best-fit", "dot-product", SPREAD)
+"""Names of the ways to choose among nodes for GPUs; the first is the default. `tight` is `scores.py` alone,
+`spread` that the other way round; the others are those of `packing/policies.py` that leave nothing to chance."""
 
 LOWEST_BAND = -10_000
 """The band of what is below every priority class: lower than any priority can be."""
@@ -147,6 +148,12 @@ class Policies:
     cluster: Policy = Policy()
     queues: Mapping[str, Policy] = field(default_factory=lambda: MappingProxyType({}))
     pools: Mapping[str, Policy] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def may_spread(self) -> bool:
+        """Whether some policy says to spread jobs."""
+        said = (self.cluster, *self.queues.values(), *self.pools.values())
+        return any(policy.packing == SPREAD for policy in said)
 
     def of_cluster(self) -> Settings:
         """What holds where no queue and no pool says otherwise."""

@@ -1,12 +1,13 @@
 """Which of the nodes that fit is best. A score is in [0, 1] for each node; higher is better."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from windlass_server.scheduler.policies import SPREAD, Policies
 from windlass_server.scheduler.rooms import (
     ANY_DEVICE,
     Column,
@@ -49,12 +50,13 @@ def gpu_packing(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
 
     Small jobs fill up what is already broken into, so that big nodes stay whole for big jobs. It
     counts GPUs and not shares of a node: eight left over on one node are worth more than on two.
-    A job without GPUs also goes where it blocks the fewest of them.
+    A job without GPUs also goes where it blocks the fewest of them. For who is spread it is the other
+    way round.
     """
     there = suited(demand, free, free.gpus) if demand.gpu_count else free.gpus[ANY_GPU_TYPE]
     left = there - demand.gpu_count
     packed: Scores = 1.0 / (left.clip(0) + 1.0)
-    return packed
+    return 1.0 - packed if demand.spread else packed
 
 
 def smallest_gpus(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
@@ -77,11 +79,11 @@ def gpu_nodes_for_gpu_jobs(demand: Demand, _: Room[Column], full: Room[Column]) 
 
 
 def tightest_fit(demand: Demand, free: Room[Column], full: Room[Column]) -> Scores:
-    """The mean share of CPU and memory in use afterwards (best fit)."""
+    """The mean share of CPU and memory in use afterwards (best fit); for who is spread, what is free."""
     cpu = (free.cpu_millis - demand.cpu_millis) / full.cpu_millis.clip(1)
     memory = (free.memory_bytes - demand.memory_bytes) / full.memory_bytes.clip(1)
-    used: Scores = 1.0 - (cpu + memory) / 2.0
-    return used
+    left: Scores = (cpu + memory) / 2.0
+    return left if demand.spread else 1.0 - left
 
 
 SCORES: tuple[Score, ...] = (
@@ -101,3 +103,15 @@ def total(demand: Demand, free: Room[Column], full: Room[Column]) -> Scores:
     for each in SCORES:
         sums += each.weight * each.measure(demand, free, full)
     return sums
+
+
+def as_policies_pack(queue: Sequence[Demand], policies: Policies) -> Sequence[Demand]:
+    """The same jobs, those spread that are by the policies of their queues and pools."""
+    if not policies.may_spread:
+        return queue
+    spread: dict[tuple[str, tuple[str, ...] | None], bool] = {}
+    for name, pools in {(each.queue, each.pools) for each in queue}:
+        spread[name, pools] = policies.of_job(name, pools).packing == SPREAD
+    return [
+        replace(each, spread=True) if spread[each.queue, each.pools] else each for each in queue
+    ]

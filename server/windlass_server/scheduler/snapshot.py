@@ -88,6 +88,7 @@ class Demand:
         nodes: of how many different nodes, which it gets all at once.
         min_nodes: with how many of them it makes do.
         topology: how near to each other they are to be.
+        spread: it goes where most is free, not where least is left.
     """
 
     job_id: str
@@ -114,6 +115,7 @@ class Demand:
     nodes: int = 1
     min_nodes: int = 1
     topology: Topology = Topology()
+    spread: bool = False
 
     @property
     def takes_parts(self) -> bool:
