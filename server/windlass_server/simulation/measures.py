@@ -84,8 +84,10 @@ class Measures:
         jobs: how many came.
         finished: how many ran to their end.
         timed_out: how many were ended by their time limit.
+        stopped: how often one was stopped for another.
+        lost: GPU-hours of work that was lost by that (core-hours where no node has a GPU).
         left: those that never got a place.
-        wait: from submission to start.
+        wait: from submission to the first start.
         first: of those that were ever the first of all that found no place: from then to start.
         completion: from submission to end (job completion time).
         slowdown: the same over the time it ran, or `BOUND` if that is more; at least 1.
@@ -109,6 +111,8 @@ class Measures:
     jobs: int
     finished: int
     timed_out: int
+    stopped: int
+    lost: float
     left: tuple[Left, ...]
     wait: Spread
     first: Spread
@@ -137,7 +141,9 @@ def measured(outcome: Outcome) -> Measures:
     fates, spans = outcome.fates, _Spans(outcome)
     ran = [fate for fate in fates if fate.started_at is not None and fate.ended_at is not None]
     waits, completions = [_wait(fate) for fate in ran], [_completion(fate) for fate in ran]
-    used = spans.over_time(spans.started, spans.ended, spans.size)
+    everybody, one = range(len(fates)), np.ones(len(fates))
+    used = spans.held(everybody)
+    waiting = spans.over_time(spans.submitted, spans.ended, one) - spans.held(everybody, each=one)
     projects = _named(fates, lambda fate: fate.job.demand.project)
     users = _named(fates, lambda fate: f"{fate.job.demand.project}/{fate.job.demand.user}")
     timed_out = sum(fate.job.times_out for fate in ran)
@@ -148,6 +154,12 @@ def measured(outcome: Outcome) -> Measures:
         jobs=len(fates),
         finished=len(ran) - timed_out,
         timed_out=timed_out,
+        stopped=sum(len(fate.cut_short) for fate in fates),
+        lost=sum(
+            float(size) * (end - begin) / (3600 * SECOND * 1000)
+            for fate, size in zip(fates, spans.size, strict=True)
+            for begin, end in fate.cut_short
+        ),
         left=tuple(
             Left(fate.job.demand.job_id, fate.job.name, fate.reason, fate.message)
             for fate in fates
@@ -161,8 +173,8 @@ def measured(outcome: Outcome) -> Measures:
         ),
         completion=Spread.of(completions),
         slowdown=Spread.of(
-            max(1.0, done / max(done - wait, BOUND))
-            for wait, done in zip(waits, completions, strict=True)
+            max(1.0, done / max(fate.job.takes / SECOND, BOUND))
+            for fate, done in zip(ran, completions, strict=True)
         ),
         allocation=float(used.mean()) * percent,
         fragmentation=_fragmentation(outcome, spans.first, spans.last),
@@ -175,9 +187,7 @@ def measured(outcome: Outcome) -> Measures:
         projects=_parties(outcome, spans, projects),
         times=tuple(float(at - spans.first) / SECOND for at in spans.edges(SLICES)[:-1]),
         used=tuple((used * percent).tolist()),
-        waiting=tuple(
-            spans.over_time(spans.submitted, spans.started, np.ones(len(fates))).tolist()
-        ),
+        waiting=tuple(np.where(waiting < _NOTHING, 0.0, waiting).tolist()),
         plans=outcome.plans,
         seconds=outcome.seconds,
     )
@@ -245,6 +255,11 @@ class _Spans:
         self.started = np.array(starts, np.float64)
         ends = [_or(fate.ended_at, fate.job.submitted_at) for fate in fates]
         self.ended = np.array(ends, np.float64)
+        # Who was stopped for another has several spans.
+        spans = [(index, *span) for index, fate in enumerate(fates) for span in fate.spans]
+        self.whose = np.array([index for index, _, _ in spans], np.int64)
+        self.begins = np.array([begin for _, begin, _ in spans], np.float64)
+        self.stops = np.array([end for _, _, end in spans], np.float64)
         self.first = int(self.submitted.min(initial=float("inf"))) if jobs else 0
         self.last = max(int(self.submitted.max(initial=0)), self.first + 1)
 
@@ -263,12 +278,20 @@ class _Spans:
         # Sums of large numbers leave a little where there is nothing.
         return np.where(means < _NOTHING, 0.0, means)
 
+    def held(
+        self, members: Sequence[int], slices: int = SLICES, each: Floats | None = None
+    ) -> Floats:
+        """What members held on average in each slice; with `each`, that of each instead of its size."""
+        mine = np.isin(self.whose, members)
+        sizes = (self.size if each is None else each)[self.whose[mine]]
+        return self.over_time(self.begins[mine], self.stops[mine], sizes, slices)
+
     def of_parties(self, parties: dict[str, list[int]]) -> tuple[Floats, Floats]:
         """What each party held, and what it held or waited for, on average in each tenth."""
         got, wanted = [], []
         for members in parties.values():
             sizes, ended = self.size[members], self.ended[members]
-            got.append(self.over_time(self.started[members], ended, sizes, TENTHS))
+            got.append(self.held(members, TENTHS))
             wanted.append(self.over_time(self.submitted[members], ended, sizes, TENTHS))
         return np.array(got), np.array(wanted)
 
@@ -301,14 +324,15 @@ def _parties(outcome: Outcome, spans: _Spans, parties: dict[str, list[int]]) -> 
     for name, members in parties.items():
         fates = [outcome.fates[index] for index in members]
         takes = np.array([fate.job.takes for fate in fates], np.float64)
-        until = np.minimum(spans.ended[members], spans.last)
-        held = np.maximum(until - spans.started[members], 0)
+        mine = np.isin(spans.whose, members)
+        until = np.minimum(spans.stops[mine], spans.last)
+        held = np.maximum(until - spans.begins[mine], 0) * spans.size[spans.whose[mine]]
         found.append(
             Party(
                 name,
                 len(fates),
                 float((spans.size[members] * takes).sum()) / hour,
-                float((spans.size[members] * held).sum()) / hour,
+                float(held.sum()) / hour,
                 Spread.of(_wait(fate) for fate in fates if fate.started_at is not None),
             )
         )

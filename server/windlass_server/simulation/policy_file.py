@@ -1,7 +1,6 @@
 """Reads a policy of the scheduler, as `windlass policies set --file` has it, to play under it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ _MOST_BYTES = 1 << 20
 
 def read(file: Path) -> Turns:
     """What a file says: the policy of everything, or several of them by their ids.
-
-    Stopping jobs for others is not played: that part is not minded.
 
     Raises:
         TraceError: the file cannot be read, or is no such policy; with what is wrong.
@@ -72,7 +69,7 @@ def _policy(file: Path, policy_id: str, value: Any) -> Policy:
     except (ParseError, AttributeError, TypeError, ValueError) as error:
         what = _line(error)
     else:
-        return replace(policy_of(message), preemption=None)
+        return policy_of(message)
     raise TraceError(f"{file}: {policy_id}: {what}") from None
 
 

@@ -13,7 +13,6 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 
 from windlass.resources.v1 import resources_service_pb2, simulation_pb2
 from windlass_server.resources.scheduling_policy_message import policy_of
@@ -55,9 +54,8 @@ def answer(
 def _turns(request: resources_service_pb2.SimulateRequest) -> Iterator[Turns]:
     names = list(request.policies)
     if request.HasField("policy"):
-        policy = replace(policy_of(request.policy), preemption=None)
         yield from (BY_NAME[name] for name in names)
-        yield Turns(request.policy.policy_id, Policies(policy))
+        yield Turns(request.policy.policy_id, Policies(policy_of(request.policy)))
     else:
         yield from (BY_NAME[name] for name in names or [DEFAULT])
 

@@ -21,6 +21,8 @@ def _figures(one: Measures) -> dict[str, Any]:
         "jobs": one.jobs,
         "finished": one.finished,
         "timed_out": one.timed_out,
+        "stopped_for_others": one.stopped,
+        "hours_lost": round(one.lost, 3),
         "never_placed": [
             {"job": left.job, "name": left.name, "reason": left.reason, "message": left.message}
             for left in one.left
@@ -79,6 +81,7 @@ def as_table(measures: Sequence[Measures]) -> Table:
     rows: dict[str, Callable[[Measures], str]] = {
         "jobs finished": lambda one: f"{one.finished} of {one.jobs}",
         "ended by their limit": lambda one: str(one.timed_out),
+        "stopped for others": lambda one: str(one.stopped),
         "never placed": lambda one: str(one.never),
         f"{unit}s given out": lambda one: f"{one.allocation:.1f} %",
         f"{unit}s idle in pieces": lambda one: _percent(one.fragmentation),

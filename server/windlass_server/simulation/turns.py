@@ -44,6 +44,11 @@ class Turns:
         """Whether jobs that find no place keep something from those behind them."""
         return any(each.backfill.depth for each in self.settings)
 
+    @property
+    def minds_running(self) -> bool:
+        """Whether it matters to those that wait what runs, and until when."""
+        return self.protects or self.policies.preempts
+
     def weights(self, projects: Iterable[str]) -> list[float]:
         """What projects weigh beside each other, by what holds for the whole cluster."""
         shares = self.policies.of_cluster().fair_share

@@ -14,10 +14,12 @@ from itertools import takewhile
 from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.plan import Placement, Plan, plan
+from windlass_server.scheduler.preemption import Eviction
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.simulation.fragments import Fragments
 from windlass_server.simulation.holding import Holding
 from windlass_server.simulation.learned import Learned, key_of
+from windlass_server.simulation.stopped import Stopped
 from windlass_server.simulation.turns import RECORDED, Turns, in_line
 from windlass_server.simulation.workload import TimedJob, Workload
 from windlass_server.simulation.world import World
@@ -26,6 +28,8 @@ from windlass_server.simulation.world import World
 _EPOCH = 10**15
 # Of those in line, so many are asked for in one plan at most, where nobody overtakes.
 _MOST_AT_ONCE = 256
+# So often jobs are stopped for others at one moment at most.
+_MOST_STOPS = 100
 
 
 @dataclass(slots=True)
@@ -35,8 +39,10 @@ class Fate:
     Attributes:
         job: it.
         first_at: when it was the first time the first of all that found no place; None: never.
-        started_at: when it got its place, in microseconds; None: never.
-        ended_at: when it gave it back; None: never.
+        started_at: when it got its place the first time, in microseconds; None: never.
+        ended_at: when it gave it back in the end; None: never.
+        cut_short: from when to when it ran before it was stopped for another, each time.
+        resumed_at: when it got its last place, if it was ever stopped.
         node_ids: where it ran.
         reason: why it never got a place, an UPPER_SNAKE word; empty when it did.
         message: the same in a sentence.
@@ -46,9 +52,19 @@ class Fate:
     first_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
+    cut_short: list[tuple[int, int]] = field(default_factory=list)
+    resumed_at: int | None = None
     node_ids: tuple[str, ...] = ()
     reason: str = ""
     message: str = ""
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """From when to when it held a place, each time."""
+        if self.started_at is None or self.ended_at is None:
+            return [*self.cut_short]
+        last = self.started_at if self.resumed_at is None else self.resumed_at
+        return [*self.cut_short, (last, self.ended_at)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +152,8 @@ class _Run:
         self._queue: list[Demand] = []
         self._at_once = 1
         self._ends: list[_End] = []
+        self._running: dict[str, _End] = {}
+        self._stopped = Stopped()
         self._come = self._starts = 0
         self._never: dict[Demand, tuple[str, str]] = {}
 
@@ -161,6 +179,8 @@ class _Run:
             fate.reason, fate.message = waiting.reason, waiting.message
 
     def _next(self) -> int | None:
+        while self._ends and not self._goes_on(self._ends[0]):
+            heapq.heappop(self._ends)
         times = [self._ends[0].at] if self._ends else []
         if self._come < len(self.fates):
             times.append(self.fates[self._come].job.submitted_at)
@@ -170,16 +190,26 @@ class _Run:
         freed = False
         while self._ends and self._ends[0].at <= now:
             end = heapq.heappop(self._ends)
-            demand = end.fate.job.demand
-            self._world.take_back(demand, end.placement)
-            self._holding.end(demand, _EPOCH + now)
-            for place in end.placement.places:
-                self._pieces.add(place.node_id, demand, -1)
+            if not self._goes_on(end):
+                continue
+            self._free(end, now)
             end.fate.ended_at = now
             self._learn(end.fate.job)
             self.done += 1
             freed = True
         return freed
+
+    def _goes_on(self, end: _End) -> bool:
+        """Whether the job has not been stopped before its end."""
+        return self._running.get(end.fate.job.demand.job_id) is end
+
+    def _free(self, end: _End, now: int) -> None:
+        demand = end.fate.job.demand
+        del self._running[demand.job_id]
+        self._world.take_back(demand, end.placement)
+        self._holding.end(demand, _EPOCH + now)
+        for place in end.placement.places:
+            self._pieces.add(place.node_id, demand, -1)
 
     def _learn(self, job: TimedJob) -> None:
         """Learn from a job that has ended; what waits and is like it is seen otherwise from now on."""
@@ -202,14 +232,18 @@ class _Run:
             if fate.reason:
                 self.done += 1
                 continue
-            demand = replace(
-                fate.job.demand,
-                submitted_at=_EPOCH + fate.job.submitted_at,
-                expected_run=self._learned.of(fate.job),
-            )
-            insort(self._queue, demand, key=in_line)
-            new.append(demand)
+            new.append(self._wait(fate.job))
         return new
+
+    def _wait(self, job: TimedJob) -> Demand:
+        """Put a job in line."""
+        demand = replace(
+            job.demand,
+            submitted_at=_EPOCH + job.submitted_at,
+            expected_run=self._learned.of(job),
+        )
+        insort(self._queue, demand, key=in_line)
+        return demand
 
     def _refusal(self, demand: Demand) -> tuple[str, str]:
         kind = replace(demand, job_id="", order="", project="", user="", time_limit=None)
@@ -223,13 +257,32 @@ class _Run:
         if self._turns.strict:
             while self._look_at_first(now):
                 pass
-        elif freed or self._turns.protects:
+        elif freed or self._turns.minds_running:
             found = self._plan(self._queue, now)
             self._carry_out(found.placements, now)
+            for _ in range(_MOST_STOPS):
+                if not found.evictions:
+                    break
+                self._stop(found.evictions, now)
+                found = self._plan(self._queue, now)
+                self._carry_out(found.placements, now)
             self._note_first(found, now)
         else:
             # Nothing was freed: who did not fit before does not now. The server does the same.
             self._carry_out(self._plan(new, now).placements, now)
+
+    def _stop(self, evictions: Sequence[Eviction], now: int) -> None:
+        """Stop jobs for others, at once. They wait again, and their work is lost."""
+        waiting = {demand.job_id: demand for demand in self._queue}
+        for job_id in dict.fromkeys(one.for_job_id for one in evictions):
+            for_it = [one for one in evictions if one.for_job_id == job_id]
+            self._stopped.record(waiting[job_id], for_it, _EPOCH + now)
+        for job_id in dict.fromkeys(one.job_id for one in evictions):
+            end = self._running[job_id]
+            self._free(end, now)
+            began = end.at - end.fate.job.takes
+            end.fate.cut_short.append((began, now))
+            self._wait(end.fate.job)
 
     def _look_at_first(self, now: int) -> bool:
         """Start the first of the line, up to the first who finds no place; whether there may be more."""
@@ -265,7 +318,8 @@ class _Run:
             now=_EPOCH + now,
             policies=self._turns.policies,
             shares=self._holding.shares(_EPOCH + now),
-            running=self._holding.running(_EPOCH + now) if self._turns.protects else (),
+            running=self._holding.running(_EPOCH + now) if self._turns.minds_running else (),
+            preemptions=self._stopped.seen(_EPOCH + now),
         )
 
     def _carry_out(self, placements: Sequence[Placement], now: int) -> None:
@@ -282,7 +336,13 @@ class _Run:
         self._holding.start(fate.job, placement, gpu_type, _EPOCH + now)
         for place in placement.places:
             self._pieces.add(place.node_id, fate.job.demand, 1)
-        fate.started_at = now
+        if fate.started_at is None:
+            fate.started_at = now
+        else:
+            fate.resumed_at = now
+        self._stopped.started(placement.job_id)
         fate.node_ids = tuple(place.node_id for place in placement.places)
         self._starts += 1
-        heapq.heappush(self._ends, _End(now + fate.job.takes, self._starts, fate, placement))
+        end = _End(now + fate.job.takes, self._starts, fate, placement)
+        self._running[placement.job_id] = end
+        heapq.heappush(self._ends, end)

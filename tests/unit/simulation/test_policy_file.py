@@ -1,6 +1,7 @@
 """Policies in files, good and bad."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_file_is_the_policy_of_everything(tmp_path: Path):
     assert settings.fair_share == FairShare(half_life=HOUR, weights={("vision", ""): 2.0})
     assert settings.aging == Aging(100, 2 * HOUR)
     assert settings.backfill.depth == 3
-    assert settings.preemption == BUILT_IN.preemption
+    assert settings.preemption == replace(BUILT_IN.preemption, enabled=True)
 
 
 def test_a_file_may_hold_several_by_their_ids(tmp_path: Path):
