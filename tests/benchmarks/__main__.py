@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tests.benchmarks import (
     backfill,
+    end_to_end,
     envoy,
     fleet,
     followers,
@@ -48,6 +49,7 @@ PARTS: dict[str, Part] = {
     "launch": launch.run,
     "telemetry": telemetry.run,
     "fleet": fleet.run,
+    "end-to-end": end_to_end.run,
 }
 
 

@@ -129,11 +129,13 @@ def agent_alone(console: Console, target: Target, folder: Path) -> Iterator[Figu
 
 
 @contextmanager
-def fleet(target: Target, folder: Path, log: Path, nodes: int) -> Iterator[None]:
+def fleet(
+    target: Target, folder: Path, log: Path, nodes: int, *, tasks: str = "sleep:5s"
+) -> Iterator[None]:
     """Run a fleet until the block ends; its sums are the last line of `log`."""
     argv = [
         *("windlass_client.cli.main", "--server", target.grpc, "fleet", "--json"),
-        *("--nodes", str(nodes), "--gpus", "8xH100", "--interval", "1s", "--tasks", "sleep:5s"),
+        *("--nodes", str(nodes), "--gpus", "8xH100", "--interval", "1s", "--tasks", tasks),
         *("--data-dir", str(folder / "fleet"), "--processes", "2"),
     ]
 

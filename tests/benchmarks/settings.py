@@ -19,6 +19,7 @@ class Settings:
         followers: how many follow one log.
         fleet_nodes: simulated nodes of the fleet.
         fleet_seconds: how long callers come beside the fleet.
+        end_to_end_jobs: how many jobs go through a fleet.
         plan_nodes: nodes of a plan.
         plan_jobs: jobs of a plan.
         packing_seeds: how often each policy packs a trace.
@@ -37,6 +38,7 @@ class Settings:
     followers: int = 1_000
     fleet_nodes: int = 1_000
     fleet_seconds: int = 120
+    end_to_end_jobs: int = 10_000
     plan_nodes: int = 5_000
     plan_jobs: int = 50_000
     packing_seeds: int = 10
@@ -54,6 +56,7 @@ QUICK = Settings(
     trivial_jobs=100,
     fleet_nodes=100,
     fleet_seconds=10,
+    end_to_end_jobs=1_000,
     plan_nodes=500,
     plan_jobs=5_000,
     packing_seeds=1,
@@ -80,6 +83,7 @@ KEEP_PERCENT, WEEK_MS = 25.0, 50.0
 
 PLACEMENTS_PER_SECOND, WHEN_FULL = 5_000.0, 0.5
 GANG_PLAN_MS, CYCLE_MS = 50.0, 20.0
+ENDED_PER_SECOND = 300.0
 GIVEN_OUT_AT_100, PACKING_SECONDS = 95.8, 8.0
 
 # Slurm 23.11 on a machine of this size: not measured here.
