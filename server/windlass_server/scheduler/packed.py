@@ -41,7 +41,7 @@ class Packed:
         running: Iterable[Running],
         policy: str,
     ) -> None:
-        modelled = [_modelled(node) for node in nodes]
+        modelled = _MODELS.of(nodes)
         self._knows = np.array([bool(node.gpu_type) for node in modelled], np.bool_)
         types = sorted({node.gpu_type for node in modelled})
         counted = _known(demands, running)
@@ -129,6 +129,23 @@ def _modelled(node: NodeState) -> Node:
         return Node(node.node_id, max(node.cpu_free, 0), 0)
     idle = tuple(idle_cards(node))
     return Node(node.node_id, max(node.cpu_free, 0), 0, idle, types.pop())
+
+
+class _Models:
+    """Remembers what was made of the last nodes: one that has not changed is the same object."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[NodeState, Node]] = {}
+
+    def of(self, nodes: Sequence[NodeState]) -> list[Node]:
+        """The nodes as policies see them, in their order."""
+        last = self._last
+        pairs = [last.get(id(node)) or (node, _modelled(node)) for node in nodes]
+        self._last = {id(node): pair for node, pair in zip(nodes, pairs, strict=True)}
+        return [model for _, model in pairs]
+
+
+_MODELS = _Models()
 
 
 def _shape(demand: Demand) -> Shape:

@@ -73,17 +73,25 @@ class Fleet:
         self, nodes: Sequence[Node], policy: Policy, chance: np.random.Generator | None = None
     ) -> None:
         """Take nodes as they are; `chance` is for a policy that takes any of equals."""
-        self.nodes = tuple(sorted(nodes))
+        self.nodes = tuple(sorted(nodes, key=lambda node: node.node_id))
         self.gpu_types = tuple(sorted({node.gpu_type for node in nodes}))
-        self.cpu = np.array([node.cpu_millis for node in self.nodes], np.int64)
-        self.memory = np.array([node.memory_mib for node in self.nodes], np.int64)
-        width = max([1, *(len(node.gpus) for node in self.nodes)])
-        self.gpus = np.array([node.gpus + (0,) * (width - len(node.gpus)) for node in self.nodes])
-        self._kinds = np.array([self.gpu_types.index(node.gpu_type) for node in self.nodes])
+        # Of thousands of nodes most are alike: what follows is worked out once for those.
+        sorts, which = _sorts(self.nodes)
+        self.cpu = np.array([node.cpu_millis for node in sorts], np.int64)[which]
+        self.memory = np.array([node.memory_mib for node in sorts], np.int64)[which]
+        width = max([1, *(len(node.gpus) for node in sorts)])
+        rows = [node.gpus + (0,) * (width - len(node.gpus)) for node in sorts]
+        self.gpus = np.array(rows, np.int64).reshape(-1, width)[which]
+        kinds = [self.gpu_types.index(node.gpu_type) for node in sorts]
+        self._kinds = np.array(kinds, np.int64)[which]
         self._policy = policy
         self._chance = chance or np.random.default_rng(0)
         self._book = _StateBook(width)
-        self._state = np.array([self._number(index) for index in range(len(self.nodes))])
+        numbers = [
+            self._book.number(node.cpu_millis, kind, np.sort(row))
+            for node, kind, row in zip(sorts, kinds, rows, strict=True)
+        ]
+        self._state = np.array(numbers, np.int64)[which]
         self._best: dict[Shape, _Best] = {}
         # The nodes whose states have changed, one after the other.
         self._changed: list[int] = []
@@ -180,6 +188,16 @@ class Fleet:
             moves = ways(shape, self._admits(shape), self._book.states(unknown))
             best.learn(unknown, moves, self._policy.costs(moves))
         return best
+
+
+def _sorts(nodes: Sequence[Node]) -> tuple[list[Node], Integers]:
+    """One node of each sort, in the order in which they come first, and which sort each node is of."""
+    sorts: dict[tuple[int, int, tuple[int, ...], str], int] = {}
+    which = [
+        sorts.setdefault((one.cpu_millis, one.memory_mib, one.gpus, one.gpu_type), len(sorts))
+        for one in nodes
+    ]
+    return [Node("", *sort) for sort in sorts], np.array(which, np.int64)
 
 
 class _StateBook:
