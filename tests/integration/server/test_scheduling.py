@@ -7,12 +7,16 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.jobs import add_projects
 from tests.support.scheduled_world import ScheduledWorld
+from windlass.resources.v1.scheduling_policy_pb2 import SchedulingPolicy
 from windlass_server.controllers import scheduling
 from windlass_server.jobs import planning
 from windlass_server.jobs import world as scheduler_world
 from windlass_server.jobs.states import Status
+from windlass_server.paging import PageTokens
+from windlass_server.resources.scheduling_policies import SchedulingPoliciesService
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.snapshot import Snapshot
 
@@ -137,6 +141,26 @@ async def test_a_cycle_looks_at_the_first_jobs_of_everybody_however_far_behind_t
     await world.cycle(many[0])
     started = [job for job in many if (await world.job(job)).status == Status.SCHEDULED]
     assert (len(started), (await world.job(few[0])).status) == (3, Status.SCHEDULED)
+
+
+async def test_a_policy_holds_from_the_next_cycle_on(world: ScheduledWorld):
+    await world.database.write(lambda tx: add_projects(tx, "other"))
+    policies = SchedulingPoliciesService(
+        world.database, world.clock, PageTokens(b"key"), world.scheduling.world_changed
+    )
+    jobs = [await world.add_job(project=p) for p in ("default", "default", "default", "other")]
+
+    async def started() -> list[bool]:
+        await world.scheduling.cycle()
+        return [(await world.job(job)).status == Status.SCHEDULED for job in jobs]
+
+    wanted = SchedulingPolicy(policy_id="default", fair_share={"disabled": True})
+    await policies.update(ADMIN, wanted, ())
+    await world.add_node("n1", cpu_millis=2000)
+    assert await started() == [True, True, False, False]
+    await policies.delete(ADMIN, "default", "")
+    await world.add_node("n2", cpu_millis=1000)
+    assert await started() == [True, True, False, True]
 
 
 async def test_another_reason_is_told_at_once_and_other_numbers_now_and_then(
