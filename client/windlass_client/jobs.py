@@ -84,6 +84,25 @@ def _way(name: str) -> job_pb2.Dependency.Type:
     return cast("job_pb2.Dependency.Type", job_pb2.Dependency.Type.Value(name))
 
 
+def parse_node_label(text: str, *, preferred: bool = False) -> job_pb2.NodeLabelRule:
+    """What is asked of a label of nodes: `KEY=A,B`, `KEY!=A,B`, `KEY` or `!KEY`. Raises InvalidArgument."""
+    rule = job_pb2.NodeLabelRule(preferred=preferred)
+    key, equals, values = text.partition("=")
+    if equals:
+        refused = key.endswith("!")
+        rule.key = key.removesuffix("!")
+        rule.operator = job_pb2.NodeLabelRule.NOT_IN if refused else job_pb2.NodeLabelRule.IN
+        rule.values.extend(values.split(","))
+    else:
+        rule.key = text.removeprefix("!")
+        absent = text.startswith("!")
+        rule.operator = job_pb2.NodeLabelRule.ABSENT if absent else job_pb2.NodeLabelRule.EXISTS
+    if not rule.key:
+        message = f"{text!r} is none of KEY=A,B, KEY!=A,B, KEY and !KEY"
+        raise InvalidArgument(message, reason="BAD_NODE_LABEL")
+    return rule
+
+
 class JobCalls(Group):
     """Requests of the jobs API."""
 
@@ -112,6 +131,10 @@ class JobCalls(Group):
         pool: str = "",
         dependencies: Mapping[str, str] | None = None,
         start_after: datetime | None = None,
+        gpu_types: Sequence[str] = (),
+        exclusive_node: bool = False,
+        node_labels: Sequence[str] = (),
+        preferred_node_labels: Sequence[str] = (),
         nodes: int = 0,
         min_nodes: int = 0,
         topology: topology_pb2.Topology | None = None,
@@ -146,6 +169,11 @@ class JobCalls(Group):
             dependencies: what it waits for: by the ids of other jobs "AFTER", "AFTER_OK", "AFTER_NOT_OK"
                 or "AFTER_ANY".
             start_after: it does not start before; at once by default.
+            gpu_types: instead of `gpu_type` types that will do, the best first.
+            exclusive_node: it has its node alone and whole; the resources are the least that that must have.
+            node_labels: what the labels of its nodes must be: such as "zone=eu", "zone=eu,us" for one of
+                these, "zone!=eu", "zone" for any value, "!zone" for none.
+            preferred_node_labels: the same of nodes that are only better than others.
             nodes: how many nodes it gets, all at once, each with these resources; one by default.
             min_nodes: with how many it makes do; `nodes` by default.
             topology: how near to each other they are to be, such as `Topology(required="RACK")`.
@@ -187,6 +215,14 @@ class JobCalls(Group):
                 for job_id, way in (dependencies or {}).items()
             ],
             start_after=start_after,
+            gpu_types=gpu_types,
+            exclusive_node=exclusive_node,
+            constraints=job_pb2.Constraints(
+                node_labels=[
+                    *(parse_node_label(text) for text in node_labels),
+                    *(parse_node_label(text, preferred=True) for text in preferred_node_labels),
+                ]
+            ),
             nodes=nodes,
             min_nodes=min_nodes,
             topology=topology,

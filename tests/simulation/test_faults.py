@@ -113,6 +113,16 @@ async def require_all_ranks_or_none(site: Site) -> None:
             assert all(run.started_at is not None for run in runs)
 
 
+async def require_alone(site: Site) -> None:
+    """Nothing is beside a job that has its node alone."""
+    for node in await site.database.read(lambda tx: tx.nodes.all()):
+        holders = await site.database.read(lambda tx, one=node.node_id: _holders(tx, one))
+        jobs = [await site.job(one.job_id) for one in holders if hasattr(one, "job_id")]
+        alone = any(job.exclusive for job in jobs)
+        assert node.exclusive == alone
+        assert not alone or len(holders) == 1
+
+
 async def require_order(site: Site) -> None:
     """Nothing has begun before its time, or before what it waits for had come."""
     for job_id in site.jobs:
@@ -184,6 +194,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_books(site)
             await require_reasons(site)
             await require_all_ranks_or_none(site)
+            await require_alone(site)
             await require_order(site)
             await require_promises(site)
             await require_counted(site.database)

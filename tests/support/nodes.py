@@ -56,6 +56,7 @@ def node_columns(**values: Any) -> dict[str, Any]:
         "cpu_held": 0,
         "memory_held": 0,
         "shrunk": False,
+        "exclusive": False,
         "created_at": START,
         "connected_at": START,
         "maintenance": 1,

@@ -118,6 +118,7 @@ class Life:
             awaited=self._awaited(),
             start_in=self.random.choice([0, 0, 0, 25]),
             priority=self.random.choice([0, 0, 5]),
+            exclusive=not share and self.random.random() < 0.1,
             owner=self.random.choice(OWNERS),
             **self.random.choice(ENDS),
         )

@@ -266,6 +266,14 @@ def job_table(job: "job_pb2.Job", now: "datetime") -> "Table":
     return made
 
 
+def _node_label(rule: "job_pb2.NodeLabelRule") -> str:
+    from windlass.jobs.v1 import job_pb2
+
+    word = job_pb2.NodeLabelRule.Operator.Name(rule.operator)
+    rather = " (rather)" if rule.preferred else ""
+    return " ".join(filter(None, (rule.key, word, ",".join(rule.values)))) + rather
+
+
 def _dependency(one: "job_pb2.Dependency") -> str:
     from windlass.jobs.v1 import job_pb2
 
@@ -292,6 +300,8 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("memory", format_bytes(ask.memory_bytes)),
         ("nodes", _nodes(job)),
         ("time limit", _duration(job)),
+        ("alone", "the whole node" if job.exclusive_node else ""),
+        ("node labels", ", ".join(map(_node_label, job.constraints.node_labels))),
         ("start after", moment(job.start_after) if job.HasField("start_after") else ""),
         ("waits for", ", ".join(map(_dependency, job.dependencies))),
         ("accepted", moment(job.create_time) if job.HasField("create_time") else ""),

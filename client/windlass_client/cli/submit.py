@@ -43,6 +43,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
 
     windlass submit --gpus 8 --memory 512GiB --time-limit 12h -- torchrun /srv/vision/train.py
 
+    windlass submit --gpus 8 --gpu-type H100,A100 --node-label zone=eu --exclusive -- ./bench
+
     windlass submit --after-ok job-01k0… --start-after +2h -- python3 /srv/vision/evaluate.py
 
     windlass submit --nodes 4 --gpus 8 --topology rack -- /srv/vision/start.sh
@@ -91,7 +93,9 @@ def submit(
     gpus: Annotated[
         int, typer.Option("--gpus", "-g", min=0, help="GPUs, whole unless a kind is said.")
     ] = 0,
-    gpu_type: Annotated[str, typer.Option(help="Such as H100; any by default.")] = "",
+    gpu_type: Annotated[
+        str, typer.Option(help="Such as H100; or H100,A100: the best first; any by default.")
+    ] = "",
     gpu_profile: GpuProfileOption = "",
     gpu_memory: GpuMemoryOption = None,
     gpu_share: GpuShareOption = None,
@@ -125,6 +129,23 @@ def submit(
     pool: Annotated[
         str, typer.Option(help="Only its nodes; default any pool that the project may use.")
     ] = "",
+    exclusive: Annotated[
+        bool, typer.Option("--exclusive", help="Its node alone and whole; the rest is the least.")
+    ] = False,
+    node_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--node-label",
+            metavar="KEY=A,B",
+            help="Only nodes with it; also KEY!=A, KEY, !KEY; repeatable.",
+        ),
+    ] = None,
+    prefer_node_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prefer-node-label", metavar="KEY=A,B", help="The same, but only rather; repeatable."
+        ),
+    ] = None,
     after: AfterOption = None,
     after_ok: AfterOkOption = None,
     after_not_ok: AfterNotOkOption = None,
@@ -182,7 +203,11 @@ def submit(
         env=pairs(env or [], "--env"),
         working_directory=workdir,
         gpus=gpus,
-        gpu_type=gpu_type,
+        gpu_type="" if "," in gpu_type else gpu_type,
+        gpu_types=gpu_type.split(",") if "," in gpu_type else (),
+        exclusive_node=exclusive,
+        node_labels=node_label or (),
+        preferred_node_labels=prefer_node_label or (),
         gpu_profile=gpu_profile,
         gpu_memory=asked_memory(gpu_memory),
         gpu_share=asked_share(gpu_share),

@@ -8,12 +8,9 @@ from windlass_server.jobs.forecasts import Cost, Forecast
 from windlass_server.jobs.states import Status
 from windlass_server.resources.decimals import BILLIONTHS, decimal
 from windlass_server.scheduler.eta import Eta
-from windlass_server.scheduler.filters import Dimension
+from windlass_server.scheduler.filters import path_of
 from windlass_server.scheduler.outlook import Outlook
 from windlass_server.timestamps import to_proto
-
-# Fields that are asked for beside the resources.
-_OF_THE_JOB: tuple[Dimension, ...] = ("pool", "min_isolation")
 
 
 def forecast_message(forecast: Forecast) -> pb.Forecast:
@@ -45,7 +42,7 @@ def _fill(message: pb.Forecast, found: Outlook, node_names: Mapping[str, str]) -
     for each in found.constraints:
         message.constraints.add(
             constraint=each.refusal,
-            field=_path(each.dimension),
+            field=path_of(each.dimension) if each.dimension else "",
             nodes_when_empty=each.empty,
             nodes_now=each.now,
         )
@@ -60,12 +57,6 @@ def _tell_when(message: pb.Forecast, eta: Eta) -> None:
     if eta.p50 is not None and eta.p90 is not None:
         message.start_time_p50.CopyFrom(to_proto(eta.p50))
         message.start_time_p90.CopyFrom(to_proto(eta.p90))
-
-
-def _path(dimension: Dimension | None) -> str:
-    if dimension is None or dimension in _OF_THE_JOB:
-        return dimension or ""
-    return f"resources.{dimension}"
 
 
 def _cost(cost: Cost) -> pb.ForecastCost:

@@ -10,6 +10,7 @@ from windlass_server import actors
 from windlass_server.access import quota_use
 from windlass_server.errors import Conflict
 from windlass_server.jobs.moves import move
+from windlass_server.jobs.places import require_labels
 from windlass_server.jobs.states import Event, after
 from windlass_server.resources.capacity import facts_of, gpu_types_of, require_there
 from windlass_server.resources.gpu_sharing import share_on
@@ -114,7 +115,10 @@ def _add_run(
 ) -> None:
     times = _Times.of(job_pb2.Job.FromString(job.spec))
     gpu_uuids = place.gpu_uuids
-    node = tx.nodes.get(place.node_id) if gpu_uuids else None
+    node = tx.nodes.get(place.node_id) if gpu_uuids or job.exclusive else None
+    cpu_millis, memory_bytes = job.cpu_millis, job.memory_bytes
+    if job.exclusive and node is not None:
+        cpu_millis, memory_bytes = node.cpu_millis, node.memory_bytes
     pool = tx.nodes.pool_of(place.node_id)
     run = {
         "run_id": run_id,
@@ -130,8 +134,8 @@ def _add_run(
         "state": 0,
         "active": True,
         "forgotten": False,
-        "cpu_millis": job.cpu_millis,
-        "memory_bytes": job.memory_bytes,
+        "cpu_millis": cpu_millis,
+        "memory_bytes": memory_bytes,
         "gpu_uuids": ",".join(gpu_uuids),
         "gpu_types": ",".join(gpu_types_of(node, gpu_uuids)),
         "gpu_millis": job.gpu_millis,
@@ -150,11 +154,14 @@ def _add_run(
     tx.nodes.hold(
         place.node_id,
         run_id,
-        cpu_millis=job.cpu_millis,
-        memory_bytes=job.memory_bytes,
+        cpu_millis=cpu_millis,
+        memory_bytes=memory_bytes,
         gpu_uuids=gpu_uuids,
         share=share_on(tx, pool, job.gpu_millis),
+        alone=job.exclusive,
     )
+    if job.constraints:
+        require_labels(job, tx.nodes.get(place.node_id))
     if gpu_uuids:
         require_there(tx.nodes.get(place.node_id), gpu_uuids)
     quota_use.take(tx, quota_use.held_by(job.project, job.user, row(RunRow, run)))

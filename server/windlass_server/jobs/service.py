@@ -17,6 +17,7 @@ from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.holding import edges_of, hold_of, require_known, start_after_of
 from windlass_server.jobs.moves import move
+from windlass_server.jobs.places import place_columns, rules_in
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
@@ -244,6 +245,7 @@ class JobsService:
             "start_after": start_after_of(full),
             "held": int(Held.NOTHING),
             "eligible_at": None,
+            **place_columns(full),
             "nodes": max(full.nodes, 1),
             "min_nodes": full.min_nodes or max(full.nodes, 1),
             "topology_required": full.topology.required,
@@ -280,9 +282,13 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         preemptible=spec.preemptible if spec.HasField("preemptible") else True,
         pool=spec.pool,
         dependencies=spec.dependencies,
+        gpu_types=spec.gpu_types,
+        exclusive_node=spec.exclusive_node,
         nodes=spec.nodes,
         min_nodes=spec.min_nodes,
     )
+    if spec.constraints.node_labels:
+        full.constraints.CopyFrom(spec.constraints)
     if spec.HasField("start_after"):
         full.start_after.CopyFrom(spec.start_after)
     if spec.HasField("topology"):
@@ -346,6 +352,9 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None, user: str) -> Dema
         project=full.project,
         user=user,
         gpu_millis=full.resources.gpu_millis,
+        gpu_types=tuple(full.gpu_types),
+        labels=rules_in(full.constraints),
+        exclusive=full.exclusive_node,
         nodes=max(full.nodes, 1),
         min_nodes=full.min_nodes or max(full.nodes, 1),
         topology=Topology(full.topology.required, full.topology.preferred),

@@ -9,6 +9,8 @@ from windlass_server.access.quota_use import quota_of
 from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.jobs.learning import Learned
+from windlass_server.jobs.places import rules_of as label_rules
+from windlass_server.jobs.places import types_of
 from windlass_server.jobs.preemptions import preemptions_of
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
@@ -216,4 +218,7 @@ def demand_of(
         nodes=job.nodes,
         min_nodes=job.min_nodes,
         topology=Topology(job.topology_required, job.topology_preferred),
+        gpu_types=types_of(job.gpu_types),
+        labels=label_rules(job.constraints),
+        exclusive=job.exclusive,
     )

@@ -189,14 +189,16 @@ def _node_state(
         ready=node.status == Status.READY,
         cpu_millis=node.cpu_millis,
         memory_bytes=node.memory_bytes,
-        cpu_free=node.cpu_millis - node.cpu_held,
-        memory_free=node.memory_bytes - node.memory_held,
+        # Of one that a job has alone nothing is free, though it may have grown since.
+        cpu_free=0 if node.exclusive else node.cpu_millis - node.cpu_held,
+        memory_free=0 if node.exclusive else node.memory_bytes - node.memory_held,
         gpus=gpus,
         isolation_level=facts.isolation_level,
         takes_work=node.maintenance == State.OPEN,
         pool=node.pool,
         cards=with_layouts(facts.cards, layouts) if layouts else facts.cards,
         max_sharers=most,
+        labels=tuple(sorted(facts.labels.items())),
         place=(
             node.cluster,
             facts.zone,
@@ -251,6 +253,7 @@ def _template(declared: DeclaredPool) -> NodeState:
             for number in range(declared.gpu_count)
         ),
         isolation_level=_ANY_ISOLATION,
-        # They may come to be in a pool that allows it.
+        # They may come to be in a pool that allows it, and have any labels.
         max_sharers=WHOLE,
+        labels=None,
     )

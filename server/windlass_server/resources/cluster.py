@@ -8,6 +8,7 @@ from windlass_server.resources.capacity import Sharing
 from windlass_server.resources.pooling import rules_of
 from windlass_server.resources.seen_nodes import SeenNodes
 from windlass_server.scheduler.feasibility import could_ever_fit
+from windlass_server.scheduler.filters import path_of
 from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import NodeRow
@@ -90,9 +91,7 @@ class Cluster:
         if unsatisfiable is None:
             return
         dimension = unsatisfiable.dimension
-        own = dimension in ("min_isolation", "pool")
-        field = f"job.{dimension}" if own else f"job.resources.{dimension}"
-        raise never(field, dimension, unsatisfiable.message)
+        raise never(f"job.{path_of(dimension)}", dimension, unsatisfiable.message)
 
 
 def _sharing(tx: Transaction) -> Sharing:

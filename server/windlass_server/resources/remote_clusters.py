@@ -184,6 +184,7 @@ def _node_state(node: node_pb2.Node) -> NodeState:
         memory_free=node.available.memory_bytes,
         gpus=_gpus(node),
         isolation_level=int(node.isolation.level),
+        labels=tuple(sorted(node.labels.items())),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.rooms import gpu_keys
 from windlass_server.scheduler.snapshot import Demand, NodeState
 
 ORIGIN_LABEL = "windlass.origin/run"
@@ -53,7 +54,7 @@ class Affinity:
     def matches(self, wish: Wish) -> bool:
         """Whether the job is one of them."""
         types = {one.casefold() for one in self.gpu_types}
-        if types and (not wish.demand.gpu_count or wish.demand.gpu_type.casefold() not in types):
+        if types and not (wish.demand.gpu_count and types.issuperset(gpu_keys(wish.demand))):
             return False
         return all(wish.labels.get(key) == value for key, value in self.labels)
 

@@ -16,7 +16,7 @@ from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.policies import Policies
 from windlass_server.scheduler.reserved import Left, lower
-from windlass_server.scheduler.rooms import Column, Room, enough_memory, gpu_key, suitable
+from windlass_server.scheduler.rooms import Column, Room, enough_memory, gpu_keys, suitable
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Running
 from windlass_server.scheduler.timeline import Endings, Timeline, Use
@@ -97,7 +97,8 @@ class Backfill:
         for index in gang.indexes:
             gpu_type = _type_of(gang.demand, self._view(gang.demand, line, index, at))
             there = line.amounts(index, at)
-            self._ledger.promise(gang.demand, index, at, there, gpu_type)
+            whole = self._ledger.whole(index, gang.demand)
+            self._ledger.promise(whole, index, at, there, gpu_type)
         self.starts[demand.job_id] = Start(self._ledger.nodes[gang.indexes[0]].node_id, at)
         return True
 
@@ -246,8 +247,9 @@ def _type_of(demand: Demand, room: Room[Column]) -> str:
             for key in suitable(demand, room, room.gpus)
             if not demand.gpu_memory_bytes or enough_memory(demand, room, key)[0]
         ]
-    elif demand.gpu_type:
-        keys = [gpu_key(demand.gpu_type)]
+    elif demand.gpu_type or demand.gpu_types:
+        keys = [key for key in gpu_keys(demand) if key in room.gpus]
+        return str(next(key for key in keys if room.gpus[key][0] >= demand.gpu_count))
     else:
         keys = [key for key in room.gpus if key not in room.parts and key != ANY_GPU_TYPE]
     return min(

@@ -11,14 +11,16 @@ import numpy as np
 
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.ledger import Ledger
-from windlass_server.scheduler.rooms import gpu_key, most_of_a_card
+from windlass_server.scheduler.rooms import gpu_key, gpu_keys, most_of_a_card
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand
 from windlass_server.scheduler.wording import (
     cpu_text,
     isolation_text,
     memory_text,
+    rule_text,
     share_text,
     span_text,
+    types_text,
 )
 
 
@@ -83,7 +85,8 @@ def _gpu_share(demand: Demand, ledger: Ledger) -> Change | None:
         return None
     view = ledger.reserved.view(demand, ledger.free)
     able = fits(replace(demand, gpu_millis=1), view)
-    most = int(np.where(able, most_of_a_card(gpu_key(demand.gpu_type), view), 0).max(initial=0))
+    cards = [most_of_a_card(key, view) for key in gpu_keys(demand)]
+    most = max(int(np.where(able, card, 0).max(initial=0)) for card in cards)
     if not 0 < most < demand.gpu_millis:
         return None
     changed = replace(demand, gpu_millis=most)
@@ -93,17 +96,37 @@ def _gpu_share(demand: Demand, ledger: Ledger) -> Change | None:
 
 def _gpu_type(demand: Demand, ledger: Ledger) -> Change | None:
     """Another type with room; the types in the order of their names."""
-    if not demand.gpu_type:
+    if not demand.gpu_type and not demand.gpu_types:
         return None
+    field = "gpu_types" if demand.gpu_types else "resources.gpu_type"
+    asked = types_text(demand)
     for gpu_type in _types(ledger):
-        if gpu_key(gpu_type) == gpu_key(demand.gpu_type):
+        if gpu_key(gpu_type) in gpu_keys(demand):
             continue
-        changed = replace(demand, gpu_type=gpu_type)
-        if change := _if_it_starts(
-            ledger, "resources.gpu_type", demand.gpu_type, gpu_type, changed
-        ):
+        changed = replace(demand, gpu_type=gpu_type, gpu_types=())
+        if change := _if_it_starts(ledger, field, asked, gpu_type, changed):
             return change
     return None
+
+
+def _node_labels(demand: Demand, ledger: Ledger) -> Change | None:
+    """One rule less; the rules in their order."""
+    for rule in demand.labels:
+        if rule.preferred:
+            continue
+        others = tuple(one for one in demand.labels if one is not rule)
+        changed = replace(demand, labels=others)
+        field, asked = "constraints.node_labels", rule_text(rule)
+        if change := _if_it_starts(ledger, field, asked, "", changed):
+            return change
+    return None
+
+
+def _exclusive_node(demand: Demand, ledger: Ledger) -> Change | None:
+    if not demand.exclusive:
+        return None
+    changed = replace(demand, exclusive=False)
+    return _if_it_starts(ledger, "exclusive_node", "true", "false", changed)
 
 
 def _gpu_profile(demand: Demand, ledger: Ledger) -> Change | None:
@@ -206,5 +229,7 @@ _WAYS: tuple[Callable[[Demand, Ledger], Change | None], ...] = (
     _memory,
     _cpu,
     _isolation,
+    _node_labels,
+    _exclusive_node,
     _time_limit,
 )

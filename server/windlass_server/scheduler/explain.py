@@ -36,7 +36,7 @@ from windlass_server.scheduler import wording
 from windlass_server.scheduler.feasibility import could_ever_fit, node_label, unsatisfiable
 from windlass_server.scheduler.filters import Blocked, Dimension, blocked, fits
 from windlass_server.scheduler.ledger import Ledger
-from windlass_server.scheduler.rooms import Column, Mask, Room, gpu_key
+from windlass_server.scheduler.rooms import Column, Mask, Room, gpu_key, gpu_keys
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Gpu, NodeState, Pool
 from windlass_server.scheduler.why_several import WhySeveral, only
 
@@ -54,6 +54,7 @@ class Reason(StrEnum):
     BEHIND_HIGHER_PRIORITY = "BEHIND_HIGHER_PRIORITY"
     WAITING_BEHIND_EARLIER_JOBS = "WAITING_BEHIND_EARLIER_JOBS"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
+    NODE_LABELS_UNAVAILABLE = "NODE_LABELS_UNAVAILABLE"
     GPU_SHARING_UNAVAILABLE = "GPU_SHARING_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
@@ -63,6 +64,7 @@ class Reason(StrEnum):
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
+    NODE_NOT_EMPTY = "NODE_NOT_EMPTY"
     NODE_AVOIDED = "NODE_AVOIDED"
     INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
     TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
@@ -298,6 +300,8 @@ class Explainer:
     def _most_free_text(
         self, demand: Demand, stuck: Blocked, dimension: Dimension, room: Room[Column]
     ) -> str:
+        if dimension == "exclusive_node":
+            return "something holds a part of each node that has enough"
         free, _ = stuck.filter.measure(demand, room)
         full, _ = stuck.filter.measure(demand, self._ledger.full)
         node = self._ledger.nodes[stuck.nearest]
@@ -336,8 +340,8 @@ def _is_such(demand: Demand, gpu: Gpu) -> bool:
     """Whether a device is one that a demand would take."""
     if demand.mig_profile:
         return gpu.profile == demand.mig_profile
-    key = gpu_key(demand.gpu_type)
-    kind = key == gpu_key(gpu.gpu_type) or (key == ANY_GPU_TYPE and not gpu.part)
+    keys = gpu_keys(demand)
+    kind = gpu_key(gpu.gpu_type) in keys or (keys == (ANY_GPU_TYPE,) and not gpu.part)
     return kind and gpu.memory_bytes >= demand.gpu_memory_bytes
 
 

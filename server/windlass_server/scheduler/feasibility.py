@@ -11,7 +11,7 @@ from windlass_server.scheduler import wording
 from windlass_server.scheduler.columns import full_columns
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal, blocked, first_refusal
 from windlass_server.scheduler.gang import Reach, domain, widest
-from windlass_server.scheduler.rooms import Column, Room, full_room, gpu_key
+from windlass_server.scheduler.rooms import Column, Room, full_room, gpu_key, gpu_keys, wishes
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, ANY_POOL, Demand, NodeState, Pool
 
 
@@ -78,8 +78,8 @@ def _too_few(
 
 def _kinds(demand: Demand, nodes: Sequence[NodeState], pools: Sequence[Pool]) -> Iterator[Demand]:
     """The demand for each type of GPUs that will do: all that a job has are of one type."""
-    if not demand.gpu_count or demand.gpu_type:
-        yield demand
+    if not demand.gpu_count or demand.gpu_type or demand.gpu_types:
+        yield from wishes(demand)
         return
     there = [*nodes, *(pool.template for pool in pools)]
     types = {gpu_key(gpu.gpu_type) for node in there for gpu in node.gpus if not gpu.part}
@@ -132,9 +132,9 @@ class Capacity:
 
     def mig_profiles(self, demand: Demand) -> str:
         """The profiles of instances that there are or could be, of cards of the demand's type."""
-        wanted = gpu_key(demand.gpu_type)
+        wanted = {*gpu_keys(demand)}
         parts = self.full.parts.items()
-        known = {part.profile for key, part in parts if wanted in (ANY_GPU_TYPE, part.card, key)}
+        known = {part.profile for key, part in parts if wanted & {ANY_GPU_TYPE, part.card, key}}
         return ", ".join(sorted(known)) or "none"
 
 
@@ -149,6 +149,8 @@ def unsatisfiable(demand: Demand, stuck: Blocked, capacity: Capacity) -> Unsatis
     need = wording.need_text(demand, dimension)
     if dimension == "pool":
         best = "no node is in it" if len(demand.pools or ()) == 1 else "no node is in one"
+    elif dimension == "node_labels":
+        best = f"no node{wording.earlier_needs_text(demand, stuck)} has such labels"
     elif stuck.filter.refusal is Refusal.GPU_SHARING_UNAVAILABLE:
         where = wording.earlier_needs_text(demand, stuck)
         best = f"no node{where} is in a pool that lets jobs share GPUs"

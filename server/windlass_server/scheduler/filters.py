@@ -17,17 +17,19 @@ from windlass_server.scheduler.rooms import (
     Mask,
     Room,
     T,
-    gpu_key,
+    gpu_keys,
     larger,
     marked,
     most_of_a_card,
+    passes,
     suitable,
     suited,
 )
-from windlass_server.scheduler.snapshot import ANY_POOL, Demand
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, ANY_POOL, Demand
 
 Dimension = Literal[
     "pool",
+    "node_labels",
     "gpu_type",
     "mig_profile",
     "gpu_memory_bytes",
@@ -38,7 +40,23 @@ Dimension = Literal[
     "min_isolation",
     "nodes",
     "topology",
+    "exclusive_node",
 ]
+
+
+_PATHS: Mapping[Dimension, str] = {
+    "pool": "pool",
+    "min_isolation": "min_isolation",
+    "exclusive_node": "exclusive_node",
+    "node_labels": "constraints.node_labels",
+    "nodes": "nodes",
+    "topology": "topology",
+}
+
+
+def path_of(dimension: Dimension) -> str:
+    """Where a job says what it asks for in a dimension, as in `resources.gpu_count`."""
+    return _PATHS.get(dimension, f"resources.{dimension}")
 
 
 class Refusal(StrEnum):
@@ -47,6 +65,7 @@ class Refusal(StrEnum):
     NODE_UNREACHABLE = "NODE_UNREACHABLE"
     NODE_CORDONED = "NODE_CORDONED"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
+    NODE_LABELS_UNAVAILABLE = "NODE_LABELS_UNAVAILABLE"
     GPU_SHARING_UNAVAILABLE = "GPU_SHARING_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
@@ -56,6 +75,7 @@ class Refusal(StrEnum):
     INSUFFICIENT_MEMORY = "INSUFFICIENT_MEMORY"
     INSUFFICIENT_CPU = "INSUFFICIENT_CPU"
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
+    NODE_NOT_EMPTY = "NODE_NOT_EMPTY"
     NODE_AVOIDED = "NODE_AVOIDED"
     # Of a job of several nodes: too few take their part of it, or too few near to each other.
     INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
@@ -109,18 +129,26 @@ def pool(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return there, 1
 
 
+def node_labels(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    """How many of the rules that a node must pass it passes."""
+    required = [rule for rule in demand.labels if not rule.preferred]
+    passed = room.none
+    for rule in required:
+        passed = passed + passes(rule, room)
+    return passed, len(required)
+
+
 def sharing(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return (room.sharing, 1) if demand.gpu_millis else (room.none, 0)
 
 
 def gpu_type(demand: Demand, room: Room[T]) -> tuple[T, int]:
     if not demand.takes_parts:
-        key = gpu_key(demand.gpu_type)
-        there = room.installed.get(key, room.none)
         # Only whole cards are shared.
-        there = room.none if demand.gpu_millis and key in room.parts else there
-        return there, min(demand.gpu_count, 1)
-    if not demand.gpu_type:
+        keys = [key for key in gpu_keys(demand) if not (demand.gpu_millis and key in room.parts)]
+        there = {key: room.installed[key] for key in keys if key in room.installed}
+        return _most(room, there), min(demand.gpu_count, 1)
+    if gpu_keys(demand) == (ANY_GPU_TYPE,):
         return room.none, 0
     of_type = replace(demand, mig_profile="")
     return _most(room, {key: room.installed[key] for key in _kinds(of_type, room)}), 1
@@ -161,7 +189,10 @@ def gpu_count(demand: Demand, room: Room[T]) -> tuple[T, int]:
 def gpu_share(demand: Demand, room: Room[T]) -> tuple[T, int]:
     if not demand.gpu_millis:
         return room.none, 0
-    return most_of_a_card(gpu_key(demand.gpu_type), room), demand.gpu_millis
+    most = room.none
+    for key in gpu_keys(demand):
+        most = larger(most, most_of_a_card(key, room))
+    return most, demand.gpu_millis
 
 
 def memory(demand: Demand, room: Room[T]) -> tuple[T, int]:
@@ -176,6 +207,16 @@ def isolation(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return room.isolation, demand.min_isolation
 
 
+def alone(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    """Whether nothing else holds a part of a node, or keeps one; whatever holds GPUs holds CPU too."""
+    if not demand.exclusive:
+        return room.none, 0
+    cpu, memory = room.cpu_millis, room.memory_bytes
+    if isinstance(cpu, int):
+        return int(cpu >= room.whole_cpu and memory >= room.whole_memory), 1
+    return ((cpu >= room.whole_cpu) & (memory >= room.whole_memory)).astype(np.int64), 1
+
+
 def trust(demand: Demand, room: Room[T]) -> tuple[T, int]:
     paused = [fault.node_id for fault in demand.faults if fault.paused_until is not None]
     if not paused:
@@ -187,6 +228,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.NODE_UNREACHABLE, None, reachable),
     Filter(Refusal.NODE_CORDONED, None, takes_work),
     Filter(Refusal.POOL_UNAVAILABLE, "pool", pool),
+    Filter(Refusal.NODE_LABELS_UNAVAILABLE, "node_labels", node_labels),
     Filter(Refusal.GPU_SHARING_UNAVAILABLE, "gpu_millis", sharing),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
     Filter(Refusal.GPU_PROFILE_UNAVAILABLE, "mig_profile", mig_profile),
@@ -196,6 +238,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),
     Filter(Refusal.INSUFFICIENT_CPU, "cpu_millis", cpu),
     Filter(Refusal.ISOLATION_UNAVAILABLE, "min_isolation", isolation),
+    Filter(Refusal.NODE_NOT_EMPTY, "exclusive_node", alone),
     Filter(Refusal.NODE_AVOIDED, None, trust),
 )
 """In the order of precedence: scarce things first, because they are what people wait for.

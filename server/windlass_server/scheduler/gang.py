@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from windlass_server.scheduler.filters import fits
-from windlass_server.scheduler.rooms import Column, Mask, Room
+from windlass_server.scheduler.rooms import Column, Mask, Room, wishes
 from windlass_server.scheduler.scores import Scores
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, NodeState
 from windlass_server.scheduler.topology import Level
@@ -85,7 +85,7 @@ class Gangs:
             for one in _kinds(demand, room)
             if (indexes := self._pick(one, self._able(one, room), scores)) is not None
         ]
-        # More nodes first; then the first type by name.
+        # More nodes first; then the type that it wishes more, or the first by name.
         return max(found, key=lambda gang: len(gang.indexes), default=None)
 
     def most(self, demand: Demand, room: Room[Column]) -> Most:
@@ -171,8 +171,8 @@ class Gangs:
 
 def _kinds(demand: Demand, room: Room[Column]) -> Iterator[Demand]:
     """The demand for each type of GPUs that will do: all GPUs of a job are of one type."""
-    if not demand.gpu_count or demand.gpu_type:
-        yield demand
+    if not demand.gpu_count or demand.gpu_type or demand.gpu_types:
+        yield from wishes(demand)
         return
     for key in sorted(room.gpus):
         if key != ANY_GPU_TYPE and key not in room.parts:

@@ -1,6 +1,7 @@
 """What is free while a plan is being made: the only thing in a cycle that changes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from windlass_server.scheduler.rooms import (
     copied,
     enough_memory,
     gpu_key,
+    gpu_keys,
     marked,
     suitable,
+    wishes,
 )
-from windlass_server.scheduler.scores import total
+from windlass_server.scheduler.scores import total, wished_labels
 from windlass_server.scheduler.sharing import SharedCards, only
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, WHOLE, Demand, Moment, NodeState
 from windlass_server.scheduler.timeline import Amounts
@@ -75,10 +78,15 @@ class Ledger:
     def choose(self, demand: Demand) -> int | None:
         """Index of the node that takes the demand; None when none can.
 
-        Equals are decided by the node's id, because the nodes stand in that order.
+        Equals are decided by the node's id, because the nodes stand in that order. GPUs of a type that it
+        wishes more come before anything else.
         """
+        found = (self._choose(one) for one in wishes(demand))
+        return next((index for index in found if index is not None), None)
+
+    def _choose(self, demand: Demand) -> int | None:
         view = self._view(demand)
-        able = fits(demand, view)
+        able = self._with_best_labels(demand, fits(demand, view))
         if demand.gpu_millis:
             return self._choose_for_share(demand, able, view)
         candidates = able.nonzero()[0]
@@ -87,6 +95,16 @@ class Ledger:
         if (packed := self._choose_packed(demand, able)) is not None:
             return packed
         return int(np.where(able, total(demand, self.free, self.full), -1.0).argmax())
+
+    def _with_best_labels(self, demand: Demand, able: Mask) -> Mask:
+        """Of the nodes those whose labels are as it would rather have them; whatever else is said of them."""
+        if not any(rule.preferred for rule in demand.labels) or not able.any():
+            return able
+        trusted = able & (marked(self.free, [fault.node_id for fault in demand.faults]) == 0)
+        among = trusted if trusted.any() else able
+        wished = wished_labels(demand, self.free, self.full)
+        best: Mask = among & (wished == wished[among].max())
+        return best
 
     def _choose_packed(self, demand: Demand, able: Mask) -> int | None:
         """The node that the packing policy likes best; of equals the scores'. None: it knows none of them."""
@@ -147,6 +165,7 @@ class Ledger:
 
     def keep(self, index: int, demand: Demand) -> None:
         """Keep what is free of a node for a demand that does not fit there yet, up to what it asks for."""
+        demand = self.whole(index, demand)
         cpu, memory = self.free.cpu_millis, self.free.memory_bytes
         cpu[index] -= min(max(int(cpu[index]), 0), demand.cpu_millis)
         memory[index] -= min(max(int(memory[index]), 0), demand.memory_bytes)
@@ -156,7 +175,7 @@ class Ledger:
         if demand.takes_parts:
             keys = [*suitable(demand, self.free, by_type)]
         else:
-            keys = [*_named(gpu_key(demand.gpu_type))] or [
+            keys = [key for key in gpu_keys(demand) if key != ANY_GPU_TYPE] or [
                 key for key in by_type if key not in self.free.parts
             ]
         most = max(keys, key=lambda key: (len(by_type.get(key, ())), key), default=None)
@@ -171,7 +190,8 @@ class Ledger:
 
     def take(self, index: int, demand: Demand) -> tuple[str, ...]:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
-        uuids = self._take(index, demand)
+        demand = self._granted(index, demand)
+        uuids = self._take_all(index, demand) if demand.exclusive else self._take(index, demand)
         if len(self._views) > _MOST_VIEWS:
             self._views.clear()
         for key, view in self._views.items():
@@ -197,6 +217,34 @@ class Ledger:
         by_type = self._free_uuids(index)
         whole = sum(len(uuids) for key, uuids in by_type.items() if key not in self.free.parts)
         return [WHOLE] * whole + self._cards.left_on(index)
+
+    def whole(self, index: int, demand: Demand) -> Demand:
+        """A demand with all of the CPU and memory that it holds of a node, when it has that alone."""
+        if not demand.exclusive:
+            return demand
+        node = self.nodes[index]
+        return replace(demand, cpu_millis=node.cpu_millis, memory_bytes=node.memory_bytes)
+
+    def _granted(self, index: int, demand: Demand) -> Demand:
+        """The demand for the type of GPUs that it wishes most of those that a node has for it."""
+        if not demand.gpu_types:
+            return demand
+        return next(one for one in wishes(demand) if fits(one, self._view(one))[index])
+
+    def _take_all(self, index: int, demand: Demand) -> tuple[str, ...]:
+        whole = self.whole(index, demand)
+        self.free.cpu_millis[index] -= whole.cpu_millis
+        self.free.memory_bytes[index] -= whole.memory_bytes
+        self.reserved.take(index, replace(whole, gpu_count=0), ANY_GPU_TYPE)
+        none = replace(demand, cpu_millis=0, memory_bytes=0)
+        taken = list[str]()
+        for key, uuids in sorted(self._free_uuids(index).items()):
+            count = len(uuids)
+            taken += self._give(index, key, count)
+            self.reserved.take(index, replace(none, gpu_count=count), key)
+        if self._packings:
+            self._packings.put(index, int(self.free.cpu_millis[index]), self._idle_cards(index))
+        return tuple(sorted(taken))
 
     def _take_share(self, index: int, demand: Demand) -> str:
         view = self.reserved.view(demand, self.free)

@@ -23,6 +23,7 @@ from windlass_server.scheduler.rooms import (
     copied,
     enough_memory,
     gpu_key,
+    gpu_keys,
     suitable,
 )
 from windlass_server.scheduler.scores import total
@@ -90,7 +91,9 @@ def divide(
     for demand, shape in waiting:
         if divider.changed >= MOST_CHANGES:
             break
-        if demand.gpu_count and shape not in hopeless and not divider.promise(demand):
+        # One that has its node alone takes cards as they are.
+        made_for_it = demand.gpu_count and not demand.exclusive
+        if made_for_it and shape not in hopeless and not divider.promise(demand):
             hopeless.add(shape)
     return divider.division()
 
@@ -180,8 +183,8 @@ class _Divider:
         """The types of devices that a demand takes, and that could be made."""
         if demand.takes_parts:
             yield from suitable(demand, self._free, self._free.memory)
-        elif demand.gpu_type:
-            yield gpu_key(demand.gpu_type)
+        elif gpu_keys(demand) != (ANY_GPU_TYPE,):
+            yield from gpu_keys(demand)
         else:
             yield from (key for key in self._free.memory if key not in self._free.parts)
 
@@ -190,7 +193,7 @@ class _Divider:
         room = replace(view, gpus=dict(view.gpus))
         for key in keys:
             room.gpus[key] = room.gpus.get(key, room.none) + self._could_be_made(key)
-        if not demand.takes_parts and not demand.gpu_type:
+        if not demand.takes_parts and gpu_keys(demand) == (ANY_GPU_TYPE,):
             columns = [room.gpus[key] for key in keys]
             room.gpus[ANY_GPU_TYPE] = np.max(columns, axis=0) if columns else room.none
         return room

@@ -19,11 +19,11 @@ from windlass_server.scheduler.preemption import Eviction, preempt
 from windlass_server.scheduler.quota_gate import guaranteed_first, guarantees_in
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.scores import as_policies_pack
-from windlass_server.scheduler.snapshot import Demand, Fault, Snapshot, Topology
+from windlass_server.scheduler.snapshot import Demand, Fault, LabelRule, Snapshot, Topology
 
 _Shape: TypeAlias = tuple[
     *tuple[int, int, int, str, str, int, int, int, tuple[Fault, ...], tuple[str, ...] | None],
-    *tuple[int, int, Topology, Key | None],
+    *tuple[int, int, Topology, tuple[str, ...], tuple[LabelRule, ...], bool, Key | None],
 ]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many places were taken before that shape found no room."""
@@ -168,6 +168,9 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
         demand.nodes,
         demand.min_nodes,
         demand.topology,
+        demand.gpu_types,
+        demand.labels,
+        demand.exclusive,
         reserved,
     )
 
@@ -227,10 +230,12 @@ def _place(
         given.placements.append(_take(gang, ledger))
         places = zip(gang.indexes, given.placements[-1].places, strict=True)
         given.jobs.append(gang.demand)
-        given.placed.extend((index, gang.demand, place.gpu_uuids) for index, place in places)
+        given.placed.extend(
+            (index, ledger.whole(index, gang.demand), place.gpu_uuids) for index, place in places
+        )
         given.taken.extend(Taken(demand.priority, index, number) for index in gang.indexes)
         for index, place in zip(gang.indexes, given.placements[-1].places, strict=True):
-            backfill.placed(gang.demand, index, place.gpu_uuids)
+            backfill.placed(ledger.whole(index, gang.demand), index, place.gpu_uuids)
         first = given.placements[-1].gpu_uuids
         gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first))
     promised.next_turn()

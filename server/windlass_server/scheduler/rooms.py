@@ -8,6 +8,7 @@ planner, explanations). So the answers cannot differ.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,6 +21,8 @@ from windlass_server.scheduler.snapshot import (
     Card,
     Demand,
     Gpu,
+    LabelRule,
+    LabelTest,
     NodeState,
     Profile,
 )
@@ -65,6 +68,10 @@ class Room(Generic[T]):
         parts: the types that are instances of divided cards, by their keys.
         memory: what memory each device of a type has at least, by the same keys, in bytes; 0 where
             there is none, or it is not known.
+        labels: by a label's key the code of its value (`label_code`), 0 where it is not there; by
+            `ANY_LABEL` 1 where it may come to have any.
+        whole_cpu: thousandths of a core that there are when nothing runs.
+        whole_memory: bytes that there are when nothing runs.
         divisible: by the keys of types of whole cards, the most memory of a smaller instance that such
             a card can be divided into; 0 where none can.
     """
@@ -81,9 +88,69 @@ class Room(Generic[T]):
     pools: dict[str, T]
     sharing: T
     shared: dict[str, T]
+    labels: Mapping[str, T]
+    whole_cpu: T
+    whole_memory: T
     parts: Mapping[str, Part] = field(default_factory=dict)
     memory: Mapping[str, T] = field(default_factory=dict)
     divisible: Mapping[str, T] = field(default_factory=dict)
+
+
+ANY_LABEL = ""
+"""As a label's key: no label is called that."""
+
+
+@lru_cache(maxsize=65536)
+def label_code(value: str) -> int:
+    """A number for a label's value, never 0, so that whole columns of labels can be compared.
+
+    62 bits of a hash: nodes can have as many values as they like without a table of them.
+    """
+    digest = blake2b(value.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2 | 1
+
+
+@lru_cache(maxsize=8192)
+def _codes(labels: tuple[tuple[str, str], ...]) -> Mapping[str, int]:
+    return {key: label_code(value) for key, value in labels}
+
+
+def _labels(node: NodeState) -> Mapping[str, int]:
+    return {ANY_LABEL: 1} if node.labels is None else _codes(node.labels)
+
+
+def passes(rule: LabelRule, room: Room[T]) -> T:
+    """1 where a label is as a rule asks, or may come to be, else 0."""
+    there = room.labels.get(rule.key, room.none)
+    codes = [label_code(value) for value in rule.values]
+    may_be = room.labels.get(ANY_LABEL, room.none)
+    if isinstance(there, int):
+        has = there in codes if rule.values else there != 0
+        return int(has != (rule.test in _ABSENT) or may_be > 0)
+    has = np.isin(there, codes) if rule.values else there != 0
+    passed: Column = ((has != (rule.test in _ABSENT)) | (may_be > 0)).astype(np.int64)
+    return passed
+
+
+def passing(rule: LabelRule, labels: Mapping[str, str]) -> bool:
+    """Whether the labels of one node are as a rule asks."""
+    has = labels.get(rule.key) in rule.values if rule.values else rule.key in labels
+    return has != (rule.test in _ABSENT)
+
+
+_ABSENT = (LabelTest.NOT_IN, LabelTest.ABSENT)
+
+
+def gpu_keys(demand: Demand) -> tuple[str, ...]:
+    """The keys of the types of GPUs that will do for a demand, in the order of its wish."""
+    return tuple(map(gpu_key, demand.gpu_types or (demand.gpu_type,)))
+
+
+def wishes(demand: Demand) -> tuple[Demand, ...]:
+    """The demand for each type of GPUs that it would have, the best first; the same where it names one or none."""
+    if not demand.gpu_types:
+        return (demand,)
+    return tuple(replace(demand, gpu_type=name, gpu_types=()) for name in demand.gpu_types)
 
 
 def gpu_key(gpu_type: str) -> str:
@@ -108,6 +175,9 @@ def free_room(node: NodeState) -> Room[int]:
         pools={node.pool: 1},
         sharing=int(node.max_sharers > 0),
         shared=_shared(node),
+        labels=_labels(node),
+        whole_cpu=node.cpu_millis,
+        whole_memory=node.memory_bytes,
         parts=offers.parts,
         memory=offers.memory,
         divisible=offers.divisible,
@@ -135,6 +205,9 @@ def full_room(node: NodeState) -> Room[int]:
         pools={node.pool: 1},
         sharing=int(node.max_sharers > 0),
         shared={},
+        labels=_labels(node),
+        whole_cpu=node.cpu_millis,
+        whole_memory=node.memory_bytes,
         parts=offers.parts,
         memory=offers.memory,
         divisible=offers.divisible,
@@ -156,6 +229,9 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
         pools=_columns_by_name([room.pools for room in rooms]),
         sharing=_column([room.sharing for room in rooms]),
         shared=_columns_by_type([room.shared for room in rooms]),
+        labels=_columns_by_name([room.labels for room in rooms]),
+        whole_cpu=_column([room.whole_cpu for room in rooms]),
+        whole_memory=_column([room.whole_memory for room in rooms]),
         parts={key: part for room in rooms for key, part in room.parts.items()},
         memory=_columns_by_name([room.memory for room in rooms]),
         divisible=_columns_by_name([room.divisible for room in rooms]),
@@ -335,14 +411,14 @@ def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:
 
 def suitable(demand: Demand, room: Room[T], keys: Iterable[str]) -> Iterator[str]:
     """Of these keys those of types that a demand takes that also takes instances, whatever their memory."""
-    wanted = gpu_key(demand.gpu_type)
+    wanted = gpu_keys(demand)
     for key in keys:
         part = room.parts.get(key)
         if key in (ANY_GPU_TYPE, ANY_DEVICE):
             continue
         if demand.mig_profile and (part is None or part.profile != demand.mig_profile):
             continue
-        if not wanted or wanted == key or (part is not None and part.card == wanted):
+        if wanted == (ANY_GPU_TYPE,) or key in wanted or (part and part.card in wanted):
             yield key
 
 
@@ -361,7 +437,11 @@ def enough_memory(demand: Demand, room: Room[T], key: str) -> T:
 def suited(demand: Demand, room: Room[T], counts: Mapping[str, T]) -> T:
     """The most that there are of one type that a demand takes, by counts of each type."""
     if not demand.takes_parts:
-        return counts.get(gpu_key(demand.gpu_type), room.none)
+        keys = gpu_keys(demand)
+        most = counts.get(keys[0], room.none)
+        for key in keys[1:]:
+            most = larger(most, counts.get(key, room.none))
+        return most
     most = room.none
     for key in suitable(demand, room, counts):
         there = counts[key]

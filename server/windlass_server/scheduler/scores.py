@@ -14,6 +14,7 @@ from windlass_server.scheduler.rooms import (
     Room,
     enough_memory,
     marked,
+    passes,
     suitable,
     suited,
 )
@@ -43,6 +44,15 @@ def no_fault(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
     faulty = marked(free, [fault.node_id for fault in demand.faults])
     trusted: Scores = (1 - faulty).astype(np.float64)
     return trusted
+
+
+def wished_labels(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
+    """The share of the rules that are only preferred which a node passes."""
+    preferred = [rule for rule in demand.labels if rule.preferred]
+    if not preferred:
+        return _ALL_ALIKE
+    passed: Scores = sum((passes(rule, free) for rule in preferred), free.none) / len(preferred)
+    return passed
 
 
 def gpu_packing(demand: Demand, free: Room[Column], _: Room[Column]) -> Scores:
@@ -87,13 +97,14 @@ def tightest_fit(demand: Demand, free: Room[Column], full: Room[Column]) -> Scor
 
 
 SCORES: tuple[Score, ...] = (
-    Score(1000.0, no_fault),
+    Score(10_000.0, no_fault),
+    Score(3000.0, wished_labels),
     Score(400.0, smallest_gpus),
     Score(100.0, gpu_nodes_for_gpu_jobs),
     Score(100.0, gpu_packing),
     Score(1.0, tightest_fit),
 )
-"""The weights make a node that has failed the job the last choice, then spare large GPUs, and CPU and
+"""The weights make a node that has failed the job the last choice, then go by wishes, then spare large GPUs, and CPU and
 memory decide only between nodes that are equal for GPUs."""
 
 

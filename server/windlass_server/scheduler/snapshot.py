@@ -6,6 +6,7 @@ guarantees that ids are unique within it; order of the tuples has no meaning.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from windlass_server.scheduler.fair_share import NO_SHARES, Shares
 from windlass_server.scheduler.policies import NO_POLICIES, Policies
@@ -56,6 +57,32 @@ class Topology:
     preferred: int = 0
 
 
+class LabelTest(StrEnum):
+    """What is asked of a label of a node."""
+
+    IN = "IN"
+    NOT_IN = "NOT_IN"
+    EXISTS = "EXISTS"
+    ABSENT = "ABSENT"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """What a job asks of a label of its nodes.
+
+    Attributes:
+        key: the label.
+        test: what is asked of it; a node without the label passes NOT_IN and ABSENT.
+        values: of which one is meant, with IN and NOT_IN.
+        preferred: nodes that pass are only better than others.
+    """
+
+    key: str
+    test: LabelTest
+    values: tuple[str, ...] = ()
+    preferred: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What one waiting job asks of one node, or of each of several.
@@ -89,6 +116,9 @@ class Demand:
         min_nodes: with how many of them it makes do.
         topology: how near to each other they are to be.
         spread: it goes where most is free, not where least is left.
+        gpu_types: types that will do in the order of wish, instead of one `gpu_type`; empty: that.
+        labels: what is asked of the labels of its nodes.
+        exclusive: it has its nodes alone and whole; the amounts are the least that they must have.
     """
 
     job_id: str
@@ -116,6 +146,9 @@ class Demand:
     min_nodes: int = 1
     topology: Topology = Topology()
     spread: bool = False
+    gpu_types: tuple[str, ...] = ()
+    labels: tuple[LabelRule, ...] = ()
+    exclusive: bool = False
 
     @property
     def takes_parts(self) -> bool:
@@ -234,6 +267,7 @@ class NodeState:
         max_sharers: how many may share one of its GPUs; 0: none may.
         place: its cluster, zone, block and rack; empty where that is not said.
         address: where other nodes reach its tasks; empty: it runs no part of a job of several nodes.
+        labels: its labels, by their keys; None: what was only declared may come to have any.
     """
 
     node_id: str
@@ -251,6 +285,7 @@ class NodeState:
     max_sharers: int = 0
     place: tuple[str, str, str, str] = ("", "", "", "")
     address: str = ""
+    labels: tuple[tuple[str, str], ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)

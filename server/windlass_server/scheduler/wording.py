@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from windlass_server.scheduler.filters import Blocked, Dimension, Refusal
-from windlass_server.scheduler.snapshot import Demand
+from windlass_server.scheduler.snapshot import Demand, LabelRule, LabelTest
 from windlass_server.scheduler.topology import Level
 
 _GIB = 1 << 30
@@ -44,13 +44,37 @@ def gpus_text(count: int, gpu_type: str) -> str:
 def demanded_gpus_text(demand: Demand) -> str:
     """As `gpus_text`; also `2 instances 1g.10gb`, or `1 GPU with 20 GiB`."""
     count = demand.gpu_count
+    gpu_type = types_text(demand)
     if demand.gpu_millis:
-        return share_text(demand.gpu_millis, demand.gpu_type)
+        return share_text(demand.gpu_millis, gpu_type)
     if demand.mig_profile:
-        of_type = f" of {demand.gpu_type}" if demand.gpu_type else ""
+        of_type = f" of {gpu_type}" if gpu_type else ""
         return f"{count_text(count, 'instance')} {demand.mig_profile}{of_type}"
     having = f" with {memory_text(demand.gpu_memory_bytes)}" if demand.gpu_memory_bytes else ""
-    return gpus_text(count, demand.gpu_type) + having
+    return gpus_text(count, gpu_type) + having
+
+
+def types_text(demand: Demand) -> str:
+    """As in `H100 or A100`; empty when the type does not matter."""
+    return " or ".join(demand.gpu_types) or demand.gpu_type
+
+
+_TESTS = {
+    LabelTest.IN: "",
+    LabelTest.NOT_IN: "not ",
+    LabelTest.EXISTS: "any",
+    LabelTest.ABSENT: "none",
+}
+
+
+def rule_text(rule: LabelRule) -> str:
+    """As in `zone eu or us`, `zone not eu`, `zone any` or `zone none`."""
+    return f"{rule.key} {_TESTS[rule.test]}{' or '.join(rule.values)}"
+
+
+def _labels_text(demand: Demand) -> str:
+    rules = ", ".join(rule_text(rule) for rule in demand.labels if not rule.preferred)
+    return f"a node with the labels {rules}"
 
 
 def share_text(millis: int, gpu_type: str) -> str:
@@ -106,6 +130,8 @@ def _pool_need_text(demand: Demand) -> str:
 
 _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
     "pool": _pool_need_text,
+    "node_labels": _labels_text,
+    "exclusive_node": lambda _: "a node on which nothing else is",
     "gpu_type": demanded_gpus_text,
     "mig_profile": demanded_gpus_text,
     "gpu_memory_bytes": demanded_gpus_text,
@@ -126,6 +152,8 @@ _GPU_NEEDS: tuple[Dimension, ...] = (
 
 _AMOUNTS: dict[Dimension, Callable[[int], str]] = {
     "pool": str,
+    "node_labels": str,
+    "exclusive_node": str,
     "gpu_type": str,
     "mig_profile": str,
     "gpu_memory_bytes": memory_text,

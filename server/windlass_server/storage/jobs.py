@@ -60,6 +60,9 @@ _WAITING = (
         _JOBS.c.min_nodes,
         _JOBS.c.topology_required,
         _JOBS.c.topology_preferred,
+        _JOBS.c.gpu_types,
+        _JOBS.c.exclusive,
+        _JOBS.c.constraints,
     )
     .where(JOB_IN_QUEUE)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)

@@ -3,7 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Boolean,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from windlass_server.errors import Conflict
 from windlass_server.storage.gpu_shares import GpuShareStore, Share
@@ -83,6 +97,7 @@ _TOUCH = (
     .where(_NODES.c.node_id == bindparam("key"), _NODES.c.last_seen_at < bindparam("at"))
     .values(last_seen_at=bindparam("at"))
 )
+_ALONE: BindParameter[bool] = bindparam("alone", type_=Boolean)
 # A node that shrank below what it holds is refused by these too, whatever is asked.
 _HOLD = (
     update(_NODES)
@@ -92,10 +107,14 @@ _HOLD = (
         _NODES.c.maintenance == _OPEN,
         _NODES.c.cpu_held + bindparam("cpu") <= _NODES.c.cpu_millis,
         _NODES.c.memory_held + bindparam("memory") <= _NODES.c.memory_bytes,
+        # Of two that would have it alone, or one that would and any other, the second is refused.
+        not_(_NODES.c.exclusive),
+        or_(not_(_ALONE), _NODES.c.cpu_held + _NODES.c.memory_held == 0),
     )
     .values(
         cpu_held=_NODES.c.cpu_held + bindparam("cpu"),
         memory_held=_NODES.c.memory_held + bindparam("memory"),
+        exclusive=_ALONE,
     )
 )
 _SET_HELD = (
@@ -104,6 +123,8 @@ _SET_HELD = (
     .values(
         cpu_held=bindparam("cpu"),
         memory_held=bindparam("memory"),
+        # Who had it alone has given it back when nothing is held any more.
+        exclusive=and_(_NODES.c.exclusive, bindparam("cpu", type_=BigInteger) > 0),
         shrunk=or_(
             bindparam("cpu") > _NODES.c.cpu_millis, bindparam("memory") > _NODES.c.memory_bytes
         ),
@@ -294,6 +315,7 @@ class NodeStore:
         gpu_uuids: Sequence[str],
         share: Share | None = None,
         by_allocation: bool = False,
+        alone: bool = False,
     ) -> None:
         """Take a part of a node for a run or an allocation, which is stored already and active.
 
@@ -305,13 +327,14 @@ class NodeStore:
             gpu_uuids: its GPUs.
             share: what it gets of each of them; None: all.
             by_allocation: the holder is an allocation.
+            alone: nobody else holds a part of it, or may.
 
         Raises:
             Conflict: the node is not READY (`NODE_NOT_READY`) or takes no new work
                 (`NODE_CORDONED`), the amounts do not fit (`NODE_FULL`), or one of the GPUs is not
                 free, or has not such a share left (`GPU_TAKEN`).
         """
-        values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes}
+        values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes, "alone": alone}
         if self._connection.execute(_HOLD, values).rowcount != 1:
             raise self._refusal(node_id)
         if share is not None:

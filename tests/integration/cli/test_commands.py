@@ -54,6 +54,33 @@ def test_submit_passes_every_option(windlass, plane):
     assert job.environment.working_directory == "/w"
 
 
+def test_submit_says_where_the_job_may_run(windlass, plane):
+    done = windlass(
+        "submit", "--gpus", "2", "--gpu-type", "H100,A100", "--exclusive",
+        "--node-label", "zone=eu,us", "--node-label", "disk!=hdd", "--node-label", "!old",
+        "--prefer-node-label", "rack", "--", "true",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    job = plane.state.requests["SubmitJob"][0].job
+    assert (job.resources.gpu_type, list(job.gpu_types)) == ("", ["H100", "A100"])
+    assert job.exclusive_node
+    rule = job_pb2.NodeLabelRule
+    assert list(job.constraints.node_labels) == [
+        rule(key="zone", operator=rule.IN, values=["eu", "us"]),
+        rule(key="disk", operator=rule.NOT_IN, values=["hdd"]),
+        rule(key="old", operator=rule.ABSENT),
+        rule(key="rack", operator=rule.EXISTS, preferred=True),
+    ]
+    shown = " ".join(windlass("jobs", "get", "job-1").stdout.split())
+    assert "zone IN eu,us, disk NOT_IN hdd, old ABSENT, rack EXISTS (rather)" in shown
+    assert "the whole node" in shown
+
+
+def test_a_rule_for_no_label_is_a_usage_error(windlass, plane):
+    assert windlass("submit", "--node-label", "=eu", "--", "true").exit_code == 2
+    assert "SubmitJob" not in plane.state.requests
+
+
 def test_submit_says_what_the_job_waits_for(windlass, plane):
     done = windlass(
         "submit", "--after-ok", "job-8", "--after-ok", "job-9", "--after-any", "job-7",

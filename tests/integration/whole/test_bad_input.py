@@ -84,6 +84,44 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
     "a word that is neither true nor false": (spec(preemptible="maybe"), 400, {"job.preemptible"}),
     "a negative duration": (spec(time_limit="-1s"), 400, {"job.time_limit"}),
     "a duration in hours": (spec(time_limit="1h"), 400, {"job.time_limit"}),
+    "one GPU type and several": (
+        spec(resources={"gpu_count": 1, "gpu_type": "L4"}, gpu_types=["H100"]),
+        400,
+        {"job"},
+    ),
+    "a GPU type twice": (spec(gpu_types=["L4", "L4"]), 400, {"job.gpu_types"}),
+    "a GPU type without a name": (spec(gpu_types=["L4", ""]), 400, {"job.gpu_types[1]"}),
+    "17 GPU types": (spec(gpu_types=[f"T{n}" for n in range(17)]), 400, {"job.gpu_types"}),
+    "a whole node with a shared GPU": (
+        spec(exclusive_node=True, resources={"gpu_millis": 500}),
+        400,
+        {"job"},
+    ),
+    "a rule for no label": (
+        spec(constraints={"node_labels": [{"operator": "EXISTS"}]}),
+        400,
+        {"job.constraints.node_labels[0].key"},
+    ),
+    "a rule that asks nothing": (
+        spec(constraints={"node_labels": [{"key": "zone", "values": ["eu"]}]}),
+        400,
+        {"job.constraints.node_labels[0].operator"},
+    ),
+    "a rule that lacks its values": (
+        spec(constraints={"node_labels": [{"key": "zone", "operator": "IN"}]}),
+        400,
+        {"job.constraints.node_labels[0]"},
+    ),
+    "a rule with values that it takes none of": (
+        spec(constraints={"node_labels": [{"key": "a", "operator": "ABSENT", "values": ["b"]}]}),
+        400,
+        {"job.constraints.node_labels[0]"},
+    ),
+    "33 rules": (
+        spec(constraints={"node_labels": [{"key": "a", "operator": "EXISTS"}] * 33}),
+        400,
+        {"job.constraints.node_labels"},
+    ),
     "a dependency on what is no job's id": (
         spec(dependencies=[{"job_id": "", "type": "AFTER"}]),
         400,

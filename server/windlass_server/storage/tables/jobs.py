@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    false,
     text,
     true,
 )
@@ -82,6 +83,14 @@ class JobRow(SQLModel, table=True):
     gpu_millis: int = Field(
         default=0, sa_column=Column(Integer, nullable=False, server_default="0")
     )
+    # Types of GPUs that will do, with commas between, the best first; empty: `gpu_type`.
+    gpu_types: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    # It has its nodes alone.
+    exclusive: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
+    # Which nodes it may run on, as jobs.v1.Constraints; None: any.
+    constraints: bytes | None = None
     min_isolation: int
     # Of how many nodes, with how many it makes do, and within one domain of which levels: as types.v1.Topology.
     nodes: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))

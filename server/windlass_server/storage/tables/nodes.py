@@ -2,11 +2,13 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    false,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -50,6 +52,10 @@ class NodeRow(SQLModel, table=True):
     cpu_held: int = Field(sa_type=BigInteger)
     memory_held: int = Field(sa_type=BigInteger)
     shrunk: bool
+    # A job has it alone: nobody else is given a part of it, whatever would be left.
+    exclusive: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
     created_at: int = Field(sa_type=BigInteger)
     # When it last said hello; None when it never has.
     connected_at: int | None = Field(sa_type=BigInteger)

@@ -1,0 +1,95 @@
+"""Where jobs are placed that ask for labels, for types of GPUs by wish, or for a node of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.nodes import an_inventory
+from tests.support.scheduled_world import ADA, ScheduledWorld
+from windlass.jobs.v1 import job_pb2
+from windlass.resources.v1 import resources_service_pb2
+from windlass_server.errors import Conflict
+from windlass_server.jobs.places import place_columns
+from windlass_server.jobs.states import Status
+from windlass_server.scheduler.plan import Placement
+from windlass_server.storage.engine import Database
+
+pytestmark = pytest.mark.usefixtures("acting")
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> ScheduledWorld:
+    return await ScheduledWorld.start(database, tmp_path)
+
+
+async def add_node(world: ScheduledWorld, name: str, *, gpus: int = 2, **labels: str) -> str:
+    inventory = an_inventory(gpus=gpus)
+    inventory.labels.update(labels)
+    return await world.add_node(name, inventory=inventory.SerializeToString())
+
+
+async def add_job(world: ScheduledWorld, **asked) -> str:
+    spec = job_pb2.Job(**asked)
+    return await world.add_job(spec=spec.SerializeToString(), **place_columns(spec))
+
+
+ZONE = {"node_labels": [{"key": "zone", "operator": "IN", "values": ["eu"]}]}
+
+
+async def test_a_job_runs_where_the_labels_are_as_it_asks(world: ScheduledWorld):
+    await add_node(world, "a", zone="us")
+    wanted = await add_node(world, "b", zone="eu")
+    job = await world.cycle(await add_job(world, constraints=ZONE))
+    assert job.node_id == wanted
+
+
+async def test_a_node_whose_labels_have_changed_since_the_plan_is_not_taken(world: ScheduledWorld):
+    node_id = await add_node(world, "a", zone="us")
+    job = await world.job(await add_job(world, constraints=ZONE))
+    epoch = world.lease.epoch
+    placement = Placement(job.job_id, node_id, ())
+    assert not await world.runs.place(placement, attempt=1, version=job.version, epoch=epoch)
+    assert (await world.job(job.job_id)).status == Status.QUEUED
+
+
+async def test_who_has_a_node_alone_holds_all_of_it_until_the_end(world: ScheduledWorld):
+    node_id = await add_node(world, "a")
+    job = await world.cycle(await add_job(world, exclusive_node=True))
+    assert job.gpu_uuids == "GPU-0,GPU-1"
+    node = await world.database.read(lambda tx: tx.nodes.get(node_id))
+    assert node is not None
+    run = await world.database.read(lambda tx: tx.runs.get(job.run_id))
+    assert run is not None
+    assert (run.cpu_millis, run.memory_bytes) == (node.cpu_millis, node.memory_bytes)
+    other = await world.cycle(await add_job(world))
+    assert (other.status, other.status_reason) == (Status.QUEUED, "INSUFFICIENT_MEMORY")
+    await world.report(job.job_id, "EXITED", cause="COMPLETED", exit_code=0)
+    assert (await world.cycle(other.job_id)).node_id == node_id
+
+
+async def test_a_node_that_grows_is_still_of_the_one_who_has_it_alone(world: ScheduledWorld):
+    node_id = await add_node(world, "a")
+    job = await world.cycle(await add_job(world, exclusive_node=True))
+    larger = an_inventory(cpu_millis=64_000, memory_bytes=1 << 40, gpus=4)
+    await world.database.write(lambda tx: world.store_hello(tx, node_id, larger))
+    other = await world.cycle(await add_job(world))
+    assert other.status == Status.QUEUED
+    request = resources_service_pb2.AllocateRequest(project="default")
+    with pytest.raises(Conflict):
+        await world.allocations.allocate(ADA, request)
+    epoch = world.lease.epoch
+    placement = Placement(other.job_id, node_id, ())
+    assert not await world.runs.place(placement, attempt=1, version=other.version, epoch=epoch)
+    await world.report(job.job_id, "EXITED", cause="COMPLETED", exit_code=0)
+    assert (await world.cycle(other.job_id)).node_id == node_id
+
+
+async def test_a_node_is_not_had_alone_by_whom_was_beaten_to_it(world: ScheduledWorld):
+    node_id = await add_node(world, "a")
+    first = await world.cycle(await add_job(world))
+    late = await world.job(await add_job(world, exclusive_node=True))
+    epoch = world.lease.epoch
+    placement = Placement(late.job_id, node_id, ("GPU-0", "GPU-1"))
+    assert not await world.runs.place(placement, attempt=1, version=late.version, epoch=epoch)
+    waiting = await world.cycle(late.job_id)
+    assert (first.node_id, waiting.status_reason) == (node_id, "NODE_NOT_EMPTY")
