@@ -11,7 +11,7 @@ IMAGE := gen/windlass.binpb
 # Arguments for the command of a target, such as ARGS="--only rest" for bench.
 ARGS ?=
 
-.PHONY: help up demo test-faults test test-quick test-differential test-schema test-browser test-gpu check static format-check lint types \
+.PHONY: help up demo test-faults test-mutations test test-quick test-differential test-schema test-browser test-gpu check static format-check lint types \
 	layers protos-check wheel bench fuzz protos golden format constraints packages browser bench-packages clean
 
 help: ## this list
@@ -28,6 +28,9 @@ test: $(INSTALLED) packages ## all tests, on SQLite and PostgreSQL
 
 test-faults: $(INSTALLED) ## more lives of a site in which all breaks; ARGS="--seeds 1 --first-seed 7" plays one
 	$(BIN)/pytest -q tests/simulation -k sqlite --seeds 8 --steps 60 $(ARGS)
+
+test-mutations: $(INSTALLED) packages ## tests turn red when a safeguard of the scheduler is taken away
+	$(BIN)/pytest -q tests/mutations $(ARGS)
 
 test-differential: $(INSTALLED) ## the same requests through the gateway, the real Envoy and gRPC
 	$(BIN)/pytest -q tests/differential $(ARGS)
