@@ -1,7 +1,9 @@
 """How projects and users stand to each other: what `order.py` goes by, to be shown. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from windlass_server.scheduler.fair_share import Account, Shares, by_project, jain_index
 from windlass_server.scheduler.policies import FairShare
@@ -46,51 +48,32 @@ def standings(shares: Shares, rules: FairShare, waiting: Collection[Account]) ->
         rules: by which they share.
         waiting: whose jobs wait.
     """
-    lately = shares.lately.get(rules.half_life, {})
     had = shares.of(rules.half_life)
-    accounts = {*had, *waiting}
-    projects = {
-        project: sorted(user for other, user in accounts if other == project)
-        for project in {project for project, _ in accounts}
-    }
-    totals = by_project({account: had.get(account, 0.0) for account in accounts})
-    everything = sum(totals[project] for project in sorted(totals)) or 1.0
-    weights = {project: rules.of_project(project) for project in projects}
-    found = list[Standing]()
-    users_before = 0
+    accounts = sorted({*had, *waiting})
+    had = {account: had.get(account, 0.0) for account in accounts}
+    own_of = {project: [*own] for project, own in groupby(accounts, key=itemgetter(0))}
+    totals = by_project(had)
+    everything = sum(totals.values()) or 1.0
+    weights = {project: rules.of_project(project) for project in totals}
+    all_weights = sum(weights.values())
+    found, users = list[Standing](), 0
     in_turn = _in_turn(totals, weights)
     for rank, project in enumerate(in_turn, 1):
-        entitled = weights[project] / sum(weights.values())
-        own = [(project, user) for user in projects[project]]
+        entitled = weights[project] / all_weights
+        own = own_of[project]
         found.append(
-            Standing(
-                project,
-                "",
-                weights[project],
-                sum(lately.get(account, 0.0) for account in own),
-                sum(shares.now.get(account, 0) for account in own),
-                totals[project] / everything,
-                entitled,
-                rank,
-            )
+            _standing(project, "", weights[project], shares, rules, own, everything, entitled, rank)
         )
-        user_weights = {user: rules.of_user(project, user) for _, user in own}
-        of_users = {user: had.get((project, user), 0.0) for _, user in own}
-        for place, user in enumerate(_in_turn(of_users, user_weights), 1):
-            account = project, user
+        of_users = {user: rules.of_user(project, user) for _, user in own}
+        for user in _in_turn({user: had[project, user] for _, user in own}, of_users):
+            users += 1
+            part = entitled * of_users[user] / sum(of_users.values())
+            account = [(project, user)]
             found.append(
-                Standing(
-                    project,
-                    user,
-                    user_weights[user],
-                    lately.get(account, 0.0),
-                    shares.now.get(account, 0),
-                    of_users[user] / everything,
-                    entitled * user_weights[user] / sum(user_weights.values()),
-                    users_before + place,
+                _standing(
+                    project, user, of_users[user], shares, rules, account, everything, part, users
                 )
             )
-        users_before += len(own)
     evenness = jain_index(totals[project] / weights[project] for project in in_turn)
     return Standings(tuple(found), evenness)
 
@@ -98,3 +81,22 @@ def standings(shares: Shares, rules: FairShare, waiting: Collection[Account]) ->
 def _in_turn(had: Mapping[str, float], weights: Mapping[str, float]) -> list[str]:
     """Siblings, the one first that has least for its weight; equals by name."""
     return sorted(had, key=lambda name: (had[name] / weights[name], name))
+
+
+def _standing(
+    project: str,
+    user: str,
+    weight: float,
+    shares: Shares,
+    rules: FairShare,
+    own: Sequence[Account],
+    everything: float,
+    entitled: float,
+    rank: int,
+) -> Standing:
+    """How somebody stands who has what these accounts have, of everything."""
+    lately = shares.lately.get(rules.half_life, {})
+    had = sum(lately.get(account, 0.0) for account in own)
+    now = sum(shares.now.get(account, 0) for account in own)
+    share = (had + now) / everything
+    return Standing(project, user, weight, had, now, share, entitled, rank)
