@@ -70,7 +70,10 @@ def _too_few(
         anywhere = max(anywhere, max(clusters.values(), default=0) + awaited)
         if best >= demand.min_nodes:
             return None
-    message = f"needs {wording.several_text(demand)}; at most {best}{wording.within_text(demand)} could hold that"
+    silent = sum(not node.address for node in nodes)
+    old = f"; the agents of {silent} are too old for jobs of several nodes" if silent else ""
+    within = wording.within_text(demand)
+    message = f"needs {wording.several_text(demand)}; at most {best}{within} could hold that{old}"
     if anywhere >= demand.min_nodes:
         return Unsatisfiable("topology", message, Refusal.TOPOLOGY_UNAVAILABLE)
     return Unsatisfiable("nodes", message, Refusal.INSUFFICIENT_NODES)

@@ -65,6 +65,21 @@ async def test_a_job_is_stopped_and_its_node_drained(tmp_path: Path) -> None:
         assert contract.refused == []
 
 
+async def test_an_agent_of_the_release_before_takes_no_part_in_a_job_of_several_nodes(
+    tmp_path: Path,
+) -> None:
+    async with a_release_apart(tmp_path) as (cluster, _), cluster.another_agent("of today"):
+        async with cluster.rest() as rest:
+            body = {"command": ["true"], "nodes": 2}
+            refused = await rest.post("/v1/jobs", json=body)
+            assert refused.status_code == 400, refused.text
+            assert "the agents of 1 are too old" in refused.json()["message"]
+            one = (await rest.post("/v1/jobs", json={**body, "min_nodes": 1})).json()
+        _, end = await cluster.follow(one["job_id"])
+        assert end.status == job_pb2.Job.SUCCEEDED
+        assert len((await cluster.get(one["job_id"])).placements) == 1
+
+
 async def measured_gpus(cluster: Cluster) -> list[dict[str, object]]:
     """The GPUs of the node, when they have been measured."""
     async with asyncio.timeout(_PATIENCE_SECONDS), cluster.rest() as rest:

@@ -327,3 +327,12 @@ def test_cards_are_made_whole_for_a_job_of_several_nodes_on_all_of_them_or_none(
     assert result.waiting[0].message == "a card of node idle is being made whole for it"
     result = plan(Snapshot((job,), (gpus_of("busy", busy), whole)))
     assert (result.placements, result.changes) == ((), ())
+
+
+def test_who_has_agents_of_an_older_release_is_told_so():
+    lack = could_ever_fit(a_gang(2), [placed(a_node("a")), a_node("b")], [])
+    assert lack is not None
+    assert lack.message == (
+        "needs 2 nodes with 1 core and 1 GiB of memory each; at most 1 could hold that; "
+        "the agents of 1 are too old for jobs of several nodes"
+    )
