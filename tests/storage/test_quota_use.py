@@ -249,6 +249,20 @@ async def test_a_job_of_several_nodes_counts_with_all_of_them_and_as_one_job(wor
     assert (use.gpu_millis, use.running_jobs, use.queued_jobs) == (4000, 1, 0)
 
 
+async def test_a_job_that_has_its_node_alone_counts_with_all_of_it(world: World):
+    await world.add_gpu_node()
+    quota = await set_quota(world.database, limit={"gpu_millis": 4000})
+    job = await world.add_job(gpu_count=1, exclusive=True)
+    await world.schedule()
+    assert ((await world.job(job)).status_reason, await world.running(job)) == ("QUOTA", [False])
+    await world.change(quota, limit={"gpu_millis": 8000})
+    await world.schedule()
+    assert await world.running(job) == [True]
+    use = (await world.quota(quota)).use
+    assert (use.gpu_millis, use.cpu_millis, use.memory_bytes) == (8000, 64_000, 99 * GIB)
+    await world.end(job)
+
+
 async def test_only_so_many_jobs_wait_but_what_ran_may_always_wait_again(world: World):
     node = await world.add_gpu_node()
     quota = await set_quota(world.database, limit={"queued_jobs": 1})

@@ -1,5 +1,6 @@
 """What quotas say of the jobs of one cycle, as the plan goes on. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ class QuotaGate:
 
     def __init__(self, quotas: Sequence[Quota], nodes: Sequence[NodeState] = ()) -> None:
         self._use = Use(quotas)
+        self._bounded = {one.project for one in quotas}
+        self._nodes = nodes
         # Whose quotas ask of which type a GPU is.
         self._typed = {one.project for one in quotas if one.gpu_type}
         self._types = _types_of(nodes, parts=False) if self._typed else ()
@@ -25,11 +28,11 @@ class QuotaGate:
     def refusal(self, demand: Demand) -> Refusal | None:
         """What dominates of that which does not allow it; None: it may be placed, as `narrowed`."""
         least = replace(demand, nodes=demand.min_nodes)
-        refusals = self._use.refusals(least_of(demand))
+        refusals = self._use.refusals(self._ask(least))
         if refusals:
             return refusals[0]
         refused = self._refused_types(least)
-        if not refused or (len(refused) < len(self._types) and not demand.takes_parts):
+        if not refused or (len(refused) < len(self._types_for(demand)) and not demand.takes_parts):
             return None
         return min(refused.items())[1]
 
@@ -44,27 +47,62 @@ class QuotaGate:
         refused = self._refused_types(demand)
         if not refused:
             return demand
-        return replace(demand, gpu_type=min(set(self._types) - set(refused)))
-
-    def _refused(self, demand: Demand) -> bool:
-        """Whether it would be too much on so many nodes."""
-        if self._use.refusals(ask_of(demand)):
-            return True
-        refused = self._refused_types(demand)
-        return bool(refused) and len(refused) == len(self._types)
+        asked = demand.gpu_types or self._types
+        allowed = tuple(one for one in asked if one.casefold() not in refused)
+        if len(allowed) == 1:
+            return replace(demand, gpu_type=allowed[0], gpu_types=())
+        return replace(demand, gpu_types=allowed)
 
     def placed(self, demand: Demand, gpu_type: str = "") -> None:
         """Count a job that the plan has placed, on GPUs of this type."""
-        self._use.take(ask_of(demand, gpu_type))
+        self._use.take(self._ask(demand, gpu_type))
+
+    def _refused(self, demand: Demand) -> bool:
+        """Whether it would be too much on so many nodes."""
+        if self._use.refusals(self._ask(demand)):
+            return True
+        refused = self._refused_types(demand)
+        return bool(refused) and len(refused) == len(self._types_for(demand))
 
     def _refused_types(self, demand: Demand) -> dict[str, Refusal]:
         """Of which types its project has too much, where it does not say which it wants."""
         if demand.project not in self._typed or not demand.gpu_count or _type_asked(demand):
             return {}
-        types = self._types + (self._types_of_parts if demand.takes_parts else ())
-        asks = {kind: ask_of(demand, kind) for kind in types}
-        found = {kind: self._use.refusals(ask) for kind, ask in asks.items()}
+        # Whoever has a node alone gets what there is on it.
+        types = () if demand.exclusive else self._types_for(demand)
+        found = {kind: self._use.refusals(ask_of(demand, kind)) for kind in types}
         return {kind: refusals[0] for kind, refusals in found.items() if refusals}
+
+    def _types_for(self, demand: Demand) -> tuple[str, ...]:
+        """The types of GPUs that a job may get, as types are compared."""
+        if demand.gpu_types:
+            return tuple(one.casefold() for one in demand.gpu_types)
+        return self._types + (self._types_of_parts if demand.takes_parts else ())
+
+    def _ask(self, demand: Demand, gpu_type: str = "") -> Ask:
+        """What a job may get: as it asks, or of nodes that it has alone the most of each that it could get.
+
+        So it also waits where only a larger node would be too much for its quotas.
+        """
+        if not demand.exclusive or demand.project not in self._bounded:
+            return ask_of(demand, gpu_type)
+        could = [one for one in self._nodes if _may_hold(one, demand)]
+        if not could:
+            return ask_of(demand, gpu_type)
+        kinds = [Counter(gpu.gpu_type.casefold() for gpu in one.gpus) for one in could]
+        most = {kind: max(each[kind] for each in kinds) for each in kinds for kind in each}
+        count = demand.nodes
+        return Ask(
+            demand.project,
+            demand.user,
+            {
+                Dimension.GPU: count * WHOLE * max(len(one.gpus) for one in could),
+                Dimension.CPU: count * max(one.cpu_millis for one in could),
+                Dimension.MEMORY: count * max(one.memory_bytes for one in could),
+                Dimension.RUNNING: 1,
+            },
+            {kind: count * WHOLE * number for kind, number in most.items()},
+        )
 
 
 def guaranteed_first(queue: Sequence[Demand], quotas: Sequence[Quota]) -> list[Demand]:
@@ -186,6 +224,17 @@ def _type_asked(demand: Demand) -> str:
     if not demand.gpu_type or demand.gpu_memory_bytes:
         return ""
     return f"{demand.gpu_type}-{demand.mig_profile}" if demand.mig_profile else demand.gpu_type
+
+
+def _may_hold(node: NodeState, demand: Demand) -> bool:
+    """Whether a node has what a job asks for, when nothing else is there."""
+    types = {one.casefold() for one in demand.gpu_types or (demand.gpu_type,) if one}
+    gpus = sum(not types or gpu.gpu_type.casefold() in types for gpu in node.gpus)
+    return (
+        node.cpu_millis >= demand.cpu_millis
+        and node.memory_bytes >= demand.memory_bytes
+        and gpus >= demand.gpu_count
+    )
 
 
 def _types_of(nodes: Sequence[NodeState], *, parts: bool) -> tuple[str, ...]:

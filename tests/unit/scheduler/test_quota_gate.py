@@ -78,6 +78,32 @@ def test_a_job_that_names_no_type_gets_one_of_which_it_may_have_more():
     assert placed(*jobs, quotas=both, nodes=nodes) == ["job-0"]
 
 
+def test_of_the_types_that_a_job_wishes_it_gets_one_of_which_it_may_have_more():
+    kinds = ("A100", "H100", "L4")
+    nodes = [a_node(f"n{number}", gpus=8, gpu_type=kind) for number, kind in enumerate(kinds)]
+    quota = a_quota("ml", 1, gpu_type="a100")
+    job = a_job_of("ml", "job-1", 2, gpu_types=("A100", "L4"))
+    (given,) = plan(Snapshot((job,), tuple(nodes), quotas=(quota,))).placements
+    assert given.node_id == "node-n2"
+    three = a_job_of("ml", "job-1", 2, gpu_types=("A100", "L4", "H100"))
+    (given,) = plan(Snapshot((three,), tuple(nodes), quotas=(quota,))).placements
+    assert given.node_id == "node-n2"
+    both = [quota, a_quota("ml", 1, quota_id="q2", gpu_type="L4")]
+    assert placed(job, quotas=both, nodes=nodes) == []
+
+
+def test_a_job_that_has_its_node_alone_counts_with_all_of_it():
+    job = a_job_of("ml", "job-1", 1, exclusive=True)
+    assert placed(job, quotas=[a_quota("ml", 8)]) == ["job-1"]
+    assert placed(job, quotas=[a_quota("ml", 7)]) == []
+    assert placed(job, quotas=[a_quota("ml", 7, gpu_type="H100")]) == []
+    assert placed(job, quotas=[a_quota("ml", 7, gpu_type="A100")]) == ["job-1"]
+    assert placed(job, quotas=[a_quota("ml", limit={CPU: 31_999})]) == []
+    # Small nodes that it cannot have do not count.
+    nodes = [a_node("n1", gpus=4), a_node("n2", gpus=0, cpu=99_000)]
+    assert placed(job, quotas=[a_quota("ml", limit={CPU: 32_000})], nodes=nodes) == ["job-1"]
+
+
 def test_a_job_of_several_nodes_gets_as_many_as_its_quota_allows():
     nodes = [replace(a_node(f"n{number}", gpus=2), address="10.0.0.1") for number in range(4)]
     job = a_job_of("ml", "job-1", 2, nodes=4, min_nodes=2)
