@@ -42,6 +42,8 @@ def write_jobs(jobs: Iterable["job_pb2.Job"], file: TextIO, now: datetime) -> Co
                 notes["still run: they count as done now"] += 1
             if job.attempt > 1:
                 notes["ran more than once: they count from their last start"] += 1
+            if job.exclusive_node or job.HasField("constraints"):
+                notes["asked for nodes of their own or for labels: that is not minded"] += 1
             writer.writerow(_row(job, end_of_all))
     return notes
 
@@ -55,7 +57,7 @@ def _row(job: "job_pb2.Job", now: Timestamp) -> Iterator[object]:
     yield _seconds(max(started, submitted))
     yield _limit(job)
     yield max(asked.gpu_count, 1) if asked.gpu_millis else asked.gpu_count
-    yield asked.gpu_type
+    yield asked.gpu_type or "|".join(job.gpu_types)
     yield f"{asked.gpu_millis / 1000:g}" if asked.gpu_millis else ""
     yield f"{(asked.cpu_millis or _CPU_MILLIS) / 1000:.3f}"
     yield f"{asked.memory_bytes or _MEMORY_BYTES}B"

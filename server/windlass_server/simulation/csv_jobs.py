@@ -63,7 +63,7 @@ def write(jobs: Iterable[TimedJob], file: TextIO) -> None:
                 "" if job.was_started_at is None else _seconds(job.was_started_at),
                 "" if limit is None else _seconds(limit),
                 demand.gpu_count,
-                demand.gpu_type,
+                demand.gpu_type or "|".join(demand.gpu_types),
                 f"{demand.gpu_millis / 1000:g}" if demand.gpu_millis else "",
                 f"{demand.cpu_millis / 1000:g}",
                 f"{demand.memory_bytes}B",
@@ -94,9 +94,10 @@ def _job(row: Row, number: int) -> TimedJob:
     gpus, share = _whole(row, "gpus", _MOST_GPUS), _share(row)
     if share and gpus > 1:
         raise row.error("gpu_share", f"a share is of one GPU, and the job takes {gpus}")
-    gpu_type = _text(row, "gpu_type")
-    if gpu_type and not gpus:
-        raise row.error("gpu_type", f"the job takes no GPU, and names {gpu_type}")
+    named = _text(row, "gpu_type")
+    if named and not gpus:
+        raise row.error("gpu_type", f"the job takes no GPU, and names {named}")
+    gpu_type, gpu_types = _types(named)
     if share and not gpus:
         raise row.error("gpu_share", "the job takes no GPU; write 1 in gpus")
     nodes = _whole(row, "nodes", _MOST_NODES, 1)
@@ -114,6 +115,7 @@ def _job(row: Row, number: int) -> TimedJob:
         memory_bytes=_cell(row, "memory", quantities.memory, _MEMORY_BYTES),
         gpu_count=gpus,
         gpu_type=gpu_type,
+        gpu_types=gpu_types,
         min_isolation=0,
         order=identity,
         project=_text(row, "project") or "default",
@@ -131,6 +133,13 @@ def _job(row: Row, number: int) -> TimedJob:
         raise row.error("start_time", "the job started before it was submitted")
     was_started_at = started if started >= 0 else None
     return TimedJob(demand, _text(row, "name"), submitted, run_time, was_started_at)
+
+
+def _types(named: str) -> tuple[str, tuple[str, ...]]:
+    """The one type that will do, or several in the order of wish."""
+    words = [word.strip() for word in named.split("|")]
+    several = tuple(dict.fromkeys(word for word in words if word))
+    return ("", several) if len(several) > 1 else (several[0] if several else "", ())
 
 
 def _cell(row: Row, column: str, parse: Callable[[str], int], default: int | None) -> int:

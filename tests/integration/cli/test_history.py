@@ -40,6 +40,8 @@ def served(plane):
     ]
     jobs[0].time_limit.FromSeconds(3600)
     jobs[1].nodes = 2
+    jobs[1].gpu_types.extend(["B200", "H100"])
+    jobs[0].exclusive_node = True
     jobs[4].project = "b"
     state.jobs.update({job.job_id: job for job in jobs})
     for name, types in (("one", ["H100"] * 8), ("two", ["H100", "L4", "L4"])):
@@ -69,6 +71,7 @@ def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, 
     assert (first["run_time"], first["time_limit"]) == ("100.000000", "3610.000000")
     assert (first["gpus"], first["cpu"], first["memory"]) == ("8", "4.500", f"{256 << 20}B")
     assert (running["time_limit"], running["user"], running["nodes"]) == ("", "ann", "2")
+    assert running["gpu_type"] == "B200|H100"
     assert (share["gpus"], share["gpu_share"], share["priority"]) == ("1", "0.25", "5")
     assert [
         (row["name"], row["gpus"], row["gpu_type"]) for row in rows(tmp_path / "kept/nodes.csv")
@@ -79,6 +82,7 @@ def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, 
     for said in (
         "note: 1 jobs have not started: left out",
         "note: 1 jobs took instances of divided cards: left out",
+        "note: 1 jobs asked for nodes of their own or for labels: that is not minded",
         "note: 1 jobs still run: they count as done now",
         "note: 1 jobs ran more than once: they count from their last start",
         "note: 1 nodes have GPUs of several types: of each only those of one, such as L4",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.simulation.timed import GIB
+from tests.unit.simulation.timed import GIB, played
 from windlass_server.simulation import clusters, csv_jobs, synthetic
 from windlass_server.simulation.trace import TraceError
 from windlass_server.simulation.workload import SECOND, TimedJob
@@ -55,6 +55,15 @@ def test_when_a_job_really_started_may_be_said(tmp_path: Path):
     assert (known.was_started_at, unknown.was_started_at) == (7 * SECOND, None)
     (said,) = refused(tmp_path, "submit_time,run_time,start_time\n5,1,4\n")
     assert said.endswith("start_time: the job started before it was submitted")
+
+
+def test_several_types_may_do(tmp_path: Path):
+    text = "submit_time,run_time,gpus,gpu_type\n0,1,1,B200|H100\n0,1,1,H100|\n"
+    several, one = jobs(tmp_path, text)
+    assert (several.demand.gpu_type, several.demand.gpu_types) == ("", ("B200", "H100"))
+    assert (one.demand.gpu_type, one.demand.gpu_types) == ("H100", ())
+    outcome = played("built-in", [several, one])
+    assert [fate.node_ids for fate in outcome.fates] == [("n1",), ("n1",)]
 
 
 def test_shares_are_thousandths_of_a_gpu(tmp_path: Path):
