@@ -405,3 +405,18 @@ def test_promises_of_several_nodes_follow_each_other():
     jobs = [several(name, 2, gpus=8, minutes=60) for name in ("a", "b")]
     found = starts(world(jobs, RACK, running))
     assert {name: at for name, (_, at) in found.items()} == {"a": 20, "b": 80}
+
+
+def test_a_job_that_wants_a_node_alone_keeps_all_of_it():
+    alone = replace(job("alone", cpu=1000, minutes=60), exclusive=True)
+    jobs = [alone, job("cpu", cpu=1000), job("short", cpu=1000, minutes=20)]
+    snapshot = world(jobs, [N1], [runs(N1, until=30, cpu=1000)])
+    assert starts(snapshot)["alone"] == ("node-n1", 30)
+    assert outcome(snapshot) == {"alone": "NODE_NOT_EMPTY", "cpu": HELD, "short": "node-n1"}
+
+
+def test_of_several_types_the_one_is_waited_for_that_is_free_first():
+    l4 = a_node("n2", gpus=8, gpu_type="L4")
+    wanted = replace(job("big", gpus=8, minutes=60), gpu_types=("H100", "L4"))
+    running = [runs(N1, 0, until=30), runs(l4, 0, until=20)]
+    assert starts(world([wanted], [N1, l4], running)) == {"big": ("node-n2", 20)}
