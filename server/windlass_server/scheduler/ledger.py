@@ -192,6 +192,8 @@ class Ledger:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
         demand = self._granted(index, demand)
         uuids = self._take_all(index, demand) if demand.exclusive else self._take(index, demand)
+        if self._packings:
+            self._packings.put(index, int(self.free.cpu_millis[index]), self._idle_cards(index))
         if len(self._views) > _MOST_VIEWS:
             self._views.clear()
         for key, view in self._views.items():
@@ -208,8 +210,6 @@ class Ledger:
             uuids = (self._take_share(index, demand),)
         else:
             uuids = self._take_gpus(index, demand)
-        if self._packings:
-            self._packings.put(index, int(self.free.cpu_millis[index]), self._idle_cards(index))
         return uuids
 
     def _idle_cards(self, index: int) -> list[int]:

@@ -12,8 +12,15 @@ import numpy as np
 from windlass_server.scheduler.packing.fleet import Fleet, Node, Task
 from windlass_server.scheduler.packing.policies import POLICIES
 from windlass_server.scheduler.packing.shapes import Classes, Floats, Mask, Shape
-from windlass_server.scheduler.rooms import gpu_key, share_left
-from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running, Snapshot
+from windlass_server.scheduler.rooms import gpu_key, gpu_keys, share_left
+from windlass_server.scheduler.snapshot import (
+    ANY_GPU_TYPE,
+    WHOLE,
+    Demand,
+    NodeState,
+    Running,
+    Snapshot,
+)
 
 # Of more classes of jobs than this the most frequent are enough to tell good places from bad ones.
 _CLASSES = 64
@@ -151,7 +158,7 @@ _MODELS = _Models()
 def _shape(demand: Demand) -> Shape:
     if not demand.gpu_count:
         return Shape(demand.cpu_millis)
-    types = (gpu_key(demand.gpu_type),) if demand.gpu_type else ()
+    types = tuple(sorted(key for key in gpu_keys(demand) if key != ANY_GPU_TYPE))
     return Shape(demand.cpu_millis, demand.gpu_count, demand.gpu_millis or WHOLE, types)
 
 

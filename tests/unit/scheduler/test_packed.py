@@ -79,3 +79,19 @@ def test_more_gpus_are_given_out_than_by_the_scores_when_shares_are_many():
         return int(sum(by_id[job_id] for job_id in placed(*nodes, queue=queue, packing=packing)))
 
     assert given("holes-first") > given("tight")
+
+
+def test_a_node_that_a_job_has_alone_is_full_for_the_policy_too():
+    nodes = a_node("a", gpus=8), a_node("b", gpus=8, held=7)
+    alone = replace(a_job("job-1", gpus=8), exclusive=True)
+    found = placed(*nodes, queue=[alone, a_job("job-2", gpus=1), a_job("job-3", gpus=1)])
+    assert {job_id: node for job_id, (node, _) in found.items()} == {
+        "job-1": "node-a",
+        "job-2": "node-b",
+    }
+
+
+def test_types_that_will_do_are_tried_in_the_order_of_the_wish():
+    nodes = a_node("a", gpus=8, held=1), a_node("b", gpus=8, gpu_type="L4", held=7)
+    job = replace(a_job(gpus=1), gpu_types=("H100", "L4"))
+    assert placed(*nodes, queue=[job])["job-1"][0] == "node-a"
