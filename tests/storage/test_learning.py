@@ -14,6 +14,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.jobs.learning import Learned, Learning
 from windlass_server.jobs.states import Status
 from windlass_server.jobs.world import World as SeenWorld
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.scheduler.snapshot import RunTime
 from windlass_server.storage.engine import Database
 from windlass_server.storage.run_times import Key
@@ -173,7 +174,8 @@ async def test_the_scheduler_sees_what_was_learned(world: World):
     held = await world.add_job()
     await world.cycle(held)
     assert (await world.job(held)).status == Status.SCHEDULED
-    seen = SeenWorld(world.database, world.cluster, world.clock)
+    usage = RecentUsage(world.database, world.clock)
+    seen = SeenWorld(world.database, world.cluster, world.clock, usage)
     snapshot, _ = await seen.look(running=True)
     (demand,), (running,) = snapshot.queue, snapshot.running
     assert (demand.job_id, demand.expected_run) == (waiting, seconds(5, 5))
