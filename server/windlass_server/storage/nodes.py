@@ -39,7 +39,7 @@ _DRAINING = 3
 # Nodes that were removed are there for what refers to them alone.
 _THERE = select(_NODES).where(_NODES.c.removed_at.is_(None))
 _GET = _THERE.where(_NODES.c.node_id == bindparam("node_id"))
-_POOL_OF = select(_NODES.c.pool).where(_NODES.c.node_id == bindparam("node_id"))
+_POOL_OF = Hot(select(_NODES.c.pool).where(_NODES.c.node_id == bindparam("node_id")))
 _LOCK = _GET.with_for_update()
 _BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
 _ALL = _THERE.order_by(_NODES.c.node_id)
@@ -92,14 +92,14 @@ _LOSE = (
         status=_UNREACHABLE, status_reason=bindparam("reason"), status_message=bindparam("message")
     )
 )
-_TOUCH = (
+_TOUCH = Hot(
     update(_NODES)
     .where(_NODES.c.node_id == bindparam("key"), _NODES.c.last_seen_at < bindparam("at"))
     .values(last_seen_at=bindparam("at"))
 )
 _ALONE: BindParameter[bool] = bindparam("alone", type_=Boolean)
 # A node that shrank below what it holds is refused by these too, whatever is asked.
-_HOLD = (
+_HOLD = Hot(
     update(_NODES)
     .where(
         _NODES.c.node_id == bindparam("key"),
@@ -117,7 +117,7 @@ _HOLD = (
         exclusive=_ALONE,
     )
 )
-_SET_HELD = (
+_SET_HELD = Hot(
     update(_NODES)
     .where(_NODES.c.node_id == bindparam("key"))
     .values(
@@ -130,27 +130,34 @@ _SET_HELD = (
         ),
     )
 )
-_HELD_BY_RUNS = select(
-    func.coalesce(func.sum(_RUNS.c.cpu_millis), 0), func.coalesce(func.sum(_RUNS.c.memory_bytes), 0)
-).where(
-    _RUNS.c.node_id == bindparam("node_id"),
-    RUN_KEPT,
-    RUN_ACTIVE,
-    _RUNS.c.run_id != bindparam("holder"),
+_HELD_BY_RUNS = Hot(
+    select(
+        func.coalesce(func.sum(_RUNS.c.cpu_millis), 0).label("cpu"),
+        func.coalesce(func.sum(_RUNS.c.memory_bytes), 0).label("memory"),
+    ).where(
+        _RUNS.c.node_id == bindparam("node_id"),
+        RUN_KEPT,
+        RUN_ACTIVE,
+        _RUNS.c.run_id != bindparam("holder"),
+    )
 )
-_HELD_BY_ALLOCATIONS = select(
-    func.coalesce(func.sum(_ALLOCATIONS.c.cpu_millis), 0),
-    func.coalesce(func.sum(_ALLOCATIONS.c.memory_bytes), 0),
-).where(
-    _ALLOCATIONS.c.node_id == bindparam("node_id"),
-    _ALLOCATIONS.c.status == 1,
-    _ALLOCATIONS.c.allocation_id != bindparam("holder"),
+_HELD_BY_ALLOCATIONS = Hot(
+    select(
+        func.coalesce(func.sum(_ALLOCATIONS.c.cpu_millis), 0).label("cpu"),
+        func.coalesce(func.sum(_ALLOCATIONS.c.memory_bytes), 0).label("memory"),
+    ).where(
+        _ALLOCATIONS.c.node_id == bindparam("node_id"),
+        _ALLOCATIONS.c.status == 1,
+        _ALLOCATIONS.c.allocation_id != bindparam("holder"),
+    )
 )
 _CLAIM = insert(_CLAIMS)
-_UNCLAIM = delete(_CLAIMS).where(
-    or_(_CLAIMS.c.run_id == bindparam("key"), _CLAIMS.c.allocation_id == bindparam("key"))
+_UNCLAIM = Hot(
+    delete(_CLAIMS).where(
+        or_(_CLAIMS.c.run_id == bindparam("key"), _CLAIMS.c.allocation_id == bindparam("key"))
+    )
 )
-_CLAIMS_ON = select(_CLAIMS).where(_CLAIMS.c.node_id == bindparam("node_id"))
+_CLAIMS_ON = Hot(select(_CLAIMS).where(_CLAIMS.c.node_id == bindparam("node_id")))
 _HOLDERS = Hot(
     select(
         _CLAIMS.c.node_id,
@@ -175,7 +182,8 @@ class NodeStore:
 
     def pool_of(self, node_id: str) -> str:
         """The pool that the node is in."""
-        return str(self._connection.execute(_POOL_OF, {"node_id": node_id}).scalar_one())
+        (row,) = _POOL_OF.all(self._connection, {"node_id": node_id})
+        return str(row.pool)
 
     def by_public_key(self, public_key: bytes) -> NodeRow | None:
         """The node that joined with this key, also when it was removed since; or None."""
@@ -303,7 +311,7 @@ class NodeStore:
 
     def touch(self, node_id: str, at: int) -> None:
         """Store that the node was heard: every 10 s will do. It never goes back."""
-        self._connection.execute(_TOUCH, {"key": node_id, "at": at})
+        _TOUCH.run(self._connection, {"key": node_id, "at": at})
 
     def hold(
         self,
@@ -335,7 +343,7 @@ class NodeStore:
                 free, or has not such a share left (`GPU_TAKEN`).
         """
         values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes, "alone": alone}
-        if self._connection.execute(_HOLD, values).rowcount != 1:
+        if _HOLD.run(self._connection, values) != 1:
             raise self._refusal(node_id)
         if share is not None:
             for gpu in gpu_uuids:
@@ -365,21 +373,21 @@ class NodeStore:
         """
         self._connection.execute(_LOCK, {"node_id": node_id})
         others = {"node_id": node_id, "holder": holder}
-        run_cpu, run_memory = self._connection.execute(_HELD_BY_RUNS, others).one()
-        cpu, memory = self._connection.execute(_HELD_BY_ALLOCATIONS, others).one()
+        ((run_cpu, run_memory),) = _HELD_BY_RUNS.all(self._connection, others)
+        ((cpu, memory),) = _HELD_BY_ALLOCATIONS.all(self._connection, others)
         # PostgreSQL sums a BIGINT to a NUMERIC.
         values = {
             "key": node_id,
             "cpu": int(run_cpu) + int(cpu),
             "memory": int(run_memory) + int(memory),
         }
-        self._connection.execute(_SET_HELD, values)
-        self._connection.execute(_UNCLAIM, {"key": holder})
+        _SET_HELD.run(self._connection, values)
+        _UNCLAIM.run(self._connection, {"key": holder})
         self._shares.give_back(holder)
 
     def claims_on(self, node_id: str) -> Sequence[GpuClaimRow]:
         """The GPUs of a node that are not free."""
-        rows = self._connection.execute(_CLAIMS_ON, {"node_id": node_id}).all()
+        rows = _CLAIMS_ON.all(self._connection, {"node_id": node_id})
         return cast("Sequence[GpuClaimRow]", rows)
 
     def all_claims(self) -> Sequence[GpuClaimRow]:

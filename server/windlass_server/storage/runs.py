@@ -1,9 +1,10 @@
 """Runs: the attempts of jobs on nodes."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, text, update
 
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.partial_indexes import RUN_ACTIVE, RUN_KEPT
@@ -13,7 +14,7 @@ _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
 _INSERT = insert(_RUNS)
-_GET = select(_RUNS).where(_RUNS.c.run_id == bindparam("run_id"))
+_GET = Hot(select(_RUNS).where(_RUNS.c.run_id == bindparam("run_id")))
 _OF_JOB = (
     select(_RUNS)
     .where(_RUNS.c.job_id == bindparam("job_id"))
@@ -28,7 +29,7 @@ _MASTER_PORTS = select(_RUNS.c.master_port).where(
     _RUNS.c.node_id == bindparam("node_id"), RUN_ACTIVE, text("runs.master_port > 0")
 )
 # What a node has to be told of: its runs that it may not drop yet, with what to run.
-_KNOWN_TO_NODE = (
+_KNOWN_TO_NODE = Hot(
     select(
         _RUNS,
         _JOBS.c.project,
@@ -73,10 +74,6 @@ _ACTIVE_BETWEEN = Hot(
 _HAS_ENDED = Hot(
     select(_RUNS.c.run_id).where(_RUNS.c.run_id == bindparam("run_id"), _RUNS.c.state == 3)
 )
-_NODES_ENDED_BY = select(_RUNS.c.node_id, _RUNS.c.attempt).where(
-    _RUNS.c.job_id == bindparam("job_id"),
-    _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
-)
 _ENDED_BY = select(_RUNS.c.job_id, _RUNS.c.node_id, _RUNS.c.end_cause, _RUNS.c.end_noted_at).where(
     _RUNS.c.job_id.in_(bindparam("job_ids", expanding=True)),
     _RUNS.c.end_cause.in_(bindparam("causes", expanding=True)),
@@ -99,6 +96,22 @@ _WANT_STOPPED = (
 )
 
 
+@lru_cache(maxsize=64)
+def _changing(names: tuple[str, ...]) -> Hot:
+    """Sets these columns of a run."""
+    columns: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    return Hot(update(_RUNS).where(_RUNS.c.run_id == bindparam("key")).values(columns))
+
+
+@lru_cache(maxsize=16)
+def _nodes_ended_by(causes: tuple[int, ...]) -> Hot:
+    """Where a job's runs ended by one of these causes."""
+    ended = or_(*(_RUNS.c.end_cause == cause for cause in causes))
+    return Hot(
+        select(_RUNS.c.node_id, _RUNS.c.attempt).where(_RUNS.c.job_id == bindparam("job_id"), ended)
+    )
+
+
 class RunStore:
     """Runs in the database."""
 
@@ -107,7 +120,7 @@ class RunStore:
 
     def get(self, run_id: str) -> RunRow | None:
         """The run, or None."""
-        return cast("RunRow | None", self._connection.execute(_GET, {"run_id": run_id}).first())
+        return cast("RunRow | None", _GET.first(self._connection, {"run_id": run_id}))
 
     def has_ended(self, run_id: str) -> bool:
         """Whether the run's node has reported its end."""
@@ -131,8 +144,8 @@ class RunStore:
 
         Rows of node_id and attempt.
         """
-        values = {"job_id": job_id, "causes": [*map(int, causes)]}
-        return self._connection.execute(_NODES_ENDED_BY, values).all()
+        statement = _nodes_ended_by(tuple(map(int, causes)))
+        return statement.all(self._connection, {"job_id": job_id})
 
     def ended_by(self, job_ids: Sequence[str], causes: Sequence[int]) -> Sequence[Any]:
         """The runs of these jobs that ended by one of these causes.
@@ -159,7 +172,8 @@ class RunStore:
 
     def change(self, run_id: str, **values: Any) -> None:
         """Set columns of a run; the caller has read it in this transaction."""
-        self._connection.execute(update(_RUNS).where(_RUNS.c.run_id == run_id).values(**values))
+        new = {f"new_{name}": value for name, value in values.items()}
+        _changing(tuple(sorted(values))).run(self._connection, new | {"key": run_id})
 
     def note_saved(self, job_id: str, attempt: int, saved_at: int | None) -> None:
         """Note up to when (µs) what an attempt did is in a checkpoint, which is that of all its ranks."""
@@ -171,7 +185,7 @@ class RunStore:
 
         Beside their columns: `project`, `name`, `spec`, `checkpoint` and `ranks` of their jobs.
         """
-        return self._connection.execute(_KNOWN_TO_NODE, {"node_id": node_id}).all()
+        return _KNOWN_TO_NODE.all(self._connection, {"node_id": node_id})
 
     def reported_by(self, node_id: str) -> Sequence[str]:
         """The runs that a node has reported and may not drop yet."""
