@@ -145,6 +145,21 @@ async def require_promises(site: Site) -> None:
             assert other in site.jobs
 
 
+async def require_right_preemptions(site: Site) -> None:
+    """Who was stopped for another had a lower priority, or had borrowed, and let it be done with him."""
+    rows = await site.database.read(lambda tx: tx.preemptions.since(0))
+    for row in rows:
+        job = await site.job(row.job_id)
+        assert job.preemptible
+        asked = job.priority if job.asked_priority is None else job.asked_priority
+        assert asked <= row.for_priority
+
+
+async def require_no_place_is_kept(site: Site) -> None:
+    """When nobody waits any more, nothing is kept for anybody."""
+    assert await site.database.read(lambda tx: tx.preemptions.kept()) == []
+
+
 async def require_progress(site: Site) -> None:
     """What begins with a checkpoint begins where one was saved, and never before an older one."""
     for node in site.nodes:
@@ -185,6 +200,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
     for number, gpus in enumerate([4, 4, 2]):
         await site.add_machine(f"n{number}", gpus)
     life = Life(site, random)
+    await life.policy()
     try:
         runs: set[str] = set()
         for _ in range(steps):
@@ -197,6 +213,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_alone(site)
             await require_order(site)
             await require_promises(site)
+            await require_right_preemptions(site)
             await require_counted(site.database)
             await require_progress(site)
             await require_right(site, site.recent, HALF_LIFE)
@@ -205,6 +222,8 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
         assert await life.unfinished() == {}
         await require_physics(site)
         await require_ledger(site)
+        await site.duties()
+        await require_no_place_is_kept(site)
     except AssertionError as error:
         error.add_note(f"seed {seed}; what happened: {', '.join(life.happened)}")
         raise

@@ -39,7 +39,7 @@ from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.scheduler_lease import SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
-from windlass_server.errors import Conflict, NotFound, WindlassError
+from windlass_server.errors import Conflict, NotFound, QuotaExceeded, WindlassError
 from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.dependencies import DependenciesService
@@ -181,6 +181,7 @@ class Site(Upkeep):
         nodes: int = 1,
         min_nodes: int = 1,
         limit: float | None = None,
+        preemptible: bool = True,
         **ends: object,
     ) -> None:
         """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances.
@@ -210,6 +211,7 @@ class Site(Upkeep):
             start_after=self.clock.now() + round(start_in * 1_000_000) if start_in else 0,
             priority=priority,
             exclusive=exclusive,
+            preemptible=preemptible,
             project=owner[0],
             user=owner[1],
             held=int(Held.JOBS if awaited else Held.TIME if start_in else Held.NOTHING),
@@ -362,7 +364,7 @@ class Site(Upkeep):
         wanted.ttl.FromSeconds(60)
         try:
             await self.allocations.allocate(ADMIN, wanted)
-        except Conflict:
+        except (Conflict, QuotaExceeded):
             return
 
 

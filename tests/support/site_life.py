@@ -27,6 +27,12 @@ POLICIES: list[dict[str, Any]] = [
     {"priority_classes": {"classes": [{"name": "all", "priority": -1000}]}},
     {"backfill": {"depth": 0}},
 ]
+PREEMPTION: list[dict[str, Any]] = [
+    {},
+    {"preemption": {"enabled": True, "min_run_time": "0s", "back_off": "5s"}},
+    {"preemption": {"enabled": True, "min_run_time": "4s", "hourly_budget": 9}},
+    {"preemption": {"enabled": True, "min_run_time": "2s", "min_priority_gap": 5}},
+]
 QUOTAS: list[dict[str, Any]] = [
     {"project": "default", "guaranteed": {"gpu_millis": 5000}},
     {
@@ -64,6 +70,7 @@ class Life:
             self.bad_reset, self.heal, self.disk, self.cut, self.agent_restart, self.boot,
             self.server_restart, self.cordon, *([self.drain] * 3), self.drain_several, self.uncordon,
             self.cancel, self.allocate, self.node_clock, self.store_damage, self.policy,
+            self.crowd, self.crowd, self.urgent, self.urgent,
             *([self.quota] * 2),
         ]  # fmt: skip
 
@@ -119,6 +126,7 @@ class Life:
             start_in=self.random.choice([0, 0, 0, 25]),
             priority=self.random.choice([0, 0, 5]),
             exclusive=not share and self.random.random() < 0.1,
+            preemptible=self.random.random() < 0.8,
             owner=self.random.choice(OWNERS),
             **self.random.choice(ENDS),
         )
@@ -217,9 +225,19 @@ class Life:
         else:
             await change_quota(self.site.database, self.site.clock, self.random.choice(QUOTAS))
 
+    async def crowd(self) -> None:
+        """More work of no hurry than there is room for."""
+        for gpus in (4, 4, 2, 1):
+            await self.site.submit(gpus, 120, saves=self.random.random() < 0.6)
+
+    async def urgent(self) -> None:
+        """Work that cannot wait for it."""
+        await self.site.submit(self.random.choice([1, 2, 4]), 30, saves=False, priority=9)
+
     async def policy(self) -> None:
         """Whoever administers it has the scheduler decide otherwise."""
         said = {"policy_id": "default"} | self.random.choice(POLICIES)
+        said |= self.random.choice(PREEMPTION)
         wanted = ParseDict(said, scheduling_policy_pb2.SchedulingPolicy())
         await self.site.policies.update(ADMIN, wanted, ["*"])
 

@@ -143,7 +143,7 @@ class Future:
         if node is None:
             node = self._ledger.nodes[index]
             for demand, uuids in self._placed.get(index, ()):
-                node = filled_by(node, demand, uuids)
+                node = filled_by(node, self._ledger.whole(index, demand), uuids)
             self._nodes[index] = node
         return node
 
@@ -189,7 +189,7 @@ class Future:
         alone = Ledger([node])
         uuids = alone.take(0, demand) if alone.choose(demand) is not None else ()
         self._placed.setdefault(index, []).append((demand, uuids))
-        self._become(index, filled_by(node, demand, uuids))
+        self._become(index, filled_by(node, self._ledger.whole(index, demand), uuids))
         return True
 
     def _reserved(self, index: int, moments: Sequence[Moment]) -> Reserved:

@@ -169,8 +169,11 @@ class Ledger:
         cpu, memory = self.free.cpu_millis, self.free.memory_bytes
         cpu[index] -= min(max(int(cpu[index]), 0), demand.cpu_millis)
         memory[index] -= min(max(int(memory[index]), 0), demand.memory_bytes)
-        if not demand.gpu_count or demand.gpu_millis:
-            return
+        if demand.gpu_count and not demand.gpu_millis:
+            self._keep_gpus(index, demand)
+        self._has_less(index)
+
+    def _keep_gpus(self, index: int, demand: Demand) -> None:
         by_type = self._free_uuids(index)
         if demand.takes_parts:
             keys = [*suitable(demand, self.free, by_type)]
@@ -192,13 +195,17 @@ class Ledger:
         """Takes the demand from a node that fits it; the UUIDs of its GPUs, sorted."""
         demand = self._granted(index, demand)
         uuids = self._take_all(index, demand) if demand.exclusive else self._take(index, demand)
+        self._has_less(index)
+        return uuids
+
+    def _has_less(self, index: int) -> None:
+        """What a node has left has changed."""
         if self._packings:
             self._packings.put(index, int(self.free.cpu_millis[index]), self._idle_cards(index))
         if len(self._views) > _MOST_VIEWS:
             self._views.clear()
         for key, view in self._views.items():
             self.reserved.renew(view, key, self.free, index)
-        return uuids
 
     def _take(self, index: int, demand: Demand) -> tuple[str, ...]:
         self.free.cpu_millis[index] -= demand.cpu_millis

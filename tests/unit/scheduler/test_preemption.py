@@ -356,6 +356,24 @@ def test_a_smaller_job_does_not_get_what_is_being_made_free_for_another():
     assert plan(a_world([high(2), small], [a_node(gpus=2)], runs)).placements
 
 
+def test_what_is_made_free_is_kept_also_where_reservations_keep_something():
+    """Then each sees a room of its own, which has to know it too."""
+    kept = Kept("res-1", "other", frozenset(), 0, 0, 1, "H100", NOW + MINUTE)
+    moment = Moment("node-n1", NOW, 32_000, 256 * GIB, {"H100": 2}, (kept,))
+    runs = [a_run("low", gpus=[0], leaving=True)]
+    jobs = [a_job("first", gpus=4, priority=200), high(2), a_job("small", gpus=1)]
+    world = a_world(jobs, [a_node(gpus=3)], runs, preemptions=making_room(), moments=[moment])
+    assert plan(world).placements == ()
+
+
+def test_a_job_that_wants_a_node_alone_has_all_stopped_there_or_nobody():
+    runs = [a_run("a", gpus=[0]), a_run("b", gpus=[1])]
+    job = replace(high(1), exclusive=True)
+    assert stopped(plan(a_world([job], [a_node(gpus=3)], runs))) == {"a", "b"}
+    stays = [runs[0], replace(runs[1], preemptible=False)]
+    assert stopped(plan(a_world([job], [a_node(gpus=3)], stays))) == set()
+
+
 def test_what_is_left_beside_it_is_given_away():
     runs = [a_run("low", gpus=[0], leaving=True)]
     small = a_job("small", gpus=1)
