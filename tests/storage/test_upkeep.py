@@ -60,9 +60,9 @@ async def test_a_plan_made_before_the_cordon_is_refused_by_the_database(world: U
     job = await world.add_job()
     placed = world.runs.place
 
-    async def cordon_first(placement, *, attempt, version):
+    async def cordon_first(placement, **seen):
         await world.upkeep.cordon(ADMIN, node, "")
-        return await placed(placement, attempt=attempt, version=version)
+        return await placed(placement, **seen)
 
     world.runs.place = cordon_first  # type: ignore[method-assign]
     assert (await world.cycle(job)).status == Status.QUEUED
