@@ -20,6 +20,7 @@ from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.errors import Conflict
 from windlass_server.jobs.states import Status
 from windlass_server.jobs.world import World
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.scheduler.partition import Change
 from windlass_server.scheduler.plan import Placement
@@ -186,7 +187,7 @@ class Two:
 def a_scheduling(world: ScheduledWorld, lease: SchedulerLease) -> Scheduling:
     return Scheduling(
         world.database,
-        World(world.database, world.cluster, world.clock),
+        World(world.database, world.cluster, world.clock, RecentUsage(world.database, world.clock)),
         world.runs,
         world.layouts,
         world.clock,

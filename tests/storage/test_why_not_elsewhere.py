@@ -12,6 +12,7 @@ from windlass.types.v1 import types_pb2
 from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.jobs.world import World as SchedulerWorld
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.resources.remote_waits import RemoteWaits
 from windlass_server.storage.engine import Database
 from windlass_server.storage.transaction import Transaction
@@ -31,7 +32,12 @@ async def test_a_job_that_only_a_silent_cluster_could_run_is_told_so(world: Worl
     scheduled, waits = world.scheduled, RemoteWaits()
     scheduling = Scheduling(
         world.database,
-        SchedulerWorld(world.database, scheduled.cluster, world.clock),
+        SchedulerWorld(
+            world.database,
+            scheduled.cluster,
+            world.clock,
+            RecentUsage(world.database, world.clock),
+        ),
         scheduled.runs,
         scheduled.layouts,
         world.clock,
