@@ -129,6 +129,7 @@ def test_the_order_of_the_input_changes_nothing(world: Snapshot, rng):
         shuffled(world.queue),
         tuple(replace(node, gpus=shuffled(node.gpus)) for node in shuffled(world.nodes)),
         shuffled(world.pools),
+        policies=world.policies,
     )
     assert plan(mixed) == plan(world)
 
