@@ -31,6 +31,11 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
     for place in forecast.placements:
         gpus = f", on {', '.join(place.gpu_uuids)}" if place.gpu_uuids else ""
         yield "would start", f"on node {place.node_name}{gpus}"
+    for victim in forecast.victims:
+        yield (
+            "would stop",
+            f"{victim.job_id or 'a job of another project'} on node {victim.node_name}",
+        )
     yield "starts", _start(forecast)
     yield "jobs before it", str(forecast.jobs_ahead) if forecast.nodes else ""
     for each in forecast.constraints:

@@ -23,6 +23,12 @@ def forecast_message(forecast: Forecast) -> pb.Forecast:
         waits = job.status == Status.QUEUED
         message.verdict = pb.Forecast.WAITS if waits else pb.Forecast.NOT_WAITING
         message.reason, message.message = job.status_reason, job.status_message
+    for victim in forecast.victims:
+        message.victims.add(
+            job_id=victim.job_id,
+            node_id=victim.node_id,
+            node_name=forecast.node_names.get(victim.node_id, ""),
+        )
     if forecast.cost is not None:
         message.cost.CopyFrom(_cost(forecast.cost))
     return message

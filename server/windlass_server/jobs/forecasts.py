@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from windlass.jobs.v1 import job_pb2
-from windlass_server.access.policy import Caller, absent, require_object
+from windlass_server.access.policy import Caller, absent, may, require_object
 from windlass_server.clock import Clock
 from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.service import JobsService
@@ -34,13 +34,22 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Victim:
+    """A job that would be stopped for another; `job_id` is empty where the caller may not read it."""
+
+    job_id: str
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """What would become of a job, as of a time (µs).
 
     Attributes:
         outlook: what the planner would do; None when it is not in the queue that a cycle looks at.
-        node_names: of the nodes where it would start, for people, by their ids.
+        node_names: of the nodes where it would start, or others be stopped, for people, by their ids.
         cost: None when something that it asks for has no price.
+        victims: the jobs that would be stopped for it.
     """
 
     job: JobRow
@@ -48,6 +57,7 @@ class Forecast:
     node_names: Mapping[str, str]
     cost: Cost | None
     at: int
+    victims: tuple[Victim, ...] = ()
 
 
 class Forecasts:
@@ -83,18 +93,18 @@ class Forecasts:
 
         job, (chosen, any_pools) = await self._database.read(load)
         if job.status != Status.QUEUED:
-            return await self._forecast(job, None, None)
+            return await self._forecast(who, job, None, None)
         snapshot, rows = await self._look()
         if job.held:
             # One that was let in meanwhile stands there already.
             others = tuple(one for one in snapshot.queue if one.job_id != job_id)
             snapshot = replace(snapshot, queue=(*others, _held_demand(job, chosen)))
             held = await self._outlook(snapshot, job_id, any_pools)
-            return await self._forecast(job, snapshot, held)
+            return await self._forecast(who, job, snapshot, held)
         # It may have left the queue meanwhile, or stand deeper in it than a cycle looks.
         seen = job_id in rows
         found = await self._outlook(snapshot, job_id, any_pools) if seen else None
-        return await self._forecast(job, snapshot, found)
+        return await self._forecast(who, job, snapshot, found)
 
     async def dry_run(self, who: Caller, spec: job_pb2.Job, *, request_id: str = "") -> Forecast:
         """What would become of a job if it was submitted now; nothing is written.
@@ -104,7 +114,7 @@ class Forecasts:
         """
         job = await self._jobs.submit(who, spec, request_id=request_id, validate_only=True)
         if job.job_id:  # it was submitted before
-            return await self._forecast(job, None, None)
+            return await self._forecast(who, job, None, None)
         chosen, any_pools = await self._database.read(
             lambda tx: [
                 usable(job.project, pool, rules_of(tx.pools.all())) for pool in (job.pool, "")
@@ -114,7 +124,7 @@ class Forecasts:
         snapshot, _ = await self._look()
         snapshot = replace(snapshot, queue=(*snapshot.queue, demand))
         found = await self._outlook(snapshot, _ASKED_ABOUT, any_pools)
-        return await self._forecast(job, snapshot, found)
+        return await self._forecast(who, job, snapshot, found)
 
     async def _look(self) -> tuple[Snapshot, dict[str, JobRow]]:
         async with self._one_at_a_time:
@@ -127,24 +137,34 @@ class Forecasts:
             return await asyncio.to_thread(outlook, snapshot, job_id, any_pools=any_pools)
 
     async def _forecast(
-        self, job: JobRow, snapshot: Snapshot | None, found: Outlook | None
+        self, who: Caller, job: JobRow, snapshot: Snapshot | None, found: Outlook | None
     ) -> Forecast:
         now = self._clock.now()
-        ranks, types = 1, [job.gpu_type] * job.gpu_count
-        names = dict[str, str]()
-        if snapshot is not None and found is not None and found.placement is not None:
-            places = {place.node_id: set(place.gpu_uuids) for place in found.placement.places}
-            there = [node for node in snapshot.nodes if node.node_id in places]
-            names = {node.node_id: node.name or node.node_id for node in there}
-            types = [
-                gpu.gpu_type
-                for node in there
-                for gpu in node.gpus
-                if gpu.uuid in places[node.node_id]
-            ]
-            ranks = len(found.placement.places)
+        ranks, types = job.nodes, [job.gpu_type] * job.gpu_count * job.nodes
+        names, victims = dict[str, str](), tuple[Victim, ...]()
+        if snapshot is not None and found is not None:
+            names = {node.node_id: node.name or node.node_id for node in snapshot.nodes}
+            victims = victims_of(who, snapshot, found)
+            if found.placement is not None:
+                places = {place.node_id: set(place.gpu_uuids) for place in found.placement.places}
+                types = [
+                    gpu.gpu_type
+                    for node in snapshot.nodes
+                    for gpu in node.gpus
+                    if gpu.uuid in places.get(node.node_id, ())
+                ]
+                ranks = len(found.placement.places)
         book = await self._database.read(price_book)
-        return Forecast(job, found, names, _cost(job, ranks, types, book, now), now)
+        return Forecast(job, found, names, _cost(job, ranks, types, book, now), now, victims)
+
+
+def victims_of(who: Caller, snapshot: Snapshot, found: Outlook) -> tuple[Victim, ...]:
+    """The jobs that would be stopped, each once for each of its nodes."""
+    projects = {each.run_id: each.project for each in snapshot.running}
+    return tuple(
+        Victim(each.job_id if may(who, "jobs.get", projects[each.run_id]) else "", each.node_id)
+        for each in found.evictions
+    )
 
 
 def _held_demand(job: JobRow, pools: tuple[str, ...] | None) -> Demand:

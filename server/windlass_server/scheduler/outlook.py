@@ -17,8 +17,10 @@ from windlass_server.scheduler.filters import FILTERS, Dimension, Refusal
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.plan import Placement, plan, planned
+from windlass_server.scheduler.preemption import Eviction
 from windlass_server.scheduler.quota_gate import QuotaGate, guaranteed_first
 from windlass_server.scheduler.snapshot import Demand, Snapshot
+from windlass_server.scheduler.wording import count_text
 
 # The bounds of `Job.priority`.
 _HIGHEST = 1000
@@ -63,6 +65,7 @@ class Outlook:
         constraints: what refuses it, in the filters' order, those that refuse on no node left out.
         changes: what would let it start at once, each by itself; the smallest first.
         eta: when it will start; None when it starts now, never, or is held.
+        evictions: the runs that would be stopped for it.
     """
 
     verdict: Verdict
@@ -74,6 +77,7 @@ class Outlook:
     constraints: tuple[Constraint, ...]
     changes: tuple[Change, ...]
     eta: Eta | None = None
+    evictions: tuple[Eviction, ...] = ()
 
 
 def outlook(
@@ -111,18 +115,26 @@ def outlook(
     changes = () if held else smallest_changes(demand, rest, any_pools)
     if not never and not held and (higher := _priority(demand, until)) is not None:
         changes = (*changes, higher)
+    evictions = tuple(each for each in made.evictions if each.for_job_id == job_id)
     foreseen = None if never or held else eta(until, all_of_it, job_id)
     return Outlook(
         verdict=Verdict.NEVER if never else Verdict.WAITS,
         reason=waiting.reason,
-        message=waiting.message,
+        message=_would_be_stopped(evictions) if evictions else waiting.message,
         placement=None,
         jobs_ahead=turn,
         nodes=len(rest.nodes),
         constraints=constraints,
         changes=changes,
         eta=foreseen,
+        evictions=evictions,
     )
+
+
+def _would_be_stopped(evictions: tuple[Eviction, ...]) -> str:
+    """Nobody is stopped by asking."""
+    stopped = count_text(len({each.job_id for each in evictions}), "job")
+    return f"{stopped} would be stopped to make room for it"
 
 
 def _constraints(demand: Demand, ledger: Ledger) -> Iterator[Constraint]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node, holds
+from windlass_server.scheduler.outlook import Verdict, outlook
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.policies import Policies, Policy, PreemptionRules
 from windlass_server.scheduler.preempting import GaveWay, MakingRoom, Preemptions
@@ -139,6 +140,17 @@ def test_a_job_of_higher_priority_takes_the_place_of_one_of_lower():
     assert (waiting.reason, waiting.message) == (
         "MAKING_ROOM",
         "1 job is being stopped for it on node n1",
+    )
+
+
+def test_who_only_asks_is_told_whom_it_would_have_stopped():
+    world = a_world([high()], [a_node(gpus=1)], [a_run("low", gpus=[0])])
+    found = outlook(world, "high")
+    assert [each.job_id for each in found.evictions] == ["low"]
+    assert (found.verdict, found.reason, found.message) == (
+        Verdict.WAITS,
+        "MAKING_ROOM",
+        "1 job would be stopped to make room for it",
     )
 
 

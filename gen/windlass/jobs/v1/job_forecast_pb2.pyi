@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Forecast(_message.Message):
-    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time", "start_time_p50", "start_time_p90", "start_unknown")
+    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time", "start_time_p50", "start_time_p90", "start_unknown", "victims")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[Forecast.Verdict]
@@ -37,6 +37,7 @@ class Forecast(_message.Message):
     START_TIME_P50_FIELD_NUMBER: _ClassVar[int]
     START_TIME_P90_FIELD_NUMBER: _ClassVar[int]
     START_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    VICTIMS_FIELD_NUMBER: _ClassVar[int]
     verdict: Forecast.Verdict
     reason: str
     message: str
@@ -50,7 +51,8 @@ class Forecast(_message.Message):
     start_time_p50: _timestamp_pb2.Timestamp
     start_time_p90: _timestamp_pb2.Timestamp
     start_unknown: str
-    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_unknown: _Optional[str] = ...) -> None: ...
+    victims: _containers.RepeatedCompositeFieldContainer[ForecastVictim]
+    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_unknown: _Optional[str] = ..., victims: _Optional[_Iterable[_Union[ForecastVictim, _Mapping]]] = ...) -> None: ...
 
 class ForecastPlacement(_message.Message):
     __slots__ = ("node_id", "node_name", "gpu_uuids")
@@ -83,6 +85,16 @@ class ForecastChange(_message.Message):
     asked: str
     enough: str
     def __init__(self, field: _Optional[str] = ..., asked: _Optional[str] = ..., enough: _Optional[str] = ...) -> None: ...
+
+class ForecastVictim(_message.Message):
+    __slots__ = ("job_id", "node_id", "node_name")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAME_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    node_id: str
+    node_name: str
+    def __init__(self, job_id: _Optional[str] = ..., node_id: _Optional[str] = ..., node_name: _Optional[str] = ...) -> None: ...
 
 class ForecastCost(_message.Message):
     __slots__ = ("currency", "per_hour", "at_most")
