@@ -256,7 +256,9 @@ def _domains_of(row: NodeRow) -> dict[Level, tuple[str, ...]]:
     """The node's domain of each level; a label that it lacks makes it a domain of its own."""
     labels = facts_of(row).labels
     zone = row.cluster, labels.get("zone", "")
-    block = *zone, labels.get("block", f"\0{row.node_id}")
+    # A rack whose nodes name no block is one all the same, as for jobs (`scheduler/gang.py`).
+    alone = f"\0rack {labels['rack']}" if "rack" in labels else f"\0{row.node_id}"
+    block = *zone, labels.get("block", alone)
     return {
         Level.NODE: (row.node_id,),
         Level.RACK: (*block, labels["rack"]) if "rack" in labels else (row.node_id,),

@@ -183,7 +183,9 @@ def domain(node: NodeState, reach: Reach) -> tuple[str, ...]:
     """What tells a node's domain of a level from others; one that lacks a label has one of its own."""
     own = f"\0{node.node_id}"
     cluster, zone, block, rack = node.place
-    return (cluster, zone, block or own, rack or own)[: Reach.CLUSTER - reach + 1]
+    # A rack whose nodes name no block is one all the same.
+    alone = f"\0rack {rack}" if rack else own
+    return (cluster, zone, block or alone, rack or own)[: Reach.CLUSTER - reach + 1]
 
 
 def domain_name(key: tuple[str, ...], reach: Reach) -> str:

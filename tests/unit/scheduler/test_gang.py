@@ -55,7 +55,8 @@ def in_racks(*counts: int, gpus: int = 8, **node) -> list[NodeState]:
 def domain(node: NodeState, level: int) -> Domain:
     own = f"only {node.node_id}"
     cluster, zone, block, rack = node.place
-    return (cluster, zone, block or own, rack or own)[: DEPTHS[level]]
+    alone = f"only rack {rack}" if rack else own
+    return (cluster, zone, block or alone, rack or own)[: DEPTHS[level]]
 
 
 @st.composite
@@ -191,6 +192,14 @@ def test_which_racks_a_job_gets(_case, job, racks, expected):
     by_id = {node.node_id: node.place[3] for node in there}
     got = [by_id[place.node_id] for one in result.placements for place in one.places]
     assert " ".join(got) == expected
+
+
+def test_a_rack_whose_nodes_name_no_block_is_one_all_the_same():
+    there = [placed(a_node(name, gpus=8), rack) for name, rack in (("a", "r1"), ("b", "r1"))]
+    job = a_gang(2, required=Level.RACK, gpus=8)
+    assert plan(Snapshot((job,), tuple(there))).placements
+    apart = [placed(a_node("a", gpus=8), "r1"), placed(a_node("b", gpus=8), "r2")]
+    assert not plan(Snapshot((job,), tuple(apart))).placements
 
 
 def test_nodes_of_two_clusters_are_never_one_jobs():
