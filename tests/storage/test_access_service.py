@@ -4,6 +4,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from tests.support.access import ORG_ADMIN, Access
+from tests.support.quotas import quotas_service
 from windlass.access.v1 import access_pb2
 from windlass.access.v1 import access_service_pb2 as pb
 from windlass_server.access.policy import Caller, Role, absent
@@ -211,8 +212,8 @@ def a_call(caller: Caller | None = None, *authorization: str) -> Call:
     return call
 
 
-async def test_the_servicer_speaks_the_contract(access: Access) -> None:
-    rpc = AccessRpc(access.service)
+async def test_the_servicer_speaks_the_contract(access: Access, database: Database) -> None:
+    rpc = AccessRpc(access.service, quotas_service(database, access.clock))
     now = access.clock.now()
     made = await rpc.CreateProject(
         pb.CreateProjectRequest(project=pb.NewProject(project="vision", display_name="Vision")),
@@ -247,8 +248,10 @@ async def test_the_servicer_speaks_the_contract(access: Access) -> None:
     assert from_proto(revoked.revoke_time) == now
 
 
-async def test_a_token_is_bought_with_the_body_or_the_header(access: Access) -> None:
-    rpc = AccessRpc(access.service)
+async def test_a_token_is_bought_with_the_body_or_the_header(
+    access: Access, database: Database
+) -> None:
+    rpc = AccessRpc(access.service, quotas_service(database, access.clock))
     in_body = pb.CreateTokenRequest(api_key=access.admin_key, lifetime=Duration(seconds=5))
     answers = [
         await rpc.CreateToken(in_body, a_call()),

@@ -1,12 +1,16 @@
 """Which of several servers is the scheduler: one plans, and what others still commit is refused."""
 
+import logging
 from collections.abc import Callable
 
 from windlass_server.clock import Clock
+from windlass_server.errors import Unavailable
 from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import DutyRow
 from windlass_server.storage.transaction import Transaction
+
+_log = logging.getLogger(__name__)
 
 # A scheduler that has shown nothing of itself for so long is taken for dead.
 LEASE_SECONDS = 10.0
@@ -78,8 +82,12 @@ class SchedulerLease:
     async def give_back(self) -> None:
         """Let another server take over at once; nothing is planned here any more."""
         epoch, self.epoch = self.epoch, None
-        if epoch is not None:
+        if epoch is None:
+            return
+        try:
             await self._database.write(lambda tx: tx.duties.give_back(SCHEDULER, epoch))
+        except Unavailable as error:
+            _log.warning("another server plans when this one's lease has run out: %s", error)
 
     def _is_free(self, row: DutyRow) -> bool:
         """Whether nobody is the scheduler, as far as can be told."""

@@ -143,6 +143,12 @@ class Reserved:
         self._kept = {
             part.kept.reservation_id: part.kept for time in self._times for part in time.parts
         }
+        # What a reservation keeps by now is for those who may use it, whoever is promised it for later.
+        self._reserved_now: dict[int, set[str]] = {}
+        for time in self._times:
+            if time.at <= now:
+                ids = {part.kept.reservation_id for part in time.parts}
+                self._reserved_now.setdefault(time.index, set()).update(ids)
         self._begins = [time.at for time in self._times]
         self._promised = list[int]()
         self._promised_to = set[str]()
@@ -192,7 +198,7 @@ class Reserved:
             return room
         view = copied(room)
         for time in self._seen(key):
-            if promised or not time.promised:
+            if (promised or not time.promised) and self._binds(time, key[0]):
                 lower(view, time.index, time.left(key[0]))
         return view
 
@@ -201,7 +207,8 @@ class Reserved:
         copy_row(view, room, index)
         admitted, firm, promised = key
         for time in self._on.get(index, ()):
-            if time.at <= (promised if time.promised else firm):
+            seen = time.at <= (promised if time.promised else firm)
+            if seen and self._binds(time, admitted):
                 lower(view, index, time.left(admitted))
 
     def take(self, index: int, demand: Demand, gpu_type: str) -> None:
@@ -231,11 +238,17 @@ class Reserved:
         return [
             (time.index, time.at, part.kept)
             for time in self._seen(key)
-            if time.index in wanted and time.promised == promised
+            if time.index in wanted and time.promised == promised and self._binds(time, key[0])
             for part in time.parts
             if part.kept.reservation_id not in key[0]
             and (part.kept.reservation_id in self._promised_to) == promised
         ]
+
+    def _binds(self, time: _Time, admitted: frozenset[str]) -> bool:
+        """Whether what is kept from then on stands in the way of those who may use these reservations."""
+        return not time.promised or not (
+            admitted and admitted & self._reserved_now.get(time.index, set())
+        )
 
     def _seen(self, key: Key) -> Iterator[_Time]:
         """The times that a demand of this key may live to see."""

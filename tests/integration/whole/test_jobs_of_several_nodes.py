@@ -10,8 +10,9 @@ from tests.support.cluster import Cluster
 from windlass.jobs.v1 import job_pb2
 
 # Rank 0 gathers the names of the others, as a training job does, and tells them all how many there are.
+# Each line is written at once, so that no other rank's is within it.
 GATHER = """
-import os, socket
+import os, socket, sys
 rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
 assert os.environ["WINDLASS_RANK"] == os.environ["WINDLASS_NODE_RANK"] == str(rank)
@@ -24,7 +25,7 @@ if rank == 0:
         names += [one.makefile().readline().strip() for one in others]
         for one in others:
             one.sendall(f"{len(names)}\\n".encode())
-    print("gathered", " and ".join(sorted(names)))
+    sys.stdout.write(f"gathered {' and '.join(sorted(names))}\\n")
 else:
     while True:
         try:
@@ -33,7 +34,7 @@ else:
         except ConnectionRefusedError:
             pass
     server.sendall(f"rank {rank}\\n".encode())
-    print(f"rank {rank} of", server.makefile().readline().strip())
+    sys.stdout.write(f"rank {rank} of {server.makefile().readline().strip()}\\n")
 """
 # The second fails once it has met the first, which would wait for ever.
 ONE_FAILS = """
