@@ -173,6 +173,113 @@ async def test_a_server_that_starts_again_meanwhile_stops_nobody_twice(
     assert await world.events(high) == ["MAKING_ROOM", "PLACED"]
 
 
+class TwoNodes:
+    """Room is being made for a job on one of two nodes; on the other runs a job just like the victim."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cluster = world.world
+        self.nodes: set[str] = set()
+        self.high = self.victim = self.node_id = ""
+
+    async def start(self) -> None:
+        self.nodes.add(self.world.node_id)
+        await self.world.running(gpu_count=2)
+        await self.world.add_node()
+        self.nodes.add(self.world.node_id)
+        await self.world.running(gpu_count=2)
+        self.high = await self.world.high()
+        await self.cluster.cycle(self.high)
+        ((self.victim, self.node_id),) = await self.stopped()
+
+    async def stopped(self) -> list[tuple[str, str]]:
+        """Who was stopped for it, and where it gets the place."""
+        rows = await self.cluster.database.read(lambda tx: tx.preemptions.kept())
+        return [(row.job_id, row.node_id) for row in rows if row.for_job_id == self.high]
+
+    async def lose(self, *node_ids: str) -> None:
+        def store(tx: Transaction) -> None:
+            for node_id in node_ids:
+                seen_at = self.cluster.clock.now()
+                assert tx.nodes.mark_unreachable(
+                    node_id, seen_at=seen_at, reason="AGENT_LOST", message="it is not connected"
+                )
+
+        await self.cluster.database.write(store)
+
+    async def say_hello(self, *node_ids: str) -> None:
+        def store(tx: Transaction) -> None:
+            for node_id in node_ids:
+                self.cluster.store_hello(tx, node_id, an_inventory(gpus=2))
+
+        await self.cluster.database.write(store)
+
+    async def set_node(self, **values: Any) -> None:
+        await self.cluster.database.write(lambda tx: tx.nodes.change(self.node_id, **values))
+
+
+@pytest.fixture
+async def two_nodes(world: World) -> TwoNodes:
+    made = TwoNodes(world)
+    await made.start()
+    return made
+
+
+async def test_while_nodes_come_back_after_a_restart_nobody_else_is_stopped(
+    two_nodes: TwoNodes, tmp_path: Path
+):
+    """However long there was no server: the node had no chance to be heard."""
+    await two_nodes.lose(*two_nodes.nodes)
+    clock = two_nodes.cluster.clock
+    clock.advance(60 * MINUTE)
+    again = await ScheduledWorld.start(two_nodes.cluster.database, tmp_path / "again", clock)
+    two_nodes.cluster = two_nodes.world.world = again
+    await again.cycle(two_nodes.high)
+    await two_nodes.say_hello(*(two_nodes.nodes - {two_nodes.node_id}))
+    clock.advance(2 * MINUTE)
+    job = await again.cycle(two_nodes.high)
+    assert await two_nodes.stopped() == [(two_nodes.victim, two_nodes.node_id)]
+    assert job.status_reason == "MAKING_ROOM"
+
+    await two_nodes.say_hello(two_nodes.node_id)
+    await two_nodes.world.leaves(two_nodes.victim)
+    await again.cycle(two_nodes.high)
+    assert await two_nodes.world.state(two_nodes.high) == ("SCHEDULED", "PLACED")
+    assert await two_nodes.world.events(two_nodes.high) == ["MAKING_ROOM", "PLACED"]
+
+
+async def test_a_place_that_is_free_is_kept_while_its_node_may_well_be_back(two_nodes: TwoNodes):
+    await two_nodes.world.leaves(two_nodes.victim)
+    await two_nodes.lose(two_nodes.node_id)
+    two_nodes.cluster.clock.advance(20)
+    job = await two_nodes.cluster.cycle(two_nodes.high)
+    assert await two_nodes.stopped() == [(two_nodes.victim, two_nodes.node_id)]
+    assert job.status_message == "1 job was stopped for it on node n1; the node is not connected"
+    await two_nodes.say_hello(two_nodes.node_id)
+    assert (await two_nodes.cluster.cycle(two_nodes.high)).node_id == two_nodes.node_id
+
+
+async def test_when_the_node_stays_away_for_long_others_are_stopped_elsewhere(two_nodes: TwoNodes):
+    await two_nodes.say_hello(two_nodes.node_id)
+    await two_nodes.lose(two_nodes.node_id)
+    two_nodes.cluster.clock.advance(299)
+    await two_nodes.cluster.cycle(two_nodes.high)
+    assert len(await two_nodes.stopped()) == 1
+    two_nodes.cluster.clock.advance(1)
+    await two_nodes.cluster.cycle(two_nodes.high)
+    assert {node_id for _, node_id in await two_nodes.stopped()} == two_nodes.nodes
+
+
+@pytest.mark.parametrize("gone", [{"maintenance": 2}, {"removed_at": 1}])
+async def test_a_node_that_is_closed_or_removed_is_not_waited_for(
+    two_nodes: TwoNodes, gone: dict[str, int]
+):
+    await two_nodes.lose(two_nodes.node_id)
+    await two_nodes.set_node(**gone)
+    await two_nodes.cluster.cycle(two_nodes.high)
+    assert {node_id for _, node_id in await two_nodes.stopped()} == two_nodes.nodes
+
+
 async def test_a_place_is_not_kept_for_a_job_that_was_cancelled(world: World):
     low = await world.running(gpu_count=2)
     high = await world.high()

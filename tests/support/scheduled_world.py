@@ -58,9 +58,9 @@ class ScheduledWorld:
     """The nodes that were hinted at a layout, in turn."""
 
     @classmethod
-    async def start(cls, database: Database, folder: Path) -> Self:
+    async def start(cls, database: Database, folder: Path, clock: FakeClock | None = None) -> Self:
         """An empty one."""
-        clock = FakeClock()
+        clock = clock or FakeClock()
         hub = EventHub()
         logs = LogStore(folder / "logs", hub)
         runs = RunsService(

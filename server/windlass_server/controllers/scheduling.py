@@ -151,7 +151,7 @@ class Scheduling:
             if not await self._runs.preempt(tuple(some), version=version, epoch=epoch):
                 self._look_at_all = True
         served = {one.job_id for one in result.placements}
-        served |= {one.job_id for one in making_room if one.leaving and one.job_id in rows}
+        served |= {one.job_id for one in making_room if one.under_way and one.job_id in rows}
         done = sorted({one.job_id for one in making_room} - served)
         if done:
             with contextlib.suppress(Conflict):

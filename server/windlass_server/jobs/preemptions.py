@@ -8,6 +8,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass_server import actors
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.states import Status
+from windlass_server.resources.absence import awaited
 from windlass_server.scheduler.policies import Policies
 from windlass_server.scheduler.preempting import GaveWay, MakingRoom, Preemptions
 from windlass_server.scheduler.preemption import Eviction
@@ -19,7 +20,7 @@ _Want = agent_pb2.RunDirective
 
 
 def preemptions_of(
-    tx: Transaction, now: int, policies: Policies, *, searching: bool
+    tx: Transaction, now: int, policies: Policies, *, listening_since: int, searching: bool
 ) -> Preemptions:
     """What has become of earlier preemptions.
 
@@ -27,9 +28,10 @@ def preemptions_of(
         tx: the transaction in which the world is read.
         now: in microseconds since 1970.
         policies: how long what happened is of interest.
+        listening_since: since when this server runs: nodes are not missed before then.
         searching: it may have to be found out whom to stop next.
     """
-    making_room = _making_room(tx)
+    making_room = _making_room(tx, now, listening_since)
     if not searching or not policies.preempts:
         return Preemptions(making_room)
     gave_way = {
@@ -39,14 +41,16 @@ def preemptions_of(
     return Preemptions(making_room, tx.preemptions.spent(now - _HOUR), gave_way)
 
 
-def _making_room(tx: Transaction) -> tuple[MakingRoom, ...]:
+def _making_room(tx: Transaction, now: int, listening_since: int) -> tuple[MakingRoom, ...]:
     leaving, stopped = Counter[tuple[str, str]](), dict[tuple[str, str], set[str]]()
     for row in tx.preemptions.kept():
         place = row.for_job_id, row.node_id
         leaving[place] += bool(row.active)
         stopped.setdefault(place, set()).add(row.job_id)
+    nodes = tx.nodes.some(sorted({node_id for _, node_id in stopped})) if stopped else ()
+    missing = {node.node_id for node in nodes if awaited(node, now, listening_since)}
     return tuple(
-        MakingRoom(job_id, (node_id,), leaving[job_id, node_id], len(jobs))
+        MakingRoom(job_id, (node_id,), leaving[job_id, node_id], len(jobs), node_id in missing)
         for (job_id, node_id), jobs in sorted(stopped.items())
     )
 

@@ -53,6 +53,8 @@ class World:
         self._database = database
         self._cluster = cluster
         self._clock = clock
+        # Nodes had no chance to be heard before.
+        self._listening_since = clock.now()
         self._policies = SchedulingPolicies()
         self._running = SeenRunning()
         self._usage = usage
@@ -88,7 +90,9 @@ class World:
                 now=now,
                 quotas=tuple(map(quota_of, tx.quotas.all())),
                 policies=policies,
-                preemptions=preemptions_of(tx, now, policies, searching=running),
+                preemptions=preemptions_of(
+                    tx, now, policies, listening_since=self._listening_since, searching=running
+                ),
                 running=self._running.load(tx, now, self._learned) if running else (),
             )
 

@@ -1,12 +1,9 @@
 """What keeps nodes from giving what is reserved of them. Pure."""
 
-from windlass_server.clock import MICROS_PER_SECOND
+from windlass_server.resources.absence import PATIENCE
 from windlass_server.resources.maintenance import State
 from windlass_server.resources.states import Status
 from windlass_server.storage.tables import NodeRow
-
-# A node that cannot be reached may well be back in a moment.
-_PATIENCE = 300 * MICROS_PER_SECOND
 
 _CLOSED = {
     State.CORDONED: "is cordoned",
@@ -21,6 +18,6 @@ def trouble(node: NodeRow | None, now: int) -> str:
         return "is not there any more"
     if node.maintenance != State.OPEN:
         return f"{node.name} {_CLOSED[State(node.maintenance)]}"
-    if node.status == Status.UNREACHABLE and now - node.last_seen_at >= _PATIENCE:
+    if node.status == Status.UNREACHABLE and now - node.last_seen_at >= PATIENCE:
         return f"{node.name} cannot be reached"
     return ""

@@ -15,12 +15,19 @@ class MakingRoom:
         node_ids: where it gets its place: the node of each of its ranks.
         leaving: how many runs that were stopped for it have not left yet.
         stopped: how many there were.
+        awaited: a node of it is not connected, which may well be back: then it is not known who has left.
     """
 
     job_id: str
     node_ids: tuple[str, ...]
     leaving: int
     stopped: int
+    awaited: bool = False
+
+    @property
+    def under_way(self) -> bool:
+        """Whether its place may still become free without anything more."""
+        return self.leaving > 0 or self.awaited
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +93,5 @@ def made_free(preemptions: Preemptions, places: Mapping[str, int]) -> Mapping[st
     return {
         one.job_id: [places[node_id] for node_id in one.node_ids if node_id in places]
         for one in preemptions.making_room
-        if one.leaving
+        if one.under_way
     }

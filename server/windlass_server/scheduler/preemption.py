@@ -105,7 +105,9 @@ class Preemptor:
         self.made = 0
         self._places = future.places
         self._spent = dict(snapshot.preemptions.spent)
-        self._making_room = {one.job_id for one in snapshot.preemptions.making_room if one.leaving}
+        self._making_room = {
+            one.job_id for one in snapshot.preemptions.making_room if one.under_way
+        }
         self._rules: dict[tuple[str, str], PreemptionRules] = {}
         self._let_leave()
         self._crowd = Crowd(snapshot, self._places, future.pool_of_node)
@@ -151,7 +153,10 @@ class Preemptor:
         return self._future.take(index, demand)
 
     def _let_leave(self) -> None:
-        """What leaves already is gone; what was made free of it is whose it was made for."""
+        """What leaves already is gone; what was made free of it is whose it was made for.
+
+        A node that may well be back is waited for: nobody else is stopped because it is not there now.
+        """
         leaving: dict[int, list[Running]] = {}
         for run in self._snapshot.running:
             if run.leaving and run.node_id in self._places:
@@ -160,12 +165,13 @@ class Preemptor:
             self._future.leave(index, runs)
         waiting = {demand.job_id: demand for demand in self._snapshot.queue}
         served = set[str]()
-        for one in sorted(self._snapshot.preemptions.making_room, key=lambda one: one.job_id):
+        making_room = self._snapshot.preemptions.making_room
+        for one in sorted(making_room, key=lambda one: (one.awaited, one.job_id)):
             demand = waiting.get(one.job_id)
             places = [self._places[node] for node in one.node_ids if node in self._places]
-            if demand is not None and one.leaving and demand.job_id not in served:
+            if demand is not None and one.under_way and demand.job_id not in served:
                 taken = [self._future.take(index, demand) for index in places]
-                if taken and all(taken):
+                if one.awaited or (taken and all(taken)):
                     served.add(demand.job_id)
         # What was made free for the others does not help them any more.
         for job_id in self._making_room - served:
@@ -274,8 +280,8 @@ def preempt(
         starts: on which node and when (µs) a start is promised to which job.
         guarantees: what projects are sure of; None: of nothing.
     """
-    leaving = [one for one in snapshot.preemptions.making_room if one.leaving]
-    result = Preempted(promises={one.job_id: _leaving_text(one, ledger) for one in leaving})
+    under_way = [one for one in snapshot.preemptions.making_room if one.under_way]
+    result = Preempted(promises={one.job_id: _under_way_text(one, ledger) for one in under_way})
     alone = [(demand, shape) for demand, shape in waiting if demand.nodes == 1]
     if alone and snapshot.running and snapshot.policies.preempts:
         future = Future(ledger, snapshot.moments, placed)
@@ -295,10 +301,15 @@ def _make_room(waiting: Iterable[tuple[Demand, Hashable]], preemptor: Preemptor)
             hopeless.add(key)
 
 
-def _leaving_text(one: MakingRoom, ledger: Ledger) -> str:
+def _under_way_text(one: MakingRoom, ledger: Ledger) -> str:
     places = [ledger.start.places[node] for node in one.node_ids if node in ledger.start.places]
     where = node_label(ledger.nodes[places[0]]) if places else "a node that is gone"
-    return f"{stopped_text(one.stopped, where)}; {one.leaving} of them still there"
+    if one.leaving:
+        told = f"{stopped_text(one.stopped, where)}; {one.leaving} of them still there"
+    else:
+        jobs = "1 job was" if one.stopped == 1 else f"{one.stopped} jobs were"
+        told = f"{jobs} stopped for it on {where}"
+    return f"{told}; the node is not connected" if one.awaited else told
 
 
 def stopped_text(count: int, where: str) -> str:

@@ -354,8 +354,8 @@ def test_what_a_project_can_count_on_is_taken_by_no_other_whatever_its_priority(
 # --- what is made free is kept -------------------------------------------------------------------
 
 
-def making_room(leaving: int = 1) -> Preemptions:
-    return Preemptions(making_room=(MakingRoom("high", ("node-n1",), leaving, 2),))
+def making_room(leaving: int = 1, *, awaited: bool = False) -> Preemptions:
+    return Preemptions(making_room=(MakingRoom("high", ("node-n1",), leaving, 2, awaited),))
 
 
 def test_a_smaller_job_does_not_get_what_is_being_made_free_for_another():
@@ -410,6 +410,60 @@ def test_nobody_else_is_stopped_while_room_is_being_made():
     runs = [a_run("going", gpus=[0], leaving=True), a_run("low", "n2", gpus=[0])]
     nodes = [a_node(gpus=1), a_node("n2", gpus=1)]
     assert plan(a_world([high()], nodes, runs, preemptions=making_room())).evictions == ()
+
+
+@pytest.mark.parametrize(
+    ("leaving", "told"),
+    [
+        (
+            1,
+            (
+                "2 jobs are being stopped for it on node n1; 1 of them still there; "
+                "the node is not connected"
+            ),
+        ),
+        (0, "2 jobs were stopped for it on node n1; the node is not connected"),
+    ],
+)
+def test_while_the_node_may_well_be_back_nobody_else_is_stopped(leaving: int, told: str):
+    """Nor when all have left and it is the node alone that is missing."""
+    going = [a_run("going", gpus=[0], leaving=True)] * leaving
+    runs = [*going, a_run("low", "n2", gpus=[0])]
+    nodes = [a_node(gpus=1, ready=False), a_node("n2", gpus=1)]
+    preemptions = making_room(leaving, awaited=True)
+    result = plan(a_world([high()], nodes, runs, preemptions=preemptions))
+    assert (result.placements, result.evictions) == ((), ())
+    (waiting,) = result.waiting
+    assert (waiting.reason, waiting.message) == ("MAKING_ROOM", told)
+
+
+def test_while_the_node_is_awaited_its_job_takes_what_is_free_elsewhere():
+    nodes = [a_node(gpus=1, ready=False), a_node("n2", gpus=1)]
+    runs = [a_run("going", gpus=[0], leaving=True)]
+    result = plan(a_world([high()], nodes, runs, preemptions=making_room(awaited=True)))
+    assert [one.node_id for one in result.placements] == ["node-n2"]
+
+
+def test_while_the_node_of_one_is_awaited_others_are_stopped_for_another():
+    other = replace(high(), job_id="other")
+    nodes = [a_node(gpus=1, ready=False), a_node("n2", gpus=1)]
+    runs = [a_run("going", gpus=[0], leaving=True), a_run("low", "n2", gpus=[0])]
+    result = plan(a_world([high(), other], nodes, runs, preemptions=making_room(awaited=True)))
+    assert [(one.job_id, one.for_job_id) for one in result.evictions] == [("low", "other")]
+
+
+def test_what_is_made_free_for_it_on_a_second_node_is_for_nobody_else_while_the_first_is_awaited():
+    """As after a restart, when others had been stopped because the first was away for long."""
+    other = replace(high(), job_id="other")
+    nodes = [a_node(gpus=1, ready=False), *(a_node(name, gpus=1) for name in ("n2", "n3"))]
+    going = [a_run(f"going-{name}", name, gpus=[0], leaving=True) for name in ("n1", "n2")]
+    runs = [*going, a_run("low", "n3", gpus=[0])]
+    rooms = (
+        MakingRoom("high", ("node-n1",), 1, 1, awaited=True),
+        MakingRoom("high", ("node-n2",), 1, 1),
+    )
+    result = plan(a_world([high(), other], nodes, runs, preemptions=Preemptions(rooms)))
+    assert [(one.job_id, one.for_job_id) for one in result.evictions] == [("low", "other")]
 
 
 def test_when_the_node_is_lost_meanwhile_others_are_stopped_elsewhere():
