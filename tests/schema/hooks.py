@@ -18,26 +18,37 @@ from tests.support.openapi import validator
 # INVALID_ARGUMENT of requests whose fields are good by themselves: what they refer to was never given
 # out, or is not there; or they do not go together, some of them with the present.
 _OF_THE_STATE = {
+    "BAD_DEPENDENCIES",
     "BAD_RECURRENCE",
     "CONFLICTING_VALUES",
     "CURSOR_INVALID",
     "DEFAULT_POOL",
+    "DUPLICATE_CLASS",
+    "DUPLICATE_PRIORITY",
+    "DUPLICATE_WEIGHT",
     "ENDS_BEFORE_IT_BEGINS",
+    "EXCEEDS_QUOTA",
     "FIELD_NOT_CHANGEABLE",
     "FIELD_UNKNOWN",
     "GPU_PARTS_UNAVAILABLE",
     "GPU_SHARING_NOT_ALLOWED",
     "GPU_TYPE_OF_NO_GPU",
+    "LIMIT_BELOW_GUARANTEE",
     "MAINTENANCE_IS_FOR_NOBODY",
     "NODES_NOT_NAMED",
+    "NOTHING_GUARANTEED",
     "NOTHING_RESERVED",
     "NOT_REMOTE",
+    "NO_NODES",
     "NO_NODE_SELECTED",
+    "ONLY_GPUS_HAVE_TYPES",
+    "ONLY_OF_PROJECTS",
     "PAGE_TOKEN_INVALID",
     "POOL_NOT_FOUND",
     "PROJECT_NOT_FOUND",
     "RESERVATION_IN_THE_PAST",
     "RESERVED_TWICE",
+    "SAYS_NOTHING",
     "SELECTS_NOTHING",
     "TIMES_REVERSED",
     "TIME_TOO_EARLY",
@@ -46,15 +57,17 @@ _OF_THE_STATE = {
     "TOO_MANY_NODES",
     "TOO_MANY_POINTS",
     "TOO_MANY_ROWS",
+    "TOPOLOGY_UNAVAILABLE",
     "TOPOLOGY_WITHOUT_GPUS",
     "UNSATISFIABLE_RESOURCES",
+    "WEIGHT_OF_NOBODY",
 }
 _FAILED_PRECONDITION = 9
 # Rules that a schema tells in words only.
 _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
     r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+|"
-    r"resources\.\w+|selector\.\w+"
+    r"resources\.\w+|selector\.\w+|dependencies\.\w+|job\.\w+|node_label_rule\.\w+|simulated_nodes\.\w+"
 )
 
 _oracle = Oracle(windlass_descriptors())
