@@ -5,12 +5,18 @@ and of what this plan places, less what reservations keep and what those before 
 then on the node keeps what it needs (`reserved.py`): a job behind it may still be placed there when it is
 over before, or leaves that. So nothing idles that can be used, and no promise is broken by those
 behind it.
+
+Where that rests on work of which nobody knows the end, no start is told, but the same is kept: on the node
+where the last to have begun of what has to end first has begun before that of other nodes. Only what
+is there already is waited for then, and never for longer than that, whatever comes behind. It is kept from a day
+after that beginning on, or after 2, 4, 8 days when that is over; what may run for ever may not take it.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from windlass_server.scheduler.estimates import BEYOND, guessed
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.ledger import Ledger
@@ -47,6 +53,7 @@ class Backfill:
 
     Attributes:
         starts: what was foreseen, by the jobs' ids.
+        unsure: jobs for which something is kept though nobody knows when they will start.
     """
 
     def __init__(self, ledger: Ledger, running: Sequence[Running], policies: Policies) -> None:
@@ -62,6 +69,7 @@ class Backfill:
         self._on: dict[int, list[Use]] = {}
         self._failed: set[Hashable] = set()
         self.starts: dict[str, Start] = {}
+        self.unsure: set[str] = set()
 
     def placed(self, demand: Demand, index: int, gpu_uuids: tuple[str, ...]) -> None:
         """Take account of what the plan has placed."""
@@ -69,7 +77,7 @@ class Backfill:
         self._line = None
 
     def protect(self, demand: Demand, shape: Hashable) -> None:
-        """Keep for one of the first demands without room what it needs from its first start on, if known.
+        """Keep for one of the first demands without room what it needs from its first start on, if there is one.
 
         Args:
             demand: one that has no room now.
@@ -79,9 +87,10 @@ class Backfill:
             self._protected[demand.queue] += 1
 
     def foresee(self, demand: Demand, shape: Hashable) -> bool:
-        """As `protect`, whatever the policy says; False when no start is known."""
-        done = len(self.starts) >= _MOST_STARTS or len(self._failed) >= _MOST_FAILURES
-        if done or shape in self._failed:
+        """As `protect`, whatever the policy says; False when it would not even start when all has ended."""
+        kept = len(self.starts) + len(self.unsure)
+        done = kept >= _MOST_STARTS or len(self._failed) >= _MOST_FAILURES
+        if done or shape in self._failed or demand.job_id in self.unsure:
             return False
         line = self._timeline()
         if line is None:
@@ -94,13 +103,32 @@ class Backfill:
             self._failed.add(shape)
             return False
         at, gang = found
+        begin = at if at < BEYOND else self._guessed(line, at, gang.indexes)
         for index in gang.indexes:
             gpu_type = _type_of(gang.demand, self._view(gang.demand, line, index, at))
             there = line.amounts(index, at)
             whole = self._ledger.whole(index, gang.demand)
-            self._ledger.promise(whole, index, at, there, gpu_type)
-        self.starts[demand.job_id] = Start(self._ledger.nodes[gang.indexes[0]].node_id, at)
+            if at >= BEYOND:  # neither is it known when it is over
+                whole = replace(whole, time_limit=None, expected_run=None)
+            self._ledger.promise(whole, index, begin, there, gpu_type)
+        if at < BEYOND:
+            self.starts[demand.job_id] = Start(self._ledger.nodes[gang.indexes[0]].node_id, at)
+        else:
+            self.unsure.add(demand.job_id)
         return True
+
+    def _guessed(self, line: Timeline, at: int, indexes: Sequence[int]) -> int:
+        """From when on nodes keep something that they have beyond all that is known.
+
+        Not before that: what reservations keep of them, and what was promised to others, is left to those.
+        """
+        known = [
+            each
+            for index in indexes
+            for each in (*line.times(index), *self._ledger.reserved.changes(index))
+            if each < BEYOND
+        ]
+        return max([guessed(at, self._ledger.now), *known])
 
     def _depth(self, demand: Demand) -> int:
         kind = demand.queue, demand.pools

@@ -2,6 +2,9 @@
 
 What has outlived what was expected of it is given longer: the shortest of p90, 2 * p90, 4 * p90 and so on
 that it has not outlived. A limit bounds all of that.
+
+Of what nobody knows the end of, the order in which it ends is still assumed: as it began, and after all of
+which the end is known.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +20,9 @@ RUNS_REMEMBERED = 32
 FOREVER = 1 << 62
 """As a time: later than any other."""
 
+BEYOND = 1 << 60
+"""As a time: later than any end that is known; for how long what has no known end is assumed to run."""
+
 Span: TypeAlias = Callable[[Demand], int | None]
 """How long a demand is expected to run (microseconds); None: for ever, as far as one knows."""
 
@@ -24,6 +30,8 @@ Span: TypeAlias = Callable[[Demand], int | None]
 _LEAST_RUNS = 3
 # What is late is expected to be late by so much (µs), then by twice that, and so on.
 _LATE = 60_000_000
+# For so long at least (µs) something is kept that what has no known end will leave: a day.
+_LONG = 86_400_000_000
 
 
 def cautious(demand: Demand) -> int | None:
@@ -93,6 +101,11 @@ def ahead(end: int, now: int) -> int:
     while end + late <= now:
         late *= 2
     return end if end > now else end + late
+
+
+def guessed(end: int, now: int) -> int:
+    """When what is assumed to end then, beyond all that is known, may be over: 1, 2, 4, 8 days after it began."""
+    return _outgrown(end - BEYOND, now, _LONG)
 
 
 def _outgrown(begin: int, now: int, *spans: int) -> int:

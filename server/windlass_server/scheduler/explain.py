@@ -26,7 +26,7 @@ it: `INSUFFICIENT_NODES`, or `TOPOLOGY_UNAVAILABLE` where there are enough, but 
 other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -98,6 +98,7 @@ class Explainer:
         pools: what operators declared.
         taken: the places that the plan gave away, in order.
         could_be: what would be left for a demand if cards were divided for it.
+        unsure: jobs that keep what they wait for though nobody knows when they will start.
         in_turns: several owners share, so that not only who submitted first comes first.
     """
 
@@ -108,9 +109,11 @@ class Explainer:
         taken: Sequence[Taken],
         could_be: Callable[[Demand], Room[Column]],
         *,
+        unsure: Collection[str] = (),
         in_turns: bool = False,
     ) -> None:
         self._ledger = ledger
+        self._unsure = unsure
         self._before = " whose turn came first" if in_turns else " submitted earlier"
         self._pools = pools
         self._could_be = could_be
@@ -226,9 +229,12 @@ class Explainer:
         for index, begins, kept in self._ledger.reserved.in_the_way(demand, places, promised=True):
             first.setdefault(index, (begins, kept.reservation_id))
         index, (begins, job_id) = max(first.items(), key=lambda each: (each[1][0], -each[0]))
+        when = (
+            ", nobody knows when" if job_id in self._unsure else f" at {wording.time_text(begins)}"
+        )
         message = (
             f"has room on {node_label(self._ledger.nodes[index])}, but could still run when {job_id}, "
-            f"which waits before it, is to start there at {wording.time_text(begins)}; "
+            f"which waits before it, is to start there{when}; "
             f"{_advice(demand, begins - self._ledger.now)}"
         )
         return Explanation(Reason.WOULD_DELAY_EARLIER_JOB, message)

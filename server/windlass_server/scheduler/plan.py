@@ -63,7 +63,8 @@ class Placement:
 class Waiting:
     """A job that gets no place now: an UPPER_SNAKE `reason` and a sentence for people.
 
-    `start` is what is kept for it, where it is one of the first and its start is known.
+    `start` is what is kept for it, where it is one of the first and its start is known. Where it is not,
+    something may be kept all the same.
     """
 
     job_id: str
@@ -139,7 +140,14 @@ def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
     division = divide(left, ledger, uuids)  # 7. divide cards
     could_be = division.with_what_could_be_made
     in_turns = len({(each.project, each.user) for each in queue}) > 1
-    explainer = Explainer(ledger, snapshot.pools, given.taken, could_be, in_turns=in_turns)
+    explainer = Explainer(
+        ledger,
+        snapshot.pools,
+        given.taken,
+        could_be,
+        unsure=backfill.unsure,
+        in_turns=in_turns,
+    )
     promises = {job: (Reason.GPU_LAYOUT_CHANGING, told) for job, told in division.promises.items()}
     promises |= {job: (Reason.MAKING_ROOM, told) for job, told in preempted.promises.items()}
     waiting = _explain(given.skipped, explainer, promises)  # 8. explain the rest

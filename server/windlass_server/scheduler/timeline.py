@@ -1,6 +1,7 @@
 """What nodes will have when work that is expected to end has ended: a row for each node and each end.
 
-Whole cards are counted: a card that several share is free when the last of them is over.
+Whole cards are counted: a card that several share is free when the last of them is over. What has no known
+end is over `BEYOND` all others, in the order in which it began.
 """
 
 from bisect import bisect_right
@@ -10,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from windlass_server.scheduler.estimates import BEYOND
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.rooms import Column, Room, gpu_key, rows_of
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState, Running
@@ -80,20 +82,20 @@ class Endings:
         self._numbers: dict[str, int] = {}
         self._good: dict[int, frozenset[str] | None] = {}
         # Cards that are shared, and when the last of those is over that share them.
-        self._cards: dict[tuple[int, str, str], int | None] = {}
+        self._cards: dict[tuple[int, str, str], int] = {}
         # Of each node a first row without an end.
         self._rows = [np.array([(index, now, 0, 0, 0, 0) for index in range(len(nodes))], np.int64)]
 
     def add(self, uses: Iterable[Use]) -> None:
-        """Take account of more."""
+        """Take account of more, which begins now."""
         rows = list[_Row]()
         for use in uses:
+            end = self._now + BEYOND if use.end is None else use.end
             if use.shares:
-                self._share(use.node, use.end, use.gpu_uuids, use.gpu_type)
+                self._share(use.node, end, use.gpu_uuids, use.gpu_type)
             count = 0 if use.shares else self._count(use.node, use.gpu_uuids)
-            if use.end is not None:
-                kind = self._number(use.gpu_type) if count else 0
-                rows.append((use.node, use.end, use.cpu_millis, use.memory_bytes, count, kind))
+            kind = self._number(use.gpu_type) if count else 0
+            rows.append((use.node, end, use.cpu_millis, use.memory_bytes, count, kind))
         if rows:
             self._rows.append(np.array(rows, np.int64))
 
@@ -102,40 +104,37 @@ class Endings:
         rows, soon = list[_Row](), self._now + 1
         for one in running:
             node, end = places.get(one.node_id), one.expected_end
-            if node is None or (end is None and not one.gpu_millis):
+            if node is None:
                 continue
-            end = None if end is None else max(end, soon)
+            end = one.started_at + BEYOND if end is None else max(end, soon)
             if one.gpu_millis:
                 self._share(node, end, one.gpu_uuids, one.gpu_type)
             count = 0 if one.gpu_millis else self._count(node, one.gpu_uuids)
-            if end is not None:
-                kind = self._number(one.gpu_type) if count else 0
-                rows.append((node, end, one.cpu_millis, one.memory_bytes, count, kind))
+            kind = self._number(one.gpu_type) if count else 0
+            rows.append((node, end, one.cpu_millis, one.memory_bytes, count, kind))
         if rows:
             self._rows.append(np.array(rows, np.int64))
 
     @property
     def any(self) -> bool:
-        """Whether anything is known to end."""
-        return len(self._rows) > 1 or any(end is not None for end in self._cards.values())
+        """Whether anything is held that ends."""
+        return len(self._rows) > 1 or bool(self._cards)
 
     def all(self) -> Column:
         """A row for each node and each ending, with the columns of `_Row`."""
         cards = [
             (node, end, 0, 0, self._count(node, (uuid,)), self._number(gpu_type))
             for (node, uuid, gpu_type), end in self._cards.items()
-            if end is not None
         ]
         if len(self._rows) > 1:
             self._rows = [np.concatenate(self._rows)]
         rows: Column = np.concatenate([*self._rows, np.array(cards, np.int64).reshape(-1, 6)])
         return rows
 
-    def _share(self, node: int, end: int | None, uuids: Iterable[str], gpu_type: str) -> None:
+    def _share(self, node: int, end: int, uuids: Iterable[str], gpu_type: str) -> None:
         for uuid in uuids:
             card = node, uuid, gpu_type
-            known = self._cards.get(card, 0)
-            self._cards[card] = None if known is None or end is None else max(known, end)
+            self._cards[card] = max(self._cards.get(card, 0), end)
 
     def _count(self, node: int, uuids: Sequence[str]) -> int:
         """How many of these GPUs can be given out when they are free."""

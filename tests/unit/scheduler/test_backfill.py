@@ -32,8 +32,12 @@ def runs(
     memory: int = 0,
     share: int = 0,
     project: str = "other",
+    ran: int = 0,
 ) -> Running:
-    """What holds some of a node's GPUs, by their numbers, for so many minutes from now."""
+    """What holds some of a node's GPUs, by their numbers, for so many minutes from now.
+
+    It has run for `ran` minutes.
+    """
     end = None if until is None else NOW + until * MINUTE
     name = f"{node.name}-{'-'.join(map(str, gpus))}-{until}-{cpu}"
     return Running(
@@ -41,7 +45,7 @@ def runs(
         priority=0, node_id=node.node_id, cpu_millis=cpu, memory_bytes=memory,
         gpu_uuids=tuple(node.gpus[number].uuid for number in gpus),
         gpu_type=node.gpus[gpus[0]].gpu_type if gpus else "", gpu_millis=share,
-        started_at=NOW, likely_end=end, expected_end=end, limit_end=end, saved_at=NOW,
+        started_at=NOW - ran * MINUTE, likely_end=end, expected_end=end, limit_end=end, saved_at=NOW,
         preemptible=True, leaving=False,
     )  # fmt: skip
 
@@ -230,6 +234,73 @@ def test_each_of_the_first_waits_for_its_own_turn():
     }  # fmt: skip
 
 
+DAY = 24 * 60
+# Nobody knows when these are over.
+UNKNOWN = [runs(N1, 0, 1, 2, 3, ran=60), runs(N2, 0, 1, 2, 3, ran=50)]
+
+
+@pytest.mark.parametrize(
+    ("behind", "expected"),
+    [
+        (job("small", gpus=1), "node-n2"),  # on the other node
+        (job("small", gpus=5), "INSUFFICIENT_GPUS"),
+        (replace(job("small", gpus=1), pools=("first",)), HELD),
+        (
+            replace(job("small", cpu=31_000), pools=("first",)),
+            "node-n1",
+        ),  # it leaves what is needed
+        (replace(job("small", gpus=1, minutes=DAY - 60), pools=("first",)), "node-n1"),
+        (replace(job("small", gpus=1, minutes=DAY - 59), pools=("first",)), HELD),
+        (replace(job("small", gpus=1, learned=DAY - 60), pools=("first",)), "node-n1"),
+        (replace(job("small", gpus=1, priority=1), pools=("first",)), "node-n1"),
+    ],
+)
+def test_something_is_kept_also_where_nobody_knows_when_it_will_be_needed(
+    behind: Demand, expected: str
+):
+    """On the node on which the last has begun first; from a day after that on."""
+    nodes = [replace(N1, pool="first"), replace(N2, pool="second")]
+    snapshot = world([BIG, behind], nodes, UNKNOWN)
+    assert outcome(snapshot) == {"big": "INSUFFICIENT_GPUS", "small": expected}
+    assert starts(snapshot) == {}
+
+
+def test_what_is_left_when_all_that_is_needed_has_ended_may_be_taken():
+    jobs = [job("a", gpus=6), job("b", gpus=2), job("c", gpus=1)]
+    assert outcome(world(jobs, [N1], UNKNOWN[:1])) == {
+        "a": "INSUFFICIENT_GPUS", "b": "node-n1", "c": HELD,
+    }  # fmt: skip
+
+
+def test_behind_one_of_which_nobody_knows_when_it_starts_there_is_no_start():
+    jobs = [BIG, job("next", gpus=8, minutes=60)]
+    assert starts(world(jobs, [N1], UNKNOWN[:1])) == {}
+
+
+def test_one_that_is_held_up_is_told_that_nobody_knows_until_when():
+    waiting = plan(world([BIG, job("small", gpus=1)], [N1], UNKNOWN[:1])).waiting[-1]
+    assert waiting.message == (
+        "has room on node n1, but could still run when big, which waits before it, is to start "
+        "there, nobody knows when; without a time_limit it may run for ever, with a time_limit of "
+        "at most 23h, its grace period included, it would start now"
+    )
+
+
+def test_a_start_that_is_known_comes_before_all_that_are_not():
+    running = [runs(N1, 0, ran=90 * DAY), runs(N2, 0, until=30 * DAY)]
+    assert starts(world([job("big", gpus=8)], [N1, N2], running)) == {"big": ("node-n2", 30 * DAY)}
+
+
+def test_what_is_kept_while_nobody_knows_leaves_reservations_alone():
+    """A reservation that is there for longer than a day is still for those whom it is for."""
+    moments = [moment(N1, 0, 4, kept(gpus=4, until=9 * DAY))]
+    small = job("small", gpus=4, minutes=8 * DAY, project="vision")
+    found = outcome(world([BIG, small], [N1], UNKNOWN[:1], moments=moments))
+    assert found["small"] == "node-n1"
+    jobs = [replace(BIG, project="text"), replace(small, project="text")]
+    assert outcome(world(jobs, [N1], UNKNOWN[:1], moments=moments))["small"] == "RESERVED"
+
+
 def test_behind_one_that_may_run_for_ever_there_is_no_start():
     jobs = [job("ever", gpus=8), job("next", gpus=8, minutes=60)]
     assert starts(world(jobs, [N1], HALF)) == {"ever": ("node-n1", 30)}
@@ -250,6 +321,11 @@ def test_what_the_plan_places_itself_ends_too():
     assert starts(world(jobs, [N1])) == {"second": ("node-n1", 20)}
     jobs = [job("first", gpus=8), job("second", gpus=8, minutes=20)]
     assert starts(world(jobs, [N1])) == {}
+
+
+def test_without_depth_nothing_is_kept_where_nobody_knows():
+    found = outcome(world([BIG, job("small", gpus=1)], [N1], UNKNOWN[:1], depth=0))
+    assert found["small"] == "node-n1"
 
 
 @pytest.mark.parametrize(("depth", "protected"), [(0, 0), (1, 1), (2, 2), (9, 3)])
@@ -387,6 +463,14 @@ def test_a_job_of_several_nodes_starts_when_enough_have_room_at_once(
     running = [runs(node, 0, until=10 * (n + 1)) for n, node in enumerate(RACK)]
     found = starts(world([wanted], RACK, running))
     assert [minutes for _, minutes in found.values()] == ([] if expected is None else [expected])
+
+
+def test_a_job_of_several_nodes_keeps_those_on_which_the_last_began_first():
+    running = [runs(node, 0, ran=10 * (n + 1)) for n, node in enumerate(RACK)]
+    jobs = [several("a", 2, gpus=8), *(job(name, gpus=4) for name in ("b", "c", "d"))]
+    assert outcome(world(jobs, RACK, running)) == {
+        "a": "INSUFFICIENT_GPUS", "b": "node-n0", "c": HELD, "d": HELD,
+    }  # fmt: skip
 
 
 def test_all_of_its_nodes_keep_their_part():

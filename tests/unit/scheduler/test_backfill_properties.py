@@ -31,6 +31,8 @@ class Site:
         }
         self.running: dict[str, tuple[Demand, tuple[Place, ...], int | None]] = {}
         self.began: dict[str, int] = {}
+        self.leaves: dict[str, int] = {}
+        self.pace = MINUTE
         self.idle = False
 
     def submit(self, job: Demand) -> None:
@@ -42,7 +44,7 @@ class Site:
             nodes=tuple(map(self.state, self.nodes)),
             now=self.now,
             running=tuple(
-                running(job, place, end)
+                running(job, place, end, self.began[job.job_id])
                 for job, places, end in self.running.values()
                 for place in places
             ),
@@ -58,22 +60,30 @@ class Site:
                     node = with_job(node, job, place.gpu_uuids)
         return node
 
-    def step(self) -> Plan:
-        """Plan, start what is placed, and let time pass until something ends, or a minute."""
+    def step(self, takes: Mapping[str, int] | None = None) -> Plan:
+        """Plan, start what is placed, and let time pass until something ends, or a minute.
+
+        Args:
+            takes: how long jobs without a limit run, which the plan does not know.
+        """
         result = plan(self.snapshot())
         for one in result.placements:
             job = self.queue.pop(one.job_id)
             end = None if job.time_limit is None else self.now + job.time_limit
+            if takes and one.job_id in takes:
+                self.leaves[one.job_id] = self.now + takes[one.job_id]
             assert job.min_nodes <= len(one.places) <= job.nodes
             self.running[one.job_id] = job, one.places, end
             self.began[one.job_id] = self.now
         self.snapshot()
         self.idle = not result.placements
         ends = [end for *_, end in self.running.values() if end is not None]
-        self.now = min([*ends, self.now + MINUTE])
-        for job_id, (*_, end) in list(self.running.items()):
+        self.now = min([*ends, *self.leaves.values(), self.now + self.pace])
+        for job_id, (*_, known) in list(self.running.items()):
+            end = self.leaves.get(job_id, known)
             if end is not None and end <= self.now:
                 del self.running[job_id]
+                self.leaves.pop(job_id, None)
         return result
 
 
@@ -82,12 +92,12 @@ def named(node: NodeState) -> NodeState:
     return replace(node, address="10.0.0.1", place=("c", "", "", "r"))
 
 
-def running(job: Demand, place: Place, end: int | None) -> Running:
+def running(job: Demand, place: Place, end: int | None, began: int) -> Running:
     return Running(
         job_id=job.job_id, run_id=f"run-{job.job_id}", project="", user="", queue="", priority=0,
         node_id=place.node_id, cpu_millis=job.cpu_millis, memory_bytes=job.memory_bytes,
         gpu_uuids=place.gpu_uuids,
-        gpu_type="H100", gpu_millis=0, started_at=NOW, likely_end=end, expected_end=end,
+        gpu_type="H100", gpu_millis=0, started_at=began, likely_end=end, expected_end=end,
         limit_end=end, saved_at=NOW, preemptible=True, leaving=False,
     )  # fmt: skip
 
@@ -178,6 +188,41 @@ def test_a_stream_of_small_jobs_does_not_starve_a_big_one(minutes: int, every: i
     assert site.began["big"] - asked <= (minutes + 2) * MINUTE
 
 
+@given(
+    st.integers(1, 100),
+    st.lists(st.integers(50, 100), min_size=1, max_size=5),
+    st.sampled_from([1, 2]),
+    st.sampled_from([10**8, 60 * MINUTE]),
+)
+@settings(max_examples=30)
+def test_a_stream_of_jobs_without_limits_does_not_starve_one_that_needs_whole_nodes(
+    first: int, takes: list[int], nodes: int, unit: int
+):
+    """However long they run, also for days: none of those that came behind it is waited for."""
+    site = Site(2, 10)
+    site.pace = 10 * unit
+    lasts = dict[str, int]()
+
+    def one_more(number: int, priority: int, units: int) -> None:
+        job = replace(a_job(f"job-{number:03}", gpus=1, cpu=0), priority=priority)
+        site.submit(job)
+        lasts[job.job_id] = units * unit
+
+    for number in range(2 * GPUS):
+        one_more(number, 0, first + 10 * number)
+    site.step(lasts)
+    big = replace(a_job("big", gpus=GPUS, priority=1000), nodes=nodes, min_nodes=nodes)
+    site.submit(big)
+    asked = site.now
+    for number in range(100, 400):
+        one_more(number, -1000, takes[number % len(takes)])
+        site.step(lasts)
+        if "big" in site.began:
+            break
+    assert site.began["big"] - asked <= (first + 20 * GPUS + 10) * unit
+    assert len(site.began) > 1
+
+
 def test_without_depth_a_stream_of_small_jobs_starves_a_big_one():
     site = Site(1, 0)
     for number in range(GPUS):
@@ -250,5 +295,4 @@ def test_all_that_waits_though_it_has_room_would_delay_one_that_comes_before_it(
         assert bool(roomy) == (one.reason == "WOULD_DELAY_EARLIER_JOB")
         if roomy:
             assert any(name in one.message for name in waited)
-        if one.start is not None:
-            waited.add(one.job_id)
+        waited.add(one.job_id)

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import a_job
-from windlass_server.scheduler.estimates import Ends, ahead, cautious, ends, likely
+from windlass_server.scheduler.estimates import (
+    BEYOND,
+    Ends,
+    ahead,
+    cautious,
+    ends,
+    guessed,
+    likely,
+)
 from windlass_server.scheduler.snapshot import RunTime
 
 MINUTE = 60_000_000
@@ -44,6 +52,12 @@ def test_an_end_is_expected_by_limit_history_and_age(
         learned=known,
     )
     assert found == Ends(*(None if each is None else NOW + each * MINUTE for each in expected))
+
+
+@pytest.mark.parametrize(("age", "days"), [(0, 1), (23, 1), (24, 2), (47, 2), (48, 4), (200, 16)])
+def test_what_has_no_known_end_may_be_over_after_twice_as_many_days_each_time(age: int, days: int):
+    began = NOW - age * 60 * MINUTE
+    assert guessed(began + BEYOND, NOW) == began + days * 24 * 60 * MINUTE
 
 
 @given(

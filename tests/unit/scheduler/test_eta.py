@@ -62,6 +62,10 @@ def test_it_is_said_when_nobody_knows():
     found = eta_of("big", forever)
     assert found is not None
     assert found.unknown == "what it waits for, or what comes before it, may run for ever"
+    behind = world([job("big", gpus=8, minutes=9), job("next", gpus=8)], [N1], [runs(N1, 0)])
+    after = eta_of("next", behind)
+    assert after is not None
+    assert (after.p50, after.p90) == (None, None)
 
 
 def test_so_many_are_foreseen_and_the_next_is_told_that():

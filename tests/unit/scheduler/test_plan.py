@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node
 from windlass_server.scheduler.plan import Placement, plan
-from windlass_server.scheduler.policies import Policies, Policy
+from windlass_server.scheduler.policies import Backfill, Policies, Policy
 from windlass_server.scheduler.snapshot import Gpu, Snapshot
 
 DIVIDED = [
@@ -209,7 +209,8 @@ def test_shares_fill_one_card_after_the_other():
 
 def test_a_card_that_is_broken_into_is_gone_for_whole_jobs_behind():
     queue = (a_job("a", share=1), a_job("b", gpus=2), a_job("c", gpus=1))
-    result = plan(Snapshot(queue, (a_node(gpus=2, sharers=9),)))
+    greedy = Policies(Policy(backfill=Backfill(0)))
+    result = plan(Snapshot(queue, (a_node(gpus=2, sharers=9),), policies=greedy))
     assert [each.job_id for each in result.placements] == ["a", "c"]
 
 

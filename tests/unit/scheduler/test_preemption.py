@@ -360,7 +360,7 @@ def making_room(leaving: int = 1, *, awaited: bool = False) -> Preemptions:
 
 def test_a_smaller_job_does_not_get_what_is_being_made_free_for_another():
     runs = [a_run("low", gpus=[0], leaving=True)]
-    small = a_job("small", gpus=1)
+    small = replace(a_job("small", gpus=1), time_limit=MINUTE)
     result = plan(a_world([high(2), small], [a_node(gpus=2)], runs, preemptions=making_room()))
     assert (result.placements, result.evictions) == ((), ())
     told = {one.job_id: one.message for one in result.waiting}
@@ -480,6 +480,8 @@ def test_nobody_takes_a_place_that_a_job_of_higher_priority_was_promised():
     assert plan(world).evictions == ()
     short = a_world([top, high(time_limit=9 * MINUTE)], [a_node(gpus=2)], [low, fixed])
     assert stopped(plan(short)) == {"low"}
+    unknown = [replace(run, expected_end=None) for run in (low, fixed)]
+    assert stopped(plan(a_world([top, high()], [a_node(gpus=2)], unknown))) == {"low"}
 
 
 def test_what_was_made_free_is_not_promised_to_another_before_its_job_has_it():
