@@ -10,6 +10,7 @@ from tests.support.fake_agent import samples, series
 from tests.support.jobs import add_projects
 from tests.support.nodes import GIB, add_run, an_inventory
 from tests.support.resources_world import ADMIN, VIEWER, ResourcesWorld
+from tests.support.wire import twice
 from windlass.agents.v1 import agent_pb2
 from windlass.resources.v1 import node_pb2, resources_service_pb2
 from windlass_server.access.policy import Caller
@@ -38,6 +39,7 @@ async def views(world: ResourcesWorld, who: Caller = ADMIN) -> Sequence[NodeView
 
 async def page(lists: NodeLists, found: Sequence[NodeView], now: int) -> list[node_pb2.Node]:
     serialized = await lists.page(found, now)
+    assert not twice(serialized, resources_service_pb2.ListNodesResponse.DESCRIPTOR)
     return list(resources_service_pb2.ListNodesResponse.FromString(serialized).nodes)
 
 

@@ -1,13 +1,13 @@
 """GPUs as the API shows them, as they are on the wire: a list of nodes has thousands of them.
 
-What stays for a while is made of messages. What is measured each second is put behind it as bytes: of a
-field that comes twice the later value holds.
+What stays for a while is made of messages. What is measured each second is put behind it as bytes. No field
+comes twice but those that are repeated: parsers let the later value hold, and Envoy refuses the answer.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
-from typing import cast
+from typing import NamedTuple, cast
 
 from windlass.agents.v1.agent_pb2 import Series
 from windlass.resources.v1 import node_pb2
@@ -35,14 +35,35 @@ _DOUBLES = (
     "energy_joules",
     "power_limit_watts",
 )
+# All that `measured_part` tells, some of which an inventory tells too.
+_MEASURED = (
+    *_DOUBLES,
+    "memory_total_bytes",
+    "memory_used_bytes",
+    "memory_free_bytes",
+    "throttle_reasons",
+    "sample_time",
+)
+
+
+class StillGpu(NamedTuple):
+    """A GPU without what is measured, serialized.
+
+    Attributes:
+        alone: a `Gpu` of which nothing was measured.
+        beneath: the same without any field of `measured_part`.
+        available: nobody holds it, and it can be given to jobs.
+    """
+
+    alone: bytes
+    beneath: bytes
+    available: bool
 
 
 def still_part(
     one: StandingGpu, health: ShownGpu | None, view: NodeView, *, reported: bool
-) -> tuple[bytes, bool]:
-    """A serialized `Gpu` without what is measured, and whether it is available.
-
-    It is when nobody holds it and it can be given to jobs.
+) -> StillGpu:
+    """What stays of a GPU.
 
     Args:
         one: what its node's inventory says of it.
@@ -66,7 +87,11 @@ def still_part(
         )
     known = b"" if health is None else health.part
     held = uuid in view.holders or uuid in view.allocated or shares
-    return b"".join((one.part, _HEALTHY, known, rest.SerializeToString())), healthy and not held
+    shown = node_pb2.Gpu.FromString(b"".join((one.part, _HEALTHY, known, rest.SerializeToString())))
+    alone = shown.SerializeToString()
+    for field in _MEASURED:
+        shown.ClearField(field)
+    return StillGpu(alone, shown.SerializeToString(), healthy and not held)
 
 
 def measured_part(one: StandingGpu, values: Values) -> bytes:

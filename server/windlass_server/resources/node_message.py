@@ -9,6 +9,7 @@ from windlass.resources.v1 import node_pb2
 from windlass_server.resources.capacity import facts_of
 from windlass_server.resources.card_message import fill_layouts
 from windlass_server.resources.gpu_message import (
+    StillGpu,
     measured_part,
     processes_part,
     still_part,
@@ -32,11 +33,11 @@ class StillNode:
 
     Attributes:
         node: a `Node` without its GPUs, serialized.
-        gpus: of each what its inventory says, and a `Gpu` without what is measured, serialized.
+        gpus: of each what its inventory says, and what stays of it.
     """
 
     node: bytes
-    gpus: tuple[tuple[StandingGpu, bytes], ...]
+    gpus: tuple[tuple[StandingGpu, StillGpu], ...]
 
 
 def node_message(view: NodeView, latest: LatestTelemetry, now: int) -> node_pb2.Node:
@@ -76,8 +77,8 @@ def still_node(
     going = fill_layouts(message, facts_of(row).cards, view.layouts)
     idle, health, gpus = 0, shown_health(row.health).gpus, []
     for one in has.gpus:
-        part, idle_now = still_part(one, health.get(one.uuid), view, reported=one.uuid in unhealthy)
-        idle += idle_now and one.uuid not in going
+        part = still_part(one, health.get(one.uuid), view, reported=one.uuid in unhealthy)
+        idle += part.available and one.uuid not in going
         gpus.append((one, part))
     message.available.cpu_millis = free(row.cpu_millis, row.cpu_held)
     message.available.memory_bytes = free(row.memory_bytes, row.memory_held)
@@ -92,7 +93,7 @@ def with_measured(still: StillNode, view: NodeView, latest: LatestTelemetry) -> 
     pieces = [still.node, _host(latest.host(view.row.node_id))]
     for one, part in still.gpus:
         values, processes = said.values.get(one.uuid), said.processes.get(one.uuid)
-        gpu = part if values is None else part + measured_part(one, values)
+        gpu = part.alone if values is None else part.beneath + measured_part(one, values)
         if processes:
             gpu += processes_part(view, processes)
         pieces += (_GPUS, _length(len(gpu)), gpu)
