@@ -113,19 +113,20 @@ class Life:
         nodes = self.random.choice([1, 1, 2, 3]) if gpus <= 2 and not share else 1
         parts = gpus in (1, 2) and not share and nodes == 1
         seconds = self.random.choice([5, 30, 120])
+        profile = self.random.choice(["", "1g.10gb", "3g.40gb"]) if parts else ""
         await self.site.submit(
             gpus,
             seconds,
             limit=self.random.choice([None, seconds, 2 * seconds]),
             saves=self.random.random() < 0.6,
             share=share,
-            profile=self.random.choice(["", "1g.10gb", "3g.40gb"]) if parts else "",
+            profile=profile,
             nodes=nodes,
             min_nodes=self.random.randint(1, nodes),
             awaited=self._awaited(),
             start_in=self.random.choice([0, 0, 0, 25]),
             priority=self.random.choice([0, 0, 5]),
-            exclusive=not share and self.random.random() < 0.1,
+            exclusive=not share and not profile and self.random.random() < 0.1,
             preemptible=self.random.random() < 0.8,
             owner=self.random.choice(OWNERS),
             **self.random.choice(ENDS),

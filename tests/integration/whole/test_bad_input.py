@@ -97,6 +97,16 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job"},
     ),
+    "a whole node with a part of a GPU": (
+        spec(exclusive_node=True, resources={"gpu_count": 1, "mig_profile": "1g.10gb"}),
+        400,
+        {"job"},
+    ),
+    "a whole node with so much of a GPU": (
+        spec(exclusive_node=True, resources={"gpu_count": 1, "gpu_memory_bytes": "1073741824"}),
+        400,
+        {"job"},
+    ),
     "a rule for no label": (
         spec(constraints={"node_labels": [{"operator": "EXISTS"}]}),
         400,
