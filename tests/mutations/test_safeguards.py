@@ -56,8 +56,8 @@ MUTATIONS = {
     ),
     "a commit takes more than a quota allows": Mutation(
         "access/quota_use.py",
-        "    if refusals:\n        raise exceeded(refusals)\n    _count(tx, rows, ask, 1)\n",
-        "    _count(tx, rows, ask, 1)\n",
+        "        require_allowed(Use(map(quota_of, rows)), ask)\n    _count(tx, rows, ask, 1)\n",
+        "        pass\n    _count(tx, rows, ask, 1)\n",
         ("tests/storage/test_quota_use.py", "-k", "sqlite"),
     ),
     "a scheduler that was replaced still commits": Mutation(
