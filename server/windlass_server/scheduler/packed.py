@@ -54,7 +54,7 @@ class Packed:
         counted = _known(demands, running)
         for shape in _every_size(modelled):
             counted[shape] += 1
-        classes = Classes.of(counted.most_common(_CLASSES), types)
+        classes = Classes.of(most_frequent(counted), types)
         self._fleet = Fleet(modelled, POLICIES[policy](classes))
         self._fleet.renew()
         self._idle = int(self._fleet.gpus.sum())
@@ -170,6 +170,11 @@ def _known(demands: Iterable[Demand], running: Iterable[Running]) -> Counter[Sha
             millis = each.gpu_millis or WHOLE
             counted[Shape(each.cpu_millis, len(each.gpu_uuids), millis, types)] += 1
     return counted
+
+
+def most_frequent(counted: Counter[Shape]) -> list[tuple[Shape, int]]:
+    """As many as are told to a policy; of those that are as frequent the first by what they ask for."""
+    return sorted(counted.items(), key=lambda each: (-each[1], each[0]))[:_CLASSES]
 
 
 def _every_size(nodes: Sequence[Node]) -> list[Shape]:

@@ -1,12 +1,15 @@
 """Plans that choose among nodes by a packing policy."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.unit.scheduler.worlds import a_job, a_node
+from windlass_server.scheduler.packed import most_frequent
 from windlass_server.scheduler.packing.policies import POLICIES
+from windlass_server.scheduler.packing.shapes import Shape
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.policies import PACKINGS, Policies, Policy
 from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState, Snapshot
@@ -22,6 +25,13 @@ def placed(
 
 def test_every_name_of_a_policy_is_one_that_there_is():
     assert set(PACKINGS) == {*POLICIES, "tight", "spread"} - {"random"}
+
+
+def test_of_classes_that_are_as_frequent_the_same_count_in_whatever_order_they_come():
+    shapes = [Shape(millis, 1, 1000) for millis in range(1, 101)]
+    told = most_frequent(Counter(shapes))
+    assert told == most_frequent(Counter(reversed(shapes)))
+    assert len(told) == 64
 
 
 @pytest.mark.parametrize("packing", sorted(set(PACKINGS) - {"spread"}))
