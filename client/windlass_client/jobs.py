@@ -48,6 +48,8 @@ GET = unary(_Stub, lambda stub: stub.GetJob, idempotent=True)
 METRICS = unary(_Stub, lambda stub: stub.GetJobMetrics, idempotent=True)
 LIST = unary(_Stub, lambda stub: stub.ListJobs, idempotent=True)
 CANCEL = unary(_Stub, lambda stub: stub.CancelJob, idempotent=True)
+# A retry always carries a request_id, and what else is done to a status changes nothing when repeated.
+ACT = unary(_Stub, lambda stub: stub.UpdateJobStatus, idempotent=True)
 CHECKPOINTS = unary(_Stub, lambda stub: stub.ListJobCheckpoints, idempotent=True)
 EXPLAIN = unary(_Stub, lambda stub: stub.ExplainJob, idempotent=True)
 EVENTS = unary(_Stub, lambda stub: stub.ListJobEvents, idempotent=True)
@@ -130,6 +132,7 @@ class JobCalls(Group):
         min_isolation: "types_pb2.Isolation.Level | None" = None,
         pool: str = "",
         dependencies: Mapping[str, str] | None = None,
+        follow_retries: bool = False,
         start_after: datetime | None = None,
         gpu_types: Sequence[str] = (),
         exclusive_node: bool = False,
@@ -168,6 +171,7 @@ class JobCalls(Group):
             pool: only nodes of this pool; of any that the project may use by default.
             dependencies: what it waits for: by the ids of other jobs "AFTER", "AFTER_OK", "AFTER_NOT_OK"
                 or "AFTER_ANY".
+            follow_retries: when one that it is to run AFTER_OK fails, it waits for a retry of that.
             start_after: it does not start before; at once by default.
             gpu_types: instead of `gpu_type` types that will do, the best first.
             exclusive_node: it has its node alone and whole; the resources are the least that that must have.
@@ -211,7 +215,11 @@ class JobCalls(Group):
             min_isolation=min_isolation,
             pool=pool,
             dependencies=[
-                job_pb2.Dependency(job_id=job_id, type=_way(way))
+                job_pb2.Dependency(
+                    job_id=job_id,
+                    type=_way(way),
+                    follow_retries=follow_retries and way == "AFTER_OK",
+                )
                 for job_id, way in (dependencies or {}).items()
             ],
             start_after=start_after,
@@ -285,6 +293,44 @@ class JobCalls(Group):
             FailedPrecondition: it has ended already.
         """
         return Call(CANCEL, jobs_service_pb2.CancelJobRequest(job_id=job_id, reason=reason))
+
+    @operation
+    def retry(
+        self,
+        job_id: str,
+        *,
+        reason: str = "",
+        overrides: job_pb2.Job | None = None,
+        replace: Sequence[str] = (),
+        from_scratch: bool = False,
+        request_id: str | None = None,
+    ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
+        """Submit a job that has ended again; answers the new job, which names it in `retry_of`.
+
+        Args:
+            job_id: the job.
+            reason: why, for the events of both.
+            overrides: what is to be otherwise: messages field by field, maps key by key, lists as a whole.
+            replace: fields of a job, such as "environment", that are taken from `overrides` as a whole.
+            from_scratch: begin anew, not with the newest checkpoint.
+            request_id: makes the call idempotent; a fresh one by default.
+
+        Raises:
+            NotFound: there is no such job.
+            FailedPrecondition: it has not ended.
+            InvalidArgument: with the overrides it is no valid job.
+        """
+        request = jobs_service_pb2.UpdateJobStatusRequest(
+            job_id=job_id,
+            action=jobs_service_pb2.UpdateJobStatusRequest.RETRY,
+            reason=reason,
+            overrides=overrides,
+            from_scratch=from_scratch,
+            request_id=request_id or uuid.uuid4().hex,
+        )
+        if replace:
+            request.update_mask.paths.extend(replace)
+        return Call(ACT, request)
 
     @listing
     def list(

@@ -141,6 +141,8 @@ class ServerConfig(_Section):
         checkpoint_max_bytes: the largest checkpoint that is kept.
         checkpoints_kept: how many of a job's checkpoints are kept, the newest ones.
         checkpoint_keep_seconds: how long they are kept when the job has ended.
+        checkpoint_retry_seconds: the same of a job that has ended without success, where that is longer: a
+            retry begins with them.
         checkpoint_forced_seconds: how long a run has to save that must leave its node by force.
         public_metrics: whether `/metrics` is answered without a credential.
         otlp_endpoint: an OpenTelemetry collector for traces and metrics, `http://host:port`; empty: none.
@@ -179,6 +181,7 @@ class ServerConfig(_Section):
     checkpoint_max_bytes: int = Field(default=100 << 30, ge=0, le=1 << 60)
     checkpoints_kept: int = Field(default=2, ge=1, le=100)
     checkpoint_keep_seconds: float = Field(default=0.0, ge=0, le=10 * 366 * 86400)
+    checkpoint_retry_seconds: float = Field(default=86_400.0, ge=0, le=10 * 366 * 86400)
     checkpoint_forced_seconds: float = Field(default=60.0, ge=0, le=86400)
     pools: tuple[PoolConfig, ...] = ()
     # At least what the next level is made of, and as long again.

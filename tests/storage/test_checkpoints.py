@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.databases import acting
-from tests.support.scheduled_world import ScheduledWorld
+from tests.support.remote_runs import nowhere_else
+from tests.support.scheduled_world import ADA, ScheduledWorld
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, Role
@@ -20,6 +21,8 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.messages import to_proto
+from windlass_server.jobs.retrying import RetriesService, Retry
+from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.states import Status
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
@@ -563,3 +566,95 @@ async def test_why_a_checkpoint_was_not_kept_is_among_the_jobs_events(world: Wor
     rows = await world.database.read(lambda tx: tx.events.page(job.job_id, after=0, size=99))
     lost = [row.message for row in rows if row.reason == "CHECKPOINT_NOT_SAVED"]
     assert lost == ["The disk is full."]
+
+
+@pytest.fixture
+async def retries(world: World) -> RetriesService:
+    database, clock, ids = world.database, world.clock, IdSource(world.clock)
+    await database.read(world.cluster.load)
+    jobs = JobsService(
+        database,
+        world.cluster,
+        clock,
+        ids,
+        PageTokens(b"key"),
+        JobHints(lambda _job_id: None, lambda _node_id: None),
+        nowhere_else(database, world.logs, clock, ids),
+    )
+    return RetriesService(database, jobs, lambda _message: None)
+
+
+async def a_failed_job(world: World, *contents: bytes) -> str:
+    """A job that has saved these, and then failed."""
+    spec = job_pb2.Job(project="default", command=["train"]).SerializeToString()
+    job = await world.running(await world.add_job(spec=spec))
+    for content in contents:
+        await world.save(job, content)
+        await world.end(job.job_id)
+        job = await world.running(job.job_id)
+    await world.end(job.job_id, cause="COMPLETED", exit_code=1)
+    return str(job.job_id)
+
+
+@pytest.mark.parametrize(
+    ("from_scratch", "begins_with"), [(False, b"step 7"), (True, None)], ids=["going on", "anew"]
+)
+async def test_a_retry_begins_with_the_newest_checkpoint_unless_told_otherwise(
+    world: World, retries: RetriesService, from_scratch: bool, begins_with: bytes | None
+):
+    first = await a_failed_job(world, b"step 3", b"step 7")
+    retry = await retries.retry(ADA, Retry(first, from_scratch=from_scratch))
+    run = await world.running(retry.job_id)
+    assert await world.restored(run) == begins_with
+    await world.end(run.job_id, cause="COMPLETED", exit_code=1)
+    third = await retries.retry(ADA, Retry(run.job_id))
+    assert await world.restored(await world.running(third.job_id)) == begins_with
+
+
+async def test_a_retry_keeps_what_it_begins_with_for_as_long_as_it_may_need_it(
+    world: World, retries: RetriesService
+):
+    first = await a_failed_job(world, b"step 7")
+    keeping = world.service(for_retry=10_000_000)
+    retry = await retries.retry(ADA, Retry(first))
+    world.clock.advance(60)
+    await keeping.remove_unneeded()
+    run = await world.running(retry.job_id)
+    assert await world.restored(run) == b"step 7"
+    await world.end(run.job_id, cause="COMPLETED", exit_code=0)
+    await keeping.remove_unneeded()
+    assert world.kept() == set()
+
+
+async def test_a_retry_of_what_has_kept_nothing_begins_anew(world: World, retries: RetriesService):
+    first = await a_failed_job(world, b"step 7")
+    await world.service().remove_unneeded()
+    assert world.kept() == set()
+    run = await world.running((await retries.retry(ADA, Retry(first))).job_id)
+    assert await world.restored(run) is None
+
+
+async def test_a_retry_whose_checkpoint_is_damaged_begins_with_the_one_before(
+    world: World, retries: RetriesService
+):
+    first = await a_failed_job(world, b"step 3", b"step 7")
+    run = await world.running((await retries.retry(ADA, Retry(first))).job_id)
+    assert await world.restored(run) == b"step 7"
+    await world.end(run.job_id, cause="CHECKPOINT_DAMAGED")
+    assert await world.restored(await world.running(run.job_id)) == b"step 3"
+
+
+async def test_what_a_failing_run_saves_is_wanted_where_a_retry_could_begin_with_it(
+    world: World, job: Any
+):
+    failing = agents_service_pb2.OfferCheckpointRequest(
+        run_id=job.run_id,
+        epoch=job.attempt,
+        exit=agent_pb2.RunExit(cause=agent_pb2.RunExit.COMPLETED, exit_code=1),
+        size_bytes=1,
+        entry_count=1,
+    )
+    assert await world.service().offer(job.node_id, failing) == ""
+    assert await world.service(for_retry=1).offer(job.node_id, failing) != ""
+    failing.exit.exit_code = 0
+    assert await world.service(for_retry=1).offer(job.node_id, failing) == ""

@@ -20,6 +20,13 @@ READS: list[tuple[str, Callable[[Transaction], Any]]] = [
     ("job_dependencies_open", lambda tx: tx.dependencies.followers("job-1", [1, 2], 10)),
     ("job_dependencies_open", lambda tx: tx.dependencies.awaited_behind("job-1", 10)),
     ("job_dependencies_open", lambda tx: tx.dependencies.highest_priority_behind("job-1")),
+    ("job_dependencies_stalled", lambda tx: tx.dependencies.follow("job-1", "job-2")),
+    ("jobs_by_retry", lambda tx: tx.jobs.retries_of("job-1", 1)),
+    ("jobs_by_retry", lambda tx: tx.jobs.live_retries_of("job-1", 10)),
+    (
+        "jobs_by_checkpoint",
+        lambda tx: tx.checkpoints.unneeded(ended_before=1, failed_before=1, size=10),
+    ),
     ("runs_by_node", lambda tx: tx.runs.active_on(["node-1"])),
     ("runs_by_node", lambda tx: tx.runs.active_on(NODES)),
     ("runs_by_node", lambda tx: tx.runs.known_to_node("node-1")),
@@ -58,7 +65,7 @@ def _run(connection: Connection, read: Callable[[Transaction], Any]) -> list[str
     _driver(connection).set_trace_callback(statements.append)
     read(Transaction(connection))
     _driver(connection).set_trace_callback(None)
-    return [one for one in statements if one.lstrip().startswith("SELECT")]
+    return [one for one in statements if one.lstrip().startswith(("SELECT", "UPDATE"))]
 
 
 def _plan(connection: Connection, statement: str) -> str:

@@ -256,7 +256,14 @@ class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
         return job
 
     async def UpdateJobStatus(self, request: Any, context: Any) -> job_pb2.Job:
-        return await self.CancelJob(request, context)
+        await self.enter("UpdateJobStatus", request, context)
+        job = await self.job(request.job_id, context)
+        new = job_pb2.Job()
+        new.CopyFrom(job)
+        new.job_id = f"job-{len(self.state.jobs) + 1}"
+        new.retry_of, new.status = job.job_id, Job.SUCCEEDED
+        self.state.jobs[new.job_id] = new
+        return new
 
     async def GetJobMetrics(
         self, request: Any, context: Any

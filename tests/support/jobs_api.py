@@ -10,12 +10,14 @@ from tests.support.access import Access, start_access
 from tests.support.remote_runs import nowhere_else
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
+from windlass_server.jobs.actions import JobActions
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
+from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
@@ -104,6 +106,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         Forecasts(
             database, World(database, cluster, clock, RecentUsage(database, clock)), jobs, clock
         ),
+        JobActions(jobs, RetriesService(database, jobs, Validation().check)),
     )
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),

@@ -43,7 +43,7 @@ from windlass_server.errors import Conflict, NotFound, QuotaExceeded, WindlassEr
 from windlass_server.ids import IdSource
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.dependencies import DependenciesService
-from windlass_server.jobs.dependency_rules import Held, State
+from windlass_server.jobs.dependency_rules import Edge, Held, State
 from windlass_server.jobs.learning import Learning
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
@@ -216,7 +216,7 @@ class Site(Upkeep):
             user=owner[1],
             held=int(Held.JOBS if awaited else Held.TIME if start_in else Held.NOTHING),
         )
-        edges = [(job_id, kind, int(State.OPEN)) for job_id, kind in awaited]
+        edges = [Edge(job_id, kind, int(State.OPEN)) for job_id, kind in awaited]
 
         def store(tx: Transaction) -> None:
             add_jobs(tx, job)

@@ -309,6 +309,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("ended", moment(job.end_time) if job.HasField("end_time") else ""),
         ("ran", _ran(job, now)),
         ("attempt", str(job.attempt or "")),
+        ("retry of", job.retry_of),
         ("checkpoint", _checkpoint(job)),
         ("run", job.placement.run_id),
         ("node", job.placement.node_id),

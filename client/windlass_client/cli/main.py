@@ -26,6 +26,7 @@ from windlass_client.cli import (
     quotas,
     remote_clusters,
     reservations,
+    retry,
     shares,
     simulate,
     submit,
@@ -117,6 +118,7 @@ def version(session: Session) -> None:
 
 
 submit.register(app)
+retry.register(app)
 metrics.register(nodes.app, jobs.app)
 logs.register(app, jobs.app)
 app.add_typer(jobs.app)

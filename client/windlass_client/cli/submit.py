@@ -23,6 +23,7 @@ from windlass_client.cli.waiting_options import (
     AfterNotOkOption,
     AfterOkOption,
     AfterOption,
+    FollowRetriesOption,
     StartAfterOption,
     asked_dependencies,
 )
@@ -150,6 +151,7 @@ def submit(
     after_ok: AfterOkOption = None,
     after_not_ok: AfterNotOkOption = None,
     after_any: AfterAnyOption = None,
+    follow_retries: FollowRetriesOption = False,
     start_after: StartAfterOption = None,
     nodes: Annotated[
         int, typer.Option(min=1, max=512, help="So many nodes at once, each with the above.")
@@ -220,6 +222,7 @@ def submit(
         min_isolation=_level(min_isolation),
         pool=pool,
         dependencies=asked_dependencies(ways),
+        follow_retries=follow_retries,
         start_after=moment_ahead(start_after, session.now()) if start_after else None,
         nodes=nodes if nodes > 1 else 0,
         min_nodes=min_nodes or 0,
@@ -235,7 +238,7 @@ def submit(
         say(f"submitted {job.job_id}")
         logs.follow_to_end(session, job.job_id)
     elif wait:
-        _wait(session, job.job_id)
+        wait_for(session, job.job_id)
     else:
         session.answer(job, lambda: job.job_id)
 
@@ -258,7 +261,8 @@ def _topology(required: Domain | None, preferred: Domain | None) -> "topology_pb
     )
 
 
-def _wait(session: Session, job_id: str) -> None:
+def wait_for(session: Session, job_id: str) -> None:
+    """Wait for the end of a job that was just submitted, and exit with its code."""
     say(f"submitted {job_id}")
     try:
         final = session.client.jobs.wait(job_id)

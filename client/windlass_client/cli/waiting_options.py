@@ -25,6 +25,10 @@ AfterAnyOption = Annotated[
     list[str] | None,
     typer.Option("--after-any", metavar="JOB", help="Wait until it has ended; repeatable."),
 ]
+FollowRetriesOption = Annotated[
+    bool,
+    typer.Option("--follow-retries", help="With --after-ok: where it fails, wait for its retry."),
+]
 StartAfterOption = Annotated[
     str | None,
     typer.Option(

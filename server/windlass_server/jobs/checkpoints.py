@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
-from windlass.jobs.v1 import job_pb2
 from windlass_server import actors
 from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import Exhausted, InvalidInput, NotFound, WrongState
@@ -20,6 +19,7 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import shown
 from windlass_server.jobs.ends import attempts_failed
+from windlass_server.jobs.ranks import event_of
 from windlass_server.jobs.states import Event, Status
 from windlass_server.objects.store import ObjectStore
 from windlass_server.storage.checkpoints import State
@@ -46,12 +46,14 @@ class Keeping:
         newest: how many of a job.
         after_end: how long when the job has ended, in microseconds.
         forced: how long a run may save what it has that had to leave its node by force, in microseconds.
+        for_retry: how long when the job has ended without success, so that a retry begins with them.
     """
 
     max_bytes: int
     newest: int
     after_end: int
     forced: int = 60 * MICROS_PER_SECOND
+    for_retry: int = 0
 
 
 class CheckpointsService:
@@ -94,12 +96,20 @@ class CheckpointsService:
         faults = await self._database.read(
             lambda tx: len(attempts_failed(tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS)))
         )
-        goes_on = not request.HasField("exit") or _goes_on(run, job, request.exit, faults)
-        if job.status == Status.CANCELLING or not (goes_on or self._keeping.after_end):
+        wanted = not request.HasField("exit") or self._wanted(run, job, request.exit, faults)
+        if job.status == Status.CANCELLING or not wanted:
             return ""
         self._require_time(run)
         self._require_room(run.run_id, request.size_bytes, request.entry_count)
         return await self._database.write(lambda tx: self._begin(tx, run, request))
+
+    def _wanted(self, run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> bool:
+        """Whether somebody may begin with what a run saves at its end."""
+        if self._keeping.after_end:
+            return True
+        event = _event(run, job, end, faults)
+        for_retry = self._keeping.for_retry > 0 and event not in (None, Event.SUCCEED)
+        return event is Event.REQUEUE or for_retry
 
     def _require_time(self, run: RunRow) -> None:
         """Nobody waits long for what a run saves that had to leave its node by force."""
@@ -285,9 +295,13 @@ class CheckpointsService:
 
     async def remove_unneeded(self) -> bool:
         """Remove some checkpoints that nobody needs; whether there may be more."""
-        ended_before = self._clock.now() - self._keeping.after_end
+        keeping, now = self._keeping, self._clock.now()
         rows = await self._database.read(
-            lambda tx: tx.checkpoints.unneeded(ended_before=ended_before, size=_REMOVALS_AT_ONCE)
+            lambda tx: tx.checkpoints.unneeded(
+                ended_before=now - keeping.after_end,
+                failed_before=now - max(keeping.after_end, keeping.for_retry),
+                size=_REMOVALS_AT_ONCE,
+            )
         )
         for row in rows:
             await self._store.remove(_folder(row))
@@ -299,12 +313,12 @@ def _folder(row: CheckpointRow) -> str:
     return f"checkpoints/{row.job_id}/{row.checkpoint_id}"
 
 
-def _goes_on(run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> bool:
-    """Whether the job will have another attempt behind a run that ended in this way."""
+def _event(run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> Event | None:
+    """What happens to the job behind a run that ended in this way; None when it has moved on."""
     if job.attempt != run.attempt:
-        return False
+        return None
     if job.verdict is not None:
-        return job_pb2.Job.FromString(job.verdict).status == job_pb2.Job.QUEUED
+        return event_of(job.verdict)
     code = end.exit_code if end.HasField("exit_code") else None
     cause = rules.cause_of(end.cause, asked=run.want == agent_pb2.RunDirective.STOPPED)
     cause = rules.blaming_device(cause, code, failed=bool(run.device_fault))
@@ -316,7 +330,7 @@ def _goes_on(run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> b
         faults=faults + (cause in rules.NODE_FAULTS),
         attempt=run.attempt,
     )
-    return ending.event is Event.REQUEUE
+    return ending.event
 
 
 def _run_of(tx: Transaction, node_id: str, run_id: str) -> tuple[RunRow, JobRow]:
@@ -343,9 +357,10 @@ def _saving(tx: Transaction, node_id: str, checkpoint_id: str) -> CheckpointRow:
 
 
 def _readable(tx: Transaction, node_id: str, run_id: str, checkpoint_id: str) -> CheckpointRow:
-    run, _ = _run_of(tx, node_id, run_id)
+    run, job = _run_of(tx, node_id, run_id)
     row = tx.checkpoints.get(checkpoint_id)
-    if not run.active or row is None or row.job_id != run.job_id or row.status != State.SAVED:
+    readable = row is not None and row.job_id in (job.job_id, job.checkpoint_of)
+    if not run.active or row is None or not readable or row.status != State.SAVED:
         raise _no_checkpoint(checkpoint_id)
     return row
 

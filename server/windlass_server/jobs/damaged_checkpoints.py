@@ -46,6 +46,8 @@ def set_aside(tx: Transaction, job: JobRow, run: RunRow, at: int) -> dict[str, b
         return None
     tx.checkpoints.change(damaged.checkpoint_id, status=State.UNNEEDED)
     left = tx.checkpoints.saved(job.job_id)
+    if not left and job.checkpoint_of:
+        left = tx.checkpoints.saved(job.checkpoint_of)
     # What its run did since its checkpoint before is lost after all.
     own = next((one for one in left if one.run_id == damaged.run_id), None)
     tx.runs.note_saved(job.job_id, damaged.attempt, None if own is None else own.created_at)

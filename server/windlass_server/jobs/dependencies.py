@@ -11,6 +11,7 @@ from typing import Any
 from windlass_server import actors
 from windlass_server.clock import Clock
 from windlass_server.jobs.dependency_rules import (
+    Edge,
     Held,
     Kind,
     State,
@@ -104,18 +105,15 @@ class DependenciesService:
         # Held first, so that of two who settle what one job waits for the second sees what the first did.
         rows = {row.job_id: row for row in tx.jobs.lock_all([edge.job_id for edge in edges])}
         waiting = {job_id for job_id, row in rows.items() if _waits(row)}
+        states = {one.job_id: _becomes(one, kinds[one.kind]) for one in edges}
         tx.dependencies.settle(
             [
-                (
-                    one.job_id,
-                    awaited_id,
-                    kinds[one.kind] if one.job_id in waiting else State.DROPPED,
-                )
-                for one in edges
+                (job_id, awaited_id, state if job_id in waiting else State.DROPPED)
+                for job_id, state in states.items()
             ]
         )
         for one in edges:
-            if one.job_id in waiting and kinds[one.kind] is State.NEVER:
+            if one.job_id in waiting and states[one.job_id] is State.NEVER:
                 self._end(tx, rows[one.job_id], never_text(awaited_id, one.kind, awaited.status))
                 waiting.discard(one.job_id)
         self._reconsider(tx, [rows[job_id] for job_id in sorted(waiting)])
@@ -132,9 +130,9 @@ class DependenciesService:
 
     def _reconsider(self, tx: Transaction, rows: Sequence[JobRow]) -> None:
         """Say of jobs that are held by what from now on; those by nothing are in the queue."""
-        unmet: dict[str, list[tuple[str, int, int]]] = {row.job_id: [] for row in rows}
+        unmet: dict[str, list[Edge]] = {row.job_id: [] for row in rows}
         for edge in tx.dependencies.unmet([*unmet]):
-            unmet[edge.job_id].append((edge.awaited_id, edge.kind, edge.state))
+            unmet[edge.job_id].append(Edge(edge.awaited_id, edge.kind, edge.state))
         now = self._clock.now()
         holds = {row.job_id: hold_of(unmet[row.job_id], row.start_after, now) for row in rows}
         tx.jobs.hold([self._held(row, holds[row.job_id], now) for row in rows])
@@ -201,6 +199,11 @@ def _decided(awaited: Any) -> dict[int, State]:
     started = awaited.started_at is not None
     states = {int(kind): state_of(kind, awaited.status, started=started) for kind in Kind}
     return {kind: state for kind, state in states.items() if state is not State.OPEN}
+
+
+def _becomes(edge: Any, state: State) -> State:
+    """What becomes of a dependency of which that is decided that others of its kind have."""
+    return State.STALLED if state is State.NEVER and edge.follows else state
 
 
 def _waits(job: JobRow) -> bool:

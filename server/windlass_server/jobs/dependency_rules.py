@@ -7,12 +7,16 @@
 | AFTER_NOT_OK | ended otherwise than SUCCEEDED | SUCCEEDED |
 | AFTER_ANY | has ended | |
 
+An AFTER_OK that follows retries does not give up: it stalls until the awaited job is retried, and waits for
+the retry from then on.
+
 These are Slurm's words (sbatch, `--dependency`). All of a job's dependencies must be met. What was met once
 stays so: a job that had started and is queued again has started.
 """
 
 import enum
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from windlass_server.jobs.states import FINAL, Status
 
@@ -39,6 +43,17 @@ class State(enum.IntEnum):
     NEVER = 2
     # Nobody waits for it any more: the job that did has ended.
     DROPPED = 3
+    # It can only be met by a retry of the awaited job.
+    STALLED = 4
+
+
+class Edge(NamedTuple):
+    """That a job waits for another, in which way, what has become of that, and whether it follows retries."""
+
+    awaited_id: str
+    kind: int
+    state: int
+    follows: bool = False
 
 
 class Held(enum.IntEnum):
@@ -57,27 +72,29 @@ _WORDS = {
 }
 
 
-def state_of(kind: int, status: int, *, started: bool) -> State:
+def state_of(kind: int, status: int, *, started: bool, follows: bool = False) -> State:
     """What becomes of a dependency on a job of this status."""
     if status not in FINAL:
         return State.MET if kind == Kind.AFTER and started else State.OPEN
     succeeded = status == Status.SUCCEEDED
     if kind == Kind.AFTER_OK:
-        return State.MET if succeeded else State.NEVER
+        lost = State.STALLED if follows else State.NEVER
+        return State.MET if succeeded else lost
     if kind == Kind.AFTER_NOT_OK:
         return State.NEVER if succeeded else State.MET
     return State.MET
 
 
-def waiting_text(unmet: Iterable[tuple[str, int]]) -> str:
+def waiting_text(unmet: Iterable[Edge]) -> str:
     """What a job waits for, as in `waits for job-a to succeed, and for 2 more jobs`.
 
     Args:
-        unmet: ids of jobs, and in which way it waits for them; one at least.
+        unmet: for whom it waits; one at least.
     """
-    (job_id, kind), *others = unmet
+    first, *others = unmet
     more = f", and for {len(others)} more job{'s'[: len(others) > 1]}" if others else ""
-    return f"waits for {job_id} {_WORDS[Kind(kind)]}{more}"
+    whom = f"a retry of {first.awaited_id}" if first.state == State.STALLED else first.awaited_id
+    return f"waits for {whom} {_WORDS[Kind(first.kind)]}{more}"
 
 
 def never_text(job_id: str, kind: int, status: int) -> str:

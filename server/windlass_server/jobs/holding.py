@@ -9,6 +9,7 @@ from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.jobs.dependency_rules import (
     MAX_DEPENDENCIES,
+    Edge,
     Held,
     State,
     state_of,
@@ -59,33 +60,50 @@ def require_known(tx: Transaction, who: Caller, spec: job_pb2.Job) -> None:
         require_object(who, "jobs.get", project, kind="job", object_id=job_id)
 
 
-def edges_of(tx: Transaction, spec: job_pb2.Job) -> Sequence[tuple[str, int, int]]:
-    """Whom a job waits for, and what has become of that already: `(job_id, kind, state)`.
+def edges_of(tx: Transaction, spec: job_pb2.Job) -> Sequence[Edge]:
+    """Whom a job waits for, and what has become of that already.
 
-    What can never be met stays open until the job is there, so that it can end for it.
+    What can never be met stays open until the job is there, so that it can end for it. Who follows retries
+    waits for the newest of those that there are.
     """
     if not spec.dependencies:
         return ()
     known = tx.dependencies.heads([one.job_id for one in spec.dependencies])
-    return [
-        (one.job_id, int(one.type), _met(one.type, known[one.job_id])) for one in spec.dependencies
-    ]
+    found = [_edge(tx, one, known[one.job_id]) for one in spec.dependencies]
+    if len({one.awaited_id for one in found}) < len(found):
+        message = "a job waits for another and for a retry of it; name one of them"
+        violation = FieldViolation("job.dependencies", message, "BAD_DEPENDENCIES")
+        raise InvalidInput(message, reason="INVALID_FIELDS", violations=(violation,))
+    return found
 
 
-def _met(kind: int, awaited: Any) -> State:
-    state = state_of(kind, awaited.status, started=awaited.started_at is not None)
-    return State.MET if state is State.MET else State.OPEN
+def _edge(tx: Transaction, asked: job_pb2.Dependency, awaited: Any) -> Edge:
+    state = _state(asked, awaited)
+    while state is State.STALLED:
+        retries = tx.jobs.retries_of(awaited.job_id, 1)
+        if not retries:
+            break
+        awaited = tx.dependencies.heads(retries)[retries[0]]
+        state = _state(asked, awaited)
+    if state is State.NEVER:
+        state = State.OPEN
+    return Edge(awaited.job_id, int(asked.type), state, asked.follow_retries)
 
 
-def hold_of(edges: Sequence[tuple[str, int, int]], start_after: int, now: int) -> Hold:
+def _state(asked: job_pb2.Dependency, awaited: Any) -> State:
+    started = awaited.started_at is not None
+    return state_of(asked.type, awaited.status, started=started, follows=asked.follow_retries)
+
+
+def hold_of(edges: Sequence[Edge], start_after: int, now: int) -> Hold:
     """What keeps a job out of the queue: first those that it waits for, then its time.
 
     Args:
-        edges: `(job_id, kind, state)` of those that it waits for.
+        edges: those that it waits for.
         start_after: before when it does not start (µs).
         now: the time (µs).
     """
-    unmet = [(job_id, kind) for job_id, kind, state in edges if state != State.MET]
+    unmet = [one for one in edges if one.state != State.MET]
     if unmet:
         return Hold(Held.JOBS, Reason.DEPENDENCY, waiting_text(unmet))
     if start_after > now:

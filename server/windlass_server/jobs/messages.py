@@ -13,6 +13,8 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     job.status_message = row.status_message
     job.user = row.user
     job.attempt = row.attempt
+    if row.retry_of is not None:
+        job.retry_of, job.root_job_id = row.retry_of, row.root_job_id or row.retry_of
     job.nodes, job.min_nodes = row.nodes, row.min_nodes
     job.etag = f"{row.version:x}"
     created = job.create_time

@@ -114,6 +114,11 @@ def _verdict(stored: bytes) -> End:
     )
 
 
+def event_of(verdict: bytes) -> Event:
+    """What happens to a job by a verdict that is written beside it."""
+    return _EVENTS[Status(job_pb2.Job.FromString(verdict).status)]
+
+
 def all_started(runs: Sequence[RunRow]) -> bool:
     """Whether every one of them runs, or has ended behind its start."""
     return all(run.started_at is not None for run in runs)

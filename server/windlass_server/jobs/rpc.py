@@ -7,6 +7,7 @@ from google.api import httpbody_pb2
 
 from windlass.jobs.v1 import job_metrics_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
+from windlass_server.jobs.actions import JobActions
 from windlass_server.jobs.checkpoint_archive import CONTENT_TYPE
 from windlass_server.jobs.damaged_checkpoints import checkpoint_message
 from windlass_server.jobs.forecast_message import forecast_message
@@ -35,7 +36,9 @@ class JobsRpc:
         metrics: JobMetrics,
         checkpoints: JobCheckpoints,
         forecasts: Forecasts,
+        actions: JobActions,
     ) -> None:
+        self._actions = actions
         self._forecasts = forecasts
         self._checkpoints = checkpoints
         self._jobs = jobs
@@ -70,9 +73,7 @@ class JobsRpc:
         return await self._reader.page(wanted, size=request.page_size, token=request.page_token)
 
     async def UpdateJobStatus(self, request: pb.UpdateJobStatusRequest, call: Call) -> job_pb2.Job:
-        # Validation lets no other action pass than CANCEL.
-        job = await self._jobs.cancel(call.caller, request.job_id, reason=request.reason)
-        return to_proto(job)
+        return to_proto(await self._actions.act(call.caller, request))
 
     async def CancelJob(self, request: pb.CancelJobRequest, call: Call) -> job_pb2.Job:
         job = await self._jobs.cancel(call.caller, request.job_id, reason=request.reason)

@@ -13,9 +13,10 @@ from windlass_server.errors import InvalidInput
 from windlass_server.idempotency import Asked
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
-from windlass_server.jobs.dependency_rules import Held
+from windlass_server.jobs.dependency_rules import Edge, Held
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.holding import edges_of, hold_of, require_known, start_after_of
+from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.places import place_columns, rules_in
 from windlass_server.jobs.states import Event, Status, after
@@ -32,7 +33,7 @@ from windlass_server.storage.rows import row as new_row
 from windlass_server.storage.tables import EventRow, JobRow
 from windlass_server.storage.transaction import Transaction
 
-_SUBMIT = "jobs.submit"
+_FIRST = First()
 # Which field asks for what a quota counts.
 _FIELDS = {
     Dimension.GPU: "job.resources.gpu_count",
@@ -81,7 +82,13 @@ class JobsService:
         self._hints = hints
 
     async def submit(
-        self, who: Caller, spec: job_pb2.Job, *, request_id: str = "", validate_only: bool = False
+        self,
+        who: Caller,
+        spec: job_pb2.Job,
+        *,
+        request_id: str = "",
+        validate_only: bool = False,
+        lineage: Lineage = _FIRST,
     ) -> JobRow:
         """Accept a job whose project the caller may submit to.
 
@@ -90,6 +97,7 @@ class JobsService:
             spec: the caller's fields of a job, valid by the rules in the protos; not changed.
             request_id: makes the call idempotent.
             validate_only: check everything, write nothing, answer the job as it would be.
+            lineage: the job that it retries, if it does.
 
         Raises:
             InvalidInput: too large, UNSATISFIABLE_RESOURCES, EXCEEDS_QUOTA, or there is no such pool.
@@ -103,7 +111,7 @@ class JobsService:
             message = "the job is too large"
             raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
         full = with_defaults(spec, who.default_project)
-        asked = Asked(who.user, _SUBMIT, request_id, full)
+        asked = lineage.asked(who.user, request_id, full)
         # An answer that was given stays it, whatever has become of the cluster meanwhile.
         earlier, pools, use = await self._database.read(
             lambda tx: (
@@ -130,20 +138,25 @@ class JobsService:
 
         def store(tx: Transaction) -> JobRow:
             # Looked up again: the same request may have come twice at once.
-            earlier = _earlier_answer(tx, asked)
+            earlier = _earlier_answer(tx, asked) or lineage.live(tx, asked, full)
             if earlier is not None:
                 return earlier
             held, edges = _held(tx, full, columns)
-            job = new_row(JobRow, columns | held)
-            self._add(tx, columns | held, full)
+            every = columns | held | lineage.columns(tx)
+            job = new_row(JobRow, every)
+            self._add(tx, every, full, lineage.message)
             tx.dependencies.add(job.job_id, edges)
+            if lineage.follow(tx, job):
+                tx.after_commit(self._hints.job_held)
             asked.remember(tx, job.job_id, job.created_at)
             elsewhere = cluster_id and not job.held
             return self._elsewhere.place(tx, job, cluster_id) if elsewhere else job
 
         return await self._database.write(store)
 
-    def _add(self, tx: Transaction, columns: dict[str, Any], full: job_pb2.Job) -> None:
+    def _add(
+        self, tx: Transaction, columns: dict[str, Any], full: job_pb2.Job, message: str
+    ) -> None:
         tx.jobs.add(columns, full.labels)
         quota_use.take(tx, quota_use.one_job(full.project, columns["user"], Dimension.QUEUED))
         tx.events.record(
@@ -153,7 +166,7 @@ class JobsService:
             actor=columns["user"],
             status=Status.QUEUED,
             reason="SUBMITTED",
-            message="the job was accepted",
+            message=message,
             run_id="",
         )
         if columns["held"]:
@@ -252,6 +265,9 @@ class JobsService:
             "topology_preferred": full.topology.preferred,
             "ranks": None,
             "verdict": None,
+            "retry_of": None,
+            "root_job_id": None,
+            "checkpoint_of": None,
             "attempt": 0,
             "run_id": "",
             "node_id": "",
@@ -326,7 +342,7 @@ def _known(tx: Transaction, who: Caller, asked: Asked, full: job_pb2.Job) -> Job
 
 def _held(
     tx: Transaction, full: job_pb2.Job, columns: dict[str, Any]
-) -> tuple[dict[str, Any], Sequence[tuple[str, int, int]]]:
+) -> tuple[dict[str, Any], Sequence[Edge]]:
     """The columns of what keeps a new job out of the queue, and whom it waits for."""
     edges = edges_of(tx, full)
     hold = hold_of(edges, columns["start_after"], columns["created_at"])

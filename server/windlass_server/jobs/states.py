@@ -47,6 +47,7 @@ class Event(enum.Enum):
     RUN_OUT_OF_TIME = "run out of time"
     RUN_OUT_OF_MEMORY = "run out of memory"
     STOP = "be stopped"
+    RETRY = "be retried before it has ended"
 
 
 _ENDS = {
@@ -55,6 +56,16 @@ _ENDS = {
     Event.RUN_OUT_OF_TIME: Status.TIMED_OUT,
     Event.RUN_OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
 }
+
+FINAL = frozenset(
+    {
+        Status.SUCCEEDED,
+        Status.FAILED,
+        Status.CANCELLED,
+        Status.TIMED_OUT,
+        Status.OUT_OF_MEMORY,
+    }
+)
 
 TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
     {
@@ -80,16 +91,8 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         for status in (Status.SCHEDULED, Status.RUNNING, Status.CANCELLING)
         for event, end in _ENDS.items()
     }
-)
-
-FINAL = frozenset(
-    {
-        Status.SUCCEEDED,
-        Status.FAILED,
-        Status.CANCELLED,
-        Status.TIMED_OUT,
-        Status.OUT_OF_MEMORY,
-    }
+    # A retry is a new job.
+    | {(status, Event.RETRY): status for status in FINAL}
 )
 
 

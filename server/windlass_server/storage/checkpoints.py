@@ -40,6 +40,15 @@ _PAGE_OF_JOB = (
 _SAVING_OF_RUN = select(_CHECKPOINTS).where(
     _CHECKPOINTS.c.run_id == bindparam("run_id"), _CHECKPOINTS.c.status == State.SAVING
 )
+# As jobs.v1.Job.Status.
+_SUCCEEDED = 5
+# Jobs that have not ended and begin with a checkpoint of another.
+_HEIRS = _JOBS.alias("heirs")
+_HAS_HEIRS = (
+    select(1)
+    .where(_HEIRS.c.checkpoint_of == _CHECKPOINTS.c.job_id, _HEIRS.c.ended_at.is_(None))
+    .exists()
+)
 # Of jobs that have ended long enough ago, replaced by newer ones, or left behind by half.
 _UNNEEDED = (
     select(_CHECKPOINTS)
@@ -47,7 +56,15 @@ _UNNEEDED = (
     .join(_RUNS, _RUNS.c.run_id == _CHECKPOINTS.c.run_id)
     .where(
         or_(
-            _JOBS.c.ended_at <= bindparam("ended_before"),
+            and_(
+                or_(
+                    and_(
+                        _JOBS.c.ended_at <= bindparam("ended_before"), _JOBS.c.status == _SUCCEEDED
+                    ),
+                    _JOBS.c.ended_at <= bindparam("failed_before"),
+                ),
+                ~_HAS_HEIRS,
+            ),
             _CHECKPOINTS.c.status == State.UNNEEDED,
             and_(_CHECKPOINTS.c.status == State.SAVING, ~_RUNS.c.active),
         )
@@ -93,14 +110,18 @@ class CheckpointStore:
         one = _CHECKPOINTS.c.checkpoint_id == checkpoint_id
         self._connection.execute(update(_CHECKPOINTS).where(one).values(**values))
 
-    def unneeded(self, *, ended_before: int, size: int) -> Sequence[CheckpointRow]:
+    def unneeded(
+        self, *, ended_before: int, failed_before: int, size: int
+    ) -> Sequence[CheckpointRow]:
         """Up to `size` checkpoints that nobody needs, oldest first.
 
         Args:
-            ended_before: those of jobs that ended then or before (µs) are not needed.
+            ended_before: those of jobs that SUCCEEDED then or before (µs) are not needed, unless a job that
+                has not ended begins with one.
+            failed_before: the same of jobs that ended otherwise.
             size: how many at most.
         """
-        values = {"ended_before": ended_before, "size": size}
+        values = {"ended_before": ended_before, "failed_before": failed_before, "size": size}
         rows = self._connection.execute(_UNNEEDED, values).all()
         return cast("Sequence[CheckpointRow]", rows)
 

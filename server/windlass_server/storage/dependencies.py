@@ -5,14 +5,15 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
 
-from windlass_server.storage.partial_indexes import DEPENDENCY_OPEN
+from windlass_server.storage.partial_indexes import DEPENDENCY_OPEN, DEPENDENCY_STALLED
 from windlass_server.storage.tables import JobDependencyRow, JobRow
 
 _EDGES = JobDependencyRow.__table__  # type: ignore[attr-defined]
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
-# As dependency_rules.State.
+# As dependency_rules.State and Kind.
 _OPEN, _MET = 0, 1
+_AFTER_OK = 2
 # Jobs of one statement: each is a parameter of it.
 _JOBS_AT_ONCE = 500
 
@@ -37,7 +38,7 @@ _AWAITED_BEHIND = (
     .limit(bindparam("size"))
 )
 _FOLLOWERS = (
-    select(_EDGES.c.job_id, _EDGES.c.kind)
+    select(_EDGES.c.job_id, _EDGES.c.kind, _EDGES.c.follows)
     .where(
         _EDGES.c.awaited_id == bindparam("awaited_id"),
         DEPENDENCY_OPEN,
@@ -71,6 +72,13 @@ _SETTLE = (
     .where(_EDGES.c.job_id == bindparam("follower"), _EDGES.c.awaited_id == bindparam("awaited"))
     .values(state=bindparam("now"))
 )
+# One statement for each index.
+_FOLLOW = [
+    update(_EDGES)
+    .where(_EDGES.c.awaited_id == bindparam("awaited"), _EDGES.c.kind == _AFTER_OK, condition)
+    .values(awaited_id=bindparam("retry"), state=_OPEN)
+    for condition in (DEPENDENCY_OPEN, DEPENDENCY_STALLED)
+]
 
 
 class DependencyStore:
@@ -79,10 +87,10 @@ class DependencyStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, job_id: str, edges: Sequence[tuple[str, int, int]]) -> None:
-        """Note for whom a job waits: `(awaited_id, kind, state)` of each."""
+    def add(self, job_id: str, edges: Sequence[tuple[str, int, int, bool]]) -> None:
+        """Note for whom a job waits: `(awaited_id, kind, state, follows)` of each."""
         if edges:
-            names = ("awaited_id", "kind", "state")
+            names = ("awaited_id", "kind", "state", "follows")
             rows = [{"job_id": job_id} | dict(zip(names, edge, strict=True)) for edge in edges]
             self._connection.execute(insert(_EDGES), rows)
 
@@ -103,7 +111,7 @@ class DependencyStore:
         return self._connection.execute(_AWAITED_BEHIND, values).scalars().all()
 
     def followers(self, awaited_id: str, kinds: Sequence[int], size: int) -> Sequence[Any]:
-        """Those that wait for a job in one of these ways, by id: rows of job_id and kind."""
+        """Those that wait for a job in one of these ways, by id: rows of job_id, kind and follows."""
         values = {"awaited_id": awaited_id, "kinds": [*map(int, kinds)], "size": size}
         return self._connection.execute(_FOLLOWERS, values).all()
 
@@ -123,6 +131,12 @@ class DependencyStore:
         values = {"awaited_id": awaited_id}
         highest: int | None = self._connection.execute(_HIGHEST, values).scalar()
         return highest
+
+    def follow(self, awaited_id: str, retry_id: str) -> bool:
+        """Let those that wait for a job to succeed wait for a retry of it; whether there are any."""
+        values = {"awaited": awaited_id, "retry": retry_id}
+        moved = [self._connection.execute(one, values).rowcount for one in _FOLLOW]
+        return any(moved)
 
     def settle(self, edges: Sequence[tuple[str, str, int]]) -> None:
         """Say what has become of edges: `(job_id, awaited_id, state)`."""

@@ -95,6 +95,18 @@ _DUE = (
     .order_by(_JOBS.c.start_after, _JOBS.c.job_id)
     .limit(bindparam("size"))
 )
+_RETRIES = (
+    select(_JOBS.c.job_id)
+    .where(_JOBS.c.retry_of == bindparam("retried"))
+    .order_by(_JOBS.c.job_id.desc())
+    .limit(bindparam("size"))
+)
+_LIVE_RETRIES = (
+    select(_JOBS)
+    .where(_JOBS.c.retry_of == bindparam("retried"), _JOBS.c.ended_at.is_(None))
+    .order_by(_JOBS.c.job_id.desc())
+    .limit(bindparam("size"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +215,16 @@ class JobStore:
         query = select(_JOBS).where(_JOBS.c.job_id.in_(job_ids))
         return cast("Sequence[JobRow]", self._connection.execute(query).all())
 
+    def retries_of(self, job_id: str, size: int) -> Sequence[str]:
+        """The newest retries of a job, the newest first."""
+        values = {"retried": job_id, "size": size}
+        return self._connection.execute(_RETRIES, values).scalars().all()
+
+    def live_retries_of(self, job_id: str, size: int) -> Sequence[JobRow]:
+        """The newest retries of a job that have not ended, the newest first."""
+        values = {"retried": job_id, "size": size}
+        return cast("Sequence[JobRow]", self._connection.execute(_LIVE_RETRIES, values).all())
+
     def queued(self, size: int, behind: JobRow | None = None) -> Sequence[JobRow]:
         """The first `size` jobs of the queue, or those behind another one of it, in its order.
 
@@ -262,7 +284,7 @@ class JobStore:
             )
 
     def explain(self, reasons: Sequence[tuple[str, str, str]]) -> None:
-        """Say why jobs wait: `(job_id, reason, message)`; jobs that wait no longer are left alone.
+        """Say why jobs wait: `(job_id, reason, message)`; jobs that are in the queue no longer are left alone.
 
         No event: the words may change with every cycle and nothing depends on them.
         """
@@ -275,7 +297,7 @@ class JobStore:
 
 _EXPLAIN = (
     update(_JOBS)
-    .where(_JOBS.c.job_id == bindparam("key"), _JOBS.c.status == 1)
+    .where(_JOBS.c.job_id == bindparam("key"), _JOBS.c.status == 1, _JOBS.c.held == 0)
     .values(
         status_reason=bindparam("why"),
         status_message=bindparam("words"),

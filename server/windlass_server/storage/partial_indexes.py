@@ -9,6 +9,7 @@ from sqlalchemy import text
 JOB_IN_QUEUE = text("jobs.status = 1 AND jobs.held = 0")
 JOB_AWAITS_TIME = text("jobs.status = 1 AND jobs.held = 2")
 DEPENDENCY_OPEN = text("job_dependencies.state = 0")
+DEPENDENCY_STALLED = text("job_dependencies.state = 4")
 RUN_KEPT = text("NOT runs.forgotten")
 RUN_ACTIVE = text("runs.active")
 REMOTE_RUN_KEPT = text("NOT remote_runs.forgotten")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from windlass_server.jobs.actions import JobActions
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.elsewhere import Elsewhere
@@ -11,10 +12,12 @@ from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.remote_runs import RemoteRunsService
+from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
+from windlass_server.rpc.validation import Validation
 from windlass_server.wiring.foundation import Foundation
 from windlass_server.wiring.inventory import Inventory
 
@@ -24,6 +27,7 @@ class Jobs:
     """The services of the jobs area."""
 
     service: JobsService
+    actions: JobActions
     dependencies: DependenciesService
     reader: JobReader
     runs: RunsService
@@ -71,6 +75,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
     world = World(on.database, inventory.cluster, on.clock, inventory.recent_usage)
     return Jobs(
         service=service,
+        actions=JobActions(service, RetriesService(on.database, service, Validation().check)),
         dependencies=DependenciesService(
             on.database, on.clock, inventory.cluster.first_reason, hints.job_queued
         ),
@@ -93,6 +98,7 @@ def _checkpoints(on: Foundation) -> CheckpointsService:
         max_bytes=config.checkpoint_max_bytes,
         newest=config.checkpoints_kept,
         after_end=round(config.checkpoint_keep_seconds * 1e6),
+        for_retry=round(config.checkpoint_retry_seconds * 1e6),
         forced=round(config.checkpoint_forced_seconds * 1e6),
     )
     return CheckpointsService(on.database, store, on.clock, on.ids, keeping)

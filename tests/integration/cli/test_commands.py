@@ -374,6 +374,51 @@ def test_what_a_job_has_saved_is_listed_and_fetched(windlass, plane, tmp_path):
     assert windlass("jobs", "checkpoints", "job-1", "--to", "x.tar").exit_code == 2
 
 
+def test_a_retry_prints_the_new_job_and_says_what_is_otherwise(windlass, plane):
+    windlass("submit", "--", "train")
+    done = windlass(
+        "retry", "job-1", "--reason", "flaky", "--from-scratch", "-e", "LR=0.1",
+        "--set", "resources.memory_bytes=8GiB", "--set", "resources.cpu_millis=1.5",
+        "--set", "time_limit=1h30m", "--set", 'command=["a","b=c"]', "--set", "labels.a.b=x y",
+        "--set", "environment.variables.SEED=3", "--set", "preemptible=false", "--set", "queue=q",
+        "--set", "topology.required=rack", "--set", "start_after=2030-01-01T00:00:00Z",
+    )  # fmt: skip
+    assert (done.exit_code, done.stdout) == (0, "job-2\n")
+    (request,) = plane.state.requests["UpdateJobStatus"]
+    assert (request.job_id, request.reason, request.from_scratch) == ("job-1", "flaky", True)
+    assert request.request_id
+    asked = request.overrides
+    assert (asked.resources.memory_bytes, asked.resources.cpu_millis) == (8 << 30, 1500)
+    assert (asked.time_limit.seconds, list(asked.command)) == (5400, ["a", "b=c"])
+    assert dict(asked.labels) == {"a.b": "x y"}
+    assert dict(asked.environment.variables) == {"SEED": "3", "LR": "0.1"}
+    assert asked.HasField("preemptible")
+    assert (asked.preemptible, asked.queue) == (False, "q")
+    assert asked.start_after.seconds == 1893456000
+
+
+@pytest.mark.parametrize(
+    ("word", "part"),
+    [
+        ("nonsense", "not FIELD=VALUE"),
+        ("bogus=1", "there is no 'bogus'"),
+        ("resources.bogus=1", "there is no 'resources.bogus'"),
+        ("priority.x=1", "has no fields"),
+        ("command.0=x", "has no fields"),
+        ("priority=high", "takes a value in JSON"),
+        ("command=true", "--set:"),
+        ("resources.memory_bytes=much", "much"),
+        ("min_isolation=STRONG", "--set:"),
+    ],
+)
+def test_what_a_retry_cannot_have_otherwise_is_a_usage_error(windlass, plane, word, part):
+    windlass("submit", "--", "train")
+    done = windlass("retry", "job-1", "--set", word)
+    assert done.exit_code == 2, done.output
+    assert part in done.output
+    assert not plane.state.requests["UpdateJobStatus"]
+
+
 def test_a_job_that_cannot_be_cancelled_keeps_no_other_from_it(windlass):
     for command in (["true"], ["forever"], ["exit", "1"]):
         windlass("submit", "--", *command)

@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_status import rpc_status
 
+from buf.validate import validate_pb2
 from tests.support.cluster import Cluster
 from tests.support.random_messages import fill
 from windlass.agents.v1 import agent_pb2, agents_service_pb2
@@ -86,15 +87,30 @@ async def as_whom(server: Cluster, tmp_path_factory) -> Callable[[str], Metadata
     return metadata
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ended(server: Cluster) -> str:
+    """A job that was cancelled before it ran."""
+    job = await server.submit("true")
+    request = jobs_service_pb2.CancelJobRequest(job_id=job.job_id)
+    await server.jobs.CancelJob(request, metadata=server.metadata)
+    return str(job.job_id)
+
+
 def is_output(field: FieldDescriptor) -> bool:
     behavior = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
     return field_behavior_pb2.OUTPUT_ONLY in behavior
 
 
+def is_part(field: FieldDescriptor) -> bool:
+    """Whether it is only a part of something, which is checked as a whole: not before there is that."""
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    return rules.ignore == validate_pb2.IGNORE_ALWAYS
+
+
 def marked(message: Descriptor) -> Iterator[tuple[str, Message]]:
     """Every message with one string of the caller's set to MARK, and the path of that string."""
     for field in message.fields:
-        if is_output(field):
+        if is_output(field) or is_part(field):
             continue
         made: Any = message_factory.GetMessageClass(message)()
         inner = field.message_type
@@ -232,6 +248,24 @@ async def test_without_a_credential_no_method_but_the_public_ones_answers(
     # Nothing is written: to a call that has ended, grpc's client would say INTERNAL of it.
     stream = server.channel.stream_stream(method)()
     assert await stream.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+OVERRIDES = [
+    pytest.param(field, message.SerializeToString(), id=field)
+    for field, message in marked(job_pb2.Job.DESCRIPTOR)
+]
+
+
+@pytest.mark.parametrize(("field", "overrides"), OVERRIDES)
+async def test_nul_in_what_a_retry_is_to_have_otherwise_is_refused(
+    server: Cluster, ended: str, field: str, overrides: bytes
+):
+    request = jobs_service_pb2.UpdateJobStatusRequest(job_id=ended, action="RETRY")
+    request.overrides.MergeFromString(overrides.replace(MARK.encode(), b"a\0b\0c\0"))
+    method = "/windlass.jobs.v1.JobsService/UpdateJobStatus"
+    status = await status_of(server, method, request.SerializeToString())
+    assert code_of(status) is grpc.StatusCode.INVALID_ARGUMENT, status
+    assert any(one.startswith(f"overrides.{field}") for one in violated(status)), status
 
 
 async def test_a_message_beyond_the_limit_is_refused_with_the_limit(server: Cluster):

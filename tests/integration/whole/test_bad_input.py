@@ -157,6 +157,11 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job.dependencies"},
     ),
+    "a dependency that follows retries of what it need not succeed": (
+        spec(dependencies=[{"job_id": "job-1", "type": "AFTER_ANY", "follow_retries": True}]),
+        400,
+        {"job.dependencies[0]"},
+    ),
     "a dependency on a job that there is not": (
         spec(dependencies=[{"job_id": "job-nope", "type": "AFTER_OK"}]),
         404,
@@ -194,6 +199,55 @@ async def test_a_bad_job_is_refused_and_every_wrong_field_is_named(server: Clust
     assert answer.status_code == status, answer.text
     assert_well_formed(answer)
     assert violated(answer) == fields
+
+
+ACTIONS: dict[str, tuple[dict[str, Any], int, set[str]]] = {
+    "no action": ({}, 400, {"action"}),
+    "an action that there is not": ({"action": "EXPLODE"}, 400, {"action"}),
+    "an action that is none": ({"action": "ACTION_UNSPECIFIED"}, 400, {"action"}),
+    "overrides of what is cancelled": (
+        {"action": "CANCEL", "overrides": {"priority": 1}},
+        400,
+        set(),
+    ),
+    "a cancel from scratch": ({"action": "CANCEL", "from_scratch": True}, 400, set()),
+    "a reason of 2,000 characters": ({"action": "RETRY", "reason": "x" * 2000}, 400, {"reason"}),
+    "a request id with a space": ({"action": "RETRY", "request_id": "a b"}, 400, {"request_id"}),
+    "a mask of what cannot be": (
+        {"action": "RETRY", "update_mask": "job_id"},
+        400,
+        {"update_mask"},
+    ),
+    "overrides without a command": (
+        {"action": "RETRY", "update_mask": "command", "overrides": {"command": []}},
+        400,
+        {"overrides.command"},
+    ),
+    "another project": (
+        {"action": "RETRY", "overrides": {"project": "other"}},
+        400,
+        {"overrides.project"},
+    ),
+    "a priority beyond all": (
+        {"action": "RETRY", "overrides": {"priority": 1001}},
+        400,
+        {"overrides.priority"},
+    ),
+    "an unknown field": ({"action": "RETRY", "overrides": {"bogus": 1}}, 400, {"overrides.bogus"}),
+}
+
+
+@pytest.mark.parametrize("case", ACTIONS)
+async def test_a_bad_action_is_refused_and_every_wrong_field_is_named(server: Cluster, case: str):
+    body, status, fields = ACTIONS[case]
+    async with server.rest() as rest:
+        job_id = (await rest.post("/v1/jobs", json={"command": ["true"]})).json()["job_id"]
+        url = f"/v1/jobs/{job_id}/status"
+        assert (await rest.patch(url, json={"action": "CANCEL"})).status_code == 200
+        answer = await rest.patch(url, json=body)
+    assert answer.status_code == status, answer.text
+    assert_well_formed(answer)
+    assert violated(answer) >= fields
 
 
 PATHS = [
@@ -445,6 +499,7 @@ async def test_a_foreign_job_is_the_same_as_none(server: Cluster):
         ("GET", "/events", None),
         ("GET", "/logs", None),
         ("PATCH", "/status", {"action": "CANCEL"}),
+        ("PATCH", "/status", {"action": "RETRY"}),
     ]
     async with server.rest(outsider) as rest:
         for method, suffix, body in requests:

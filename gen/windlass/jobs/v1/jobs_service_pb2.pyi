@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
 from windlass.jobs.v1 import job_forecast_pb2 as _job_forecast_pb2
@@ -83,20 +84,30 @@ class ListJobsResponse(_message.Message):
     def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateJobStatusRequest(_message.Message):
-    __slots__ = ("job_id", "action", "reason")
+    __slots__ = ("job_id", "action", "reason", "overrides", "request_id", "update_mask", "from_scratch")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[UpdateJobStatusRequest.Action]
         CANCEL: _ClassVar[UpdateJobStatusRequest.Action]
+        RETRY: _ClassVar[UpdateJobStatusRequest.Action]
     ACTION_UNSPECIFIED: UpdateJobStatusRequest.Action
     CANCEL: UpdateJobStatusRequest.Action
+    RETRY: UpdateJobStatusRequest.Action
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    FROM_SCRATCH_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     action: UpdateJobStatusRequest.Action
     reason: str
-    def __init__(self, job_id: _Optional[str] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    overrides: _job_pb2.Job
+    request_id: str
+    update_mask: _field_mask_pb2.FieldMask
+    from_scratch: bool
+    def __init__(self, job_id: _Optional[str] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ..., overrides: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., request_id: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., from_scratch: _Optional[bool] = ...) -> None: ...
 
 class CancelJobRequest(_message.Message):
     __slots__ = ("job_id", "reason")

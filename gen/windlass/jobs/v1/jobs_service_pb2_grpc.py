@@ -127,9 +127,11 @@ class JobsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateJobStatus(self, request, context):
-        """Acts on a job's status; REST's form of CancelJob and of the verbs that will follow it.
+        """Acts on a job's status; answers the job as it is then, RETRY the new job.
 
         A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
+        FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
+        what SubmitJob does, and needs `jobs.submit`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,9 +50,11 @@ class JobsServiceStub:
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobsRequest, _jobs_service_pb2.ListJobsResponse]
     """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
     UpdateJobStatus: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusRequest, _job_pb2.Job]
-    """Acts on a job's status; REST's form of CancelJob and of the verbs that will follow it.
+    """Acts on a job's status; answers the job as it is then, RETRY the new job.
 
     A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
+    FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
+    what SubmitJob does, and needs `jobs.submit`.
     """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.CancelJobRequest, _job_pb2.Job]
     """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree.
@@ -107,9 +109,11 @@ class JobsServiceAsyncStub(JobsServiceStub):
     ListJobs: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobsRequest, _jobs_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
     UpdateJobStatus: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Acts on a job's status; REST's form of CancelJob and of the verbs that will follow it.
+    """Acts on a job's status; answers the job as it is then, RETRY the new job.
 
     A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
+    FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
+    what SubmitJob does, and needs `jobs.submit`.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.CancelJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree.
@@ -185,9 +189,11 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_service_pb2.UpdateJobStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Acts on a job's status; REST's form of CancelJob and of the verbs that will follow it.
+        """Acts on a job's status; answers the job as it is then, RETRY the new job.
 
         A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
+        FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
+        what SubmitJob does, and needs `jobs.submit`.
         """
 
     @_abc_1.abstractmethod

@@ -51,6 +51,20 @@ class JobRow(SQLModel, table=True):
             sqlite_where=text("status = 1 AND held = 2"),
             postgresql_where=text("status = 1 AND held = 2"),
         ),
+        # The retries of a job; and who, of those that have not ended, begins with a checkpoint of one.
+        Index(
+            "jobs_by_retry",
+            "retry_of",
+            "job_id",
+            sqlite_where=text("retry_of IS NOT NULL"),
+            postgresql_where=text("retry_of IS NOT NULL"),
+        ),
+        Index(
+            "jobs_by_checkpoint",
+            "checkpoint_of",
+            sqlite_where=text("checkpoint_of IS NOT NULL"),
+            postgresql_where=text("checkpoint_of IS NOT NULL"),
+        ),
         CheckConstraint("status BETWEEN 1 AND 9", name="jobs_status_known"),
     )
 
@@ -117,6 +131,12 @@ class JobRow(SQLModel, table=True):
     held: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     # Since when it is in the queue, if it was kept out of it first (µs).
     eligible_at: int | None = Field(default=None, sa_type=BigInteger)
+    # The job that it retries, and the first one of its lineage; None: it retries none.
+    retry_of: str | None = None
+    root_job_id: str | None = None
+    # The job whose checkpoint it begins with; None: it has its own, or none.
+    checkpoint_of: str | None = None
+    # How many runs it has had, and those that it retries.
     attempt: int
     run_id: str
     node_id: str
@@ -164,6 +184,14 @@ class JobDependencyRow(SQLModel, table=True):
             sqlite_where=text("state = 0"),
             postgresql_where=text("state = 0"),
         ),
+        # Who waits for a retry of a job.
+        Index(
+            "job_dependencies_stalled",
+            "awaited_id",
+            "job_id",
+            sqlite_where=text("state = 4"),
+            postgresql_where=text("state = 4"),
+        ),
         CheckConstraint("kind BETWEEN 1 AND 4", name="job_dependencies_kind_known"),
         CheckConstraint("job_id <> awaited_id", name="job_dependencies_not_itself"),
     )
@@ -174,6 +202,10 @@ class JobDependencyRow(SQLModel, table=True):
     kind: int
     # As dependency_rules.State; 0 while it is not decided.
     state: int
+    # It waits for a retry when the awaited job ends otherwise than it waits for.
+    follows: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
 
 
 class RunRow(SQLModel, table=True):
