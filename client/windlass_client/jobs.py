@@ -401,6 +401,11 @@ class Jobs(JobCalls, SyncGroup):
         stream: "job_pb2.LogChunk.Stream | None" = None,
         cursor: str = "",
         rank: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        grep: str = "",
+        ignore_case: bool = False,
+        fixed: bool = False,
         on_break: logs.OnBreak | None = None,
     ) -> Iterator[job_pb2.JobLogMessage]:
         """Iterate over a job's output: messages with a `chunk`, then one with an `end`.
@@ -414,13 +419,21 @@ class Jobs(JobCalls, SyncGroup):
             stream: only this stream of the command.
             cursor: start behind this position, the `cursor` of an earlier message.
             rank: only this rank of a job of several nodes.
+            since: start with the first output of this time or later; `cursor` wins over it.
+            until: end before the first output of this time or later.
+            grep: only lines in which this expression of RE2 matches; `tail` counts these alone.
+            ignore_case: `grep` finds letters in capitals and in small.
+            fixed: `grep` is the text to look for, and no expression.
             on_break: told when the stream broke and in how many seconds it is opened again.
 
         Raises:
             NotFound: there is no such job.
             Unavailable: the server stayed away for longer than `RetryPolicy.resume_for`.
         """
+        times = built(_log_times, since, until)
         request = built(_log_request, job_id, follow, tail, stream, cursor, rank)
+        request.MergeFrom(times)
+        request.MergeFrom(built(_log_lines, grep, ignore_case, fixed))
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read(self._wire, reader)
 
@@ -469,10 +482,18 @@ class AsyncJobs(JobCalls, AsyncGroup):
         stream: "job_pb2.LogChunk.Stream | None" = None,
         cursor: str = "",
         rank: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        grep: str = "",
+        ignore_case: bool = False,
+        fixed: bool = False,
         on_break: logs.OnBreak | None = None,
     ) -> AsyncIterator[job_pb2.JobLogMessage]:
         """Iterate over a job's output; see `Jobs.logs`."""
+        times = built(_log_times, since, until)
         request = built(_log_request, job_id, follow, tail, stream, cursor, rank)
+        request.MergeFrom(times)
+        request.MergeFrom(built(_log_lines, grep, ignore_case, fixed))
         reader = logs.LogReader(request, self._wire.manner, on_break)
         return logs.read_async(self._wire, reader)
 
@@ -547,6 +568,18 @@ def _log_request(
 ) -> jobs_service_pb2.StreamJobLogsRequest:
     return jobs_service_pb2.StreamJobLogsRequest(
         job_id=job_id, follow=follow, tail=tail, stream=stream, cursor=cursor, rank=rank
+    )
+
+
+def _log_times(
+    since: datetime | None, until: datetime | None
+) -> jobs_service_pb2.StreamJobLogsRequest:
+    return jobs_service_pb2.StreamJobLogsRequest(since=since, until=until)
+
+
+def _log_lines(grep: str, ignore_case: bool, fixed: bool) -> jobs_service_pb2.StreamJobLogsRequest:
+    return jobs_service_pb2.StreamJobLogsRequest(
+        grep=grep, grep_ignore_case=ignore_case, grep_fixed=fixed
     )
 
 

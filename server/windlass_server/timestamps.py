@@ -44,6 +44,11 @@ def from_proto(timestamp: Timestamp) -> int:
     return seconds * MICROS_PER_SECOND + nanos // _NANOS_PER_MICRO
 
 
+def nanos(timestamp: Timestamp) -> int:
+    """A Timestamp in nanoseconds since 1970; `InvalidInput` as for `from_proto`."""
+    return from_proto(timestamp) * _NANOS_PER_MICRO + timestamp.nanos % _NANOS_PER_MICRO
+
+
 def duration_to_proto(micros: int) -> Duration:
     """A span of time as a Duration; ValueError beyond 10,000 years either way."""
     seconds, rest = divmod(abs(micros), MICROS_PER_SECOND)

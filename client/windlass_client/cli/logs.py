@@ -1,7 +1,7 @@
 """`windlass logs`, and following a job to its end."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,12 @@ A followed log survives restarts of the server: it goes on behind the last line 
     windlass logs job-01j… --tail 100 --stream stderr
 
     windlass logs job-01j… --rank 3 -f    of a job of several nodes only one
+
+    windlass logs job-01j… --since 10m --grep 'loss=[0-9.]+' -f
+
+    windlass logs job-01j… --since 2026-11-26T08:00Z --until 2026-11-26T09:00Z
+
+    windlass logs job-01j… --tail 5 --grep error --ignore-case    the last 5 lines with it
 
     windlass logs job-01j… -o json        one JSON message a line, with cursors"""
 
@@ -62,9 +68,45 @@ def logs(
         int | None,
         typer.Option(min=0, max=511, help="Only this rank of a job of several nodes."),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME|SPAN", help="Start at a time, or so long ago, such as 10m."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME|SPAN", help="End before a time, as --since.")
+    ] = None,
+    grep: Annotated[
+        str,
+        typer.Option(
+            "--grep", "-g", metavar="PATTERN", help="Only lines in which this RE2 pattern matches."
+        ),
+    ] = "",
+    ignore_case: Annotated[
+        bool, typer.Option("--ignore-case", "-i", help="--grep finds capitals and small letters.")
+    ] = False,
+    fixed: Annotated[
+        bool, typer.Option("--fixed", "-F", help="--grep is a text and no pattern.")
+    ] = False,
 ) -> None:
     """See `_HELP`."""
-    _copy(session, job_id, follow=follow, tail=tail, stream=stream, cursor=cursor, rank=rank)
+    if (ignore_case or fixed) and not grep:
+        raise typer.BadParameter(
+            "is for --grep", param_hint="--fixed" if fixed else "--ignore-case"
+        )
+    _copy(
+        session,
+        job_id,
+        follow=follow,
+        tail=tail,
+        stream=stream,
+        cursor=cursor,
+        rank=rank,
+        since=since and session.moment(since),
+        until=until and session.moment(until),
+        grep=grep,
+        ignore_case=ignore_case,
+        fixed=fixed,
+    )
 
 
 def follow_to_end(session: Session, job_id: str) -> None:
@@ -94,21 +136,17 @@ def _copy(
     session: Session,
     job_id: str,
     *,
-    follow: bool,
-    tail: int | None = None,
     stream: str | None = None,
     cursor: str = "",
-    rank: int | None = None,
+    **wanted: Any,
 ) -> None:
     position = cursor
     messages = session.client.jobs.logs(
         job_id,
-        follow=follow,
-        tail=tail,
         stream=_parse_stream(stream),
         cursor=cursor,
-        rank=rank,
         on_break=_tell_break,
+        **wanted,
     )
     try:
         with Interrupts() as interrupts:

@@ -21,7 +21,7 @@ from windlass_server.jobs.service import JobsService
 from windlass_server.resources.metrics import series_messages, wanted_of
 from windlass_server.rpc.call import Call
 from windlass_server.storage.jobs import JobFilter
-from windlass_server.timestamps import duration_to_proto, from_proto
+from windlass_server.timestamps import duration_to_proto, from_proto, nanos
 from windlass_server.timestamps import to_proto as micros_to_proto
 
 
@@ -88,6 +88,11 @@ class JobsRpc:
             stream=request.stream,
             cursor=request.cursor,
             rank=request.rank if request.HasField("rank") else None,
+            since=nanos(request.since) if request.HasField("since") else None,
+            until=nanos(request.until) if request.HasField("until") else None,
+            grep=request.grep,
+            ignore_case=request.grep_ignore_case,
+            fixed=request.grep_fixed,
         )
         return self._logs.stream(call.caller, request.job_id, wanted)
 

@@ -6,7 +6,7 @@ in a run's log; every position that is handed out is the boundary between two fr
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 HEADER = struct.Struct(">BQI")
@@ -47,10 +47,12 @@ class Place:
     Attributes:
         position: the boundary before a frame.
         skip: how many bytes of that frame's payload come before the place.
+        held: how many bytes of stdout and of stderr right before the place have not been shown.
     """
 
     position: int
     skip: int = 0
+    held: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,12 @@ def boundaries(data: bytes) -> list[int]:
     return ends
 
 
+def times_of(data: bytes, position: int, ends: Sequence[int]) -> list[int]:
+    """The times of frames, whose ends these are, in `data`, which lies at `position`."""
+    begins = [position, *ends[:-1]]
+    return [HEADER.unpack_from(data, begin - position)[1] for begin in begins]
+
+
 def parse(data: bytes, position: int) -> list[Frame]:
     """The whole frames that `data` begins with; `data` lies at `position` of the log.
 
@@ -123,7 +131,7 @@ def chunks(frame: Frame, skip: int = 0, limit: int = MAX_CHUNK_BYTES) -> Iterato
     """
     payload = frame.payload
     while skip < len(payload):
-        end = _cut(payload, skip, limit)
+        end = cut(payload, skip, limit)
         whole = end == len(payload)
         after = Place(frame.end_position) if whole else Place(frame.position, end)
         yield Chunk(frame.stream, frame.time_nanos, payload[skip:end], after)
@@ -138,8 +146,8 @@ def as_text(payload: bytes) -> str | None:
         return None
 
 
-def _cut(payload: bytes, start: int, limit: int) -> int:
-    """Where a chunk that begins at `start` ends."""
+def cut(payload: bytes, start: int, limit: int) -> int:
+    """Where a chunk that begins at `start` ends, at most `limit` bytes on."""
     end = start + limit
     if end >= len(payload):
         return len(payload)

@@ -4,23 +4,23 @@ import os
 import re
 import threading
 from array import array
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from windlass_server.errors import Conflict, InvalidInput
 from windlass_server.objects.frames import (
-    HEADER,
     MAX_BATCH_BYTES,
     BadFrames,
     Frame,
-    Place,
     boundaries,
     frame_end,
-    parse,
+    times_of,
 )
+from windlass_server.objects.log_view import LogView
 
 _RUN_ID = re.compile(r"run-[0-9a-z]{26}")
 _MARK_BYTES = 1 << 20
@@ -55,17 +55,21 @@ class _Log:
 
     Attributes:
         end: bytes that are on disk.
-        marks: boundaries between frames about `_MARK_BYTES` apart, to read backwards by.
+        marks: boundaries between frames about `_MARK_BYTES` apart, to begin reading at.
+        newest: for each mark the latest time (ns since 1970) of what lies before the next one.
     """
 
     end: int = 0
     marks: "array[int]" = field(default_factory=lambda: array("q", [0]))
+    newest: "array[int]" = field(default_factory=lambda: array("Q", [0]))
 
-    def grow(self, ends: Sequence[int]) -> None:
-        """Take in that further frames end at these positions."""
-        for end in ends:
-            if end - self.marks[-1] >= _MARK_BYTES:
-                self.marks.append(end)
+    def grow(self, ends: Sequence[int], times: Sequence[int]) -> None:
+        """Take in further frames: where they end, and their times."""
+        for end, time in zip(ends, times, strict=True):
+            if self.end - self.marks[-1] >= _MARK_BYTES:
+                self.marks.append(self.end)
+                self.newest.append(self.newest[-1])
+            self.newest[-1] = max(self.newest[-1], time)
             self.end = end
 
 
@@ -120,66 +124,20 @@ class LogFiles:
         return [outcomes[number] for number in range(len(group))]
 
     def read(self, run_id: str, position: int, max_bytes: int) -> list[Frame]:
-        """The frames from a boundary on: about `max_bytes` of them, at least one; none at the end.
+        """As `LogView.read`."""
+        with self.view(run_id) as view:
+            return view.read(position, max_bytes)
 
-        Raises:
-            InvalidInput: `position` is no boundary of this log (`LOG_POSITION_INVALID`).
-        """
-        end = self.end(run_id)
-        if position == end:
-            return []
-        try:
-            if not 0 <= position < end:
-                message = "outside of the log"
-                raise BadFrames(message)
-            with self.path(run_id).open("rb", buffering=0) as file:
-                return _read_frames(file.fileno(), position, min(max_bytes, end - position))
-        except BadFrames:
-            message = f"position {position} is no boundary of the log of {run_id}"
-            raise InvalidInput(message, reason="LOG_POSITION_INVALID") from None
-
-    def has_place(self, run_id: str, place: Place) -> bool:
-        """Whether a reader can go on there: the frame begins there, and has more than is skipped.
-
-        The frames up to it are counted from the nearest mark, because output may look like a frame.
-        """
+    @contextmanager
+    def view(self, run_id: str) -> Iterator[LogView]:
+        """A context in which a log can be read as it is now."""
         log = self._log(run_id)
-        position = place.position
-        if not 0 <= position < log.end:
-            return position == log.end and not place.skip
-        mark = log.marks[bisect_right(log.marks, position) - 1]
-        try:
-            with self.path(run_id).open("rb", buffering=0) as file:
-                before = os.pread(file.fileno(), position - mark, mark)
-                length = frame_end(os.pread(file.fileno(), MAX_BATCH_BYTES, position), 0)
-            begins = not before or boundaries(before)[-1:] == [len(before)]
-        except BadFrames:
-            return False
-        if length is None or not begins:
-            return False
-        return not place.skip or HEADER.size + place.skip < length
-
-    def tail(self, run_id: str, lines: int, stream: int = 0) -> Place:
-        """Where the last `lines` lines begin; the end for 0.
-
-        Args:
-            run_id: the run.
-            lines: how many; what follows the last line end counts as a line.
-            stream: count only this stream's lines; 0 counts those of both, as they came.
-        """
-        log = self._log(run_id)
-        end, marks = log.end, list(log.marks)
-        if not lines or not end:
-            return Place(end)
-        counter = _LinesBackwards(lines, stream)
-        with self.path(run_id).open("rb", buffering=0) as file:
-            for begin in reversed([mark for mark in marks if mark < end]):
-                block = os.pread(file.fileno(), end - begin, begin)
-                place = counter.take(parse(block, begin))
-                if place is not None:
-                    return place
-                end = begin
-        return Place(0)
+        with ExitStack() as stack:
+            pread: Callable[[int, int], bytes] = _no_bytes
+            if log.end:
+                file = stack.enter_context(self.path(run_id).open("rb", buffering=0))
+                pread = partial(os.pread, file.fileno())
+            yield LogView(run_id, log.end, log.marks[:], log.newest[:], pread)
 
     def close(self) -> None:
         """Close all files."""
@@ -191,6 +149,7 @@ class LogFiles:
         end = log.end
         fresh: list[bytes] = []
         ends: list[int] = []
+        times: list[int] = []
         outcomes: list[int | Exception] = []
         for batch in batches:
             try:
@@ -201,11 +160,12 @@ class LogFiles:
             if piece:
                 fresh.append(piece)
                 ends += piece_ends
+                times += times_of(piece, end, piece_ends)
                 end = piece_ends[-1]
             outcomes.append(end)
         if fresh:
             self._write(run_id, b"".join(fresh), log.end)
-            log.grow(ends)
+            log.grow(ends, times)
             # A reader may have looked at the file meanwhile; this is what is on disk.
             self._remember(run_id, log)
         return outcomes
@@ -261,37 +221,6 @@ class LogFiles:
                 self._logs.popitem(last=False)
 
 
-class _LinesBackwards:
-    """Counts lines from the end of a log towards its beginning."""
-
-    def __init__(self, lines: int, stream: int) -> None:
-        self._missing = lines
-        self._stream = stream
-        self._at_end = True
-
-    def take(self, frames: Sequence[Frame]) -> Place | None:
-        """Look at the frames before those seen so far; the place once enough lines are found."""
-        for frame in reversed(frames):
-            if not frame.payload or self._stream not in (0, frame.stream):
-                continue
-            before = len(frame.payload)
-            if self._at_end:
-                # The line end of the last line begins no other.
-                before -= frame.payload.endswith(b"\n")
-                self._at_end = False
-            while (line_end := frame.payload.rfind(b"\n", 0, before)) >= 0:
-                self._missing -= 1
-                if not self._missing:
-                    return _behind(frame, line_end)
-                before = line_end
-        return None
-
-
-def _behind(frame: Frame, line_end: int) -> Place:
-    skip = line_end + 1
-    return Place(frame.end_position) if skip == len(frame.payload) else Place(frame.position, skip)
-
-
 def _fresh_part(batch: Batch, end: int) -> tuple[bytes, list[int]]:
     """What of a batch a log that holds `end` bytes does not have, and the ends of its frames."""
     if not batch.frames:
@@ -316,15 +245,9 @@ def _fresh_part(batch: Batch, end: int) -> tuple[bytes, list[int]]:
     return batch.frames[offset:], [batch.position + one for one in ends if one > offset]
 
 
-def _read_frames(file: int, position: int, size: int) -> list[Frame]:
-    frames = parse(os.pread(file, size, position), position)
-    if not frames:
-        # The first frame is larger than was asked for.
-        frames = parse(os.pread(file, MAX_BATCH_BYTES, position), position)[:1]
-    if not frames:
-        message = "a frame reaches behind the log's end"
-        raise BadFrames(message)
-    return frames
+def _no_bytes(_size: int, _position: int) -> bytes:
+    """Reads a log that has no file."""
+    return b""
 
 
 def _examine(path: Path) -> _Log:
@@ -339,7 +262,7 @@ def _examine(path: Path) -> _Log:
             ends = _whole_frames(block)
             if not ends:
                 break
-            log.grow([log.end + end for end in ends])
+            log.grow([log.end + end for end in ends], times_of(block, 0, ends))
     finally:
         os.close(file)
     return log

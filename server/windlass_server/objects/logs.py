@@ -10,6 +10,8 @@ from typing import TypeVar
 from windlass_server.hub import EventHub
 from windlass_server.objects.frames import Chunk, Frame, Place, as_text, chunks
 from windlass_server.objects.log_files import Batch, LogFiles, LogRefused
+from windlass_server.objects.log_lines import Held, Lines, Matcher
+from windlass_server.objects.log_view import Limits, LogView
 
 __all__ = ["Chunk", "Frame", "LogRefused", "LogStore", "Place", "as_text", "chunks"]
 
@@ -121,11 +123,37 @@ class LogStore:
 
     async def has_place(self, run_id: str, place: Place) -> bool:
         """Whether a reader can go on there; false for a place that this log never gave out."""
-        return await self._read(lambda: self._files.has_place(run_id, place))
+        return await self._view(run_id, lambda view: view.has_place(place))
 
-    async def tail(self, run_id: str, lines: int, stream: int = 0) -> Place:
-        """Where the last `lines` lines of a log begin; `stream` as in `LogFiles.tail`."""
-        return await self._read(lambda: self._files.tail(run_id, lines, stream))
+    async def held(self, run_id: str, place: Place) -> Held:
+        """As `LogView.held`."""
+        if not any(place.held):
+            return Held()
+        return await self._view(run_id, lambda view: view.held(place))
+
+    async def since(self, run_id: str, time_nanos: int) -> int:
+        """As `LogView.since`."""
+        return await self._view(run_id, lambda view: view.since(time_nanos))
+
+    async def tail(
+        self, run_id: str, lines: int, stream: int = 0, before: int | None = None
+    ) -> Place:
+        """As `LogView.tail`."""
+        return await self._view(run_id, lambda view: view.tail(lines, stream, before))
+
+    async def tail_matching(
+        self, run_id: str, lines: int, matcher: Matcher, limits: Limits
+    ) -> Place:
+        """As `LogView.tail_matching`."""
+        return await self._view(run_id, lambda view: view.tail_matching(lines, matcher, limits))
+
+    async def lines(
+        self, run_id: str, place: Place, reader: Lines, until: int | None
+    ) -> tuple[list[Chunk], Place, bool]:
+        """As `LogView.lines`, of what is read at once."""
+        if place.position == self._files.known_end(run_id):
+            return [], place, False
+        return await self._view(run_id, lambda view: view.lines(place, reader, _READ_BYTES, until))
 
     def wake(self, run_id: str) -> None:
         """Make every follower of the log look again, as when its run has ended."""
@@ -138,6 +166,13 @@ class LogStore:
         self._writer.shutdown()
         self._readers.shutdown()
         self._files.close()
+
+    async def _view(self, run_id: str, work: Callable[[LogView], T]) -> T:
+        def look() -> T:
+            with self._files.view(run_id) as view:
+                return work(view)
+
+        return await self._read(look)
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)

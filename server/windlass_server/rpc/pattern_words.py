@@ -6,6 +6,7 @@ _LABEL = "a name of letters, digits and '._/-', with a letter or digit at both e
 WORDS = {
     r"^[^\x00]*$": "must not contain the character NUL",
     r"^[^\x00-\x1f\x7f]*$": "must not contain control characters, such as line breaks",
+    r"^[^\x00-\x08\x0a-\x1f\x7f]*$": "must not contain control characters other than tabs",
     r"^[^,\x00-\x1f\x7f]*$": "must not contain commas or control characters",
     r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$": f"must be {_NAME}",
     r"^(default|(queue|pool)[.][a-z0-9]([a-z0-9-]*[a-z0-9])?)$": (

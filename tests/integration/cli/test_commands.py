@@ -192,6 +192,12 @@ def test_a_value_that_is_none_is_told_in_one_line_and_nothing_is_sent(
         ["jobs", "list", "--limit", "9" * 30],
         ["logs", "\udcff"],
         ["logs", "job-1", "--tail", "99999999999"],
+        ["logs", "job-1", "--since", "9999999d"],
+        ["logs", "job-1", "--since", "soon"],
+        ["logs", "job-1", "--until", "2026-13-01"],
+        ["logs", "job-1", "--grep", "\udcff"],
+        ["logs", "job-1", "--ignore-case"],
+        ["logs", "job-1", "--fixed"],
         ["--server", "host:99999", "jobs", "list"],
     ],
 )
@@ -275,6 +281,19 @@ def test_logs_can_start_near_the_end_and_behind_a_cursor(windlass):
     assert windlass("logs", "job-1", "--tail", "1").stdout == "line 5\n"
     assert windlass("logs", "job-1", "--cursor", "2").stdout == "line 3\nline 5\n"
     assert windlass("jobs", "logs", "job-1", "--tail", "1").stdout == "line 5\n"
+
+
+def test_logs_are_searched_by_the_server(windlass, plane):
+    windlass("submit", "--", "true")
+    windlass("logs", "job-1", "--since", "2026-11-01T08:00", "--until", "2026-11-02", "-g", "a.b")
+    windlass("logs", "job-1", "--grep", "loss(", "--fixed", "--ignore-case", "--since", "10m")
+    first, second = plane.state.requests["StreamJobLogs"]
+    assert first.since.ToJsonString() == "2026-11-01T08:00:00Z"
+    assert first.until.ToJsonString() == "2026-11-02T00:00:00Z"
+    assert (first.grep, first.grep_fixed, first.grep_ignore_case) == ("a.b", False, False)
+    assert (second.grep, second.grep_fixed, second.grep_ignore_case) == ("loss(", True, True)
+    assert second.HasField("since")
+    assert not second.HasField("until")
 
 
 def test_logs_as_json_are_a_message_a_line_with_cursors(windlass):

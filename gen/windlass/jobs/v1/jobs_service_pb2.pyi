@@ -118,20 +118,30 @@ class CancelJobRequest(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StreamJobLogsRequest(_message.Message):
-    __slots__ = ("job_id", "follow", "tail", "stream", "cursor", "rank")
+    __slots__ = ("job_id", "follow", "tail", "stream", "cursor", "rank", "since", "until", "grep", "grep_ignore_case", "grep_fixed")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    GREP_FIELD_NUMBER: _ClassVar[int]
+    GREP_IGNORE_CASE_FIELD_NUMBER: _ClassVar[int]
+    GREP_FIXED_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     follow: bool
     tail: int
     stream: _job_pb2.LogChunk.Stream
     cursor: str
     rank: int
-    def __init__(self, job_id: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., stream: _Optional[_Union[_job_pb2.LogChunk.Stream, str]] = ..., cursor: _Optional[str] = ..., rank: _Optional[int] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    grep: str
+    grep_ignore_case: bool
+    grep_fixed: bool
+    def __init__(self, job_id: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., stream: _Optional[_Union[_job_pb2.LogChunk.Stream, str]] = ..., cursor: _Optional[str] = ..., rank: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., grep: _Optional[str] = ..., grep_ignore_case: _Optional[bool] = ..., grep_fixed: _Optional[bool] = ...) -> None: ...
 
 class ListJobCheckpointsRequest(_message.Message):
     __slots__ = ("job_id", "page_size", "page_token")
