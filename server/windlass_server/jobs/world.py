@@ -28,6 +28,7 @@ from windlass_server.storage.transaction import Transaction
 QUEUE_DEPTH = 10_000
 # Owners of waiting jobs whose first ones are considered however far behind they stand.
 _OWNERS = 1_000
+_BEFORE_ALL = "", ""
 # How much is read before others get their turn.
 _READ_AT_ONCE = 500
 
@@ -59,6 +60,8 @@ class World:
         self._running = SeenRunning()
         self._usage = usage
         self._learned = Learned()
+        # Of more owners than a cycle looks at, the last that was looked at.
+        self._last_owner = _BEFORE_ALL
 
     def any_ready(self) -> bool:
         """Whether a node is connected that takes work, as far as is known."""
@@ -116,8 +119,15 @@ class World:
         return rows, demands
 
     async def _of_each_owner(self) -> AsyncIterator[tuple[Sequence[JobRow], list[Demand]]]:
-        """The first jobs of everybody: the queue's first ones may be those of a few alone."""
-        owners = await self._database.read(lambda tx: tx.jobs.owners_of_queued(_OWNERS))
+        """The first jobs of everybody: the queue's first ones may be those of a few alone.
+
+        Of more owners than one cycle looks at the next ones, and when all have had their turn the first
+        again.
+        """
+        owners = await self._database.read(
+            lambda tx: tx.jobs.owners_of_queued(_OWNERS, self._last_owner)
+        )
+        self._last_owner = owners[-1] if len(owners) == _OWNERS else _BEFORE_ALL
         size = min(QUEUE_DEPTH // max(len(owners), 1), _READ_AT_ONCE)
         if not size:
             return

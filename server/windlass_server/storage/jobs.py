@@ -1,6 +1,6 @@
 """Jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -8,11 +8,12 @@ from typing import Any, cast
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     bindparam,
     insert,
     or_,
     select,
-    tuple_,
+    union,
     update,
 )
 
@@ -76,16 +77,18 @@ _QUEUED_BEHIND = _QUEUED.where(
 _QUEUED_BY = _WAITING.where(
     _JOBS.c.project == bindparam("project"), _JOBS.c.user == bindparam("user")
 ).limit(bindparam("size"))
-# One owner at a time, so that the index is entered where the next one begins.
-_NEXT_OWNER = Hot(
+# One owner at a time, so that the index is entered where the next one begins. Not by comparing both columns at
+# once: SQLite would enter it where the last one begins, and read all of his jobs again.
+_ANY_OWNER = (
     select(_JOBS.c.project, _JOBS.c.user)
-    .where(
-        JOB_IN_QUEUE,
-        tuple_(_JOBS.c.project, _JOBS.c.user) > tuple_(bindparam("project"), bindparam("user")),
-    )
+    .where(JOB_IN_QUEUE)
     .order_by(_JOBS.c.project, _JOBS.c.user)
     .limit(1)
 )
+_NEXT_USER = Hot(
+    _ANY_OWNER.where(_JOBS.c.project == bindparam("project"), _JOBS.c.user > bindparam("user"))
+)
+_NEXT_PROJECT = Hot(_ANY_OWNER.where(_JOBS.c.project > bindparam("project")))
 _QUEUED_OF = _WAITING.where(_JOBS.c.job_id.in_(bindparam("job_ids", expanding=True)))
 
 
@@ -237,13 +240,17 @@ class JobStore:
             values |= {"priority": behind.priority, "job_id": behind.job_id}
         return cast("Sequence[JobRow]", self._connection.execute(statement, values).all())
 
-    def owners_of_queued(self, most: int) -> Sequence[tuple[str, str]]:
-        """Whose jobs wait: projects and users in order, the first `most`."""
+    def owners_of_queued(
+        self, most: int, behind: tuple[str, str] = ("", "")
+    ) -> Sequence[tuple[str, str]]:
+        """Whose jobs wait: projects and users in order, the first `most` behind one of them."""
         owners: list[tuple[str, str]] = []
-        last = "", ""
+        last = behind
         while len(owners) < most:
             values = {"project": last[0], "user": last[1]}
-            found = _NEXT_OWNER.first(self._connection, values)
+            found = _NEXT_USER.first(self._connection, values)
+            if found is None:
+                found = _NEXT_PROJECT.first(self._connection, {"project": last[0]})
             if found is None:
                 break
             last = found.project, found.user
@@ -331,12 +338,32 @@ def _changing(names: tuple[str, ...]) -> Hot:
 
 @cache
 def _page_statement(shape: FilterShape, *, after_another: bool) -> Hot:
-    """The SELECT of a page for every filter of this shape."""
+    """The SELECT of a page for every filter of this shape.
+
+    Several statuses are several pages, of which the newest jobs are taken: the index of statuses has each
+    in the order of a page, but not all of them together. However many jobs there are, no more are read
+    than a page of each.
+    """
+    if shape.statuses < 2:
+        return Hot(_page(shape, range(shape.statuses), after_another=after_another))
+    pages = [
+        _page(shape, [number], after_another=after_another).subquery()
+        for number in range(shape.statuses)
+    ]
+    # A union, so that a status that is asked for twice is no job twice.
+    found = union(*(select(page.c.job_id, page.c.version) for page in pages)).subquery()
+    query = select(found.c.job_id, found.c.version)
+    return Hot(query.order_by(found.c.job_id.desc()).limit(bindparam("size")))
+
+
+def _page(
+    shape: FilterShape, statuses: Iterable[int], *, after_another: bool
+) -> Select[tuple[str, int]]:
+    """The newest jobs of one of the filter's statuses; of any where there is none."""
     jobs = _JOBS.c
     query = select(jobs.job_id, jobs.version).where(jobs.project == bindparam("project"))
-    if shape.statuses:
-        statuses: list[Any] = [bindparam(f"status_{number}") for number in range(shape.statuses)]
-        query = query.where(jobs.status.in_(statuses))
+    for number in statuses:
+        query = query.where(jobs.status == bindparam(f"status_{number}"))
     for name in shape.columns:
         query = query.where(jobs[name] == bindparam(name))
     if shape.created_after:
@@ -347,7 +374,7 @@ def _page_statement(shape: FilterShape, *, after_another: bool) -> Hot:
         query = query.where(_has_label(number))
     if after_another:
         query = query.where(jobs.job_id < bindparam("before"))
-    return Hot(query.order_by(jobs.job_id.desc()).limit(bindparam("size")))
+    return query.order_by(jobs.job_id.desc()).limit(bindparam("size"))
 
 
 def _has_label(number: int) -> ColumnElement[bool]:
