@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from windlass.jobs.v1 import job_pb2
 
 _PROGRAM = ".simulation"
-_POLICIES = ("--policy", "recorded", "--policy", "built-in")
+_CURRENT = "current"
+_POLICIES = ("--policy", "recorded", "--policy", _CURRENT)
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +54,7 @@ def simulate(
         rest = [*_POLICIES, *rest]
     with _folder(save) as folder:
         files = _fetched(session, folder, session.moment(since or "7d"))
+        rest = _with_current(session, folder, rest)
         session.close()
         ran = subprocess.run([*python_module("server", _PROGRAM), *files, *rest], check=False)  # noqa: S603 - our own interpreter, no shell
     raise typer.Exit(ran.returncode)
@@ -99,18 +101,39 @@ def _fetched(session: Session, folder: Path, since: datetime) -> list[str]:
     from windlass_client.cli.history import write_jobs, write_nodes
 
     jobs, nodes = folder / "jobs.csv", folder / "nodes.csv"
+    pools = [*session.client.pools.list()]
     with jobs.open("w", encoding="utf-8", newline="") as file:
-        notes = write_jobs(_jobs(session, since), file, session.now())
+        notes = write_jobs(_jobs(session, since), file, session.now(), pools)
     for what, count in sorted(notes.items()):
         say(f"note: {count} jobs {what}")
     with nodes.open("w", encoding="utf-8", newline="") as file:
-        notes = write_nodes(session.client.nodes.list(), file)
+        notes = write_nodes(session.client.nodes.list(), file, pools)
     for what, count in sorted(notes.items()):
         say(f"note: {count} nodes {what}")
     if jobs.read_text(encoding="utf-8").count("\n") < 2:
         say(f"no job has started that was submitted since {since:%Y-%m-%d %H:%M} UTC")
         raise typer.Exit(EXIT_FAILED)
     return ["--format", "csv", "--jobs", str(jobs), "--nodes", str(nodes)]
+
+
+def _with_current(session: Session, folder: Path, words: list[str]) -> list[str]:
+    """The same arguments, with the file of what the server goes by now where that is asked for."""
+    from windlass_client.cli.history_policy import write_current
+
+    asked = [
+        index
+        for index, word in enumerate(words)
+        if word == f"--policy={_CURRENT}"
+        or (index and words[index - 1 : index + 1] == ["--policy", _CURRENT])
+    ]
+    if not asked:
+        return words
+    file = folder / f"{_CURRENT}.json"
+    write_current(session, file)
+    renamed = [*words]
+    for index in asked:
+        renamed[index] = words[index].replace(_CURRENT, str(file))
+    return renamed
 
 
 def _jobs(session: Session, since: datetime) -> "Iterator[job_pb2.Job]":

@@ -1,19 +1,25 @@
 """The nodes of a simulation: from a CSV file, or from a few words such as `16x8xH100`."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from windlass_server.scheduler.snapshot import Gpu, NodeState
-from windlass_server.simulation import quantities
+from windlass_server.simulation import cells, quantities
 from windlass_server.simulation.rows import Row, rows
 from windlass_server.simulation.trace import TraceError
 
-COLUMNS = ("name", "gpus", "gpu_type", "cpu", "memory", "count", "sharers")
+COLUMNS = (
+    *("name", "gpus", "gpu_type", "cpu", "memory", "count", "sharers"),
+    *("pool", "cluster", "labels"),
+)
 MOST_NODES = 100_000
 
 _MOST_GPUS_OF_A_NODE = 1024
 _MOST_SHARERS = 64
 _ISOLATION = 3
+# As `resources.pooling` has it, which takes a second to import.
+_DEFAULT_POOL = "default"
 _WORD = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,3})x([A-Za-z0-9][A-Za-z0-9._-]{0,62})")
 # What comes with each GPU where only GPUs are named: enough that GPUs decide.
 CORES_BESIDE, GIB_BESIDE, SHARERS = 16, 128, 8
@@ -103,6 +109,20 @@ def _node(row: Row, name: str) -> NodeState:
         cpu = quantities.cores(row.text(column))
         column = "memory"
         memory = quantities.memory(row.text(column))
+        column = "labels"
+        labels = cells.labels(row.text(column))
     except ValueError as error:
         raise row.error(column, str(error)) from None
-    return node(name, gpus, gpu_type, cpu, memory, sharers)
+    said = dict(labels)
+    return replace(
+        node(name, gpus, gpu_type, cpu, memory, sharers),
+        pool=row.text("pool") or _DEFAULT_POOL,
+        labels=labels,
+        # As `resources.capacity` has it.
+        place=(
+            row.text("cluster"),
+            said.get("zone", ""),
+            said.get("block", ""),
+            said.get("rack", ""),
+        ),
+    )

@@ -18,6 +18,7 @@ class Fragments:
     def __init__(self, workload: Workload) -> None:
         self._places = {node.node_id: index for index, node in enumerate(workload.nodes)}
         self._idle = np.array([len(node.gpus) * 1000 for node in workload.nodes], np.int64)
+        self._whole = self._idle.copy()
         self._all = max(int(self._idle.sum()), 1)
         self._too_large = _larger_than_each(workload.jobs, int(self._idle.max(initial=0)))
         self._useless = self._idle * self._too_large[self._idle]
@@ -31,6 +32,8 @@ class Fragments:
         """Note that a job has started (1) or ended (-1) on a node."""
         index = self._places[node_id]
         millis = demand.gpu_millis or demand.gpu_count * 1000
+        if demand.exclusive:
+            millis = int(self._whole[index])
         self._idle[index] -= times * millis
         idle = int(self._idle[index])
         self._useless[index] = idle * self._too_large[idle]

@@ -1,12 +1,14 @@
 """Who holds what in virtual time, as `plan()` wants to know it: what runs, and what everybody had lately."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from windlass_server.scheduler.estimates import ends
-from windlass_server.scheduler.fair_share import GPU, Shares, Tally, charge
+from windlass_server.scheduler.fair_share import GPU, Shares, Tally, charge, part_of_card
 from windlass_server.scheduler.plan import Place, Placement
+from windlass_server.scheduler.quota import Ask, Dimension, Quota
 from windlass_server.scheduler.snapshot import WHOLE, Demand, Running, RunTime
+from windlass_server.simulation.counted import Counted
 from windlass_server.simulation.learned import Learned
 from windlass_server.simulation.workload import TimedJob
 
@@ -17,6 +19,7 @@ class _Held:
 
     job: TimedJob
     placement: Placement
+    amounts: Sequence[tuple[int, int]]
     gpu_type: str
     since: int
     known: RunTime | None
@@ -29,25 +32,43 @@ class Holding:
     Args:
         half_lives: by which what was had lately is forgotten.
         learned: how long jobs are expected to run.
+        quotas: as they are when nobody has anything.
     """
 
-    def __init__(self, half_lives: Iterable[int], learned: Learned) -> None:
+    def __init__(
+        self, half_lives: Iterable[int], learned: Learned, quotas: Iterable[Quota] = ()
+    ) -> None:
         self._tallies = [Tally(half_life) for half_life in sorted(half_lives)]
         self._learned = learned
+        self._counted = Counted(quotas)
         self._held: dict[str, _Held] = {}
 
-    def start(self, job: TimedJob, placement: Placement, gpu_type: str, now: int) -> None:
-        """Note that a job has got its place."""
+    def start(
+        self,
+        job: TimedJob,
+        placement: Placement,
+        amounts: Sequence[tuple[int, int]],
+        gpu_type: str,
+        now: int,
+    ) -> None:
+        """Note that a job has got its place, with so much CPU and memory of each of its nodes."""
         demand = job.demand
-        self._held[demand.job_id] = _Held(job, placement, gpu_type, now, None, ())
+        held = self._held[demand.job_id] = _Held(job, placement, amounts, gpu_type, now, None, ())
         for tally in self._tallies:
-            tally.opened((demand.project, demand.user), _rate(demand), now)
+            tally.opened((demand.project, demand.user), _rate(held), now)
+        self._counted.take(_ask(held))
 
     def end(self, demand: Demand, now: int) -> None:
         """Note that it has given it back."""
-        del self._held[demand.job_id]
+        held = self._held.pop(demand.job_id)
         for tally in self._tallies:
-            tally.closed((demand.project, demand.user), _rate(demand), now)
+            tally.closed((demand.project, demand.user), _rate(held), now)
+        self._counted.give_back(_ask(held))
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """Quotas with what their owners have."""
+        return self._counted.quotas
 
     def running(self, now: int) -> tuple[Running, ...]:
         """All that run. Each is made anew when it has outlived what was expected, or else is expected."""
@@ -92,8 +113,8 @@ def _running(
         queue=demand.queue,
         priority=demand.priority,
         node_id=place.node_id,
-        cpu_millis=demand.cpu_millis,
-        memory_bytes=demand.memory_bytes,
+        cpu_millis=held.amounts[rank][0],
+        memory_bytes=held.amounts[rank][1],
         gpu_uuids=place.gpu_uuids,
         gpu_type=held.gpu_type,
         gpu_millis=demand.gpu_millis,
@@ -102,12 +123,34 @@ def _running(
         expected_end=expected,
         limit_end=limit,
         saved_at=held.since,
-        preemptible=True,
+        preemptible=held.job.preemptible,
         leaving=False,
     )
 
 
-def _rate(demand: Demand) -> int:
-    each = demand.gpu_millis * (GPU // WHOLE) if demand.gpu_millis else GPU
-    of_a_node = charge(demand.gpu_count * each, demand.cpu_millis, demand.memory_bytes)
-    return demand.nodes * of_a_node
+def _rate(held: _Held) -> int:
+    """What all of it counts as for the fair share."""
+    demand = held.job.demand
+    each = demand.gpu_millis * (GPU // WHOLE) if demand.gpu_millis else part_of_card(held.gpu_type)
+    return sum(
+        charge(len(place.gpu_uuids) * each, *amounts)
+        for place, amounts in zip(held.placement.places, held.amounts, strict=True)
+    )
+
+
+def _ask(held: _Held) -> Ask:
+    """What of it quotas count."""
+    demand = held.job.demand
+    share = demand.gpu_millis or WHOLE
+    gpus = share * sum(len(place.gpu_uuids) for place in held.placement.places)
+    return Ask(
+        demand.project,
+        demand.user,
+        {
+            Dimension.GPU: gpus,
+            Dimension.CPU: sum(cpu for cpu, _ in held.amounts),
+            Dimension.MEMORY: sum(memory for _, memory in held.amounts),
+            Dimension.RUNNING: 1,
+        },
+        {held.gpu_type.casefold(): gpus} if gpus else {},
+    )

@@ -1,6 +1,6 @@
 """What is measured of a workload that was played: waits, completion times, allocation, fairness."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from windlass_server.simulation.virtual_time import Fate, Outcome
+from windlass_server.scheduler.snapshot import NodeState
+from windlass_server.simulation.outcome import Fate, Outcome
 from windlass_server.simulation.workload import SECOND
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -87,7 +88,7 @@ class Measures:
         stopped: how often one was stopped for another.
         lost: GPU-hours of work that was lost by that (core-hours where no node has a GPU).
         left: those that never got a place.
-        wait: from submission to the first start.
+        wait: from when a job waited for nothing but its place to the first start.
         first: of those that were ever the first of all that found no place: from then to start.
         completion: from submission to end (job completion time).
         slowdown: the same over the time it ran, or `BOUND` if that is more; at least 1.
@@ -143,7 +144,7 @@ def measured(outcome: Outcome) -> Measures:
     waits, completions = [_wait(fate) for fate in ran], [_completion(fate) for fate in ran]
     everybody, one = range(len(fates)), np.ones(len(fates))
     used = spans.held(everybody)
-    waiting = spans.over_time(spans.submitted, spans.ended, one) - spans.held(everybody, each=one)
+    waiting = spans.over_time(spans.queued, spans.ended, one) - spans.held(everybody, each=one)
     projects = _named(fates, lambda fate: fate.job.demand.project)
     users = _named(fates, lambda fate: f"{fate.job.demand.project}/{fate.job.demand.user}")
     timed_out = sum(fate.job.times_out for fate in ran)
@@ -173,8 +174,8 @@ def measured(outcome: Outcome) -> Measures:
         ),
         completion=Spread.of(completions),
         slowdown=Spread.of(
-            max(1.0, done / max(fate.job.takes / SECOND, BOUND))
-            for fate, done in zip(ran, completions, strict=True)
+            max(1.0, ((fate.ended_at or 0) - fate.queued_at) / SECOND / _bounded(fate))
+            for fate in ran
         ),
         allocation=float(used.mean()) * percent,
         fragmentation=_fragmentation(outcome, spans.first, spans.last),
@@ -239,21 +240,18 @@ class _Spans:
     def __init__(self, outcome: Outcome) -> None:
         workload, fates = outcome.workload, outcome.fates
         gpus = workload.gpus
+        nodes = {node.node_id: node for node in workload.nodes}
         self.unit = "GPU" if gpus else "CPU"
         self.capacity = float(gpus * 1000 if gpus else workload.cpu_millis)
         jobs = [fate.job for fate in fates]
-        self.size = np.array(
-            [
-                (job.gpu_millis if gpus else job.demand.cpu_millis) * job.demand.nodes
-                for job in jobs
-            ],
-            np.float64,
-        )
+        self.size = np.array([_size(fate, nodes, of_gpus=bool(gpus)) for fate in fates], np.float64)
         self.submitted = np.array([job.submitted_at for job in jobs], np.float64)
+        # From when on it wanted its place.
+        self.queued = np.array([fate.queued_at for fate in fates], np.float64)
         # Who never got a place is in nobody's way and waits for nothing.
-        starts = [_or(fate.started_at, fate.job.submitted_at) for fate in fates]
+        starts = [_or(fate.started_at, fate.queued_at) for fate in fates]
         self.started = np.array(starts, np.float64)
-        ends = [_or(fate.ended_at, fate.job.submitted_at) for fate in fates]
+        ends = [_or(fate.ended_at, fate.queued_at) for fate in fates]
         self.ended = np.array(ends, np.float64)
         # Who was stopped for another has several spans.
         spans = [(index, *span) for index, fate in enumerate(fates) for span in fate.spans]
@@ -292,8 +290,18 @@ class _Spans:
         for members in parties.values():
             sizes, ended = self.size[members], self.ended[members]
             got.append(self.held(members, TENTHS))
-            wanted.append(self.over_time(self.submitted[members], ended, sizes, TENTHS))
+            wanted.append(self.over_time(self.queued[members], ended, sizes, TENTHS))
         return np.array(got), np.array(wanted)
+
+
+def _size(fate: Fate, nodes: Mapping[str, NodeState], *, of_gpus: bool) -> int:
+    """Thousandths of GPUs, or of cores, that a job held, or would have: of its last nodes, where these are known."""
+    job = fate.job
+    if job.demand.exclusive and fate.node_ids:
+        alone = [nodes[node_id] for node_id in fate.node_ids]
+        return sum(len(node.gpus) * 1000 if of_gpus else node.cpu_millis for node in alone)
+    each = job.gpu_millis if of_gpus else job.demand.cpu_millis
+    return each * (len(fate.node_ids) or job.demand.nodes)
 
 
 def _gone(begins: Floats, sizes: Floats, edges: Floats) -> Floats:
@@ -352,7 +360,12 @@ def _or(value: int | None, other: int) -> int:
 
 def _wait(fate: Fate) -> float:
     assert fate.started_at is not None
-    return (fate.started_at - fate.job.submitted_at) / SECOND
+    return (fate.started_at - fate.queued_at) / SECOND
+
+
+def _bounded(fate: Fate) -> float:
+    """How long it ran at its last start, and `BOUND` at least."""
+    return max(fate.job.takes / SECOND, BOUND)
 
 
 def _completion(fate: Fate) -> float:

@@ -40,7 +40,7 @@ policies for jobs with times:
   backfill      by priority, then as they came; the first who do not fit keep their places
   greedy        the same, and who does not fit is skipped
   fifo          the same, and nobody starts before those ahead of him
-  FILE.yaml     what it says, as `windlass policies set --file` has it, or several by their ids
+  FILE.yaml     what it says, as `windlass policies set --file` has it, or several by their ids, and quotas
   recorded      as it was, where the trace says when each job started
 
 policies for openb:
@@ -52,15 +52,15 @@ policies for openb:
 
 from a server:
   windlass simulate --history [--since 7d] [--save FOLDER] takes the jobs that a server has had since then,
-  of all projects that you may read, and its nodes as they are, instead of a TRACE and --nodes. Without
-  --policy what was is shown beside what is built in.
+  of all projects that you may read, and its nodes as they are, instead of a TRACE and --nodes. There
+  --policy current is what it goes by now, with its quotas; without --policy what was is shown beside that.
 
   windlass simulate TRACE.csv --on-server [--cluster SPEC] has a server play the jobs, on its own nodes, as if
   they were empty, or on made ones. Of the other flags it takes --policy (a name) and --output.
 
 examples:
   windlass simulate jobs.csv --on-server --policy fifo --policy built-in
-  windlass simulate --history --since 7d --policy recorded --policy fifo --policy built-in
+  windlass simulate --history --since 7d --policy recorded --policy current --policy mine.yaml
   windlass simulate jobs.csv --cluster 16x8xH100
   windlass simulate jobs.csv --cluster 16x8xH100 --policy built-in --policy mine.yaml
   windlass simulate jobs.csv --nodes nodes.csv --policy fifo --policy greedy --plot waits.svg

@@ -12,9 +12,10 @@ from windlass_server.simulation import clusters, csv_jobs, swf, synthetic, timed
 from windlass_server.simulation.bars import Begin
 from windlass_server.simulation.measures import Measures, measured
 from windlass_server.simulation.options import SWF, TimedOptions
+from windlass_server.simulation.outcome import Outcome, recorded
 from windlass_server.simulation.trace import TraceError
 from windlass_server.simulation.turns import BY_NAME, RECORDED, Turns
-from windlass_server.simulation.virtual_time import Outcome, play, recorded
+from windlass_server.simulation.virtual_time import play
 from windlass_server.simulation.workload import Workload
 
 # Of jobs that never got a place, so many are named in the table; all are in the JSON.

@@ -1,6 +1,6 @@
 """Reads a policy of the scheduler, as `windlass policies set --file` has it, to play under it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,19 @@ import protovalidate
 import yaml
 from google.protobuf.json_format import ParseDict, ParseError
 
+from windlass.access.v1 import quota_pb2
 from windlass.resources.v1 import scheduling_policy_pb2
+from windlass_server.access.quota_fields import columns_of, require_sound
+from windlass_server.errors import InvalidInput
 from windlass_server.resources.scheduling_policy_message import policy_of
 from windlass_server.scheduler.policies import Policies, Policy
+from windlass_server.scheduler.quota import AMOUNTS, Dimension, Quota
 from windlass_server.simulation.trace import TraceError
 from windlass_server.simulation.turns import Turns
 
 _DEFAULT, _QUEUE, _POOL = "default", "queue.", "pool."
+_QUOTAS = "quotas"
+_MOST_QUOTAS = 10_000
 _MOST_BYTES = 1 << 20
 
 
@@ -29,15 +35,16 @@ def read(file: Path) -> Turns:
         raise TraceError(
             f"{file}: a policy is a mapping, such as `fair_share: {{half_life: 86400s}}`"
         )
+    quotas = _quotas(file, content.pop(_QUOTAS, None))
     by_id = any(_is_id(key) for key in content)
-    said = content if by_id else {_DEFAULT: content}
+    said = content if by_id or not content else {_DEFAULT: content}
     policies = {str(key): _policy(file, str(key), value) for key, value in said.items()}
     found = Policies(
         policies.get(_DEFAULT, Policy()),
         dict(_named(policies, _QUEUE)),
         dict(_named(policies, _POOL)),
     )
-    return Turns(file.name, found)
+    return Turns(file.name, found, quotas=quotas)
 
 
 def _content(file: Path) -> Any:
@@ -52,6 +59,56 @@ def _content(file: Path) -> Any:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError, ValueError) as error:
         raise TraceError(f"{file}: this is neither YAML nor JSON: {_line(error)}") from None
+
+
+def _quotas(file: Path, said: Any) -> tuple[Quota, ...]:
+    """Quotas as `windlass quotas list --output json` has them; what they say of use is not read."""
+    if said is None:
+        return ()
+    if isinstance(said, dict) and said.keys() <= {_QUOTAS, "next_page_token"}:
+        said = said.get(_QUOTAS, [])
+    if not isinstance(said, list) or len(said) > _MOST_QUOTAS:
+        raise TraceError(f"{file}: quotas: a list of at most {_MOST_QUOTAS} quotas")
+    found: dict[tuple[str, str, str], Quota] = {}
+    for number, value in enumerate(said):
+        quota = _quota(file, number, value)
+        key = quota.project, quota.user, quota.gpu_key
+        if key in found:
+            raise TraceError(f"{file}: quotas[{number}]: there is another one of the same owner")
+        found[key] = quota
+    return tuple(found.values())
+
+
+def _quota(file: Path, number: int, value: Any) -> Quota:
+    message = quota_pb2.Quota()
+    try:
+        ParseDict(value, message)
+        protovalidate.validate(message)
+        if not message.project:
+            raise ValueError("project: a quota is of a project")
+        require_sound(message)
+    except protovalidate.ValidationError as error:
+        what = "; ".join(_violations(error))
+    except (ParseError, AttributeError, TypeError, ValueError, InvalidInput) as error:
+        what = _line(error)
+    else:
+        columns = columns_of(message)
+
+        def amounts(prefix: str, dimensions: Sequence[Dimension]) -> dict[Dimension, int]:
+            values = ((one, columns[f"{prefix}_{one}"]) for one in dimensions)
+            return {one: value for one, value in values if value is not None}
+
+        return Quota(
+            quota_id=f"quota-{number:05}",
+            project=message.project,
+            user=message.user,
+            gpu_type=message.gpu_type,
+            cohort=message.cohort,
+            guaranteed=amounts("guaranteed", AMOUNTS),
+            borrowing=amounts("borrowing", AMOUNTS),
+            limit=amounts("limit", tuple(Dimension)),
+        )
+    raise TraceError(f"{file}: quotas[{number}]: {what}") from None
 
 
 def _is_id(key: object) -> bool:

@@ -21,8 +21,9 @@ from windlass_server.scheduler.snapshot import Demand, NodeState
 from windlass_server.simulation.clusters import node
 from windlass_server.simulation.csv_jobs import job_id
 from windlass_server.simulation.measures import Spread, measured
+from windlass_server.simulation.outcome import Outcome
 from windlass_server.simulation.turns import BY_NAME, DEFAULT, Turns
-from windlass_server.simulation.virtual_time import Outcome, play
+from windlass_server.simulation.virtual_time import play
 from windlass_server.simulation.workload import SECOND, TimedJob, Workload
 from windlass_server.timestamps import duration_from_proto
 

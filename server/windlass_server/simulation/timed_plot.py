@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from windlass_server.simulation.measures import Measures
+from windlass_server.simulation.outcome import Outcome
 from windlass_server.simulation.trace import TraceError
-from windlass_server.simulation.virtual_time import Outcome
 from windlass_server.simulation.workload import SECOND
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from windlass_server.scheduler.policies import (
     Policy,
     Settings,
 )
+from windlass_server.scheduler.quota import Quota
 from windlass_server.scheduler.snapshot import Demand
 
 
@@ -23,11 +24,13 @@ class Turns:
         name: of the policy.
         policies: what `plan()` is told.
         strict: nobody starts before those ahead of him by priority and submission, whatever idles.
+        quotas: what projects and users may have, as they are when nobody has anything.
     """
 
     name: str
     policies: Policies
     strict: bool = False
+    quotas: tuple[Quota, ...] = ()
 
     @property
     def settings(self) -> tuple[Settings, ...]:

@@ -11,16 +11,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
+from windlass_server.jobs.states import Status
 from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.plan import Placement, Plan, plan
 from windlass_server.scheduler.preemption import Eviction
+from windlass_server.scheduler.quota import Use
+from windlass_server.scheduler.quota_gate import least_of
+from windlass_server.scheduler.quota_words import refusal_text
 from windlass_server.scheduler.snapshot import Demand, Snapshot
 from windlass_server.simulation.fragments import Fragments
 from windlass_server.simulation.holding import Holding
 from windlass_server.simulation.learned import Learned, key_of
+from windlass_server.simulation.outcome import Fate, Outcome
 from windlass_server.simulation.stopped import Stopped
-from windlass_server.simulation.turns import RECORDED, Turns, in_line
+from windlass_server.simulation.turns import Turns, in_line
+from windlass_server.simulation.waits import Waits
 from windlass_server.simulation.workload import TimedJob, Workload
 from windlass_server.simulation.world import World
 
@@ -28,79 +34,10 @@ from windlass_server.simulation.world import World
 _EPOCH = 10**15
 # Of those in line, so many are asked for in one plan at most, where nobody overtakes.
 _MOST_AT_ONCE = 256
+# As the event of a server has it.
+_NEVER_MET = "DEPENDENCY_NEVER_MET"
 # So often jobs are stopped for others at one moment at most.
 _MOST_STOPS = 100
-
-
-@dataclass(slots=True)
-class Fate:
-    """What became of a job.
-
-    Attributes:
-        job: it.
-        first_at: when it was the first time the first of all that found no place; None: never.
-        started_at: when it got its place the first time, in microseconds; None: never.
-        ended_at: when it gave it back in the end; None: never.
-        cut_short: from when to when it ran before it was stopped for another, each time.
-        resumed_at: when it got its last place, if it was ever stopped.
-        node_ids: where it ran.
-        reason: why it never got a place, an UPPER_SNAKE word; empty when it did.
-        message: the same in a sentence.
-    """
-
-    job: TimedJob
-    first_at: int | None = None
-    started_at: int | None = None
-    ended_at: int | None = None
-    cut_short: list[tuple[int, int]] = field(default_factory=list)
-    resumed_at: int | None = None
-    node_ids: tuple[str, ...] = ()
-    reason: str = ""
-    message: str = ""
-
-    @property
-    def spans(self) -> list[tuple[int, int]]:
-        """From when to when it held a place, each time."""
-        if self.started_at is None or self.ended_at is None:
-            return [*self.cut_short]
-        last = self.started_at if self.resumed_at is None else self.resumed_at
-        return [*self.cut_short, (last, self.ended_at)]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a policy made of a workload.
-
-    Attributes:
-        turns: the policy.
-        workload: what was played.
-        fates: of the workload's jobs, in their order.
-        fragments: from when on which share of all GPUs was idle in pieces too small, as in `Fragments`.
-        plans: how often the scheduler looked.
-        seconds: processor time that it took.
-    """
-
-    turns: Turns
-    workload: Workload
-    fates: tuple[Fate, ...]
-    fragments: tuple[tuple[int, float], ...]
-    plans: int
-    seconds: float
-
-
-def recorded(workload: Workload) -> Outcome:
-    """As the trace says that it was.
-
-    Raises:
-        ValueError: it does not say of each job when it started.
-    """
-    fates = [Fate(job, started_at=job.was_started_at) for job in workload.jobs]
-    for fate in fates:
-        if fate.started_at is None:
-            identity = fate.job.demand.job_id
-            raise ValueError(f"the trace does not say when {identity} started, nor how it all was")
-        fate.ended_at = fate.started_at + fate.job.takes
-    return Outcome(RECORDED, workload, tuple(fates), (), 0, 0.0)
 
 
 def play(
@@ -145,12 +82,16 @@ class _Run:
         self._workload = workload
         self._turns = turns
         self._learned = Learned()
-        self._holding = Holding(turns.half_lives, self._learned)
+        self._holding = Holding(turns.half_lives, self._learned, turns.quotas)
+        self._allowed = Use(turns.quotas)
+        self._waits = Waits(workload.jobs)
         self._world = World(workload.nodes)
         self._pieces = Fragments(workload)
         self._by_id = {fate.job.demand.job_id: fate for fate in self.fates}
         self._queue: list[Demand] = []
         self._at_once = 1
+        # Those that keep what they wait for.
+        self._waiting_first: set[str] = set()
         self._ends: list[_End] = []
         self._running: dict[str, _End] = {}
         self._stopped = Stopped()
@@ -161,13 +102,18 @@ class _Run:
         """Go on to the next moment at which something happens, again and again."""
         while (now := self._next()) is not None:
             freed = self._end(now)
-            new = self._arrive(now)
-            self._look(now, new, freed)
+            self._arrive(now)
+            self._look(now, self._let_in(now), freed)
+            while new := self._let_in(now):  # those that waited for others to start
+                self._look(now, new, freed=False)
             self.fragments.append((now, self._pieces.share))
             yield now
 
     def give_up(self) -> None:
         """Say of those that still wait, when nothing runs and nothing comes, why."""
+        for job_id, message in self._waits.still_held():
+            fate = self._by_id[job_id]
+            fate.reason, fate.message = Reason.DEPENDENCY, message
         if not self._queue:
             return
         for demand in self._queue:
@@ -184,6 +130,8 @@ class _Run:
         times = [self._ends[0].at] if self._ends else []
         if self._come < len(self.fates):
             times.append(self.fates[self._come].job.submitted_at)
+        if self._waits.next_time is not None:
+            times.append(self._waits.next_time)
         return min(times, default=None)
 
     def _end(self, now: int) -> bool:
@@ -195,6 +143,7 @@ class _Run:
             self._free(end, now)
             end.fate.ended_at = now
             self._learn(end.fate.job)
+            self._waits.ended(end.fate.job.demand.job_id, _ended_as(end.fate.job), now)
             self.done += 1
             freed = True
         return freed
@@ -213,7 +162,11 @@ class _Run:
 
     def _learn(self, job: TimedJob) -> None:
         """Learn from a job that has ended; what waits and is like it is seen otherwise from now on."""
-        if self._learned.ended(job) and self._turns.protects:
+        if (
+            _ended_as(job) is not Status.FAILED
+            and self._learned.ended(job)
+            and self._turns.protects
+        ):
             key, expected = key_of(job), self._learned.of(job)
             self._queue = [
                 replace(demand, expected_run=expected)
@@ -222,30 +175,69 @@ class _Run:
                 for demand in self._queue
             ]
 
-    def _arrive(self, now: int) -> list[Demand]:
-        """Those that come now, without those that no node could ever hold."""
-        new = []
+    def _arrive(self, now: int) -> None:
+        """Take those that come now, without those that no node could ever hold."""
         while self._come < len(self.fates) and self.fates[self._come].job.submitted_at <= now:
             fate = self.fates[self._come]
             self._come += 1
             fate.reason, fate.message = self._refusal(fate.job.demand)
             if fate.reason:
-                self.done += 1
-                continue
-            new.append(self._wait(fate.job))
-        return new
+                self._drop(fate, now)
+            else:
+                self._waits.comes(fate.job.demand.job_id, now)
+        self._waits.pass_time(now)
 
-    def _wait(self, job: TimedJob) -> Demand:
+    def _drop(self, fate: Fate, now: int) -> None:
+        """One of which it is known why it will never start."""
+        self.done += 1
+        self._waits.ended(fate.job.demand.job_id, Status.CANCELLED, now, started=False)
+
+    def _let_in(self, now: int) -> set[str]:
+        """Put those in line that wait for nothing else any more; who is new there or has another priority."""
+        waits, new = self._waits, set[str]()
+        while waits.let_in or waits.never:
+            never, waits.never = waits.never, []
+            for job_id, message in never:
+                fate = self._by_id[job_id]
+                fate.reason, fate.message = _NEVER_MET, message
+                self._drop(fate, now)
+            let_in, waits.let_in = waits.let_in, []
+            for job_id in let_in:
+                self._by_id[job_id].let_in_at = now
+                self._wait(self._by_id[job_id].job)
+                new.add(job_id)
+        return new | self._serve_otherwise()
+
+    def _serve_otherwise(self) -> set[str]:
+        """Give those another priority that others wait for, or do not any more."""
+        otherwise, self._waits.served_otherwise = self._waits.served_otherwise, set()
+        there = {one.job_id for one in self._queue if one.job_id in otherwise}
+        if there:
+            self._queue = sorted(
+                (
+                    replace(one, priority=self._waits.priority(one.job_id))
+                    if one.job_id in there
+                    else one
+                    for one in self._queue
+                ),
+                key=in_line,
+            )
+        return there
+
+    def _wait(self, job: TimedJob) -> None:
         """Put a job in line."""
         demand = replace(
             job.demand,
-            submitted_at=_EPOCH + job.submitted_at,
+            priority=self._waits.priority(job.demand.job_id),
+            submitted_at=_EPOCH + self._by_id[job.demand.job_id].queued_at,
             expected_run=self._learned.of(job),
         )
         insort(self._queue, demand, key=in_line)
-        return demand
 
     def _refusal(self, demand: Demand) -> tuple[str, str]:
+        """Why it could never start, and the same in a sentence; empty when it could."""
+        if over := self._allowed.never(least_of(demand)):
+            return Reason.QUOTA, refusal_text(over[0])
         kind = replace(demand, job_id="", order="", project="", user="", time_limit=None)
         known = self._never.get(kind)
         if known is None:
@@ -253,23 +245,36 @@ class _Run:
             known = self._never[kind] = (wrong.refusal, wrong.message) if wrong else ("", "")
         return known
 
-    def _look(self, now: int, new: list[Demand], freed: bool) -> None:
+    def _look(self, now: int, new: set[str], freed: bool) -> None:
         if self._turns.strict:
             while self._look_at_first(now):
                 pass
-        elif freed or self._turns.minds_running:
-            found = self._plan(self._queue, now)
-            self._carry_out(found.placements, now)
-            for _ in range(_MOST_STOPS):
-                if not found.evictions:
-                    break
-                self._stop(found.evictions, now)
-                found = self._plan(self._queue, now)
-                self._carry_out(found.placements, now)
+            return
+        # Where nothing was freed, who did not fit before does not now, and the server looks only at these too.
+        these = None if freed else new | self._waiting_first
+        found = self._planned(these, now)
+        for _ in range(_MOST_STOPS):
+            if not found.evictions:
+                break
+            self._stop(found.evictions, now)
+            these = None
+            found = self._planned(these, now)
+        self._waiting_first = {
+            one.job_id
+            for one in found.waiting
+            if one.start is not None or one.reason == Reason.MAKING_ROOM
+        }
+        if these is None:
             self._note_first(found, now)
-        else:
-            # Nothing was freed: who did not fit before does not now. The server does the same.
-            self._carry_out(self._plan(new, now).placements, now)
+
+    def _planned(self, these: set[str] | None, now: int) -> Plan:
+        """Plan for some of those in line, or for all, and carry out what is to start."""
+        queue = self._queue
+        if these is not None:
+            queue = [one for one in queue if one.job_id in these]
+        found = self._plan(queue, now)
+        self._carry_out(found.placements, now)
+        return found
 
     def _stop(self, evictions: Sequence[Eviction], now: int) -> None:
         """Stop jobs for others, at once. They wait again, and their work is lost."""
@@ -320,6 +325,7 @@ class _Run:
             shares=self._holding.shares(_EPOCH + now),
             running=self._holding.running(_EPOCH + now) if self._turns.minds_running else (),
             preemptions=self._stopped.seen(_EPOCH + now),
+            quotas=self._holding.quotas,
         )
 
     def _carry_out(self, placements: Sequence[Placement], now: int) -> None:
@@ -333,7 +339,11 @@ class _Run:
         fate = self._by_id[placement.job_id]
         self._world.give(fate.job.demand, placement)
         gpu_type = self._world.gpu_type(placement)
-        self._holding.start(fate.job, placement, gpu_type, _EPOCH + now)
+        amounts = [
+            self._world.amounts(fate.job.demand, place.node_id) for place in placement.places
+        ]
+        self._holding.start(fate.job, placement, amounts, gpu_type, _EPOCH + now)
+        self._waits.started(placement.job_id, now)
         for place in placement.places:
             self._pieces.add(place.node_id, fate.job.demand, 1)
         if fate.started_at is None:
@@ -346,3 +356,10 @@ class _Run:
         end = _End(now + fate.job.takes, self._starts, fate, placement)
         self._running[placement.job_id] = end
         heapq.heappush(self._ends, end)
+
+
+def _ended_as(job: TimedJob) -> Status:
+    """What becomes of a job that runs to its end, or to that of its time."""
+    if job.times_out:
+        return Status.TIMED_OUT
+    return Status.FAILED if job.fails else Status.SUCCEEDED

@@ -19,6 +19,10 @@ class TimedJob:
         run_time: how long its command needs once it has started, in microseconds, whatever its limit.
         was_started_at: when it started in the cluster that the trace is of, in microseconds; None: that
             is not known.
+        after: whom it waits for: how, as `jobs.dependency_rules.Kind`, and the id of each.
+        start_after: it does not start before, in microseconds.
+        fails: its command ends otherwise than it should, if its limit does not end it before.
+        preemptible: it may be stopped for others.
     """
 
     demand: Demand
@@ -26,6 +30,10 @@ class TimedJob:
     submitted_at: int
     run_time: int
     was_started_at: int | None = None
+    after: tuple[tuple[int, str], ...] = ()
+    start_after: int = 0
+    fails: bool = False
+    preemptible: bool = True
 
     @property
     def takes(self) -> int:

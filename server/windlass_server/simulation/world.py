@@ -37,7 +37,8 @@ class World:
             OverCommittedError: one is not free.
         """
         places = {place.node_id: place.gpu_uuids for place in placement.places}
-        if len(places) != demand.nodes or len(placement.places) != demand.nodes:
+        enough = demand.min_nodes <= len(places) <= demand.nodes
+        if not enough or len(placement.places) != len(places):
             raise OverCommittedError(f"{demand.job_id} got {len(places)} of {demand.nodes} nodes")
         for node_id, gpu_uuids in places.items():
             self._give(demand, node_id, gpu_uuids)
@@ -46,8 +47,10 @@ class World:
         node = self._nodes[node_id]
         taken = set(gpu_uuids)
         gpus = tuple(_given(gpu, demand, node) if gpu.uuid in taken else gpu for gpu in node.gpus)
-        cpu, memory = node.cpu_free - demand.cpu_millis, node.memory_free - demand.memory_bytes
-        if cpu < 0 or memory < 0 or len(taken) != demand.gpu_count:
+        cpu_millis, memory_bytes = self.amounts(demand, node_id)
+        cpu, memory = node.cpu_free - cpu_millis, node.memory_free - memory_bytes
+        wanted = len(node.gpus) if demand.exclusive else demand.gpu_count
+        if cpu < 0 or memory < 0 or len(taken) != wanted:
             raise OverCommittedError(f"{demand.job_id} does not fit on {node.node_id}")
         if not taken <= {gpu.uuid for gpu in node.gpus}:
             raise OverCommittedError(f"{node.node_id} has no such GPUs as {demand.job_id} got")
@@ -61,14 +64,22 @@ class World:
     def _take_back(self, demand: Demand, node_id: str, gpu_uuids: Collection[str]) -> None:
         node = self._nodes[node_id]
         taken = set(gpu_uuids)
+        cpu_millis, memory_bytes = self.amounts(demand, node_id)
         self._put(
             replace(
                 node,
-                cpu_free=node.cpu_free + demand.cpu_millis,
-                memory_free=node.memory_free + demand.memory_bytes,
+                cpu_free=node.cpu_free + cpu_millis,
+                memory_free=node.memory_free + memory_bytes,
                 gpus=tuple(_freed(gpu, demand) if gpu.uuid in taken else gpu for gpu in node.gpus),
             )
         )
+
+    def amounts(self, demand: Demand, node_id: str) -> tuple[int, int]:
+        """CPU and memory that a job holds of a node: all of one that it has alone."""
+        if not demand.exclusive:
+            return demand.cpu_millis, demand.memory_bytes
+        node = self._nodes[node_id]
+        return node.cpu_millis, node.memory_bytes
 
     def gpu_type(self, placement: Placement) -> str:
         """The type of the GPUs of a job; empty for none."""

@@ -10,8 +10,9 @@ import grpc
 import pytest
 
 from tests.support.fake_api import Failure
+from windlass.access.v1 import quota_pb2
 from windlass.jobs.v1 import job_pb2
-from windlass.resources.v1 import node_pb2
+from windlass.resources.v1 import node_pb2, pool_pb2, scheduling_policy_pb2
 
 DAY = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -42,12 +43,28 @@ def served(plane):
     jobs[1].nodes = 2
     jobs[1].gpu_types.extend(["B200", "H100"])
     jobs[0].exclusive_node = True
+    jobs[0].constraints.node_labels.add(key="zone", operator="IN", values=["eu", "us"])
+    jobs[1].dependencies.add(job_id="job-1", type="AFTER_ANY")
+    jobs[1].dependencies.add(job_id="job-0", type="AFTER")
+    jobs[1].min_nodes = 1
+    jobs[1].topology.required = jobs[1].topology.RACK
+    jobs[4].preemptible, jobs[4].status = False, job_pb2.Job.FAILED
     jobs[4].project = "b"
     state.jobs.update({job.job_id: job for job in jobs})
     for name, types in (("one", ["H100"] * 8), ("two", ["H100", "L4", "L4"])):
         node = node_pb2.Node(node_id=f"node-{name}", gpus=[{"gpu_type": each} for each in types])
         node.allocatable.cpu_millis, node.allocatable.memory_bytes = 64_000, 1 << 40
+        node.pool_id, node.cluster = "default", "west"
+        node.labels.update(zone="eu", rack="r1", odd="a;b")
         state.nodes.append(node)
+    default = pool_pb2.Pool(pool_id="default")
+    default.sharing.enabled, default.sharing.max_jobs_per_gpu = True, 4
+    state.pools["default"] = default
+    state.policies["default"] = scheduling_policy_pb2.SchedulingPolicy(policy_id="default")
+    state.policies["default"].backfill.depth = 3
+    quota = quota_pb2.Quota(quota_id="quota-1", project="a", exceeded=True)
+    quota.limit.gpu_millis = 64_000
+    state.quotas.append(quota)
     return state
 
 
@@ -61,10 +78,10 @@ def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, 
     assert done.exit_code == 0, done.output
     printed = json.loads(capfd.readouterr().out)
     was, would = printed["policies"]
-    assert (was["policy"], would["policy"]) == ("recorded", "built-in")
+    assert (was["policy"], would["policy"]) == ("recorded", "current.json")
     assert [one["project"] for one in was["projects"]] == ["a", "b"]
     assert was["jobs"] == 3
-    assert was["wait_seconds"]["max"] == 90
+    assert was["wait_seconds"]["max"] == 10
     first, running, share = sorted(
         rows(tmp_path / "kept/jobs.csv"), key=lambda row: row["submit_time"]
     )
@@ -72,6 +89,10 @@ def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, 
     assert (first["gpus"], first["cpu"], first["memory"]) == ("8", "4.500", f"{256 << 20}B")
     assert (running["time_limit"], running["user"], running["nodes"]) == ("", "ann", "2")
     assert running["gpu_type"] == "B200|H100"
+    assert (first["exclusive"], first["node_labels"]) == ("yes", "zone=eu,us")
+    assert (running["after"], running["min_nodes"]) == (f"after_any:{first['id']}", "1")
+    assert running["topology"] == "rack"
+    assert (share["preemptible"], share["result"], share["pool"]) == ("no", "failed", "")
     assert (share["gpus"], share["gpu_share"], share["priority"]) == ("1", "0.25", "5")
     assert [
         (row["name"], row["gpus"], row["gpu_type"]) for row in rows(tmp_path / "kept/nodes.csv")
@@ -79,10 +100,21 @@ def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, 
         ("node-one", "8", "H100"),
         ("node-two", "2", "L4"),
     ]
+    (node, _) = rows(tmp_path / "kept/nodes.csv")
+    assert (node["pool"], node["cluster"], node["labels"]) == (
+        "default",
+        "west",
+        "rack=r1; zone=eu",
+    )
+    assert node["sharers"] == "4"
+    assert json.loads((tmp_path / "kept/current.json").read_text()) == {
+        "default": {"policy_id": "default", "backfill": {"depth": 3}},
+        "quotas": [{"quota_id": "quota-1", "project": "a", "limit": {"gpu_millis": "64000"}}],
+    }
     for said in (
         "note: 1 jobs have not started: left out",
         "note: 1 jobs took instances of divided cards: left out",
-        "note: 1 jobs asked for nodes of their own or for labels: that is not minded",
+        "note: 1 jobs waited for others that are not among these: they do not here",
         "note: 1 jobs still run: they count as done now",
         "note: 1 jobs ran more than once: they count from their last start",
         "note: 1 nodes have GPUs of several types: of each only those of one, such as L4",

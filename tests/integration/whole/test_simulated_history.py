@@ -41,7 +41,7 @@ async def test_what_a_fleet_has_run_is_played_again(alone: Cluster) -> None:
     out, err = await simulate.communicate()
     assert simulate.returncode == 0, err
     was, would = json.loads(out)["policies"]
-    assert (was["policy"], would["policy"]) == ("recorded", "built-in")
+    assert (was["policy"], would["policy"]) == ("recorded", "current.json")
     assert was["finished"] == would["finished"] == 6
     assert was["wait_seconds"]["mean"] > 0
     assert [one["project"] for one in would["projects"]] == ["default"]

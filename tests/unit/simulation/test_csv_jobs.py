@@ -143,6 +143,42 @@ def test_all_wrong_lines_are_named_up_to_twenty(tmp_path: Path):
         ("submit_time,run_time,gpus,gpu_share\n0,1,1,half\n", "'half' is not a number"),
         ("submit_time,run_time,gpus,gpu_share,nodes\n0,1,1,0.5,2\n", "the job takes 2 nodes"),
         ("submit_time,run_time,nodes\n0,1,0\n", "nodes: a job needs a node"),
+        ("submit_time,run_time,nodes,min_nodes\n0,1,2,3\n", "min_nodes: 3 is not from 1 to the 2"),
+        ("submit_time,run_time,nodes,min_nodes\n0,1,2,0\n", "min_nodes: 0 is not from 1"),
+        ("submit_time,run_time,id\n0,1,a\n0,1,a\n", "line 3: id: line 2 has the same"),
+        (
+            "submit_time,run_time,after\n0,1,after_ok:x\n",
+            "after: it waits for x, which there is not",
+        ),
+        (
+            "submit_time,run_time,id,after\n0,1,a,after:a\n",
+            "line 2: after: it waits for a, which does",
+        ),
+        (
+            "submit_time,run_time,id,after\n5,1,a,after:b\n9,1,b,\n",
+            "line 2: after: it waits for b, which does not come before it",
+        ),
+        ("submit_time,run_time,after\n0,1,x\n", "after: 'x' is not HOW:ID; HOW is after, after_ok"),
+        ("submit_time,run_time,after\n0,1,soon:x\n", "after: 'soon:x' is not HOW:ID"),
+        ("submit_time,run_time,after\n0,1,after:x;after:x\n", "after: x is waited for twice"),
+        ("submit_time,run_time,start_after\n0,1,-5\n", "start_after: '-5' is neither seconds"),
+        (
+            "submit_time,run_time,result\n0,1,good\n",
+            "result: 'good' is neither succeeded nor failed",
+        ),
+        ("submit_time,run_time,exclusive\n0,1,maybe\n", "exclusive: 'maybe' is neither yes nor no"),
+        (
+            "submit_time,run_time,gpus,gpu_share,exclusive\n0,1,1,0.5,yes\n",
+            "exclusive: a job that has its node alone takes whole GPUs",
+        ),
+        ("submit_time,run_time,node_labels\n0,1,!a=b\n", "node_labels: '!a=b' is none of KEY=A,B"),
+        ("submit_time,run_time,prefer_node_labels\n0,1,=b\n", "prefer_node_labels: '=b' is none"),
+        ("submit_time,run_time,topology\n0,1,room\n", "topology: 'room' is none of rack, block"),
+        (
+            "submit_time,run_time,topology,prefer_topology\n0,1,rack,block\n",
+            "prefer_topology: it is not narrower than topology",
+        ),
+        ("submit_time,run_time,pool\n0,1,a||b\n", "pool: 'a||b' has an empty name"),
     ],
 )
 def test_a_file_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str):
@@ -194,6 +230,22 @@ def test_nodes_are_read(tmp_path: Path):
 def test_nodes_that_cannot_be_are_refused(tmp_path: Path, text: str, said: str):
     with pytest.raises(TraceError) as caught:
         nodes(tmp_path, text)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("zone", "labels: 'zone' is not KEY=VALUE"),
+        ("=eu", "labels: '=eu' is not KEY=VALUE"),
+        ("zone=eu; zone=us", "labels: 'zone=us' is there twice"),
+        ("; ".join(f"l{n}=x" for n in range(200)), "labels: that is too much for one cell"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(tmp_path: Path, labels: str, said: str):
+    (tmp_path / "nodes.csv").write_text(f"name,cpu,memory,labels\na,1,1GiB,{labels}\n")
+    with pytest.raises(TraceError) as caught:
+        clusters.read(tmp_path / "nodes.csv")
     assert said in str(caught.value)
 
 

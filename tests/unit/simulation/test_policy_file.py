@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.simulation.timed import a_job, a_node, starts
 from windlass_server.scheduler.policies import BUILT_IN, Aging, FairShare, Policies
+from windlass_server.scheduler.quota import Dimension
 from windlass_server.simulation import policy_file
 from windlass_server.simulation.__main__ import main
 from windlass_server.simulation.trace import TraceError
@@ -57,6 +58,21 @@ def test_what_a_server_prints_is_read_as_well(tmp_path: Path):
     assert read(tmp_path, json.dumps(printed)).of_cluster().backfill.depth == 2
 
 
+def test_quotas_stand_beside_policies(tmp_path: Path):
+    """As `windlass quotas list --output json` prints them, with what is had of them."""
+    file = tmp_path / "mine.yaml"
+    one = {"project": "a", "limit": {"gpu_millis": "8000"}, "use": {"gpu_millis": "3000"}}
+    for said in ([one], {"quotas": [one], "next_page_token": ""}):
+        file.write_text(json.dumps({"backfill": {"depth": 2}, "quotas": said}), encoding="utf-8")
+        turns = policy_file.read(file)
+        assert turns.policies.of_cluster().backfill.depth == 2
+        (quota,) = turns.quotas
+        assert (quota.project, quota.limit, quota.used) == ("a", {Dimension.GPU: 8000}, {})
+    jobs = [a_job(n, 0, 10, 8, project="a" if n < 3 else "b") for n in (1, 2, 3)]
+    outcome = play(Workload((a_node("n1"), a_node("n2")), tuple(jobs)), turns)
+    assert starts(outcome) == {"job-1": 0, "job-2": 10, "job-3": 0}
+
+
 def test_jobs_are_played_under_it(tmp_path: Path):
     """Both get a turn, and then the first project two by its weight; else they would take turns."""
     file = tmp_path / "mine.yaml"
@@ -85,6 +101,17 @@ def test_jobs_are_played_under_it(tmp_path: Path):
         ("queue.UPPER: {}", "queue.UPPER: policy_id: "),
         ("default: {}\nother: {}", "other: policy_id: "),
         ("default: 5", "default: "),
+        ("quotas: 5", "quotas: a list of at most"),
+        ("quotas: [5]", "quotas[0]: "),
+        ("quotas: [{limit: {gpu_millis: 5}}]", "quotas[0]: project: a quota is of a project"),
+        ("quotas: [{project: a}]", "quotas[0]: quota.limit: a quota needs a guarantee or a limit"),
+        ("quotas: [{project: a, limit: {gpu_millis: -1}}]", "quotas[0]: limit.gpu_millis: "),
+        ("quotas: [{project: a, limit: {gpu_millis: .nan}}]", "quotas[0]: "),
+        ("quotas: [{project: a, user: b, guaranteed: {gpu_millis: 1}}]", "is for projects; a user"),
+        (
+            "quotas: [{project: a, limit: {gpu_millis: 5}}, {project: a, limit: {gpu_millis: 6}}]",
+            "quotas[1]: there is another one of the same owner",
+        ),
     ],
 )
 def test_what_is_no_policy_is_refused(tmp_path: Path, text: str, said: str):

@@ -10,8 +10,9 @@ from tests.unit.simulation.timed import a_job, a_node, most_held, played, starts
 from windlass_server.scheduler.plan import Placement, Plan
 from windlass_server.scheduler.snapshot import Snapshot
 from windlass_server.simulation import virtual_time
+from windlass_server.simulation.outcome import Outcome
 from windlass_server.simulation.turns import BY_NAME
-from windlass_server.simulation.virtual_time import Outcome, play
+from windlass_server.simulation.virtual_time import play
 from windlass_server.simulation.workload import SECOND, TimedJob, Workload
 from windlass_server.simulation.world import OverCommittedError, World
 
@@ -150,7 +151,7 @@ def test_a_plan_that_gives_out_what_is_not_there_is_found_out(monkeypatch: pytes
         ({}, ["n1/0000", "n1/0001"]),
         ({}, ["n2/0000"]),
         ({"gpu_millis": 500}, ["n1/0000"]),
-        ({"nodes": 2}, ["n1/0000"]),
+        ({"nodes": 2, "min_nodes": 2}, ["n1/0000"]),
     ],
 )
 def test_a_world_gives_nothing_that_it_has_not(changes: dict[str, int], uuids: list[str]):

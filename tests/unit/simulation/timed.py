@@ -4,8 +4,9 @@ from collections import defaultdict
 
 from windlass_server.scheduler.snapshot import Demand, NodeState
 from windlass_server.simulation.clusters import node
+from windlass_server.simulation.outcome import Outcome
 from windlass_server.simulation.turns import BY_NAME
-from windlass_server.simulation.virtual_time import Outcome, play
+from windlass_server.simulation.virtual_time import play
 from windlass_server.simulation.workload import SECOND, TimedJob, Workload
 
 GIB = 1 << 30
