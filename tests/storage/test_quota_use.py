@@ -263,6 +263,19 @@ async def test_a_job_that_has_its_node_alone_counts_with_all_of_it(world: World)
     await world.end(job)
 
 
+async def test_a_job_that_could_never_have_a_node_alone_is_refused(world: World):
+    await world.add_gpu_node()
+    quota = await set_quota(world.database, limit={"gpu_millis": 4000})
+    spec = job_pb2.Job(command=["true"], project="default", exclusive_node=True)
+    with pytest.raises(InvalidInput) as error:
+        await world.jobs.submit(ADA, spec)
+    (violation,) = error.value.violations
+    assert (violation.field, violation.reason) == ("job.exclusive_node", "EXCEEDS_QUOTA")
+    assert violation.description.startswith("needs 8 GPUs; project default may have 4 GPUs")
+    await world.change(quota, limit={"gpu_millis": 8000})
+    assert (await world.jobs.submit(ADA, spec)).project == "default"
+
+
 async def test_only_so_many_jobs_wait_but_what_ran_may_always_wait_again(world: World):
     node = await world.add_gpu_node()
     quota = await set_quota(world.database, limit={"queued_jobs": 1})

@@ -1,7 +1,7 @@
 """`windlass jobs …`."""
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -391,18 +391,24 @@ def _gpus(job: "job_pb2.Job") -> str:
 
 
 def _nodes(job: "job_pb2.Job") -> str:
+    least = f"{job.min_nodes} to " if 0 < job.min_nodes < job.nodes else ""
+    count = f"{least}{job.nodes}" if job.nodes > 1 else ""
+    near = [
+        _within(job.topology.required, "in one"),
+        _within(job.topology.preferred, "rather in one"),
+    ]
+    return ", ".join(filter(None, (count, *near)))
+
+
+def _within(level: int, how: str) -> str:
     from windlass.types.v1 import topology_pb2
 
-    if job.nodes <= 1:
-        return ""
-    least = f"{job.min_nodes} to " if job.min_nodes < job.nodes else ""
-    level = topology_pb2.Topology.Level
-    required, preferred = job.topology.required, job.topology.preferred
-    near = [
-        f"in one {level.Name(required).lower()}" if required else "",
-        f"rather in one {level.Name(preferred).lower()}" if preferred else "",
-    ]
-    return ", ".join(filter(None, (f"{least}{job.nodes}", *near)))
+    levels = topology_pb2.Topology.Level
+    if level == levels.NVLINK:
+        return f"GPUs {how} NVLink island"
+    return (
+        f"{how} {levels.Name(cast('topology_pb2.Topology.Level', level)).lower()}" if level else ""
+    )
 
 
 def _duration(job: "job_pb2.Job") -> str:

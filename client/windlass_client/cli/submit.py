@@ -46,6 +46,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
 
     windlass submit --gpus 8 --gpu-type H100,A100 --node-label zone=eu --exclusive -- ./bench
 
+    windlass submit --gpus 4 --topology nvlink -- torchrun --nproc-per-node 4 train.py
+
     windlass submit --after-ok job-01k0… --start-after +2h -- python3 /srv/vision/evaluate.py
 
     windlass submit --nodes 4 --gpus 8 --topology rack -- /srv/vision/start.sh
@@ -64,8 +66,10 @@ class Isolation(enum.StrEnum):
 
 
 class Domain(enum.StrEnum):
-    """What the nodes of a job can have in common."""
+    """Within what the parts of a job can lie."""
 
+    NVLINK = "nvlink"
+    NODE = "node"
     RACK = "rack"
     BLOCK = "block"
 
@@ -161,11 +165,14 @@ def submit(
     ] = None,
     topology: Annotated[
         Domain | None,
-        typer.Option(case_sensitive=False, help="All nodes in one of these, or none."),
+        typer.Option(
+            case_sensitive=False,
+            help="All nodes in one rack or block; nvlink: GPUs of each joined by it; or none.",
+        ),
     ] = None,
     prefer_topology: Annotated[
         Domain | None,
-        typer.Option(case_sensitive=False, help="All nodes in one of these where that can be had."),
+        typer.Option(case_sensitive=False, help="The same, where that can be had."),
     ] = None,
     preemptible: Annotated[
         bool,

@@ -130,20 +130,21 @@ def require_allowed(use: Use, ask: Ask) -> None:
         raise exceeded(refusals)
 
 
-def require_ever_allowed(use: Use, ask: Ask, fields: Mapping[Dimension, str]) -> None:
+def require_ever_allowed(use: Use, asks: Sequence[Ask], fields: Mapping[Dimension, str]) -> None:
     """Refuse what is more than its owner may have at all.
 
     Args:
         use: what is held, as `use_in` gives it.
-        ask: what is asked for.
+        asks: one of these is asked for; the refusal tells of the first.
         fields: the field of the request that asks for each dimension.
 
     Raises:
         InvalidInput: EXCEEDS_QUOTA, with a violation for each quota and dimension.
     """
-    refusals = use.never(ask)
-    if not refusals:
+    never = [use.never(ask) for ask in asks]
+    if not all(never):
         return
+    refusals = never[0]
     reason = "EXCEEDS_QUOTA"
     violations = tuple(
         FieldViolation(fields[one.dimension], refusal_text(one), reason) for one in refusals

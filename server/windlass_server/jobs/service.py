@@ -1,6 +1,6 @@
 """Submits jobs and acts on them: authorise, load, decide, store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,8 +25,7 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.gpu_asks import gpu_count_of
 from windlass_server.resources.gpu_sharing import require_sharing
 from windlass_server.resources.pooling import require_usable, rules_of
-from windlass_server.scheduler.quota import Dimension
-from windlass_server.scheduler.quota_gate import least_of
+from windlass_server.scheduler.quota import AMOUNTS, Dimension
 from windlass_server.scheduler.snapshot import Demand, Topology
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import row as new_row
@@ -127,7 +126,8 @@ class JobsService:
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
             demand = _demand(full, usable, who.user)
             await self._cluster.require_satisfiable(demand)
-            quota_use.require_ever_allowed(use, least_of(demand), _FIELDS)
+            least = await self._cluster.least_asks(demand)
+            quota_use.require_ever_allowed(use, least, _fields(demand))
         cluster_id = self._elsewhere.preferred(full)
         columns = self._columns(who, full)
         if validate_only:
@@ -372,9 +372,17 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None, user: str) -> Dema
         labels=rules_in(full.constraints),
         exclusive=full.exclusive_node,
         nodes=max(full.nodes, 1),
+        whole_cards=full.nodes > 1,
         min_nodes=full.min_nodes or max(full.nodes, 1),
         topology=Topology(full.topology.required, full.topology.preferred),
     )
+
+
+def _fields(demand: Demand) -> Mapping[Dimension, str]:
+    """Which field asks for what a quota counts; whoever has a node alone gets what there is on it."""
+    if not demand.exclusive:
+        return _FIELDS
+    return _FIELDS | dict.fromkeys(AMOUNTS, "job.exclusive_node")
 
 
 def _earlier_answer(tx: Transaction, asked: Asked) -> JobRow | None:

@@ -21,6 +21,7 @@ def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
         order=job_id,
         gpu_millis=job.resources.gpu_millis,
         nodes=max(job.nodes, 1),
+        whole_cards=job.nodes > 1,
         min_nodes=job.min_nodes or max(job.nodes, 1),
         topology=Topology(job.topology.required, job.topology.preferred),
         gpu_types=tuple(job.gpu_types),

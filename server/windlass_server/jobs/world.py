@@ -231,6 +231,7 @@ def demand_of(
         expected_run=expected_run,
         nodes=job.nodes,
         min_nodes=job.min_nodes,
+        whole_cards=job.nodes > 1,
         topology=Topology(job.topology_required, job.topology_preferred),
         gpu_types=types_of(job.gpu_types),
         labels=label_rules(job.constraints),

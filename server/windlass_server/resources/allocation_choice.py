@@ -15,6 +15,7 @@ from windlass_server.resources.pooling import require_usable, rules_of
 from windlass_server.resources.reserved import moments
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import FILTERS
+from windlass_server.scheduler.islands import connected, nearest
 from windlass_server.scheduler.partition import undivided
 from windlass_server.scheduler.plan import Placement, Waiting, plan
 from windlass_server.scheduler.quota import Dimension
@@ -24,10 +25,8 @@ from windlass_server.scheduler.snapshot import Demand, Moment, NodeState, Pool, 
 from windlass_server.scheduler.topology import (
     Level,
     beside,
-    connected,
     emptied,
     in_one_island,
-    nearest,
     of_free_gpus,
 )
 from windlass_server.storage.tables import AllocationRow, NodeRow
@@ -203,7 +202,7 @@ def _demand(
 def _require_quota(tx: Transaction, demand: Demand) -> None:
     """Look before it is searched for; of which type its GPUs are, and how large a node, is known later."""
     use, ask = quota_use.use_in(tx, demand.project), ask_of(demand, jobs=0)
-    quota_use.require_ever_allowed(use, ask, _FIELDS)
+    quota_use.require_ever_allowed(use, [ask], _FIELDS)
     quota_use.require_allowed(use, ask)
 
 

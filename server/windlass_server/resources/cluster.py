@@ -9,6 +9,8 @@ from windlass_server.resources.pooling import rules_of
 from windlass_server.resources.seen_nodes import SeenNodes
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.filters import path_of
+from windlass_server.scheduler.quota import Ask
+from windlass_server.scheduler.quota_gate import least_asks
 from windlass_server.scheduler.snapshot import Demand, NodeState, Pool
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import NodeRow
@@ -67,6 +69,14 @@ class Cluster:
     def could_ever_hold(self, demand: Demand) -> bool:
         """Whether a node or a declared pool could hold it when empty, as far as was last seen."""
         return could_ever_fit(demand, self._nodes, self.pools) is None
+
+    async def least_asks(self, demand: Demand) -> list[Ask]:
+        """What a job would have of what quotas count, at least; as `quota_gate.least_asks`."""
+        if not demand.exclusive:
+            return least_asks(demand, ())
+        nodes = await self._database.read(self.load)
+        declared = (pool.template for pool in self.pools if pool.count > 0)
+        return least_asks(demand, (*nodes, *declared))
 
     def first_reason(self) -> tuple[str, str]:
         """Why a job waits that no cycle has looked at yet: a reason and a sentence."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from windlass_server.scheduler.estimates import BEYOND, guessed
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.gang import Gang
+from windlass_server.scheduler.islands_ahead import IslandsAhead
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.policies import Policies
 from windlass_server.scheduler.reserved import Left, lower
@@ -26,6 +27,7 @@ from windlass_server.scheduler.rooms import Column, Room, enough_memory, gpu_key
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Running
 from windlass_server.scheduler.timeline import Endings, Timeline, Use
+from windlass_server.scheduler.topology import needs_island
 
 # What is looked at before no start is said to be known: shapes of demands for which there was none, and
 # times of nodes of which something is kept, for one demand.
@@ -65,6 +67,8 @@ class Backfill:
         self._endings: Endings | None = None
         self._placed = list[tuple[Demand, int, tuple[str, ...]]]()
         self._line: Timeline | None = None
+        self._islands: IslandsAhead | None = None
+        self._begun = list[Use]()
         # What holds parts of nodes of which something is kept.
         self._on: dict[int, list[Use]] = {}
         self._failed: set[Hashable] = set()
@@ -107,15 +111,23 @@ class Backfill:
         for index in gang.indexes:
             gpu_type = _type_of(gang.demand, self._view(gang.demand, line, index, at))
             there = line.amounts(index, at)
-            whole = self._ledger.whole(index, gang.demand)
-            if at >= BEYOND:  # neither is it known when it is over
-                whole = replace(whole, time_limit=None, expected_run=None)
+            whole = self._kept(gang.demand, index, at, there.gpus.get(gpu_type, 0))
             self._ledger.promise(whole, index, begin, there, gpu_type)
         if at < BEYOND:
             self.starts[demand.job_id] = Start(self._ledger.nodes[gang.indexes[0]].node_id, at)
         else:
             self.unsure.add(demand.job_id)
         return True
+
+    def _kept(self, demand: Demand, index: int, at: int, gpus: int) -> Demand:
+        """What a node keeps for a demand that starts there then, when it has so many GPUs of its type."""
+        kept = self._ledger.whole(index, demand)
+        if at >= BEYOND:  # neither is it known when it is over
+            kept = replace(kept, time_limit=None, expected_run=None)
+        if needs_island(demand) and self._islands_ahead().apart[index]:
+            # It is not said which GPUs are kept: whoever took any could take one of its island.
+            kept = replace(kept, gpu_count=gpus)
+        return kept
 
     def _guessed(self, line: Timeline, at: int, indexes: Sequence[int]) -> int:
         """From when on nodes keep something that they have beyond all that is known.
@@ -148,10 +160,11 @@ class Backfill:
                     self._remember(_uses(self._running, ledger))
             placed = [self._use(*each) for each in self._placed]
             self._endings.add(placed)
+            self._begun += placed
             self._remember(placed)
             self._placed.clear()
             if self._endings.any or ledger.reserved.keeps_any:
-                self._line = Timeline(ledger.free, self._endings)
+                self._line = Timeline(ledger.free, self._endings, ledger.full)
         return self._line
 
     def _remember(self, uses: Sequence[Use]) -> None:
@@ -179,8 +192,19 @@ class Backfill:
         Without what is kept of them nodes only get more; so the first time is found by halving, and a
         better one may be missed where something is kept.
         """
-        earliest = line.earliest(demand)[demand.min_nodes - 1 :]
-        times = sorted({at for at, _ in earliest} | self._changes(earliest))
+        nodes = line.earliest(demand)
+        earliest = nodes[demand.min_nodes - 1 :]
+        times = {at for at, _ in earliest} | self._changes(earliest)
+        if earliest and needs_island(demand):
+            apart = self._islands_ahead().apart
+            each = (line.times(index) for _, index in nodes if apart[index])
+            times |= {at for those in each for at in those if at > earliest[0][0]}
+        return self._first_of(demand, line, sorted(times))
+
+    def _first_of(
+        self, demand: Demand, line: Timeline, times: Sequence[int]
+    ) -> tuple[int, Gang] | None:
+        """Of these times the first, as far as halving finds it."""
         best: tuple[int, Gang] | None = None
         low, high = 0, len(times) - 1
         while low <= high:
@@ -209,6 +233,10 @@ class Backfill:
         faults = tuple(one for one in demand.faults if (one.paused_until or 0) > at)
         asked = replace(demand, faults=faults)
         view = line.all_at(at)
+        if needs_island(demand):
+            ahead = self._islands_ahead()
+            for index in ahead.apart.nonzero()[0].tolist():
+                ahead.put(view, index, index, at)
         for index in ledger.reserved.nodes:
             for left in self._lefts(asked, line, index, at):
                 lower(view, index, left)
@@ -221,7 +249,7 @@ class Backfill:
         for at, index in line.earliest(demand):
             if best is not None and best <= (at, index):
                 break
-            if not self._ledger.reserved.keeps_of(index):
+            if not self._ledger.reserved.keeps_of(index) and not needs_island(demand):
                 best = at, index
                 break
             times = self._times(line, index, at)[: max(left, 0)]
@@ -252,9 +280,19 @@ class Backfill:
     def _view(self, demand: Demand, line: Timeline, index: int, at: int) -> Room[Column]:
         """What of a node is left to a demand from a start on, for as long as it may run."""
         view = line.room_at(index, at)
+        if needs_island(demand):
+            self._islands_ahead().put(view, 0, index, at)
         for left in self._lefts(demand, line, index, at):
             lower(view, 0, left)
         return view
+
+    def _islands_ahead(self) -> IslandsAhead:
+        """Which GPUs will reach each other; called while there is a timeline, so that all that began is known."""
+        if self._islands is None:
+            self._islands = IslandsAhead(self._ledger, self._running)
+        self._islands.add(self._begun)
+        self._begun.clear()
+        return self._islands
 
     def _lefts(self, demand: Demand, line: Timeline, index: int, at: int) -> Iterator[Left]:
         """The same at each time at which it is less than before."""
@@ -269,6 +307,7 @@ def _type_of(demand: Demand, room: Room[Column]) -> str:
     """Of which type a demand will be given GPUs of a node that has room for it, as a key."""
     if not demand.gpu_count:
         return ANY_GPU_TYPE
+    counts = room.islands if needs_island(demand) else room.gpus
     if demand.takes_parts:
         keys = [
             key
@@ -277,13 +316,13 @@ def _type_of(demand: Demand, room: Room[Column]) -> str:
         ]
     elif demand.gpu_type or demand.gpu_types:
         keys = [key for key in gpu_keys(demand) if key in room.gpus]
-        return str(next(key for key in keys if room.gpus[key][0] >= demand.gpu_count))
+        return str(next(key for key in keys if counts[key][0] >= demand.gpu_count))
     else:
         keys = [key for key in room.gpus if key not in room.parts and key != ANY_GPU_TYPE]
     return min(
         (int(room.memory[key][0]) if demand.gpu_memory_bytes else 0, int(room.gpus[key][0]), key)
         for key in keys
-        if room.gpus[key][0] >= demand.gpu_count
+        if counts[key][0] >= demand.gpu_count
     )[2]
 
 

@@ -13,6 +13,7 @@ from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.rooms import gpu_key, gpu_keys, most_of_a_card
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand
+from windlass_server.scheduler.topology import Level
 from windlass_server.scheduler.wording import (
     cpu_text,
     isolation_text,
@@ -67,6 +68,19 @@ def _nodes(demand: Demand, ledger: Ledger) -> Change | None:
         changed = replace(demand, nodes=count, min_nodes=min(demand.min_nodes, count))
         asked, enough = str(demand.nodes), str(count)
         if change := _if_it_starts(ledger, "nodes", asked, enough, changed):
+            return change
+    return None
+
+
+def _topology(demand: Demand, ledger: Ledger) -> Change | None:
+    """A wider level; at last none."""
+    required = demand.topology.required
+    if not required:
+        return None
+    for level in (Level.BLOCK, 0) if required == Level.RACK else (0,):
+        changed = replace(demand, topology=replace(demand.topology, required=level))
+        asked, enough = Level(required).name, Level(level).name if level else ""
+        if change := _if_it_starts(ledger, "topology.required", asked, enough, changed):
             return change
     return None
 
@@ -221,6 +235,7 @@ def _types(ledger: Ledger) -> Iterator[str]:
 
 _WAYS: tuple[Callable[[Demand, Ledger], Change | None], ...] = (
     _nodes,
+    _topology,
     _gpu_count,
     _gpu_share,
     _gpu_type,

@@ -14,6 +14,9 @@ import numpy as np
 from windlass_server.scheduler.rooms import Column, Room, free_room, full_room, in_columns
 from windlass_server.scheduler.snapshot import NodeState
 
+# What is of no node in particular, or the same whatever becomes of one.
+_UNCHANGED = ("none", "places", "index", "parts")
+
 
 @dataclass(frozen=True, slots=True)
 class _Made:
@@ -76,7 +79,7 @@ def _with(columns: Room[Column], rooms: Sequence[Room[int]], changed: list[int])
         after[changed] = values
         return after
 
-    made: dict[str, Any] = {name: getattr(columns, name) for name in ("none", "places", "parts")}
+    made: dict[str, Any] = {name: getattr(columns, name) for name in _UNCHANGED}
     for name in _names(columns, np.ndarray):
         made[name] = column(getattr(columns, name), [getattr(room, name) for room in some])
     for name in _names(columns, Mapping):
@@ -93,14 +96,13 @@ def _names(columns: Room[Column], kind: type) -> list[str]:
     return [
         each.name
         for each in fields(columns)
-        if each.name not in ("none", "places", "parts")
-        and isinstance(getattr(columns, each.name), kind)
+        if each.name not in _UNCHANGED and isinstance(getattr(columns, each.name), kind)
     ]
 
 
 def _fixed(columns: Room[Column]) -> Room[Column]:
     """The same, into which nobody can write."""
-    columns.none.flags.writeable = False
+    columns.none.flags.writeable = columns.index.flags.writeable = False
     for name in _names(columns, np.ndarray):
         getattr(columns, name).flags.writeable = False
     for name in _names(columns, Mapping):

@@ -1,7 +1,7 @@
 """Those who might be stopped, as arrays: which nodes are worth a closer look, and the best of them first."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -176,7 +176,8 @@ class Crowding:
             np.add.at(column, parts.node[of_kind], parts.gpus[of_kind])
         whole = [column for key, column in room.gpus.items() if key not in room.parts]
         room.gpus[ANY_GPU_TYPE] = np.maximum.reduce(whole) if whole else room.none.copy()
-        return room
+        # Which of them reach each other is seen when a node is looked at.
+        return replace(room, islands=room.gpus)
 
     def least(self, demand: Demand, free: Room[Column]) -> Column:
         """How many of them each node must lose at least, by each amount alone; at least one."""

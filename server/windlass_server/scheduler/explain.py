@@ -308,6 +308,8 @@ class Explainer:
     ) -> str:
         if dimension == "exclusive_node":
             return "something holds a part of each node that has enough"
+        if dimension == "quota":
+            return "each node that is open to it is larger"
         free, _ = stuck.filter.measure(demand, room)
         full, _ = stuck.filter.measure(demand, self._ledger.full)
         node = self._ledger.nodes[stuck.nearest]

@@ -26,6 +26,7 @@ from windlass_server.scheduler.rooms import (
     suited,
 )
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, ANY_POOL, Demand
+from windlass_server.scheduler.topology import needs_island
 
 Dimension = Literal[
     "pool",
@@ -41,6 +42,7 @@ Dimension = Literal[
     "nodes",
     "topology",
     "exclusive_node",
+    "quota",
 ]
 
 
@@ -48,6 +50,7 @@ _PATHS: Mapping[Dimension, str] = {
     "pool": "pool",
     "min_isolation": "min_isolation",
     "exclusive_node": "exclusive_node",
+    "quota": "exclusive_node",
     "node_labels": "constraints.node_labels",
     "nodes": "nodes",
     "topology": "topology",
@@ -66,6 +69,7 @@ class Refusal(StrEnum):
     NODE_CORDONED = "NODE_CORDONED"
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
     NODE_LABELS_UNAVAILABLE = "NODE_LABELS_UNAVAILABLE"
+    QUOTA = "QUOTA"
     GPU_SHARING_UNAVAILABLE = "GPU_SHARING_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
@@ -77,9 +81,10 @@ class Refusal(StrEnum):
     ISOLATION_UNAVAILABLE = "ISOLATION_UNAVAILABLE"
     NODE_NOT_EMPTY = "NODE_NOT_EMPTY"
     NODE_AVOIDED = "NODE_AVOIDED"
-    # Of a job of several nodes: too few take their part of it, or too few near to each other.
-    INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
+    # Its GPUs do not reach each other; or, of a job of several nodes, too few are near to each other.
     TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
+    # Of a job of several nodes: too few take their part of it.
+    INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
 
 
 class Measure(Protocol):
@@ -138,6 +143,13 @@ def node_labels(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return passed, len(required)
 
 
+def within_quota(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    """Whether a node that it would hold whole is within its quotas."""
+    if not demand.too_large:
+        return room.none, 0
+    return 1 - marked(room, demand.too_large), 1
+
+
 def sharing(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return (room.sharing, 1) if demand.gpu_millis else (room.none, 0)
 
@@ -186,6 +198,13 @@ def gpu_count(demand: Demand, room: Room[T]) -> tuple[T, int]:
     return suited(demand, room, room.gpus), demand.gpu_count
 
 
+def nvlink(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    """How many GPUs there are that all reach each other, of one type that will do."""
+    if not needs_island(demand):
+        return room.none, 0
+    return suited(demand, room, room.islands), demand.gpu_count
+
+
 def gpu_share(demand: Demand, room: Room[T]) -> tuple[T, int]:
     if not demand.gpu_millis:
         return room.none, 0
@@ -229,11 +248,13 @@ FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.NODE_CORDONED, None, takes_work),
     Filter(Refusal.POOL_UNAVAILABLE, "pool", pool),
     Filter(Refusal.NODE_LABELS_UNAVAILABLE, "node_labels", node_labels),
+    Filter(Refusal.QUOTA, "quota", within_quota),
     Filter(Refusal.GPU_SHARING_UNAVAILABLE, "gpu_millis", sharing),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
     Filter(Refusal.GPU_PROFILE_UNAVAILABLE, "mig_profile", mig_profile),
     Filter(Refusal.GPU_MEMORY_UNAVAILABLE, "gpu_memory_bytes", gpu_memory),
     Filter(Refusal.INSUFFICIENT_GPUS, "gpu_count", gpu_count),
+    Filter(Refusal.TOPOLOGY_UNAVAILABLE, "topology", nvlink),
     Filter(Refusal.INSUFFICIENT_GPU_SHARE, "gpu_millis", gpu_share),
     Filter(Refusal.INSUFFICIENT_MEMORY, "memory_bytes", memory),
     Filter(Refusal.INSUFFICIENT_CPU, "cpu_millis", cpu),

@@ -8,6 +8,7 @@ import numpy as np
 
 from windlass_server.scheduler.feasibility import node_label
 from windlass_server.scheduler.filters import first_refusal, fits
+from windlass_server.scheduler.islands import connected, linked
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.reserved import Reserved
 from windlass_server.scheduler.rooms import (
@@ -64,10 +65,17 @@ def filled_by(node: NodeState, demand: Demand, gpu_uuids: Sequence[str]) -> Node
     )
 
 
-def signature(node: NodeState, runs: Iterable[Running]) -> Signature:
-    """What becomes of use when these runs of a node leave it, all that decides what then fits."""
+def signature(node: NodeState, runs: Iterable[Running], *, joined: bool = False) -> Signature:
+    """What becomes of use when these runs of a node leave it, all that decides what then fits.
+
+    Args:
+        node: the node.
+        runs: those that leave.
+        joined: it matters which GPUs reach each other.
+    """
     gone = list(runs)
     gpus = {gpu.uuid: gpu for gpu in node.gpus}
+    apart = joined and linked(node.gpus) and not connected(node.gpus)
     return (
         sum(run.cpu_millis for run in gone),
         sum(run.memory_bytes for run in gone),
@@ -79,7 +87,7 @@ def signature(node: NodeState, runs: Iterable[Running]) -> Signature:
                     gpus[uuid].part,
                     gpus[uuid].memory_bytes,
                     # Of a share it matters which card it is on.
-                    uuid if run.gpu_millis else "",
+                    uuid if run.gpu_millis or apart else "",
                 )
                 for run in gone
                 for uuid in run.gpu_uuids
@@ -205,7 +213,9 @@ class Future:
         room = free_room(node)
         self.free.cpu_millis[index] = room.cpu_millis
         self.free.memory_bytes[index] = room.memory_bytes
-        for columns, amounts in ((self.free.gpus, room.gpus), (self.free.shared, room.shared)):
+        free = self.free
+        changed = (free.gpus, room.gpus), (free.islands, room.islands), (free.shared, room.shared)
+        for columns, amounts in changed:
             for key in {*columns, *amounts}:
                 column = columns.setdefault(key, self.free.none.copy())
                 column[index] = amounts.get(key, 0)

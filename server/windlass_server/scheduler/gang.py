@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 
 from windlass_server.scheduler.filters import fits
-from windlass_server.scheduler.rooms import Column, Mask, Room, wishes
+from windlass_server.scheduler.rooms import Column, Mask, Room, suited, wishes
 from windlass_server.scheduler.scores import Scores
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, NodeState
-from windlass_server.scheduler.topology import Level
+from windlass_server.scheduler.topology import Level, wishes_island
 
 
 class Reach(IntEnum):
@@ -52,12 +52,13 @@ class Most:
 
 def widest(demand: Demand) -> Reach:
     """The level within one domain of which a job must lie."""
-    return Reach(demand.topology.required or Reach.CLUSTER)
+    required = demand.topology.required
+    return Reach(required) if required >= Reach.RACK else Reach.CLUSTER
 
 
 def _levels(demand: Demand) -> range:
     """The levels at which a place is looked for, the narrowest first."""
-    return range(demand.topology.preferred or Reach.RACK, widest(demand) + 1)
+    return range(max(demand.topology.preferred, Reach.RACK), widest(demand) + 1)
 
 
 class Gangs:
@@ -82,10 +83,12 @@ class Gangs:
         """
         found = [
             Gang(indexes, replace(one, nodes=len(indexes)))
+            for able in self._ables(demand)
             for one in _kinds(demand, room)
-            if (indexes := self._pick(one, self._able(one, room), scores)) is not None
+            if (indexes := self._pick(one, able(one, room), scores)) is not None
         ]
-        # More nodes first; then the type that it wishes more, or the first by name.
+        # More nodes first; then GPUs that reach each other, where those are wished; then the type that it
+        # wishes more, or the first by name.
         return max(found, key=lambda gang: len(gang.indexes), default=None)
 
     def most(self, demand: Demand, room: Room[Column]) -> Most:
@@ -98,8 +101,16 @@ class Gangs:
                 best = Most(int(counts.max()), names[int(counts.argmax())])
         return best
 
+    def _ables(self, demand: Demand) -> Sequence[Callable[[Demand, Room[Column]], Mask]]:
+        return (self._joined, self._able) if wishes_island(demand) else (self._able,)
+
     def _able(self, demand: Demand, room: Room[Column]) -> Mask:
         return fits(demand, room) & self._speak
+
+    def _joined(self, demand: Demand, room: Room[Column]) -> Mask:
+        """Those of which the GPUs reach each other."""
+        joined: Mask = suited(demand, room, room.islands) >= demand.gpu_count
+        return self._able(demand, room) & joined
 
     @cached_property
     def _speak(self) -> Mask:
@@ -174,7 +185,7 @@ def _kinds(demand: Demand, room: Room[Column]) -> Iterator[Demand]:
     if not demand.gpu_count or demand.gpu_type or demand.gpu_types:
         yield from wishes(demand)
         return
-    for key in sorted(room.gpus):
+    for key in sorted({*room.gpus, *room.shared}):
         if key != ANY_GPU_TYPE and key not in room.parts:
             yield replace(demand, gpu_type=key)
 

@@ -1,6 +1,6 @@
 """What is free while a plan is being made: the only thing in a cycle that changes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from windlass_server.scheduler.estimates import Span, cautious
 from windlass_server.scheduler.feasibility import Capacity
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.gang import Gang, Gangs
+from windlass_server.scheduler.islands import largest, nearest
 from windlass_server.scheduler.packed import Packed, Packings, least
 from windlass_server.scheduler.reserved import Key, Reserved
 from windlass_server.scheduler.rooms import (
@@ -23,12 +24,14 @@ from windlass_server.scheduler.rooms import (
     gpu_keys,
     marked,
     suitable,
+    suited,
     wishes,
 )
 from windlass_server.scheduler.scores import total, wished_labels
 from windlass_server.scheduler.sharing import SharedCards, only
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, WHOLE, Demand, Moment, NodeState
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, WHOLE, Demand, Gpu, Moment, NodeState
 from windlass_server.scheduler.timeline import Amounts
+from windlass_server.scheduler.topology import needs_island, wishes_island
 
 # Of so many views a row is made anew when something is taken of a node; more are made anew when needed.
 _MOST_VIEWS = 16
@@ -86,7 +89,7 @@ class Ledger:
 
     def _choose(self, demand: Demand) -> int | None:
         view = self._view(demand)
-        able = self._with_best_labels(demand, fits(demand, view))
+        able = self._with_best_labels(demand, self._joined(demand, fits(demand, view), view))
         if demand.gpu_millis:
             return self._choose_for_share(demand, able, view)
         candidates = able.nonzero()[0]
@@ -95,6 +98,14 @@ class Ledger:
         if (packed := self._choose_packed(demand, able)) is not None:
             return packed
         return int(np.where(able, total(demand, self.free, self.full), -1.0).argmax())
+
+    def _joined(self, demand: Demand, able: Mask, view: Room[Column]) -> Mask:
+        """Of the nodes those whose GPUs reach each other, where it would rather have such, and any is trusted."""
+        if not wishes_island(demand) or not able.any():
+            return able
+        best: Mask = able & (suited(demand, view, view.islands) >= demand.gpu_count)
+        trusted = best & (marked(self.free, [fault.node_id for fault in demand.faults]) == 0)
+        return best if trusted.any() else able
 
     def _with_best_labels(self, demand: Demand, able: Mask) -> Mask:
         """Of the nodes those whose labels are as it would rather have them; whatever else is said of them."""
@@ -310,34 +321,66 @@ class Ledger:
         return by_type
 
     def _give(self, index: int, key: str, count: int) -> tuple[str, ...]:
-        """The first GPUs of a type that are free on a node, which they are no more."""
+        """GPUs of a type that are free on a node, which they are no more."""
         by_type = self._free_uuids(index)
-        uuids = by_type[key]
-        taken, by_type[key] = uuids[:count], uuids[count:]
+        taken = self._nearest(index, by_type[key], count)
+        by_type[key] = [uuid for uuid in by_type[key] if uuid not in taken]
         self.free.gpus[key][index] -= count
+        self.free.islands[key][index] = largest(self._those(index, by_type[key]))
         if key not in self.free.parts:
-            whole = [len(uuids) for key, uuids in by_type.items() if key not in self.free.parts]
-            self.free.gpus[ANY_GPU_TYPE][index] = max(whole)
-        return tuple(taken)
+            whole = [key for key in by_type if key not in self.free.parts]
+            for columns in (self.free.gpus, self.free.islands):
+                columns[ANY_GPU_TYPE][index] = max(columns[key][index] for key in whole)
+        return taken
+
+    def free_gpus(self, index: int) -> list[Gpu]:
+        """The GPUs of a node that the plan has not given away, whole or in shares."""
+        uuids = self._free_uuids(index).values()
+        return self._those(index, [uuid for those in uuids for uuid in those])
+
+    def _nearest(self, index: int, uuids: list[str], count: int) -> tuple[str, ...]:
+        """So many of these, as near to each other as can be; the first where they are alike."""
+        if count == len(uuids):
+            return tuple(uuids)
+        return nearest(self._those(index, uuids), count)
+
+    def _those(self, index: int, uuids: Collection[str]) -> list[Gpu]:
+        wanted = set(uuids)
+        return [gpu for gpu in self.nodes[index].gpus if gpu.uuid in wanted]
 
     def _key(self, index: int, demand: Demand, by_type: dict[str, list[str]]) -> str:
         """Of which type a demand is given GPUs of a node that fits it."""
         if not demand.takes_parts:
+            if demand.gpu_type:
+                return gpu_key(demand.gpu_type)
             whole = {key: uuids for key, uuids in by_type.items() if key not in self.free.parts}
-            return gpu_key(demand.gpu_type) or _tightest_type(
-                self._not_kept(index, demand, whole), demand.gpu_count
-            )
+            left = self._joining(index, demand, self._not_kept(index, demand, whole))
+            return _tightest_type(left, demand.gpu_count)
         able = {
             key: by_type[key]
             for key in suitable(demand, self.free, by_type)
             if not demand.gpu_memory_bytes or enough_memory(demand, self.free, key)[index]
         }
-        left = self._not_kept(index, demand, able)
+        left = self._joining(index, demand, self._not_kept(index, demand, able))
         return min(
             (int(self.free.memory[key][index]), len(uuids), key)
             for key, uuids in left.items()
             if len(uuids) >= demand.gpu_count
         )[2]
+
+    def _joining(
+        self, index: int, demand: Demand, by_type: dict[str, list[str]]
+    ) -> dict[str, list[str]]:
+        """Of the types those of which enough GPUs reach each other, where it asks for that and there are such."""
+        if not (needs_island(demand) or wishes_island(demand)):
+            return by_type
+        count, islands = demand.gpu_count, self.free.islands
+        joined = {
+            key: uuids
+            for key, uuids in by_type.items()
+            if len(uuids) >= count and islands[key][index] >= count
+        }
+        return joined or by_type
 
     def _not_kept(
         self, index: int, demand: Demand, by_type: dict[str, list[str]]

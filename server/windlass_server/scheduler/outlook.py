@@ -108,7 +108,7 @@ def outlook(
         )
     waiting = next(each for each in made.waiting if each.job_id == job_id)
     never = could_ever_fit(demand, snapshot.nodes, snapshot.pools) is not None or QuotaGate(
-        snapshot.quotas
+        snapshot.quotas, snapshot.nodes
     ).never(demand)
     # Nothing that it asks for is in the way of a job that is held.
     held = job_id in all_of_it.held

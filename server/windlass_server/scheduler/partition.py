@@ -28,6 +28,7 @@ from windlass_server.scheduler.rooms import (
 )
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Instance, NodeState
+from windlass_server.scheduler.topology import needs_island
 
 # What one cycle changes at most; the next goes on. It bounds what a cycle takes.
 MOST_CHANGES = 64
@@ -196,7 +197,14 @@ class _Divider:
         if not demand.takes_parts and gpu_keys(demand) == (ANY_GPU_TYPE,):
             columns = [room.gpus[key] for key in keys]
             room.gpus[ANY_GPU_TYPE] = np.max(columns, axis=0) if columns else room.none
-        return room
+        if not needs_island(demand):
+            return room
+        # Which cards are made whole is not chosen by their links.
+        full = self._ledger.full.islands
+        islands = {
+            key: np.minimum(column, full.get(key, room.none)) for key, column in room.gpus.items()
+        }
+        return replace(room, islands=islands)
 
     def _could_be_made(self, key: str) -> Column:
         known = self._extra.get(key)

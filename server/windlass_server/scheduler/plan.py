@@ -23,7 +23,8 @@ from windlass_server.scheduler.snapshot import Demand, Fault, LabelRule, Snapsho
 
 _Shape: TypeAlias = tuple[
     *tuple[int, int, int, str, str, int, int, int, tuple[Fault, ...], tuple[str, ...] | None],
-    *tuple[int, int, Topology, tuple[str, ...], tuple[LabelRule, ...], bool, Key | None],
+    *tuple[int, int, Topology, tuple[str, ...], tuple[LabelRule, ...], bool, frozenset[str]],
+    *tuple[bool, Key | None],
 ]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many places were taken before that shape found no room."""
@@ -179,6 +180,8 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
         demand.gpu_types,
         demand.labels,
         demand.exclusive,
+        demand.too_large,
+        demand.whole_cards,
         reserved,
     )
 

@@ -29,6 +29,7 @@ from windlass_server.scheduler.policies import PreemptionRules
 from windlass_server.scheduler.preempting import MakingRoom
 from windlass_server.scheduler.rooms import Mask
 from windlass_server.scheduler.snapshot import Demand, Running, Snapshot
+from windlass_server.scheduler.topology import needs_island
 from windlass_server.scheduler.victims import Cost, Victim, cost, fewest, kinds_of
 
 MOST_AT_ONCE = 16
@@ -216,7 +217,8 @@ class Preemptor:
             for victim in crowding.on(index)
             if not any(one.admits(run.project, run.user) for one in kept for run in victim.runs)
         ]
-        kinds = kinds_of(able, lambda runs: signature(node, runs), node.node_id)
+        joined = needs_island(demand)
+        kinds = kinds_of(able, lambda runs: signature(node, runs, joined=joined), node.node_id)
 
         def fits_without(victims: Sequence[Victim]) -> bool:
             runs = [run for victim in victims for run in victim.on(node.node_id)]

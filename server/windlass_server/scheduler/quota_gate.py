@@ -1,10 +1,13 @@
 """What quotas say of the jobs of one cycle, as the plan goes on. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
+from windlass_server.scheduler.filters import first_refusal
 from windlass_server.scheduler.quota import Ask, Dimension, Quota, Refusal, Use
+from windlass_server.scheduler.rooms import full_room, gpu_key
 from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running, Snapshot
 
 
@@ -28,9 +31,8 @@ class QuotaGate:
     def refusal(self, demand: Demand) -> Refusal | None:
         """What dominates of that which does not allow it; None: it may be placed, as `narrowed`."""
         least = replace(demand, nodes=demand.min_nodes)
-        refusals = self._use.refusals(self._ask(least))
-        if refusals:
-            return refusals[0]
+        if (refusal := self._refused(least)) is not None:
+            return refusal
         refused = self._refused_types(least)
         if not refused or (len(refused) < len(self._types_for(demand)) and not demand.takes_parts):
             return None
@@ -38,12 +40,14 @@ class QuotaGate:
 
     def never(self, demand: Demand) -> bool:
         """Whether it would be too much even if nobody had anything, by the quotas as they are."""
-        return bool(self._use.never(least_of(demand)))
+        return all(self._use.never(ask) for ask in least_asks(demand, self._nodes))
 
     def narrowed(self, demand: Demand) -> Demand:
-        """What of it its quotas allow, when they do not refuse it: on fewer nodes, and with other GPUs."""
-        while demand.nodes > demand.min_nodes and self._refused(demand):
+        """What of it its quotas allow, when they do not refuse it: on fewer nodes, on smaller ones, and with other GPUs."""
+        while demand.nodes > demand.min_nodes and self._is_too_much(demand):
             demand = replace(demand, nodes=demand.nodes - 1)
+        if demand.exclusive:
+            return replace(demand, too_large=self._too_large(demand))
         refused = self._refused_types(demand)
         if not refused:
             return demand
@@ -54,12 +58,20 @@ class QuotaGate:
         return replace(demand, gpu_types=allowed)
 
     def placed(self, demand: Demand, gpu_type: str = "") -> None:
-        """Count a job that the plan has placed, on GPUs of this type."""
-        self._use.take(self._ask(demand, gpu_type))
+        """Count a job that the plan has placed, on GPUs of this type; whoever has nodes alone, on the largest of them."""
+        asks = self._asks_for_whole_nodes(demand)
+        allowed = [ask for ask in asks if not self._use.refusals(ask)]
+        self._use.take(_each(allowed, max) if allowed else ask_of(demand, gpu_type))
 
-    def _refused(self, demand: Demand) -> bool:
+    def _refused(self, demand: Demand) -> Refusal | None:
+        """What dominates of that which does not allow it on so many nodes, whatever GPUs and nodes it gets."""
+        asks = self._asks_for_whole_nodes(demand) or [ask_of(demand)]
+        refusals = [self._use.refusals(ask) for ask in asks]
+        return None if not all(refusals) else refusals[0][0]
+
+    def _is_too_much(self, demand: Demand) -> bool:
         """Whether it would be too much on so many nodes."""
-        if self._use.refusals(self._ask(demand)):
+        if self._refused(demand) is not None:
             return True
         refused = self._refused_types(demand)
         return bool(refused) and len(refused) == len(self._types_for(demand))
@@ -79,30 +91,62 @@ class QuotaGate:
             return tuple(one.casefold() for one in demand.gpu_types)
         return self._types + (self._types_of_parts if demand.takes_parts else ())
 
-    def _ask(self, demand: Demand, gpu_type: str = "") -> Ask:
-        """What a job may get: as it asks, or of nodes that it has alone the most of each that it could get.
-
-        So it also waits where only a larger node would be too much for its quotas.
-        """
-        if not demand.exclusive or demand.project not in self._bounded:
-            return ask_of(demand, gpu_type)
-        could = [one for one in self._nodes if _may_hold(one, demand)]
-        if not could:
-            return ask_of(demand, gpu_type)
-        kinds = [Counter(gpu.gpu_type.casefold() for gpu in one.gpus) for one in could]
-        most = {kind: max(each[kind] for each in kinds) for each in kinds for kind in each}
-        count = demand.nodes
-        return Ask(
-            demand.project,
-            demand.user,
-            {
-                Dimension.GPU: count * WHOLE * max(len(one.gpus) for one in could),
-                Dimension.CPU: count * max(one.cpu_millis for one in could),
-                Dimension.MEMORY: count * max(one.memory_bytes for one in could),
-                Dimension.RUNNING: 1,
-            },
-            {kind: count * WHOLE * number for kind, number in most.items()},
+    def _too_large(self, demand: Demand) -> frozenset[str]:
+        """The nodes that would be too much for its quotas, if it had so many of them alone."""
+        if demand.project not in self._bounded:
+            return frozenset()
+        return frozenset(
+            node.node_id
+            for alike in self._sizes
+            if self._use.refusals(_whole(alike[0], demand))
+            for node in alike
         )
+
+    def _asks_for_whole_nodes(self, demand: Demand) -> list[Ask]:
+        """What a job would have that gets nodes alone, for each size of nodes that it could get; the smallest first."""
+        if not demand.exclusive or demand.project not in self._bounded:
+            return []
+        return [_whole(alike[0], demand) for alike in self._sizes if _may_hold(alike[0], demand)]
+
+    @cached_property
+    def _sizes(self) -> list[list[NodeState]]:
+        """The nodes by what there is on them, the smallest first."""
+        return _by_size(self._nodes)
+
+
+def _by_size(nodes: Iterable[NodeState]) -> list[list[NodeState]]:
+    """Those together that are alike in what quotas count, the smallest first."""
+    sizes: dict[tuple[int, int, int, tuple[str, ...]], list[NodeState]] = {}
+    for node in nodes:
+        kinds = tuple(sorted(gpu_key(gpu.gpu_type) for gpu in node.gpus))
+        size = len(node.gpus), node.cpu_millis, node.memory_bytes, kinds
+        sizes.setdefault(size, []).append(node)
+    return [sizes[size] for size in sorted(sizes)]
+
+
+def _whole(node: NodeState, demand: Demand) -> Ask:
+    """What a job has of its project's quotas that has so many such nodes alone."""
+    count = demand.nodes
+    kinds = Counter(gpu_key(gpu.gpu_type) for gpu in node.gpus)
+    return Ask(
+        demand.project,
+        demand.user,
+        {
+            Dimension.GPU: count * WHOLE * len(node.gpus),
+            Dimension.CPU: count * node.cpu_millis,
+            Dimension.MEMORY: count * node.memory_bytes,
+            Dimension.RUNNING: 1,
+        },
+        {kind: count * WHOLE * number for kind, number in kinds.items()},
+    )
+
+
+def _each(asks: Sequence[Ask], choose: Callable[[Iterable[int]], int]) -> Ask:
+    """Of each amount of these the least, or the most."""
+    amounts = {key: choose(ask.amounts[key] for ask in asks) for key in asks[0].amounts}
+    kinds = sorted({kind for ask in asks for kind in ask.gpus})
+    gpus = {kind: choose(ask.gpus.get(kind, 0) for ask in asks) for kind in kinds}
+    return replace(asks[0], amounts=amounts, gpus=gpus)
 
 
 def guaranteed_first(queue: Sequence[Demand], quotas: Sequence[Quota]) -> list[Demand]:
@@ -202,6 +246,24 @@ def ask_of(demand: Demand, gpu_type: str = "", *, jobs: int = 1) -> Ask:
 def least_of(demand: Demand) -> Ask:
     """What a job would have on as few nodes as it makes do with."""
     return ask_of(replace(demand, nodes=demand.min_nodes))
+
+
+def least_asks(demand: Demand, nodes: Iterable[NodeState]) -> list[Ask]:
+    """What a job would have of what quotas count, one of these: where it is too much in all, it can never run.
+
+    For a job that has nodes alone there is one for each size of those that could hold it.
+
+    Args:
+        demand: the job.
+        nodes: those that there are, and such as were only declared.
+    """
+    if not demand.exclusive:
+        return [least_of(demand)]
+    least = replace(demand, nodes=demand.min_nodes)
+    could = [node for node in nodes if first_refusal(demand, full_room(node)) is None]
+    asks = [_whole(alike[0], least) for alike in _by_size(could)]
+    # Of several nodes each may be of another size.
+    return [_each(asks, min)] if asks and demand.min_nodes > 1 else asks or [least_of(demand)]
 
 
 def held_by(running: Running) -> Ask:

@@ -400,6 +400,9 @@ def lower(room: Room[Column], index: int, left: Left) -> None:
             column[index] = min(column[index], left.gpus.get(key, 0))
             most = max(most, int(column[index]) if key not in room.parts else 0)
     room.gpus[ANY_GPU_TYPE][index] = most
+    # It is not said which cards are kept: those of the largest island are kept last.
+    for key, column in room.islands.items():
+        column[index] = min(column[index], room.gpus[key][index] if key in room.gpus else 0)
     # Who joins those that share a card may be the last of them: it takes as much as a whole one.
     most = 0
     for key, column in room.shared.items():

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from windlass_server.scheduler.islands import largest
 from windlass_server.scheduler.slices import most_of_each, whole_profiles
 from windlass_server.scheduler.snapshot import (
     ANY_GPU_TYPE,
@@ -56,11 +57,13 @@ class Room(Generic[T]):
         memory_bytes: bytes.
         gpus: devices that can be given out, by `gpu_key` of their type. `ANY_GPU_TYPE` holds the
             most that there are of one type of whole GPUs, because one job's GPUs are of one type.
+        islands: of `gpus`, by the same keys, the most that all reach each other over NVLink.
         installed: devices that are there, healthy or not, held or not, or could be when cards were
             divided otherwise, by the same keys; and by `ANY_DEVICE` all that are there, instances of
             divided cards too.
         none: zero in the form of the others.
         places: index of each node by its id; empty where it does not matter which node it is.
+        index: which of these each is.
         pools: 1 where a node is in a pool, else 0, by the pool's name.
         sharing: 1 where a card may be shared, else 0.
         shared: the most that is left of one card that is shared already, in thousandths, by the keys of
@@ -82,9 +85,11 @@ class Room(Generic[T]):
     cpu_millis: T
     memory_bytes: T
     gpus: dict[str, T]
+    islands: dict[str, T]
     installed: dict[str, T]
     none: T
     places: dict[str, int]
+    index: T
     pools: dict[str, T]
     sharing: T
     shared: dict[str, T]
@@ -169,9 +174,11 @@ def free_room(node: NodeState) -> Room[int]:
         cpu_millis=node.cpu_free,
         memory_bytes=node.memory_free,
         gpus=_by_type(given),
+        islands=_islands(given),
         installed=_installed(node, offers),
         none=0,
         places={node.node_id: 0},
+        index=0,
         pools={node.pool: 1},
         sharing=int(node.max_sharers > 0),
         shared=_shared(node),
@@ -199,9 +206,11 @@ def full_room(node: NodeState) -> Room[int]:
         cpu_millis=node.cpu_millis,
         memory_bytes=node.memory_bytes,
         gpus=installed,
+        islands=_islands_ever(node, installed, offers),
         installed=installed,
         none=0,
         places={},
+        index=0,
         pools={node.pool: 1},
         sharing=int(node.max_sharers > 0),
         shared={},
@@ -223,9 +232,11 @@ def in_columns(rooms: Sequence[Room[int]]) -> Room[Column]:
         cpu_millis=_column([room.cpu_millis for room in rooms]),
         memory_bytes=_column([room.memory_bytes for room in rooms]),
         gpus=_columns_by_type([room.gpus for room in rooms]),
+        islands=_columns_by_type([room.islands for room in rooms]),
         installed=_columns_by_type([room.installed for room in rooms]),
         none=np.zeros(len(rooms), np.int64),
         places={node_id: index for index, room in enumerate(rooms) for node_id in room.places},
+        index=np.arange(len(rooms)),
         pools=_columns_by_name([room.pools for room in rooms]),
         sharing=_column([room.sharing for room in rooms]),
         shared=_columns_by_type([room.shared for room in rooms]),
@@ -245,6 +256,7 @@ def copied(room: Room[Column]) -> Room[Column]:
         cpu_millis=room.cpu_millis.copy(),
         memory_bytes=room.memory_bytes.copy(),
         gpus={key: column.copy() for key, column in room.gpus.items()},
+        islands={key: column.copy() for key, column in room.islands.items()},
         shared={key: column.copy() for key, column in room.shared.items()},
     )
 
@@ -253,7 +265,8 @@ def copy_row(room: Room[Column], of: Room[Column], index: int) -> None:
     """What a plan changes of a node, as it is in another room."""
     room.cpu_millis[index] = of.cpu_millis[index]
     room.memory_bytes[index] = of.memory_bytes[index]
-    for columns, others in ((room.gpus, of.gpus), (room.shared, of.shared)):
+    pairs = (room.gpus, of.gpus), (room.islands, of.islands), (room.shared, of.shared)
+    for columns, others in pairs:
         for key, column in others.items():
             columns.setdefault(key, column.copy())[index] = column[index]
 
@@ -279,9 +292,7 @@ def marked(room: Room[T], node_ids: Iterable[str]) -> T:
     found = [room.places[node_id] for node_id in node_ids if node_id in room.places]
     if isinstance(room.none, int):
         return int(bool(found))
-    marks = room.none.copy()
-    marks[found] = 1
-    return marks
+    return np.isin(room.index, found).astype(np.int64)
 
 
 def share_left(gpu: Gpu, max_sharers: int) -> int:
@@ -409,12 +420,39 @@ def _by_type(gpus: Sequence[Gpu]) -> dict[str, int]:
     return counts
 
 
+def _islands(gpus: Sequence[Gpu]) -> dict[str, int]:
+    by_type: dict[str, list[Gpu]] = {}
+    for gpu in gpus:
+        by_type.setdefault(gpu_key(gpu.gpu_type), []).append(gpu)
+    most = {key: largest(those) for key, those in by_type.items()}
+    whole = (most[key] for key, those in by_type.items() if not those[0].part)
+    return most | {ANY_GPU_TYPE: max(whole, default=0)}
+
+
+def _islands_ever(node: NodeState, installed: Mapping[str, int], offers: Offers) -> dict[str, int]:
+    """The largest islands of an empty node; cards that are divided now belong to one when they are whole.
+
+    What was only declared may come to be linked in any way.
+    """
+    if node.labels is None:
+        return dict(installed)
+    most = _islands(node.gpus)
+    there = {gpu.uuid for gpu in node.gpus}
+    for card in node.cards:
+        if card.uuid not in there:
+            key = gpu_key(card.gpu_type)
+            most[key] = most.get(key, 0) + 1
+    most |= {key: 1 for key in offers.parts if offers.counts.get(key)}
+    whole = (count for key, count in most.items() if key and key not in offers.parts)
+    return most | {ANY_GPU_TYPE: max(whole, default=0)}
+
+
 def suitable(demand: Demand, room: Room[T], keys: Iterable[str]) -> Iterator[str]:
     """Of these keys those of types that a demand takes that also takes instances, whatever their memory."""
     wanted = gpu_keys(demand)
     for key in keys:
         part = room.parts.get(key)
-        if key in (ANY_GPU_TYPE, ANY_DEVICE):
+        if key in (ANY_GPU_TYPE, ANY_DEVICE) or (part and demand.whole_cards):
             continue
         if demand.mig_profile and (part is None or part.profile != demand.mig_profile):
             continue
@@ -425,10 +463,12 @@ def suitable(demand: Demand, room: Room[T], keys: Iterable[str]) -> Iterator[str
 def enough_memory(demand: Demand, room: Room[T], key: str) -> T:
     """1 where devices of a type have the memory that a demand asks for, else 0.
 
-    A card that could be divided so that a part of it is enough is not given as a whole.
+    A card that could be divided so that a part of it is enough is not given as a whole, where a part will do.
     """
     asked = demand.gpu_memory_bytes
     has, divisible = room.memory.get(key, room.none), room.divisible.get(key, room.none)
+    if demand.whole_cards:
+        divisible = room.none
     if isinstance(has, int):
         return int(has >= asked > divisible)
     return ((has >= asked) & (divisible < asked)).astype(np.int64)

@@ -119,6 +119,8 @@ class Demand:
         gpu_types: types that will do in the order of wish, instead of one `gpu_type`; empty: that.
         labels: what is asked of the labels of its nodes.
         exclusive: it has its nodes alone and whole; the amounts are the least that they must have.
+        whole_cards: its GPUs are whole cards, also where it asks for memory.
+        too_large: nodes that are more than its quotas let it hold whole, by their ids.
     """
 
     job_id: str
@@ -149,10 +151,12 @@ class Demand:
     gpu_types: tuple[str, ...] = ()
     labels: tuple[LabelRule, ...] = ()
     exclusive: bool = False
+    whole_cards: bool = False
+    too_large: frozenset[str] = frozenset()
 
     @property
     def takes_parts(self) -> bool:
-        """Whether instances of divided cards will do, whatever type they are."""
+        """Whether instances of divided cards will do, whatever type they are, or cards with memory."""
         return bool(self.mig_profile or self.gpu_memory_bytes)
 
 

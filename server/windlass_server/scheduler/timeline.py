@@ -160,9 +160,11 @@ class Timeline:
     Args:
         free: what the nodes have now.
         endings: what they have more later.
+        full: what they have when they are empty. Of the GPUs that reach each other no more is known here than
+            that, and how many there are at all (`islands_ahead.py`).
     """
 
-    def __init__(self, free: Room[Column], endings: Endings) -> None:
+    def __init__(self, free: Room[Column], endings: Endings, full: Room[Column]) -> None:
         table = endings.all()
         table = table[np.lexsort((table[:, 1], table[:, 0]))]
         self._index, self._at, cpu_millis, memory_bytes, count, types = table.T
@@ -191,6 +193,10 @@ class Timeline:
             cpu_millis=risen(free.cpu_millis, cpu_millis),
             memory_bytes=risen(free.memory_bytes, memory_bytes),
             gpus=gpus,
+            islands={
+                key: np.minimum(full.islands.get(key, full.none)[self._index], column)
+                for key, column in gpus.items()
+            },
             shared=dict.fromkeys(room.shared, room.none),
         )
 

@@ -1,23 +1,12 @@
-"""Which GPUs of a node lie near to each other: those that all reach each other over NVLink.
+"""How near to each other things lie: the levels of the tree, and nodes as one NVLink island of them."""
 
-On a machine with a switch an island is all the cards on it; where cards are joined pair by pair it is
-any set of which each reaches each other, and such sets can overlap. A link counts when both its ends
-tell of it.
-"""
-
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from enum import IntEnum
-from itertools import islice
-from typing import TypeAlias
 
+from windlass_server.scheduler.islands import best, connected, islands, links
 from windlass_server.scheduler.rooms import gpu_key
-from windlass_server.scheduler.snapshot import Gpu, NodeState
-
-_Links: TypeAlias = dict[str, frozenset[str]]
-
-# Real machines have a handful of islands; one that tells of a tangle is not searched for ever.
-_MOST_ISLANDS = 1_000
+from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState
 
 
 class Level(IntEnum):
@@ -29,23 +18,14 @@ class Level(IntEnum):
     BLOCK = 4
 
 
-def connected(gpus: Sequence[Gpu]) -> bool:
-    """Whether all of these reach each other over NVLink; one alone does."""
-    links = _links(gpus)
-    return all(len(links[gpu.uuid]) == len(gpus) - 1 for gpu in gpus)
+def needs_island(demand: Demand) -> bool:
+    """Whether the GPUs of each of its nodes must reach each other."""
+    return demand.topology.required == Level.NVLINK and demand.gpu_count > 1
 
 
-def nearest(gpus: Sequence[Gpu], count: int) -> tuple[str, ...]:
-    """UUIDs of `count` of these, which are of one type, as near to each other as can be; sorted.
-
-    All of one island, the smallest that has enough, so that larger ones stay whole for those who need
-    them; where none has, as few islands as can be had by taking the largest first.
-    """
-    left, taken = list(gpus), list[str]()
-    while len(taken) < count:
-        taken += _best(_islands(left), count - len(taken))[: count - len(taken)]
-        left = [gpu for gpu in left if gpu.uuid not in taken]
-    return tuple(sorted(taken))
+def wishes_island(demand: Demand) -> bool:
+    """Whether they shall where that can be had."""
+    return demand.topology.preferred == Level.NVLINK and demand.gpu_count > 1
 
 
 def in_one_island(node: NodeState, count: int) -> NodeState:
@@ -59,16 +39,16 @@ def in_one_island(node: NodeState, count: int) -> NodeState:
         if gpu.healthy and not gpu.held:
             by_type.setdefault(gpu_key(gpu.gpu_type), []).append(gpu)
     for gpus in by_type.values():
-        left.update(_best(_islands(gpus), count))
+        left.update(best(islands(gpus), count))
     return _offering(node, left)
 
 
 def beside(node: NodeState, others: frozenset[str]) -> NodeState:
     """The node as if only such GPUs were free as reach all of these others, which reach each other."""
-    links = _links(node.gpus)
     if not connected([gpu for gpu in node.gpus if gpu.uuid in others]):
         return _offering(node, ())
-    return _offering(node, {uuid for uuid, reached in links.items() if others <= reached})
+    reach = links(node.gpus).items()
+    return _offering(node, {uuid for uuid, reached in reach if others <= reached})
 
 
 def emptied(node: NodeState) -> NodeState:
@@ -90,45 +70,3 @@ def _offering(node: NodeState, uuids: Collection[str]) -> NodeState:
         for gpu in node.gpus
     ]
     return replace(node, gpus=tuple(gpus))
-
-
-def _best(islands: Sequence[tuple[str, ...]], count: int) -> tuple[str, ...]:
-    """The smallest with so many GPUs, else the largest; of equals the first."""
-    enough = [island for island in islands if len(island) >= count]
-    return min(enough, key=len) if enough else max(islands, key=len)
-
-
-def _links(gpus: Sequence[Gpu]) -> _Links:
-    """Whom of the others each reaches, by their UUIDs."""
-    told = {gpu.uuid: gpu.nvlink_peers for gpu in gpus}
-    return {
-        uuid: frozenset(peer for peer in peers if peer != uuid and uuid in told.get(peer, ()))
-        for uuid, peers in told.items()
-    }
-
-
-def _islands(gpus: Sequence[Gpu]) -> list[tuple[str, ...]]:
-    """The sets that cannot be made larger, each sorted, in the order of their first UUIDs."""
-    links = _links(gpus)
-    groups: dict[frozenset[str], list[str]] = {}
-    for uuid, reached in links.items():
-        groups.setdefault(reached | {uuid}, []).append(uuid)
-    if all(len(group) == len(members) for group, members in groups.items()):
-        # All who reach one of a group are that group: so it is with switches, and without any link.
-        return sorted(tuple(sorted(group)) for group in groups)
-    found = _cliques(links, frozenset(), frozenset(links), frozenset())
-    return sorted(tuple(sorted(one)) for one in islice(found, _MOST_ISLANDS))
-
-
-def _cliques(
-    links: _Links, chosen: frozenset[str], able: frozenset[str], done: frozenset[str]
-) -> Iterator[frozenset[str]]:
-    """The maximal cliques: Bron and Kerbosch 1973 with Tomita's pivot."""
-    if not able and not done:
-        yield chosen
-    if not able:
-        return
-    pivot = max(sorted(able | done), key=lambda uuid: len(links[uuid] & able))
-    for uuid in sorted(able - links[pivot]):
-        yield from _cliques(links, chosen | {uuid}, able & links[uuid], done & links[uuid])
-        able, done = able - {uuid}, done | {uuid}

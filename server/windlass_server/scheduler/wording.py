@@ -105,7 +105,8 @@ def time_text(micros: int) -> str:
 
 def several_text(demand: Demand) -> str:
     """As in `4 nodes in one rack with 8 H100, 4 cores and 1 GiB of memory each`."""
-    gpus = f"{demanded_gpus_text(demand)}, " if demand.gpu_count else ""
+    linked = " of one NVLink island" if demand.topology.required == Level.NVLINK else ""
+    gpus = f"{demanded_gpus_text(demand)}{linked}, " if demand.gpu_count else ""
     each = f"{gpus}{cpu_text(demand.cpu_millis)} and {memory_text(demand.memory_bytes)} of memory"
     return f"{count_text(demand.min_nodes, 'node')}{within_text(demand)} with {each} each"
 
@@ -113,7 +114,7 @@ def several_text(demand: Demand) -> str:
 def within_text(demand: Demand) -> str:
     """As in ` in one rack`; empty where no level is required."""
     level = demand.topology.required
-    return f" in one {Level(level).name.lower()}" if level else ""
+    return f" in one {Level(level).name.lower()}" if level >= Level.RACK else ""
 
 
 def pools_text(demand: Demand) -> str:
@@ -132,10 +133,12 @@ _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
     "pool": _pool_need_text,
     "node_labels": _labels_text,
     "exclusive_node": lambda _: "a node on which nothing else is",
+    "quota": lambda _: "a node that its quotas let it hold whole",
     "gpu_type": demanded_gpus_text,
     "mig_profile": demanded_gpus_text,
     "gpu_memory_bytes": demanded_gpus_text,
     "gpu_count": demanded_gpus_text,
+    "topology": lambda demand: f"{demanded_gpus_text(demand)} of one NVLink island",
     "gpu_millis": demanded_gpus_text,
     "memory_bytes": lambda demand: f"{memory_text(demand.memory_bytes)} of memory",
     "cpu_millis": lambda demand: cpu_text(demand.cpu_millis),
@@ -147,6 +150,7 @@ _GPU_NEEDS: tuple[Dimension, ...] = (
     "mig_profile",
     "gpu_memory_bytes",
     "gpu_count",
+    "topology",
     "gpu_millis",
 )
 
@@ -154,10 +158,12 @@ _AMOUNTS: dict[Dimension, Callable[[int], str]] = {
     "pool": str,
     "node_labels": str,
     "exclusive_node": str,
+    "quota": str,
     "gpu_type": str,
     "mig_profile": str,
     "gpu_memory_bytes": memory_text,
     "gpu_count": str,
+    "topology": str,
     "gpu_millis": lambda millis: share_text(millis, ""),
     "memory_bytes": memory_text,
     "cpu_millis": cpu_text,

@@ -114,6 +114,15 @@ def test_what_nobody_can_wait_for_is_a_usage_error(windlass, plane, options):
     assert "SubmitJob" not in plane.state.requests
 
 
+def test_gpus_that_reach_each_other_are_asked_for_and_shown(windlass, plane):
+    done = windlass("submit", "--gpus", "4", "--topology", "nvlink", "--", "true")
+    assert done.exit_code == 0, done.output
+    job = plane.state.jobs["job-1"]
+    assert (job.topology.required, job.topology.preferred) == (1, 0)
+    assert "GPUs in one NVLink island" in windlass("jobs", "get", "job-1").output
+    assert windlass("submit", "--topology", "moon", "--", "true").exit_code == 2
+
+
 def test_several_nodes_are_asked_for_and_shown_rank_by_rank(windlass, plane):
     done = windlass(
         "submit", "--nodes", "4", "--min-nodes", "2", "--topology", "block",

@@ -180,9 +180,14 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
     "several nodes within one": (
         spec(nodes=2, topology={"required": "NODE"}),
         400,
-        {"job.topology"},
+        {"job"},
     ),
-    "shares of GPUs of several nodes": (spec(nodes=2, resources={"gpu_millis": 1}), 400, {"job"}),
+    "links of no GPUs": (spec(topology={"required": "NVLINK"}), 400, {"job"}),
+    "instances of several nodes": (
+        spec(nodes=2, resources={"gpu_count": 1, "mig_profile": "1g.10gb"}),
+        400,
+        {"job"},
+    ),
     "a list": ("[]", 400, {"job"}),
     "null": ("null", 400, {"job"}),
     "a command of 240 kB": (spec(command=["x" * 60_000] * 4), 400, {"job.command"}),

@@ -84,6 +84,23 @@ async def test_its_ranks_find_each_other_and_it_ends_when_all_have(any_cluster: 
     assert {len(placement.gpu_uuids) for placement in job.placements} == {8}
 
 
+async def test_each_of_its_nodes_can_give_it_a_share_of_a_gpu(cluster: Cluster):
+    async with cluster.another_agent("other"), cluster.rest() as rest:
+        await rest.patch(
+            "/v1/resources/pools/default",
+            json={"sharing": {"enabled": True, "max_jobs_per_gpu": 2}},
+        )
+        job = await cluster.submit(
+            "sh", "-c", "echo $CUDA_VISIBLE_DEVICES", nodes=2, resources={"gpu_millis": 500}
+        )
+        text, end = await cluster.follow(job.job_id)
+        job = await cluster.get(job.job_id)
+    assert end.status == job_pb2.Job.SUCCEEDED
+    given = [uuid for placement in job.placements for uuid in placement.gpu_uuids]
+    assert len(given) == 2
+    assert sorted(text.split()) == sorted(given)
+
+
 async def test_the_first_rank_that_fails_ends_the_others(cluster: Cluster):
     async with cluster.another_agent("other"):
         job = await cluster.submit(sys.executable, "-c", ONE_FAILS, nodes=2)
@@ -146,11 +163,11 @@ async def test_what_cannot_be_on_so_many_nodes_is_refused_or_waits(cluster: Clus
         ({"nodes": 513}, "job.nodes"),
         ({"nodes": 2, "min_nodes": 3}, "job"),
         ({"min_nodes": 2}, "job"),
-        ({"nodes": 2, "topology": {"required": "NVLINK"}}, "job.topology"),
-        ({"nodes": 2, "topology": {"preferred": "NODE"}}, "job.topology"),
+        ({"nodes": 2, "topology": {"required": "NVLINK"}}, "job"),
+        ({"nodes": 2, "topology": {"required": "NODE"}}, "job"),
+        ({"nodes": 2, "topology": {"preferred": "NODE"}}, "job"),
         ({"nodes": 2, "topology": {"required": "RACK", "preferred": "BLOCK"}}, "job.topology"),
         ({"nodes": 2, "topology": {"near_allocation_id": "a"}}, "job.topology"),
-        ({"nodes": 2, "resources": {"gpu_millis": 500}}, "job"),
         ({"nodes": 2, "resources": {"mig_profile": "1g.10gb"}}, "job"),
         ({"nodes": 2, "environment": {"variables": {"WINDLASS_RANK": "1"}}}, "job.environment"),
     ],

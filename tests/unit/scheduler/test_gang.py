@@ -345,3 +345,42 @@ def test_who_has_agents_of_an_older_release_is_told_so():
         "needs 2 nodes with 1 core and 1 GiB of memory each; at most 1 could hold that; "
         "the agents of 1 are too old for jobs of several nodes"
     )
+
+
+def test_each_node_gives_its_share_of_one_card_and_all_cards_are_of_one_type():
+    there = [
+        placed(a_node(name, gpus=1, gpu_type=kind, sharers=4, shared=[(taken, 1)] if taken else ()))
+        for name, kind, taken in (
+            ("a", "A100", 0),
+            ("b", "H100", 600),
+            ("c", "H100", 300),
+            ("d", "L4", 900),
+        )
+    ]
+    job = replace(a_gang(2, share=400), whole_cards=True)
+    (one,) = plan(Snapshot((job,), tuple(there))).placements
+    assert [(place.node_id, place.gpu_uuids) for place in one.places] == [
+        ("node-b", ("b-0",)), ("node-c", ("c-0",)),
+    ]  # fmt: skip
+    more = replace(a_gang(3, share=400), whole_cards=True)
+    (waiting,) = plan(Snapshot((more,), tuple(there))).waiting
+    assert waiting.reason == "INSUFFICIENT_NODES"
+
+
+def test_cards_with_so_much_memory_are_whole_ones_in_jobs_of_several_nodes():
+    nodes = [
+        placed(node_of("a", a_card("a0", "3g.40gb@4"))),
+        placed(node_of("b", a_card("b0"))),
+        placed(node_of("c", a_card("c0"))),
+    ]
+    several = replace(a_gang(2, gpus=1), gpu_memory_bytes=20 << 30, whole_cards=True)
+    (one,) = plan(Snapshot((several,), tuple(nodes))).placements
+    assert [place.gpu_uuids for place in one.places] == [("b0",), ("c0",)]
+    # One that takes a part does not get a whole card for it.
+    alone = replace(several, nodes=1, min_nodes=1, whole_cards=False)
+    (one,) = plan(Snapshot((alone,), tuple(nodes))).placements
+    assert one.gpu_uuids == ("a0/4",)
+    # The divided card is made whole.
+    three = replace(several, nodes=3, min_nodes=3)
+    result = plan(Snapshot((three,), tuple(nodes)))
+    assert [change.card_uuid for change in result.changes] == ["a0"]

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import a_job, a_node
+from windlass_server.scheduler.outlook import Verdict, outlook
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.policies import Policies, Policy, PreemptionRules
 from windlass_server.scheduler.quota import Dimension, Quota, Use
-from windlass_server.scheduler.quota_gate import Guarantees, ask_of, borrowed, guaranteed_first
+from windlass_server.scheduler.quota_gate import (
+    Guarantees,
+    ask_of,
+    borrowed,
+    guaranteed_first,
+    least_asks,
+)
 from windlass_server.scheduler.snapshot import Demand, Gpu, Running, Snapshot
 
 GPU, CPU, MEMORY, RUNNING, QUEUED = Dimension
@@ -102,6 +109,47 @@ def test_a_job_that_has_its_node_alone_counts_with_all_of_it():
     # Small nodes that it cannot have do not count.
     nodes = [a_node("n1", gpus=4), a_node("n2", gpus=0, cpu=99_000)]
     assert placed(job, quotas=[a_quota("ml", limit={CPU: 32_000})], nodes=nodes) == ["job-1"]
+
+
+def test_a_job_that_has_its_node_alone_gets_one_that_its_quotas_allow():
+    job = a_job_of("ml", "job-1", 1, exclusive=True)
+    large, small = a_node("n1", gpus=8), a_node("n2", gpus=4)
+    quotas = (a_quota("ml", 4),)
+    (given,) = plan(Snapshot((job,), (large, small), quotas=quotas)).placements
+    assert given.node_id == "node-n2"
+    # While that is in use it waits for it, and not for its quota.
+    taken = replace(small, cpu_free=1000)
+    (waiting,) = plan(Snapshot((job,), (large, taken), quotas=quotas)).waiting
+    assert waiting.reason == "NODE_NOT_EMPTY"
+    closed = Snapshot(
+        (replace(job, pools=("a",)),), (replace(large, pool="a"), small), quotas=quotas
+    )
+    (waiting,) = plan(closed).waiting
+    assert waiting.reason == "QUOTA"
+    assert waiting.message == (
+        "needs a node that its quotas let it hold whole; each node that is open to it is larger; "
+        "1 node fits it when empty"
+    )
+    assert outlook(closed, "job-1").verdict is Verdict.NEVER
+    assert (
+        outlook(replace(closed, quotas=(a_quota("ml", 8),)), "job-1").verdict is Verdict.STARTS_NOW
+    )
+
+
+@pytest.mark.parametrize(
+    ("least", "sizes", "expected"),
+    [
+        (1, (8, 4), [4, 8]),
+        (1, (8, 8), [8]),
+        (2, (8, 4), [8]),  # of several nodes each may be of the smallest size
+        (1, (), [2]),  # no node is known
+    ],
+)
+def test_what_a_job_would_have_at_least_that_has_nodes_alone(least, sizes, expected):
+    job = a_job_of("ml", "job-1", 2, exclusive=True, nodes=least, min_nodes=least)
+    nodes = [a_node(f"n{number}", gpus=gpus) for number, gpus in enumerate(sizes)]
+    asks = least_asks(job, [*nodes, a_node("small", gpus=1)])
+    assert [ask.amounts[GPU] // 1000 for ask in asks] == expected
 
 
 def test_a_job_of_several_nodes_gets_as_many_as_its_quota_allows():

@@ -8,15 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import a_node
+from windlass_server.scheduler.islands import connected, nearest
 from windlass_server.scheduler.snapshot import Gpu, NodeState
-from windlass_server.scheduler.topology import (
-    beside,
-    connected,
-    emptied,
-    in_one_island,
-    nearest,
-    of_free_gpus,
-)
+from windlass_server.scheduler.topology import beside, emptied, in_one_island, of_free_gpus
 
 
 def switches(*islands: str) -> list[str]:
