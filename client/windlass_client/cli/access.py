@@ -51,11 +51,22 @@ def list_projects(session: Session) -> None:
     )
 
 
-projects_app = group("projects", list_projects, help="Show and make projects; default: list them.")
-command(projects_app, "list")(list_projects)
+projects_app = group(
+    "projects",
+    list_projects,
+    help="Show and make projects; default: list them.",
+    examples=["windlass projects", "windlass projects create vision"],
+)
+command(
+    projects_app, "list", examples=["windlass projects list", "windlass projects list -o json"]
+)(list_projects)
 
 
-@command(projects_app, "create")
+@command(
+    projects_app,
+    "create",
+    examples=["windlass projects create vision --display-name 'Computer vision'"],
+)
 def create_project(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
@@ -68,7 +79,14 @@ def create_project(
 
 _ROLES = ("viewer", "developer", "admin")
 
-keys_app = group("api-keys", help="Make, list and revoke API keys.")
+keys_app = group(
+    "api-keys",
+    help="Make, list and revoke API keys.",
+    examples=[
+        "windlass api-keys create ci@example.com --role developer --project vision",
+        "windlass api-keys list",
+    ],
+)
 
 _CREATE_HELP = """Make an API key and print its secret, which is shown only now.
 
@@ -97,7 +115,7 @@ def create_key(
     say(f"key {made.api_key.key_id} of {made.api_key.user}; the secret is not shown again")
 
 
-@command(keys_app, "list")
+@command(keys_app, "list", examples=["windlass api-keys list", "windlass api-keys list -o json"])
 def list_keys(session: Session) -> None:
     """List the API keys of the organisation, newest first, without their secrets."""
     from windlass.access.v1 import access_service_pb2
@@ -107,7 +125,7 @@ def list_keys(session: Session) -> None:
     session.answer(page, lambda: keys_table(keys), nothing="" if keys else "no API keys")
 
 
-@command(keys_app, "revoke")
+@command(keys_app, "revoke", examples=["windlass api-keys revoke key-01k0…"])
 def revoke_key(
     session: Session, key_id: Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
 ) -> None:

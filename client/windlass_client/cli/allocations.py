@@ -69,8 +69,23 @@ def list_allocations(
     session.answer(page, lambda: allocations_table(allocations, session.now()), nothing=nothing)
 
 
-app = group("allocations", list_allocations, help="Hold parts of nodes for a time, without a job.")
-command(app, "list")(list_allocations)
+app = group(
+    "allocations",
+    list_allocations,
+    help="Hold parts of nodes for a time, without a job.",
+    examples=[
+        "windlass allocations create --gpus 2 --gpu-type H100 --ttl 1h",
+        "windlass allocations",
+    ],
+)
+command(
+    app,
+    "list",
+    examples=[
+        "windlass allocations list",
+        "windlass allocations list --all --user ada@example.com --limit 0 -o json",
+    ],
+)(list_allocations)
 
 _CREATE_HELP = """Take a part of a node, whole or not at all, and print its id.
 
@@ -146,21 +161,35 @@ def create(
     say(f"held on {made.node_id} until {moment(made.expire_time)}")
 
 
-@command(app, "get")
+@command(app, "get", examples=["windlass allocations get alloc-01k0…"])
 def get(session: Session, allocation_id: AllocationArgument) -> None:
     """Show an allocation."""
     found = session.client.allocations.get(allocation_id)
     session.answer(found, lambda: allocation_table(found))
 
 
-@command(app, "renew")
+@command(
+    app,
+    "renew",
+    examples=[
+        "windlass allocations renew alloc-01k0…",
+        "windlass allocations renew alloc-01k0… --ttl 2h",
+    ],
+)
 def renew(session: Session, allocation_id: AllocationArgument, ttl: TtlOption = None) -> None:
     """Give an allocation its time anew; without --ttl as long as before."""
     found = session.client.allocations.renew(allocation_id, ttl=ttl)
     session.answer(found, lambda: f"{found.allocation_id} until {moment(found.expire_time)}")
 
 
-@command(app, "release")
+@command(
+    app,
+    "release",
+    examples=[
+        "windlass allocations release alloc-01k0…",
+        "windlass allocations release alloc-01k0… --force",
+    ],
+)
 def release(
     session: Session,
     allocation_id: AllocationArgument,

@@ -27,8 +27,15 @@ def list_clusters(session: Session) -> None:
     )
 
 
-app = group("clusters", list_clusters, help="Places with machines of their own.")
-command(app, "list")(list_clusters)
+app = group(
+    "clusters",
+    list_clusters,
+    help="Places with machines of their own.",
+    examples=["windlass clusters", "windlass clusters create east"],
+)
+command(app, "list", examples=["windlass clusters list", "windlass clusters list -o json"])(
+    list_clusters
+)
 
 ClusterArgument = Annotated[
     str, typer.Argument(metavar="CLUSTER", help="Its name.", show_default=False)
@@ -51,21 +58,23 @@ def create(session: Session, cluster: ClusterArgument, description: DescriptionO
     session.answer(made, lambda: made.cluster_id)
 
 
-@command(app, "get")
+@command(app, "get", examples=["windlass clusters get east"])
 def get(session: Session, cluster: ClusterArgument) -> None:
     """Show a cluster."""
     found = session.client.clusters.get(cluster)
     session.answer(found, lambda: cluster_table(found))
 
 
-@command(app, "update")
+@command(
+    app, "update", examples=["windlass clusters update east --description 'the hall in the east'"]
+)
 def update(session: Session, cluster: ClusterArgument, description: DescriptionOption) -> None:
     """Change what a cluster is said to be."""
     found = session.client.clusters.update(cluster, description=description)
     session.answer(found, lambda: cluster_table(found))
 
 
-@command(app, "delete")
+@command(app, "delete", examples=["windlass clusters delete east"])
 def delete(session: Session, cluster: ClusterArgument) -> None:
     """Remove a cluster that has no nodes; tokens to join it are void."""
     gone = session.client.clusters.delete(cluster)

@@ -36,17 +36,22 @@ _REST_COMMAND = ["sh", "-c", 'echo "hello from REST on $(uname -s), GPUs: $CUDA_
 _LOG_LINES = 14
 _WIDE = 160
 
+_HELP = """Show windlass on this machine in about 20 seconds: eight simulated GPUs, a real training job.
+
+Everything runs in a temporary directory and on free ports, and is removed at the end.
+
+[bold]Example:[/bold]
+
+    windlass demo"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo")(demo)
+    app.command("demo", help=_HELP)(demo)
 
 
 def demo() -> None:
-    """Show windlass on this machine in about 20 seconds: eight simulated GPUs, a real training job.
-
-    Everything runs in a temporary directory and on free ports, and is removed at the end.
-    """
+    """See `_HELP`."""
     for extra in ("server", "agent"):
         if problem := missing(extra):
             say(problem)

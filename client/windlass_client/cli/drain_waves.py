@@ -50,8 +50,15 @@ def list_drains(
     session.answer(page, lambda: drains_table(drains, session.now()), nothing=nothing)
 
 
-app = group("drains", list_drains, help="Drains of many nodes, a few at a time.")
-command(app, "list")(list_drains)
+app = group(
+    "drains",
+    list_drains,
+    help="Drains of many nodes, a few at a time.",
+    examples=["windlass drains create --label rack=7 --max-unavailable 2", "windlass drains"],
+)
+command(app, "list", examples=["windlass drains list", "windlass drains list --all --limit 0"])(
+    list_drains
+)
 
 _CREATE_HELP = """Drain all nodes that are like this, a few at a time, and print the drain's id.
 
@@ -129,14 +136,14 @@ def answer(session: Session, drain: "drain_pb2.Drain", *, wait: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-@command(app, "get")
+@command(app, "get", examples=["windlass drains get drain-01k0…"])
 def get(session: Session, drain: DrainArgument) -> None:
     """Show how far a drain is, node by node."""
     found = session.client.drains.get(drain)
     session.answer(found, lambda: drain_table(found))
 
 
-@command(app, "cancel")
+@command(app, "cancel", examples=["windlass drains cancel drain-01k0…"])
 def cancel(session: Session, drain: DrainArgument) -> None:
     """End a drain: nodes that are not empty yet are opened, those that are stay closed."""
     from windlass.resources.v1 import drain_pb2

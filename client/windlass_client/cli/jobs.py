@@ -35,7 +35,15 @@ if TYPE_CHECKING:
 
     from windlass.jobs.v1 import job_pb2
 
-app = group("jobs", help="List, read, wait for and cancel jobs.")
+app = group(
+    "jobs",
+    help="List, read, wait for and cancel jobs.",
+    examples=[
+        "windlass jobs list --status RUNNING",
+        "windlass jobs why job-01k0…",
+        "windlass jobs cancel job-01k0…",
+    ],
+)
 
 _MOST_JOBS = 1_000_000
 
@@ -104,14 +112,25 @@ def list_jobs(
     session.answer(page, lambda: jobs_table(jobs, session.now()), nothing=nothing)
 
 
-@command(app, "get")
+@command(
+    app,
+    "get",
+    examples=["windlass jobs get job-01k0…", "windlass jobs get job-01k0… -o json | jq -r .status"],
+)
 def get(session: Session, job_id: JobArgument) -> None:
     """Show a job: its status and why, where it runs, what it asked for, how it is isolated."""
     job = session.client.jobs.get(job_id)
     session.answer(job, lambda: job_table(job, session.now()))
 
 
-@command(app, "cancel")
+@command(
+    app,
+    "cancel",
+    examples=[
+        "windlass jobs cancel job-01k0…",
+        "windlass jobs cancel job-01k0… job-01k1… --reason 'wrong data'",
+    ],
+)
 def cancel(
     session: Session,
     job_ids: JobsArgument,
@@ -161,7 +180,7 @@ def why(session: Session, job_id: JobArgument) -> None:
     session.answer(answer, lambda: forecast_table(answer.forecast))
 
 
-@command(app, "events")
+@command(app, "events", examples=["windlass jobs events job-01k0…"])
 def events(session: Session, job_id: JobArgument) -> None:
     """List what happened to a job, oldest first."""
     from windlass.jobs.v1 import jobs_service_pb2
@@ -171,7 +190,14 @@ def events(session: Session, job_id: JobArgument) -> None:
     session.answer(page, lambda: events_table(found), nothing="" if found else "no events")
 
 
-@command(app, "checkpoints")
+@command(
+    app,
+    "checkpoints",
+    examples=[
+        "windlass jobs checkpoints job-01k0…",
+        "windlass jobs checkpoints job-01k0… --download newest --to - | tar -t",
+    ],
+)
 def checkpoints(
     session: Session,
     job_id: JobArgument,
@@ -211,7 +237,7 @@ def _newest(session: Session, job_id: str) -> str:
     raise NotFound(f"job {job_id} has saved no checkpoint", reason="CHECKPOINT_NOT_FOUND")
 
 
-@command(app, "wait")
+@command(app, "wait", examples=["windlass jobs wait job-01k0… job-01k1… --timeout 2h"])
 def wait(
     session: Session,
     job_ids: JobsArgument,

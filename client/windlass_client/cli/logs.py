@@ -40,7 +40,8 @@ _LONGEST_TAIL = 1_000_000
 def register(*apps: typer.Typer) -> None:
     """Add the command, to each group in which people look for it."""
     for app in apps:
-        command(app, "logs", help=_HELP)(logs)
+        here = "windlass" if app.info.name == "windlass" else f"windlass {app.info.name}"
+        command(app, "logs", help=_HELP.replace("windlass logs", f"{here} logs"))(logs)
 
 
 def logs(

@@ -53,7 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     help="""Run AI/ML work on GPU machines.
 
-[bold]Try it:[/bold]
+[bold]Examples:[/bold]
 
     windlass demo                        a cluster and a job; cleans up behind it
 
@@ -100,7 +100,7 @@ def root(
     ctx.obj = Shared(server, token, project, output)
 
 
-@command(app, "version")
+@command(app, "version", examples=["windlass version", "windlass version -o json"])
 def version(session: Session) -> None:
     """Print the version of this client and, when it can be reached, of the server."""
     server = session.settings().server

@@ -23,7 +23,15 @@ def list_all(session: Session) -> None:
     list_nodes(session)
 
 
-app = group("nodes", list_all, help="Show the machines; without a command: list them.")
+app = group(
+    "nodes",
+    list_all,
+    help="Show the machines; without a command: list them.",
+    examples=[
+        "windlass nodes",
+        "windlass nodes drain n1 --mode checkpoint-requeue --deadline 10m --wait",
+    ],
+)
 
 _LIST_HELP = """List the nodes with what they have and what is free.
 
@@ -84,14 +92,14 @@ NodesArgument = Annotated[
 ReasonOption = Annotated[str, typer.Option(help="Why, for those who see the node.")]
 
 
-@command(app, "get")
+@command(app, "get", examples=["windlass nodes get n1", "windlass nodes get node-01k0… -o json"])
 def get(session: Session, node: NodeArgument) -> None:
     """Show a node and its GPUs."""
     found = session.client.nodes.get(node_ids(session, [node])[0])
     session.answer(found, lambda: node_table(found, session.now()))
 
 
-@command(app, "events")
+@command(app, "events", examples=["windlass nodes events n1"])
 def events(session: Session, node: NodeArgument) -> None:
     """List what happened to a node, oldest first."""
     from windlass.resources.v1 import resources_service_pb2
@@ -102,7 +110,7 @@ def events(session: Session, node: NodeArgument) -> None:
     session.answer(page, lambda: node_events_table(found), nothing="" if found else "no events")
 
 
-@command(app, "cordon")
+@command(app, "cordon", examples=["windlass nodes cordon n1 n2 --reason 'fans are loud'"])
 def cordon(session: Session, nodes: NodesArgument, reason: ReasonOption = "") -> None:
     """Place nothing new on nodes; what runs there goes on."""
     ids = node_ids(session, nodes)
@@ -111,7 +119,7 @@ def cordon(session: Session, nodes: NodesArgument, reason: ReasonOption = "") ->
     )
 
 
-@command(app, "uncordon")
+@command(app, "uncordon", examples=["windlass nodes uncordon n1 n2"])
 def uncordon(session: Session, nodes: NodesArgument) -> None:
     """Open nodes to new work again; also ends a drain."""
     ids = node_ids(session, nodes)

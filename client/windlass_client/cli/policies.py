@@ -35,8 +35,19 @@ def list_policies(session: Session) -> None:
     session.answer(page, lambda: policies_table(policies), nothing=nothing)
 
 
-app = group("policies", list_policies, help="How jobs are ordered and placed, by queue and pool.")
-command(app, "list")(list_policies)
+app = group(
+    "policies",
+    list_policies,
+    help="How jobs are ordered and placed, by queue and pool.",
+    examples=[
+        "windlass policies",
+        "windlass policies set default --preemption",
+        "windlass policies show default",
+    ],
+)
+command(app, "list", examples=["windlass policies list", "windlass policies list -o json"])(
+    list_policies
+)
 
 PolicyArgument = Annotated[
     str,
@@ -44,7 +55,14 @@ PolicyArgument = Annotated[
 ]
 
 
-@command(app, "show")
+@command(
+    app,
+    "show",
+    examples=[
+        "windlass policies show default",
+        "windlass policies show queue.nightly -o json > policy.json",
+    ],
+)
 def show(session: Session, policy: PolicyArgument) -> None:
     """Show what a policy says; parts that it says nothing of are not shown."""
     found = session.client.policies.get(policy)
@@ -155,14 +173,14 @@ def set_policy(
     session.answer(stored, lambda: policy_table(stored))
 
 
-@command(app, "delete")
+@command(app, "delete", examples=["windlass policies delete queue.nightly"])
 def delete(session: Session, policy: PolicyArgument) -> None:
     """Remove a policy: what is built in, or behind it, holds again."""
     gone = session.client.policies.delete(policy)
     session.answer(gone, lambda: f"{gone.policy_id} deleted")
 
 
-@command(app, "events")
+@command(app, "events", examples=["windlass policies events default"])
 def events(session: Session, policy: PolicyArgument) -> None:
     """List who changed what of a policy, from what to what."""
     from windlass.resources.v1 import resources_service_pb2

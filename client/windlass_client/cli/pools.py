@@ -26,8 +26,13 @@ def list_pools(session: Session) -> None:
     session.answer(page, lambda: pools_table(pools), nothing="" if pools else "no pools")
 
 
-app = group("pools", list_pools, help="Groups of nodes with rules of their own.")
-command(app, "list")(list_pools)
+app = group(
+    "pools",
+    list_pools,
+    help="Groups of nodes with rules of their own.",
+    examples=["windlass pools", "windlass pools create h100 --gpu-type H100 --allow vision"],
+)
+command(app, "list", examples=["windlass pools list", "windlass pools list -o json"])(list_pools)
 
 PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="Its name.", show_default=False)]
 LabelOption = Annotated[
@@ -102,7 +107,7 @@ def create(
     session.answer(made, lambda: made.pool_id)
 
 
-@command(app, "get")
+@command(app, "get", examples=["windlass pools get h100"])
 def get(session: Session, pool: PoolArgument) -> None:
     """Show a pool."""
     found = session.client.pools.get(pool)
@@ -151,7 +156,7 @@ def update(
     session.answer(found, lambda: pool_table(found))
 
 
-@command(app, "delete")
+@command(app, "delete", examples=["windlass pools delete h100"])
 def delete(session: Session, pool: PoolArgument) -> None:
     """Remove a pool; its nodes go to the others, and what runs there runs on."""
     gone = session.client.pools.delete(pool)

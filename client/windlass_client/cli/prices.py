@@ -37,8 +37,17 @@ def list_prices(
     session.answer(page, lambda: prices_table(prices), nothing="" if prices else "no prices")
 
 
-app = group("prices", list_prices, help="What resources cost; `windlass usage` counts by it.")
-command(app, "list")(list_prices)
+app = group(
+    "prices",
+    list_prices,
+    help="What resources cost; `windlass usage` counts by it.",
+    examples=["windlass prices set gpu 2.50 --gpu-type H100 --currency EUR", "windlass prices"],
+)
+command(
+    app,
+    "list",
+    examples=["windlass prices list", "windlass prices list --resource gpu --gpu-type H100"],
+)(list_prices)
 
 _SET_HELP = """Say what one GPU, one core or one GiB of memory costs for an hour, from some time on.
 
@@ -89,7 +98,7 @@ def set_price(
     session.answer(price, lambda: price.price_id)
 
 
-@command(app, "delete")
+@command(app, "delete", examples=["windlass prices delete price-01k0…"])
 def delete(
     session: Session,
     price_id: Annotated[str, typer.Argument(metavar="PRICE", show_default=False)],

@@ -42,8 +42,17 @@ def list_quotas(session: Session, user: UserOption = "", gpu_type: TypeOption = 
     session.answer(page, lambda: quotas_table(quotas), nothing="" if quotas else "no quotas")
 
 
-app = group("quotas", list_quotas, help="How much projects and users may have at once.")
-command(app, "list")(list_quotas)
+app = group(
+    "quotas",
+    list_quotas,
+    help="How much projects and users may have at once.",
+    examples=["windlass quotas", "windlass quotas set vision --guaranteed gpus=8 --borrow gpus=4"],
+)
+command(
+    app,
+    "list",
+    examples=["windlass quotas list", "windlass quotas list --project vision --user ann -o json"],
+)(list_quotas)
 
 QuotaArgument = Annotated[str, typer.Argument(metavar="QUOTA", show_default=False)]
 
@@ -117,14 +126,14 @@ def set_quota(
     session.answer(made, lambda: quotas_table([made]))
 
 
-@command(app, "get")
+@command(app, "get", examples=["windlass quotas get quota-01k0…"])
 def get(session: Session, quota: QuotaArgument) -> None:
     """Show a quota."""
     found = session.client.quotas.get(quota)
     session.answer(found, lambda: quota_table(found))
 
 
-@command(app, "delete")
+@command(app, "delete", examples=["windlass quotas delete quota-01k0…"])
 def delete(session: Session, quota: QuotaArgument) -> None:
     """Remove a quota: nothing bounds its owner any more, and nothing is guaranteed."""
     gone = session.client.quotas.delete(quota)

@@ -73,9 +73,19 @@ def list_reservations(
 
 
 app = group(
-    "reservations", list_reservations, help="Keep nodes, or amounts of them, for a time to come."
+    "reservations",
+    list_reservations,
+    help="Keep nodes, or amounts of them, for a time to come.",
+    examples=[
+        "windlass reservations create --project vision --gpus 16 --gpu-type H100 --start +1d --for 8h",
+        "windlass reservations",
+    ],
 )
-command(app, "list")(list_reservations)
+command(
+    app,
+    "list",
+    examples=["windlass reservations list", "windlass reservations list --all --status CANCELLED"],
+)(list_reservations)
 
 _CREATE_HELP = """Keep nodes, or amounts of them, for a project, and print the reservation's id.
 
@@ -144,14 +154,18 @@ def create(
     session.answer(made, lambda: made.reservation_id)
 
 
-@command(app, "get")
+@command(app, "get", examples=["windlass reservations get resv-01k0…"])
 def get(session: Session, reservation: ReservationArgument) -> None:
     """Show a reservation and its parts."""
     found = session.client.reservations.get(reservation)
     session.answer(found, lambda: reservation_table(found))
 
 
-@command(app, "update")
+@command(
+    app,
+    "update",
+    examples=["windlass reservations update resv-01k0… --end +4h --user ada --user bob"],
+)
 def update(
     session: Session,
     reservation: ReservationArgument,
@@ -172,7 +186,7 @@ def update(
     session.answer(found, lambda: reservation_table(found))
 
 
-@command(app, "cancel")
+@command(app, "cancel", examples=["windlass reservations cancel resv-01k0…"])
 def cancel(session: Session, reservation: ReservationArgument) -> None:
     """End a reservation now and for ever; what runs goes on."""
     ended = session.client.reservations.cancel(reservation)

@@ -6,7 +6,7 @@ that they may stand before the command, behind it, or between a group and its co
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,13 +206,22 @@ class Session:
 
 
 def command(
-    app: typer.Typer, name: str, **settings: Any
+    app: typer.Typer, name: str, *, examples: Sequence[str] = (), **settings: Any
 ) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
-    """Register a function of a session as a command with the shared options."""
+    """Register a function of a session as a command with the shared options.
+
+    Args:
+        app: where.
+        name: what it is called.
+        examples: command lines, shown behind what the function's own text says.
+        settings: as typer has them; with `help` that is the whole text.
+    """
 
     def register(
         run: Callable[Concatenate[Session, P], None],
     ) -> Callable[Concatenate[Session, P], None]:
+        if examples:
+            settings["help"] = _with_examples(inspect.getdoc(run) or "", examples)
         app.command(name, **settings)(_with_shared_options(run))
         return run
 
@@ -220,10 +229,16 @@ def command(
 
 
 def group(
-    name: str, default: Callable[[Session], None] | None = None, **settings: Any
+    name: str,
+    default: Callable[[Session], None] | None = None,
+    *,
+    help: str,  # noqa: A002 - as typer calls it
+    examples: Sequence[str],
+    **settings: Any,
 ) -> typer.Typer:
     """A group of commands that takes the shared options; without a command it runs `default`."""
-    app = typer.Typer(name=name, no_args_is_help=default is None, **settings)
+    text = _with_examples(help, examples)
+    app = typer.Typer(name=name, help=text, no_args_is_help=default is None, **settings)
 
     def run(
         ctx: typer.Context,
@@ -238,6 +253,13 @@ def group(
 
     app.callback(invoke_without_command=default is not None)(run)
     return app
+
+
+def _with_examples(text: str, examples: Sequence[str]) -> str:
+    """A help text with command lines behind it, as they are."""
+    heading = "Example" if len(examples) == 1 else "Examples"
+    lines = "\n\n".join(f"    {one}" for one in examples)
+    return f"{text}\n\n[bold]{heading}:[/bold]\n\n{lines}"
 
 
 def _outer(ctx: typer.Context) -> Shared:
