@@ -16,13 +16,16 @@ own parameters.
 """
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 import grpc
 
 from windlass_client.errors import InvalidArgument, WindlassError
+
+# How protobuf begins what it says of a number.
+_OUT_OF_RANGE = "Value out of range: "
 
 P = ParamSpec("P")
 BuiltT = TypeVar("BuiltT")
@@ -139,7 +142,18 @@ def built(build: Callable[..., BuiltT], *args: Any, **kwargs: Any) -> BuiltT:
         message = f"{error.object!r} is not text that can be sent"
         raise InvalidArgument(message, reason="BAD_VALUE") from error
     except (ValueError, OverflowError) as error:
-        raise InvalidArgument(str(error), reason="BAD_VALUE") from error
+        raise InvalidArgument(_words(str(error), kwargs), reason="BAD_VALUE") from error
+
+
+def _words(text: str, values: Mapping[str, Any]) -> str:
+    """What protobuf says of a number that no field holds, with whose it is where that can be told."""
+    number = text.removeprefix(_OUT_OF_RANGE)
+    if number == text:
+        return text
+    names = [name for name, value in values.items() if str(value) == number]
+    return (
+        f"{names[0] if len(names) == 1 else 'a number'} cannot be {number}: no request holds that"
+    )
 
 
 class operation(Generic[GroupT, P, RequestT, ResponseT]):  # noqa: N801 - used as a decorator

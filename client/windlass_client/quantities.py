@@ -35,12 +35,14 @@ _DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d|w)", re.ASCII)
 _DURATION = re.compile(rf"(?:(?:{_NUMBER})(?:ms|s|m|h|d|w))+", re.ASCII)
 _PLAIN = re.compile(_NUMBER, re.ASCII)
 _CPUS = re.compile(rf"({_NUMBER})(m?)", re.ASCII)
+# What fits into the field of a request.
+_MOST = 2**63 - 1
 
 
 def parse_bytes(text: str | int) -> int:
     """Bytes of a size: `4GiB` and `4Gi` count in 1024s, `4GB` and `4G` in 1000s, `4096` is bytes."""
     if isinstance(text, int):
-        return text
+        return _fitting(text, f"{text} is more bytes", "BAD_SIZE")
     match = _BYTES.fullmatch(text.strip().lower())
     factor = _BYTE_UNITS.get(match[2]) if match else None
     if match is None or factor is None:
@@ -48,7 +50,7 @@ def parse_bytes(text: str | int) -> int:
             f"{text!r} is not a size; write a number of bytes or such as 512MiB, 4GiB, 1.5TB",
             reason="BAD_SIZE",
         )
-    return int(Decimal(match[1]) * factor)
+    return _fitting(int(Decimal(match[1]) * factor), f"{text!r} is more bytes", "BAD_SIZE")
 
 
 def parse_gpu_share(text: str | float) -> int:
@@ -101,7 +103,28 @@ def parse_cpu_millis(text: str | float) -> int:
         raise InvalidArgument(
             f"{text!r} is not a number of CPUs; write such as 4, 0.5 or 250m", reason="BAD_CPUS"
         )
+    return _fitting(_millis(match), f"{text!r} is more CPUs", "BAD_CPUS")
+
+
+def parse_gpu_millis(text: str | float) -> int:
+    """Thousandths of a GPU, of which there may be many: `8`, `0.5`, or `250m`."""
+    match = _CPUS.fullmatch(str(text).strip().lower())
+    if match is None:
+        raise InvalidArgument(
+            f"{text!r} is not a number of GPUs; write such as 8 or 0.5", reason="BAD_GPUS"
+        )
+    return _fitting(_millis(match), f"{text!r} is more GPUs", "BAD_GPUS")
+
+
+def _millis(match: re.Match[str]) -> int:
     return int(Decimal(match[1]) * (1 if match[2] else 1000))
+
+
+def _fitting(amount: int, words: str, reason: str) -> int:
+    """The same amount. Raises InvalidArgument when no request can hold it."""
+    if amount > _MOST:
+        raise InvalidArgument(f"{words} than can be asked for", reason=reason)
+    return amount
 
 
 def format_bytes(amount: float) -> str:

@@ -14,7 +14,7 @@ from windlass_client.calls import (
     unary,
 )
 from windlass_client.errors import InvalidArgument
-from windlass_client.quantities import parse_bytes, parse_cpu_millis
+from windlass_client.quantities import parse_bytes, parse_cpu_millis, parse_gpu_millis
 
 Quota = quota_pb2.Quota
 QuotaAmounts = quota_pb2.QuotaAmounts
@@ -30,10 +30,12 @@ DELETE = unary(_Stub, lambda stub: stub.DeleteQuota, idempotent=False)
 
 # How people call what is counted, and how they write it.
 _AMOUNTS: dict[str, tuple[str, Callable[[str], int]]] = {
-    "gpus": ("gpu_millis", parse_cpu_millis),
+    "gpus": ("gpu_millis", parse_gpu_millis),
     "cpus": ("cpu_millis", parse_cpu_millis),
     "memory": ("memory_bytes", parse_bytes),
 }
+# What fits into the field of a request.
+_MOST_JOBS = 2**31 - 1
 _JOBS = {"running": "running_jobs", "queued": "queued_jobs"}
 
 
@@ -168,4 +170,7 @@ def _parsed(
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise InvalidArgument(f"{text!r} is not a number of jobs", reason="BAD_COUNT")
+    if int(text) > _MOST_JOBS:
+        message = f"{text} jobs are more than can be counted: {_MOST_JOBS}"
+        raise InvalidArgument(message, reason="BAD_COUNT")
     return int(text)

@@ -7,9 +7,6 @@ import typer
 from windlass_client.errors import InvalidArgument
 from windlass_client.quantities import parse_bytes, parse_gpu_share
 
-# What fits into the field of a request.
-_MOST_BYTES = 2**63 - 1
-
 GpuProfileOption = Annotated[
     str, typer.Option(help="Instead of whole GPUs: MIG instances, such as 1g.10gb.")
 ]
@@ -25,12 +22,12 @@ def asked_memory(text: str | None) -> int:
     """The bytes of a `--gpu-memory`, 0 when it is not given. Raises InvalidArgument."""
     if text is None:
         return 0
-    size = parse_bytes(text)
+    try:
+        size = parse_bytes(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"--gpu-memory {error.message}", reason=error.reason) from None
     if not size:
         message = f"--gpu-memory {text!r} asks for no memory; write such as 20GiB, or leave it out"
-        raise InvalidArgument(message, reason="BAD_SIZE")
-    if size > _MOST_BYTES:
-        message = f"--gpu-memory {text!r} is more than can be asked for: {_MOST_BYTES} bytes"
         raise InvalidArgument(message, reason="BAD_SIZE")
     return size
 

@@ -219,7 +219,15 @@ def _change(
 
 def _apply(policy: "Policy", given: dict[str, Any]) -> None:
     for option, value in given.items():
-        _OPTIONS[option][1](policy, value)
+        try:
+            _OPTIONS[option][1](policy, value)
+        except InvalidArgument:
+            raise
+        except ValueError:
+            flag = f"--{option.replace('_', '-')}"
+            shown = ", ".join(value) if isinstance(value, list) else value
+            message = f"{flag} {shown}: no policy can hold a number as large as that"
+            raise InvalidArgument(message, reason="BAD_VALUE") from None
 
 
 def _set_description(policy: "Policy", text: str) -> None:

@@ -168,7 +168,7 @@ def test_parts_of_gpus_are_asked_for_by_profile_or_memory(windlass, plane, optio
     ("arguments", "words"),
     [
         (["--memory", "lots"], "error: 'lots' is not a size"),
-        (["--gpu-memory", "much"], "error: 'much' is not a size"),
+        (["--gpu-memory", "much"], "error: --gpu-memory 'much' is not a size"),
         (["--cpus", "many"], "error: 'many' is not a number of CPUs"),
         (["--time-limit", "soon"], "error: 'soon' is not a duration"),
         (["--env", "novalue"], "error: --env 'novalue' is not KEY=VALUE"),
@@ -1061,8 +1061,8 @@ def test_whether_gpus_are_shared_and_by_how_many_are_changed_apart(windlass, pla
     [
         ("--gpu-memory", "0", "asks for no memory"),
         ("--gpu-memory", "0GiB", "asks for no memory"),
-        ("--gpu-memory", "99999999999GiB", "is more than can be asked for"),
-        ("--gpu-memory", str(2**63), "is more than can be asked for"),
+        ("--gpu-memory", "99999999999GiB", "is more bytes than can be asked for"),
+        ("--gpu-memory", str(2**63), "is more bytes than can be asked for"),
         ("--gpu-share", "0", "asks for no share"),
         ("--gpu-share", "0.000", "asks for no share"),
     ],
@@ -1075,6 +1075,22 @@ def test_a_part_of_a_gpu_that_is_nothing_or_too_much_is_refused_by_its_option(
     done = windlass(*words_before, option, value, *command)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"error: {option} {value!r} {words}")
+    assert plane.state.calls == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--gpus", "99999999999", "gpus cannot be 99999999999: no request holds that (BAD_VALUE)"),
+        ("--memory", "9999999PiB", "'9999999PiB' is more bytes than can be asked for (BAD_SIZE)"),
+        ("--cpus", "9" * 20, f"'{'9' * 20}' is more CPUs than can be asked for (BAD_CPUS)"),
+    ],
+)
+@pytest.mark.parametrize("words_before", [("submit",), ("allocations", "create")])
+def test_an_absurd_amount_is_refused_in_words(windlass, plane, words_before, option, value, words):
+    command = ("--", "true") if words_before == ("submit",) else ()
+    done = windlass(*words_before, option, value, *command)
+    assert (done.exit_code, done.stderr) == (2, f"error: {words}\n")
     assert plane.state.calls == []
 
 

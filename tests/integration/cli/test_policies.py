@@ -89,12 +89,15 @@ def test_who_changed_what_is_listed(windlass):
         (["--class", "=5"], "'=5' is not NAME=PRIORITY"),
         (["--class", "urgent=5.5"], "'5.5' in 'urgent=5.5' is no whole number"),
         (["--half-life", "soon"], "'soon' is not a duration"),
+        (["--backfill", "9" * 20], f"--backfill {'9' * 20}: no policy can hold a number as large as that"),
+        (["--aging", "9" * 20], f"--aging {'9' * 20}: no policy can hold"),
+        (["--class", f"a={'9' * 20}"], f"--class a={'9' * 20}: no policy can hold"),
         (["--unset", "everything"], "'everything' is not one of priority_classes"),
         (["--file", "/nonexistent"], "cannot read /nonexistent"),
         (["--file", "/dev/null", "--aging", "5"], "--file says all of the policy"),
         (["--file", "/dev/null"], "/dev/null has no policy in it"),
     ],
-)
+)  # fmt: skip
 def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_sent(
     windlass, plane, arguments, words
 ):

@@ -70,7 +70,13 @@ def test_a_quota_that_is_exceeded_says_so(windlass, plane):
         (["--guaranteed", "running=1"], "error: 'running=1' is not one of gpus=…, cpus=…, memory=…, none"),
         (["--limit", "running=x"], "error: 'x' is not a number of jobs"),
         (["--limit", "memory=much"], "error: 'much' is not a size"),
-        (["--limit", "gpus=-1"], "error: '-1' is not a number"),
+        (["--limit", "gpus=-1"], "error: '-1' is not a number of GPUs; write such as 8 or 0.5 (BAD_GPUS)"),
+        (["--limit", "cpus=-1"], "error: '-1' is not a number of CPUs"),
+        (["--limit", "gpus=9e99"], "error: '9e99' is not a number of GPUs"),
+        (["--limit", f"gpus={10**20}"], f"error: '{10**20}' is more GPUs than can be asked for (BAD_GPUS)"),
+        (["--limit", f"cpus={10**20}"], f"error: '{10**20}' is more CPUs than can be asked for (BAD_CPUS)"),
+        (["--limit", "memory=9999999PiB"], "error: '9999999PiB' is more bytes than can be asked for (BAD_SIZE)"),
+        (["--limit", f"running={10**20}"], f"error: {10**20} jobs are more than can be counted: 2147483647 (BAD_COUNT)"),
     ],
 )  # fmt: skip
 def test_what_is_none_is_told_in_one_line_and_nothing_is_sent(windlass, plane, arguments, words):
