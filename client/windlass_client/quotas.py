@@ -23,6 +23,7 @@ QuotaLimits = quota_pb2.QuotaLimits
 _Stub = access_service_pb2_grpc.AccessServiceStub
 LIST = unary(_Stub, lambda stub: stub.ListQuotas, idempotent=True)
 GET = unary(_Stub, lambda stub: stub.GetQuota, idempotent=True)
+EVENTS = unary(_Stub, lambda stub: stub.ListQuotaEvents, idempotent=True)
 # Sent once: a repeat would be told that it exists, was changed, or is gone.
 CREATE = unary(_Stub, lambda stub: stub.CreateQuota, idempotent=False)
 UPDATE = unary(_Stub, lambda stub: stub.UpdateQuota, idempotent=False)
@@ -140,6 +141,18 @@ class QuotaCalls(Group):
     ) -> Call[access_service_pb2.DeleteQuotaRequest, Quota]:
         """Remove a quota; answers it as it was. Raises NotFound, and Aborted by the etag."""
         return Call(DELETE, access_service_pb2.DeleteQuotaRequest(quota_id=quota_id, etag=etag))
+
+    @listing
+    def events(
+        self, quota_id: str, *, page_size: int = 0
+    ) -> Pages[
+        access_service_pb2.ListQuotaEventsRequest,
+        access_service_pb2.ListQuotaEventsResponse,
+        quota_pb2.QuotaEvent,
+    ]:
+        """Iterate over who changed what of a quota, oldest first; also of one that is gone. Raises NotFound."""
+        request = access_service_pb2.ListQuotaEventsRequest(quota_id=quota_id, page_size=page_size)
+        return Pages(EVENTS, request, lambda page: page.events)
 
 
 class Quotas(QuotaCalls, SyncGroup):

@@ -12,7 +12,7 @@ from tests.support.jobs import add_projects
 from tests.support.quotas import a_quota, quotas_service
 from windlass.access.v1 import quota_pb2
 from windlass_server.access.policy import Caller, Role
-from windlass_server.access.quota_message import quota_message
+from windlass_server.access.quota_message import quota_event_message, quota_message
 from windlass_server.access.quotas import QuotaFilter, QuotasService
 from windlass_server.errors import AlreadyExists, Conflict, Denied, InvalidInput, NotFound
 from windlass_server.storage.engine import Database
@@ -194,3 +194,29 @@ async def test_each_change_is_an_event_of_the_quota(database: Database, quotas: 
     assert events[1].message == (
         "project default: guaranteed 8 GPUs, may borrow 0.5 GPUs, limit 9 GPUs and 3 running jobs"
     )
+
+
+async def test_what_happened_to_a_quota_is_listed_page_by_page_also_when_it_is_gone(
+    quotas: QuotasService,
+):
+    one = await made(quotas, limit=GPUS)
+    other = await made(quotas, project="vision", limit=GPUS)
+    for amount in (1, 2):
+        new = quota_pb2.Quota(quota_id=one.quota_id, limit={"gpu_millis": amount * 1000})
+        await quotas.update(ADMIN, new, [])
+    await quotas.delete(ADMIN, one.quota_id, "")
+    found, token = await quotas.events(VIEWER, one.quota_id, size=3, token="")
+    more, last = await quotas.events(VIEWER, one.quota_id, size=3, token=token)
+    events = [quota_event_message(each) for each in (*found, *more)]
+    assert [each.reason for each in events] == [
+        *("QUOTA_CREATED", "QUOTA_UPDATED", "QUOTA_UPDATED", "QUOTA_DELETED")
+    ]
+    assert (len(found), last) == (3, "")
+    assert events[1].message == "project default: limit 1 GPU"
+    assert {(each.quota_id, each.actor) for each in events} == {(one.quota_id, "admin")}
+    for quota_id in (other.quota_id, "quota-no", "policy default", "job-1"):
+        with pytest.raises(NotFound) as refused:
+            await quotas.events(VIEWER, quota_id, size=3, token="")
+        assert refused.value.reason == "QUOTA_NOT_FOUND"
+    with pytest.raises(InvalidInput):
+        await quotas.events(VIEWER, one.quota_id, size=3, token="x")

@@ -640,6 +640,17 @@ class AccessService(_Service, access_service_pb2_grpc.AccessServiceServicer):
         self.state.quotas.remove(gone)
         return gone
 
+    async def ListQuotaEvents(
+        self, request: Any, context: Any
+    ) -> access_service_pb2.ListQuotaEventsResponse:
+        await self.enter("ListQuotaEvents", request, context)
+        event = quota_pb2.QuotaEvent(
+            sequence=1, quota_id=request.quota_id, actor="ada", reason="QUOTA_CREATED"
+        )
+        event.time.FromDatetime(T0)
+        event.message = "project vision: guaranteed 8 GPUs"
+        return access_service_pb2.ListQuotaEventsResponse(events=[event])
+
     async def CreateApiKey(
         self, request: Any, context: Any
     ) -> access_service_pb2.CreateApiKeyResponse:

@@ -140,6 +140,16 @@ def delete(session: Session, quota: QuotaArgument) -> None:
     session.answer(gone, lambda: f"{gone.quota_id} deleted")
 
 
+@command(app, "events", examples=["windlass quotas events quota-01k0…"])
+def events(session: Session, quota: QuotaArgument) -> None:
+    """List who changed what of a quota, oldest first; also of one that was removed."""
+    from windlass.access.v1 import access_service_pb2
+
+    found = list(session.client.quotas.events(quota, page_size=1000))
+    page = access_service_pb2.ListQuotaEventsResponse(events=found)
+    session.answer(page, lambda: events_table(found), nothing="" if found else "no events")
+
+
 def _existing(session: Session, wanted: "quota_pb2.Quota") -> "quota_pb2.Quota | None":
     """The quota of that project, user and type."""
     owner = wanted.user, wanted.gpu_type.casefold()
@@ -202,6 +212,14 @@ def quota_table(one: "quota_pb2.Quota") -> "Table":
     ):
         if value:
             made.add_row(cell(heading, "bold"), cell(value))
+    return made
+
+
+def events_table(found: "Sequence[quota_pb2.QuotaEvent]") -> "Table":
+    """A line for each change."""
+    made = table("TIME", "WHO", "WHAT", "SINCE THEN")
+    for one in found:
+        made.add_row(cell(moment(one.time)), cell(one.actor), cell(one.reason), cell(one.message))
     return made
 
 

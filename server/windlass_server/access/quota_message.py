@@ -6,6 +6,7 @@ from windlass_server.access.quota_use import is_exceeded
 from windlass_server.access.quotas import QuotaView
 from windlass_server.scheduler.quota import AMOUNTS, Dimension, Quota
 from windlass_server.scheduler.quota_words import amount_text, owner_text
+from windlass_server.storage.tables import EventRow
 from windlass_server.timestamps import to_proto
 
 
@@ -27,6 +28,18 @@ def quota_message(view: QuotaView) -> quota_pb2.Quota:
     if message.exceeded:
         message.status_message = _exceeded_text(quota)
     return message
+
+
+def quota_event_message(row: EventRow) -> quota_pb2.QuotaEvent:
+    """What happened to a quota once."""
+    return quota_pb2.QuotaEvent(
+        sequence=row.sequence,
+        quota_id=row.object_id,
+        time=to_proto(row.at),
+        actor=row.actor,
+        reason=row.reason,
+        message=row.message,
+    )
 
 
 def _borrowed(quota: Quota, dimension: Dimension) -> int:

@@ -16,12 +16,15 @@ from windlass_server.scheduler.quota import Dimension, Quota, Use
 from windlass_server.scheduler.quota_words import said_text
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
-from windlass_server.storage.tables import QuotaRow
+from windlass_server.storage.tables import EventRow, QuotaRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.updates import merged, require_etag, require_same
 
 MAX_QUOTAS = 5_000
 """The scheduler reads all of them in each cycle."""
+
+# How their ids begin, and no others.
+_ID = "quota-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,31 @@ class QuotasService:
             return view
 
         return await self._database.write(store)
+
+    async def events(
+        self, who: Caller, quota_id: str, *, size: int, token: str
+    ) -> tuple[Sequence[EventRow], str]:
+        """A page of what happened to a quota, oldest first, and the token of the next one.
+
+        Raises:
+            NotFound: there never was such a quota, or it is foreign.
+        """
+        size = page_size(size)
+        query = f"quota events {quota_id}"
+        after = int(self._page_tokens.read(query, token)) if token else 0
+
+        def load(tx: Transaction) -> Sequence[EventRow]:
+            # Of which project it was, an event says also when it is gone.
+            first = tx.events.page(quota_id, after=0, size=1)
+            if not quota_id.startswith(_ID) or not first:
+                raise absent("quota", quota_id)
+            require_object(who, "quotas.get", first[0].project, kind="quota", object_id=quota_id)
+            return tx.events.page(quota_id, after=after, size=size + 1)
+
+        found = await self._database.read(load)
+        if len(found) <= size:
+            return found, ""
+        return found[:size], self._page_tokens.make(query, str(found[size - 1].sequence))
 
     def _note(self, tx: Transaction, who: Caller, quota: QuotaRow, reason: str) -> None:
         tx.events.record(

@@ -1,7 +1,7 @@
 """Quotas in the access API: messages to calls and back."""
 
 from windlass.access.v1 import access_service_pb2, quota_pb2
-from windlass_server.access.quota_message import quota_message
+from windlass_server.access.quota_message import quota_event_message, quota_message
 from windlass_server.access.quotas import QuotaFilter, QuotasService
 from windlass_server.rpc.call import Call
 
@@ -43,3 +43,13 @@ class QuotasRpc:
         self, request: access_service_pb2.DeleteQuotaRequest, call: Call
     ) -> quota_pb2.Quota:
         return quota_message(await self._quotas.delete(call.caller, request.quota_id, request.etag))
+
+    async def ListQuotaEvents(
+        self, request: access_service_pb2.ListQuotaEventsRequest, call: Call
+    ) -> access_service_pb2.ListQuotaEventsResponse:
+        found, token = await self._quotas.events(
+            call.caller, request.quota_id, size=request.page_size, token=request.page_token
+        )
+        return access_service_pb2.ListQuotaEventsResponse(
+            events=map(quota_event_message, found), next_page_token=token
+        )

@@ -44,6 +44,14 @@ def test_a_quota_is_set_changed_listed_and_deleted(windlass, plane):
     assert windlass("quotas").stderr == "no quotas\n"
 
 
+def test_who_changed_what_of_a_quota_is_listed(windlass, plane):
+    assert windlass("quotas", "events", "quota-1").stdout.splitlines()[1].split() == [
+        *("2026-01-02", "03:04:05", "ada", "QUOTA_CREATED"),
+        *("project", "vision:", "guaranteed", "8", "GPUs"),
+    ]
+    assert plane.state.requests["ListQuotaEvents"][0].quota_id == "quota-1"
+
+
 def test_the_quota_of_a_user_or_a_type_is_another_one(windlass, plane):
     for extra in ([], ["--user", "ann"], ["--gpu-type", "H100"], ["--gpu-type", "h100"]):
         done = windlass("quotas", "set", "vision", "--limit", "gpus=2", *extra)

@@ -47,6 +47,16 @@ async def test_a_quota_lives_over_rest_and_reads_alike_over_grpc(server: Cluster
         assert [one["quota_id"] for one in listed["quotas"]] == [read.quota_id]
         assert (await rest.delete(path)).json()["quota_id"] == read.quota_id
         assert (await rest.get(path)).status_code == 404
+        first = (await rest.get(f"{path}/events", params={"page_size": 2})).json()
+        token = {"page_token": first["next_page_token"]}
+        rest_of_it = (await rest.get(f"{path}/events", params=token)).json()
+        events = [*first["events"], *rest_of_it["events"]]
+        assert [one["reason"] for one in events] == [
+            "QUOTA_CREATED",
+            "QUOTA_UPDATED",
+            "QUOTA_DELETED",
+        ]
+        assert "guaranteed 8 GPUs" in events[0]["message"]
 
 
 def limited(**limit: Any) -> dict[str, Any]:
@@ -86,6 +96,9 @@ BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", f"{QUOTAS}?page_token=abc", {}, 400, "PAGE_TOKEN_INVALID"),
     ("GET", f"{QUOTAS}?project=nobodys", {}, 404, "PROJECT_NOT_FOUND"),
     ("DELETE", f"{QUOTAS}/no", {}, 404, "QUOTA_NOT_FOUND"),
+    ("GET", f"{QUOTAS}/no/events", {}, 404, "QUOTA_NOT_FOUND"),
+    ("GET", f"{QUOTAS}/no/events?page_size=-1", {}, 400, "INVALID_FIELDS"),
+    ("GET", f"{QUOTAS}/no/events?page_token=abc", {}, 400, "PAGE_TOKEN_INVALID"),
 ]
 
 

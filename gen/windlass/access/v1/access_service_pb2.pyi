@@ -180,3 +180,21 @@ class DeleteQuotaRequest(_message.Message):
     quota_id: str
     etag: str
     def __init__(self, quota_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class ListQuotaEventsRequest(_message.Message):
+    __slots__ = ("quota_id", "page_size", "page_token")
+    QUOTA_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    quota_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, quota_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListQuotaEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_quota_pb2.QuotaEvent]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[_quota_pb2.QuotaEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -97,6 +97,11 @@ class AccessServiceStub:
                 request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.DeleteQuotaRequest.SerializeToString,
                 response_deserializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
                 _registered_method=True)
+        self.ListQuotaEvents = channel.unary_unary(
+                '/windlass.access.v1.AccessService/ListQuotaEvents',
+                request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer:
@@ -199,6 +204,14 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQuotaEvents(self, request, context):
+        """Lists who changed what of a quota, oldest first; also of one that was removed. NOT_FOUND when there never
+        was one, or it is of a project that the caller has no role in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -261,6 +274,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.DeleteQuota,
                     request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.DeleteQuotaRequest.FromString,
                     response_serializer=windlass_dot_access_dot_v1_dot_quota__pb2.Quota.SerializeToString,
+            ),
+            'ListQuotaEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotaEvents,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -588,6 +606,33 @@ class AccessService:
             '/windlass.access.v1.AccessService/DeleteQuota',
             windlass_dot_access_dot_v1_dot_access__service__pb2.DeleteQuotaRequest.SerializeToString,
             windlass_dot_access_dot_v1_dot_quota__pb2.Quota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotaEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/ListQuotaEvents',
+            windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,6 +76,10 @@ class AccessServiceStub:
     """Removes a quota, and answers it as it was: nothing bounds its owner any more, and nothing is guaranteed.
     ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
     """
+    ListQuotaEvents: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListQuotaEventsRequest, _access_service_pb2.ListQuotaEventsResponse]
+    """Lists who changed what of a quota, oldest first; also of one that was removed. NOT_FOUND when there never
+    was one, or it is of a project that the caller has no role in.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
@@ -122,6 +126,10 @@ class AccessServiceAsyncStub(AccessServiceStub):
     DeleteQuota: _aio.UnaryUnaryMultiCallable[_access_service_pb2.DeleteQuotaRequest, _quota_pb2.Quota]  # type: ignore[assignment]
     """Removes a quota, and answers it as it was: nothing bounds its owner any more, and nothing is guaranteed.
     ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+    """
+    ListQuotaEvents: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListQuotaEventsRequest, _access_service_pb2.ListQuotaEventsResponse]  # type: ignore[assignment]
+    """Lists who changed what of a quota, oldest first; also of one that was removed. NOT_FOUND when there never
+    was one, or it is of a project that the caller has no role in.
     """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -238,6 +246,16 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_quota_pb2.Quota, _abc.Awaitable[_quota_pb2.Quota]]:
         """Removes a quota, and answers it as it was: nothing bounds its owner any more, and nothing is guaranteed.
         ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def ListQuotaEvents(
+        self,
+        request: _access_service_pb2.ListQuotaEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.ListQuotaEventsResponse, _abc.Awaitable[_access_service_pb2.ListQuotaEventsResponse]]:
+        """Lists who changed what of a quota, oldest first; also of one that was removed. NOT_FOUND when there never
+        was one, or it is of a project that the caller has no role in.
         """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

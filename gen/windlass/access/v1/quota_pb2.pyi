@@ -83,3 +83,19 @@ class QuotaUse(_message.Message):
     running_jobs: int
     queued_jobs: int
     def __init__(self, gpu_millis: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., running_jobs: _Optional[int] = ..., queued_jobs: _Optional[int] = ...) -> None: ...
+
+class QuotaEvent(_message.Message):
+    __slots__ = ("sequence", "quota_id", "time", "actor", "reason", "message")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    quota_id: str
+    time: _timestamp_pb2.Timestamp
+    actor: str
+    reason: str
+    message: str
+    def __init__(self, sequence: _Optional[int] = ..., quota_id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
