@@ -81,6 +81,8 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
         checkpoints=checkpoints,
         hidden_paths=config.hide_paths,
         shared_paths=config.share_paths,
+        log_quota_bytes=config.log_quota_bytes,
+        log_rate_bytes=config.log_rate_bytes,
     )
     inventory = inventory_of(config, gpus, isolation, importlib.metadata.version("windlass"))
     try:

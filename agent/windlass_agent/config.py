@@ -60,6 +60,8 @@ class AgentConfig:
     insecure: bool = False
     hide_paths: tuple[Path, ...] = ()
     share_paths: tuple[Path, ...] = ()
+    log_quota_bytes: int = option_values.LOG_QUOTA_BYTES
+    log_rate_bytes: int = option_values.LOG_RATE_BYTES
     log_level: str = "info"
     log_format: str = "text"
     install_service: bool = False
@@ -146,6 +148,14 @@ _OPTIONS: dict[str, _Option] = {
         "folders that tasks may write to",
         "PATH,...",
         show=option_values.comma,
+    ),
+    "log_quota": _Option(
+        option_values.log_quota, "how large a run's log may become (default 1GiB; 0: any)", "BYTES"
+    ),
+    "log_rate": _Option(
+        option_values.log_rate,
+        "by how much it may grow in a second (default 16MiB; 0: any)",
+        "BYTES",
     ),
     "ca_file": _Option(
         option_values.absolute_path, "certificates that sign the server's, PEM", "PATH", show=str
@@ -323,6 +333,8 @@ def _build(
         insecure=values.get("insecure", False),
         hide_paths=values.get("hide_paths", ()),
         share_paths=values.get("share_paths", ()),
+        log_quota_bytes=values.get("log_quota", option_values.LOG_QUOTA_BYTES),
+        log_rate_bytes=values.get("log_rate", option_values.LOG_RATE_BYTES),
         log_level=values.get("log_level", "info"),
         log_format=values.get("log_format", "text"),
         install_service=values.get("install_service", False),

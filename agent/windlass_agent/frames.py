@@ -86,9 +86,9 @@ class FrameWriter:
         self.end = 0
         self.dropped = 0
 
-    def append(self, stream: int, payload: bytes) -> None:
-        """Add one frame; `payload` has at most 64 KiB."""
-        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    def append(self, stream: int, payload: bytes | bytearray, time_ns: int | None = None) -> None:
+        """Add one frame; `payload` has at most 64 KiB, and came at `time_ns` or now."""
+        now = time.clock_gettime_ns(time.CLOCK_REALTIME) if time_ns is None else time_ns
         size = HEADER.size + len(payload)
         try:
             written = os.writev(self._fd, [HEADER.pack(stream, now, len(payload)), payload])

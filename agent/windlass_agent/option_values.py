@@ -15,6 +15,10 @@ from windlass_agent.gpu.mig import parse_layout
 from windlass_agent.gpu.profiles import PROFILES, GpuProfile
 
 MAX_GPUS = 1024
+LOG_QUOTA_BYTES = 1 << 30
+"""How large a log may become unless the operator says so."""
+LOG_RATE_BYTES = 16 << 20
+"""By how much a log may grow in a second unless the operator says so."""
 _LABEL_KEY = re.compile(r"[a-z0-9A-Z](?:[a-z0-9A-Z._/-]{0,61}[a-z0-9A-Z])?")
 _MAX_LABELS = 64
 
@@ -142,6 +146,23 @@ def cpu(value: Any) -> int:
 def memory(value: Any) -> int:
     """Memory in bytes."""
     return quantities.memory_bytes(str(value))
+
+
+def log_quota(value: Any) -> int:
+    """How large a log may become: 0, or at least 1 MiB."""
+    return _zero_or_at_least(quantities.memory_bytes(str(value)), 1 << 20, "1MiB")
+
+
+def log_rate(value: Any) -> int:
+    """By how much a log may grow in a second: 0, or at least 256 KiB."""
+    return _zero_or_at_least(quantities.memory_bytes(str(value)), 256 << 10, "256KiB")
+
+
+def _zero_or_at_least(value: int, least: int, words: str) -> int:
+    if 0 < value < least:
+        message = f"at least {words}, or 0 for no limit"
+        raise ValueError(message)
+    return value
 
 
 def comma(values: Sequence[object]) -> str:

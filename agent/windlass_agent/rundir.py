@@ -56,6 +56,10 @@ class NodeSetup:
     shared_paths: tuple[str, ...] = ()
     """Folders that tasks may write to, such as a mounted file server."""
     pids_limit: int = 4096
+    log_quota_bytes: int = 0
+    """How large the log of a run may become; 0: as large as it likes."""
+    log_rate_bytes: int = 0
+    """By how much it may grow in a second; 0: by as much as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,9 @@ def read_intent(folder: str | Path) -> Intent | None:
             hidden_paths=tuple(setup["hidden_paths"]),
             shared_paths=tuple(setup["shared_paths"]),
             pids_limit=setup["pids_limit"],
+            # One of an older release has none.
+            log_quota_bytes=setup.get("log_quota_bytes", 0),
+            log_rate_bytes=setup.get("log_rate_bytes", 0),
         ),
     )
 

@@ -60,6 +60,8 @@ class Runner:
         hidden_paths: Folders that no task may see, beside `data_dir` (such as the server's).
         shared_paths: Folders that sandboxed tasks may write to, such as a mounted file server.
         pids_limit: Processes and threads that one task may have.
+        log_quota_bytes: How large the log of a run may become; 0: as large as it likes.
+        log_rate_bytes: By how much it may grow in a second; 0: by as much as it likes.
         checkpoints: Keeps what tasks save for their next attempts; without it nothing is kept.
     """
 
@@ -71,6 +73,8 @@ class Runner:
         hidden_paths: tuple[Path, ...] = (),
         shared_paths: tuple[Path, ...] = (),
         pids_limit: int = 4096,
+        log_quota_bytes: int = 0,
+        log_rate_bytes: int = 0,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self._checkpoints = checkpoints
@@ -83,6 +87,8 @@ class Runner:
             hidden_paths=(*map(str, hidden), *sandbox.secret_paths(Path.home())),
             shared_paths=tuple(str(path.resolve()) for path in shared_paths),
             pids_limit=pids_limit,
+            log_quota_bytes=log_quota_bytes,
+            log_rate_bytes=log_rate_bytes,
         )
         self._runs: dict[str, Tracked] = {}
         self._changes = Changes()

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from windlass_agent import processes, rundir
+from windlass_agent.bounded_log import BoundedLog
 from windlass_agent.cgroups import Group, Limits
 from windlass_agent.frames import FrameWriter
 from windlass_agent.launch import Launcher
@@ -89,7 +90,9 @@ class _Shim:
         self._standby = standby
         self._group = standby.group
         fd = os.open(rundir.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._log = FrameWriter(fd)
+        self._writer = FrameWriter(fd)
+        setup = intent.setup
+        self._log = BoundedLog(self._writer, setup.log_quota_bytes, setup.log_rate_bytes)
 
     def run(self) -> None:
         """Supervise the task and write its result."""
@@ -150,13 +153,16 @@ class _Shim:
 
     def _finish(self, exit_: RunExit) -> None:
         message = exit_.message
+        self._log.finish()
         with contextlib.suppress(OSError):
-            self._log.sync()
-        if self._log.dropped:
-            lost = f"{self._log.dropped} bytes of output could not be written to the node's disk."
+            self._writer.sync()
+        if self._writer.dropped:
+            lost = (
+                f"{self._writer.dropped} bytes of output could not be written to the node's disk."
+            )
             message = f"{message} {lost}".strip()
         end = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        final = replace(exit_, log_end=self._log.end, end_time_ns=end, message=message)
+        final = replace(exit_, log_end=self._writer.end, end_time_ns=end, message=message)
         with contextlib.suppress(OSError):
             os.unlink(rundir.CONTROL)  # noqa: PTH108
         self._write_result(asdict(final))

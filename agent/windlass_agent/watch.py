@@ -16,8 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from windlass_agent import processes
+from windlass_agent.bounded_log import BoundedLog
 from windlass_agent.cgroups import Group
-from windlass_agent.frames import MAX_PAYLOAD, STDERR, STDOUT, FrameWriter
+from windlass_agent.frames import MAX_PAYLOAD, STDERR, STDOUT
 from windlass_agent.launch import Launcher
 from windlass_agent.run_types import Cause
 from windlass_agent.rundir import StopRequest
@@ -62,7 +63,7 @@ class Watch:
         self,
         task: Launcher,
         group: Group,
-        log: FrameWriter,
+        log: BoundedLog,
         control: socket.socket,
         stop_request: Callable[[], StopRequest | None],
         on_started: Callable[[], None],
@@ -103,6 +104,7 @@ class Watch:
                 if not handlers[fd]():
                     poll.unregister(fd)
             self._keep_deadlines()
+            self._log.go_on()
             self._reap()
         for handler in (self._read_status, self._read_stdout, self._read_stderr):
             while handler() and self._more:
@@ -183,7 +185,8 @@ class Watch:
 
     def _patience(self) -> float | None:
         """Milliseconds until the next deadline."""
-        deadlines = [at for at in (self._limit_at, self._kill_at) if at is not None]
+        moments = (self._limit_at, self._kill_at, self._log.wake_at)
+        deadlines = [at for at in moments if at is not None]
         if not deadlines:
             return None
         return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1

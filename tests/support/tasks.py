@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.frames import Frame, frames
@@ -104,7 +105,7 @@ async def a_bench(
     *,
     pids_limit: int = 256,
     checkpoints: Checkpoints | None = None,
-    **options: tuple[Path, ...],
+    **options: Any,
 ) -> AsyncIterator[Bench]:
     """A runner that is started, and that takes its tasks down at the end."""
     runner = Runner(data_dir, isolation, pids_limit=pids_limit, checkpoints=checkpoints, **options)

@@ -1,5 +1,10 @@
-from tests.support.tasks import Bench, a_run, a_script
+import asyncio
+import re
+from pathlib import Path
+
+from tests.support.tasks import Bench, a_bench, a_run, a_script
 from windlass_agent.frames import MAX_PAYLOAD, STDERR, STDOUT
+from windlass_agent.run_types import Isolation
 
 
 async def test_both_streams_are_kept_in_the_order_of_arrival(bench: Bench):
@@ -50,3 +55,45 @@ async def test_an_output_that_a_killed_task_left_half_read_is_kept(bench: Bench)
     run = a_script("yes | head -c 300000; kill -9 $$")
     await bench.end(run)
     assert sum(len(frame.payload) for frame in bench.frames(run.run_id)) == 300000
+
+
+FLOOD = """
+import sys
+block = b"".join(b"%07d\\n" % number for number in range(1 << 14))
+for _ in range({blocks}):
+    sys.stdout.buffer.write(block)
+print("the end", file=sys.stderr)
+"""
+
+
+async def test_a_flood_is_bounded_counted_and_stops_nobody(data_dir: Path, machine: Isolation):
+    mib = 1 << 20
+    bounds = {"log_quota_bytes": 8 * mib, "log_rate_bytes": 2 * mib}
+    async with asyncio.timeout(100), a_bench(data_dir, machine, **bounds) as bench:
+        run = a_run("python3", "-c", FLOOD.format(blocks=1000))
+        exit_ = await bench.end(run)
+        assert exit_.exit_code == 0
+        assert exit_.log_end <= 8 * mib + 4096
+        kept = bench.frames(run.run_id)
+    text = b"".join(one.payload for one in kept if one.stream == STDOUT).decode()
+    left_out = re.findall(r"\[windlass: (\d+) bytes \((\d+) lines\) of stdout are left out", text)
+    shown = [line for line in text.splitlines() if line and not line.startswith("[windlass")]
+    assert shown[-1] == f"{(1 << 14) - 1:07d}"
+    assert len(shown) + sum(int(lines) for _, lines in left_out) == 1000 << 14
+    assert left_out
+    assert b"".join(one.payload for one in kept if one.stream == STDERR).endswith(b"the end\n")
+
+
+async def test_what_was_printed_too_fast_comes_though_nothing_follows(
+    data_dir: Path, machine: Isolation
+):
+    rate = {"log_rate_bytes": 1 << 20}
+    async with asyncio.timeout(100), a_bench(data_dir, machine, **rate) as bench:
+        run = a_run("python3", "-c", FLOOD.format(blocks=40) + "import time; time.sleep(1000)")
+        await bench.start(run)
+        reader, data = bench.runner.log(run.run_id), b""
+        while b"the end" not in data:
+            assert await reader.wait(len(data))
+            data += reader.read(len(data))
+        assert b"are left out, printed from" in data
+        assert len(data) < 4 << 20

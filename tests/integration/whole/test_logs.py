@@ -1,5 +1,6 @@
 """Logs of real jobs by REST: from a time on, only some lines, and on from each message."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.cluster import Cluster, running_cluster
+from windlass.jobs.v1 import jobs_service_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -100,3 +102,44 @@ async def test_what_cannot_be_read_is_refused_with_its_reason(
     assert answer.status_code == 400
     details = answer.json()["details"]
     assert [one["reason"] for one in details if "reason" in one] == [reason]
+
+
+FLOODS = """
+import sys
+block = b"x" * 1023 + b"\\n"
+while True:
+    sys.stdout.buffer.write(block * 1024)
+"""
+
+
+async def test_a_job_that_floods_its_log_is_bounded_and_hurts_nobody(
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    bounds = {"WINDLASS_AGENT_LOG_QUOTA": "64MiB", "WINDLASS_AGENT_LOG_RATE": "8MiB"}
+    site = Cluster(tmp_path_factory.mktemp("flood"), environment={})
+    try:
+        await site.start_server()
+        site.environment = bounds
+        await site.start_agent()
+        flood = await site.submit("python3", "-c", FLOODS)
+        await site.wait_for_output(flood.job_id, "[windlass: ")
+        async with asyncio.timeout(60):
+            other = await site.submit("python3", "-c", TRAINS)
+            followed = await messages(site, other.job_id, "follow=true&grep=loss%3D")
+            assert text(followed).count("\n") == 3
+            # What is printed while another floods is followed, and so is a word to the flood itself.
+            cancel = jobs_service_pb2.CancelJobRequest(job_id=flood.job_id)
+            await site.jobs.CancelJob(cancel, metadata=site.metadata)
+            shown = await messages(site, flood.job_id, "follow=true&grep=windlass")
+        assert shown[-1]["end"]["incomplete"] == []
+        assert "bytes (" in text(shown)
+        (log,) = (site.directory / "data" / "logs").glob(
+            f"*/{await run_of(site, flood.job_id)}.log"
+        )
+        assert log.stat().st_size < 65 << 20
+    finally:
+        await site.stop()
+
+
+async def run_of(site: Cluster, job_id: str) -> str:
+    return str((await messages(site, job_id, "tail=1"))[0]["chunk"]["run_id"])

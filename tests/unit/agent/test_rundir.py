@@ -18,7 +18,7 @@ def an_intent() -> Intent:
         master_port=29_500,
     )
     isolation = Isolation(Level.SANDBOX, ("cpu", "memory"), "v2", "no pids")
-    return Intent(request, NodeSetup(isolation, {"memory": "/x"}, ("/h",), ("/s",), 7))
+    return Intent(request, NodeSetup(isolation, {"memory": "/x"}, ("/h",), ("/s",), 7, 1 << 20, 1))
 
 
 def test_an_intent_is_read_as_it_was_written(tmp_path):
@@ -32,9 +32,13 @@ def test_an_intent_of_an_older_release_is_that_of_a_job_of_one_node(tmp_path):
     content = rundir.read_json(tmp_path / "run" / rundir.INTENT)
     for name in ("rank", "hosts", "master_port"):
         del content["request"][name]
+    for name in ("log_quota_bytes", "log_rate_bytes"):
+        del content["setup"][name]
     rundir.write_whole(tmp_path / "run" / rundir.INTENT, content, durable=False)
-    request = rundir.read_intent(tmp_path / "run").request
+    intent = rundir.read_intent(tmp_path / "run")
+    request, setup = intent.request, intent.setup
     assert (request.rank, request.hosts, request.master_port) == (0, (), 0)
+    assert (setup.log_quota_bytes, setup.log_rate_bytes) == (0, 0)
 
 
 def test_a_cut_or_absent_intent_means_that_nothing_was_started(tmp_path):

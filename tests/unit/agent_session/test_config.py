@@ -54,6 +54,14 @@ def test_amounts_and_simulated_gpus_are_understood():
     ]
 
 
+def test_logs_are_bounded_unless_the_operator_says_otherwise():
+    config = load_config(SERVER, {})
+    assert (config.log_quota_bytes, config.log_rate_bytes) == (1 << 30, 16 << 20)
+    flags = ["--log-quota", "0", "--log-rate", "1GiB"]
+    config = load_config([*SERVER, *flags], {})
+    assert (config.log_quota_bytes, config.log_rate_bytes) == (0, 1 << 30)
+
+
 @pytest.mark.parametrize(
     ("flags", "environ", "complaint"),
     [
@@ -78,6 +86,9 @@ def test_amounts_and_simulated_gpus_are_understood():
         ([*SERVER, "--labels", ",".join(f"k{n}=v" for n in range(65))], {}, "at most 64 labels"),
         ([*SERVER, "--cpu", "many"], {}, "not cores"),
         ([*SERVER, "--memory", "3Zi"], {}, "amount of memory"),
+        ([*SERVER, "--log-quota", "much"], {}, "amount of memory"),
+        ([*SERVER, "--log-quota", "1MB"], {}, "--log-quota: at least 1MiB, or 0 for no limit"),
+        ([*SERVER, "--log-rate", "1"], {}, "--log-rate: at least 256KiB, or 0 for no limit"),
         ([*SERVER, "--config", "/nowhere.toml"], {}, "cannot read /nowhere.toml"),
         ([*SERVER, "--join-token-file", "/nowhere"], {}, "cannot read the join token"),
         ([*SERVER, "--insecure", "--ca-file", "/x"], {}, "exclude each other"),
