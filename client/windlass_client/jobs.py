@@ -344,9 +344,11 @@ class JobCalls(Group):
         labels: Mapping[str, str] | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        where: str = "",
+        order_by: str = "",
         page_size: int = 0,
     ) -> Pages[jobs_service_pb2.ListJobsRequest, jobs_service_pb2.ListJobsResponse, job_pb2.Job]:
-        """Iterate over the jobs of a project, newest first."""
+        """Iterate over the jobs of a project, newest first unless `order_by` says otherwise."""
         request = jobs_service_pb2.ListJobsRequest(
             project=self.project if project is None else project,
             status=status,
@@ -356,6 +358,8 @@ class JobCalls(Group):
             labels=[f"{key}={value}" for key, value in (labels or {}).items()],
             created_after=created_after,
             created_before=created_before,
+            filter=where,
+            order_by=order_by,
             page_size=page_size,
         )
         return Pages(LIST, request, lambda page: page.jobs)

@@ -64,7 +64,9 @@ _LIST_HELP = """List the jobs of a project, newest first.
 
     windlass jobs list --status RUNNING --status QUEUED
 
-    windlass jobs list --label team=vision --since 1d --limit 0 -o json"""
+    windlass jobs list --label team=vision --since 1d --limit 0 -o json
+
+    windlass jobs list --filter 'status = FAILED AND exit_code != 1' --order-by 'end_time desc'"""
 
 
 @command(app, "list", help=_LIST_HELP)
@@ -86,6 +88,15 @@ def list_jobs(
     since: Annotated[
         str | None, typer.Option(help="Only those accepted since then, such as 2h.")
     ] = None,
+    where: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            metavar="AIP-160",
+            help="Only where this holds, such as 'resources.gpu_count >= 8 AND NOT user = ada'.",
+        ),
+    ] = "",
+    order_by: Annotated[str, typer.Option(help="Such as 'priority desc' or 'end_time desc'.")] = "",
     limit: Annotated[
         int, typer.Option(min=0, max=_MOST_JOBS, help="At most so many; 0 lists all.")
     ] = 50,
@@ -101,12 +112,14 @@ def list_jobs(
         name=name,
         labels=pairs(label or [], "--label"),
         created_after=session.moment(since) if since else None,
+        where=where,
+        order_by=order_by,
         page_size=min(limit + 1, 1000) if limit else 1000,
     )
     jobs = list(islice(found, limit + 1) if limit else found)
     if limit and len(jobs) > limit:
         jobs.pop()
-        say(f"the newest {limit} are shown; --limit 0 lists all")
+        say(f"the first {limit} are shown; --limit 0 lists all")
     page = jobs_service_pb2.ListJobsResponse(jobs=jobs)
     nothing = "" if jobs else "no jobs"
     session.answer(page, lambda: jobs_table(jobs, session.now()), nothing=nothing)

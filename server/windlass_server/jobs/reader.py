@@ -14,7 +14,7 @@ from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.jobs.messages import to_proto
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.engine import Database
-from windlass_server.storage.jobs import JobFilter
+from windlass_server.storage.jobs import JobFilter, position_of
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
 
@@ -36,12 +36,14 @@ class _Page:
         known: those whose serialized form was kept already.
         rows: of the others.
         more: whether there is a next page.
+        last: where the page ends.
     """
 
     keys: Sequence[tuple[str, int]]
     known: Mapping[tuple[str, int], bytes]
     rows: Sequence[JobRow]
     more: bool
+    last: str
 
 
 class JobReader:
@@ -65,7 +67,7 @@ class JobReader:
         return _only_job(kept)
 
     async def page(self, wanted: JobFilter, *, size: int, token: str) -> bytes:
-        """A serialized `ListJobsResponse`: a page of a project's jobs, newest first.
+        """A serialized `ListJobsResponse`: a page of a project's jobs.
 
         NotFound when there is no such project.
         """
@@ -75,7 +77,7 @@ class JobReader:
         page = await self._database.read(lambda tx: self._load(tx, wanted, before, size))
         pieces = self._serialize(page)
         if page.more:
-            next_token = self._page_tokens.make(query, page.keys[-1][0])
+            next_token = self._page_tokens.make(query, page.last)
             pieces.append(pb.ListJobsResponse(next_page_token=next_token).SerializeToString())
         return b"".join(pieces)
 
@@ -92,7 +94,8 @@ class JobReader:
         }
         shown = _that_fit(keys, sizes)
         rows = [row for row in rows if (row.job_id, row.version) in shown]
-        return _Page(list(shown), known, rows, more=len(heads) > len(shown))
+        last = position_of(wanted, heads[len(shown) - 1]) if shown else ""
+        return _Page(list(shown), known, rows, more=len(heads) > len(shown), last=last)
 
     def _look_up(self, tx: Transaction, job_id: str) -> tuple[str, bytes, JobRow | None] | None:
         """A job's project, and its serialized form where that is kept, else its row."""

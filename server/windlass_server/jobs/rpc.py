@@ -7,6 +7,7 @@ from google.api import httpbody_pb2
 
 from windlass.jobs.v1 import job_metrics_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
+from windlass_server.filters import parse
 from windlass_server.jobs.actions import JobActions
 from windlass_server.jobs.checkpoint_archive import CONTENT_TYPE
 from windlass_server.jobs.damaged_checkpoints import checkpoint_message
@@ -20,6 +21,7 @@ from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.service import JobsService
 from windlass_server.resources.metrics import series_messages, wanted_of
 from windlass_server.rpc.call import Call
+from windlass_server.storage.job_pages import check, job_order
 from windlass_server.storage.jobs import JobFilter
 from windlass_server.timestamps import duration_to_proto, from_proto, nanos
 from windlass_server.timestamps import to_proto as micros_to_proto
@@ -156,6 +158,8 @@ def _pair(label: str) -> tuple[str, str]:
 
 
 def _filter(request: pb.ListJobsRequest, project: str) -> JobFilter:
+    expression = parse(request.filter)
+    check(expression)
     return JobFilter(
         project=project,
         statuses=tuple(sorted(set(request.status))),
@@ -169,4 +173,6 @@ def _filter(request: pb.ListJobsRequest, project: str) -> JobFilter:
         created_before=from_proto(request.created_before)
         if request.HasField("created_before")
         else None,
+        expression=expression,
+        order=job_order(request.order_by),
     )

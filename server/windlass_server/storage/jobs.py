@@ -18,7 +18,10 @@ from sqlalchemy import (
 )
 
 from windlass_server.errors import LostRace
+from windlass_server.filters import Expression
+from windlass_server.storage import job_pages
 from windlass_server.storage.hot import Hot
+from windlass_server.storage.job_pages import NEWEST_FIRST, JobOrder, select_page
 from windlass_server.storage.partial_indexes import JOB_AWAITS_TIME, JOB_IN_QUEUE
 from windlass_server.storage.tables import JobLabelRow, JobRow
 
@@ -124,6 +127,13 @@ class JobFilter:
     labels: tuple[tuple[str, str], ...] = ()
     created_after: int | None = None
     created_before: int | None = None
+    expression: Expression | None = None
+    order: JobOrder = NEWEST_FIRST
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is asked for by nothing but the fields above, the newest first."""
+        return self.expression is None and self.order == NEWEST_FIRST
 
     @property
     def shape(self) -> "FilterShape":
@@ -205,13 +215,17 @@ class JobStore:
             raise LostRace(message, reason="JOB_CHANGED", job_id=job_id)
 
     def page_of_heads(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
-        """The newest `size` jobs older than `before` (a job id; empty: the newest of all).
+        """The first `size` jobs behind `before` (as `position_of` says; empty: the first of all).
 
         Only `job_id` and `version` of each.
         """
-        statement = _page_statement(wanted.shape, after_another=bool(before))
-        values = wanted.values() | {"before": before, "size": size}
-        return cast("Sequence[JobRow]", statement.all(self._connection, values))
+        if wanted.plain:
+            statement = _page_statement(wanted.shape, after_another=bool(before))
+            values = wanted.values() | {"before": before, "size": size}
+            return cast("Sequence[JobRow]", statement.all(self._connection, values))
+        query = select_page(_in_any_status(wanted.shape), wanted.expression, wanted.order, before)
+        rows = self._connection.execute(query.limit(size), wanted.values()).all()
+        return cast("Sequence[JobRow]", rows)
 
     def of_ids(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
         """Those of these jobs that there are, in no order."""
@@ -360,10 +374,33 @@ def _page(
     shape: FilterShape, statuses: Iterable[int], *, after_another: bool
 ) -> Select[tuple[str, int]]:
     """The newest jobs of one of the filter's statuses; of any where there is none."""
+    query = _matching(shape)
+    for number in statuses:
+        query = query.where(_JOBS.c.status == bindparam(f"status_{number}"))
+    if after_another:
+        query = query.where(_JOBS.c.job_id < bindparam("before"))
+    return query.order_by(_JOBS.c.job_id.desc()).limit(bindparam("size"))
+
+
+def position_of(wanted: JobFilter, head: JobRow) -> str:
+    """Where a page ends whose last head is this one."""
+    return head.job_id if wanted.plain else job_pages.position_of(head)
+
+
+def _in_any_status(shape: FilterShape) -> Select[tuple[str, int]]:
+    """Heads of the jobs that a filter of this shape asks for, in no order."""
+    query = _matching(shape)
+    if not shape.statuses:
+        return query
+    return query.where(
+        _JOBS.c.status.in_([bindparam(f"status_{number}") for number in range(shape.statuses)])
+    )
+
+
+def _matching(shape: FilterShape) -> Select[tuple[str, int]]:
+    """The same but for the statuses."""
     jobs = _JOBS.c
     query = select(jobs.job_id, jobs.version).where(jobs.project == bindparam("project"))
-    for number in statuses:
-        query = query.where(jobs.status == bindparam(f"status_{number}"))
     for name in shape.columns:
         query = query.where(jobs[name] == bindparam(name))
     if shape.created_after:
@@ -372,9 +409,7 @@ def _page(
         query = query.where(jobs.created_at < bindparam("created_before"))
     for number in range(shape.labels):
         query = query.where(_has_label(number))
-    if after_another:
-        query = query.where(jobs.job_id < bindparam("before"))
-    return query.order_by(jobs.job_id.desc()).limit(bindparam("size"))
+    return query
 
 
 def _has_label(number: int) -> ColumnElement[bool]:
