@@ -6,6 +6,7 @@ from typing import Self
 
 from windlass_client.access import Access, AsyncAccess
 from windlass_client.allocations import Allocations, AsyncAllocations
+from windlass_client.artifacts import Artifacts, AsyncArtifacts
 from windlass_client.clusters import AsyncClusters, Clusters
 from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
 from windlass_client.drains import AsyncDrains, Drains
@@ -57,6 +58,7 @@ class Client:
         project = self.settings.project
         self._transport = transport
         self.jobs = Jobs(transport, project)
+        self.artifacts = Artifacts(transport, project)
         self.nodes = Nodes(transport, project)
         self.allocations = Allocations(transport, project)
         self.clusters = Clusters(transport, project)
@@ -120,6 +122,7 @@ class AsyncClient:
         project = self.settings.project
         self._transport = transport
         self.jobs = AsyncJobs(transport, project)
+        self.artifacts = AsyncArtifacts(transport, project)
         self.nodes = AsyncNodes(transport, project)
         self.allocations = AsyncAllocations(transport, project)
         self.clusters = AsyncClusters(transport, project)

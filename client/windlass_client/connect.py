@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import grpc
@@ -141,6 +141,17 @@ class BlockingTransport:
         finally:
             call.cancel()
 
+    def push(
+        self, bind: Callable[[grpc.Channel], Callable[..., ResponseT]], requests: Iterator[Any]
+    ) -> ResponseT:
+        """Send a client's stream, however long that takes. Raises WindlassError."""
+        with self._wire.domain_errors():
+            return bind(self._wire.channel)(requests, metadata=self._wire.metadata)
+
+    def patient(self, seconds: float) -> "BlockingTransport":
+        """The same channel for calls that may take so long."""
+        return self.with_manner(replace(self.manner, timeout=seconds))
+
     def close(self) -> None:
         """Close the channel; open calls fail as CANCELLED."""
         self._wire.channel.close()
@@ -194,6 +205,17 @@ class AioTransport:
                     yield message
         finally:
             call.cancel()
+
+    async def push(
+        self, bind: Callable[[grpc.Channel], Callable[..., Any]], requests: AsyncIterator[Any]
+    ) -> Any:
+        """Send a client's stream, however long that takes. Raises WindlassError."""
+        with self._wire.domain_errors():
+            return await bind(self._wire.channel)(requests, metadata=self._wire.metadata)
+
+    def patient(self, seconds: float) -> "AioTransport":
+        """The same channel for calls that may take so long."""
+        return self.with_manner(replace(self.manner, timeout=seconds))
 
     async def close(self) -> None:
         """Close the channel; open calls fail as CANCELLED."""

@@ -136,7 +136,7 @@ class ServerConfig(_Section):
         cors_origins: origins whose pages may use the REST API, such as `https://console.example`; `*`
             for any.
         public_docs: whether `/openapi.json` and `/descriptors.binpb` are answered without a credential.
-        objects_url: where checkpoints are kept: `file:///directory` or `s3://bucket/prefix`, which is
+        objects_url: where checkpoints and artifacts are kept: `file:///directory` or `s3://bucket/prefix`, which is
             reached as the variables `AWS_*` say; empty means `objects` in `data_dir`.
         checkpoint_max_bytes: the largest checkpoint that is kept.
         checkpoints_kept: how many of a job's checkpoints are kept, the newest ones.
@@ -144,6 +144,8 @@ class ServerConfig(_Section):
         checkpoint_retry_seconds: the same of a job that has ended without success, where that is longer: a
             retry begins with them.
         checkpoint_forced_seconds: how long a run has to save that must leave its node by force.
+        artifact_max_bytes: the largest artifact that is taken.
+        artifact_upload_seconds: how long an upload is kept that nobody goes on with.
         public_metrics: whether `/metrics` is answered without a credential.
         otlp_endpoint: an OpenTelemetry collector for traces and metrics, `http://host:port`; empty: none.
         otlp_sample_ratio: the share of traces that are kept, of those that begin at the server.
@@ -183,6 +185,8 @@ class ServerConfig(_Section):
     checkpoint_keep_seconds: float = Field(default=0.0, ge=0, le=10 * 366 * 86400)
     checkpoint_retry_seconds: float = Field(default=86_400.0, ge=0, le=10 * 366 * 86400)
     checkpoint_forced_seconds: float = Field(default=60.0, ge=0, le=86400)
+    artifact_max_bytes: int = Field(default=1 << 40, ge=0, le=1 << 60)
+    artifact_upload_seconds: float = Field(default=86400.0, ge=1, le=366 * 86400)
     pools: tuple[PoolConfig, ...] = ()
     # At least what the next level is made of, and as long again.
     telemetry_days_10s: float = Field(default=1.0, ge=0.125, le=36_500)

@@ -20,6 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from tests.support.fake_artifacts import FakeArtifacts
 from tests.support.fake_drains import FakeDrains
 from tests.support.fake_reservations import FakeReservations
 from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc, quota_pb2
@@ -189,8 +190,12 @@ def a_forecast() -> job_forecast_pb2.Forecast:
     return forecast
 
 
-class JobsService(_Service, jobs_service_pb2_grpc.JobsServiceServicer):
+class JobsService(_Service, FakeArtifacts, jobs_service_pb2_grpc.JobsServiceServicer):
     """Jobs that end at once."""
+
+    def __init__(self, state: FakeState) -> None:
+        super().__init__(state)
+        FakeArtifacts.__init__(self)
 
     async def SubmitJob(self, request: Any, context: Any) -> job_pb2.Job:
         await self.enter("SubmitJob", request, context)
@@ -742,6 +747,7 @@ class FakeControlPlane:
 
     def __init__(self) -> None:
         self.state = FakeState()
+        self.jobs = JobsService(self.state)
         self.address = ""
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -763,7 +769,7 @@ class FakeControlPlane:
 
     async def _serve(self) -> None:
         server = grpc.aio.server()
-        jobs_service_pb2_grpc.add_JobsServiceServicer_to_server(JobsService(self.state), server)
+        jobs_service_pb2_grpc.add_JobsServiceServicer_to_server(self.jobs, server)
         resources_service_pb2_grpc.add_ResourcesServiceServicer_to_server(
             ResourcesService(self.state), server
         )

@@ -11,6 +11,8 @@ from tests.support.remote_runs import nowhere_else
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.actions import JobActions
+from windlass_server.jobs.artifact_content import ArtifactContent
+from windlass_server.jobs.artifacts import ArtifactsService
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
@@ -107,6 +109,14 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
             database, World(database, cluster, clock, RecentUsage(database, clock)), jobs, clock
         ),
         JobActions(jobs, RetriesService(database, jobs, Validation().check)),
+        ArtifactsService(
+            database,
+            ArtifactContent(database, objects, clock, ids, max_bytes=1 << 30),
+            clock,
+            ids,
+            tokens,
+            idle=3_600_000_000,
+        ),
     )
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),

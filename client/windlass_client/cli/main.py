@@ -10,6 +10,7 @@ from windlass_client import WindlassError
 from windlass_client.cli import (
     access,
     allocations,
+    artifacts,
     clusters,
     demo,
     drain_waves,
@@ -122,6 +123,7 @@ retry.register(app)
 metrics.register(nodes.app, jobs.app)
 logs.register(app, jobs.app)
 app.add_typer(jobs.app)
+app.add_typer(artifacts.app)
 app.add_typer(nodes.app)
 app.add_typer(drain_waves.app)
 app.add_typer(allocations.app)

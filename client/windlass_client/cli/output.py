@@ -45,6 +45,7 @@ STATUS_STYLES = {
     "TRUE": "green",
     "FALSE": "red",
     "UNKNOWN": "yellow",
+    "UPLOADING": "yellow",
 }
 
 

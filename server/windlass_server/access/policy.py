@@ -65,6 +65,8 @@ _VIEWER = frozenset(
     {
         "allocations.get",
         "allocations.list",
+        "artifacts.get",
+        "artifacts.list",
         "jobs.get",
         "jobs.list",
         "jobs.logs",
@@ -73,7 +75,13 @@ _VIEWER = frozenset(
         "usage.get",
     }
 )
-_DEVELOPER = _VIEWER | {"allocations.create", "jobs.submit", "jobs.cancel"}
+_DEVELOPER = _VIEWER | {
+    "allocations.create",
+    "artifacts.create",
+    "artifacts.delete",
+    "jobs.cancel",
+    "jobs.submit",
+}
 _ADMIN = _DEVELOPER | {"apikeys.create"}
 _ORGANISATION_ADMIN = frozenset(
     {

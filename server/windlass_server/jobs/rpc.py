@@ -9,6 +9,8 @@ from windlass.jobs.v1 import job_metrics_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.filters import parse
 from windlass_server.jobs.actions import JobActions
+from windlass_server.jobs.artifacts import ArtifactsService
+from windlass_server.jobs.artifacts_rpc import ArtifactsRpc
 from windlass_server.jobs.checkpoint_archive import CONTENT_TYPE
 from windlass_server.jobs.damaged_checkpoints import checkpoint_message
 from windlass_server.jobs.forecast_message import forecast_message
@@ -27,7 +29,7 @@ from windlass_server.timestamps import duration_to_proto, from_proto, nanos
 from windlass_server.timestamps import to_proto as micros_to_proto
 
 
-class JobsRpc:
+class JobsRpc(ArtifactsRpc):
     """Serves `windlass.jobs.v1.JobsService`."""
 
     def __init__(
@@ -39,8 +41,10 @@ class JobsRpc:
         checkpoints: JobCheckpoints,
         forecasts: Forecasts,
         actions: JobActions,
+        artifacts: ArtifactsService,
     ) -> None:
         self._actions = actions
+        self._artifacts = artifacts
         self._forecasts = forecasts
         self._checkpoints = checkpoints
         self._jobs = jobs

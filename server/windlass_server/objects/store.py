@@ -1,6 +1,7 @@
 """Objects by key, in a directory of this machine or in a bucket that speaks S3."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -104,6 +105,11 @@ class ObjectStore:
             async for some in obstore.list(self._store, prefix=prefix):
                 found |= {one["path"][len(prefix) + 1 :]: one["size"] for one in some}
         return found
+
+    async def delete(self, key: str) -> None:
+        """Remove one object; fine when there is none."""
+        with contextlib.suppress(NotFound), _said_in_our_words():
+            await obstore.delete_async(self._store, key)
 
     async def remove(self, prefix: str) -> None:
         """Remove every object below `prefix`, and what uploads that broke off have left there."""

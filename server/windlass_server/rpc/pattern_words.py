@@ -25,6 +25,7 @@ WORDS = {
         f"must be KEY=VALUE: {_LABEL}, '=', and text without control characters"
     ),
     r"^[^\x00-\x1f\x7f=]+=[^\x00-\x1f\x7f]*$": "must be KEY=VALUE, without control characters",
+    r"^([0-9a-f]{64})?$": "must be a SHA-256: 64 small hexadecimal digits",
     r"^[a-z0-9_.]*$": "must be small letters, digits and '_.'",
     r"^[A-Za-z0-9_]*$": "must be letters, digits and '_'",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "must be letters, digits and '_', and not begin with a digit",

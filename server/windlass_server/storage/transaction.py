@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from windlass_server.storage.access import AccessStore
 from windlass_server.storage.allocations import AllocationStore
+from windlass_server.storage.artifacts import ArtifactStore
 from windlass_server.storage.charges import ChargeStore
 from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
@@ -98,6 +99,10 @@ class Transaction:
     @cached_property
     def checkpoints(self) -> CheckpointStore:
         return CheckpointStore(self.connection)
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        return ArtifactStore(self.connection)
 
     @cached_property
     def pools(self) -> PoolStore:

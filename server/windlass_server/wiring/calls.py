@@ -112,6 +112,7 @@ def _servicers(on: Foundation, areas: Areas) -> dict[str, object]:
             jobs.shown_checkpoints,
             jobs.forecasts,
             jobs.actions,
+            jobs.artifacts,
         ),
         "windlass.resources.v1.ResourcesService": _resources_rpc(on, areas),
         "windlass.system.v1.SystemService": SystemRpc(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from windlass_server.config import ServerConfig
 from windlass_server.controllers.allocation_leases import AllocationLeases
+from windlass_server.controllers.artifacts import ArtifactRemoval
 from windlass_server.controllers.checkpoints import CheckpointRemoval
 from windlass_server.controllers.drain_waves import DrainWaves
 from windlass_server.controllers.federation import Federation
@@ -36,6 +37,7 @@ _WAVES_SECONDS = 5.0
 _RESERVATIONS_SECONDS = 10.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
+_ARTIFACTS_SECONDS = 10.0
 _METERING_SECONDS = 2.0
 _LEARNING_SECONDS = 5.0
 _TELEMETRY_SECONDS = 1.0
@@ -118,6 +120,7 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
     leases = AllocationLeases(areas.capacity.allocations)
     learning = Learning(on.database, on.clock)
     discarding = CheckpointRemoval(areas.jobs.checkpoints)
+    removing = ArtifactRemoval(areas.jobs.artifacts)
     moves = ReservationMoves(on.database, areas.inventory.cluster, on.clock)
     telemetry = areas.inventory.telemetry_upkeep
     return (
@@ -125,6 +128,7 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS),
         Loop("run times", learning.cycle, interval_seconds=_LEARNING_SECONDS),
         Loop("checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS),
+        Loop("artifacts", removing.cycle, interval_seconds=_ARTIFACTS_SECONDS),
         Loop("telemetry", telemetry.cycle, interval_seconds=_TELEMETRY_SECONDS),
         Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),
         Loop("pace", nodes.pace.cycle, interval_seconds=CYCLE_SECONDS),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from windlass_server.jobs.actions import JobActions
+from windlass_server.jobs.artifact_content import ArtifactContent
+from windlass_server.jobs.artifacts import ArtifactsService
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.elsewhere import Elsewhere
@@ -36,6 +38,7 @@ class Jobs:
     metrics: JobMetrics
     checkpoints: CheckpointsService
     shown_checkpoints: JobCheckpoints
+    artifacts: ArtifactsService
     world: World
     forecasts: Forecasts
 
@@ -71,7 +74,8 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         JobHints(hints.job_queued, hints.runs_changed, hints.job_held),
         elsewhere,
     )
-    checkpoints = _checkpoints(on)
+    store = ObjectStore.open(on.config.objects_url, on.data_dir.path / "objects")
+    checkpoints = _checkpoints(on, store)
     world = World(on.database, inventory.cluster, on.clock, inventory.recent_usage)
     return Jobs(
         service=service,
@@ -86,14 +90,14 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         metrics=JobMetrics(on.database, inventory.history, on.clock),
         checkpoints=checkpoints,
         shown_checkpoints=JobCheckpoints(on.database, checkpoints, on.page_tokens),
+        artifacts=_artifacts(on, store),
         world=world,
         forecasts=Forecasts(on.database, world, service, on.clock),
     )
 
 
-def _checkpoints(on: Foundation) -> CheckpointsService:
+def _checkpoints(on: Foundation, store: ObjectStore) -> CheckpointsService:
     config = on.config
-    store = ObjectStore.open(config.objects_url, on.data_dir.path / "objects")
     keeping = Keeping(
         max_bytes=config.checkpoint_max_bytes,
         newest=config.checkpoints_kept,
@@ -102,3 +106,18 @@ def _checkpoints(on: Foundation) -> CheckpointsService:
         forced=round(config.checkpoint_forced_seconds * 1e6),
     )
     return CheckpointsService(on.database, store, on.clock, on.ids, keeping)
+
+
+def _artifacts(on: Foundation, store: ObjectStore) -> ArtifactsService:
+    config = on.config
+    content = ArtifactContent(
+        on.database, store, on.clock, on.ids, max_bytes=config.artifact_max_bytes
+    )
+    return ArtifactsService(
+        on.database,
+        content,
+        on.clock,
+        on.ids,
+        on.page_tokens,
+        idle=round(config.artifact_upload_seconds * 1e6),
+    )

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from windlass.jobs.v1 import artifact_pb2 as windlass_dot_jobs_dot_v1_dot_artifact__pb2
 from windlass.jobs.v1 import job_metrics_pb2 as windlass_dot_jobs_dot_v1_dot_job__metrics__pb2
 from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
 from windlass.jobs.v1 import jobs_service_pb2 as windlass_dot_jobs_dot_v1_dot_jobs__service__pb2
@@ -82,6 +83,46 @@ class JobsServiceStub:
                 '/windlass.jobs.v1.JobsService/DownloadJobCheckpoint',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.UploadJobArtifact = channel.stream_unary(
+                '/windlass.jobs.v1.JobsService/UploadJobArtifact',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.UploadJobArtifactRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.BeginJobArtifact = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/BeginJobArtifact',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.BeginJobArtifactRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.WriteJobArtifact = channel.stream_unary(
+                '/windlass.jobs.v1.JobsService/WriteJobArtifact',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.WriteJobArtifactRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.FinishJobArtifact = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/FinishJobArtifact',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.FinishJobArtifactRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.ListJobArtifacts = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/ListJobArtifacts',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.ListJobArtifactsRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.ListJobArtifactsResponse.FromString,
+                _registered_method=True)
+        self.GetJobArtifact = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/GetJobArtifact',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.GetJobArtifactRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.DownloadJobArtifact = channel.unary_stream(
+                '/windlass.jobs.v1.JobsService/DownloadJobArtifact',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.DownloadJobArtifactRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.DeleteJobArtifact = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/DeleteJobArtifact',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.DeleteJobArtifactRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
                 _registered_method=True)
         self.ExplainJob = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/ExplainJob',
@@ -183,6 +224,88 @@ class JobsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadJobArtifact(self, request_iterator, context):
+        """Stores a file that belongs to a job, in whatever status that is. Over HTTP the file is the body, or the
+        file of a form; the rest are query parameters. An upload that breaks off leaves nothing: for large files
+        over bad lines see BeginJobArtifact.
+
+        INVALID_ARGUMENT for a name that is none (`ARTIFACT_NAME_INVALID`), and when the content has another
+        digest than `sha256` (`ARTIFACT_DIGEST_DIFFERS`) or is larger than the server takes
+        (`ARTIFACT_TOO_LARGE`); RESOURCE_EXHAUSTED when the store has no room (`OBJECT_STORE_FULL`);
+        FAILED_PRECONDITION (`TOO_MANY_ARTIFACTS`) when the job has 10,000; NOT_FOUND when there is no such job,
+        or it belongs to a foreign project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginJobArtifact(self, request, context):
+        """Begins an upload that may break off and go on: the answer is an artifact that is UPLOADING, whose bytes
+        are then written (WriteJobArtifact) until it is finished (FinishJobArtifact). GetJobArtifact says how many
+        bytes the server has, and DeleteJobArtifact gives the upload up. One that nobody has written to for long
+        (`artifact_upload_seconds`) is removed. Errors as UploadJobArtifact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteJobArtifact(self, request_iterator, context):
+        """Appends bytes to an artifact that is UPLOADING; what has been received is stored as it comes, about every
+        32 MiB. After a call that broke off GetJobArtifact says from where to go on.
+
+        ABORTED (`ARTIFACT_OFFSET_DIFFERS`) when `offset` is not the number of bytes that the server has, which
+        the error says, or somebody else wrote meanwhile; NOT_FOUND when there is no such upload. Others as
+        UploadJobArtifact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishJobArtifact(self, request, context):
+        """Makes an artifact whose bytes are all written READY. Harmless when repeated.
+
+        INVALID_ARGUMENT when its content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+        (`ARTIFACT_SIZE_DIFFERS`) than was asked for; NOT_FOUND when there is no such artifact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobArtifacts(self, request, context):
+        """Lists the artifacts of a job, newest first. NOT_FOUND when the job does not exist or belongs to a foreign
+        project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJobArtifact(self, request, context):
+        """Reads what there is to know of an artifact. NOT_FOUND when the job has no such one, or belongs to a
+        foreign project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadJobArtifact(self, request, context):
+        """Reads the content of an artifact. Over HTTP its digest is the `ETag`, and `Range` is served.
+
+        NOT_FOUND when the job has no such artifact that is READY or belongs to a foreign project, and
+        (`ARTIFACT_DAMAGED`) when the object store has not all of it any more. INVALID_ARGUMENT
+        (`OFFSET_BEHIND_END`) for an offset behind its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJobArtifact(self, request, context):
+        """Removes an artifact, or gives up its upload; answers it as it was. NOT_FOUND when the job has no such
+        one, or belongs to a foreign project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainJob(self, request, context):
         """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
         on how many nodes and the smallest changes that would let it start at once.
@@ -247,6 +370,46 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.DownloadJobCheckpoint,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'UploadJobArtifact': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadJobArtifact,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.UploadJobArtifactRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'BeginJobArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginJobArtifact,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.BeginJobArtifactRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'WriteJobArtifact': grpc.stream_unary_rpc_method_handler(
+                    servicer.WriteJobArtifact,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.WriteJobArtifactRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'FinishJobArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishJobArtifact,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.FinishJobArtifactRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'ListJobArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobArtifacts,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.ListJobArtifactsRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.ListJobArtifactsResponse.SerializeToString,
+            ),
+            'GetJobArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJobArtifact,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.GetJobArtifactRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'DownloadJobArtifact': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadJobArtifact,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.DownloadJobArtifactRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'DeleteJobArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJobArtifact,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.DeleteJobArtifactRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
             ),
             'ExplainJob': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainJob,
@@ -503,6 +666,222 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/DownloadJobCheckpoint',
             windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.DownloadJobCheckpointRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadJobArtifact(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/windlass.jobs.v1.JobsService/UploadJobArtifact',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.UploadJobArtifactRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginJobArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/BeginJobArtifact',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.BeginJobArtifactRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteJobArtifact(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/windlass.jobs.v1.JobsService/WriteJobArtifact',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.WriteJobArtifactRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishJobArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/FinishJobArtifact',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.FinishJobArtifactRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/ListJobArtifacts',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.ListJobArtifactsRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.ListJobArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJobArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/GetJobArtifact',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.GetJobArtifactRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadJobArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/DownloadJobArtifact',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.DownloadJobArtifactRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJobArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/DeleteJobArtifact',
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.DeleteJobArtifactRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
             options,
             channel_credentials,
             insecure,

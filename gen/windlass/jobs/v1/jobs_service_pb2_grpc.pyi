@@ -6,6 +6,7 @@ The verbs of the jobs API."""
 from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
+from windlass.jobs.v1 import artifact_pb2 as _artifact_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as _jobs_service_pb2
@@ -81,6 +82,56 @@ class JobsServiceStub:
     NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
     saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
     """
+    UploadJobArtifact: _grpc.StreamUnaryMultiCallable[_artifact_pb2.UploadJobArtifactRequest, _artifact_pb2.Artifact]
+    """Stores a file that belongs to a job, in whatever status that is. Over HTTP the file is the body, or the
+    file of a form; the rest are query parameters. An upload that breaks off leaves nothing: for large files
+    over bad lines see BeginJobArtifact.
+
+    INVALID_ARGUMENT for a name that is none (`ARTIFACT_NAME_INVALID`), and when the content has another
+    digest than `sha256` (`ARTIFACT_DIGEST_DIFFERS`) or is larger than the server takes
+    (`ARTIFACT_TOO_LARGE`); RESOURCE_EXHAUSTED when the store has no room (`OBJECT_STORE_FULL`);
+    FAILED_PRECONDITION (`TOO_MANY_ARTIFACTS`) when the job has 10,000; NOT_FOUND when there is no such job,
+    or it belongs to a foreign project.
+    """
+    BeginJobArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.BeginJobArtifactRequest, _artifact_pb2.Artifact]
+    """Begins an upload that may break off and go on: the answer is an artifact that is UPLOADING, whose bytes
+    are then written (WriteJobArtifact) until it is finished (FinishJobArtifact). GetJobArtifact says how many
+    bytes the server has, and DeleteJobArtifact gives the upload up. One that nobody has written to for long
+    (`artifact_upload_seconds`) is removed. Errors as UploadJobArtifact.
+    """
+    WriteJobArtifact: _grpc.StreamUnaryMultiCallable[_artifact_pb2.WriteJobArtifactRequest, _artifact_pb2.Artifact]
+    """Appends bytes to an artifact that is UPLOADING; what has been received is stored as it comes, about every
+    32 MiB. After a call that broke off GetJobArtifact says from where to go on.
+
+    ABORTED (`ARTIFACT_OFFSET_DIFFERS`) when `offset` is not the number of bytes that the server has, which
+    the error says, or somebody else wrote meanwhile; NOT_FOUND when there is no such upload. Others as
+    UploadJobArtifact.
+    """
+    FinishJobArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.FinishJobArtifactRequest, _artifact_pb2.Artifact]
+    """Makes an artifact whose bytes are all written READY. Harmless when repeated.
+
+    INVALID_ARGUMENT when its content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+    (`ARTIFACT_SIZE_DIFFERS`) than was asked for; NOT_FOUND when there is no such artifact.
+    """
+    ListJobArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.ListJobArtifactsRequest, _artifact_pb2.ListJobArtifactsResponse]
+    """Lists the artifacts of a job, newest first. NOT_FOUND when the job does not exist or belongs to a foreign
+    project.
+    """
+    GetJobArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.GetJobArtifactRequest, _artifact_pb2.Artifact]
+    """Reads what there is to know of an artifact. NOT_FOUND when the job has no such one, or belongs to a
+    foreign project.
+    """
+    DownloadJobArtifact: _grpc.UnaryStreamMultiCallable[_artifact_pb2.DownloadJobArtifactRequest, _httpbody_pb2.HttpBody]
+    """Reads the content of an artifact. Over HTTP its digest is the `ETag`, and `Range` is served.
+
+    NOT_FOUND when the job has no such artifact that is READY or belongs to a foreign project, and
+    (`ARTIFACT_DAMAGED`) when the object store has not all of it any more. INVALID_ARGUMENT
+    (`OFFSET_BEHIND_END`) for an offset behind its end.
+    """
+    DeleteJobArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.DeleteJobArtifactRequest, _artifact_pb2.Artifact]
+    """Removes an artifact, or gives up its upload; answers it as it was. NOT_FOUND when the job has no such
+    one, or belongs to a foreign project.
+    """
     ExplainJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]
     """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
     on how many nodes and the smallest changes that would let it start at once.
@@ -139,6 +190,56 @@ class JobsServiceAsyncStub(JobsServiceStub):
 
     NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
     saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
+    """
+    UploadJobArtifact: _aio.StreamUnaryMultiCallable[_artifact_pb2.UploadJobArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Stores a file that belongs to a job, in whatever status that is. Over HTTP the file is the body, or the
+    file of a form; the rest are query parameters. An upload that breaks off leaves nothing: for large files
+    over bad lines see BeginJobArtifact.
+
+    INVALID_ARGUMENT for a name that is none (`ARTIFACT_NAME_INVALID`), and when the content has another
+    digest than `sha256` (`ARTIFACT_DIGEST_DIFFERS`) or is larger than the server takes
+    (`ARTIFACT_TOO_LARGE`); RESOURCE_EXHAUSTED when the store has no room (`OBJECT_STORE_FULL`);
+    FAILED_PRECONDITION (`TOO_MANY_ARTIFACTS`) when the job has 10,000; NOT_FOUND when there is no such job,
+    or it belongs to a foreign project.
+    """
+    BeginJobArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.BeginJobArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Begins an upload that may break off and go on: the answer is an artifact that is UPLOADING, whose bytes
+    are then written (WriteJobArtifact) until it is finished (FinishJobArtifact). GetJobArtifact says how many
+    bytes the server has, and DeleteJobArtifact gives the upload up. One that nobody has written to for long
+    (`artifact_upload_seconds`) is removed. Errors as UploadJobArtifact.
+    """
+    WriteJobArtifact: _aio.StreamUnaryMultiCallable[_artifact_pb2.WriteJobArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Appends bytes to an artifact that is UPLOADING; what has been received is stored as it comes, about every
+    32 MiB. After a call that broke off GetJobArtifact says from where to go on.
+
+    ABORTED (`ARTIFACT_OFFSET_DIFFERS`) when `offset` is not the number of bytes that the server has, which
+    the error says, or somebody else wrote meanwhile; NOT_FOUND when there is no such upload. Others as
+    UploadJobArtifact.
+    """
+    FinishJobArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.FinishJobArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Makes an artifact whose bytes are all written READY. Harmless when repeated.
+
+    INVALID_ARGUMENT when its content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+    (`ARTIFACT_SIZE_DIFFERS`) than was asked for; NOT_FOUND when there is no such artifact.
+    """
+    ListJobArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_pb2.ListJobArtifactsRequest, _artifact_pb2.ListJobArtifactsResponse]  # type: ignore[assignment]
+    """Lists the artifacts of a job, newest first. NOT_FOUND when the job does not exist or belongs to a foreign
+    project.
+    """
+    GetJobArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.GetJobArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Reads what there is to know of an artifact. NOT_FOUND when the job has no such one, or belongs to a
+    foreign project.
+    """
+    DownloadJobArtifact: _aio.UnaryStreamMultiCallable[_artifact_pb2.DownloadJobArtifactRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Reads the content of an artifact. Over HTTP its digest is the `ETag`, and `Range` is served.
+
+    NOT_FOUND when the job has no such artifact that is READY or belongs to a foreign project, and
+    (`ARTIFACT_DAMAGED`) when the object store has not all of it any more. INVALID_ARGUMENT
+    (`OFFSET_BEHIND_END`) for an offset behind its end.
+    """
+    DeleteJobArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.DeleteJobArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Removes an artifact, or gives up its upload; answers it as it was. NOT_FOUND when the job has no such
+    one, or belongs to a foreign project.
     """
     ExplainJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]  # type: ignore[assignment]
     """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
@@ -249,6 +350,104 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         NOT_FOUND when the job has no such checkpoint or belongs to a foreign project, when the checkpoint is not
         saved yet, and (`CHECKPOINT_DAMAGED`) when the object store has not all of it any more.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadJobArtifact(
+        self,
+        request_iterator: _MaybeAsyncIterator[_artifact_pb2.UploadJobArtifactRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Stores a file that belongs to a job, in whatever status that is. Over HTTP the file is the body, or the
+        file of a form; the rest are query parameters. An upload that breaks off leaves nothing: for large files
+        over bad lines see BeginJobArtifact.
+
+        INVALID_ARGUMENT for a name that is none (`ARTIFACT_NAME_INVALID`), and when the content has another
+        digest than `sha256` (`ARTIFACT_DIGEST_DIFFERS`) or is larger than the server takes
+        (`ARTIFACT_TOO_LARGE`); RESOURCE_EXHAUSTED when the store has no room (`OBJECT_STORE_FULL`);
+        FAILED_PRECONDITION (`TOO_MANY_ARTIFACTS`) when the job has 10,000; NOT_FOUND when there is no such job,
+        or it belongs to a foreign project.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginJobArtifact(
+        self,
+        request: _artifact_pb2.BeginJobArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Begins an upload that may break off and go on: the answer is an artifact that is UPLOADING, whose bytes
+        are then written (WriteJobArtifact) until it is finished (FinishJobArtifact). GetJobArtifact says how many
+        bytes the server has, and DeleteJobArtifact gives the upload up. One that nobody has written to for long
+        (`artifact_upload_seconds`) is removed. Errors as UploadJobArtifact.
+        """
+
+    @_abc_1.abstractmethod
+    def WriteJobArtifact(
+        self,
+        request_iterator: _MaybeAsyncIterator[_artifact_pb2.WriteJobArtifactRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Appends bytes to an artifact that is UPLOADING; what has been received is stored as it comes, about every
+        32 MiB. After a call that broke off GetJobArtifact says from where to go on.
+
+        ABORTED (`ARTIFACT_OFFSET_DIFFERS`) when `offset` is not the number of bytes that the server has, which
+        the error says, or somebody else wrote meanwhile; NOT_FOUND when there is no such upload. Others as
+        UploadJobArtifact.
+        """
+
+    @_abc_1.abstractmethod
+    def FinishJobArtifact(
+        self,
+        request: _artifact_pb2.FinishJobArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Makes an artifact whose bytes are all written READY. Harmless when repeated.
+
+        INVALID_ARGUMENT when its content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+        (`ARTIFACT_SIZE_DIFFERS`) than was asked for; NOT_FOUND when there is no such artifact.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJobArtifacts(
+        self,
+        request: _artifact_pb2.ListJobArtifactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.ListJobArtifactsResponse, _abc.Awaitable[_artifact_pb2.ListJobArtifactsResponse]]:
+        """Lists the artifacts of a job, newest first. NOT_FOUND when the job does not exist or belongs to a foreign
+        project.
+        """
+
+    @_abc_1.abstractmethod
+    def GetJobArtifact(
+        self,
+        request: _artifact_pb2.GetJobArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Reads what there is to know of an artifact. NOT_FOUND when the job has no such one, or belongs to a
+        foreign project.
+        """
+
+    @_abc_1.abstractmethod
+    def DownloadJobArtifact(
+        self,
+        request: _artifact_pb2.DownloadJobArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """Reads the content of an artifact. Over HTTP its digest is the `ETag`, and `Range` is served.
+
+        NOT_FOUND when the job has no such artifact that is READY or belongs to a foreign project, and
+        (`ARTIFACT_DAMAGED`) when the object store has not all of it any more. INVALID_ARGUMENT
+        (`OFFSET_BEHIND_END`) for an offset behind its end.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteJobArtifact(
+        self,
+        request: _artifact_pb2.DeleteJobArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Removes an artifact, or gives up its upload; answers it as it was. NOT_FOUND when the job has no such
+        one, or belongs to a foreign project.
         """
 
     @_abc_1.abstractmethod

@@ -8,6 +8,7 @@ from windlass_server.storage.tables.access import (
     RoleBindingRow,
 )
 from windlass_server.storage.tables.allocations import AllocationRow
+from windlass_server.storage.tables.artifacts import ArtifactPartRow, ArtifactRow
 from windlass_server.storage.tables.checkpoints import CheckpointRow
 from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
 from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
@@ -38,6 +39,8 @@ __all__ = [
     "DEFAULT_POOL",
     "AllocationRow",
     "ApiKeyRow",
+    "ArtifactPartRow",
+    "ArtifactRow",
     "CheckpointRow",
     "ClusterRow",
     "DrainNodeRow",
