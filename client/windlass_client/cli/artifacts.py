@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from windlass.jobs.v1 import artifact_pb2
 
-app = group("artifacts", help="Files that belong to jobs: what they made, and what you add.")
+app = group(
+    "artifacts",
+    help="Files that belong to jobs: what they made, and what you add.",
+    examples=[
+        "windlass artifacts upload job-01k0… model.safetensors",
+        "windlass artifacts list job-01k0…",
+    ],
+)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", show_default=False)]
 ArtifactArgument = Annotated[
@@ -187,7 +194,7 @@ def download(
         write_file(target, pieces)
 
 
-@command(app, "delete")
+@command(app, "delete", examples=["windlass artifacts delete job-01k0… artifact-01k0…"])
 def delete(
     session: Session,
     job_id: JobArgument,
