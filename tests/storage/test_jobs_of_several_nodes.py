@@ -21,7 +21,7 @@ from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.logs import LogRequest
 from windlass_server.jobs.messages import to_proto
-from windlass_server.jobs.rules import MAX_NODE_FAULTS
+from windlass_server.jobs.rules import MAX_NODE_FAULTS, NODE_FAULTS
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.states import Status
 from windlass_server.objects import frames
@@ -322,6 +322,33 @@ async def test_each_rank_counts_as_used_and_all_are_lost_with_what_fails(world: 
     assert held == {first.node_id: 2 * 10, second.node_id: 2 * 20}
     lost = {row.group[0]: row.wasted[Loss.FAILURE].gpu_millis // 1_000_000_000 for row in rows}
     assert lost == held
+
+
+@pytest.mark.parametrize(
+    ("end", "loss"),
+    [
+        ({"cause": "LOST"}, Loss.FAILURE),
+        ({"cause": "LAUNCH_FAILED"}, Loss.FAILURE),
+        ({"cause": "NODE_SHUTDOWN"}, Loss.PREEMPTION),
+        ({"cause": "COMPLETED", "exit_code": 85}, None),
+    ],
+)
+async def test_what_is_stopped_beside_another_rank_is_lost_by_what_ended_that_one(
+    world: World, end: dict[str, Any], loss: Loss | None
+):
+    usage = UsageService(world.database, world.clock)
+    job_id = await world.running()
+    first, second = await world.ranks(job_id)
+    world.clock.advance(10)
+    await world.ends(job_id, 0, **end)
+    await world.ends(job_id, 1, cause="STOPPED", exit_signal=15)
+    assert (await world.job(job_id)).status == Status.QUEUED
+    rows = (await usage.get(ADMIN, UsageQuery(group_by=("node_id",), start=START))).rows()
+    wasted = {row.group[0]: {one for one in Loss if row.wasted[one].gpu_millis} for row in rows}
+    expected = set() if loss is None else {loss}
+    assert wasted[second.node_id] == wasted[first.node_id] == expected
+    faulty = await world.database.read(lambda tx: tx.runs.nodes_ended_by(job_id, NODE_FAULTS))
+    assert second.node_id not in {row.node_id for row in faulty}
 
 
 async def test_the_logs_of_all_ranks_come_as_one_in_the_order_of_their_times(world: World):

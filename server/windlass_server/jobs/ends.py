@@ -10,7 +10,7 @@ from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.preemptions import stopped_by
-from windlass_server.jobs.ranks import End, end_rank
+from windlass_server.jobs.ranks import End, end_rank, reason_of
 from windlass_server.jobs.run_times import between, node_time, started_at
 from windlass_server.jobs.states import FINAL, Status, after
 from windlass_server.storage.tables import JobRow, RunRow
@@ -54,7 +54,7 @@ def end_run(
         state=report.state,
         active=False,
         log_end=report.exit.log_end,
-        end_cause=int(cause),
+        end_cause=int(_true_cause(job, run, cause)),
         started_at=began,
         ended_at=between(began or run.created_at, node_time(report.exit.end_time, now), now),
         end_noted_at=now,
@@ -87,6 +87,13 @@ def _cause(
     checkpoint = set_aside(tx, job, run, now)
     # Where there was none, it is the node that is wrong.
     return cause if checkpoint is not None else rules.Cause.LAUNCH_FAILED, checkpoint
+
+
+def _true_cause(job: JobRow, run: RunRow, cause: rules.Cause) -> rules.Cause:
+    """What ended a run: of one that was stopped beside another rank, what ended that one."""
+    if job.attempt != run.attempt or job.verdict is None:
+        return cause
+    return rules.beside(cause, reason_of(job.verdict))
 
 
 def _ending(

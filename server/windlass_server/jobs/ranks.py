@@ -104,6 +104,11 @@ def _decide(tx: Transaction, job: JobRow, run: RunRow, end: End, now: int) -> Jo
     return changed(job, **values, version=job.version + 1)
 
 
+def reason_of(verdict: bytes) -> str:
+    """Why a job of several nodes comes to what its verdict says, as an UPPER_SNAKE word."""
+    return job_pb2.Job.FromString(verdict).status_reason
+
+
 def _verdict(stored: bytes) -> End:
     known = job_pb2.Job.FromString(stored)
     ending = rules.Ending(_EVENTS[Status(known.status)], known.status_reason, known.status_message)

@@ -31,7 +31,7 @@ _MAX_DETAIL = 1024
 
 
 class Cause(enum.IntEnum):
-    """What ended a run; as `agents.v1.RunExit.Cause`."""
+    """What ended a run; as `agents.v1.RunExit.Cause`, but for those from 100 on, which no node names."""
 
     COMPLETED = 1
     STOPPED = 2
@@ -43,6 +43,9 @@ class Cause(enum.IntEnum):
     NODE_SHUTDOWN = 8
     GPU_FAULT = 9
     CHECKPOINT_DAMAGED = 10
+    # Stopped because another rank of its job was lost or could not start, or asked to be run again.
+    STOPPED_BY_FAULT = 100
+    STOPPED_BY_REQUEUE = 101
 
 
 NODE_FAULTS = (Cause.LAUNCH_FAILED, Cause.LOST, Cause.GPU_FAULT)
@@ -145,7 +148,21 @@ def cause_of(named: int, *, asked: bool) -> Cause:
         cause = Cause(named)
     except ValueError:
         return Cause.LOST
+    if cause in (Cause.STOPPED_BY_FAULT, Cause.STOPPED_BY_REQUEUE):
+        return Cause.LOST
     return Cause.LOST if cause is Cause.STOPPED and not asked else cause
+
+
+def beside(cause: Cause, reason: str) -> Cause:
+    """What ended a run of a job of several nodes whose end another rank had decided, for that one's reason.
+
+    Of those that were stopped for others, or to empty a node, it is the same.
+    """
+    if cause is not Cause.STOPPED:
+        return cause
+    if reason in _FAULTS_OF_ANOTHER:
+        return Cause.STOPPED_BY_FAULT
+    return Cause.STOPPED_BY_REQUEUE if reason == _REQUEUED else cause
 
 
 def blaming_device(cause: Cause, exit_code: int | None, *, failed: bool) -> Cause:
@@ -217,7 +234,7 @@ def _failing(nodes: int) -> str:
 def _requeued_by_itself(attempt: int) -> Ending:
     if attempt < MAX_RUNS:
         words = f"the command returned {REQUEUE_EXIT_CODE}: it asks to be run again"
-        return Ending(Event.REQUEUE, "REQUEUE_REQUESTED", words)
+        return Ending(Event.REQUEUE, _REQUEUED, words)
     words = f"given up after {attempt} runs; the last asked to be run again, too"
     return Ending(Event.FAIL, "TOO_MANY_RUNS", words)
 
@@ -242,6 +259,8 @@ def _completed(exit_code: int | None, exit_signal: int | None) -> Ending:
     return Ending(Event.FAIL, "NONZERO_EXIT", f"the command returned {exit_code}")
 
 
+_REQUEUED = "REQUEUE_REQUESTED"
+_FAULTS_OF_ANOTHER = frozenset(one.name for one in (*NODE_FAULTS, Cause.CHECKPOINT_DAMAGED))
 # The task did nothing wrong: the job is queued again.
 _INFRASTRUCTURE = {
     Cause.LAUNCH_FAILED: "the node could not start the command",

@@ -35,6 +35,8 @@ LABEL = "label:"
 
 _Cause = agent_pb2.RunExit
 _Job = job_pb2.Job
+# Stopped because another rank of the job was lost or could not start; as jobs.rules.Cause.
+_STOPPED_BY_FAULT = 100
 # Runs of which nothing is left, whatever became of their jobs.
 _FAILED_RUNS = frozenset(
     {
@@ -43,6 +45,7 @@ _FAILED_RUNS = frozenset(
         _Cause.OUT_OF_MEMORY,
         _Cause.BAD_COMMAND,
         _Cause.GPU_FAULT,
+        _STOPPED_BY_FAULT,
     }
 )
 _STOPPED_RUNS = frozenset({_Cause.STOPPED, _Cause.NODE_SHUTDOWN})

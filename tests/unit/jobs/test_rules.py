@@ -6,6 +6,7 @@ from windlass.agents.v1 import agent_pb2
 from windlass_server.jobs import rules
 from windlass_server.jobs.rules import Cause, RunEnd
 from windlass_server.jobs.states import Event, Status, after
+from windlass_server.resources import usage
 
 
 @pytest.mark.parametrize(
@@ -57,8 +58,27 @@ def test_a_cancelled_job_says_who_cancelled_it_and_not_only_that_it_was_stopped(
 def test_causes_are_those_of_the_contract_and_each_has_a_meaning():
     contract = dict(agent_pb2.RunExit.Cause.items())
     del contract["CAUSE_UNSPECIFIED"]
-    assert {cause.name: cause.value for cause in Cause} == contract
-    assert all(rules.ending(cause, None, None, "why", faults=1).message for cause in Cause)
+    told = [cause for cause in Cause if cause < 100]
+    assert {cause.name: cause.value for cause in told} == contract
+    assert all(rules.ending(cause, None, None, "why", faults=1).message for cause in told)
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "expected"),
+    [
+        (Cause.STOPPED, "LOST", Cause.STOPPED_BY_FAULT),
+        (Cause.STOPPED, "GPU_FAULT", Cause.STOPPED_BY_FAULT),
+        (Cause.STOPPED, "CHECKPOINT_DAMAGED", Cause.STOPPED_BY_FAULT),
+        (Cause.STOPPED, "REQUEUE_REQUESTED", Cause.STOPPED_BY_REQUEUE),
+        (Cause.STOPPED, "PREEMPTED", Cause.STOPPED),
+        (Cause.STOPPED, "EVICTED", Cause.STOPPED),
+        (Cause.COMPLETED, "LOST", Cause.COMPLETED),
+        (Cause.LOST, "LOST", Cause.LOST),
+    ],
+)
+def test_what_ended_a_rank_beside_another_is_what_ended_that_one(cause, reason, expected):
+    assert rules.beside(cause, reason) is expected
+    assert usage._STOPPED_BY_FAULT == Cause.STOPPED_BY_FAULT
 
 
 @pytest.mark.parametrize(
@@ -69,6 +89,8 @@ def test_causes_are_those_of_the_contract_and_each_has_a_meaning():
         (int(Cause.STOPPED), False, Cause.LOST),
         (0, False, Cause.LOST),
         (99, True, Cause.LOST),
+        (int(Cause.STOPPED_BY_FAULT), True, Cause.LOST),
+        (int(Cause.STOPPED_BY_REQUEUE), True, Cause.LOST),
     ],
 )
 def test_what_a_node_ended_unasked_or_by_no_known_cause_is_lost(named, asked, cause):
