@@ -42,16 +42,22 @@ def preemptions_of(
 
 
 def _making_room(tx: Transaction, now: int, listening_since: int) -> tuple[MakingRoom, ...]:
-    leaving, stopped = Counter[tuple[str, str]](), dict[tuple[str, str], set[str]]()
-    for row in tx.preemptions.kept():
-        place = row.for_job_id, row.node_id
-        leaving[place] += bool(row.active)
-        stopped.setdefault(place, set()).add(row.job_id)
-    nodes = tx.nodes.some(sorted({node_id for _, node_id in stopped})) if stopped else ()
+    leaving = Counter[tuple[str, tuple[str, ...]]]()
+    stopped = dict[tuple[str, tuple[str, ...]], set[str]]()
+    rows = tx.preemptions.kept()
+    of_several = tx.preemptions.places() if rows else {}
+    for row in rows:
+        places = row.for_job_id, of_several.get(row.for_job_id, (row.node_id,))
+        leaving[places] += bool(row.active)
+        stopped.setdefault(places, set()).add(row.job_id)
+    ids = {node_id for _, places in stopped for node_id in places}
+    nodes = tx.nodes.some(sorted(ids)) if ids else ()
     missing = {node.node_id for node in nodes if awaited(node, now, listening_since)}
     return tuple(
-        MakingRoom(job_id, (node_id,), leaving[job_id, node_id], len(jobs), node_id in missing)
-        for (job_id, node_id), jobs in sorted(stopped.items())
+        MakingRoom(
+            job_id, places, leaving[job_id, places], len(jobs), not missing.isdisjoint(places)
+        )
+        for (job_id, places), jobs in sorted(stopped.items())
     )
 
 
@@ -84,6 +90,8 @@ def stop_for(
     if len(stopping) < len(found):
         return False
     tx.preemptions.add([_row(one, high, now) for one in evictions])
+    if evictions[0].places:
+        tx.preemptions.keep_places(job_id, evictions[0].places)
     told = set[str]()
     for job, run in stopping:
         tx.runs.want_stopped(run.run_id, now)

@@ -55,6 +55,7 @@ class Backfill:
 
     Attributes:
         starts: what was foreseen, by the jobs' ids.
+        nodes: the indexes of all nodes where that is.
         unsure: jobs for which something is kept though nobody knows when they will start.
     """
 
@@ -73,6 +74,7 @@ class Backfill:
         self._on: dict[int, list[Use]] = {}
         self._failed: set[Hashable] = set()
         self.starts: dict[str, Start] = {}
+        self.nodes: dict[str, tuple[int, ...]] = {}
         self.unsure: set[str] = set()
 
     def placed(self, demand: Demand, index: int, gpu_uuids: tuple[str, ...]) -> None:
@@ -114,6 +116,7 @@ class Backfill:
             whole = self._kept(gang.demand, index, at, there.gpus.get(gpu_type, 0))
             self._ledger.promise(whole, index, begin, there, gpu_type)
         if at < BEYOND:
+            self.nodes[demand.job_id] = gang.indexes
             self.starts[demand.job_id] = Start(self._ledger.nodes[gang.indexes[0]].node_id, at)
         else:
             self.unsure.add(demand.job_id)

@@ -46,13 +46,16 @@ class Crowd:
             gave_way[one.job_id].at if one.job_id in gave_way else _LONG_AGO for one in self.victims
         )
         self._there = np.ones(len(self.victims), np.bool_)
-        self._numbers = {one.job_id: number for number, one in enumerate(self.victims)}
+        self.numbers = {one.job_id: number for number, one in enumerate(self.victims)}
+        self.on_several = np.array(
+            [len({run.node_id for run in one.runs}) > 1 for one in self.victims], np.bool_
+        )
         self._pools = list(pools)
         self._parts = _Parts.of(self.victims, places)
 
     def remove(self, victims: Sequence[Victim]) -> None:
         """They are being stopped."""
-        self._there[[self._numbers[one.job_id] for one in victims]] = False
+        self._there[[self.numbers[one.job_id] for one in victims]] = False
 
     def lower(
         self, demand: Demand, rules: PreemptionRules, now: int, gave_way: GaveWay | None
@@ -79,7 +82,7 @@ class Crowd:
         pools = np.array(self._pools)[parts.node]
         for pool, mask in able.items():
             chosen |= (pools == pool) & mask[parts.victim]
-        return Crowding(self.victims, parts.only(chosen))
+        return Crowding(self, parts.only(chosen))
 
 
 _LONG_AGO = -(1 << 62)
@@ -148,11 +151,40 @@ class _Parts:
 class Crowding:
     """What those hold who may be stopped for a demand."""
 
-    def __init__(self, victims: Sequence[Victim], parts: _Parts) -> None:
-        self._victims = victims
+    def __init__(self, crowd: Crowd, parts: _Parts) -> None:
+        self._crowd = crowd
+        self._victims = crowd.victims
         self._parts = parts
         order = np.argsort(parts.node, kind="stable")
         self._nodes, self._by_node = parts.node[order], parts.victim[order]
+        self._nodes_of: dict[str, list[int]] = {}
+
+    def alone(self) -> "Crowding":
+        """Those of them who run on one node alone."""
+        return Crowding(self._crowd, self._parts.only(~self._crowd.on_several[self._parts.victim]))
+
+    def of(self, victims: Iterable[Victim]) -> "Crowding":
+        """These of them."""
+        numbers = [self._crowd.numbers[one.job_id] for one in victims]
+        return Crowding(self._crowd, self._parts.only(np.isin(self._parts.victim, numbers)))
+
+    def wide(self, victims: Iterable[Victim]) -> list[Victim]:
+        """Of these those who run on several nodes."""
+        crowd = self._crowd
+        return [one for one in victims if crowd.on_several[crowd.numbers[one.job_id]]]
+
+    def wide_on(self, nodes: Mask) -> list[Victim]:
+        """Those of them who run on several nodes, some of these among them."""
+        there = self._parts.victim[nodes[self._parts.node]]
+        return self.wide(self._victims[number] for number in np.unique(there))
+
+    def nodes_of(self, victim: Victim) -> list[int]:
+        """The nodes on which one of them may be stopped."""
+        known = self._nodes_of.get(victim.job_id)
+        if known is None:
+            here = self._parts.victim == self._crowd.numbers[victim.job_id]
+            known = self._nodes_of[victim.job_id] = self._parts.node[here].tolist()
+        return known
 
     def on(self, index: int) -> list[Victim]:
         """Those of a node."""

@@ -2,23 +2,27 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from windlass_server.scheduler.feasibility import node_label
 from windlass_server.scheduler.filters import first_refusal, fits
+from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.islands import connected, linked
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.reserved import Reserved
 from windlass_server.scheduler.rooms import (
     Column,
+    Mask,
     Room,
     copied,
     free_room,
     gpu_key,
     in_columns,
 )
+from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import (
     ANY_GPU_TYPE,
     Demand,
@@ -121,6 +125,8 @@ class Future:
 
     Attributes:
         free: what is free of them.
+        full: what they have when nothing runs.
+        gangs: finds nodes for jobs of several.
         places: index of each by its id.
         pool_of_node: the pool of each.
         pools: all of these, each once.
@@ -141,6 +147,8 @@ class Future:
         for index, demand, uuids in placed:
             self._placed.setdefault(index, []).append((demand, uuids))
         self.free: Room[Column] = copied(ledger.free)
+        self.full = ledger.full
+        self.gangs = ledger.gangs
         self.places = ledger.start.places
         self.pool_of_node = [node.pool for node in ledger.nodes]
         self.pools = sorted(set(self.pool_of_node))
@@ -159,12 +167,32 @@ class Future:
         """What people call a node."""
         return node_label(self._ledger.nodes[index])
 
-    def first_that_holds(self, demand: Demand) -> int | None:
-        """The first node on which a demand fits; None when there is none."""
+    def place_for(self, demand: Demand) -> Gang | None:
+        """Where a demand fits: on the first such node, or on several; None where it does not."""
+        if demand.nodes > 1:
+            scores = partial(total, free=self.free, full=self.full)
+            return self.gangs.choose(demand, self.free, scores, self.able)
         for index in np.flatnonzero(fits(demand, self.free)).tolist():
             if self.holds(index, demand):
-                return int(index)
+                return Gang((int(index),), demand)
         return None
+
+    def able(self, demand: Demand) -> Mask:
+        """Which nodes take a part of a job of several."""
+        able = self.gangs.able(demand, self.free)
+        for index in self.reserved:
+            able[index] = able[index] and self.holds(index, demand)
+        return able
+
+    @property
+    def reserved(self) -> list[int]:
+        """The nodes of which a reservation keeps something, now or later."""
+        return sorted(self.places[node_id] for node_id in self._moments if node_id in self.places)
+
+    def leaves_to_reservation(self, index: int, runs: Iterable[Running]) -> bool:
+        """Whether what runs of a job leave of a node is for a reservation that they had it of."""
+        kept = self.kept(index)
+        return any(one.admits(run.project, run.user) for one in kept for run in runs)
 
     def kept(self, index: int) -> Sequence[Kept]:
         """What reservations keep of a node, now or later."""

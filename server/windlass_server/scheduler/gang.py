@@ -72,7 +72,11 @@ class Gangs:
         self._nodes = nodes
 
     def choose(
-        self, demand: Demand, room: Room[Column], scores: Callable[[Demand], Scores]
+        self,
+        demand: Demand,
+        room: Room[Column],
+        scores: Callable[[Demand], Scores],
+        among: Callable[[Demand], Mask] | None = None,
     ) -> Gang | None:
         """The nodes for a job, from `demand.min_nodes` to `demand.nodes` of them; None: not so many fit.
 
@@ -80,12 +84,14 @@ class Gangs:
             demand: the job.
             room: what is left to it of each node.
             scores: how good each node is for a demand that fits there.
+            among: which nodes it may have; None: all.
         """
+        open_to = among or (lambda _: self._speak)
         found = [
             Gang(indexes, replace(one, nodes=len(indexes)))
-            for able in self._ables(demand)
-            for one in _kinds(demand, room)
-            if (indexes := self._pick(one, able(one, room), scores)) is not None
+            for takes in self._ables(demand)
+            for one in kinds(demand, room)
+            if (indexes := self.pick(one, takes(one, room) & open_to(one), scores)) is not None
         ]
         # More nodes first; then GPUs that reach each other, where those are wished; then the type that it
         # wishes more, or the first by name.
@@ -95,22 +101,29 @@ class Gangs:
         """The domain of the widest level allowed in which most nodes have room for their part."""
         codes, names = self._domains[widest(demand)]
         best = Most(0, "")
-        for one in _kinds(demand, room):
-            counts = _counts(codes, self._able(one, room), len(names))
+        for one in kinds(demand, room):
+            counts = _counts(codes, self.able(one, room), len(names))
             if len(counts) and counts.max() > best.count:
                 best = Most(int(counts.max()), names[int(counts.argmax())])
         return best
 
     def _ables(self, demand: Demand) -> Sequence[Callable[[Demand, Room[Column]], Mask]]:
-        return (self._joined, self._able) if wishes_island(demand) else (self._able,)
+        return (self._joined, self.able) if wishes_island(demand) else (self.able,)
 
-    def _able(self, demand: Demand, room: Room[Column]) -> Mask:
+    def able(self, demand: Demand, room: Room[Column]) -> Mask:
+        """Which nodes take a part of a job."""
         return fits(demand, room) & self._speak
 
     def _joined(self, demand: Demand, room: Room[Column]) -> Mask:
         """Those of which the GPUs reach each other."""
         joined: Mask = suited(demand, room, room.islands) >= demand.gpu_count
-        return self._able(demand, room) & joined
+        return self.able(demand, room) & joined
+
+    def inside(self, reach: int, able: Mask, count: int) -> Iterator[Mask]:
+        """The nodes that are able to of each domain of a level in which at least so many are."""
+        codes, names = self._domains[reach]
+        for number in np.flatnonzero(_counts(codes, able, len(names)) >= count):
+            yield able & (codes == number)
 
     @cached_property
     def _speak(self) -> Mask:
@@ -122,9 +135,10 @@ class Gangs:
         """By level: of each node the number of its domain, and the name of each domain by number."""
         return {reach: _numbered(self._nodes, reach) for reach in Reach}
 
-    def _pick(
+    def pick(
         self, demand: Demand, able: Mask, scores: Callable[[Demand], Scores]
     ) -> tuple[int, ...] | None:
+        """As `choose`, of these nodes and for GPUs of one type; by rank."""
         if np.count_nonzero(able) < demand.min_nodes:
             return None
         good = scores(demand)
@@ -180,7 +194,7 @@ class Gangs:
         return tuple(sorted(indexes, key=lambda index: (int(racks[index]), index)))
 
 
-def _kinds(demand: Demand, room: Room[Column]) -> Iterator[Demand]:
+def kinds(demand: Demand, room: Room[Column]) -> Iterator[Demand]:
     """The demand for each type of GPUs that will do: all GPUs of a job are of one type."""
     if not demand.gpu_count or demand.gpu_type or demand.gpu_types:
         yield from wishes(demand)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -78,18 +79,19 @@ class Ledger:
         """What the nodes have when they are empty."""
         return self.capacity.full
 
-    def choose(self, demand: Demand) -> int | None:
+    def choose(self, demand: Demand, avoid: Sequence[int] = ()) -> int | None:
         """Index of the node that takes the demand; None when none can.
 
         Equals are decided by the node's id, because the nodes stand in that order. GPUs of a type that it
-        wishes more come before anything else.
+        wishes more come before anything else, and nodes to avoid behind all others.
         """
-        found = (self._choose(one) for one in wishes(demand))
+        found = (self._choose(one, avoid) for one in wishes(demand))
         return next((index for index in found if index is not None), None)
 
-    def _choose(self, demand: Demand) -> int | None:
+    def _choose(self, demand: Demand, avoid: Sequence[int]) -> int | None:
         view = self._view(demand)
-        able = self._with_best_labels(demand, self._joined(demand, fits(demand, view), view))
+        able = _without(fits(demand, view), avoid)
+        able = self._with_best_labels(demand, self._joined(demand, able, view))
         if demand.gpu_millis:
             return self._choose_for_share(demand, able, view)
         candidates = able.nonzero()[0]
@@ -134,10 +136,18 @@ class Ledger:
                 return int(best[scores.argmax()])
         return None
 
-    def choose_gang(self, demand: Demand) -> Gang | None:
-        """The nodes that take a job of several, each its part; None when not enough can."""
-        view = self._view(demand)
-        return self.gangs.choose(demand, view, lambda one: total(one, self.free, self.full))
+    def choose_gang(self, demand: Demand, avoid: Sequence[int] = ()) -> Gang | None:
+        """The nodes that take a job of several, each its part; None when not enough can.
+
+        Nodes to avoid are taken only where it has not enough without them.
+        """
+        view, scores = self._view(demand), partial(total, free=self.free, full=self.full)
+        gang = None
+        if avoid:
+            others = np.ones(len(self.nodes), np.bool_)
+            others[list(avoid)] = False
+            gang = self.gangs.choose(demand, view, scores, lambda _: others)
+        return gang or self.gangs.choose(demand, view, scores)
 
     def promise(self, demand: Demand, index: int, at: int, there: Amounts, gpu_type: str) -> None:
         """Keep a part of a node for a demand; as `Reserved.promise`."""
@@ -390,6 +400,15 @@ class Ledger:
             return by_type
         left = self.reserved.view(demand, self.free).gpus
         return {key: uuids[: int(left[key][index])] for key, uuids in by_type.items()}
+
+
+def _without(able: Mask, avoid: Sequence[int]) -> Mask:
+    """The nodes without those to avoid, where there are others."""
+    if not avoid:
+        return able
+    others = able.copy()
+    others[list(avoid)] = False
+    return others if others.any() else able
 
 
 def _named(key: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.packed import Packings
 from windlass_server.scheduler.partition import Change, divide
-from windlass_server.scheduler.preempting import made_free, made_room_first
+from windlass_server.scheduler.preempting import made_free, made_room_first, places_of_others
 from windlass_server.scheduler.preemption import Eviction, preempt
 from windlass_server.scheduler.quota_gate import guaranteed_first, guarantees_in
 from windlass_server.scheduler.reserved import Key
@@ -130,7 +130,9 @@ def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
     backfill = Backfill(ledger, snapshot.running, snapshot.policies)
     given = _place(queue, snapshot, ledger, backfill)  # 2.-5. hold, filter, score, take
     skipped = [each[:2] for each in given.skipped]
-    starts = {job_id: (start.node_id, start.at) for job_id, start in backfill.starts.items()}
+    starts = {
+        job_id: (backfill.nodes[job_id], start.at) for job_id, start in backfill.starts.items()
+    }
     guarantees = guarantees_in(snapshot, given.jobs)
     preempted = preempt(
         skipped, ledger, snapshot, given.placed, starts, guarantees
@@ -218,6 +220,7 @@ def _place(
     """
     given, gates = _Given(), Gates(snapshot)
     kept = made_free(snapshot.preemptions, ledger.start.places)
+    of_others = places_of_others(snapshot.preemptions, ledger.start.places)
     promised = _Promises(backfill, snapshot, queue)
     full_since: dict[_Shape, int] = {}
     for demand in queue:
@@ -229,7 +232,8 @@ def _place(
         demand = gates.narrowed(demand)  # noqa: PLW2901 - what it is tried as
         shape = _shape(demand, ledger.reserved.key(demand))
         ahead = full_since.get(shape)
-        gang = _choose(demand, ledger) if ahead is None else None
+        avoid = of_others.get(demand.job_id, ())
+        gang = _choose(demand, ledger, avoid) if ahead is None else None
         if gang is None:
             ahead = full_since.setdefault(shape, len(given.taken))
             given.skipped.append((demand, shape, ahead))
@@ -286,10 +290,10 @@ class _Promises:
             self._backfill.protect(demand, shape)
 
 
-def _choose(demand: Demand, ledger: Ledger) -> Gang | None:
+def _choose(demand: Demand, ledger: Ledger, avoid: Sequence[int]) -> Gang | None:
     if demand.nodes > 1:
-        return ledger.choose_gang(demand)
-    index = ledger.choose(demand)
+        return ledger.choose_gang(demand, avoid)
+    index = ledger.choose(demand, avoid)
     return None if index is None else Gang((index,), demand)
 
 

@@ -88,6 +88,21 @@ def made_room_first(queue: Sequence[W], preemptions: Preemptions) -> Sequence[W]
     return ordered + first
 
 
+def places_of_others(
+    preemptions: Preemptions, places: Mapping[str, int]
+) -> Mapping[str, Sequence[int]]:
+    """By the job for which room was made, where that was done for others and not for it; as `made_free`.
+
+    These are not the first choice of a job that could just as well have its own place.
+    """
+    own: dict[str, set[int]] = {}
+    for one in preemptions.making_room:
+        there = {places[node_id] for node_id in one.node_ids if node_id in places}
+        own.setdefault(one.job_id, set()).update(there)
+    every = set[int]().union(*own.values())
+    return {job_id: sorted(every - mine) for job_id, mine in own.items()}
+
+
 def made_free(preemptions: Preemptions, places: Mapping[str, int]) -> Mapping[str, Sequence[int]]:
     """On which nodes room is still being made for which job; `places` are their indexes by id."""
     return {

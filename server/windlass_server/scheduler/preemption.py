@@ -2,7 +2,8 @@
 
 Jobs that the plan found no place for are looked at in its order. One that may preempt gets the node
 on which the fewest jobs have to go so that it fits, by the same filters as everywhere; of equal ones
-that where they lose least work (`victims.py`). It is all or nothing: where it would not fit even
+that where they lose least work (`victims.py`). One of several nodes gets as many as it makes do with, by
+the same (`several_victims.py`). It is all or nothing: where it would not fit even
 without all who may be stopped, nobody is stopped. What is about to leave counts as gone, so that
 nobody is stopped for room that comes by itself.
 
@@ -15,7 +16,7 @@ it concerns.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,14 +24,15 @@ import numpy as np
 from windlass_server.scheduler.crowd import Crowd, Crowding
 from windlass_server.scheduler.feasibility import node_label
 from windlass_server.scheduler.filters import fits
-from windlass_server.scheduler.future import Future, Placed, signature
+from windlass_server.scheduler.future import Future, Placed
+from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.policies import PreemptionRules
 from windlass_server.scheduler.preempting import MakingRoom
 from windlass_server.scheduler.rooms import Mask
+from windlass_server.scheduler.several_victims import Freed, RoomForSeveral
 from windlass_server.scheduler.snapshot import Demand, Running, Snapshot
-from windlass_server.scheduler.topology import needs_island
-from windlass_server.scheduler.victims import Cost, Victim, cost, fewest, kinds_of
+from windlass_server.scheduler.victims import Cost, Victim, cost, fewest_on
 
 MOST_AT_ONCE = 16
 """Jobs for which one cycle stops others; the next goes on."""
@@ -46,13 +48,15 @@ class Eviction:
         run_id: the run.
         job_id: its job.
         for_job_id: the job that gets the place.
-        node_id: where that place is.
+        node_id: where that place is; of several that on which this run is, if it is on one of them.
+        places: the nodes of all places that it gets; none where that is one.
     """
 
     run_id: str
     job_id: str
     for_job_id: str
     node_id: str
+    places: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -114,12 +118,14 @@ class Preemptor:
         self._crowd = Crowd(snapshot, self._places, future.pool_of_node)
 
     def promised(
-        self, waiting: Iterable[tuple[Demand, Hashable]], starts: Mapping[str, tuple[str, int]]
+        self,
+        waiting: Iterable[tuple[Demand, Hashable]],
+        starts: Mapping[str, tuple[Sequence[int], int]],
     ) -> None:
         """Take account of the starts that are promised: nobody of lower priority shall put them off."""
         for demand, _ in waiting:
             if (start := starts.get(demand.job_id)) is not None:
-                self._starts.append((demand.priority, self._places[start[0]], start[1]))
+                self._starts += [(demand.priority, index, start[1]) for index in start[0]]
 
     def may(self, demand: Demand) -> bool:
         """Whether a job may have others stopped, somewhere, as far as the policies say."""
@@ -130,28 +136,36 @@ class Preemptor:
     def make_room(self, demand: Demand) -> bool:
         """Have others stopped for a job, if that lets it start; whether it has a place then."""
         self.looked += 1
-        coming = self._future.first_that_holds(demand)
+        coming = self._future.place_for(demand)
         if coming is not None:
-            return self._future.take(coming, demand)
-        found = self._best(demand)
-        if found is None:
+            return self._take(coming)
+        freed = self._best_of_several(demand) if demand.nodes > 1 else self._best(demand)
+        if freed is None:
             return False
-        index, victims = found
-        node_id = self._future.node(index).node_id
-        for victim in victims:
-            for run in victim.runs:
-                self.result.evictions.append(
-                    Eviction(run.run_id, run.job_id, demand.job_id, node_id)
-                )
-                if run.node_id in self._places:
-                    self._future.leave(self._places[run.node_id], (run,))
+        gang, victims = freed.gang, freed.victims
+        self._stop(demand, gang, victims)
         self.made += 1
         self._crowd.remove(victims)
         self._spent[demand.project] = self._spent.get(demand.project, 0) + len(victims)
         if self._guarantees is not None:
-            self._guarantees.placed(demand)
-        self.result.promises[demand.job_id] = stopped_text(len(victims), self._future.label(index))
-        return self._future.take(index, demand)
+            self._guarantees.placed(gang.demand)
+        names = [self._future.label(index) for index in gang.indexes]
+        self.result.promises[demand.job_id] = stopped_text(len(victims), where_text(names))
+        return self._take(gang)
+
+    def _stop(self, demand: Demand, gang: Gang, victims: Iterable[Victim]) -> None:
+        places = tuple(self._future.node(index).node_id for index in gang.indexes)
+        for victim in victims:
+            for run in victim.runs:
+                node_id = run.node_id if run.node_id in places else places[0]
+                several = places if len(places) > 1 else ()
+                eviction = Eviction(run.run_id, run.job_id, demand.job_id, node_id, several)
+                self.result.evictions.append(eviction)
+                if run.node_id in self._places:
+                    self._future.leave(self._places[run.node_id], (run,))
+
+    def _take(self, gang: Gang) -> bool:
+        return all(self._future.take(index, gang.demand) for index in gang.indexes)
 
     def _let_leave(self) -> None:
         """What leaves already is gone; what was made free of it is whose it was made for.
@@ -169,15 +183,26 @@ class Preemptor:
         making_room = self._snapshot.preemptions.making_room
         for one in sorted(making_room, key=lambda one: (one.awaited, one.job_id)):
             demand = waiting.get(one.job_id)
-            places = [self._places[node] for node in one.node_ids if node in self._places]
-            if demand is not None and one.under_way and demand.job_id not in served:
-                taken = [self._future.take(index, demand) for index in places]
-                if one.awaited or (taken and all(taken)):
-                    served.add(demand.job_id)
+            if demand is None or not one.under_way or demand.job_id in served:
+                continue
+            if self._gets_its_place(demand, one):
+                served.add(demand.job_id)
         # What was made free for the others does not help them any more.
         for job_id in self._making_room - served:
             self.result.promises.pop(job_id, None)
         self._making_room = served
+
+    def _gets_its_place(self, demand: Demand, one: MakingRoom) -> bool:
+        """Give a job what was made free for it, if that is all that it needs, or may well be."""
+        places = [self._places[node] for node in one.node_ids if node in self._places]
+        enough = len(places) >= demand.min_nodes
+        if not one.awaited and not (
+            enough and all(self._future.holds(index, demand) for index in places)
+        ):
+            return False
+        for index in places:
+            self._future.take(index, demand)
+        return True
 
     def _rule(self, queue: str, pool: str) -> PreemptionRules:
         rules = self._rules.get((queue, pool))
@@ -186,7 +211,22 @@ class Preemptor:
             self._rules[queue, pool] = rules
         return rules
 
-    def _best(self, demand: Demand) -> tuple[int, tuple[Victim, ...]] | None:
+    def _best_of_several(self, demand: Demand) -> Freed | None:
+        crowding = self._crowd.crowding(self._able(demand))
+        closed = np.zeros(len(self._future.free.none), np.bool_)
+        closed[self._promised_to_higher(demand)] = True
+        freed = RoomForSeveral(demand, self._future, crowding, closed).best()
+        if freed is None:
+            return None
+        pools = {self._future.pool_of_node[index] for index in freed.gang.indexes}
+        left = min(self._left(demand, pool) for pool in pools)
+        return freed if len(freed.victims) <= left else None
+
+    def _left(self, demand: Demand, pool: str) -> int:
+        """How many more may be stopped for its project, by the rules of a pool."""
+        return self._rule(demand.queue, pool).budget - self._spent.get(demand.project, 0)
+
+    def _best(self, demand: Demand) -> Freed | None:
         crowding = self._crowd.crowding(self._able(demand))
         free = self._future.free
         nodes = fits(demand, crowding.gone(free)) & crowding.nodes(len(free.none))
@@ -195,7 +235,7 @@ class Preemptor:
         loss = crowding.least_loss(least)
         candidates = np.flatnonzero(nodes)
         best: Cost | None = None
-        found: tuple[int, tuple[Victim, ...]] | None = None
+        found: Freed | None = None
         for each in candidates[np.lexsort((candidates, loss[candidates], least[candidates]))]:
             index = int(each)
             if best is not None and (int(least[index]), int(loss[index])) > best[:2]:
@@ -203,29 +243,15 @@ class Preemptor:
             victims = self._fewest(demand, index, crowding, int(least[index]), best)
             if victims is not None:
                 best = cost(victims, self._future.node(index).node_id)
-                found = index, victims
+                found = Freed(Gang((index,), demand), victims)
         return found
 
     def _fewest(
         self, demand: Demand, index: int, crowding: Crowding, least: int, best: Cost | None
     ) -> tuple[Victim, ...] | None:
-        node = self._future.node(index)
-        kept = self._future.kept(index)
-        # What leaves that a reservation is for, leaves its room to the reservation.
-        able = [
-            victim
-            for victim in crowding.on(index)
-            if not any(one.admits(run.project, run.user) for one in kept for run in victim.runs)
-        ]
-        joined = needs_island(demand)
-        kinds = kinds_of(able, lambda runs: signature(node, runs, joined=joined), node.node_id)
-
-        def fits_without(victims: Sequence[Victim]) -> bool:
-            runs = [run for victim in victims for run in victim.on(node.node_id)]
-            return self._future.holds(index, demand, runs)
-
-        victims = fewest(kinds, node.node_id, fits_without, least=least, bound=best)
-        left = self._rule(demand.queue, node.pool).budget - self._spent.get(demand.project, 0)
+        able = crowding.on(index)
+        victims = fewest_on(self._future, index, demand, able, least=least, bound=best)
+        left = self._left(demand, self._future.pool_of_node[index])
         return victims if victims is not None and len(victims) <= left else None
 
     def _promised_to_higher(self, demand: Demand) -> list[int]:
@@ -255,7 +281,8 @@ class Preemptor:
         sure = self._guarantees
         if sure is None:
             return lower
-        within, able = sure.within_guarantee(demand), lower.copy()
+        within = sure.within_guarantee(replace(demand, nodes=demand.min_nodes))
+        able = lower.copy()
         for number in np.flatnonzero(ripe):
             victim = self._crowd.victims[int(number)]
             if victim.runs[0].project != demand.project:
@@ -269,7 +296,7 @@ def preempt(
     ledger: Ledger,
     snapshot: Snapshot,
     placed: Iterable[Placed],
-    starts: Mapping[str, tuple[str, int]] | None = None,
+    starts: Mapping[str, tuple[Sequence[int], int]] | None = None,
     guarantees: Guarantees | None = None,
 ) -> Preempted:
     """Whom to stop for jobs that got no place.
@@ -279,17 +306,17 @@ def preempt(
         ledger: what the plan has left.
         snapshot: the world.
         placed: what the plan has placed.
-        starts: on which node and when (µs) a start is promised to which job.
+        starts: on which nodes and when (µs) a start is promised to which job.
         guarantees: what projects are sure of; None: of nothing.
     """
     under_way = [one for one in snapshot.preemptions.making_room if one.under_way]
     result = Preempted(promises={one.job_id: _under_way_text(one, ledger) for one in under_way})
-    alone = [(demand, shape) for demand, shape in waiting if demand.nodes == 1]
-    if alone and snapshot.running and snapshot.policies.preempts:
+    jobs = list(waiting)
+    if jobs and snapshot.running and snapshot.policies.preempts:
         future = Future(ledger, snapshot.moments, placed)
         preemptor = Preemptor(snapshot, future, guarantees, result)
-        preemptor.promised(alone, starts or {})
-        _make_room(alone, preemptor)
+        preemptor.promised(jobs, starts or {})
+        _make_room(jobs, preemptor)
     return result
 
 
@@ -305,13 +332,19 @@ def _make_room(waiting: Iterable[tuple[Demand, Hashable]], preemptor: Preemptor)
 
 def _under_way_text(one: MakingRoom, ledger: Ledger) -> str:
     places = [ledger.start.places[node] for node in one.node_ids if node in ledger.start.places]
-    where = node_label(ledger.nodes[places[0]]) if places else "a node that is gone"
+    names = [node_label(ledger.nodes[place]) for place in places]
+    where = where_text(names) if names else "a node that is gone"
     if one.leaving:
         told = f"{stopped_text(one.stopped, where)}; {one.leaving} of them still there"
     else:
         jobs = "1 job was" if one.stopped == 1 else f"{one.stopped} jobs were"
         told = f"{jobs} stopped for it on {where}"
     return f"{told}; the node is not connected" if one.awaited else told
+
+
+def where_text(names: Sequence[str]) -> str:
+    """Where a job gets its place, or its places."""
+    return names[0] if len(names) == 1 else f"{len(names)} nodes"
 
 
 def stopped_text(count: int, where: str) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TypeAlias
 
-from windlass_server.scheduler.future import Signature
-from windlass_server.scheduler.snapshot import WHOLE, Running
+from windlass_server.scheduler.future import Future, Signature, signature
+from windlass_server.scheduler.snapshot import WHOLE, Demand, Running
+from windlass_server.scheduler.topology import needs_island
 
 Cost: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...], str, tuple[str, ...]]
 
@@ -120,6 +121,32 @@ def fewest(
             if fits(chosen):
                 return chosen
     return None
+
+
+def fewest_on(
+    future: Future,
+    index: int,
+    demand: Demand,
+    victims: Iterable[Victim],
+    *,
+    gone: Sequence[Running] = (),
+    least: int,
+    bound: Cost | None,
+) -> tuple[Victim, ...] | None:
+    """As `fewest`, of a node as it will be; `gone` are runs that leave it in any case.
+
+    What leaves that a reservation is for, leaves its room to the reservation.
+    """
+    node = future.node(index)
+    able = [one for one in victims if not future.leaves_to_reservation(index, one.runs)]
+    joined = needs_island(demand)
+    kinds = kinds_of(able, lambda runs: signature(node, runs, joined=joined), node.node_id)
+
+    def fits_without(chosen: Sequence[Victim]) -> bool:
+        runs = [run for victim in chosen for run in victim.on(node.node_id)]
+        return future.holds(index, demand, [*gone, *runs])
+
+    return fewest(kinds, node.node_id, fits_without, least=least, bound=bound)
 
 
 def _price(pair: tuple[Cost, tuple[Victim, ...]]) -> Cost:

@@ -22,7 +22,7 @@ class Stopped:
     def record(self, demand: Demand, evictions: Sequence[Eviction], now: int) -> None:
         """Note that all runs of some jobs were stopped for one that waits."""
         jobs = {one.job_id for one in evictions}
-        nodes = tuple(sorted({one.node_id for one in evictions}))
+        nodes = evictions[0].places or (evictions[0].node_id,)
         self._room[demand.job_id] = MakingRoom(demand.job_id, nodes, 0, len(jobs))
         for job_id in sorted(jobs):
             self._spent.append((now, demand.project))

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.partial_indexes import PREEMPTION_KEPT
-from windlass_server.storage.tables import PreemptionRow, RunRow
+from windlass_server.storage.tables import KeptPlaceRow, PreemptionRow, RunRow
 
 _PREEMPTIONS = PreemptionRow.__table__  # type: ignore[attr-defined]
+_PLACES = KeptPlaceRow.__table__  # type: ignore[attr-defined]
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
 
 _KEPT = Hot(
@@ -51,6 +52,20 @@ class PreemptionStore:
         """Those whose place is kept: rows of for_job_id, node_id, job_id, and whether the run is `active`."""
         return _KEPT.all(self._connection, {})
 
+    def keep_places(self, job_id: str, node_ids: Sequence[str]) -> None:
+        """Note all nodes that a job of several gets, instead of those that it was to get before."""
+        self._connection.execute(delete(_PLACES).where(_PLACES.c.for_job_id == job_id))
+        rows = [{"for_job_id": job_id, "node_id": node_id} for node_id in node_ids]
+        self._connection.execute(insert(_PLACES), rows)
+
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """The nodes that are kept for jobs of several, by the ids of these."""
+        found: dict[str, list[str]] = {}
+        query = select(_PLACES).order_by(_PLACES.c.for_job_id, _PLACES.c.node_id)
+        for row in self._connection.execute(query):
+            found.setdefault(row.for_job_id, []).append(row.node_id)
+        return {job_id: tuple(node_ids) for job_id, node_ids in found.items()}
+
     def let_go(self, job_ids: Sequence[str]) -> None:
         """Keep no place for these jobs any more."""
         self._connection.execute(
@@ -58,6 +73,7 @@ class PreemptionStore:
             .where(PREEMPTION_KEPT, _PREEMPTIONS.c.for_job_id.in_(job_ids))
             .values(kept=False)
         )
+        self._connection.execute(delete(_PLACES).where(_PLACES.c.for_job_id.in_(job_ids)))
 
     def spent(self, since: int) -> dict[str, int]:
         """How many jobs were stopped for each project since then (µs)."""

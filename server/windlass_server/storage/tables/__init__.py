@@ -26,7 +26,7 @@ from windlass_server.storage.tables.nodes import (
     NodeRow,
 )
 from windlass_server.storage.tables.pools import DEFAULT_POOL, PoolRow
-from windlass_server.storage.tables.preemptions import PreemptionRow
+from windlass_server.storage.tables.preemptions import KeptPlaceRow, PreemptionRow
 from windlass_server.storage.tables.prices import PriceRow
 from windlass_server.storage.tables.quotas import QuotaRow
 from windlass_server.storage.tables.reservations import ReservationRow, ReservedPartRow
@@ -55,6 +55,7 @@ __all__ = [
     "JobRow",
     "JoinTokenRow",
     "JoinTokenUseRow",
+    "KeptPlaceRow",
     "MeasureRow",
     "NodeRow",
     "OrganisationRow",

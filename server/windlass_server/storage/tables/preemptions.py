@@ -28,3 +28,12 @@ class PreemptionRow(SQLModel, table=True):
     node_id: str
     kept: bool
     at: int = Field(sa_type=BigInteger)
+
+
+class KeptPlaceRow(SQLModel, table=True):
+    """A node of a job of several for which others were stopped: of all that it gets, also where nobody was."""
+
+    __tablename__ = "kept_places"
+
+    for_job_id: str = Field(primary_key=True, foreign_key="jobs.job_id")
+    node_id: str = Field(primary_key=True)
