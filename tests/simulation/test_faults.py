@@ -155,9 +155,19 @@ async def require_right_preemptions(site: Site) -> None:
         assert asked <= row.for_priority
 
 
+async def require_kept_places(site: Site) -> None:
+    """Nodes are kept for jobs of several alone for which others were stopped: as many as it makes do with."""
+    places = await site.database.read(lambda tx: tx.preemptions.places())
+    rows = await site.database.read(lambda tx: tx.preemptions.kept())
+    assert places.keys() <= {row.for_job_id for row in rows}
+    for job_id, nodes in places.items():
+        assert 1 < len(nodes) == (await site.job(job_id)).min_nodes
+
+
 async def require_no_place_is_kept(site: Site) -> None:
     """When nobody waits any more, nothing is kept for anybody."""
     assert await site.database.read(lambda tx: tx.preemptions.kept()) == []
+    assert await site.database.read(lambda tx: tx.preemptions.places()) == {}
 
 
 async def require_progress(site: Site) -> None:
@@ -214,6 +224,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_order(site)
             await require_promises(site)
             await require_right_preemptions(site)
+            await require_kept_places(site)
             await require_counted(site.database)
             await require_progress(site)
             await require_right(site, site.recent, HALF_LIFE)

@@ -70,7 +70,7 @@ class Life:
             self.bad_reset, self.heal, self.disk, self.cut, self.agent_restart, self.boot,
             self.server_restart, self.cordon, *([self.drain] * 3), self.drain_several, self.uncordon,
             self.cancel, self.allocate, self.node_clock, self.store_damage, self.policy,
-            self.crowd, self.crowd, self.urgent, self.urgent,
+            self.crowd, self.crowd, self.urgent, self.urgent, self.urgent_gang, self.urgent_gang,
             *([self.quota] * 2),
         ]  # fmt: skip
 
@@ -234,6 +234,13 @@ class Life:
     async def urgent(self) -> None:
         """Work that cannot wait for it."""
         await self.site.submit(self.random.choice([1, 2, 4]), 30, saves=False, priority=9)
+
+    async def urgent_gang(self) -> None:
+        """The same on several nodes."""
+        nodes = self.random.choice([2, 2, 3])
+        least = self.random.randint(1, nodes)
+        gpus = self.random.choice([1, 2])
+        await self.site.submit(gpus, 30, saves=True, priority=9, nodes=nodes, min_nodes=least)
 
     async def policy(self) -> None:
         """Whoever administers it has the scheduler decide otherwise."""

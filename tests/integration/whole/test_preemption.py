@@ -51,3 +51,43 @@ async def test_the_lower_one_is_saved_gives_way_and_goes_on_from_its_checkpoint(
         metrics = (await rest.get("/metrics")).text
     assert not (await cluster.get(kept.job_id)).preemptible
     assert "windlass_preemptions_total 1.0" in metrics
+
+
+async def test_a_job_of_two_nodes_takes_the_places_of_two_which_go_on_from_their_checkpoints(
+    cluster: Cluster,
+):
+    async with cluster.another_agent("other"), cluster.rest() as rest:
+        spec = {"preemption": {"enabled": True, "min_run_time": "0s", "back_off": "0s"}}
+        answer = await rest.patch(POLICY, json=spec)
+        assert answer.status_code == 200, answer.text
+        lows = [await cluster.submit("sh", "-c", LOW, resources=ALL) for _ in range(2)]
+        for low in lows:
+            await cluster.wait_for_output(low.job_id, "attempt 1")
+        body = {
+            "command": ["sleep", "600"],
+            "nodes": 2,
+            "resources": {"gpu_count": 8},
+            "priority": 500,
+        }
+        asked = await rest.post("/v1/jobs?validate_only=true", json=body)
+        forecast = asked.json()["forecast"]
+        assert {one["job_id"] for one in forecast["victims"]} == {low.job_id for low in lows}
+        assert len({one["node_id"] for one in forecast["victims"]}) == 2
+
+        high = await cluster.submit("sleep", "600", nodes=2, resources=ALL, priority=500)
+        async with asyncio.timeout(60):
+            while (await cluster.get(high.job_id)).status != job_pb2.Job.RUNNING:
+                pass
+        assert len({one.node_id for one in (await cluster.get(high.job_id)).placements}) == 2
+        for low in lows:
+            waiting = await cluster.get(low.job_id)
+            assert waiting.status == job_pb2.Job.QUEUED
+            assert waiting.checkpoint.attempt == 1
+        await rest.patch(f"/v1/jobs/{high.job_id}/status", json={"action": "CANCEL"})
+        for low in lows:
+            text, end = await cluster.follow(low.job_id)
+            assert end.status == job_pb2.Job.SUCCEEDED
+            assert text == "attempt 1 begins at 0\nattempt 2 begins at 7\n"
+        events = (await rest.get(f"/v1/jobs/{high.job_id}/events")).json()["events"]
+        told = {one["reason"]: one["message"] for one in events}
+        assert all(low.job_id in told["MAKING_ROOM"] for low in lows)
