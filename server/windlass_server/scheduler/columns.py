@@ -41,6 +41,9 @@ class _Columns:
     def of(self, nodes: tuple[NodeState, ...]) -> Room[Column]:
         """The columns of these nodes, which nobody may write into."""
         last = self._last
+        if len(nodes) == 1 < len(last.nodes):
+            # Asked for between those of all, which shall be remembered.
+            return _fixed(in_columns([self._room(nodes[0])]))
         if len(nodes) == len(last.nodes):
             pairs = zip(last.nodes, nodes, strict=True)
             changed = [index for index, (before, now) in enumerate(pairs) if before is not now]

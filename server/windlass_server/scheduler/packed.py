@@ -82,31 +82,46 @@ class Packed:
 class Packings:
     """The packing policies of one plan, by the names that the jobs' policies give.
 
+    Each is made when it is asked for the first time: where nothing fits, none is.
+
     Args:
         snapshot: the world.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
-        nodes = sorted(snapshot.nodes, key=lambda node: node.node_id)
+        self._snapshot = snapshot
         self._policies = snapshot.policies
         self._names: dict[tuple[str, tuple[str, ...] | None], str] = {}
-        waiting = [demand for demand in snapshot.queue if nodes and packable(demand)]
-        names = {self._name(demand) for demand in waiting} & POLICIES.keys()
-        self._packed = {
-            name: Packed(nodes, waiting, snapshot.running, name) for name in sorted(names)
-        }
+        self._waiting = [demand for demand in snapshot.queue if packable(demand)]
+        wanted = {self._name(demand) for demand in self._waiting} & POLICIES.keys()
+        self._wanted = wanted if snapshot.nodes else set[str]()
+        self._packed: dict[str, Packed] = {}
+        # What was put before the last of them was made.
+        self._puts = list[tuple[int, int, Sequence[int]]]()
 
     def of(self, demand: Demand) -> Packed | None:
         """The policy for a demand; None: the scores decide."""
-        return self._packed.get(self._name(demand)) if packable(demand) else None
+        if not packable(demand) or (name := self._name(demand)) not in self._wanted:
+            return None
+        known = self._packed.get(name)
+        return self._made(name) if known is None else known
 
     def put(self, index: int, cpu_millis: int, idle: Sequence[int]) -> None:
         """Tell all of them what a node has left."""
+        if len(self._packed) < len(self._wanted):
+            self._puts.append((index, cpu_millis, idle))
         for packed in self._packed.values():
             packed.put(index, cpu_millis, idle)
 
     def __bool__(self) -> bool:
-        return bool(self._packed)
+        return bool(self._wanted)
+
+    def _made(self, name: str) -> Packed:
+        nodes = sorted(self._snapshot.nodes, key=lambda node: node.node_id)
+        made = self._packed[name] = Packed(nodes, self._waiting, self._snapshot.running, name)
+        for put in self._puts:
+            made.put(*put)
+        return made
 
     def _name(self, demand: Demand) -> str:
         key = demand.queue, demand.pools
@@ -164,11 +179,15 @@ def _shape(demand: Demand) -> Shape:
 
 def _known(demands: Iterable[Demand], running: Iterable[Running]) -> Counter[Shape]:
     counted = Counter(_shape(demand) for demand in demands if packable(demand))
-    for each in running:
-        if each.gpu_uuids:
-            types = (gpu_key(each.gpu_type),) if each.gpu_type else ()
-            millis = each.gpu_millis or WHOLE
-            counted[Shape(each.cpu_millis, len(each.gpu_uuids), millis, types)] += 1
+    # Most of what runs is alike, and shapes take long to compare.
+    alike = Counter(
+        (each.cpu_millis, len(each.gpu_uuids), each.gpu_millis, each.gpu_type)
+        for each in running
+        if each.gpu_uuids
+    )
+    for (cpu_millis, gpus, millis, gpu_type), count in alike.items():
+        types = (gpu_key(gpu_type),) if gpu_type else ()
+        counted[Shape(cpu_millis, gpus, millis or WHOLE, types)] += count
     return counted
 
 
