@@ -8,6 +8,8 @@ import pytest
 from tests.support.nodes import an_inventory
 from tests.support.scheduled_world import ScheduledWorld
 from windlass.resources.v1 import scheduling_policy_pb2
+from windlass_server.controllers.preemptions import PreemptionRemoval
+from windlass_server.jobs.preemptions import KEPT_FOR
 from windlass_server.jobs.states import Status
 from windlass_server.scheduler.preemption import Eviction
 from windlass_server.storage.engine import Database
@@ -118,6 +120,11 @@ async def test_who_is_stopped_is_queued_again_and_goes_on_when_there_is_room(wor
 
     await world.world.cycle(high)
     assert await world.state(high) == ("SCHEDULED", "PLACED")
+    # Whatever they wait for now, they are told for whom that is.
+    waiting = await world.world.job(second)
+    assert waiting.status_reason == "BEHIND_HIGHER_PRIORITY"
+    assert waiting.status_message.endswith(f"; it was stopped for {high}, which has priority 100")
+    assert "stopped for" not in (await world.world.job(small)).status_message
     assert await world.events(high) == ["MAKING_ROOM", "PLACED"]
     assert (await world.events(first))[-2:] == ["PREEMPTING", "PREEMPTED"]
     assert (await world.events(second)).count("PREEMPTING") == 1
@@ -358,3 +365,39 @@ async def test_a_job_that_ends_by_itself_while_it_is_stopped_has_ended(world: Wo
     assert await world.state(low) == ("SUCCEEDED", "COMPLETED")
     await world.world.cycle(high)
     assert (await world.state(high))[0] == "SCHEDULED"
+
+
+async def test_what_is_long_over_is_forgotten_and_nothing_that_is_under_way(world: World):
+    database = world.world.database
+    low, other = await world.running(), await world.running()
+    high = await world.high()
+    await world.world.cycle(high)
+    await world.leaves(low)
+    upkeep = PreemptionRemoval(database, world.world.clock)
+
+    async def remembered() -> set[str]:
+        return {row.job_id for row in await database.read(lambda tx: tx.preemptions.since(0))}
+
+    assert KEPT_FOR > 30 * 24 * 3600 * 1_000_000, "no policy minds longer"
+    world.world.clock.advance(KEPT_FOR / 1_000_000 + 1)
+    await upkeep.cycle()
+    assert await remembered() == {low, other}, "it is still kept, or leaves"
+    await database.write(lambda tx: tx.preemptions.let_go([high]))
+    await upkeep.cycle()
+    assert await remembered() == {other}
+    await world.leaves(other)
+    await upkeep.cycle()
+    assert await remembered() == set()
+    assert await world.state(other) == ("QUEUED", "PREEMPTED")
+
+
+async def test_what_was_not_long_ago_is_remembered(world: World):
+    low = await world.running(gpu_count=2)
+    high = await world.high()
+    await world.world.cycle(high)
+    await world.leaves(low)
+    await world.world.database.write(lambda tx: tx.preemptions.let_go([high]))
+    world.world.clock.advance(KEPT_FOR / 1_000_000 - 1)
+    await PreemptionRemoval(world.world.database, world.world.clock).cycle()
+    rows = await world.world.database.read(lambda tx: tx.preemptions.since(0))
+    assert [row.job_id for row in rows] == [low]

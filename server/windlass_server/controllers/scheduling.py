@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from windlass_server.clock import Clock
 from windlass_server.controllers.scheduler_lease import SchedulerLease
+from windlass_server.controllers.stopped_before import StoppedBefore
 from windlass_server.errors import Conflict
 from windlass_server.jobs.planning import planned
 from windlass_server.jobs.runs import RunsService
@@ -57,6 +58,7 @@ class Scheduling:
         self._clock = clock
         self._elsewhere = elsewhere
         self._lease = lease
+        self._stopped_before = StoppedBefore(database)
         self._new: set[str] = set()
         self._look_at_all = True
         # Whether jobs wait, and which of them keep what they wait for.
@@ -113,6 +115,7 @@ class Scheduling:
         # 6. Tell the rest why they wait.
         if only is None:
             self._told = {job_id: at for job_id, at in self._told.items() if job_id in rows}
+        await self._stopped_before.look(rows, all_=only is None)
         for waiting in in_parts(result.waiting, _TOLD_AT_ONCE):
             await self._explain(waiting, rows, epoch)
             await asyncio.sleep(0)
@@ -166,7 +169,7 @@ class Scheduling:
     ) -> None:
         news = [
             (one.job_id, one.reason, one.message)
-            for one in self._elsewhere.reworded(waiting)
+            for one in self._stopped_before.reworded(self._elsewhere.reworded(waiting))
             if self._is_news(one, rows[one.job_id])
         ]
 

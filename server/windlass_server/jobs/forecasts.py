@@ -8,6 +8,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, may, require_object
 from windlass_server.clock import Clock
 from windlass_server.jobs.dependency_rules import Held
+from windlass_server.jobs.preemptions import stopped_text
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.states import Status
 from windlass_server.jobs.world import World, demand_of
@@ -83,15 +84,17 @@ class Forecasts:
             NotFound: no such job, or foreign.
         """
 
-        def load(tx: Transaction) -> tuple[JobRow, list[tuple[str, ...] | None]]:
+        def load(tx: Transaction) -> tuple[JobRow, list[tuple[str, ...] | None], str]:
             job = tx.jobs.get(job_id)
             if job is None:
                 raise absent("job", job_id)
             require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
             rules = rules_of(tx.pools.all())
-            return job, [usable(job.project, pool, rules) for pool in (job.pool, "")]
+            stopped = [stopped_text(row) for row in tx.preemptions.of_runs([job.run_id])]
+            pools = [usable(job.project, pool, rules) for pool in (job.pool, "")]
+            return job, pools, "".join(stopped)
 
-        job, (chosen, any_pools) = await self._database.read(load)
+        job, (chosen, any_pools), stopped = await self._database.read(load)
         if job.status != Status.QUEUED:
             return await self._forecast(who, job, None, None)
         snapshot, rows = await self._look()
@@ -104,6 +107,8 @@ class Forecasts:
         # It may have left the queue meanwhile, or stand deeper in it than a cycle looks.
         seen = job_id in rows
         found = await self._outlook(snapshot, job_id, any_pools) if seen else None
+        if found is not None and found.message and stopped:
+            found = replace(found, message=f"{found.message}; {stopped}")
         return await self._forecast(who, job, snapshot, found)
 
     async def dry_run(self, who: Caller, spec: job_pb2.Job, *, request_id: str = "") -> Forecast:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server import actors
@@ -16,6 +17,9 @@ from windlass_server.storage.tables import JobRow, PreemptionRow, RunRow
 from windlass_server.storage.transaction import Transaction
 
 _HOUR = 3600 * 1_000_000
+KEPT_FOR = 40 * 24 * _HOUR
+"""How long it is remembered that a run was stopped (µs): longer than any policy minds, which is 30 days at most."""
+FORGOTTEN_AT_ONCE = 1_000
 _Want = agent_pb2.RunDirective
 
 
@@ -115,7 +119,17 @@ def stopped_by(tx: Transaction, run: RunRow) -> str:
     row: PreemptionRow | None = None
     if run.want == _Want.STOPPED:
         row = tx.preemptions.of_run(run.run_id)
-    return "" if row is None else f"it was stopped for {for_text(row.for_job_id, row.for_priority)}"
+    return "" if row is None else stopped_text(row)
+
+
+def stopped_text(row: Any) -> str:
+    """What a job that waits is told that was stopped for another, beside why it waits."""
+    return f"it was stopped for {for_text(row.for_job_id, row.for_priority)}"
+
+
+def forget_old(tx: Transaction, now: int) -> bool:
+    """Forget preemptions of which nothing follows any more, some at a time; whether there may be more."""
+    return tx.preemptions.forget(now - KEPT_FOR, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE
 
 
 def _stoppable(

@@ -42,6 +42,7 @@ _WAITING = (
         _JOBS.c.priority,
         _JOBS.c.version,
         _JOBS.c.attempt,
+        _JOBS.c.run_id,
         _JOBS.c.status_reason,
         _JOBS.c.status_message,
         _JOBS.c.cpu_millis,

@@ -19,6 +19,17 @@ _KEPT = Hot(
     .where(PREEMPTION_KEPT)
 )
 _OF_RUN = Hot(select(_PREEMPTIONS).where(_PREEMPTIONS.c.run_id == bindparam("run_id")))
+_OF_RUNS = select(
+    _PREEMPTIONS.c.run_id, _PREEMPTIONS.c.for_job_id, _PREEMPTIONS.c.for_priority
+).where(_PREEMPTIONS.c.run_id.in_(bindparam("run_ids", expanding=True)))
+_FORGET = delete(_PREEMPTIONS).where(
+    _PREEMPTIONS.c.run_id.in_(
+        select(_PREEMPTIONS.c.run_id)
+        .join(_RUNS, _RUNS.c.run_id == _PREEMPTIONS.c.run_id)
+        .where(_PREEMPTIONS.c.at < bindparam("before"), ~_PREEMPTIONS.c.kept, ~_RUNS.c.active)
+        .limit(bindparam("size"))
+    )
+)
 _SPENT = (
     select(
         _PREEMPTIONS.c.for_project,
@@ -47,6 +58,15 @@ class PreemptionStore:
     def of_run(self, run_id: str) -> PreemptionRow | None:
         """For whom a run was stopped; None when it was not."""
         return cast("PreemptionRow | None", _OF_RUN.first(self._connection, {"run_id": run_id}))
+
+    def of_runs(self, run_ids: Sequence[str]) -> Sequence[Any]:
+        """Of these runs those that were stopped: rows of run_id, for_job_id, for_priority."""
+        return self._connection.execute(_OF_RUNS, {"run_ids": run_ids}).all()
+
+    def forget(self, before: int, size: int) -> int:
+        """Remove those before then (µs) that nobody waits for any more, at most so many; how many."""
+        removed = self._connection.execute(_FORGET, {"before": before, "size": size})
+        return removed.rowcount
 
     def kept(self) -> Sequence[Any]:
         """Those whose place is kept: rows of for_job_id, node_id, job_id, and whether the run is `active`."""

@@ -15,6 +15,7 @@ from windlass_server.controllers.node_drains import NodeDrains
 from windlass_server.controllers.node_health import NodeHealth
 from windlass_server.controllers.node_liveness import NodeLiveness
 from windlass_server.controllers.outbox import OutboxDispatcher
+from windlass_server.controllers.preemptions import PreemptionRemoval
 from windlass_server.controllers.scheduler_lease import LOOK_SECONDS, SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.federation.connect import Connector
@@ -43,6 +44,7 @@ _LEARNING_SECONDS = 5.0
 _TELEMETRY_SECONDS = 1.0
 _FEDERATION_SECONDS = 1.0
 _HEALTH_SECONDS = 5.0
+_PREEMPTIONS_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
     removing = ArtifactRemoval(areas.jobs.artifacts)
     moves = ReservationMoves(on.database, areas.inventory.cluster, on.clock)
     telemetry = areas.inventory.telemetry_upkeep
+    forgetting = PreemptionRemoval(on.database, on.clock)
     return (
         Loop("nodes", liveness.cycle, interval_seconds=heartbeat),
         Loop("allocations", leases.cycle, interval_seconds=_LEASES_SECONDS),
@@ -130,6 +133,7 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         Loop("checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS),
         Loop("artifacts", removing.cycle, interval_seconds=_ARTIFACTS_SECONDS),
         Loop("telemetry", telemetry.cycle, interval_seconds=_TELEMETRY_SECONDS),
+        Loop("preemptions", forgetting.cycle, interval_seconds=_PREEMPTIONS_SECONDS),
         Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),
         Loop("pace", nodes.pace.cycle, interval_seconds=CYCLE_SECONDS),
     )
