@@ -11,7 +11,13 @@ import grpc
 from google.api import httpbody_pb2
 from google.protobuf.duration_pb2 import Duration
 
-from windlass.jobs.v1 import job_metrics_pb2, job_pb2, jobs_service_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import (
+    job_metrics_pb2,
+    job_pb2,
+    job_retry_pb2,
+    jobs_service_pb2,
+    jobs_service_pb2_grpc,
+)
 from windlass.types.v1 import topology_pb2, types_pb2
 from windlass_client import logs
 from windlass_client.calls import (
@@ -105,6 +111,13 @@ def parse_node_label(text: str, *, preferred: bool = False) -> job_pb2.NodeLabel
     return rule
 
 
+def _acted(
+    action: jobs_service_pb2.UpdateJobStatusRequest.Action, job_id: str, reason: str
+) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
+    request = jobs_service_pb2.UpdateJobStatusRequest(job_id=job_id, action=action, reason=reason)
+    return Call(ACT, request)
+
+
 class JobCalls(Group):
     """Requests of the jobs API."""
 
@@ -133,6 +146,7 @@ class JobCalls(Group):
         pool: str = "",
         dependencies: Mapping[str, str] | None = None,
         follow_retries: bool = False,
+        retry: job_retry_pb2.RetryPolicy | None = None,
         start_after: datetime | None = None,
         gpu_types: Sequence[str] = (),
         exclusive_node: bool = False,
@@ -172,6 +186,7 @@ class JobCalls(Group):
             dependencies: what it waits for: by the ids of other jobs "AFTER", "AFTER_OK", "AFTER_NOT_OK"
                 or "AFTER_ANY".
             follow_retries: when one that it is to run AFTER_OK fails, it waits for a retry of that.
+            retry: when it runs again by itself, such as `RetryPolicy(max_attempts=3)`; never by default.
             start_after: it does not start before; at once by default.
             gpu_types: instead of `gpu_type` types that will do, the best first.
             exclusive_node: it has its node alone and whole; the resources are the least that that must have.
@@ -222,6 +237,7 @@ class JobCalls(Group):
                 )
                 for job_id, way in (dependencies or {}).items()
             ],
+            retry=retry,
             start_after=start_after,
             gpu_types=gpu_types,
             exclusive_node=exclusive_node,
@@ -284,15 +300,35 @@ class JobCalls(Group):
 
     @operation
     def cancel(
-        self, job_id: str, *, reason: str = ""
+        self, job_id: str, *, reason: str = "", force: bool = False
     ) -> Call[jobs_service_pb2.CancelJobRequest, job_pb2.Job]:
-        """Stop a job; cancelling it again changes nothing.
+        """Stop a job; cancelling it again changes nothing, but `force` kills it at once.
 
         Raises:
             NotFound: there is no such job.
             FailedPrecondition: it has ended already.
         """
-        return Call(CANCEL, jobs_service_pb2.CancelJobRequest(job_id=job_id, reason=reason))
+        request = jobs_service_pb2.CancelJobRequest(job_id=job_id, reason=reason, force=force)
+        return Call(CANCEL, request)
+
+    @operation
+    def hold(
+        self, job_id: str, *, reason: str = ""
+    ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
+        """Keep a QUEUED job from starting until it is released.
+
+        Raises:
+            NotFound: there is no such job.
+            FailedPrecondition: it does not wait any more.
+        """
+        return _acted(jobs_service_pb2.UpdateJobStatusRequest.HOLD, job_id, reason)
+
+    @operation
+    def release(
+        self, job_id: str, *, reason: str = ""
+    ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
+        """Let a job start that was held; raises as `hold`."""
+        return _acted(jobs_service_pb2.UpdateJobStatusRequest.RELEASE, job_id, reason)
 
     @operation
     def retry(

@@ -263,6 +263,8 @@ class JobsService(_Service, FakeArtifacts, jobs_service_pb2_grpc.JobsServiceServ
     async def UpdateJobStatus(self, request: Any, context: Any) -> job_pb2.Job:
         await self.enter("UpdateJobStatus", request, context)
         job = await self.job(request.job_id, context)
+        if request.action != jobs_service_pb2.UpdateJobStatusRequest.RETRY:
+            return job
         new = job_pb2.Job()
         new.CopyFrom(job)
         new.job_id = f"job-{len(self.state.jobs) + 1}"

@@ -51,6 +51,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "retry_of": None,
         "root_job_id": None,
         "checkpoint_of": None,
+        "retries": 0,
         "attempt": 0,
         "run_id": "",
         "node_id": "",

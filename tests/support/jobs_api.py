@@ -23,6 +23,7 @@ from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
 from windlass_server.objects.logs import LogStore
 from windlass_server.objects.store import ObjectStore
@@ -108,7 +109,11 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         Forecasts(
             database, World(database, cluster, clock, RecentUsage(database, clock)), jobs, clock
         ),
-        JobActions(jobs, RetriesService(database, jobs, Validation().check)),
+        JobActions(
+            jobs,
+            RetriesService(database, jobs, Validation().check),
+            UserHolds(database, clock, cluster.first_reason, queued.append, lambda: None),
+        ),
         ArtifactsService(
             database,
             ArtifactContent(database, objects, clock, ids, max_bytes=1 << 30),

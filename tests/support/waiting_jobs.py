@@ -13,6 +13,7 @@ from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.states import Status
+from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.paging import PageTokens
 from windlass_server.rpc.validation import Validation
 from windlass_server.storage.engine import Database
@@ -40,6 +41,9 @@ class Waiting:
             nowhere_else(database, world.logs, clock, ids),
         )
         self.retries = RetriesService(database, self.jobs, Validation().check)
+        self.holds = UserHolds(
+            database, clock, cluster.first_reason, self.queued.append, lambda: None
+        )
         self.service = DependenciesService(
             database, clock, cluster.first_reason, self.queued.append
         )

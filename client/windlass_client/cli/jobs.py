@@ -13,12 +13,10 @@ from windlass_client.cli.session import (
     EXIT_INTERRUPTED,
     Session,
     command,
-    exit_code_of,
     group,
-    render_error,
 )
 from windlass_client.cli.submit import pairs
-from windlass_client.errors import InvalidArgument, NotFound, WindlassError
+from windlass_client.errors import InvalidArgument, NotFound
 from windlass_client.quantities import (
     format_bytes,
     format_cpu_millis,
@@ -28,7 +26,7 @@ from windlass_client.quantities import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from rich.table import Table
@@ -134,43 +132,6 @@ def get(session: Session, job_id: JobArgument) -> None:
     """Show a job: its status and why, where it runs, what it asked for, how it is isolated."""
     job = session.client.jobs.get(job_id)
     session.answer(job, lambda: job_table(job, session.now()))
-
-
-@command(
-    app,
-    "cancel",
-    examples=[
-        "windlass jobs cancel job-01k0…",
-        "windlass jobs cancel job-01k0… job-01k1… --reason 'wrong data'",
-    ],
-)
-def cancel(
-    session: Session,
-    job_ids: JobsArgument,
-    reason: Annotated[str, typer.Option(help="Why, for the job's events.")] = "",
-) -> None:
-    """Stop jobs: SIGTERM, the grace period, SIGKILL for the whole process tree.
-
-    One that cannot be cancelled keeps none of the others from it.
-    """
-    from windlass.jobs.v1 import job_pb2, jobs_service_pb2
-
-    failures: list[WindlassError] = []
-
-    def cancelled() -> "Iterator[job_pb2.Job]":
-        for job_id in job_ids:
-            try:
-                yield session.client.jobs.cancel(job_id, reason=reason)
-            except WindlassError as error:
-                say(render_error(error))
-                failures.append(error)
-
-    session.each(
-        cancelled(),
-        lambda job: f"{job.job_id} {job_pb2.Job.Status.Name(job.status)}",
-        lambda jobs: jobs_service_pb2.ListJobsResponse(jobs=jobs),
-    )
-    raise typer.Exit(exit_code_of(failures[0]) if failures else 0)
 
 
 _WHY_HELP = """Say why a job waits, and what would let it start at once.
@@ -349,6 +310,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("ran", _ran(job, now)),
         ("attempt", str(job.attempt or "")),
         ("retry of", job.retry_of),
+        ("again at", moment(job.next_attempt_time) if job.HasField("next_attempt_time") else ""),
         ("checkpoint", _checkpoint(job)),
         ("run", job.placement.run_id),
         ("node", job.placement.node_id),

@@ -9,6 +9,7 @@ import windlass_client
 from windlass_client import WindlassError
 from windlass_client.cli import (
     access,
+    actions,
     allocations,
     artifacts,
     clusters,
@@ -120,6 +121,7 @@ def version(session: Session) -> None:
 
 submit.register(app)
 retry.register(app)
+actions.register(app, jobs.app)
 metrics.register(nodes.app, jobs.app)
 logs.register(app, jobs.app)
 app.add_typer(jobs.app)

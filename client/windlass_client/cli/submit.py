@@ -17,6 +17,12 @@ from windlass_client.cli.gpu_options import (
 )
 from windlass_client.cli.moments import moment_ahead
 from windlass_client.cli.output import say
+from windlass_client.cli.retry_options import (
+    MaxAttemptsOption,
+    RetryBackoffOption,
+    RetryOnOption,
+    asked_retry,
+)
 from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
 from windlass_client.cli.waiting_options import (
     AfterAnyOption,
@@ -49,6 +55,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
     windlass submit --gpus 4 --topology nvlink -- torchrun --nproc-per-node 4 train.py
 
     windlass submit --after-ok job-01k0… --start-after +2h -- python3 /srv/vision/evaluate.py
+
+    windlass submit --max-attempts 3 --retry-on OUT_OF_MEMORY --retry-on 17 -- python3 flaky.py
 
     windlass submit --nodes 4 --gpus 8 --topology rack -- /srv/vision/start.sh
 
@@ -156,6 +164,9 @@ def submit(
     after_not_ok: AfterNotOkOption = None,
     after_any: AfterAnyOption = None,
     follow_retries: FollowRetriesOption = False,
+    max_attempts: MaxAttemptsOption = 0,
+    retry_on: RetryOnOption = None,
+    retry_backoff: RetryBackoffOption = None,
     start_after: StartAfterOption = None,
     nodes: Annotated[
         int, typer.Option(min=1, max=512, help="So many nodes at once, each with the above.")
@@ -230,6 +241,7 @@ def submit(
         pool=pool,
         dependencies=asked_dependencies(ways),
         follow_retries=follow_retries,
+        retry=asked_retry(max_attempts, retry_on or (), retry_backoff),
         start_after=moment_ahead(start_after, session.now()) if start_after else None,
         nodes=nodes if nodes > 1 else 0,
         min_nodes=min_nodes or 0,

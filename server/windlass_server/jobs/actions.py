@@ -6,6 +6,7 @@ from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.access.policy import Caller
 from windlass_server.jobs.retrying import RetriesService, Retry
 from windlass_server.jobs.service import JobsService
+from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.storage.tables import JobRow
 
 _Request = pb.UpdateJobStatusRequest
@@ -17,14 +18,18 @@ class JobActions:
     Args:
         jobs: cancels them.
         retries: submits them again.
+        holds: keeps them from starting.
     """
 
-    def __init__(self, jobs: JobsService, retries: RetriesService) -> None:
+    def __init__(self, jobs: JobsService, retries: RetriesService, holds: UserHolds) -> None:
         self._jobs = jobs
         self._retries = retries
+        self._holds = holds
         self._doing: Mapping[_Request.Action, Callable[[Caller, _Request], Awaitable[JobRow]]] = {
             _Request.CANCEL: self._cancel,
             _Request.RETRY: self._retry,
+            _Request.HOLD: self._hold,
+            _Request.RELEASE: self._release,
         }
 
     async def act(self, who: Caller, request: _Request) -> JobRow:
@@ -42,7 +47,15 @@ class JobActions:
         return await self._doing[request.action](who, request)
 
     async def _cancel(self, who: Caller, request: _Request) -> JobRow:
-        return await self._jobs.cancel(who, request.job_id, reason=request.reason)
+        return await self._jobs.cancel(
+            who, request.job_id, reason=request.reason, force=request.force
+        )
+
+    async def _hold(self, who: Caller, request: _Request) -> JobRow:
+        return await self._holds.hold(who, request.job_id, reason=request.reason)
+
+    async def _release(self, who: Caller, request: _Request) -> JobRow:
+        return await self._holds.release(who, request.job_id, reason=request.reason)
 
     async def _retry(self, who: Caller, request: _Request) -> JobRow:
         wanted = Retry(

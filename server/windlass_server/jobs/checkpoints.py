@@ -20,6 +20,7 @@ from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import shown
 from windlass_server.jobs.ends import attempts_failed
 from windlass_server.jobs.ranks import event_of
+from windlass_server.jobs.retry_policy import by_policy
 from windlass_server.jobs.states import Event, Status
 from windlass_server.objects.store import ObjectStore
 from windlass_server.storage.checkpoints import State
@@ -330,7 +331,9 @@ def _event(run: RunRow, job: JobRow, end: agent_pb2.RunExit, faults: int) -> Eve
         faults=faults + (cause in rules.NODE_FAULTS),
         attempt=run.attempt,
     )
-    return ending.event
+    signal = end.exit_signal if end.HasField("exit_signal") else None
+    again = by_policy(job, run, ending, code, signal)
+    return ending.event if again is None else again.ending.event
 
 
 def _run_of(tx: Transaction, node_id: str, run_id: str) -> tuple[RunRow, JobRow]:

@@ -116,7 +116,7 @@ class DependenciesService:
             if one.job_id in waiting and states[one.job_id] is State.NEVER:
                 self._end(tx, rows[one.job_id], never_text(awaited_id, one.kind, awaited.status))
                 waiting.discard(one.job_id)
-        self._reconsider(tx, [rows[job_id] for job_id in sorted(waiting)])
+        self._reconsider(tx, [rows[one] for one in sorted(waiting) if rows[one].held == Held.JOBS])
         return len(edges)
 
     def _end(self, tx: Transaction, job: JobRow, message: str) -> None:
@@ -126,7 +126,9 @@ class DependenciesService:
 
     def _release(self, tx: Transaction, job_ids: Sequence[str]) -> None:
         rows = tx.jobs.lock_all(job_ids)
-        self._reconsider(tx, [row for row in rows if row.status == Status.QUEUED and row.held])
+        self._reconsider(
+            tx, [row for row in rows if row.status == Status.QUEUED and row.held == Held.TIME]
+        )
 
     def _reconsider(self, tx: Transaction, rows: Sequence[JobRow]) -> None:
         """Say of jobs that are held by what from now on; those by nothing are in the queue."""
@@ -207,4 +209,4 @@ def _becomes(edge: Any, state: State) -> State:
 
 
 def _waits(job: JobRow) -> bool:
-    return job.status == Status.QUEUED and job.held == Held.JOBS
+    return job.status == Status.QUEUED and job.held in (Held.JOBS, Held.USER)

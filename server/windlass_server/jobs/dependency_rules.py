@@ -62,6 +62,8 @@ class Held(enum.IntEnum):
     NOTHING = 0
     JOBS = 1
     TIME = 2
+    # Somebody has held it, whatever else it waits for.
+    USER = 3
 
 
 _WORDS = {

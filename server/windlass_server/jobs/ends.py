@@ -11,6 +11,7 @@ from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.preemptions import stopped_by
 from windlass_server.jobs.ranks import End, end_rank, reason_of
+from windlass_server.jobs.retry_policy import by_policy, values_of
 from windlass_server.jobs.run_times import between, node_time, started_at
 from windlass_server.jobs.states import FINAL, Status, after
 from windlass_server.storage.tables import JobRow, RunRow
@@ -64,7 +65,10 @@ def end_run(
     quota_use.give_back(tx, quota_use.held_by(job.project, job.user, run))
     if job.attempt != run.attempt or Status(job.status) in FINAL:
         return True
-    end = End(ending, _code(report.exit), _signal(report.exit), checkpoint or {})
+    code, signal = _code(report.exit), _signal(report.exit)
+    end = End(ending, code, signal, checkpoint or {})
+    if (again := by_policy(job, run, ending, code, signal)) is not None:
+        end = End(again.ending, code, signal, values_of(job, again, now))
     if report.exit.checkpoint_problem:
         _note_lost_checkpoint(tx, job, run, report.exit.checkpoint_problem, now)
     if job.nodes > 1:

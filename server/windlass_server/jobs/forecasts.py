@@ -174,8 +174,9 @@ def victims_of(who: Caller, snapshot: Snapshot, found: Outlook) -> tuple[Victim,
 
 def _held_demand(job: JobRow, pools: tuple[str, ...] | None) -> Demand:
     """What a job asks for that may be kept out of the queue, with what it waits for."""
-    awaits = job.status_message if job.held == Held.JOBS else ""
-    return replace(demand_of(job, (), pools), awaits=awaits)
+    on_hold = job.held == Held.USER
+    awaits = job.status_message if on_hold or job.held == Held.JOBS else ""
+    return replace(demand_of(job, (), pools), awaits=awaits, on_hold=on_hold)
 
 
 def _cost(job: JobRow, ranks: int, gpu_types: list[str], book: PriceBook, now: int) -> Cost | None:

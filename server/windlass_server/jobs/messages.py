@@ -1,6 +1,8 @@
 """Jobs from rows to messages."""
 
 from windlass.jobs.v1 import job_pb2
+from windlass_server.jobs.dependency_rules import Held
+from windlass_server.jobs.states import Status
 from windlass_server.storage.tables import EventRow, JobRow
 
 
@@ -13,8 +15,7 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     job.status_message = row.status_message
     job.user = row.user
     job.attempt = row.attempt
-    if row.retry_of is not None:
-        job.retry_of, job.root_job_id = row.retry_of, row.root_job_id or row.retry_of
+    _show_retries(job, row)
     job.nodes, job.min_nodes = row.nodes, row.min_nodes
     job.etag = f"{row.version:x}"
     created = job.create_time
@@ -34,6 +35,14 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     if row.ended_at is not None:
         job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
     return job
+
+
+def _show_retries(job: job_pb2.Job, row: JobRow) -> None:
+    if row.status == Status.QUEUED and row.held == Held.TIME and row.retries:
+        again = job.next_attempt_time
+        again.seconds, again.nanos = _split(row.start_after)
+    if row.retry_of is not None:
+        job.retry_of, job.root_job_id = row.retry_of, row.root_job_id or row.retry_of
 
 
 def _show_placement(job: job_pb2.Job, row: JobRow) -> None:

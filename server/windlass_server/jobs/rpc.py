@@ -82,7 +82,9 @@ class JobsRpc(ArtifactsRpc):
         return to_proto(await self._actions.act(call.caller, request))
 
     async def CancelJob(self, request: pb.CancelJobRequest, call: Call) -> job_pb2.Job:
-        job = await self._jobs.cancel(call.caller, request.job_id, reason=request.reason)
+        job = await self._jobs.cancel(
+            call.caller, request.job_id, reason=request.reason, force=request.force
+        )
         return to_proto(job)
 
     def StreamJobLogs(

@@ -174,8 +174,14 @@ class JobsService:
         else:
             tx.after_commit(lambda: self._hints.job_queued(columns["job_id"]))
 
-    async def cancel(self, who: Caller, job_id: str, *, reason: str) -> JobRow:
+    async def cancel(self, who: Caller, job_id: str, *, reason: str, force: bool = False) -> JobRow:
         """Stop a job; a job that is being stopped or was cancelled stays as it is.
+
+        Args:
+            who: the caller.
+            job_id: the job.
+            reason: why, in the caller's words; empty for none.
+            force: without the grace period; also what is being stopped already.
 
         Raises:
             NotFound: no such job, or foreign.
@@ -188,14 +194,12 @@ class JobsService:
                 raise absent("job", job_id)
             require_object(who, "jobs.cancel", job.project, kind="job", object_id=job_id)
             status = after(job.status, Event.CANCEL, job_id)
-            if status == job.status:
+            if status == job.status and not (force and status is Status.CANCELLING):
                 return job
-            message = f"cancelled by {who.user}" + (f": {reason}" if reason else "")
-            if status is Status.CANCELLING:
-                node_ids = tx.runs.want_all_stopped(job_id, job.attempt, self._clock.now())
-                self._elsewhere.stop(tx, job)
-                for node_id in node_ids:
-                    tx.after_commit(partial(self._hints.runs_changed, node_id))
+            at_once = " at once" if force and status is Status.CANCELLING else ""
+            message = f"cancelled{at_once} by {who.user}" + (f": {reason}" if reason else "")
+            if status is Status.CANCELLING and not self._stop_runs(tx, job, force=force):
+                return job
             return move(
                 tx,
                 job,
@@ -207,6 +211,17 @@ class JobsService:
             )
 
         return await self._database.write(decide)
+
+    def _stop_runs(self, tx: Transaction, job: JobRow, *, force: bool) -> bool:
+        """Ask for the end of a job's runs; whether that is new to any of them."""
+        ask = tx.runs.want_all_killed if force else tx.runs.want_all_stopped
+        node_ids = ask(job.job_id, job.attempt, self._clock.now())
+        for node_id in node_ids:
+            tx.after_commit(partial(self._hints.runs_changed, node_id))
+        if job.status == Status.CANCELLING:
+            return bool(node_ids)
+        self._elsewhere.stop(tx, job)
+        return True
 
     async def events(
         self, who: Caller, job_id: str, *, size: int, token: str
@@ -268,6 +283,7 @@ class JobsService:
             "retry_of": None,
             "root_job_id": None,
             "checkpoint_of": None,
+            "retries": 0,
             "attempt": 0,
             "run_id": "",
             "node_id": "",
@@ -309,6 +325,8 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         full.start_after.CopyFrom(spec.start_after)
     if spec.HasField("topology"):
         full.topology.CopyFrom(spec.topology)
+    if spec.HasField("retry"):
+        full.retry.CopyFrom(spec.retry)
     if spec.HasField("environment"):
         full.environment.CopyFrom(spec.environment)
     if spec.HasField("time_limit"):

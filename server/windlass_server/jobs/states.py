@@ -48,6 +48,8 @@ class Event(enum.Enum):
     RUN_OUT_OF_MEMORY = "run out of memory"
     STOP = "be stopped"
     RETRY = "be retried before it has ended"
+    HOLD = "be held: only what is QUEUED"
+    RELEASE = "be released: only what is QUEUED"
 
 
 _ENDS = {
@@ -71,6 +73,8 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
     {
         (Status.QUEUED, Event.PLACE): Status.SCHEDULED,
         (Status.QUEUED, Event.CANCEL): Status.CANCELLED,
+        (Status.QUEUED, Event.HOLD): Status.QUEUED,
+        (Status.QUEUED, Event.RELEASE): Status.QUEUED,
         (Status.SCHEDULED, Event.START): Status.RUNNING,
         (Status.SCHEDULED, Event.AWAIT): Status.SCHEDULED,
         (Status.SCHEDULED, Event.CANCEL): Status.CANCELLING,

@@ -2,7 +2,7 @@
 
 The reasons in their order of precedence; the first that is true is given:
 
-   What a gate says that holds it, before anything looks for a place: `DEPENDENCY`, `START_AFTER`,
+   What a gate says that holds it, before anything looks for a place: `JOB_HELD`, `DEPENDENCY`, `START_AFTER`,
    then `QUOTA` (see `gates`).
 0. `MAKING_ROOM`: jobs are being stopped for it (see `preemption`).
    `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
@@ -44,6 +44,7 @@ from windlass_server.scheduler.why_several import WhySeveral, only
 class Reason(StrEnum):
     """Why a job waits; the words of `Job.status_reason`."""
 
+    JOB_HELD = "JOB_HELD"
     DEPENDENCY = "DEPENDENCY"
     START_AFTER = "START_AFTER"
     QUOTA = "QUOTA"

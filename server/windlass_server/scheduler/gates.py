@@ -42,13 +42,14 @@ class Gate(Protocol):
 
 
 class Dependencies:
-    """A job is not placed while it waits for others."""
+    """A job is not placed while it waits for others, or while somebody holds it."""
 
     def __init__(self, _: Snapshot) -> None:
         pass
 
     def hold(self, demand: Demand) -> Hold | None:
-        return Hold(Reason.DEPENDENCY, demand.awaits) if demand.awaits else None
+        reason = Reason.JOB_HELD if demand.on_hold else Reason.DEPENDENCY
+        return Hold(reason, demand.awaits) if demand.awaits else None
 
     def narrowed(self, demand: Demand) -> Demand:
         """As it asks."""

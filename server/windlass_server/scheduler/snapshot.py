@@ -111,6 +111,7 @@ class Demand:
         start_after: it may not start before (microseconds since 1970); 0: at once.
         awaits: the other jobs that it waits for, in words; empty: none any more. Those that wait are read
             only to explain them.
+        on_hold: it is a person for whom it waits, not other jobs.
         expected_run: what was learned of such jobs; None: nothing.
         nodes: of how many different nodes, which it gets all at once.
         min_nodes: with how many of them it makes do.
@@ -143,6 +144,7 @@ class Demand:
     submitted_at: int = 0
     start_after: int = 0
     awaits: str = ""
+    on_hold: bool = False
     expected_run: RunTime | None = None
     nodes: int = 1
     min_nodes: int = 1

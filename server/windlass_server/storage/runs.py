@@ -220,6 +220,16 @@ class RunStore:
             self.want_stopped(run.run_id, at)
         return [run.node_id for run in left]
 
+    def want_all_killed(self, job_id: str, attempt: int, at: int) -> Sequence[str]:
+        """The same without any grace, also of those that were asked before to stop with some."""
+        left = [
+            run for run in self.of_attempt(job_id, attempt) if run.active and run.forced_at is None
+        ]
+        for run in left:
+            self.change(run.run_id, grace=0, forced_at=at)
+            self.want_stopped(run.run_id, at)
+        return [run.node_id for run in left]
+
     def want_stopped(self, run_id: str, at: int) -> None:
         """Ask the run's node to stop it, since `at` (µs) if it was not asked before."""
         self._connection.execute(_WANT_STOPPED, {"key": run_id, "at": at})

@@ -17,6 +17,7 @@ from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
 from windlass_server.rpc.validation import Validation
@@ -79,7 +80,17 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
     world = World(on.database, inventory.cluster, on.clock, inventory.recent_usage)
     return Jobs(
         service=service,
-        actions=JobActions(service, RetriesService(on.database, service, Validation().check)),
+        actions=JobActions(
+            service,
+            RetriesService(on.database, service, Validation().check),
+            UserHolds(
+                on.database,
+                on.clock,
+                inventory.cluster.first_reason,
+                hints.job_queued,
+                hints.job_held,
+            ),
+        ),
         dependencies=DependenciesService(
             on.database, on.clock, inventory.cluster.first_reason, hints.job_queued
         ),

@@ -402,6 +402,42 @@ def test_what_a_job_has_saved_is_listed_and_fetched(windlass, plane, tmp_path):
     assert windlass("jobs", "checkpoints", "job-1", "--to", "x.tar").exit_code == 2
 
 
+def test_jobs_are_held_released_and_killed(windlass, plane):
+    windlass("submit", "--", "train")
+    asked = plane.state.requests
+    for words, action in ((["hold"], 3), (["jobs", "release"], 4)):
+        done = windlass(*words, "job-1", "job-9", "--reason", "why")
+        assert done.exit_code == 4
+        assert done.stdout.startswith("job-1 ")
+        request = asked["UpdateJobStatus"][-2]
+        assert (request.job_id, request.action, request.reason) == ("job-1", action, "why")
+    plane.state.jobs["job-1"].status = Job.RUNNING
+    assert windlass("cancel", "job-1", "--force").stdout == "job-1 CANCELLED\n"
+    assert asked["CancelJob"][-1].force
+
+
+def test_submit_says_when_a_job_runs_again(windlass, plane):
+    done = windlass(
+        "submit", "--max-attempts", "3", "--retry-on", "17", "--retry-on", "sigabrt",
+        "--retry-on", "out_of_memory", "--retry-backoff", "1m", "--", "true",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    retry = plane.state.requests["SubmitJob"][0].job.retry
+    assert (retry.max_attempts, retry.backoff.initial.seconds) == (3, 60)
+    assert (list(retry.on_exit_codes), list(retry.on_signals), list(retry.on_causes)) == (
+        [17],
+        [6],
+        [3],
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [["--retry-on", "3"], ["--max-attempts", "2", "--retry-on", "NEVER"]]
+)
+def test_a_retry_policy_that_is_none_is_a_usage_error(windlass, words):
+    assert windlass("submit", *words, "--", "true").exit_code == 2
+
+
 def test_a_retry_prints_the_new_job_and_says_what_is_otherwise(windlass, plane):
     windlass("submit", "--", "train")
     done = windlass(

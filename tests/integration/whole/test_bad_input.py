@@ -162,6 +162,35 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job.dependencies[0]"},
     ),
+    "a retry policy beyond all": (
+        spec(
+            retry={
+                "max_attempts": 101,
+                "on_exit_codes": [0, 256],
+                "on_signals": [65],
+                "on_causes": ["CAUSE_UNSPECIFIED"],
+                "backoff": {"initial": "-1s", "max": "9999999s", "multiplier": 0.5, "jitter": 2},
+            }
+        ),
+        400,
+        {
+            "job.retry.max_attempts",
+            *("job.retry.on_exit_codes[0]", "job.retry.on_exit_codes[1]"),
+            *("job.retry.on_signals[0]", "job.retry.on_causes[0]"),
+            *("job.retry.backoff.initial", "job.retry.backoff.max"),
+            *("job.retry.backoff.multiplier", "job.retry.backoff.jitter"),
+        },
+    ),
+    "a retry on one code twice": (
+        spec(retry={"on_exit_codes": [1, 1]}),
+        400,
+        {"job.retry.on_exit_codes"},
+    ),
+    "a wait that is no number": (
+        spec(retry={"backoff": {"multiplier": "NaN"}}),
+        400,
+        {"job.retry.backoff.multiplier"},
+    ),
     "a dependency on a job that there is not": (
         spec(dependencies=[{"job_id": "job-nope", "type": "AFTER_OK"}]),
         404,
@@ -216,6 +245,9 @@ ACTIONS: dict[str, tuple[dict[str, Any], int, set[str]]] = {
         set(),
     ),
     "a cancel from scratch": ({"action": "CANCEL", "from_scratch": True}, 400, set()),
+    "a hold by force": ({"action": "HOLD", "force": True}, 400, set()),
+    "a hold of what has ended": ({"action": "HOLD"}, 400, set()),
+    "a release of what has ended": ({"action": "RELEASE"}, 400, set()),
     "a reason of 2,000 characters": ({"action": "RETRY", "reason": "x" * 2000}, 400, {"reason"}),
     "a request id with a space": ({"action": "RETRY", "request_id": "a b"}, 400, {"request_id"}),
     "a mask of what cannot be": (

@@ -89,18 +89,23 @@ class ListJobsResponse(_message.Message):
     def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateJobStatusRequest(_message.Message):
-    __slots__ = ("job_id", "action", "reason", "overrides", "request_id", "update_mask", "from_scratch")
+    __slots__ = ("job_id", "action", "reason", "force", "overrides", "request_id", "update_mask", "from_scratch")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[UpdateJobStatusRequest.Action]
         CANCEL: _ClassVar[UpdateJobStatusRequest.Action]
         RETRY: _ClassVar[UpdateJobStatusRequest.Action]
+        HOLD: _ClassVar[UpdateJobStatusRequest.Action]
+        RELEASE: _ClassVar[UpdateJobStatusRequest.Action]
     ACTION_UNSPECIFIED: UpdateJobStatusRequest.Action
     CANCEL: UpdateJobStatusRequest.Action
     RETRY: UpdateJobStatusRequest.Action
+    HOLD: UpdateJobStatusRequest.Action
+    RELEASE: UpdateJobStatusRequest.Action
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
@@ -108,19 +113,22 @@ class UpdateJobStatusRequest(_message.Message):
     job_id: str
     action: UpdateJobStatusRequest.Action
     reason: str
+    force: bool
     overrides: _job_pb2.Job
     request_id: str
     update_mask: _field_mask_pb2.FieldMask
     from_scratch: bool
-    def __init__(self, job_id: _Optional[str] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ..., overrides: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., request_id: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., from_scratch: _Optional[bool] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ..., overrides: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., request_id: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., from_scratch: _Optional[bool] = ...) -> None: ...
 
 class CancelJobRequest(_message.Message):
-    __slots__ = ("job_id", "reason")
+    __slots__ = ("job_id", "reason", "force")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     reason: str
-    def __init__(self, job_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    force: bool
+    def __init__(self, job_id: _Optional[str] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class StreamJobLogsRequest(_message.Message):
     __slots__ = ("job_id", "follow", "tail", "stream", "cursor", "rank", "since", "until", "grep", "grep_ignore_case", "grep_fixed")

@@ -179,7 +179,7 @@ class JobsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree.
+        """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree; with `force` SIGKILL at once.
 
         From QUEUED it is CANCELLED at once; from SCHEDULED and RUNNING it goes through CANCELLING; from
         CANCELLING and CANCELLED nothing changes. FAILED_PRECONDITION from any other final status.

@@ -58,7 +58,7 @@ class JobsServiceStub:
     what SubmitJob does, and needs `jobs.submit`.
     """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.CancelJobRequest, _job_pb2.Job]
-    """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree.
+    """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree; with `force` SIGKILL at once.
 
     From QUEUED it is CANCELLED at once; from SCHEDULED and RUNNING it goes through CANCELLING; from
     CANCELLING and CANCELLED nothing changes. FAILED_PRECONDITION from any other final status.
@@ -167,7 +167,7 @@ class JobsServiceAsyncStub(JobsServiceStub):
     what SubmitJob does, and needs `jobs.submit`.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.CancelJobRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree.
+    """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree; with `force` SIGKILL at once.
 
     From QUEUED it is CANCELLED at once; from SCHEDULED and RUNNING it goes through CANCELLING; from
     CANCELLING and CANCELLED nothing changes. FAILED_PRECONDITION from any other final status.
@@ -303,7 +303,7 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_service_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree.
+        """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree; with `force` SIGKILL at once.
 
         From QUEUED it is CANCELLED at once; from SCHEDULED and RUNNING it goes through CANCELLING; from
         CANCELLING and CANCELLED nothing changes. FAILED_PRECONDITION from any other final status.

@@ -136,6 +136,8 @@ class JobRow(SQLModel, table=True):
     root_job_id: str | None = None
     # The job whose checkpoint it begins with; None: it has its own, or none.
     checkpoint_of: str | None = None
+    # How many of its runs have failed and were tried again by its retry policy.
+    retries: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     # How many runs it has had, and those that it retries.
     attempt: int
     run_id: str
