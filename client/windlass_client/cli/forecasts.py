@@ -42,7 +42,7 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
         of_field = f" ({each.field})" if each.field else ""
         empty = f", {each.nodes_when_empty} even when empty" if each.nodes_when_empty else ""
         text = f"{each.nodes_now} of {forecast.nodes} nodes{empty}: {each.constraint}{of_field}"
-        yield "refused by", text
+        yield "refused by", f"{text}: {each.message}" if each.message else text
     for change in forecast.changes:
         yield "would do", _change(change)
     if cost.per_hour:

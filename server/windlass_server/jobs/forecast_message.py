@@ -51,6 +51,7 @@ def _fill(message: pb.Forecast, found: Outlook, node_names: Mapping[str, str]) -
             field=path_of(each.dimension) if each.dimension else "",
             nodes_when_empty=each.empty,
             nodes_now=each.now,
+            message=each.message,
         )
     if found.eta is not None:
         _tell_when(message, found.eta)

@@ -4,17 +4,13 @@ It runs the planner itself on the jobs up to this one, so that it cannot say any
 done.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-import numpy as np
-
 from windlass_server.scheduler.changes import Change, smallest_changes
+from windlass_server.scheduler.constraints import Constraint, constraints
 from windlass_server.scheduler.eta import Eta, eta
 from windlass_server.scheduler.feasibility import could_ever_fit
-from windlass_server.scheduler.filters import FILTERS, Dimension, Refusal
-from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.plan import Placement, plan, planned
 from windlass_server.scheduler.preemption import Eviction
@@ -35,23 +31,6 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Constraint:
-    """On how many nodes one filter refuses a job.
-
-    Attributes:
-        refusal: what it means.
-        dimension: the field of the job that asks for it; None when no field does.
-        empty: nodes that refuse even when nothing runs on them.
-        now: nodes that refuse now, those among them.
-    """
-
-    refusal: Refusal
-    dimension: Dimension | None
-    empty: int
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
 class Outlook:
     """What becomes of a job.
 
@@ -62,7 +41,7 @@ class Outlook:
         placement: where it would start; None when it waits.
         jobs_ahead: waiting jobs that are considered before it.
         nodes: how many nodes were looked at.
-        constraints: what refuses it, in the filters' order, those that refuse on no node left out.
+        constraints: what refuses it, those that refuse on no node left out.
         changes: what would let it start at once, each by itself; the smallest first.
         eta: when it will start; None when it starts now, never, or is held.
         evictions: the runs that would be stopped for it.
@@ -101,11 +80,9 @@ def outlook(
     all_of_it = planned(until)
     made, rest = all_of_it.plan, all_of_it.rest
     placement = next((each for each in made.placements if each.job_id == job_id), None)
-    constraints = tuple(_constraints(demand, rest))
+    in_the_way = tuple(constraints(demand, rest, all_of_it.backfill.unsure))
     if placement is not None:
-        return Outlook(
-            Verdict.STARTS_NOW, "", "", placement, turn, len(rest.nodes), constraints, ()
-        )
+        return Outlook(Verdict.STARTS_NOW, "", "", placement, turn, len(rest.nodes), in_the_way, ())
     waiting = next(each for each in made.waiting if each.job_id == job_id)
     never = could_ever_fit(demand, snapshot.nodes, snapshot.pools) is not None or QuotaGate(
         snapshot.quotas, snapshot.nodes
@@ -124,7 +101,7 @@ def outlook(
         placement=None,
         jobs_ahead=turn,
         nodes=len(rest.nodes),
-        constraints=constraints,
+        constraints=in_the_way,
         changes=changes,
         eta=foreseen,
         evictions=evictions,
@@ -135,17 +112,6 @@ def _would_be_stopped(evictions: tuple[Eviction, ...]) -> str:
     """Nobody is stopped by asking."""
     stopped = count_text(len({each.job_id for each in evictions}), "job")
     return f"{stopped} would be stopped to make room for it"
-
-
-def _constraints(demand: Demand, ledger: Ledger) -> Iterator[Constraint]:
-    now = ledger.reserved.view(demand, ledger.free)
-    for each in FILTERS:
-        refused = []
-        for room in (ledger.full, now):
-            available, needed = each.measure(demand, room)
-            refused.append(int(np.count_nonzero(available < needed)))
-        if any(refused):
-            yield Constraint(each.refusal, each.dimension, *refused)
 
 
 def _priority(demand: Demand, snapshot: Snapshot) -> Change | None:

@@ -7,8 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import GIB, a_job, a_node, a_pool, snapshots
+from windlass_server.scheduler.constraints import Constraint
 from windlass_server.scheduler.order import in_turn
-from windlass_server.scheduler.outlook import Constraint, Outlook, Verdict, outlook
+from windlass_server.scheduler.outlook import Outlook, Verdict, outlook
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.quota import Dimension, Quota
 from windlass_server.scheduler.snapshot import Demand, Kept, Moment, NodeState, Pool, Snapshot

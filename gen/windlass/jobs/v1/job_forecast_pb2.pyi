@@ -65,16 +65,18 @@ class ForecastPlacement(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., node_name: _Optional[str] = ..., gpu_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ForecastConstraint(_message.Message):
-    __slots__ = ("constraint", "field", "nodes_when_empty", "nodes_now")
+    __slots__ = ("constraint", "field", "nodes_when_empty", "nodes_now", "message")
     CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
     NODES_WHEN_EMPTY_FIELD_NUMBER: _ClassVar[int]
     NODES_NOW_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     constraint: str
     field: str
     nodes_when_empty: int
     nodes_now: int
-    def __init__(self, constraint: _Optional[str] = ..., field: _Optional[str] = ..., nodes_when_empty: _Optional[int] = ..., nodes_now: _Optional[int] = ...) -> None: ...
+    message: str
+    def __init__(self, constraint: _Optional[str] = ..., field: _Optional[str] = ..., nodes_when_empty: _Optional[int] = ..., nodes_now: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ForecastChange(_message.Message):
     __slots__ = ("field", "asked", "enough")
