@@ -132,6 +132,8 @@ def _job(
         return _cell(trace, line, row, column, parse, default)
 
     limit = cell("time_limit", parse_duration, timedelta())
+    # Several that will do stand as in `H100|A100`, the best first.
+    types = [*dict.fromkeys(filter(None, map(str.strip, cell("gpu_type", str, "").split("|"))))]
     return simulation_pb2.SimulatedJob(
         submit_time=submitted,
         run_time=cell("run_time", parse_duration, None),
@@ -139,7 +141,8 @@ def _job(
         cpu_millis=cell("cpu", parse_cpu_millis, 0),
         memory_bytes=cell("memory", parse_bytes, _MEMORY),
         gpu_count=cell("gpus", _whole, 0),
-        gpu_type=cell("gpu_type", str, ""),
+        gpu_type=types[0] if len(types) == 1 else "",
+        gpu_types=types if len(types) > 1 else (),
         nodes=cell("nodes", _whole, 0),
         project=cell("project", str, ""),
         user=cell("user", str, ""),

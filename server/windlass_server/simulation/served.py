@@ -81,6 +81,7 @@ def _job(job: _pb.SimulatedJob, number: int) -> TimedJob:
         memory_bytes=job.memory_bytes or _MEMORY_BYTES,
         gpu_count=job.gpu_count,
         gpu_type=job.gpu_type if job.gpu_count else "",
+        gpu_types=tuple(job.gpu_types) if job.gpu_count else (),
         min_isolation=0,
         order=identity,
         project=job.project or "default",

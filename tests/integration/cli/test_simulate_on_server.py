@@ -55,6 +55,24 @@ def test_the_jobs_of_a_file_are_sent(windlass, plane, trace: Path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("cell", "one", "several"),
+    [
+        ("H100", "H100", []),
+        ("H100|A100", "", ["H100", "A100"]),
+        (" H100 | A100|H100 |", "", ["H100", "A100"]),
+        ("H100|", "H100", []),
+    ],
+)
+def test_types_of_which_any_will_do_are_sent_the_best_first(
+    windlass, plane, trace, cell, one, several
+):
+    trace.write_text(JOBS.replace("H100", cell), encoding="utf-8")
+    assert windlass("simulate", str(trace), "--on-server").exit_code == 0
+    (request,) = plane.state.requests["Simulate"]
+    assert (request.jobs[0].gpu_type, list(request.jobs[0].gpu_types)) == (one, several)
+
+
 def test_the_answer_is_printed_as_json(windlass, plane, trace: Path):
     done = windlass("-o", "json", "simulate", str(trace), "--on-server")
     assert json.loads(done.stdout)["results"][0]["policy"] == "fifo"

@@ -63,6 +63,8 @@ async def test_the_server_goes_on_answering_and_plays_one_at_a_time(server: Clus
         ({"jobs": [JOB | {"run_time": "-1s"}], "nodes": NODES}, "jobs[0].run_time"),
         ({"jobs": [JOB | {"gpu_count": -1}], "nodes": NODES}, "jobs[0].gpu_count"),
         ({"jobs": [JOB | {"priority": 1e9}], "nodes": NODES}, "jobs[0].priority"),
+        ({"jobs": [JOB | {"gpu_types": ["H100", "a b"]}], "nodes": NODES}, "jobs[0].gpu_types[1]"),
+        ({"jobs": [JOB | {"gpu_type": "L4", "gpu_types": ["H100"]}], "nodes": NODES}, "jobs[0]"),
         ({"jobs": [JOB], "policies": ["mine"], "nodes": NODES}, "policies[0]"),
         ({"jobs": [JOB], "policies": ["fifo", "fifo"], "nodes": NODES}, "policies"),
         ({"jobs": [JOB], "nodes": [NODES[0] | {"gpu_type": ""}]}, "nodes[0]"),

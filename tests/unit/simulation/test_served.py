@@ -35,6 +35,16 @@ def test_jobs_are_played_under_each_policy():
     assert 0 < fifo.jain_projects <= 1
 
 
+def test_of_several_types_the_best_of_which_enough_are_free_is_given():
+    nodes = [NODES[0] | {"count": 1, "gpu_type": name} for name in ("A100", "H100")]
+    job = {"run_time": "10s", "gpu_count": 8}
+    jobs = [job | {"gpu_types": ["H100", "A100"]} for _ in range(3)]
+    (result,) = answer(a_request(nodes=nodes, jobs=[*jobs, job | {"gpu_type": "H100"}])).results
+    assert list(result.start_seconds) == [0, 0, 10, 20]
+    never = answer(a_request(nodes=nodes, jobs=[job | {"gpu_types": ["L4", "V100"]}])).results
+    assert [left.reason for left in never[0].unplaced] == ["GPU_TYPE_UNAVAILABLE"]
+
+
 def test_a_policy_may_be_the_callers_own():
     mine = {"policy_id": "queue.mine", "backfill": {"depth": 1}}
     assert [one.policy for one in answer(a_request()).results] == ["built-in"]

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SimulatedJob(_message.Message):
-    __slots__ = ("submit_time", "run_time", "time_limit", "cpu_millis", "memory_bytes", "gpu_count", "gpu_type", "nodes", "project", "user", "queue", "priority")
+    __slots__ = ("submit_time", "run_time", "time_limit", "cpu_millis", "memory_bytes", "gpu_count", "gpu_type", "nodes", "project", "user", "queue", "priority", "gpu_types")
     SUBMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     RUN_TIME_FIELD_NUMBER: _ClassVar[int]
     TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class SimulatedJob(_message.Message):
     USER_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    GPU_TYPES_FIELD_NUMBER: _ClassVar[int]
     submit_time: _duration_pb2.Duration
     run_time: _duration_pb2.Duration
     time_limit: _duration_pb2.Duration
@@ -37,7 +38,8 @@ class SimulatedJob(_message.Message):
     user: str
     queue: str
     priority: int
-    def __init__(self, submit_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpu_count: _Optional[int] = ..., gpu_type: _Optional[str] = ..., nodes: _Optional[int] = ..., project: _Optional[str] = ..., user: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ...) -> None: ...
+    gpu_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, submit_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpu_count: _Optional[int] = ..., gpu_type: _Optional[str] = ..., nodes: _Optional[int] = ..., project: _Optional[str] = ..., user: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., gpu_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SimulatedNodes(_message.Message):
     __slots__ = ("count", "cpu_millis", "memory_bytes", "gpu_count", "gpu_type")
