@@ -121,6 +121,8 @@ def job_metrics(
     session.answer(answer, lambda: metrics_table(answer, {}))
     if not session.json and not answer.series:
         say(_NOTHING)
+    if answer.omitted_runs:
+        say(f"{answer.omitted_runs} earlier runs are left out; --since leaves out others")
 
 
 def named(word: str) -> str:

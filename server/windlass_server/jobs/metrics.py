@@ -19,8 +19,8 @@ from windlass_server.telemetry.history import (
 from windlass_server.telemetry.levels import MAX_POINTS, finest_for, resolution_for
 from windlass_server.telemetry.rollup import Rollup, merge
 
-# Of a job that was started again and again, its last runs.
-MAX_RUNS = 100
+MAX_RUNS = 1000
+"""Of a job with more of them, such as one that was started again and again, its last runs are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,17 @@ class RunAnswer:
 
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
-    """What a job's runs used, in buckets of one width. Times are in microseconds."""
+    """What a job's runs used, in buckets of one width. Times are in microseconds.
+
+    Attributes:
+        omitted: how many earlier runs of that time are left out.
+    """
 
     start: int
     end: int
     resolution: int
     runs: Sequence[RunAnswer]
+    omitted: int = 0
 
 
 class JobMetrics:
@@ -66,14 +71,14 @@ class JobMetrics:
         now = self._clock.now()
         start, end = span_of(wanted, *_life(runs, job.created_at, now))
         resolution = resolution_for(end - start, wanted.resolution)
-        held = [run for run in runs if _start(run) < end and _end(run, now) > start][-MAX_RUNS:]
+        there = [run for run in runs if _start(run) < end and _end(run, now) > start]
+        held = there[-MAX_RUNS:]
         series = sum(_series(run, fields) for run in held)
         level = finest_for(start, end, now, max(series, 1), self._history.retention)
         resolution = -(-resolution // level.width) * level.width
         if (end - start) // resolution > MAX_BUCKETS:
             raise too_many(f"more than {MAX_BUCKETS} buckets")
-        first = start // resolution * resolution
-        answers = []
+        fine = []
         for run in held:
             question = Question(
                 fields,
@@ -82,12 +87,38 @@ class JobMetrics:
                 min(end, _end(run, now)),
                 level.width,
             )
-            fine = await self._history.ask(run.node_id, question)
-            answers.append(RunAnswer(run, Answer(first, resolution, _wider(fine, resolution))))
+            fine.append((run, await self._history.ask(run.node_id, question)))
+        asked = wanted.resolution is not None
+        answers, resolution = _fitting(fine, start, resolution, None if asked else end - start)
+        first = start // resolution * resolution
+        return JobAnswer(first, end, resolution, answers, len(there) - len(held))
+
+
+def _fitting(
+    fine: Sequence[tuple[RunRow, Answer]], start: int, resolution: int, widest: int | None
+) -> tuple[list[RunAnswer], int]:
+    """What each run used in buckets that are as wide as they have to be, and how wide that is.
+
+    Args:
+        fine: the same in fine ones.
+        start: of the first bucket, or within it.
+        resolution: the least width.
+        widest: how wide they may become; None: as wide as they are.
+
+    Raises:
+        InvalidInput: it is too much all the same.
+    """
+    while True:
+        first = start // resolution * resolution
+        answers = [
+            RunAnswer(run, Answer(first, resolution, _wider(one, resolution))) for run, one in fine
+        ]
         points = sum(_points(one.answer.rollups) for one in answers)
-        if points > MAX_POINTS:
+        if points <= MAX_POINTS:
+            return answers, resolution
+        if widest is None or resolution > widest:
             raise too_many(f"{points} values; an answer has at most {MAX_POINTS}")
-        return JobAnswer(first, end, resolution, answers)
+        resolution *= 2
 
 
 def _wider(fine: Answer, resolution: int) -> dict[int, Rollup]:

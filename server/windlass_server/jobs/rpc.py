@@ -119,6 +119,7 @@ class JobsRpc(ArtifactsRpc):
                     one.run.node_id, one.answer, one.run.run_id, one.run.rank
                 )
             ],
+            omitted_runs=found.omitted,
         )
 
     async def ListJobCheckpoints(

@@ -140,6 +140,9 @@ def test_a_job_shows_what_its_runs_used(windlass, plane):
     assert "gpu_power_watts" in request.field
     assert request.HasField("start_time")
     assert not request.HasField("resolution")
+    plane.state.job_metrics.omitted_runs = 7
+    told = windlass("jobs", "metrics", "job-1").stderr
+    assert told == "7 earlier runs are left out; --since leaves out others\n"
 
 
 def test_without_a_time_a_job_is_shown_whole(windlass, plane):

@@ -8,6 +8,7 @@ from tests.support.scheduled_world import ADA, ScheduledWorld
 from tests.support.telemetry import MICROS, MeasuringWorld, Point, a_batch, points, power
 from windlass_server.access.policy import Caller
 from windlass_server.errors import InvalidInput, NotFound
+from windlass_server.jobs import metrics
 from windlass_server.jobs.metrics import JobAnswer, JobMetrics
 from windlass_server.resources.metrics import Wanted
 from windlass_server.telemetry.fields import NUMBERS
@@ -125,6 +126,40 @@ async def test_each_run_has_its_own(job_world: World) -> None:
     assert sum(number for number, *_ in drawn(answer, 1)) == 30
     late = await world.ask(job_id, 10, start=world.clock.now() - 40 * MICROS)
     assert [one.run.run_id for one in late.runs] == [second.run.run_id]
+
+
+async def test_a_job_of_more_runs_than_an_answer_has_is_told_of_its_last_ones_and_how_many_are_left_out(
+    job_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = job_world
+    job_id = await world.a_job()
+    for _ in range(2):
+        await world.measure(20, job_id)
+        await world.scheduled.report(job_id, "EXITED", cause="COMPLETED", exit_code=85)
+        await world.measure(120)
+        await world.begin(job_id)
+    await world.measure(20, job_id)
+    every = await world.ask(job_id, 10)
+    assert (len(every.runs), every.omitted) == (3, 0)
+    monkeypatch.setattr(metrics, "MAX_RUNS", 2)
+    some = await world.ask(job_id, 10)
+    assert [one.run.run_id for one in some.runs] == [one.run.run_id for one in every.runs[1:]]
+    assert some.omitted == 1
+
+
+async def test_buckets_are_wider_where_all_would_be_too_many_unless_their_width_was_asked_for(
+    job_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = job_world
+    job_id = await world.a_job()
+    await world.measure(600, job_id)
+    fine = await world.ask(job_id)
+    monkeypatch.setattr(metrics, "MAX_POINTS", 10)
+    coarse = await world.ask(job_id)
+    assert coarse.resolution > fine.resolution
+    assert sum(number for number, *_ in drawn(coarse)) == sum(number for number, *_ in drawn(fine))
+    with pytest.raises(InvalidInput, match="an answer has at most 10"):
+        await world.ask(job_id, 10)
 
 
 async def test_a_job_that_has_not_run_has_used_nothing(job_world: World) -> None:
