@@ -8,8 +8,9 @@ import numpy as np
 from windlass_server.scheduler import wording
 from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.feasibility import node_label
-from windlass_server.scheduler.filters import FILTERS, Dimension, Refusal, fits
+from windlass_server.scheduler.filters import FILTERS, Dimension, Filter, Refusal, fits
 from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.rooms import Column, Room
 from windlass_server.scheduler.snapshot import Demand, Gpu, Kept
 
 
@@ -42,13 +43,15 @@ def constraints(demand: Demand, ledger: Ledger, unsure: Collection[str]) -> Iter
         unsure: jobs for which something is kept though nobody knows when they will start.
     """
     for each in FILTERS:
-        refused = []
-        for room in (ledger.full, ledger.free):
-            available, needed = each.measure(demand, room)
-            refused.append(int(np.count_nonzero(available < needed)))
-        if any(refused):
-            yield Constraint(each.refusal, each.dimension, *refused)
+        empty, now = (_refused(each, demand, room) for room in (ledger.full, ledger.free))
+        if empty or now:
+            yield Constraint(each.refusal, each.dimension, empty, now)
     yield from _kept(demand, ledger, unsure)
+
+
+def _refused(one: Filter, demand: Demand, room: Room[Column]) -> int:
+    available, needed = one.measure(demand, room)
+    return int(np.count_nonzero(available < needed))
 
 
 def _kept(demand: Demand, ledger: Ledger, unsure: Collection[str]) -> Iterator[Constraint]:
