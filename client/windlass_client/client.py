@@ -10,6 +10,7 @@ from windlass_client.artifacts import Artifacts, AsyncArtifacts
 from windlass_client.clusters import AsyncClusters, Clusters
 from windlass_client.connect import DEFAULT_TIMEOUT, AioTransport, BlockingTransport, Manner
 from windlass_client.drains import AsyncDrains, Drains
+from windlass_client.events import AsyncEvents, Events
 from windlass_client.jobs import AsyncJobs, Jobs
 from windlass_client.nodes import AsyncNodes, Nodes
 from windlass_client.policies import AsyncPolicies, Policies
@@ -67,6 +68,7 @@ class Client:
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
         self.quotas = Quotas(transport, project)
+        self.events = Events(transport, project)
         self.pools = Pools(transport, project)
         self.policies = Policies(transport, project)
         self.simulations = Simulations(transport, project)
@@ -131,6 +133,7 @@ class AsyncClient:
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
         self.quotas = AsyncQuotas(transport, project)
+        self.events = AsyncEvents(transport, project)
         self.pools = AsyncPools(transport, project)
         self.policies = AsyncPolicies(transport, project)
         self.simulations = AsyncSimulations(transport, project)

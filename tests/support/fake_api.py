@@ -23,7 +23,13 @@ from grpc_status import rpc_status
 from tests.support.fake_artifacts import FakeArtifacts
 from tests.support.fake_drains import FakeDrains
 from tests.support.fake_reservations import FakeReservations
-from windlass.access.v1 import access_pb2, access_service_pb2, access_service_pb2_grpc, quota_pb2
+from windlass.access.v1 import (
+    access_pb2,
+    access_service_pb2,
+    access_service_pb2_grpc,
+    event_pb2,
+    quota_pb2,
+)
 from windlass.jobs.v1 import (
     job_forecast_pb2,
     job_metrics_pb2,
@@ -117,6 +123,8 @@ class FakeState:
         default_factory=job_metrics_pb2.GetJobMetricsResponse
     )
     live: list[node_metrics_pb2.TelemetryMessage] = field(default_factory=list)
+    # What each stream of events tells, in turn.
+    events_told: list[list[event_pb2.EventMessage]] = field(default_factory=list)
     metrics: node_metrics_pb2.GetNodeMetricsResponse = field(
         default_factory=node_metrics_pb2.GetNodeMetricsResponse
     )
@@ -586,6 +594,13 @@ class AccessService(_Service, access_service_pb2_grpc.AccessServiceServicer):
         token = access_service_pb2.AccessToken(access_token="jwt", token_type="Bearer")
         token.expire_time.FromDatetime(T0)
         return token
+
+    async def StreamEvents(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[event_pb2.EventMessage]:
+        await self.enter("StreamEvents", request, context)
+        for message in self.state.events_told.pop(0):
+            yield message
 
     async def GetCaller(self, request: Any, context: Any) -> access_service_pb2.CallerInfo:
         await self.enter("GetCaller", request, context)

@@ -15,6 +15,7 @@ from windlass_client.cli import (
     clusters,
     demo,
     drain_waves,
+    events,
     fleet,
     jobs,
     joining,
@@ -142,6 +143,7 @@ top.register(app)
 nodes.register_join_token(app)
 joining.register(nodes.app)
 access.register(app)
+events.register(app)
 up.register(app)
 demo.register(app)
 launch.register(app)

@@ -4,6 +4,8 @@ from typing import cast
 
 from windlass.access.v1 import access_pb2, access_service_pb2
 from windlass_server.access.authenticator import bearer
+from windlass_server.access.events import EventsService
+from windlass_server.access.events_rpc import EventsRpc
 from windlass_server.access.policy import ORGANISATION, Caller
 from windlass_server.access.quotas import QuotasService
 from windlass_server.access.quotas_rpc import QuotasRpc
@@ -13,11 +15,12 @@ from windlass_server.storage.tables import ApiKeyRow, ProjectRow
 from windlass_server.timestamps import duration_from_proto, to_proto
 
 
-class AccessRpc(QuotasRpc):
+class AccessRpc(QuotasRpc, EventsRpc):
     """Serves `windlass.access.v1.AccessService`."""
 
-    def __init__(self, access: AccessService, quotas: QuotasService) -> None:
+    def __init__(self, access: AccessService, quotas: QuotasService, events: EventsService) -> None:
         QuotasRpc.__init__(self, quotas)
+        EventsRpc.__init__(self, events)
         self._access = access
 
     async def CreateToken(

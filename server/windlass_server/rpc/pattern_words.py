@@ -37,6 +37,9 @@ WORDS = {
     r"^[0-9]{1,9}([.][0-9]{1,9})?$": "must be a decimal number with at most 9 digits on each side",
     r"^[0-9A-Fa-f:.]*$": "must be a PCI address",
     r"^[0-9.]*$": "must be digits and points",
+    r"^[0-9]*$": "must be digits",
+    r"^[a-z]+$": "must be small letters",
+    r"^[A-Z][A-Z0-9_]*$": "must be capitals, digits and '_', and begin with a letter",
     r"^/[^\x00-\x1f\x7f]*$": "must be an absolute path without control characters",
     r"^[1-7]g\.[0-9]{1,4}gb(\+[a-z0-9.]{1,16})?$": "must be a MIG profile, such as 1g.10gb",
     r"^(project|user|queue|node_id|pool_id|gpu_type|kind|holder_id|"

@@ -1,9 +1,10 @@
 """Events, the outbox that tells of them, and the answers to idempotent creates."""
 
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select
 
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.tables import EventRow, OutboxRow, RequestRow
@@ -32,6 +33,59 @@ _REQUEST = select(_REQUESTS).where(
     _REQUESTS.c.method == bindparam("method"),
     _REQUESTS.c.request_id == bindparam("request_id"),
 )
+
+
+_NEWEST = Hot(select(func.max(_EVENTS.c.sequence).label("newest")))
+_SEQUENCES = Hot(
+    select(_EVENTS.c.sequence)
+    .where(_EVENTS.c.sequence > bindparam("after"))
+    .order_by(_EVENTS.c.sequence)
+    .limit(bindparam("size"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are asked for; empty values ask for all.
+
+    Attributes:
+        projects: of objects of these; None: of any, and of those that belong to none.
+        kinds: beginnings of objects' ids.
+        since: what happened then or later (µs).
+    """
+
+    projects: tuple[str, ...] | None = None
+    object_id: str = ""
+    kinds: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    actor: str = ""
+    since: int | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same as SQL."""
+        events = _EVENTS.c
+        made: list[ColumnElement[bool]] = []
+        if self.projects is not None:
+            made.append(events.project.in_(self.projects))
+        if self.object_id:
+            made.append(events.object_id == self.object_id)
+        if self.kinds:
+            made.append(
+                or_(
+                    *(
+                        events.object_id.like(f"{kind}{mark}%")
+                        for kind in self.kinds
+                        for mark in "-/"
+                    )
+                )
+            )
+        if self.reasons:
+            made.append(events.reason.in_(self.reasons))
+        if self.actor:
+            made.append(events.actor == self.actor)
+        if self.since is not None:
+            made.append(events.at >= self.since)
+        return made
 
 
 class EventStore:
@@ -75,6 +129,26 @@ class EventStore:
             _PAGE, {"object_id": object_id, "after": after, "size": size}
         ).all()
         return cast("Sequence[EventRow]", rows)
+
+    def search(
+        self, wanted: EventFilter, *, after: int, upto: int, size: int, newest: bool = False
+    ) -> Sequence[EventRow]:
+        """The first `size` events behind `after`, none behind `upto`, oldest first; the last with `newest`."""
+        sequence = _EVENTS.c.sequence
+        query = select(_EVENTS).where(sequence > after, sequence <= upto, *wanted.conditions())
+        query = query.order_by(sequence.desc() if newest else sequence).limit(size)
+        rows = cast("list[EventRow]", self._connection.execute(query).all())
+        return rows[::-1] if newest else rows
+
+    def newest(self) -> int:
+        """The largest sequence number that there is; 0 without events."""
+        row = cast("Any", _NEWEST.first(self._connection, {}))
+        return row.newest or 0
+
+    def sequences(self, *, after: int, size: int) -> Sequence[int]:
+        """The first `size` sequence numbers behind `after`, in order."""
+        rows = _SEQUENCES.all(self._connection, {"after": after, "size": size})
+        return [cast("Any", row).sequence for row in rows]
 
     def untold(self, size: int) -> Sequence[OutboxRow]:
         """The oldest events that have still to be told."""

@@ -103,7 +103,9 @@ def _servicers(on: Foundation, areas: Areas) -> dict[str, object]:
     """Who answers for each service."""
     jobs, nodes, inventory = areas.jobs, areas.nodes, areas.inventory
     return {
-        "windlass.access.v1.AccessService": AccessRpc(areas.identity.access, areas.identity.quotas),
+        "windlass.access.v1.AccessService": AccessRpc(
+            areas.identity.access, areas.identity.quotas, areas.identity.events
+        ),
         "windlass.jobs.v1.JobsService": JobsRpc(
             jobs.service,
             jobs.reader,

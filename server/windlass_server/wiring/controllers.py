@@ -1,7 +1,9 @@
 """Third stage: the background duties, which bring about what the services have promised."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from windlass_server.access.events import EVERYTHING
 from windlass_server.config import ServerConfig
 from windlass_server.controllers.allocation_leases import AllocationLeases
 from windlass_server.controllers.artifacts import ArtifactRemoval
@@ -20,6 +22,7 @@ from windlass_server.controllers.scheduler_lease import LOOK_SECONDS, SchedulerL
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.federation.connect import Connector
 from windlass_server.federation.session import ClusterSession, SessionHints
+from windlass_server.hub import EventHub
 from windlass_server.jobs.learning import Learning
 from windlass_server.nodes.pace import CYCLE_SECONDS
 from windlass_server.nodes.session import SILENT_HEARTBEATS
@@ -96,7 +99,7 @@ def _prompted(
     waits = JobWaits(areas.jobs.dependencies, on.clock)
     waits_loop = Loop("job waits", waits.cycle, interval_seconds=_WAITS_SECONDS)
     waits.wake = waits_loop.wake
-    outbox = OutboxDispatcher(on.database, [on.hub.tell, waits.changed])
+    outbox = OutboxDispatcher(on.database, [_told(on.hub), waits.changed])
     drains = NodeDrains(nodes.upkeep)
     waves = DrainWaves(nodes.drains)
     health = NodeHealth(nodes.health)
@@ -137,6 +140,15 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),
         Loop("pace", nodes.pace.cycle, interval_seconds=CYCLE_SECONDS),
     )
+
+
+def _told(hub: EventHub) -> Callable[[Sequence[str]], None]:
+    """Tells those who listen to the objects of new events, and those who listen to all of them."""
+
+    def tell(topics: Sequence[str]) -> None:
+        hub.tell((*topics, EVERYTHING))
+
+    return tell
 
 
 def _lease(on: Foundation) -> SchedulerLease:

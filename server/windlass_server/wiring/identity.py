@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from windlass_server.access import bootstrap
 from windlass_server.access.authenticator import Authenticator
+from windlass_server.access.events import EventsService
 from windlass_server.access.join_tokens import JoinTokens
 from windlass_server.access.quotas import QuotasService
 from windlass_server.access.seals import Seal
@@ -17,11 +18,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Callers' credentials, what their projects may have, and the seal of what the server itself holds."""
+    """Callers' credentials, what their projects may have, what happens to their objects, and the seal of what the server itself holds."""
 
     authenticator: Authenticator
     access: AccessService
     quotas: QuotasService
+    events: EventsService
     seal: Seal
 
 
@@ -38,4 +40,5 @@ async def establish_identity(on: Foundation) -> Identity:
         on.database, on.clock, authenticator, user_tokens, join_tokens, pepper, on.page_tokens
     )
     quotas = QuotasService(on.database, on.clock, on.ids, on.page_tokens, on.hints.world_changed)
-    return Identity(authenticator, access, quotas, Seal(on.secrets.seal_key))
+    events = EventsService(on.database, on.clock, on.hub)
+    return Identity(authenticator, access, quotas, events, Seal(on.secrets.seal_key))

@@ -29,11 +29,12 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from windlass.access.v1 import access_pb2 as windlass_dot_access_dot_v1_dot_access__pb2
+from windlass.access.v1 import event_pb2 as windlass_dot_access_dot_v1_dot_event__pb2
 from windlass.access.v1 import quota_pb2 as windlass_dot_access_dot_v1_dot_quota__pb2
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/access/v1/access_service.proto\x12\x12windlass.access.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/access/v1/access.proto\x1a\x1ewindlass/access/v1/quota.proto\x1a!windlass/options/v1/options.proto\"\x81\x01\n\x12\x43reateTokenRequest\x12)\n\x07\x61pi_key\x18\x01 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$\x12@\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x03\x08\x84\x07\x32\x02\x08\x01\"h\n\x0b\x41\x63\x63\x65ssToken\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"c\n\nCallerInfo\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_project\x18\x02 \x01(\t\x12.\n\x05roles\x18\x03 \x03(\x0b\x32\x1f.windlass.access.v1.RoleBinding\"F\n\x0bRoleBinding\x12\x0f\n\x07project\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.windlass.access.v1.Role\"S\n\x14\x43reateProjectRequest\x12;\n\x07project\x18\x01 \x01(\x0b\x32\x1e.windlass.access.v1.NewProjectB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x86\x01\n\nNewProject\x12?\n\x07project\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xbaH\'r%\x10\x01\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x12\x37\n\x0c\x64isplay_name\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"c\n\x13ListProjectsRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"^\n\x14ListProjectsResponse\x12-\n\x08projects\x18\x01 \x03(\x0b\x32\x1b.windlass.access.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x13\x43reateApiKeyRequest\x12I\n\x04user\x18\x01 \x01(\tB;\xe2\x41\x01\x02\xbaH4r2\x10\x01\x18\x80\x01\x32+^[A-Za-z0-9]([A-Za-z0-9._@-]*[A-Za-z0-9])?$\x12(\n\x07project\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x36\n\x04role\x18\x03 \x01(\x0e\x32\x18.windlass.access.v1.RoleB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x37\n\x0c\x64isplay_name\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x43\n\x08lifetime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xe2\x41\x01\x01\xbaH\x0f\xaa\x01\x0c\"\x06\x08\x80\x86\xb0\x96\x01\x32\x02\x08\x01\"S\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"b\n\x12ListApiKeysRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"\\\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x13RevokeApiKeyRequest\x12*\n\x06key_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xde\x01\n\x11ListQuotasRequest\x12(\n\x07project\x18\x01 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12&\n\x04user\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12)\n\x08gpu_type\x18\x03 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x04 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"X\n\x12ListQuotasResponse\x12)\n\x06quotas\x18\x01 \x03(\x0b\x32\x19.windlass.access.v1.Quota\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x0fGetQuotaRequest\x12,\n\x08quota_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"J\n\x12\x43reateQuotaRequest\x12\x34\n\x05quota\x18\x01 \x01(\x0b\x32\x19.windlass.access.v1.QuotaB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x81\x01\n\x12UpdateQuotaRequest\x12\x34\n\x05quota\x18\x01 \x01(\x0b\x32\x19.windlass.access.v1.QuotaB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"m\n\x12\x44\x65leteQuotaRequest\x12,\n\x08quota_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$\"\x94\x01\n\x16ListQuotaEventsRequest\x12,\n\x08quota_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"b\n\x17ListQuotaEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.windlass.access.v1.QuotaEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x86\x0e\n\rAccessService\x12w\n\x0b\x43reateToken\x12&.windlass.access.v1.CreateTokenRequest\x1a\x1f.windlass.access.v1.AccessToken\"\x1f\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/token:\x01*\x12p\n\tGetCaller\x12$.windlass.access.v1.GetCallerRequest\x1a\x1e.windlass.access.v1.CallerInfo\"\x1d\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/auth/caller\x12\x8c\x01\n\rCreateProject\x12(.windlass.access.v1.CreateProjectRequest\x1a\x1b.windlass.access.v1.Project\"4\x8a\xb5\x18\x13\x12\x0fprojects.create\x18\x03\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/projects:\x07project\x12}\n\x0cListProjects\x12\'.windlass.access.v1.ListProjectsRequest\x1a(.windlass.access.v1.ListProjectsResponse\"\x1a\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/projects\x12\x98\x01\n\x0c\x43reateApiKey\x12\'.windlass.access.v1.CreateApiKeyRequest\x1a(.windlass.access.v1.CreateApiKeyResponse\"5\x8a\xb5\x18\x1b\x12\x0e\x61pikeys.create\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/apiKeys:\x01*\x12\x87\x01\n\x0bListApiKeys\x12&.windlass.access.v1.ListApiKeysRequest\x1a\'.windlass.access.v1.ListApiKeysResponse\"\'\x8a\xb5\x18\x10\x12\x0c\x61pikeys.list\x18\x03\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x91\x01\n\x0cRevokeApiKey\x12\'.windlass.access.v1.RevokeApiKeyRequest\x1a\x1a.windlass.access.v1.ApiKey\"<\x8a\xb5\x18\x12\x12\x0e\x61pikeys.revoke\x18\x03\x82\xd3\xe4\x93\x02 \"\x1b/v1/apiKeys/{key_id}:revoke:\x01*\x12\x82\x01\n\nListQuotas\x12%.windlass.access.v1.ListQuotasRequest\x1a&.windlass.access.v1.ListQuotasResponse\"%\x8a\xb5\x18\x0f\x12\x0bquotas.list\x18\x02\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/quotas\x12{\n\x08GetQuota\x12#.windlass.access.v1.GetQuotaRequest\x1a\x19.windlass.access.v1.Quota\"/\x8a\xb5\x18\x0e\x12\nquotas.get\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/quotas/{quota_id}\x12\x80\x01\n\x0b\x43reateQuota\x12&.windlass.access.v1.CreateQuotaRequest\x1a\x19.windlass.access.v1.Quota\".\x8a\xb5\x18\x11\x12\rquotas.create\x18\x03\x82\xd3\xe4\x93\x02\x13\"\n/v1/quotas:\x05quota\x12\x91\x01\n\x0bUpdateQuota\x12&.windlass.access.v1.UpdateQuotaRequest\x1a\x19.windlass.access.v1.Quota\"?\x8a\xb5\x18\x11\x12\rquotas.update\x18\x03\x82\xd3\xe4\x93\x02$2\x1b/v1/quotas/{quota.quota_id}:\x05quota\x12\x84\x01\n\x0b\x44\x65leteQuota\x12&.windlass.access.v1.DeleteQuotaRequest\x1a\x19.windlass.access.v1.Quota\"2\x8a\xb5\x18\x11\x12\rquotas.delete\x18\x03\x82\xd3\xe4\x93\x02\x17*\x15/v1/quotas/{quota_id}\x12\xa2\x01\n\x0fListQuotaEvents\x12*.windlass.access.v1.ListQuotaEventsRequest\x1a+.windlass.access.v1.ListQuotaEventsResponse\"6\x8a\xb5\x18\x0e\x12\nquotas.get\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/quotas/{quota_id}/eventsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/access/v1/access_service.proto\x12\x12windlass.access.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/access/v1/access.proto\x1a\x1ewindlass/access/v1/event.proto\x1a\x1ewindlass/access/v1/quota.proto\x1a!windlass/options/v1/options.proto\"\x81\x01\n\x12\x43reateTokenRequest\x12)\n\x07\x61pi_key\x18\x01 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$\x12@\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xe2\x41\x01\x01\xbaH\x0c\xaa\x01\t\"\x03\x08\x84\x07\x32\x02\x08\x01\"h\n\x0b\x41\x63\x63\x65ssToken\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"c\n\nCallerInfo\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_project\x18\x02 \x01(\t\x12.\n\x05roles\x18\x03 \x03(\x0b\x32\x1f.windlass.access.v1.RoleBinding\"F\n\x0bRoleBinding\x12\x0f\n\x07project\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.windlass.access.v1.Role\"S\n\x14\x43reateProjectRequest\x12;\n\x07project\x18\x01 \x01(\x0b\x32\x1e.windlass.access.v1.NewProjectB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x86\x01\n\nNewProject\x12?\n\x07project\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xbaH\'r%\x10\x01\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x12\x37\n\x0c\x64isplay_name\x18\x02 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"c\n\x13ListProjectsRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"^\n\x14ListProjectsResponse\x12-\n\x08projects\x18\x01 \x03(\x0b\x32\x1b.windlass.access.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x13\x43reateApiKeyRequest\x12I\n\x04user\x18\x01 \x01(\tB;\xe2\x41\x01\x02\xbaH4r2\x10\x01\x18\x80\x01\x32+^[A-Za-z0-9]([A-Za-z0-9._@-]*[A-Za-z0-9])?$\x12(\n\x07project\x18\x02 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x36\n\x04role\x18\x03 \x01(\x0e\x32\x18.windlass.access.v1.RoleB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x37\n\x0c\x64isplay_name\x18\x04 \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x43\n\x08lifetime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xe2\x41\x01\x01\xbaH\x0f\xaa\x01\x0c\"\x06\x08\x80\x86\xb0\x96\x01\x32\x02\x08\x01\"S\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"b\n\x12ListApiKeysRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"\\\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.windlass.access.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x13RevokeApiKeyRequest\x12*\n\x06key_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"\xde\x01\n\x11ListQuotasRequest\x12(\n\x07project\x18\x01 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12&\n\x04user\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$\x12)\n\x08gpu_type\x18\x03 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x04 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"X\n\x12ListQuotasResponse\x12)\n\x06quotas\x18\x01 \x03(\x0b\x32\x19.windlass.access.v1.Quota\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x0fGetQuotaRequest\x12,\n\x08quota_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\"J\n\x12\x43reateQuotaRequest\x12\x34\n\x05quota\x18\x01 \x01(\x0b\x32\x19.windlass.access.v1.QuotaB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x81\x01\n\x12UpdateQuotaRequest\x12\x34\n\x05quota\x18\x01 \x01(\x0b\x32\x19.windlass.access.v1.QuotaB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"m\n\x12\x44\x65leteQuotaRequest\x12,\n\x08quota_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$\"\x94\x01\n\x16ListQuotaEventsRequest\x12,\n\x08quota_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"b\n\x17ListQuotaEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.windlass.access.v1.QuotaEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xfd\x0e\n\rAccessService\x12w\n\x0b\x43reateToken\x12&.windlass.access.v1.CreateTokenRequest\x1a\x1f.windlass.access.v1.AccessToken\"\x1f\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/token:\x01*\x12p\n\tGetCaller\x12$.windlass.access.v1.GetCallerRequest\x1a\x1e.windlass.access.v1.CallerInfo\"\x1d\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/auth/caller\x12\x8c\x01\n\rCreateProject\x12(.windlass.access.v1.CreateProjectRequest\x1a\x1b.windlass.access.v1.Project\"4\x8a\xb5\x18\x13\x12\x0fprojects.create\x18\x03\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/projects:\x07project\x12}\n\x0cListProjects\x12\'.windlass.access.v1.ListProjectsRequest\x1a(.windlass.access.v1.ListProjectsResponse\"\x1a\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/projects\x12u\n\x0cStreamEvents\x12\'.windlass.access.v1.StreamEventsRequest\x1a .windlass.access.v1.EventMessage\"\x18\x8a\xb5\x18\x02\x18\x04\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/events0\x01\x12\x98\x01\n\x0c\x43reateApiKey\x12\'.windlass.access.v1.CreateApiKeyRequest\x1a(.windlass.access.v1.CreateApiKeyResponse\"5\x8a\xb5\x18\x1b\x12\x0e\x61pikeys.create\x18\x01\"\x07project\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/apiKeys:\x01*\x12\x87\x01\n\x0bListApiKeys\x12&.windlass.access.v1.ListApiKeysRequest\x1a\'.windlass.access.v1.ListApiKeysResponse\"\'\x8a\xb5\x18\x10\x12\x0c\x61pikeys.list\x18\x03\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x91\x01\n\x0cRevokeApiKey\x12\'.windlass.access.v1.RevokeApiKeyRequest\x1a\x1a.windlass.access.v1.ApiKey\"<\x8a\xb5\x18\x12\x12\x0e\x61pikeys.revoke\x18\x03\x82\xd3\xe4\x93\x02 \"\x1b/v1/apiKeys/{key_id}:revoke:\x01*\x12\x82\x01\n\nListQuotas\x12%.windlass.access.v1.ListQuotasRequest\x1a&.windlass.access.v1.ListQuotasResponse\"%\x8a\xb5\x18\x0f\x12\x0bquotas.list\x18\x02\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/quotas\x12{\n\x08GetQuota\x12#.windlass.access.v1.GetQuotaRequest\x1a\x19.windlass.access.v1.Quota\"/\x8a\xb5\x18\x0e\x12\nquotas.get\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/quotas/{quota_id}\x12\x80\x01\n\x0b\x43reateQuota\x12&.windlass.access.v1.CreateQuotaRequest\x1a\x19.windlass.access.v1.Quota\".\x8a\xb5\x18\x11\x12\rquotas.create\x18\x03\x82\xd3\xe4\x93\x02\x13\"\n/v1/quotas:\x05quota\x12\x91\x01\n\x0bUpdateQuota\x12&.windlass.access.v1.UpdateQuotaRequest\x1a\x19.windlass.access.v1.Quota\"?\x8a\xb5\x18\x11\x12\rquotas.update\x18\x03\x82\xd3\xe4\x93\x02$2\x1b/v1/quotas/{quota.quota_id}:\x05quota\x12\x84\x01\n\x0b\x44\x65leteQuota\x12&.windlass.access.v1.DeleteQuotaRequest\x1a\x19.windlass.access.v1.Quota\"2\x8a\xb5\x18\x11\x12\rquotas.delete\x18\x03\x82\xd3\xe4\x93\x02\x17*\x15/v1/quotas/{quota_id}\x12\xa2\x01\n\x0fListQuotaEvents\x12*.windlass.access.v1.ListQuotaEventsRequest\x1a+.windlass.access.v1.ListQuotaEventsResponse\"6\x8a\xb5\x18\x0e\x12\nquotas.get\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/quotas/{quota_id}/eventsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -106,6 +107,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSSERVICE'].methods_by_name['CreateProject']._serialized_options = b'\212\265\030\023\022\017projects.create\030\003\202\323\344\223\002\027\"\014/v1/projects:\007project'
   _globals['_ACCESSSERVICE'].methods_by_name['ListProjects']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['ListProjects']._serialized_options = b'\212\265\030\002\030\004\202\323\344\223\002\016\022\014/v1/projects'
+  _globals['_ACCESSSERVICE'].methods_by_name['StreamEvents']._loaded_options = None
+  _globals['_ACCESSSERVICE'].methods_by_name['StreamEvents']._serialized_options = b'\212\265\030\002\030\004\202\323\344\223\002\014\022\n/v1/events'
   _globals['_ACCESSSERVICE'].methods_by_name['CreateApiKey']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['CreateApiKey']._serialized_options = b'\212\265\030\033\022\016apikeys.create\030\001\"\007project\202\323\344\223\002\020\"\013/v1/apiKeys:\001*'
   _globals['_ACCESSSERVICE'].methods_by_name['ListApiKeys']._loaded_options = None
@@ -124,50 +127,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSSERVICE'].methods_by_name['DeleteQuota']._serialized_options = b'\212\265\030\021\022\rquotas.delete\030\003\202\323\344\223\002\027*\025/v1/quotas/{quota_id}'
   _globals['_ACCESSSERVICE'].methods_by_name['ListQuotaEvents']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['ListQuotaEvents']._serialized_options = b'\212\265\030\016\022\nquotas.get\030\002\202\323\344\223\002\036\022\034/v1/quotas/{quota_id}/events'
-  _globals['_CREATETOKENREQUEST']._serialized_start=355
-  _globals['_CREATETOKENREQUEST']._serialized_end=484
-  _globals['_ACCESSTOKEN']._serialized_start=486
-  _globals['_ACCESSTOKEN']._serialized_end=590
-  _globals['_GETCALLERREQUEST']._serialized_start=592
-  _globals['_GETCALLERREQUEST']._serialized_end=610
-  _globals['_CALLERINFO']._serialized_start=612
-  _globals['_CALLERINFO']._serialized_end=711
-  _globals['_ROLEBINDING']._serialized_start=713
-  _globals['_ROLEBINDING']._serialized_end=783
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=785
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=868
-  _globals['_NEWPROJECT']._serialized_start=871
-  _globals['_NEWPROJECT']._serialized_end=1005
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=1007
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=1106
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1108
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1202
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1205
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1525
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1527
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1610
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1612
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1710
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1712
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1804
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1806
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1871
-  _globals['_LISTQUOTASREQUEST']._serialized_start=1874
-  _globals['_LISTQUOTASREQUEST']._serialized_end=2096
-  _globals['_LISTQUOTASRESPONSE']._serialized_start=2098
-  _globals['_LISTQUOTASRESPONSE']._serialized_end=2186
-  _globals['_GETQUOTAREQUEST']._serialized_start=2188
-  _globals['_GETQUOTAREQUEST']._serialized_end=2251
-  _globals['_CREATEQUOTAREQUEST']._serialized_start=2253
-  _globals['_CREATEQUOTAREQUEST']._serialized_end=2327
-  _globals['_UPDATEQUOTAREQUEST']._serialized_start=2330
-  _globals['_UPDATEQUOTAREQUEST']._serialized_end=2459
-  _globals['_DELETEQUOTAREQUEST']._serialized_start=2461
-  _globals['_DELETEQUOTAREQUEST']._serialized_end=2570
-  _globals['_LISTQUOTAEVENTSREQUEST']._serialized_start=2573
-  _globals['_LISTQUOTAEVENTSREQUEST']._serialized_end=2721
-  _globals['_LISTQUOTAEVENTSRESPONSE']._serialized_start=2723
-  _globals['_LISTQUOTAEVENTSRESPONSE']._serialized_end=2821
-  _globals['_ACCESSSERVICE']._serialized_start=2824
-  _globals['_ACCESSSERVICE']._serialized_end=4622
+  _globals['_CREATETOKENREQUEST']._serialized_start=387
+  _globals['_CREATETOKENREQUEST']._serialized_end=516
+  _globals['_ACCESSTOKEN']._serialized_start=518
+  _globals['_ACCESSTOKEN']._serialized_end=622
+  _globals['_GETCALLERREQUEST']._serialized_start=624
+  _globals['_GETCALLERREQUEST']._serialized_end=642
+  _globals['_CALLERINFO']._serialized_start=644
+  _globals['_CALLERINFO']._serialized_end=743
+  _globals['_ROLEBINDING']._serialized_start=745
+  _globals['_ROLEBINDING']._serialized_end=815
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=817
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=900
+  _globals['_NEWPROJECT']._serialized_start=903
+  _globals['_NEWPROJECT']._serialized_end=1037
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=1039
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=1138
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1140
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1234
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1237
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1557
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1559
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1642
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1644
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1742
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1744
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1836
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1838
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1903
+  _globals['_LISTQUOTASREQUEST']._serialized_start=1906
+  _globals['_LISTQUOTASREQUEST']._serialized_end=2128
+  _globals['_LISTQUOTASRESPONSE']._serialized_start=2130
+  _globals['_LISTQUOTASRESPONSE']._serialized_end=2218
+  _globals['_GETQUOTAREQUEST']._serialized_start=2220
+  _globals['_GETQUOTAREQUEST']._serialized_end=2283
+  _globals['_CREATEQUOTAREQUEST']._serialized_start=2285
+  _globals['_CREATEQUOTAREQUEST']._serialized_end=2359
+  _globals['_UPDATEQUOTAREQUEST']._serialized_start=2362
+  _globals['_UPDATEQUOTAREQUEST']._serialized_end=2491
+  _globals['_DELETEQUOTAREQUEST']._serialized_start=2493
+  _globals['_DELETEQUOTAREQUEST']._serialized_end=2602
+  _globals['_LISTQUOTAEVENTSREQUEST']._serialized_start=2605
+  _globals['_LISTQUOTAEVENTSREQUEST']._serialized_end=2753
+  _globals['_LISTQUOTAEVENTSRESPONSE']._serialized_start=2755
+  _globals['_LISTQUOTAEVENTSRESPONSE']._serialized_end=2853
+  _globals['_ACCESSSERVICE']._serialized_start=2856
+  _globals['_ACCESSSERVICE']._serialized_end=4773
 # @@protoc_insertion_point(module_scope)

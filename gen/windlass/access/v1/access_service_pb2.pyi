@@ -7,6 +7,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.access.v1 import access_pb2 as _access_pb2
+from windlass.access.v1 import event_pb2 as _event_pb2
 from windlass.access.v1 import quota_pb2 as _quota_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers

@@ -5,6 +5,7 @@ import warnings
 
 from windlass.access.v1 import access_pb2 as windlass_dot_access_dot_v1_dot_access__pb2
 from windlass.access.v1 import access_service_pb2 as windlass_dot_access_dot_v1_dot_access__service__pb2
+from windlass.access.v1 import event_pb2 as windlass_dot_access_dot_v1_dot_event__pb2
 from windlass.access.v1 import quota_pb2 as windlass_dot_access_dot_v1_dot_quota__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -56,6 +57,11 @@ class AccessServiceStub:
                 '/windlass.access.v1.AccessService/ListProjects',
                 request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListProjectsRequest.SerializeToString,
                 response_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListProjectsResponse.FromString,
+                _registered_method=True)
+        self.StreamEvents = channel.unary_stream(
+                '/windlass.access.v1.AccessService/StreamEvents',
+                request_serializer=windlass_dot_access_dot_v1_dot_event__pb2.StreamEventsRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_event__pb2.EventMessage.FromString,
                 _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/windlass.access.v1.AccessService/CreateApiKey',
@@ -131,6 +137,16 @@ class AccessServiceServicer:
 
     def ListProjects(self, request, context):
         """Lists the projects that the caller may see, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEvents(self, request, context):
+        """Streams what happened to all objects that the caller may see, oldest first, and with `follow` what happens
+        from then on.
+
+        NOT_FOUND when the project does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,6 +250,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.ListProjects,
                     request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListProjectsRequest.FromString,
                     response_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListProjectsResponse.SerializeToString,
+            ),
+            'StreamEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamEvents,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_event__pb2.StreamEventsRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_event__pb2.EventMessage.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -390,6 +411,33 @@ class AccessService:
             '/windlass.access.v1.AccessService/ListProjects',
             windlass_dot_access_dot_v1_dot_access__service__pb2.ListProjectsRequest.SerializeToString,
             windlass_dot_access_dot_v1_dot_access__service__pb2.ListProjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/StreamEvents',
+            windlass_dot_access_dot_v1_dot_event__pb2.StreamEventsRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_event__pb2.EventMessage.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from windlass.access.v1 import access_pb2 as _access_pb2
 from windlass.access.v1 import access_service_pb2 as _access_service_pb2
+from windlass.access.v1 import event_pb2 as _event_pb2
 from windlass.access.v1 import quota_pb2 as _quota_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -43,6 +44,12 @@ class AccessServiceStub:
     """Makes a project. ALREADY_EXISTS when the name is taken."""
     ListProjects: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListProjectsRequest, _access_service_pb2.ListProjectsResponse]
     """Lists the projects that the caller may see, by name."""
+    StreamEvents: _grpc.UnaryStreamMultiCallable[_event_pb2.StreamEventsRequest, _event_pb2.EventMessage]
+    """Streams what happened to all objects that the caller may see, oldest first, and with `follow` what happens
+    from then on.
+
+    NOT_FOUND when the project does not exist.
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateApiKeyRequest, _access_service_pb2.CreateApiKeyResponse]
     """Makes an API key, and its principal where that does not exist yet, with a role in a project.
 
@@ -94,6 +101,12 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Makes a project. ALREADY_EXISTS when the name is taken."""
     ListProjects: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListProjectsRequest, _access_service_pb2.ListProjectsResponse]  # type: ignore[assignment]
     """Lists the projects that the caller may see, by name."""
+    StreamEvents: _aio.UnaryStreamMultiCallable[_event_pb2.StreamEventsRequest, _event_pb2.EventMessage]  # type: ignore[assignment]
+    """Streams what happened to all objects that the caller may see, oldest first, and with `follow` what happens
+    from then on.
+
+    NOT_FOUND when the project does not exist.
+    """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateApiKeyRequest, _access_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Makes an API key, and its principal where that does not exist yet, with a role in a project.
 
@@ -166,6 +179,18 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.ListProjectsResponse, _abc.Awaitable[_access_service_pb2.ListProjectsResponse]]:
         """Lists the projects that the caller may see, by name."""
+
+    @_abc_1.abstractmethod
+    def StreamEvents(
+        self,
+        request: _event_pb2.StreamEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_event_pb2.EventMessage], _abc.AsyncIterator[_event_pb2.EventMessage]]:
+        """Streams what happened to all objects that the caller may see, oldest first, and with `follow` what happens
+        from then on.
+
+        NOT_FOUND when the project does not exist.
+        """
 
     @_abc_1.abstractmethod
     def CreateApiKey(
