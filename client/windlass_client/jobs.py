@@ -15,6 +15,7 @@ from windlass.jobs.v1 import (
     job_metrics_pb2,
     job_pb2,
     job_retry_pb2,
+    job_spread_pb2,
     jobs_service_pb2,
     jobs_service_pb2_grpc,
 )
@@ -150,6 +151,7 @@ class JobCalls(Group):
         start_after: datetime | None = None,
         gpu_types: Sequence[str] = (),
         exclusive_node: bool = False,
+        spread: job_spread_pb2.Spread | None = None,
         node_labels: Sequence[str] = (),
         preferred_node_labels: Sequence[str] = (),
         nodes: int = 0,
@@ -190,6 +192,7 @@ class JobCalls(Group):
             start_after: it does not start before; at once by default.
             gpu_types: instead of `gpu_type` types that will do, the best first.
             exclusive_node: it has its node alone and whole; the resources are the least that that must have.
+            spread: how it is kept away from others, such as `Spread(job_label="app", max_per_domain=1)`.
             node_labels: what the labels of its nodes must be: such as "zone=eu", "zone=eu,us" for one of
                 these, "zone!=eu", "zone" for any value, "!zone" for none.
             preferred_node_labels: the same of nodes that are only better than others.
@@ -241,6 +244,7 @@ class JobCalls(Group):
             start_after=start_after,
             gpu_types=gpu_types,
             exclusive_node=exclusive_node,
+            spread=spread,
             constraints=job_pb2.Constraints(
                 node_labels=[
                     *(parse_node_label(text) for text in node_labels),

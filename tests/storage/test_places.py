@@ -9,7 +9,7 @@ from tests.support.scheduled_world import ADA, ScheduledWorld
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import resources_service_pb2
 from windlass_server.errors import Conflict
-from windlass_server.jobs.places import place_columns
+from windlass_server.jobs.places import group_of, place_columns
 from windlass_server.jobs.states import Status
 from windlass_server.scheduler.plan import Placement
 from windlass_server.storage.engine import Database
@@ -93,3 +93,32 @@ async def test_a_node_is_not_had_alone_by_whom_was_beaten_to_it(world: Scheduled
     assert not await world.runs.place(placement, attempt=1, version=late.version, epoch=epoch)
     waiting = await world.cycle(late.job_id)
     assert (first.node_id, waiting.status_reason) == (node_id, "NODE_NOT_EMPTY")
+
+
+async def test_jobs_that_are_spread_together_keep_apart_while_they_run(world: ScheduledWorld):
+    for name, rack in (("a", "r1"), ("b", "r1"), ("c", "r2")):
+        await add_node(world, name, rack=rack)
+    spread = {"job_label": "app", "node_label": "rack", "max_per_domain": 1}
+    like = {"labels": {"app": "x"}, "spread": spread}
+    first = await world.cycle(await add_job(world, **like))
+    second = await world.cycle(await add_job(world, **like))
+    racks = await world.database.read(
+        lambda tx: {node.node_id: node.name for node in tx.nodes.all()}
+    )
+    assert {racks[first.node_id], racks[second.node_id]} in ({"a", "c"}, {"b", "c"})
+    third = await world.cycle(await add_job(world, **like))
+    assert (third.status, third.status_reason) == (Status.QUEUED, "SPREAD_UNAVAILABLE")
+    # Others of the label, and of another value of it, do not mind.
+    other = await world.cycle(await add_job(world, labels={"app": "y"}, spread=spread))
+    assert (await world.cycle(await add_job(world, labels={"app": "x"}))).node_id
+    assert other.node_id
+    groups = [
+        group_of(job_pb2.Job(**like)),
+        group_of(job_pb2.Job(labels={"app": "y"}, spread=spread)),
+    ]
+    counted = await world.database.read(lambda tx: tx.runs.in_groups(groups))
+    assert counted == {
+        groups[0]: {first.node_id: 1, second.node_id: 1}, groups[1]: {other.node_id: 1},
+    }  # fmt: skip
+    await world.report(first.job_id, "EXITED", cause="COMPLETED", exit_code=0)
+    assert (await world.cycle(third.job_id)).status == Status.SCHEDULED

@@ -34,6 +34,8 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "gpu_types": "",
         "exclusive": False,
         "constraints": None,
+        "spread": None,
+        "spread_group": "",
         "min_isolation": 0,
         "preemptible": True,
         "pool": "",

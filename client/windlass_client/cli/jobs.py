@@ -301,6 +301,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("nodes", _nodes(job)),
         ("time limit", _duration(job)),
         ("alone", "the whole node" if job.exclusive_node else ""),
+        ("spread", _spread(job)),
         ("node labels", ", ".join(map(_node_label, job.constraints.node_labels))),
         ("start after", moment(job.start_after) if job.HasField("start_after") else ""),
         ("waits for", ", ".join(map(_dependency, job.dependencies))),
@@ -399,6 +400,15 @@ def _nodes(job: "job_pb2.Job") -> str:
         _within(job.topology.preferred, "rather in one"),
     ]
     return ", ".join(filter(None, (count, *near)))
+
+
+def _spread(job: "job_pb2.Job") -> str:
+    if not job.HasField("spread"):
+        return ""
+    asked = job.spread
+    others = f"with {asked.job_label}={job.labels[asked.job_label]}, " if asked.job_label else ""
+    most = f", at most {asked.max_per_domain} in one" if asked.max_per_domain else ""
+    return f"{others}over {asked.node_label or 'node'}s{most}"
 
 
 def _within(level: int, how: str) -> str:

@@ -36,6 +36,7 @@ from windlass_client.cli.waiting_options import (
 from windlass_client.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from windlass.jobs.v1 import job_spread_pb2
     from windlass.types.v1 import topology_pb2, types_pb2
 
 _HELP = """Submit a command as a job and print its id.
@@ -53,6 +54,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
     windlass submit --gpus 8 --gpu-type H100,A100 --node-label zone=eu --exclusive -- ./bench
 
     windlass submit --gpus 4 --topology nvlink -- torchrun --nproc-per-node 4 train.py
+
+    windlass submit -l app=serve --spread app:rack --max-per-domain 1 -- ./serve
 
     windlass submit --after-ok job-01k0… --start-after +2h -- python3 /srv/vision/evaluate.py
 
@@ -159,6 +162,16 @@ def submit(
             "--prefer-node-label", metavar="KEY=A,B", help="The same, but only rather; repeatable."
         ),
     ] = None,
+    spread: Annotated[
+        str,
+        typer.Option(
+            metavar="JOB_LABEL[:NODE_LABEL]",
+            help="Away from jobs with the same value of the label; over nodes, or over their labels.",
+        ),
+    ] = "",
+    max_per_domain: Annotated[
+        int, typer.Option(min=0, max=512, help="With --spread: wait rather than be more in one.")
+    ] = 0,
     after: AfterOption = None,
     after_ok: AfterOkOption = None,
     after_not_ok: AfterNotOkOption = None,
@@ -226,6 +239,7 @@ def submit(
         gpu_type="" if "," in gpu_type else gpu_type,
         gpu_types=gpu_type.split(",") if "," in gpu_type else (),
         exclusive_node=exclusive,
+        spread=_spread(spread, max_per_domain),
         node_labels=node_label or (),
         preferred_node_labels=prefer_node_label or (),
         gpu_profile=gpu_profile,
@@ -268,6 +282,18 @@ def _level(wanted: Isolation | None) -> "types_pb2.Isolation.Level | None":
     if wanted is None:
         return None
     return cast("types_pb2.Isolation.Level", types_pb2.Isolation.Level.Value(wanted.name))
+
+
+def _spread(asked: str, most: int) -> "job_spread_pb2.Spread | None":
+    from windlass.jobs.v1 import job_spread_pb2
+
+    if not asked:
+        if most:
+            message = "--max-per-domain needs --spread: with whom, or over what?"
+            raise InvalidArgument(message, reason="SPREAD_OVER_NOTHING")
+        return None
+    job_label, _, node_label = asked.partition(":")
+    return job_spread_pb2.Spread(job_label=job_label, node_label=node_label, max_per_domain=most)
 
 
 def _topology(required: Domain | None, preferred: Domain | None) -> "topology_pb2.Topology | None":

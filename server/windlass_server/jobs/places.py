@@ -3,11 +3,11 @@
 from functools import lru_cache
 from typing import Any
 
-from windlass.jobs.v1 import job_pb2
+from windlass.jobs.v1 import job_pb2, job_spread_pb2
 from windlass_server.errors import Conflict
 from windlass_server.resources.capacity import facts_of
 from windlass_server.scheduler.rooms import passing
-from windlass_server.scheduler.snapshot import LabelRule, LabelTest
+from windlass_server.scheduler.snapshot import LabelRule, LabelTest, Spread
 from windlass_server.storage.tables import JobRow, NodeRow
 
 
@@ -18,6 +18,8 @@ def place_columns(full: job_pb2.Job) -> dict[str, Any]:
         "gpu_types": ",".join(full.gpu_types),
         "exclusive": full.exclusive_node,
         "constraints": full.constraints.SerializeToString() if asks else None,
+        "spread": full.spread.SerializeToString() if full.HasField("spread") else None,
+        "spread_group": group_of(full),
     }
 
 
@@ -38,6 +40,28 @@ def rules_in(constraints: job_pb2.Constraints) -> tuple[LabelRule, ...]:
         )
         for rule in constraints.node_labels
     )
+
+
+def group_of(full: job_pb2.Job) -> str:
+    """The name that those jobs have in common that are spread together; empty: it is with no other."""
+    key = full.spread.job_label
+    # None of these has a line break in it.
+    return "\n".join((full.project, key, full.labels.get(key, ""))) if key else ""
+
+
+@lru_cache(maxsize=4096)
+def spread_of(spread: bytes | None, group: str) -> Spread | None:
+    """How a job is spread, from the columns."""
+    return None if spread is None else _spread(job_spread_pb2.Spread.FromString(spread), group)
+
+
+def spread_in(full: job_pb2.Job) -> Spread | None:
+    """How a job is spread, from the message."""
+    return _spread(full.spread, group_of(full)) if full.HasField("spread") else None
+
+
+def _spread(asked: job_spread_pb2.Spread, group: str) -> Spread:
+    return Spread(asked.node_label, group, asked.max_per_domain)
 
 
 def types_of(gpu_types: str) -> tuple[str, ...]:

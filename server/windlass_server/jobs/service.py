@@ -18,7 +18,7 @@ from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.holding import edges_of, hold_of, require_known, start_after_of
 from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
-from windlass_server.jobs.places import place_columns, rules_in
+from windlass_server.jobs.places import place_columns, rules_in, spread_in
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
@@ -300,6 +300,10 @@ class JobsService:
         }
 
 
+_COPIED = ("spread", "start_after", "topology", "retry", "environment", "time_limit")
+"""Messages of a job that stay what they are, and unset where they are."""
+
+
 def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
     """A copy with only the caller's fields, and with what the caller left out."""
     full = job_pb2.Job(
@@ -321,16 +325,9 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
     )
     if spec.constraints.node_labels:
         full.constraints.CopyFrom(spec.constraints)
-    if spec.HasField("start_after"):
-        full.start_after.CopyFrom(spec.start_after)
-    if spec.HasField("topology"):
-        full.topology.CopyFrom(spec.topology)
-    if spec.HasField("retry"):
-        full.retry.CopyFrom(spec.retry)
-    if spec.HasField("environment"):
-        full.environment.CopyFrom(spec.environment)
-    if spec.HasField("time_limit"):
-        full.time_limit.CopyFrom(spec.time_limit)
+    for name in _COPIED:
+        if spec.HasField(name):
+            getattr(full, name).CopyFrom(getattr(spec, name))
     if spec.HasField("grace_period"):
         full.grace_period.CopyFrom(spec.grace_period)
     else:
@@ -389,6 +386,7 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None, user: str) -> Dema
         gpu_types=tuple(full.gpu_types),
         labels=rules_in(full.constraints),
         exclusive=full.exclusive_node,
+        apart=spread_in(full),
         nodes=max(full.nodes, 1),
         whole_cards=full.nodes > 1,
         min_nodes=full.min_nodes or max(full.nodes, 1),

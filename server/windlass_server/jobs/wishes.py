@@ -1,7 +1,7 @@
 """Jobs in the words in which clusters choose among them."""
 
 from windlass.jobs.v1 import job_pb2
-from windlass_server.jobs.places import rules_in
+from windlass_server.jobs.places import rules_in, spread_in
 from windlass_server.resources.remote_policy import Wish
 from windlass_server.scheduler.snapshot import Demand, Topology
 
@@ -27,6 +27,7 @@ def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
         gpu_types=tuple(job.gpu_types),
         labels=rules_in(job.constraints),
         exclusive=job.exclusive_node,
+        apart=spread_in(job),
     )
 
 

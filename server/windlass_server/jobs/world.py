@@ -10,7 +10,7 @@ from windlass_server.clock import Clock
 from windlass_server.jobs import rules
 from windlass_server.jobs.learning import Learned
 from windlass_server.jobs.places import rules_of as label_rules
-from windlass_server.jobs.places import types_of
+from windlass_server.jobs.places import spread_of, types_of
 from windlass_server.jobs.preemptions import preemptions_of
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.pooling import rules_of, usable
@@ -97,6 +97,7 @@ class World:
                     tx, now, policies, listening_since=self._listening_since, searching=running
                 ),
                 running=self._running.load(tx, now, self._learned) if running else (),
+                groups=tx.runs.in_groups(_groups(snapshot.queue)),
             )
 
         seen = await self._database.read(load)
@@ -195,6 +196,11 @@ class World:
         return {job_id: rules.faults(those, now, connected_at) for job_id, those in ends.items()}
 
 
+def _groups(queue: Sequence[Demand]) -> list[str]:
+    """The names of those who are spread together."""
+    return sorted({each.apart.group for each in queue if each.apart and each.apart.group})
+
+
 def in_parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """The same things, so many at a time."""
     for first in range(0, len(things), size):
@@ -236,4 +242,5 @@ def demand_of(
         gpu_types=types_of(job.gpu_types),
         labels=label_rules(job.constraints),
         exclusive=job.exclusive,
+        apart=spread_of(job.spread, job.spread_group),
     )

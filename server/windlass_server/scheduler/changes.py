@@ -136,6 +136,19 @@ def _node_labels(demand: Demand, ledger: Ledger) -> Change | None:
     return None
 
 
+def _spread(demand: Demand, ledger: Ledger) -> Change | None:
+    """The next number of which one domain may have as many."""
+    if demand.apart is None or not demand.apart.most:
+        return None
+    asked = demand.apart.most
+    for most in sorted({count + 1 for _, count in demand.beside if count >= asked} | {asked + 1}):
+        changed = replace(demand, apart=replace(demand.apart, most=most))
+        field = "spread.max_per_domain"
+        if change := _if_it_starts(ledger, field, str(asked), str(most), changed):
+            return change
+    return None
+
+
 def _exclusive_node(demand: Demand, ledger: Ledger) -> Change | None:
     if not demand.exclusive:
         return None
@@ -245,6 +258,7 @@ _WAYS: tuple[Callable[[Demand, Ledger], Change | None], ...] = (
     _cpu,
     _isolation,
     _node_labels,
+    _spread,
     _exclusive_node,
     _time_limit,
 )

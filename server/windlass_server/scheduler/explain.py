@@ -69,6 +69,7 @@ class Reason(StrEnum):
     NODE_AVOIDED = "NODE_AVOIDED"
     INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
     TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
+    SPREAD_UNAVAILABLE = "SPREAD_UNAVAILABLE"
     RESERVED = "RESERVED"
     GPU_LAYOUT_CHANGING = "GPU_LAYOUT_CHANGING"
     MAKING_ROOM = "MAKING_ROOM"
@@ -311,6 +312,8 @@ class Explainer:
             return "something holds a part of each node that has enough"
         if dimension == "quota":
             return "each node that is open to it is larger"
+        if dimension == "spread":
+            return "each node that is open to it is in one with as many"
         free, _ = stuck.filter.measure(demand, room)
         full, _ = stuck.filter.measure(demand, self._ledger.full)
         node = self._ledger.nodes[stuck.nearest]

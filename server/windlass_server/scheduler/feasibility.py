@@ -13,6 +13,7 @@ from windlass_server.scheduler.filters import Blocked, Dimension, Refusal, block
 from windlass_server.scheduler.gang import Reach, domain, widest
 from windlass_server.scheduler.rooms import Column, Room, full_room, gpu_key, gpu_keys, wishes
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, ANY_POOL, Demand, NodeState, Pool
+from windlass_server.scheduler.spreading import domain_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,15 @@ def _too_few(
         awaited = sum(
             pool.count for pool in pools if first_refusal(kind, full_room(pool.template)) is None
         )
-        near, clusters = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+        near, clusters = _Lying(kind, reach), _Lying(kind, Reach.CLUSTER)
         for node in nodes:
             if node.address and first_refusal(kind, full_room(node)) is None:
-                near[domain(node, reach)] += 1
-                clusters[domain(node, Reach.CLUSTER)] += 1
-                if near[domain(node, reach)] + awaited >= demand.min_nodes:
+                near.add(node)
+                clusters.add(node)
+                if near.most + awaited >= demand.min_nodes:
                     return None
-        best = max(best, max(near.values(), default=0) + awaited)
-        anywhere = max(anywhere, max(clusters.values(), default=0) + awaited)
+        best = max(best, near.most + awaited)
+        anywhere = max(anywhere, clusters.most + awaited)
         if best >= demand.min_nodes:
             return None
     silent = sum(not node.address for node in nodes)
@@ -77,6 +78,28 @@ def _too_few(
     if anywhere >= demand.min_nodes:
         return Unsatisfiable("topology", message, Refusal.TOPOLOGY_UNAVAILABLE)
     return Unsatisfiable("nodes", message, Refusal.INSUFFICIENT_NODES)
+
+
+class _Lying:
+    """Counts nodes by the domains of a level, of each no more than may lie in one over which they are spread."""
+
+    def __init__(self, demand: Demand, reach: Reach) -> None:
+        self._apart = demand.apart
+        self._reach = reach
+        self._counts = Counter[tuple[str, ...]]()
+        self._taken = Counter[tuple[tuple[str, ...], str]]()
+        self.most = 0
+
+    def add(self, node: NodeState) -> None:
+        """Count one."""
+        there = domain(node, self._reach)
+        if self._apart is not None and self._apart.most:
+            part = there, domain_of(node, self._apart.node_label)
+            if self._taken[part] >= self._apart.most:
+                return
+            self._taken[part] += 1
+        self._counts[there] += 1
+        self.most = max(self.most, self._counts[there])
 
 
 def _kinds(demand: Demand, nodes: Sequence[NodeState], pools: Sequence[Pool]) -> Iterator[Demand]:

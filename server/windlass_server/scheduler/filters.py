@@ -43,6 +43,7 @@ Dimension = Literal[
     "topology",
     "exclusive_node",
     "quota",
+    "spread",
 ]
 
 
@@ -51,6 +52,7 @@ _PATHS: Mapping[Dimension, str] = {
     "min_isolation": "min_isolation",
     "exclusive_node": "exclusive_node",
     "quota": "exclusive_node",
+    "spread": "spread",
     "node_labels": "constraints.node_labels",
     "nodes": "nodes",
     "topology": "topology",
@@ -70,6 +72,7 @@ class Refusal(StrEnum):
     POOL_UNAVAILABLE = "POOL_UNAVAILABLE"
     NODE_LABELS_UNAVAILABLE = "NODE_LABELS_UNAVAILABLE"
     QUOTA = "QUOTA"
+    SPREAD_UNAVAILABLE = "SPREAD_UNAVAILABLE"
     GPU_SHARING_UNAVAILABLE = "GPU_SHARING_UNAVAILABLE"
     GPU_TYPE_UNAVAILABLE = "GPU_TYPE_UNAVAILABLE"
     GPU_PROFILE_UNAVAILABLE = "GPU_PROFILE_UNAVAILABLE"
@@ -148,6 +151,15 @@ def within_quota(demand: Demand, room: Room[T]) -> tuple[T, int]:
     if not demand.too_large:
         return room.none, 0
     return 1 - marked(room, demand.too_large), 1
+
+
+def spread(demand: Demand, room: Room[T]) -> tuple[T, int]:
+    """Whether few enough of those with whom it is spread are in a node's domain."""
+    if demand.apart is None or not demand.apart.most:
+        return room.none, 0
+    return 1 - marked(
+        room, [node for node, count in demand.beside if count >= demand.apart.most]
+    ), 1
 
 
 def sharing(demand: Demand, room: Room[T]) -> tuple[T, int]:
@@ -249,6 +261,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter(Refusal.POOL_UNAVAILABLE, "pool", pool),
     Filter(Refusal.NODE_LABELS_UNAVAILABLE, "node_labels", node_labels),
     Filter(Refusal.QUOTA, "quota", within_quota),
+    Filter(Refusal.SPREAD_UNAVAILABLE, "spread", spread),
     Filter(Refusal.GPU_SHARING_UNAVAILABLE, "gpu_millis", sharing),
     Filter(Refusal.GPU_TYPE_UNAVAILABLE, "gpu_type", gpu_type),
     Filter(Refusal.GPU_PROFILE_UNAVAILABLE, "mig_profile", mig_profile),

@@ -17,6 +17,7 @@ from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.rooms import Column, Mask, Room, suited, wishes
 from windlass_server.scheduler.scores import Scores
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, NodeState
+from windlass_server.scheduler.spreading import beside, capped, evenly, numbered
 from windlass_server.scheduler.topology import Level, wishes_island
 
 
@@ -70,6 +71,7 @@ class Gangs:
 
     def __init__(self, nodes: Sequence[NodeState]) -> None:
         self._nodes = nodes
+        self._spread_over: dict[str, Column] = {}
 
     def choose(
         self,
@@ -91,7 +93,8 @@ class Gangs:
             Gang(indexes, replace(one, nodes=len(indexes)))
             for takes in self._ables(demand)
             for one in kinds(demand, room)
-            if (indexes := self.pick(one, takes(one, room) & open_to(one), scores)) is not None
+            if (indexes := self.pick(one, room, takes(one, room) & open_to(one), scores))
+            is not None
         ]
         # More nodes first; then GPUs that reach each other, where those are wished; then the type that it
         # wishes more, or the first by name.
@@ -102,7 +105,8 @@ class Gangs:
         codes, names = self._domains[widest(demand)]
         best = Most(0, "")
         for one in kinds(demand, room):
-            counts = _counts(codes, self.able(one, room), len(names))
+            able = self.able(one, room)
+            counts = _counts(codes, self._capped(one, able, room, codes), len(names))
             if len(counts) and counts.max() > best.count:
                 best = Most(int(counts.max()), names[int(counts.argmax())])
         return best
@@ -136,7 +140,11 @@ class Gangs:
         return {reach: _numbered(self._nodes, reach) for reach in Reach}
 
     def pick(
-        self, demand: Demand, able: Mask, scores: Callable[[Demand], Scores]
+        self,
+        demand: Demand,
+        room: Room[Column],
+        able: Mask,
+        scores: Callable[[Demand], Scores],
     ) -> tuple[int, ...] | None:
         """As `choose`, of these nodes and for GPUs of one type; by rank."""
         if np.count_nonzero(able) < demand.min_nodes:
@@ -145,10 +153,10 @@ class Gangs:
         faulty = self._faulty(demand)
         chosen = None
         if faulty is not None:
-            chosen = self._search(demand, able & ~faulty, good)
+            chosen = self._search(demand, room, able & ~faulty, good)
         if chosen is None or len(chosen) < demand.nodes:
             # A node that has failed the job is better than none, and than a smaller job.
-            again = self._search(demand, able, good)
+            again = self._search(demand, room, able, good)
             chosen = again if chosen is None or len(again or ()) > len(chosen) else chosen
         return None if chosen is None else self._by_rank(chosen)
 
@@ -158,9 +166,15 @@ class Gangs:
         failed = {fault.node_id for fault in demand.faults}
         return np.array([node.node_id in failed for node in self._nodes], np.bool_)
 
-    def _search(self, demand: Demand, able: Mask, good: Scores) -> list[int] | None:
+    def _search(
+        self, demand: Demand, room: Room[Column], able: Mask, good: Scores
+    ) -> list[int] | None:
+        if demand.apart and not demand.apart.most:
+            return self._spread(demand, able, beside(demand, room), good)
+        among = able
         for level in _levels(demand):
             codes, names = self._domains[level]
+            able = self._capped(demand, among, room, codes, good)
             counts = _counts(codes, able, len(names))
             if counts.max(initial=0) >= demand.nodes:
                 domain = _best(counts, demand.nodes, _best_inside(codes, able, good, len(names)))
@@ -170,6 +184,43 @@ class Gangs:
         if most < demand.min_nodes:
             return None
         return [int(index) for index in np.flatnonzero(able & (codes == int(counts.argmax())))]
+
+    def _spread(self, demand: Demand, able: Mask, before: Column, good: Scores) -> list[int] | None:
+        """The nodes that lie most evenly in what they are spread over, of the domains of the widest level that do."""
+        assert demand.apart is not None
+        codes, names = self._domains[widest(demand)]
+        counts = _counts(codes, able, len(names))
+        wanted = min(demand.nodes, int(counts.max(initial=0)))
+        if wanted < demand.min_nodes:
+            return None
+        over = self._numbered(demand.apart.node_label)
+        found = [
+            evenly(np.flatnonzero(able & (codes == domain)), over, before, good, wanted)
+            for domain in np.flatnonzero(counts >= wanted).tolist()
+        ]
+        best = min(found, key=lambda chosen: _most_at_once(over[chosen], before[chosen]))
+        return [int(index) for index in best]
+
+    def _capped(
+        self,
+        demand: Demand,
+        able: Mask,
+        room: Room[Column],
+        codes: Column,
+        good: Scores | None = None,
+    ) -> Mask:
+        """Of the nodes of each domain no more than may be had of each of those over which they are spread."""
+        if demand.apart is None or not demand.apart.most:
+            return able
+        over = self._numbered(demand.apart.node_label)
+        left = demand.apart.most - beside(demand, room)
+        return capped(able, codes, over, left, np.zeros(len(able)) if good is None else good)
+
+    def _numbered(self, label: str) -> Column:
+        known = self._spread_over.get(label)
+        if known is None:
+            known = self._spread_over[label] = numbered(self._nodes, label)
+        return known
 
     def _fill(self, level: int, inside: Mask, count: int, good: Scores) -> list[int]:
         """So many nodes of a domain, in as few of the narrower domains as can be."""
@@ -192,6 +243,11 @@ class Gangs:
     def _by_rank(self, indexes: Sequence[int]) -> tuple[int, ...]:
         racks, _ = self._domains[Reach.RACK]
         return tuple(sorted(indexes, key=lambda index: (int(racks[index]), index)))
+
+
+def _most_at_once(domains: Column, before: Column) -> int:
+    """How many are in the fullest of the domains that are chosen."""
+    return int((np.bincount(domains)[domains] + before).max())
 
 
 def kinds(demand: Demand, room: Room[Column]) -> Iterator[Demand]:

@@ -14,6 +14,7 @@ from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.quota_gate import QuotaGate
 from windlass_server.scheduler.quota_words import refusal_text
 from windlass_server.scheduler.snapshot import Demand, Snapshot
+from windlass_server.scheduler.spreading import Spreading
 from windlass_server.scheduler.wording import time_text
 
 
@@ -36,8 +37,8 @@ class Gate(Protocol):
         """The job as it may have a place: as it is, or asking for less; only when it is not held."""
         ...
 
-    def placed(self, demand: Demand, gpu_type: str, /) -> None:
-        """Note that the plan has given the job a place, with GPUs of this type; empty without any."""
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str], /) -> None:
+        """Note that the plan has given the job these nodes, with GPUs of this type; empty without any."""
         ...
 
 
@@ -55,7 +56,7 @@ class Dependencies:
         """As it asks."""
         return demand
 
-    def placed(self, demand: Demand, gpu_type: str) -> None:
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str]) -> None:
         """Nobody has come further by that yet."""
 
 
@@ -76,7 +77,7 @@ class StartAfter:
         """Wherever it likes."""
         return demand
 
-    def placed(self, demand: Demand, gpu_type: str) -> None:
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str]) -> None:
         """Time does not pass within a plan."""
 
 
@@ -94,15 +95,35 @@ class WithinQuota:
         """With GPUs of a type that its quotas allow."""
         return self._quotas.narrowed(demand)
 
-    def placed(self, demand: Demand, gpu_type: str) -> None:
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str]) -> None:
         """It counts for those behind it."""
         self._quotas.placed(demand, gpu_type)
+
+
+class Apart:
+    """A job is told where those are with whom it is spread; whether that lets it start a filter says."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._spreading = Spreading(snapshot)
+
+    def hold(self, demand: Demand) -> Hold | None:
+        """Nobody is held by that everywhere."""
+        return None
+
+    def narrowed(self, demand: Demand) -> Demand:
+        """Less where there are many."""
+        return self._spreading.narrowed(demand)
+
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str]) -> None:
+        """It is one more there."""
+        self._spreading.placed(demand, node_ids)
 
 
 GATES: Sequence[Callable[[Snapshot], Gate]] = (
     Dependencies,
     StartAfter,
     WithinQuota,
+    Apart,
 )
 """In the order of precedence; each is made anew for a plan."""
 
@@ -126,7 +147,7 @@ class Gates:
             demand = gate.narrowed(demand)
         return demand
 
-    def placed(self, demand: Demand, gpu_type: str) -> None:
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str]) -> None:
         """Tell each gate of a placement."""
         for gate in self._gates:
-            gate.placed(demand, gpu_type)
+            gate.placed(demand, gpu_type, node_ids)

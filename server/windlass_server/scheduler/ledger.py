@@ -31,6 +31,7 @@ from windlass_server.scheduler.rooms import (
 from windlass_server.scheduler.scores import total, wished_labels
 from windlass_server.scheduler.sharing import SharedCards, only
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, WHOLE, Demand, Gpu, Moment, NodeState
+from windlass_server.scheduler.spreading import beside
 from windlass_server.scheduler.timeline import Amounts
 from windlass_server.scheduler.topology import needs_island, wishes_island
 
@@ -92,6 +93,7 @@ class Ledger:
         view = self._view(demand)
         able = _without(fits(demand, view), avoid)
         able = self._with_best_labels(demand, self._joined(demand, able, view))
+        able = self._least_crowded(demand, able)
         if demand.gpu_millis:
             return self._choose_for_share(demand, able, view)
         candidates = able.nonzero()[0]
@@ -117,6 +119,16 @@ class Ledger:
         among = trusted if trusted.any() else able
         wished = wished_labels(demand, self.free, self.full)
         best: Mask = among & (wished == wished[among].max())
+        return best
+
+    def _least_crowded(self, demand: Demand, able: Mask) -> Mask:
+        """Of the nodes those with the fewest of whom it is spread with, where no limit is said."""
+        if not demand.beside or (demand.apart and demand.apart.most) or not able.any():
+            return able
+        trusted = able & (marked(self.free, [fault.node_id for fault in demand.faults]) == 0)
+        among = trusted if trusted.any() else able
+        counts = beside(demand, self.free)
+        best: Mask = among & (counts == counts[among].min())
         return best
 
     def _choose_packed(self, demand: Demand, able: Mask) -> int | None:

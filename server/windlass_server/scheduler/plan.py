@@ -19,12 +19,12 @@ from windlass_server.scheduler.preemption import Eviction, preempt
 from windlass_server.scheduler.quota_gate import guaranteed_first, guarantees_in
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.scores import as_policies_pack
-from windlass_server.scheduler.snapshot import Demand, Fault, LabelRule, Snapshot, Topology
+from windlass_server.scheduler.snapshot import Demand, Fault, LabelRule, Snapshot, Spread, Topology
 
 _Shape: TypeAlias = tuple[
     *tuple[int, int, int, str, str, int, int, int, tuple[Fault, ...], tuple[str, ...] | None],
     *tuple[int, int, Topology, tuple[str, ...], tuple[LabelRule, ...], bool, frozenset[str]],
-    *tuple[bool, Key | None],
+    *tuple[bool, Spread | None, tuple[tuple[str, int], ...], Key | None],
 ]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many places were taken before that shape found no room."""
@@ -184,6 +184,8 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
         demand.exclusive,
         demand.too_large,
         demand.whole_cards,
+        demand.apart,
+        demand.beside,
         reserved,
     )
 
@@ -252,7 +254,8 @@ def _place(
         for index, place in zip(gang.indexes, given.placements[-1].places, strict=True):
             backfill.placed(ledger.whole(index, gang.demand), index, place.gpu_uuids)
         first = given.placements[-1].gpu_uuids
-        gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first))
+        nodes = [place.node_id for place in given.placements[-1].places]
+        gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first), nodes)
     promised.next_turn()
     return given
 

@@ -95,6 +95,9 @@ class RoomForSeveral:
 
     def best(self) -> Freed | None:
         """The best set of victims, and the nodes; None: without all of them it has not enough room either."""
+        apart = self._demand.apart
+        if apart is not None and apart.most and apart.node_label:
+            return None  # which nodes could be had together is not searched for
         last, preferred = widest(self._demand), self._demand.topology.preferred
         for reach in range(preferred if preferred >= Reach.RACK else last, last + 1):
             found: _Found | None = None
@@ -129,7 +132,7 @@ class RoomForSeveral:
         free, full = self._future.free, self._future.full
         mask = np.zeros(len(free.none), np.bool_)
         mask[list(found.nodes)] = True
-        indexes = self._gangs.pick(kind, mask, lambda one: total(one, free, full))
+        indexes = self._gangs.pick(kind, free, mask, lambda one: total(one, free, full))
         assert indexes is not None
         return Freed(Gang(indexes, kind), self._needed(kind, indexes, found.victims))
 

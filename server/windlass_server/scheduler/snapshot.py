@@ -5,7 +5,7 @@ guarantees that ids are unique within it; order of the tuples has no meaning.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from windlass_server.scheduler.fair_share import NO_SHARES, Shares
@@ -84,6 +84,23 @@ class LabelRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Over what the nodes of a job are spread, and with those of whom.
+
+    Attributes:
+        node_label: nodes with the same value of this label are one domain, one without it is one alone; empty:
+            each node is.
+        group: all jobs of this name are spread together; empty: it is with no other.
+        most: so many of their nodes, of one counted once for each job, are in one domain at most; 0: as few as can
+            be, and nobody waits for that.
+    """
+
+    node_label: str
+    group: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What one waiting job asks of one node, or of each of several.
 
@@ -122,6 +139,9 @@ class Demand:
         exclusive: it has its nodes alone and whole; the amounts are the least that they must have.
         whole_cards: its GPUs are whole cards, also where it asks for memory.
         too_large: nodes that are more than its quotas let it hold whole, by their ids.
+        apart: how it is spread, of its own wish.
+        beside: how many of those with whom it is spread are in the domain of each node, by the nodes' ids; those
+            with none left out. A plan finds that out as it goes on.
     """
 
     job_id: str
@@ -155,6 +175,8 @@ class Demand:
     exclusive: bool = False
     whole_cards: bool = False
     too_large: frozenset[str] = frozenset()
+    apart: Spread | None = None
+    beside: tuple[tuple[str, int], ...] = ()
 
     @property
     def takes_parts(self) -> bool:
@@ -423,6 +445,8 @@ class Snapshot:
         quotas: what projects and users may have, and have.
         running: what holds parts of the nodes; it may be left out where nothing has to wait.
         preemptions: what is remembered of earlier ones.
+        groups: of those who are spread together how many parts run on which node, by the names of the groups and
+            the nodes' ids; of such groups alone of which some wait.
     """
 
     queue: tuple[Demand, ...]
@@ -435,3 +459,4 @@ class Snapshot:
     running: tuple[Running, ...] = ()
     preemptions: Preemptions = NO_PREEMPTIONS
     quotas: tuple[Quota, ...] = ()
+    groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

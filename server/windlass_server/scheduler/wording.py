@@ -129,11 +129,18 @@ def _pool_need_text(demand: Demand) -> str:
     return f"a node of {pools_text(demand)}" if demand.pools else "a pool that its project may use"
 
 
+def _spread_text(demand: Demand) -> str:
+    apart = demand.apart
+    assert apart is not None
+    return f"a {apart.node_label or 'node'} with fewer than {apart.most} of those that it is spread with"
+
+
 _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
     "pool": _pool_need_text,
     "node_labels": _labels_text,
     "exclusive_node": lambda _: "a node on which nothing else is",
     "quota": lambda _: "a node that its quotas let it hold whole",
+    "spread": _spread_text,
     "gpu_type": demanded_gpus_text,
     "mig_profile": demanded_gpus_text,
     "gpu_memory_bytes": demanded_gpus_text,
@@ -159,6 +166,7 @@ _AMOUNTS: dict[Dimension, Callable[[int], str]] = {
     "node_labels": str,
     "exclusive_node": str,
     "quota": str,
+    "spread": str,
     "gpu_type": str,
     "mig_profile": str,
     "gpu_memory_bytes": memory_text,
@@ -189,8 +197,7 @@ def earlier_needs_text(demand: Demand, stuck: Blocked) -> str:
         for each in stuck.passed
         if each.dimension and each.refusal is not Refusal.GPU_SHARING_UNAVAILABLE
     ]
-    if "pool" in dimensions:
-        dimensions.remove("pool")
+    dimensions = [each for each in dimensions if each not in ("pool", "quota", "spread")]
     where = f" of {pools_text(demand)}" if demand.pools else ""
     where += " where jobs may share GPUs" if sharing else ""
     # Each of these is said by a need of the others.

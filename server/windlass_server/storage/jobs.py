@@ -68,6 +68,8 @@ _WAITING = (
         _JOBS.c.gpu_types,
         _JOBS.c.exclusive,
         _JOBS.c.constraints,
+        _JOBS.c.spread,
+        _JOBS.c.spread_group,
     )
     .where(JOB_IN_QUEUE)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)

@@ -82,6 +82,12 @@ _ENDED_BY = select(_RUNS.c.job_id, _RUNS.c.node_id, _RUNS.c.end_cause, _RUNS.c.e
 _FAILED_BY_NODES = select(
     _RUNS.c.job_id, _RUNS.c.node_id, _RUNS.c.end_cause, _RUNS.c.end_noted_at
 ).where(text("end_cause IN (5, 7)"), _RUNS.c.end_noted_at >= bindparam("since"))
+_IN_GROUPS = (
+    select(_JOBS.c.spread_group, _RUNS.c.node_id, func.count().label("runs"))
+    .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
+    .where(RUN_ACTIVE, RUN_KEPT, _JOBS.c.spread_group.in_(bindparam("groups", expanding=True)))
+    .group_by(_JOBS.c.spread_group, _RUNS.c.node_id)
+)
 # Jobs of one statement: each is a parameter of it.
 _JOBS_AT_ONCE = 500
 # As RunDirective.STOPPED.
@@ -212,6 +218,15 @@ class RunStore:
         wanted = set(node_ids)
         rows = _ACTIVE_BETWEEN.all(self._connection, between)
         return [row for row in rows if row.node_id in wanted]
+
+    def in_groups(self, groups: Sequence[str]) -> dict[str, dict[str, int]]:
+        """How many active runs of those who are spread together are on which node, by the names of the groups."""
+        found: dict[str, dict[str, int]] = {}
+        for first in range(0, len(groups), _JOBS_AT_ONCE):
+            some = {"groups": groups[first : first + _JOBS_AT_ONCE]}
+            for row in self._connection.execute(_IN_GROUPS, some):
+                found.setdefault(row.spread_group, {})[row.node_id] = row.runs
+        return found
 
     def want_all_stopped(self, job_id: str, attempt: int, at: int) -> Sequence[str]:
         """Ask the nodes of a job's active runs to stop them that were not asked before; which nodes."""

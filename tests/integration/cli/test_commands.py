@@ -114,6 +114,17 @@ def test_what_nobody_can_wait_for_is_a_usage_error(windlass, plane, options):
     assert "SubmitJob" not in plane.state.requests
 
 
+def test_how_a_job_is_spread_is_asked_for_and_shown(windlass, plane):
+    done = windlass(
+        "submit", "-l", "app=a", "--spread", "app:rack", "--max-per-domain", "1", "--", "true"
+    )
+    assert done.exit_code == 0, done.output
+    asked = plane.state.jobs["job-1"].spread
+    assert (asked.job_label, asked.node_label, asked.max_per_domain) == ("app", "rack", 1)
+    assert "with app=a, over racks, at most 1 in one" in windlass("jobs", "get", "job-1").output
+    assert windlass("submit", "--max-per-domain", "1", "--", "true").exit_code == 2
+
+
 def test_gpus_that_reach_each_other_are_asked_for_and_shown(windlass, plane):
     done = windlass("submit", "--gpus", "4", "--topology", "nvlink", "--", "true")
     assert done.exit_code == 0, done.output

@@ -211,6 +211,19 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job"},
     ),
+    "a spread over nothing": (spec(spread={}), 400, {"job"}),
+    "a spread of one node over racks": (spec(spread={"node_label": "rack"}), 400, {"job"}),
+    "a spread with a label that it lacks": (spec(spread={"job_label": "app"}), 400, {"job"}),
+    "a spread over what is no label": (
+        spec(nodes=2, spread={"node_label": "-"}),
+        400,
+        {"job.spread.node_label"},
+    ),
+    "a spread of fewer than none": (
+        spec(nodes=2, spread={"node_label": "rack", "max_per_domain": -1}),
+        400,
+        {"job.spread.max_per_domain"},
+    ),
     "links of no GPUs": (spec(topology={"required": "NVLINK"}), 400, {"job"}),
     "instances of several nodes": (
         spec(nodes=2, resources={"gpu_count": 1, "mig_profile": "1g.10gb"}),

@@ -105,6 +105,9 @@ class JobRow(SQLModel, table=True):
     )
     # Which nodes it may run on, as jobs.v1.Constraints; None: any.
     constraints: bytes | None = None
+    # How it is spread, as jobs.v1.Spread, and the name of those with whom; None: it is not, and empty: with nobody.
+    spread: bytes | None = None
+    spread_group: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     min_isolation: int
     # Of how many nodes, with how many it makes do, and within one domain of which levels: as types.v1.Topology.
     nodes: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))
