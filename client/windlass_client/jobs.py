@@ -5,13 +5,15 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 from google.api import httpbody_pb2
+from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 
 from windlass.jobs.v1 import (
+    job_batch_pb2,
     job_metrics_pb2,
     job_pb2,
     job_retry_pb2,
@@ -33,7 +35,7 @@ from windlass_client.calls import (
     unary,
 )
 from windlass_client.connect import AioTransport, BlockingTransport
-from windlass_client.errors import DeadlineExceeded, InvalidArgument
+from windlass_client.errors import DeadlineExceeded, InvalidArgument, WindlassError
 from windlass_client.quantities import (
     parse_bytes,
     parse_cpu_millis,
@@ -41,6 +43,7 @@ from windlass_client.quantities import (
     parse_gpu_share,
 )
 from windlass_client.retries import Deadline
+from windlass_client.rpc_errors import from_status
 
 Job = job_pb2.Job
 Status = job_pb2.Job.Status
@@ -51,6 +54,7 @@ FINAL = frozenset({Job.SUCCEEDED, Job.FAILED, Job.CANCELLED, Job.TIMED_OUT, Job.
 _Stub = jobs_service_pb2_grpc.JobsServiceStub
 # Submit always carries a request_id; the contract makes a repeated cancel change nothing.
 SUBMIT = unary(_Stub, lambda stub: stub.SubmitJob, idempotent=True)
+SUBMIT_MANY = unary(_Stub, lambda stub: stub.BatchSubmitJobs, idempotent=True)
 GET = unary(_Stub, lambda stub: stub.GetJob, idempotent=True)
 METRICS = unary(_Stub, lambda stub: stub.GetJobMetrics, idempotent=True)
 LIST = unary(_Stub, lambda stub: stub.ListJobs, idempotent=True)
@@ -84,6 +88,23 @@ def parse_status(name: str) -> Status:
             f"{name!r} is not a status; there are {', '.join(STATUS_NAMES)}", reason="BAD_STATUS"
         )
     return cast("Status", Status.Value(name.upper()))
+
+
+def refusal(result: job_batch_pb2.BatchSubmitJobsResponse.Result) -> WindlassError | None:
+    """What a job of a batch was refused with; None when it was accepted."""
+    return from_status(result.error) if result.HasField("error") else None
+
+
+def job_of(given: job_pb2.Job | Mapping[str, Any]) -> job_pb2.Job:
+    """A copy of a job, or the one that a mapping is. Raises InvalidArgument."""
+    job = job_pb2.Job()
+    if isinstance(given, job_pb2.Job):
+        job.CopyFrom(given)
+        return job
+    try:
+        return json_format.ParseDict(dict(given), job)
+    except json_format.ParseError as error:
+        raise InvalidArgument(f"that is no job: {error}", reason="BAD_JOB") from None
 
 
 def _way(name: str) -> job_pb2.Dependency.Type:
@@ -261,6 +282,36 @@ class JobCalls(Group):
             jobs_service_pb2.SubmitJobRequest(
                 job=job, request_id=request_id or uuid.uuid4().hex, validate_only=validate_only
             ),
+        )
+
+    @operation
+    def submit_many(
+        self,
+        jobs: Sequence[job_pb2.Job | Mapping[str, Any]],
+        *,
+        request_id: str | None = None,
+    ) -> Call[job_batch_pb2.BatchSubmitJobsRequest, job_batch_pb2.BatchSubmitJobsResponse]:
+        """Submit up to 1,000 jobs in one call; answered when all that are accepted are on disk.
+
+        The answer has a result for each, in their order: its `job`, or the `error` that it was refused
+        with, of which `refusal` makes an exception. What is wrong with one keeps none of the others out.
+
+        Args:
+            jobs: each a message, or a mapping as the REST API takes it, such as
+                `{"command": ["true"], "resources": {"gpu_count": 1}}`; in the client's project unless it
+                says another.
+            request_id: makes the call idempotent; a fresh one by default.
+
+        Raises:
+            InvalidArgument: there are none, or more, or a mapping is no job.
+        """
+        batch = [job_of(one) for one in jobs]
+        for job in batch:
+            job.project = job.project or self.project
+        request_id = request_id or uuid.uuid4().hex
+        return Call(
+            SUBMIT_MANY,
+            job_batch_pb2.BatchSubmitJobsRequest(jobs=batch, request_id=request_id),
         )
 
     @operation

@@ -4,7 +4,7 @@ from typing import Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from windlass_client.errors import BY_CODE, FieldViolation, WindlassError
 
@@ -32,14 +32,23 @@ def from_rpc_error(error: FailedCall, *, server: str) -> WindlassError:
     """
     status = _status(error.trailing_metadata())
     code = error.code().name
-    kind = BY_CODE.get(code, WindlassError)
     message = (status.message if status else "") or error.details() or code
+    info = _detail(status, error_details_pb2.ErrorInfo())
+    if info is None and code == "UNAVAILABLE":
+        message = f"cannot reach the server at {server}: {_cause(message)}"
+    return _made(code, message, status)
+
+
+def from_status(status: status_pb2.Status) -> WindlassError:
+    """Make the domain exception of a status, such as that of one of several in an answer."""
+    return _made(code_pb2.Code.Name(status.code), status.message, status)
+
+
+def _made(code: str, message: str, status: status_pb2.Status | None) -> WindlassError:
     info = _detail(status, error_details_pb2.ErrorInfo())
     request = _detail(status, error_details_pb2.BadRequest())
     retry = _detail(status, error_details_pb2.RetryInfo())
-    if info is None and code == "UNAVAILABLE":
-        message = f"cannot reach the server at {server}: {_cause(message)}"
-    return kind(
+    return BY_CODE.get(code, WindlassError)(
         message,
         reason=info.reason if info else "",
         metadata=dict(info.metadata) if info else None,

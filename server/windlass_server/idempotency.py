@@ -1,12 +1,14 @@
 """Creates that a `request_id` makes idempotent: the same request gets the same answer."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from google.protobuf.message import Message
 
 from windlass_server.errors import Conflict
+from windlass_server.storage.tables import RequestRow
 from windlass_server.storage.transaction import Transaction
 
 
@@ -39,7 +41,10 @@ class Asked:
         """
         if not self.request_id:
             return None
-        found = tx.events.earlier_answer(self.user, self.method, self.request_id)
+        return self.answer(tx.events.earlier_answer(self.user, self.method, self.request_id))
+
+    def answer(self, found: RequestRow | None) -> str | None:
+        """The id of what an earlier call made, by what is remembered of it. Raises as `earlier`."""
         if found is None:
             return None
         if found.fingerprint != self.fingerprint:
@@ -58,3 +63,36 @@ class Asked:
                 object_id=object_id,
                 at=at,
             )
+
+
+def earlier_answers(tx: Transaction, asked: Sequence[Asked]) -> list[str | Conflict | None]:
+    """What `Asked.earlier` says of each of these requests of one principal and kind, or would raise."""
+    ids = [one.request_id for one in asked if one.request_id]
+    if not ids:
+        return [None] * len(asked)
+    found = tx.events.earlier_answers(asked[0].user, asked[0].method, ids)
+    answers: list[str | Conflict | None] = []
+    for one in asked:
+        try:
+            answers.append(one.answer(found.get(one.request_id)))
+        except Conflict as error:
+            answers.append(error)
+    return answers
+
+
+def remember_all(tx: Transaction, made: Sequence[tuple[Asked, str, int]]) -> None:
+    """Note what requests made: each with the id of that, and when (µs)."""
+    tx.events.remember_answers(
+        [
+            {
+                "user": one.user,
+                "method": one.method,
+                "request_id": one.request_id,
+                "fingerprint": one.fingerprint,
+                "object_id": object_id,
+                "created_at": at,
+            }
+            for one, object_id, at in made
+            if one.request_id
+        ]
+    )

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tests.benchmarks import (
     backfill,
+    batches,
     end_to_end,
     envoy,
     fleet,
@@ -49,6 +50,7 @@ PARTS: dict[str, Part] = {
     "launch": launch.run,
     "telemetry": telemetry.run,
     "fleet": fleet.run,
+    "batches": batches.run,
     "end-to-end": end_to_end.run,
 }
 

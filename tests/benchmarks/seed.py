@@ -15,10 +15,12 @@ from grpc import aio
 
 from tests.benchmarks.job import JOB
 from tests.benchmarks.targets import Target
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
+from windlass.jobs.v1 import job_batch_pb2, job_pb2, jobs_service_pb2_grpc
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 
 CONCURRENCY = 64
+# Batches that are on their way at the same time.
+BATCHES = 4
 REST_CONNECTIONS = 8
 
 
@@ -56,6 +58,27 @@ async def by_grpc(target: Target, count: int, job: job_pb2.Job | None = None) ->
                 raise RuntimeError(f"cannot submit: {error}") from error
 
         return await in_parallel(one, count)
+
+
+async def by_batches(
+    target: Target, count: int, job: job_pb2.Job | None = None, *, size: int = 100
+) -> list[str]:
+    """Submit `count` jobs by gRPC in batches, a few of them at a time; returns their ids."""
+    batch = job_batch_pb2.BatchSubmitJobsRequest(jobs=[job or job_message()] * size)
+    async with aio.insecure_channel(target.grpc) as channel:
+        submit = jobs_service_pb2_grpc.JobsServiceStub(channel).BatchSubmitJobs
+
+        async def one() -> list[str]:
+            answer = await submit(batch, metadata=metadata(target), timeout=60)
+            if refused := [one.error for one in answer.results if one.HasField("error")]:
+                raise RuntimeError(f"cannot submit: {refused[0]}")
+            return [one.job.job_id for one in answer.results]
+
+        parts: list[list[str]] = []
+        for _ in range(0, count, size * BATCHES):
+            left = min(BATCHES, (count - sum(map(len, parts))) // size)
+            parts += await asyncio.gather(*(one() for _ in range(left)))
+        return [job_id for part in parts for job_id in part]
 
 
 def by_rest(target: Target, count: int) -> list[str]:

@@ -32,8 +32,8 @@ class Target:
 
 
 @contextmanager
-def windlass_server(data: Path) -> Iterator[Target]:
-    """The server alone, without an agent: jobs are accepted and wait."""
+def windlass_server(data: Path, *, database_url: str = "") -> Iterator[Target]:
+    """The server alone, without an agent: jobs are accepted and wait. Its state is in SQLite by default."""
     http, grpc = free_port(), free_port()
     argv = [
         "windlass_server",
@@ -41,7 +41,8 @@ def windlass_server(data: Path) -> Iterator[Target]:
     ]
     url = f"http://127.0.0.1:{http}"
     log = data.with_suffix(".log")
-    with running(argv, log=log, ready=lambda: answers(f"{url}/healthz")) as process:
+    env = {"WINDLASS_DATABASE_URL": database_url} if database_url else {}
+    with running(argv, log=log, ready=lambda: answers(f"{url}/healthz"), env=env) as process:
         yield Target("windlass", process.pid, url, f"127.0.0.1:{grpc}", admin_token(data))
 
 

@@ -1,7 +1,8 @@
 """A job of several nodes has a run on each of them or none, and what happens to one happens to all."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.logs import LogRequest
 from windlass_server.jobs.messages import to_proto
+from windlass_server.jobs.placing import Planned
+from windlass_server.jobs.reports import Listeners, Reported, take_reports
 from windlass_server.jobs.rules import MAX_NODE_FAULTS, NODE_FAULTS
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.states import Status
@@ -134,13 +137,13 @@ async def test_all_ranks_are_placed_at_once_and_told_of_each_other(world: World)
 
 async def test_where_one_place_is_gone_no_rank_is_placed(world: World):
     job_id = await world.several(3)
-    placed = world.runs.place
+    place = world.runs.place_all
 
-    async def cordon_first(placement: Placement, **seen: Any) -> bool:
-        await world.upkeep.cordon(ADMIN, placement.others[-1].node_id, "")
-        return await placed(placement, **seen)
+    async def cordon_first(planned: Sequence[Planned], *, epoch: int) -> list[bool]:
+        await world.upkeep.cordon(ADMIN, planned[0].placement.others[-1].node_id, "")
+        return await place(planned, epoch=epoch)
 
-    world.runs.place = cordon_first  # type: ignore[method-assign]
+    world.runs.place_all = cordon_first  # type: ignore[method-assign]
     job = await world.cycle(job_id)
     assert (job.status, job.attempt, job.ranks) == (Status.QUEUED, 0, None)
     assert await world.held() == 0
@@ -254,6 +257,27 @@ async def test_what_a_rank_reports_of_an_attempt_that_is_over_changes_nothing(wo
     assert await world.job(job_id) == before
 
 
+async def test_ranks_that_end_at_the_same_moment_end_the_job_by_the_one_that_failed(world: World):
+    job_id = await world.running()
+    exits = [{"cause": "COMPLETED", "exit_code": 0}, {"cause": "COMPLETED", "exit_code": 3}]
+    reports = [
+        Reported(
+            run.node_id,
+            agent_pb2.RunReport(run_id=run.run_id, epoch=run.epoch, state="EXITED", exit=one),  # type: ignore[arg-type]
+        )
+        for run, one in zip(await world.ranks(job_id), exits, strict=True)
+    ]
+    nobody = Listeners(lambda: None, lambda: None, lambda _node_id: None)
+    now = world.clock.now()
+    ended = await world.database.write(lambda tx: take_reports(tx, reports, now, nobody))
+    assert [run is not None and run.run_id for run in ended] == [
+        one.report.run_id for one in reports
+    ]
+    job = await world.job(job_id)
+    assert (job.status, job.exit_code) == (Status.FAILED, 3)
+    assert [run.active for run in await world.ranks(job_id)] == [False, False]
+
+
 async def test_an_attempt_of_which_two_nodes_are_lost_at_once_is_one_fault(world: World):
     job_id = await world.several()
     for attempt in range(1, MAX_NODE_FAULTS + 1):
@@ -262,6 +286,23 @@ async def test_an_attempt_of_which_two_nodes_are_lost_at_once_is_one_fault(world
         await world.ends(job_id, 0, cause="LOST")
         job = await world.ends(job_id, 1, cause="LOST")
     assert (job.status, job.status_reason) == (Status.FAILED, "TOO_MANY_NODE_FAULTS")
+
+
+async def test_of_a_plan_all_are_placed_but_those_whose_places_are_gone(world: World):
+    nodes = [node.node_id for node in await world.database.read(lambda tx: tx.nodes.all())]
+    jobs = [await world.add_job(gpu_count=1) for _ in range(5)]
+    # Two of them are to have the same GPU, one was changed since, and one is planned twice as large.
+    gpus = [(0, "GPU-0"), (0, "GPU-0"), (1, "GPU-1"), (1, "GPU-0"), (2, "GPU-7")]
+    planned = [
+        Planned(Placement(job_id, nodes[node], (gpu,)), attempt=1, version=1)
+        for job_id, (node, gpu) in zip(jobs, gpus, strict=True)
+    ]
+    planned[2] = replace(planned[2], version=7)
+    assert await world.runs.place_all(planned, epoch=1) == [True, False, False, True, False]
+    found = [await world.job(job_id) for job_id in jobs]
+    assert [job.status_reason == "PLACED" for job in found] == [True, False, False, True, False]
+    assert await world.held() == 2
+    assert await world.runs.place_all(planned[1:2], epoch=2) == [False]
 
 
 async def test_a_job_that_makes_do_with_fewer_nodes_gets_what_there_is(world: World):

@@ -58,13 +58,13 @@ async def test_a_cordon_leaves_alone_what_runs(world: Upkeep):
 async def test_a_plan_made_before_the_cordon_is_refused_by_the_database(world: Upkeep):
     node = await world.add_node("only")
     job = await world.add_job()
-    placed = world.runs.place
+    place = world.runs.place_all
 
-    async def cordon_first(placement, **seen):
+    async def cordon_first(planned, *, epoch):
         await world.upkeep.cordon(ADMIN, node, "")
-        return await placed(placement, **seen)
+        return await place(planned, epoch=epoch)
 
-    world.runs.place = cordon_first  # type: ignore[method-assign]
+    world.runs.place_all = cordon_first  # type: ignore[method-assign]
     assert (await world.cycle(job)).status == Status.QUEUED
 
 

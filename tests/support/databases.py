@@ -125,7 +125,7 @@ class Engines:
     def __init__(self, sqlite_folder: Path) -> None:
         self.sqlite: Engine = SqliteEngine(sqlite_folder)
         self._postgresql: PostgresqlEngine | None = None
-        self._server = _postgresql_server()
+        self._server = postgresql_server()
 
     def by_name(self, name: str) -> Engine:
         if name == "sqlite":
@@ -180,7 +180,7 @@ def _migrate(url: str) -> None:
 
 
 @contextmanager
-def _postgresql_server() -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """A PostgreSQL server in a folder of its own; its URI."""
     with warnings.catch_warnings():
         # On import it looks for XDG_RUNTIME_DIR and finds a substitute.

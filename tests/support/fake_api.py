@@ -31,6 +31,7 @@ from windlass.access.v1 import (
     quota_pb2,
 )
 from windlass.jobs.v1 import (
+    job_batch_pb2,
     job_forecast_pb2,
     job_metrics_pb2,
     job_pb2,
@@ -204,6 +205,22 @@ class JobsService(_Service, FakeArtifacts, jobs_service_pb2_grpc.JobsServiceServ
     def __init__(self, state: FakeState) -> None:
         super().__init__(state)
         FakeArtifacts.__init__(self)
+
+    async def BatchSubmitJobs(
+        self, request: Any, context: Any
+    ) -> job_batch_pb2.BatchSubmitJobsResponse:
+        """Refuses jobs without a command; of the others it knows nothing but their ids."""
+        await self.enter("BatchSubmitJobs", request, context)
+        answer = job_batch_pb2.BatchSubmitJobsResponse()
+        for number, job in enumerate(request.jobs, 1):
+            if job.command:
+                answer.results.add().job.job_id = f"job-{number}"
+            else:
+                refused = Failure(
+                    grpc.StatusCode.INVALID_ARGUMENT, violations=[("job.command", "is required")]
+                )
+                answer.results.add().error.CopyFrom(refused.status())
+        return answer
 
     async def SubmitJob(self, request: Any, context: Any) -> job_pb2.Job:
         await self.enter("SubmitJob", request, context)

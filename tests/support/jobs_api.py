@@ -13,6 +13,8 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs.actions import JobActions
 from windlass_server.jobs.artifact_content import ArtifactContent
 from windlass_server.jobs.artifacts import ArtifactsService
+from windlass_server.jobs.batch_rpc import Single
+from windlass_server.jobs.batches import JobBatches
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
@@ -34,6 +36,7 @@ from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.call import Call
 from windlass_server.rpc.draining import Draining
+from windlass_server.rpc.errors import to_status
 from windlass_server.rpc.methods import served_methods
 from windlass_server.rpc.pipeline import Pipeline
 from windlass_server.rpc.request_id import RequestId
@@ -100,6 +103,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     checkpoints = JobCheckpoints(
         database, CheckpointsService(database, objects, clock, ids, kept), tokens
     )
+    validation = Validation()
     rpc = JobsRpc(
         jobs,
         JobReader(database, tokens),
@@ -122,12 +126,14 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
             tokens,
             idle=3_600_000_000,
         ),
+        JobBatches(database, jobs),
+        Single(validation.check, to_status),
     )
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),
         before_parsing=[RequestId(), Authentication(access.authenticator)],
         after_parsing=[Authorisation()],
-        validation=Validation(),
+        validation=validation,
         draining=Draining(),
     )
     return JobsApi(pipeline, access, database, cluster, logs, queued)

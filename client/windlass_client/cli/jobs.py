@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from windlass_client.cli import logs
+from windlass_client.cli import logs, submit_many
 from windlass_client.cli.files import write_file
 from windlass_client.cli.forecasts import forecast_table
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
@@ -42,6 +42,8 @@ app = group(
         "windlass jobs cancel job-01k0…",
     ],
 )
+
+submit_many.register(app)
 
 _MOST_JOBS = 1_000_000
 

@@ -10,7 +10,8 @@ from windlass_server.clock import Clock
 from windlass_server.controllers.scheduler_lease import SchedulerLease
 from windlass_server.controllers.stopped_before import StoppedBefore
 from windlass_server.errors import Conflict
-from windlass_server.jobs.planning import planned
+from windlass_server.jobs.placing import Planned
+from windlass_server.jobs.planning import planned as plan_of
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.world import World, in_parts
 from windlass_server.resources.layouts import LayoutsService
@@ -25,7 +26,7 @@ from windlass_server.storage.transaction import Transaction
 
 # How many reasons are told, and how many placements are committed, before others get their turn.
 _TOLD_AT_ONCE = 500
-_COMMITS_AT_ONCE = 32
+_COMMITS_AT_ONCE = 100
 # How often the numbers in the words about a waiting job are written anew.
 _NUMBERS_SECONDS = 10.0
 
@@ -101,11 +102,9 @@ class Scheduling:
         result, rows, making_room = await self._decide(only)
         # 4. Commit, each guarded by the version that was seen and by the epoch of this scheduler. A
         #    refusal is normal: the truth has moved on, and the next cycle sees it.
-        for some in in_parts(result.placements, _COMMITS_AT_ONCE):
-            placed = await asyncio.gather(
-                *(self._place(one, rows[one.job_id], epoch) for one in some)
-            )
-            if not all(placed):
+        planned = [_planned(one, rows[one.job_id]) for one in result.placements]
+        for some in in_parts(planned, _COMMITS_AT_ONCE):
+            if not all(await self._runs.place_all(some, epoch=epoch)):
                 self._look_at_all = True
         # 5. Have others stopped, and cards divided, for those that wait.
         await self._make_room(result, rows, making_room, epoch)
@@ -126,10 +125,10 @@ class Scheduling:
         """A plan, which is pure, the jobs of which it is by their ids, and those for whom others were stopped."""
         looked_at = None if only is None else only | self._waiting_first
         snapshot, rows = await self._world.look(looked_at, running=self._crowded)
-        result = await planned(snapshot)
+        result = await plan_of(snapshot)
         if result.waiting and not self._crowded:
             snapshot = await self._world.look_at_nodes(snapshot, running=True)
-            result = await planned(snapshot)
+            result = await plan_of(snapshot)
         self._crowded = bool(result.waiting) or (only is not None and self._crowded)
         self._waiting_first = {
             one.job_id
@@ -160,10 +159,6 @@ class Scheduling:
             with contextlib.suppress(Conflict):
                 await self._runs.let_go(done, epoch)
 
-    async def _place(self, placement: Placement, job: JobRow, epoch: int) -> bool:
-        attempt = job.attempt + 1
-        return await self._runs.place(placement, attempt=attempt, version=job.version, epoch=epoch)
-
     async def _explain(
         self, waiting: Sequence[Waiting], rows: dict[str, JobRow], epoch: int
     ) -> None:
@@ -193,3 +188,7 @@ class Scheduling:
             return False
         told = self._told.get(one.job_id)
         return told is None or self._clock.monotonic() - told >= _NUMBERS_SECONDS
+
+
+def _planned(placement: Placement, job: JobRow) -> Planned:
+    return Planned(placement, attempt=job.attempt + 1, version=job.version)

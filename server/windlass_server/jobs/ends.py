@@ -1,6 +1,7 @@
-"""How a run ends: what its node says of that, and what becomes of its job."""
+"""How runs end: what their nodes say of that, and what becomes of their jobs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from windlass.agents.v1 import agent_pb2
@@ -8,7 +9,7 @@ from windlass_server import actors
 from windlass_server.access import quota_use
 from windlass_server.jobs import rules
 from windlass_server.jobs.damaged_checkpoints import set_aside
-from windlass_server.jobs.moves import move
+from windlass_server.jobs.moves import Move, move_all
 from windlass_server.jobs.preemptions import stopped_by
 from windlass_server.jobs.ranks import End, end_rank, reason_of
 from windlass_server.jobs.retry_policy import by_policy, values_of
@@ -20,64 +21,107 @@ from windlass_server.storage.transaction import Transaction
 _Want = agent_pb2.RunDirective
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """A report of a run that says more than is known of it.
+
+    Attributes:
+        job: its job, which is locked.
+        run: the run, as it is known.
+        report: what its node says.
+    """
+
+    job: JobRow
+    run: RunRow
+    report: agent_pb2.RunReport
+
+
 def end_run(
     tx: Transaction,
-    node_id: str,
     run: RunRow,
     report: agent_pb2.RunReport,
     at: int,
     tell: Callable[[str], None] = lambda _node_id: None,
 ) -> bool:
-    """End a run as its node reports, and move its job along; False when it had ended before.
+    """End a run as `end_runs` does; False when it had ended before."""
+    job = tx.jobs.lock(run.job_id)
+    assert job is not None
+    # Looked at again under the lock: the same end may have been reported twice at once.
+    if tx.runs.has_ended(run.run_id):
+        return False
+    end_runs(tx, [News(job, run, report)], at, tell)
+    return True
+
+
+def end_runs(
+    tx: Transaction,
+    news: Sequence[News],
+    at: int,
+    tell: Callable[[str], None] = lambda _node_id: None,
+) -> None:
+    """End runs as their nodes report, and move their jobs along.
 
     A job of several nodes moves when the last of its runs has ended, by the end of the first that did not
     succeed: with that the others are stopped.
 
     Args:
         tx: the transaction.
-        node_id: the node.
-        run: the run.
-        report: what the node says.
+        news: runs of different jobs, which have not ended before.
         at: now, in microseconds since 1970.
-        tell: called with the id of each other node that is to stop a run of the job.
+        tell: called with the id of each other node that is to stop a run of one of the jobs.
     """
-    job = tx.jobs.lock(run.job_id)
-    assert job is not None
-    # Looked at again under the lock: the same end may have been reported twice at once.
-    if tx.runs.has_ended(run.run_id):
-        return False
-    # What the server's clock lost between was no time before the run began.
-    now = max(at, run.started_at or run.created_at)
-    cause, checkpoint = _cause(tx, job, run, report.exit, now)
-    began = started_at(run, report, now)
-    tx.runs.change(
-        run.run_id,
-        state=report.state,
-        active=False,
-        log_end=report.exit.log_end,
-        end_cause=int(_true_cause(job, run, cause)),
-        started_at=began,
-        ended_at=between(began or run.created_at, node_time(report.exit.end_time, now), now),
-        end_noted_at=now,
-    )
-    ending = _ending(tx, job, run, report.exit, cause)
-    tx.nodes.release(node_id, run.run_id)
-    quota_use.give_back(tx, quota_use.held_by(job.project, job.user, run))
-    if job.attempt != run.attempt or Status(job.status) in FINAL:
-        return True
-    code, signal = _code(report.exit), _signal(report.exit)
-    end = End(ending, code, signal, checkpoint or {})
-    if (again := by_policy(job, run, ending, code, signal)) is not None:
-        end = End(again.ending, code, signal, values_of(job, again, now))
-    if report.exit.checkpoint_problem:
-        _note_lost_checkpoint(tx, job, run, report.exit.checkpoint_problem, now)
-    if job.nodes > 1:
-        several = end_rank(tx, job, run, end, now, tell)
-        if several is None:
-            return True
-        job, end, began = several
-    _move_job(tx, job, run, report, end, now=now, began=began)
-    return True
+    ended = [_Ended.of(tx, one, at) for one in news]
+    tx.runs.change_all([(one.run.run_id, one.columns()) for one in ended])
+    tx.nodes.release_all([(one.run.node_id, one.run.run_id) for one in ended])
+    for one in ended:
+        quota_use.give_back(tx, quota_use.held_by(one.job.project, one.job.user, one.run))
+    made = [_move(tx, one, tell) for one in ended]
+    move_all(tx, [one for one in made if one is not None])
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A run that has ended.
+
+    Attributes:
+        job: its job as it was.
+        run: the run as it was.
+        report: what its node says.
+        now: in microseconds since 1970.
+        cause: why it ended.
+        checkpoint: what changes in its job where a damaged checkpoint was set aside.
+        began: when its command began, if it did (µs).
+    """
+
+    job: JobRow
+    run: RunRow
+    report: agent_pb2.RunReport
+    now: int
+    cause: rules.Cause
+    checkpoint: Mapping[str, Any]
+    began: int | None
+
+    @classmethod
+    def of(cls, tx: Transaction, one: News, at: int) -> "_Ended":
+        # What the server's clock lost between was no time before the run began.
+        now = max(at, one.run.started_at or one.run.created_at)
+        cause, checkpoint = _cause(tx, one.job, one.run, one.report.exit, now)
+        began = started_at(one.run, one.report, now)
+        return cls(one.job, one.run, one.report, now, cause, checkpoint or {}, began)
+
+    def columns(self) -> dict[str, Any]:
+        """What changes in the run's row."""
+        exited = self.report.exit
+        first = self.began or self.run.created_at
+        return {
+            "state": self.report.state,
+            "active": False,
+            "log_end": exited.log_end,
+            "end_cause": int(_true_cause(self.job, self.run, self.cause)),
+            "started_at": self.began,
+            "ended_at": between(first, node_time(exited.end_time, self.now), self.now),
+            "end_noted_at": self.now,
+        }
 
 
 def _cause(
@@ -93,17 +137,11 @@ def _cause(
     return cause if checkpoint is not None else rules.Cause.LAUNCH_FAILED, checkpoint
 
 
-def _true_cause(job: JobRow, run: RunRow, cause: rules.Cause) -> rules.Cause:
-    """What ended a run: of one that was stopped beside another rank, what ended that one."""
-    if job.attempt != run.attempt or job.verdict is None:
-        return cause
-    return rules.beside(cause, reason_of(job.verdict))
-
-
-def _ending(
-    tx: Transaction, job: JobRow, run: RunRow, exited: agent_pb2.RunExit, cause: rules.Cause
-) -> rules.Ending:
-    failed_by = tx.runs.nodes_ended_by(job.job_id, rules.NODE_FAULTS)
+def _ending(tx: Transaction, one: _Ended) -> rules.Ending:
+    run, exited, cause = one.run, one.report.exit, one.cause
+    # Nothing else depends on those before.
+    at_fault = cause in rules.NODE_FAULTS
+    failed_by = tx.runs.nodes_ended_by(run.job_id, rules.NODE_FAULTS) if at_fault else ()
     return rules.ending(
         cause,
         _code(exited),
@@ -112,7 +150,7 @@ def _ending(
         faults=len(attempts_failed(failed_by)),
         nodes=len({row.node_id for row in failed_by}),
         attempt=run.attempt,
-        cancelling=job.status == Status.CANCELLING,
+        cancelling=one.job.status == Status.CANCELLING,
         preempted=stopped_by(tx, run),
     )
 
@@ -122,16 +160,22 @@ def attempts_failed(runs: Iterable[Any]) -> set[int]:
     return {row.attempt for row in runs}
 
 
-def _move_job(
-    tx: Transaction,
-    job: JobRow,
-    run: RunRow,
-    report: agent_pb2.RunReport,
-    end: End,
-    *,
-    now: int,
-    began: int | None,
-) -> None:
+def _move(tx: Transaction, one: _Ended, tell: Callable[[str], None]) -> Move | None:
+    """What becomes of the job of a run; None where that is nothing, or others of its runs are left."""
+    job, run, exited, began = one.job, one.run, one.report.exit, one.began
+    if job.attempt != run.attempt or Status(job.status) in FINAL:
+        return None
+    code, signal = _code(exited), _signal(exited)
+    end = End(_ending(tx, one), code, signal, one.checkpoint)
+    if (again := by_policy(job, run, end.ending, code, signal)) is not None:
+        end = End(again.ending, code, signal, values_of(job, again, one.now))
+    if exited.checkpoint_problem:
+        _note_lost_checkpoint(tx, job, run, exited.checkpoint_problem, one.now)
+    if job.nodes > 1:
+        several = end_rank(tx, job, run, end, one.now, tell)
+        if several is None:
+            return None
+        job, end, began = several
     ending = end.ending
     status = after(job.status, ending.event, job.job_id)
     values: dict[str, Any] = {"exit_code": end.exit_code, "exit_signal": end.exit_signal}
@@ -141,17 +185,9 @@ def _move_job(
         values = {"started_at": None, **end.values}
     elif began is not None and job.started_at is None:
         # The end overtook the start.
-        values |= {"started_at": began, "isolation": report.isolation.SerializeToString()}
-    move(
-        tx,
-        job,
-        status,
-        reason=ending.reason,
-        message=ending.message,
-        actor=actors.node(run.node_id),
-        at=now,
-        **values,
-    )
+        values |= {"started_at": began, "isolation": one.report.isolation.SerializeToString()}
+    actor = actors.node(run.node_id)
+    return Move(job, status, ending.reason, ending.message, actor, one.now, values)
 
 
 def _note_lost_checkpoint(

@@ -1,5 +1,7 @@
-"""The one way in which a job changes its status: the new state, its reason and an event at once."""
+"""The one way in which jobs change their status: the new state, its reason and an event at once."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from windlass_server.access import quota_use
@@ -8,6 +10,29 @@ from windlass_server.scheduler.quota import Dimension
 from windlass_server.storage.rows import changed
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What becomes of a job.
+
+    Attributes:
+        job: the job as it is before.
+        status: its new status.
+        reason: UPPER_SNAKE.
+        message: the same for people.
+        actor: who does that.
+        at: when (µs).
+        values: other columns that change along.
+    """
+
+    job: JobRow
+    status: Status
+    reason: str
+    message: str
+    actor: str
+    at: int
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def move(
@@ -27,23 +52,54 @@ def move(
         LostRace: somebody changed the job since it was read.
         QuotaExceeded: it would get a place here, and its project or user has too many that have one.
     """
-    values |= {"status": int(status), "status_reason": reason, "status_message": message}
-    if status in FINAL:
-        # Not before it began, however the server's clock was set meanwhile.
-        values["ended_at"] = max(at, job.created_at)
-    tx.jobs.change(job.job_id, job.version, **values)
-    _count(tx, job, status, values.get("cluster", job.cluster))
-    tx.events.record(
-        project=job.project,
-        object_id=job.job_id,
-        at=at,
-        actor=actor,
-        status=int(status),
-        reason=reason,
-        message=message,
-        run_id=values.get("run_id", job.run_id),
+    (moved,) = move_all(tx, [Move(job, status, reason, message, actor, at, values)])
+    return moved
+
+
+def move_all(tx: Transaction, moves: Sequence[Move]) -> list[JobRow]:
+    """Move several jobs, each once; returns them as they are then. Raises as `move`, for any of them."""
+    columns = [_columns(one) for one in moves]
+    tx.jobs.change_all(
+        [
+            (one.job.job_id, one.job.version, values)
+            for one, values in zip(moves, columns, strict=True)
+        ]
     )
-    return changed(job, **values, version=job.version + 1)
+    for one, values in zip(moves, columns, strict=True):
+        _count(tx, one.job, one.status, values.get("cluster", one.job.cluster))
+    tx.events.record_all(
+        [
+            {
+                "project": one.job.project,
+                "object_id": one.job.job_id,
+                "at": one.at,
+                "actor": one.actor,
+                "status": int(one.status),
+                "reason": one.reason,
+                "message": one.message,
+                "run_id": values.get("run_id", one.job.run_id),
+            }
+            for one, values in zip(moves, columns, strict=True)
+        ]
+    )
+    return [
+        changed(one.job, **values, version=one.job.version + 1)
+        for one, values in zip(moves, columns, strict=True)
+    ]
+
+
+def _columns(one: Move) -> dict[str, Any]:
+    """All columns of its job that change."""
+    values = {
+        **one.values,
+        "status": int(one.status),
+        "status_reason": one.reason,
+        "status_message": one.message,
+    }
+    if one.status in FINAL:
+        # Not before it began, however the server's clock was set meanwhile.
+        values["ended_at"] = max(one.at, one.job.created_at)
+    return values
 
 
 def _count(tx: Transaction, job: JobRow, status: Status, cluster: str) -> None:

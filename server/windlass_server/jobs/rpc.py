@@ -11,6 +11,8 @@ from windlass_server.filters import parse
 from windlass_server.jobs.actions import JobActions
 from windlass_server.jobs.artifacts import ArtifactsService
 from windlass_server.jobs.artifacts_rpc import ArtifactsRpc
+from windlass_server.jobs.batch_rpc import JobBatchesRpc, Single
+from windlass_server.jobs.batches import JobBatches
 from windlass_server.jobs.checkpoint_archive import CONTENT_TYPE
 from windlass_server.jobs.damaged_checkpoints import checkpoint_message
 from windlass_server.jobs.forecast_message import forecast_message
@@ -29,7 +31,7 @@ from windlass_server.timestamps import duration_to_proto, from_proto, nanos
 from windlass_server.timestamps import to_proto as micros_to_proto
 
 
-class JobsRpc(ArtifactsRpc):
+class JobsRpc(ArtifactsRpc, JobBatchesRpc):
     """Serves `windlass.jobs.v1.JobsService`."""
 
     def __init__(
@@ -42,8 +44,12 @@ class JobsRpc(ArtifactsRpc):
         forecasts: Forecasts,
         actions: JobActions,
         artifacts: ArtifactsService,
+        batches: JobBatches,
+        single: Single,
     ) -> None:
         self._actions = actions
+        self._batches = batches
+        self._single = single
         self._artifacts = artifacts
         self._forecasts = forecasts
         self._checkpoints = checkpoints

@@ -17,17 +17,18 @@ from windlass_server.jobs import rules
 from windlass_server.jobs.directives import directive, forget
 from windlass_server.jobs.ends import end_run
 from windlass_server.jobs.moves import move
-from windlass_server.jobs.placing import place_job
+from windlass_server.jobs.placing import Placing, Planned, place_jobs
 from windlass_server.jobs.preemptions import stop_for
-from windlass_server.jobs.ranks import all_started, weaker
-from windlass_server.jobs.run_times import started_at
-from windlass_server.jobs.states import Event, Status, after
+from windlass_server.jobs.reports import Listeners, Reported, take_reports
+from windlass_server.jobs.states import Status
 from windlass_server.objects.logs import LogStore
 from windlass_server.scheduler.plan import Placement
 from windlass_server.scheduler.preemption import Eviction
 from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
+from windlass_server.storage.gathering import Gathering
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
+from windlass_server.storage.together import write_together
 from windlass_server.storage.transaction import Transaction
 
 AnyRun = RunRow | RemoteRunRow
@@ -68,33 +69,54 @@ class RunsService:
         self._capacity_freed = capacity_freed
         self._runs_changed = runs_changed
         self._job_started = job_started
-        # Runs whose exit is known and whose log is not complete yet: how long it will be.
-        self._awaiting_log: dict[str, int] = {}
+        # Runs whose exit is known and whose log is not complete yet, and how long that will be.
+        self._awaiting_log: dict[str, tuple[RunRow, int]] = {}
+        listeners = Listeners(job_started, capacity_freed, runs_changed)
+        self._reports = Gathering[Reported, RunRow | None](
+            database,
+            lambda tx, some: take_reports(tx, some, clock.now(), listeners),
+            actor="runs",
+        )
+        self._forgets = Gathering[str, None](database, _forget_all, actor="runs")
 
     async def place(self, placement: Placement, *, attempt: int, version: int, epoch: int) -> bool:
-        """Give a waiting job its place; False when the world has changed since it was planned.
+        """Give one waiting job its place, as `place_all` does."""
+        (placed,) = await self.place_all([Planned(placement, attempt, version)], epoch=epoch)
+        return placed
+
+    async def place_all(self, planned: Sequence[Planned], *, epoch: int) -> list[bool]:
+        """Give waiting jobs their places; False for each of which the world has changed since the plan.
 
         Args:
-            placement: the place.
-            attempt: the number of its runs.
-            version: of the job, as it was seen.
-            epoch: of the scheduler that planned it; refused when there is a newer one.
+            planned: the jobs, each once.
+            epoch: of the scheduler that planned it; all are refused when there is a newer one.
         """
-        run_ids = [self._ids.new("run") for _ in placement.places]
+        run_ids = {
+            one.placement.job_id: [self._ids.new("run") for _ in one.placement.places]
+            for one in planned
+        }
 
-        def store(tx: Transaction) -> bool:
-            tx.duties.require(SCHEDULER, epoch)
-            job = tx.jobs.lock(placement.job_id)
-            if job is None or job.version != version or job.held:
-                return False
-            place_job(tx, job, placement, run_ids=run_ids, attempt=attempt, at=self._clock.now())
-            tx.after_commit(lambda: self._tell(place.node_id for place in placement.places))
-            return True
+        def store(tx: Transaction, some: Sequence[Planned]) -> list[bool]:
+            if not tx.duties.is_in(SCHEDULER, epoch):
+                return [False] * len(some)
+            jobs = {job.job_id: job for job in tx.jobs.lock_all([one.job_id for one in some])}
+            placings = [
+                Placing(job, one.placement, run_ids[one.job_id], one.attempt)
+                for one in some
+                if (job := jobs.get(one.job_id)) is not None and one.is_of(job)
+            ]
+            place_jobs(tx, placings, self._clock.now())
+            nodes = {place.node_id for one in placings for place in one.placement.places}
+            tx.after_commit(lambda: self._tell(sorted(nodes)))
+            placed = {one.job.job_id for one in placings}
+            return [one.job_id in placed for one in some]
 
-        try:
-            return await self._database.write(store)
-        except (Conflict, QuotaExceeded):
-            return False
+        placed = []
+        for answer in await write_together(self._database, planned, store):
+            if isinstance(answer, Exception) and not isinstance(answer, Conflict | QuotaExceeded):
+                raise answer
+            placed.append(answer is True)
+        return placed
 
     def _tell(self, node_ids: Iterable[str]) -> None:
         for node_id in node_ids:
@@ -203,47 +225,8 @@ class RunsService:
         if report.state == _State.EXITED:
             return await self._exited(node_id, report)
         if report.state == _State.RUNNING:
-            await self._database.write(lambda tx: self._started(tx, node_id, report))
+            await self._reports.write(Reported(node_id, report))
         return None
-
-    def _started(self, tx: Transaction, node_id: str, report: agent_pb2.RunReport) -> None:
-        run = tx.runs.get(report.run_id)
-        if run is None or not _is_news(run, node_id, report):
-            return
-        job = tx.jobs.lock(run.job_id)
-        assert job is not None
-        # Read again under the lock: the run's end may have come in between.
-        run = tx.runs.get(report.run_id)
-        if run is None or not _is_news(run, node_id, report) or job.attempt != run.attempt:
-            return
-        now = self._clock.now()
-        began = started_at(run, report, now)
-        tx.runs.change(run.run_id, state=report.state, started_at=began)
-        isolation, what = (
-            report.isolation.SerializeToString(),
-            f"the command runs on node {node_id}",
-        )
-        if job.nodes > 1:
-            runs = tx.runs.of_attempt(job.job_id, job.attempt)
-            isolation = weaker(job.isolation, report.isolation)
-            if not all_started(runs) or job.verdict is not None:
-                if isolation != job.isolation:
-                    tx.jobs.change(job.job_id, job.version, isolation=isolation)
-                return
-            what = f"the command runs on all {len(runs)} nodes"
-            began = max(one.started_at or now for one in runs)
-        tx.after_commit(self._job_started)
-        move(
-            tx,
-            job,
-            after(job.status, Event.START, job.job_id),
-            reason="STARTED",
-            message=what,
-            actor=actors.node(node_id),
-            at=now,
-            isolation=isolation,
-            started_at=began,
-        )
 
     async def hello(self, node_id: str, known: Collection[str]) -> None:
         """Take a node's word that it knows these runs, and lost what else it has ever reported.
@@ -296,7 +279,8 @@ class RunsService:
         if run.state != _State.EXITED:
             end = agent_pb2.RunExit(cause=cause, log_end=held, message=why)  # type: ignore[arg-type]
             report = _State(run_id=run_id, epoch=run.epoch, state=_State.EXITED, exit=end)
-            self._end(tx, node_id, run, report)
+            if end_run(tx, run, report, self._clock.now(), self._runs_changed):
+                tx.after_commit(self._capacity_freed)
         tx.runs.change(run_id, forgotten=True, log_lost=why if lost else "")
 
     def _no_more_log(self, run_id: str) -> None:
@@ -306,46 +290,31 @@ class RunsService:
     async def _exited(
         self, node_id: str, report: agent_pb2.RunReport
     ) -> agent_pb2.RunDirective | None:
-        def store(tx: Transaction) -> RunRow | None:
-            run = tx.runs.get(report.run_id)
-            if run is None or run.node_id != node_id or run.epoch != report.epoch:
-                return None
-            if run.state != _State.EXITED:
-                self._end(tx, node_id, run, report)
-            return run
-
-        run = await self._database.write(store)
+        run = await self._reports.write(Reported(node_id, report))
         if run is None:
             return None
-        held = await self._logs.end(report.run_id)
-        why = run.log_lost or (_SHORT if held > report.exit.log_end else "")
+        log_end = report.exit.log_end
+        # Before it is asked how much is there: what comes from now on completes it.
+        self._awaiting_log[run.run_id] = run, log_end
+        held = await self._logs.end(run.run_id)
+        why = run.log_lost or (_SHORT if held > log_end else "")
         if why:
-            return await self.log_lost(report.run_id, why)
-        self._awaiting_log[report.run_id] = report.exit.log_end
-        directive = await self.log_complete(report.run_id, held)
-        self._logs.wake(report.run_id)
+            return await self.log_lost(run.run_id, why)
+        directive = await self.log_complete(run.run_id, held)
+        self._logs.wake(run.run_id)
         return directive
-
-    def _end(self, tx: Transaction, node_id: str, run: RunRow, report: agent_pb2.RunReport) -> None:
-        if end_run(tx, node_id, run, report, self._clock.now(), self._runs_changed):
-            tx.after_commit(self._capacity_freed)
 
     async def log_complete(self, run_id: str, position: int) -> agent_pb2.RunDirective | None:
         """Note that the server holds a run's log up to `position`.
 
         Answers the directive to forget the run when it has ended and its log is whole.
         """
-        log_end = self._awaiting_log.get(run_id)
-        if log_end is None or position < log_end:
+        run, log_end = self._awaiting_log.get(run_id, (None, 0))
+        if run is None or position < log_end:
             return None
-
-        def store(tx: Transaction) -> RunRow | None:
-            tx.runs.change(run_id, forgotten=True)
-            return tx.runs.get(run_id)
-
-        run = await self._database.write(store)
+        await self._forgets.write(run_id)
         self._no_more_log(run_id)
-        return forget(run) if run is not None else None
+        return forget(run)
 
     async def log_lost(self, run_id: str, why: str) -> agent_pb2.RunDirective | None:
         """Note that the rest of a run's log will never come, and why, in a sentence.
@@ -391,6 +360,11 @@ class RunsService:
         return await self._database.read(load)
 
 
+def _forget_all(tx: Transaction, run_ids: Sequence[str]) -> list[None]:
+    tx.runs.change_all([(run_id, {"forgotten": True}) for run_id in run_ids])
+    return [None] * len(run_ids)
+
+
 def _active(tx: Transaction, run_id: str) -> tuple[JobRow | None, RunRow | None]:
     """A run that holds its resources and its job, locked; None of both when it does not."""
     run = tx.runs.get(run_id)
@@ -403,7 +377,3 @@ def _active(tx: Transaction, run_id: str) -> tuple[JobRow | None, RunRow | None]
     if run is None or not run.active or job.attempt != run.attempt:
         return None, None
     return job, run
-
-
-def _is_news(run: RunRow, node_id: str, report: agent_pb2.RunReport) -> bool:
-    return run.node_id == node_id and run.epoch == report.epoch and run.state < report.state

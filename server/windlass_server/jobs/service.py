@@ -9,22 +9,23 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.access import quota_use
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
-from windlass_server.errors import InvalidInput
-from windlass_server.idempotency import Asked
+from windlass_server.errors import Conflict, InvalidInput, WindlassError
+from windlass_server.idempotency import remember_all
 from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
 from windlass_server.jobs.dependency_rules import Edge, Held
 from windlass_server.jobs.elsewhere import Elsewhere
-from windlass_server.jobs.holding import edges_of, hold_of, require_known, start_after_of
+from windlass_server.jobs.holding import edges_of, hold_of, start_after_of
 from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.places import place_columns, rules_in, spread_in
 from windlass_server.jobs.states import Event, Status, after
+from windlass_server.jobs.wanted import Seen, Wanted, earlier_jobs, look
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.gpu_asks import gpu_count_of
 from windlass_server.resources.gpu_sharing import require_sharing
-from windlass_server.resources.pooling import require_usable, rules_of
+from windlass_server.resources.pooling import require_usable
 from windlass_server.scheduler.quota import AMOUNTS, Dimension
 from windlass_server.scheduler.snapshot import Demand, Topology
 from windlass_server.storage.engine import Database
@@ -49,6 +50,36 @@ class JobHints:
     job_queued: Callable[[str], None]
     runs_changed: Callable[[str], None]
     job_held: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that may be added.
+
+    Attributes:
+        wanted: as its caller asks for it.
+        columns: of its row, but for what keeps it out of the queue.
+        cluster_id: the other cluster that is to have it; empty for none.
+    """
+
+    wanted: Wanted
+    columns: dict[str, Any]
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """A job as it is added, and whom it waits for."""
+
+    new: NewJob
+    job: JobRow
+    edges: Sequence[Edge]
+
+    @classmethod
+    def of(cls, tx: Transaction, new: NewJob) -> "_Added":
+        held, edges = _held(tx, new.wanted.full, new.columns)
+        columns = new.columns | held | new.wanted.lineage.columns(tx)
+        return cls(new, new_row(JobRow, columns), edges)
 
 
 class JobsService:
@@ -105,74 +136,74 @@ class JobsService:
             NotFound: there is no such project, or no such job as one that it waits for.
             Conflict: `request_id` was used for another job.
         """
-        violations = rules.size_violations(list(spec.command), dict(spec.environment.variables))
-        if violations:
-            message = "the job is too large"
-            raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
-        full = with_defaults(spec, who.default_project)
-        asked = lineage.asked(who.user, request_id, full)
+        wanted = wanted_of(who, spec, lineage, request_id)
+        (seen,) = await self._database.read(lambda tx: look(tx, who, [wanted]))
+        if isinstance(seen, WindlassError):
+            raise seen
         # An answer that was given stays it, whatever has become of the cluster meanwhile.
-        earlier, pools, use = await self._database.read(
-            lambda tx: (
-                _known(tx, who, asked, full),
-                rules_of(tx.pools.all()),
-                quota_use.use_in(tx, full.project),
-            )
-        )
-        if earlier is not None:
-            return earlier
+        if seen.earlier is not None:
+            return seen.earlier
+        new = await self.admit(who, wanted, seen)
+        if validate_only:
+            waiting = quota_use.one_job(wanted.full.project, who.user, Dimension.QUEUED)
+            quota_use.require_allowed(seen.use, waiting)
+            held, _ = await self._database.read(lambda tx: _held(tx, wanted.full, new.columns))
+            return new_row(JobRow, new.columns | held | {"job_id": ""})
+        (job,) = await self._database.write(lambda tx: self.add_all(tx, [new]))
+        return job
+
+    async def admit(self, who: Caller, wanted: Wanted, seen: Seen) -> NewJob:
+        """Find that a job that is wanted may be added. Raises as `submit`."""
+        full, pools = wanted.full, seen.pools
         usable = require_usable(full.project, full.pool, pools, "job.pool")
         if not self._elsewhere.could_hold(full):
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
             demand = _demand(full, usable, who.user)
             await self._cluster.require_satisfiable(demand)
             least = await self._cluster.least_asks(demand)
-            quota_use.require_ever_allowed(use, least, _fields(demand))
-        cluster_id = self._elsewhere.preferred(full)
-        columns = self._columns(who, full)
-        if validate_only:
-            waiting = quota_use.one_job(full.project, who.user, Dimension.QUEUED)
-            quota_use.require_allowed(use, waiting)
-            held, _ = await self._database.read(lambda tx: _held(tx, full, columns))
-            return new_row(JobRow, columns | held | {"job_id": ""})
+            quota_use.require_ever_allowed(seen.use, least, _fields(demand))
+        return NewJob(wanted, self._columns(who, full), self._elsewhere.preferred(full))
 
-        def store(tx: Transaction) -> JobRow:
-            # Looked up again: the same request may have come twice at once.
-            earlier = _earlier_answer(tx, asked) or lineage.live(tx, asked, full)
-            if earlier is not None:
-                return earlier
-            held, edges = _held(tx, full, columns)
-            every = columns | held | lineage.columns(tx)
-            job = new_row(JobRow, every)
-            self._add(tx, every, full, lineage.message)
-            tx.dependencies.add(job.job_id, edges)
-            if lineage.follow(tx, job):
+    def add_all(self, tx: Transaction, news: Sequence[NewJob]) -> list[JobRow]:
+        """Add jobs, all or none; those whose request has come twice at once are there already.
+
+        Raises:
+            Conflict: a request id was used for another job.
+            QuotaExceeded: as many jobs wait as may.
+        """
+        before: list[JobRow | None] = []
+        for new, was in zip(
+            news, earlier_jobs(tx, [one.wanted.asked for one in news]), strict=True
+        ):
+            if isinstance(was, Conflict):
+                raise was
+            before.append(was or new.wanted.live(tx))
+        added = [_Added.of(tx, new) for new, was in zip(news, before, strict=True) if was is None]
+        self._add(tx, added)
+        jobs = iter([self._begun(tx, one) for one in added])
+        return [next(jobs) if was is None else was for was in before]  # type: ignore[misc]
+
+    def _add(self, tx: Transaction, added: Sequence[_Added]) -> None:
+        tx.jobs.add_all([(vars(one.job), one.new.wanted.full.labels) for one in added])
+        for one in added:
+            tx.dependencies.add(one.job.job_id, one.edges)
+            if one.new.wanted.lineage.follow(tx, one.job):
                 tx.after_commit(self._hints.job_held)
-            asked.remember(tx, job.job_id, job.created_at)
-            elsewhere = cluster_id and not job.held
-            return self._elsewhere.place(tx, job, cluster_id) if elsewhere else job
-
-        return await self._database.write(store)
-
-    def _add(
-        self, tx: Transaction, columns: dict[str, Any], full: job_pb2.Job, message: str
-    ) -> None:
-        tx.jobs.add(columns, full.labels)
-        quota_use.take(tx, quota_use.one_job(full.project, columns["user"], Dimension.QUEUED))
-        tx.events.record(
-            project=columns["project"],
-            object_id=columns["job_id"],
-            at=columns["created_at"],
-            actor=columns["user"],
-            status=Status.QUEUED,
-            reason="SUBMITTED",
-            message=message,
-            run_id="",
+            waiting = quota_use.one_job(one.job.project, one.job.user, Dimension.QUEUED)
+            quota_use.take(tx, waiting)
+        tx.events.record_all([_submitted(one) for one in added])
+        remember_all(
+            tx, [(one.new.wanted.asked, one.job.job_id, one.job.created_at) for one in added]
         )
-        if columns["held"]:
+
+    def _begun(self, tx: Transaction, one: _Added) -> JobRow:
+        """Have a job that was added waited for, or give it to another cluster; as it is then."""
+        if one.job.held:
             tx.after_commit(self._hints.job_held)
-        else:
-            tx.after_commit(lambda: self._hints.job_queued(columns["job_id"]))
+            return one.job
+        tx.after_commit(partial(self._hints.job_queued, one.job.job_id))
+        cluster_id = one.new.cluster_id
+        return self._elsewhere.place(tx, one.job, cluster_id) if cluster_id else one.job
 
     async def cancel(self, who: Caller, job_id: str, *, reason: str, force: bool = False) -> JobRow:
         """Stop a job; a job that is being stopped or was cancelled stays as it is.
@@ -340,19 +371,29 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
     return full
 
 
-def _known(tx: Transaction, who: Caller, asked: Asked, full: job_pb2.Job) -> JobRow | None:
-    """The job that this request has made already; else None, when the project and jobs it names are there.
+def wanted_of(who: Caller, spec: job_pb2.Job, lineage: Lineage, request_id: str) -> Wanted:
+    """What a caller asks for. Raises InvalidInput for what is too large."""
+    violations = rules.size_violations(list(spec.command), dict(spec.environment.variables))
+    if violations:
+        message = "the job is too large"
+        raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
+    full = with_defaults(spec, who.default_project)
+    return Wanted(full, lineage.asked(who.user, request_id, full), lineage)
 
-    Raises:
-        NotFound: one is not.
-        InvalidInput: it cannot wait for those jobs.
-    """
-    earlier = _earlier_answer(tx, asked)
-    if earlier is None:
-        if not tx.access.has_project(full.project):
-            raise absent("project", full.project)
-        require_known(tx, who, full)
-    return earlier
+
+def _submitted(one: _Added) -> dict[str, Any]:
+    """The first event of a job."""
+    job = one.job
+    return {
+        "project": job.project,
+        "object_id": job.job_id,
+        "at": job.created_at,
+        "actor": job.user,
+        "status": int(Status.QUEUED),
+        "reason": "SUBMITTED",
+        "message": one.new.wanted.lineage.message,
+        "run_id": "",
+    }
 
 
 def _held(
@@ -399,12 +440,6 @@ def _fields(demand: Demand) -> Mapping[Dimension, str]:
     if not demand.exclusive:
         return _FIELDS
     return _FIELDS | dict.fromkeys(AMOUNTS, "job.exclusive_node")
-
-
-def _earlier_answer(tx: Transaction, asked: Asked) -> JobRow | None:
-    """The job that this request has made already, if any; Conflict when it made another one."""
-    job_id = asked.earlier(tx)
-    return None if job_id is None else tx.jobs.get(job_id)
 
 
 def _longest_run(full: job_pb2.Job) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from buf.validate import validate_pb2
 from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.timestamps import duration_from_proto, from_proto
 
@@ -63,13 +64,19 @@ def _ways_to_times(
     """The fields that are times or hold some further down: name, values with paths, reader of times."""
     ways = []
     for field in message.fields:
-        if _leads_to_times(field, frozenset()):
+        if _leads_to_times(field, frozenset()) and not _checked_later(field):
             entry = _entry_value(field)
             inner = entry or field.message_type
             assert inner is not None
             values = _mapped if entry else _repeated if field.is_repeated else _single
             ways.append((field.name, values, _READERS.get(inner.full_name)))
     return tuple(ways)
+
+
+def _checked_later(field: FieldDescriptor) -> bool:
+    """Whether the contract leaves the elements of a field to whoever takes them one by one."""
+    rules: validate_pb2.FieldRules = field.GetOptions().Extensions[validate_pb2.field]  # type: ignore[index]
+    return bool(rules.repeated.items.ignore == validate_pb2.IGNORE_ALWAYS)
 
 
 def _leads_to_times(field: FieldDescriptor, above: frozenset[str]) -> bool:

@@ -73,6 +73,10 @@ class DutyStore:
         Raises:
             Conflict: somebody else has taken the duty over (`DUTY_TAKEN_OVER`).
         """
-        if _FENCE.first(self._connection, {"key": duty, "epoch_seen": epoch}) is None:
+        if not self.is_in(duty, epoch):
             text = f"another server is {duty} now; this was to be done in epoch {epoch}"
             raise Conflict(text, reason="DUTY_TAKEN_OVER", duty=duty)
+
+    def is_in(self, duty: str, epoch: int) -> bool:
+        """Whether a duty's epoch is this one; if so, it stays so until the transaction's end."""
+        return _FENCE.first(self._connection, {"key": duty, "epoch_seen": epoch}) is not None

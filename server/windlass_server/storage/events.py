@@ -1,12 +1,12 @@
 """Events, the outbox that tells of them, and the answers to idempotent creates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select
 
-from windlass_server.storage.hot import Hot
+from windlass_server.storage.hot import Hot, driver_of
 from windlass_server.storage.tables import EventRow, OutboxRow, RequestRow
 
 _EVENTS = EventRow.__table__  # type: ignore[attr-defined]
@@ -19,6 +19,8 @@ _INSERT_EVENT = Hot(
     .values({column.name: bindparam(column.name) for column in _NUMBERED})
     .returning(_EVENTS.c.sequence)
 )
+# As many as there are with one statement, where the driver takes statements with answers no other way.
+_INSERT_EVENTS = insert(_EVENTS).returning(_EVENTS.c.sequence, sort_by_parameter_order=True)
 _INSERT_OUTBOX = Hot(insert(_OUTBOX))
 _UNTOLD = Hot(select(_OUTBOX).order_by(_OUTBOX.c.sequence).limit(bindparam("size")))
 _TOLD = Hot(delete(_OUTBOX).where(_OUTBOX.c.sequence == bindparam("told")))
@@ -32,6 +34,11 @@ _REQUEST = select(_REQUESTS).where(
     _REQUESTS.c.user == bindparam("user"),
     _REQUESTS.c.method == bindparam("method"),
     _REQUESTS.c.request_id == bindparam("request_id"),
+)
+_SOME_REQUESTS = select(_REQUESTS).where(
+    _REQUESTS.c.user == bindparam("user"),
+    _REQUESTS.c.method == bindparam("method"),
+    _REQUESTS.c.request_id.in_(bindparam("request_ids", expanding=True)),
 )
 
 
@@ -117,11 +124,27 @@ class EventStore:
             "message": message,
             "run_id": run_id,
         }
-        inserted = _INSERT_EVENT.first(self._connection, values)
-        assert inserted is not None
-        sequence: int = inserted[0]
-        _INSERT_OUTBOX.run(self._connection, {"sequence": sequence, "topic": object_id})
+        (sequence,) = self.record_all([values])
         return sequence
+
+    def record_all(self, events: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Record events as `record` does, each with all of its arguments; returns their numbers, in order."""
+        if not events:
+            return []
+        rows: Sequence[Any]
+        if driver_of(self._connection) is None:
+            rows = self._connection.execute(_INSERT_EVENTS, events).all()
+        else:
+            rows = [_INSERT_EVENT.first(self._connection, event) for event in events]
+        sequences = [int(row[0]) for row in rows]
+        _INSERT_OUTBOX.run_many(
+            self._connection,
+            [
+                {"sequence": sequence, "topic": event["object_id"]}
+                for sequence, event in zip(sequences, events, strict=True)
+            ],
+        )
+        return sequences
 
     def page(self, object_id: str, *, after: int, size: int) -> Sequence[EventRow]:
         """The events of an object behind sequence number `after`, oldest first."""
@@ -165,6 +188,15 @@ class EventStore:
         ).first()
         return cast("RequestRow | None", row)
 
+    def earlier_answers(
+        self, user: str, method: str, request_ids: Sequence[str]
+    ) -> dict[str, RequestRow]:
+        """The answers that this principal's request ids have had for `method`, of those that have."""
+        rows = self._connection.execute(
+            _SOME_REQUESTS, {"user": user, "method": method, "request_ids": request_ids}
+        ).all()
+        return {row.request_id: cast("RequestRow", row) for row in rows}
+
     def remember_answer(
         self,
         user: str,
@@ -187,3 +219,8 @@ class EventStore:
                 "created_at": at,
             },
         )
+
+    def remember_answers(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Remember answers as `remember_answer` does, each with all columns."""
+        if answers:
+            self._connection.execute(insert(_REQUESTS), answers)

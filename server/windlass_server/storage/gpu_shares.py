@@ -27,10 +27,14 @@ _CLAIMED = select(_CLAIMS.c.gpu_uuid).where(_OF_CARD)
 _CLAIM = insert(_CLAIMS)
 _COUNT = select(func.count()).select_from(_SHARES).where(_SHARES_OF_CARD)
 _ADD = insert(_SHARES)
-_CARDS_OF = select(_SHARES.c.node_id, _SHARES.c.gpu_uuid).where(
-    _SHARES.c.holder == bindparam("holder")
+_HELD_BY = _SHARES.c.holder.in_(bindparam("holders", expanding=True))
+_CARDS_OF = (
+    select(_SHARES.c.node_id, _SHARES.c.gpu_uuid)
+    .where(_HELD_BY)
+    .distinct()
+    .order_by(_SHARES.c.node_id, _SHARES.c.gpu_uuid)
 )
-_REMOVE = delete(_SHARES).where(_SHARES.c.holder == bindparam("held_by"))
+_REMOVE = delete(_SHARES).where(_HELD_BY)
 _SUM = select(func.sum(_SHARES.c.millis)).where(_SHARES_OF_CARD)
 _SET_SUM = update(_CLAIMS).where(_OF_CARD).values(shared_millis=bindparam("millis"))
 _UNCLAIM = delete(_CLAIMS).where(_OF_CARD)
@@ -83,15 +87,16 @@ class GpuShareStore:
         of = {"node_id": node_id, "gpu_uuid": gpu_uuid}
         self._connection.execute(_ADD, of | {"holder": holder, "millis": share.millis})
 
-    def give_back(self, holder: str) -> None:
-        """Take what a run or an allocation shares away from it, once or more often.
+    def give_back(self, holders: Sequence[str]) -> None:
+        """Take what runs or allocations share away from them, once or more often.
 
-        What is taken of the GPU is counted anew from what the others have of it.
+        What is taken of a GPU is counted anew from what the others have of it.
         """
-        rows = self._connection.execute(_CARDS_OF, {"holder": holder}).all()
+        values = {"holders": list(holders)}
+        rows = self._connection.execute(_CARDS_OF, values).all()
         if not rows:
             return
-        self._connection.execute(_REMOVE, {"held_by": holder})
+        self._connection.execute(_REMOVE, values)
         for row in rows:
             card = {"node": row.node_id, "gpu": row.gpu_uuid}
             left = cast("int | None", self._connection.execute(_SUM, card).scalar_one())

@@ -57,13 +57,14 @@ class Hot:
             return connection.execute(self._statement, values).rowcount
         return driver.execute(self._sql, self._in_order(values)).rowcount
 
-    def run_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
-        """Execute once for each of `values`."""
+    def run_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
+        """Execute once for each of `values`; returns the number of rows that they changed together."""
+        if not values:
+            return 0
         driver = driver_of(connection)
         if driver is None:
-            connection.execute(self._statement, values)
-        else:
-            driver.executemany(self._sql, [self._in_order(one) for one in values])
+            return connection.execute(self._statement, values).rowcount
+        return driver.executemany(self._sql, [self._in_order(one) for one in values]).rowcount
 
     def _in_order(self, values: Mapping[str, Any]) -> list[Any]:
         if self._own:

@@ -23,15 +23,26 @@ from windlass_server.storage import job_pages
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.job_pages import NEWEST_FIRST, JobOrder, select_page
 from windlass_server.storage.partial_indexes import JOB_AWAITS_TIME, JOB_IN_QUEUE
-from windlass_server.storage.tables import JobLabelRow, JobRow
+from windlass_server.storage.tables import JobLabelRow, JobRow, RunRow
 
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
+_RUNS = RunRow.__table__  # type: ignore[attr-defined]
 _LABELS = JobLabelRow.__table__  # type: ignore[attr-defined]
 
 _BY_ID = _JOBS.c.job_id == bindparam("job_id")
 _GET = Hot(select(_JOBS).where(_BY_ID))
 _HEAD = Hot(select(_JOBS.c.project, _JOBS.c.version).where(_BY_ID))
 _LOCK = Hot(select(_JOBS).where(_BY_ID).with_for_update())
+_LOCK_OF_RUNS = (
+    select(_JOBS)
+    .where(
+        _JOBS.c.job_id.in_(
+            select(_RUNS.c.job_id).where(_RUNS.c.run_id.in_(bindparam("run_ids", expanding=True)))
+        )
+    )
+    .order_by(_JOBS.c.job_id)
+    .with_for_update()
+)
 _INSERT = Hot(insert(_JOBS))
 _INSERT_LABEL = Hot(insert(_LABELS))
 # What the scheduler reads: the queue in its order, without specs.
@@ -198,13 +209,19 @@ class JobStore:
 
     def add(self, values: Mapping[str, Any], labels: Mapping[str, str]) -> None:
         """Add a job with its labels; `values` has every column of JobRow."""
-        _INSERT.run(self._connection, values)
-        if labels:
-            job_id = values["job_id"]
-            _INSERT_LABEL.run_many(
-                self._connection,
-                [{"job_id": job_id, "key": key, "value": labels[key]} for key in labels],
-            )
+        self.add_all([(values, labels)])
+
+    def add_all(self, jobs: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]) -> None:
+        """Add jobs, each with its labels, as `add` does."""
+        _INSERT.run_many(self._connection, [values for values, _ in jobs])
+        _INSERT_LABEL.run_many(
+            self._connection,
+            [
+                {"job_id": values["job_id"], "key": key, "value": labels[key]}
+                for values, labels in jobs
+                for key in labels
+            ],
+        )
 
     def change(self, job_id: str, version: int, **values: Any) -> None:
         """Set columns of the job if it is still at `version`, and raise the version.
@@ -212,10 +229,24 @@ class JobStore:
         Raises:
             LostRace: somebody changed the job meanwhile.
         """
-        guarded = values | {"key": job_id, "seen": version, "next": version + 1}
-        if _changing(tuple(sorted(values))).run(self._connection, guarded) != 1:
-            message = f"job {job_id} was changed by somebody else"
-            raise LostRace(message, reason="JOB_CHANGED", job_id=job_id)
+        self.change_all([(job_id, version, values)])
+
+    def change_all(self, changes: Sequence[tuple[str, int, Mapping[str, Any]]]) -> None:
+        """Set columns of jobs that are still at their versions: each job's id, version and columns.
+
+        Raises:
+            LostRace: somebody changed one of them meanwhile.
+        """
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for job_id, version, values in changes:
+            guarded = {**values, "key": job_id, "seen": version, "next": version + 1}
+            alike.setdefault(tuple(sorted(values)), []).append(guarded)
+        for names, guarded_ones in alike.items():
+            if _changing(names).run_many(self._connection, guarded_ones) != len(guarded_ones):
+                job_id = guarded_ones[0]["key"]
+                which = job_id if len(guarded_ones) == 1 else f"{job_id}, or another"
+                message = f"job {which} was changed by somebody else"
+                raise LostRace(message, reason="JOB_CHANGED", job_id=job_id)
 
     def page_of_heads(self, wanted: JobFilter, *, before: str, size: int) -> Sequence[JobRow]:
         """The first `size` jobs behind `before` (as `position_of` says; empty: the first of all).
@@ -295,6 +326,11 @@ class JobStore:
         """Those of these jobs that there are, in the order of their ids, held against other writers."""
         query = select(_JOBS).where(_JOBS.c.job_id.in_(job_ids)).order_by(_JOBS.c.job_id)
         return cast("Sequence[JobRow]", self._connection.execute(query.with_for_update()).all())
+
+    def lock_of_runs(self, run_ids: Sequence[str]) -> Sequence[JobRow]:
+        """The jobs of these runs, as `lock_all` gives them."""
+        rows = self._connection.execute(_LOCK_OF_RUNS, {"run_ids": run_ids}).all()
+        return cast("Sequence[JobRow]", rows)
 
     def hold(self, states: Sequence[tuple[str, int, str, str, int | None]]) -> None:
         """Say what keeps jobs out of the queue: `(job_id, held, reason, message, eligible_at)`.

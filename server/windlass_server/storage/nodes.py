@@ -4,36 +4,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import (
-    BigInteger,
-    BindParameter,
-    Boolean,
     Connection,
-    and_,
     bindparam,
-    delete,
     func,
     insert,
-    not_,
     or_,
     select,
     update,
 )
 
-from windlass_server.errors import Conflict
-from windlass_server.storage.gpu_shares import GpuShareStore, Share
+from windlass_server.storage.gpu_shares import Share
+from windlass_server.storage.holdings import Hold, HoldingStore
 from windlass_server.storage.hot import Hot
-from windlass_server.storage.partial_indexes import NODE_AILS, RUN_ACTIVE, RUN_KEPT
-from windlass_server.storage.tables import AllocationRow, GpuClaimRow, NodeRow, RunRow
+from windlass_server.storage.partial_indexes import NODE_AILS
+from windlass_server.storage.tables import GpuClaimRow, NodeRow
 
 _NODES = NodeRow.__table__  # type: ignore[attr-defined]
 _CLAIMS = GpuClaimRow.__table__  # type: ignore[attr-defined]
-_RUNS = RunRow.__table__  # type: ignore[attr-defined]
-_ALLOCATIONS = AllocationRow.__table__  # type: ignore[attr-defined]
 
 _READY = 1
 _UNREACHABLE = 2
 # As Maintenance.State.
-_OPEN = 1
 _DRAINING = 3
 
 # Nodes that were removed are there for what refers to them alone.
@@ -45,6 +36,7 @@ _BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
 _ALL = _THERE.order_by(_NODES.c.node_id)
 _OF_CLUSTER = _THERE.where(_NODES.c.cluster == bindparam("cluster")).limit(1)
 _SOME = _ALL.where(_NODES.c.node_id.in_(bindparam("node_ids", expanding=True)))
+_LOCK_SOME = _SOME.with_for_update()
 _PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
 _ALL_DRAINING = _ALL.where(_NODES.c.maintenance == _DRAINING)
 _ALL_AILING = _ALL.where(NODE_AILS)
@@ -97,66 +89,6 @@ _TOUCH = Hot(
     .where(_NODES.c.node_id == bindparam("key"), _NODES.c.last_seen_at < bindparam("at"))
     .values(last_seen_at=bindparam("at"))
 )
-_ALONE: BindParameter[bool] = bindparam("alone", type_=Boolean)
-# A node that shrank below what it holds is refused by these too, whatever is asked.
-_HOLD = Hot(
-    update(_NODES)
-    .where(
-        _NODES.c.node_id == bindparam("key"),
-        _NODES.c.status == _READY,
-        _NODES.c.maintenance == _OPEN,
-        _NODES.c.cpu_held + bindparam("cpu") <= _NODES.c.cpu_millis,
-        _NODES.c.memory_held + bindparam("memory") <= _NODES.c.memory_bytes,
-        # Of two that would have it alone, or one that would and any other, the second is refused.
-        not_(_NODES.c.exclusive),
-        or_(not_(_ALONE), _NODES.c.cpu_held + _NODES.c.memory_held == 0),
-    )
-    .values(
-        cpu_held=_NODES.c.cpu_held + bindparam("cpu"),
-        memory_held=_NODES.c.memory_held + bindparam("memory"),
-        exclusive=_ALONE,
-    )
-)
-_SET_HELD = Hot(
-    update(_NODES)
-    .where(_NODES.c.node_id == bindparam("key"))
-    .values(
-        cpu_held=bindparam("cpu"),
-        memory_held=bindparam("memory"),
-        # Who had it alone has given it back when nothing is held any more.
-        exclusive=and_(_NODES.c.exclusive, bindparam("cpu", type_=BigInteger) > 0),
-        shrunk=or_(
-            bindparam("cpu") > _NODES.c.cpu_millis, bindparam("memory") > _NODES.c.memory_bytes
-        ),
-    )
-)
-_HELD_BY_RUNS = Hot(
-    select(
-        func.coalesce(func.sum(_RUNS.c.cpu_millis), 0).label("cpu"),
-        func.coalesce(func.sum(_RUNS.c.memory_bytes), 0).label("memory"),
-    ).where(
-        _RUNS.c.node_id == bindparam("node_id"),
-        RUN_KEPT,
-        RUN_ACTIVE,
-        _RUNS.c.run_id != bindparam("holder"),
-    )
-)
-_HELD_BY_ALLOCATIONS = Hot(
-    select(
-        func.coalesce(func.sum(_ALLOCATIONS.c.cpu_millis), 0).label("cpu"),
-        func.coalesce(func.sum(_ALLOCATIONS.c.memory_bytes), 0).label("memory"),
-    ).where(
-        _ALLOCATIONS.c.node_id == bindparam("node_id"),
-        _ALLOCATIONS.c.status == 1,
-        _ALLOCATIONS.c.allocation_id != bindparam("holder"),
-    )
-)
-_CLAIM = insert(_CLAIMS)
-_UNCLAIM = Hot(
-    delete(_CLAIMS).where(
-        or_(_CLAIMS.c.run_id == bindparam("key"), _CLAIMS.c.allocation_id == bindparam("key"))
-    )
-)
 _CLAIMS_ON = Hot(select(_CLAIMS).where(_CLAIMS.c.node_id == bindparam("node_id")))
 _HOLDERS = Hot(
     select(
@@ -174,7 +106,7 @@ class NodeStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._shares = GpuShareStore(connection)
+        self._holdings = HoldingStore(connection)
 
     def get(self, node_id: str) -> NodeRow | None:
         """The node, or None."""
@@ -197,6 +129,11 @@ class NodeStore:
     def lock(self, node_id: str) -> NodeRow | None:
         """The node, held against other writers until the transaction ends; or None."""
         return cast("NodeRow | None", self._connection.execute(_LOCK, {"node_id": node_id}).first())
+
+    def lock_all(self, node_ids: Sequence[str]) -> Sequence[NodeRow]:
+        """Those of these nodes that there are, oldest first, held in the same way."""
+        rows = self._connection.execute(_LOCK_SOME, {"node_ids": node_ids}).all()
+        return cast("Sequence[NodeRow]", rows)
 
     def change(self, node_id: str, **values: Any) -> None:
         """Set columns of a node that is locked."""
@@ -342,48 +279,36 @@ class NodeStore:
                 (`NODE_CORDONED`), the amounts do not fit (`NODE_FULL`), or one of the GPUs is not
                 free, or has not such a share left (`GPU_TAKEN`).
         """
-        values = {"key": node_id, "cpu": cpu_millis, "memory": memory_bytes, "alone": alone}
-        if _HOLD.run(self._connection, values) != 1:
-            raise self._refusal(node_id)
-        if share is not None:
-            for gpu in gpu_uuids:
-                self._shares.take(node_id, gpu, holder, share)
-            return
-        if not gpu_uuids:
-            return
-        taken = {claim.gpu_uuid for claim in self.claims_on(node_id)}.intersection(gpu_uuids)
-        if taken:
-            gpu = min(taken)
-            message = f"GPU {gpu} of node {node_id} is not free any more"
-            raise Conflict(message, reason="GPU_TAKEN", node_id=node_id, gpu_uuid=gpu)
-        claimant = {
-            "run_id": None if by_allocation else holder,
-            "allocation_id": holder if by_allocation else None,
-        }
-        self._connection.execute(
-            _CLAIM, [{"node_id": node_id, "gpu_uuid": gpu, **claimant} for gpu in gpu_uuids]
+        self.hold_all(
+            [
+                Hold(
+                    node_id,
+                    holder,
+                    cpu_millis=cpu_millis,
+                    memory_bytes=memory_bytes,
+                    gpu_uuids=gpu_uuids,
+                    share=share,
+                    by_allocation=by_allocation,
+                    alone=alone,
+                )
+            ]
         )
 
-    def release(self, node_id: str, holder: str) -> None:
-        """Give back what a run or an allocation holds, once or more often.
+    def hold_all(self, holds: Sequence[Hold]) -> None:
+        """Take parts of nodes as `hold` does: all of them, or none, which the caller rolls back."""
+        self._holdings.take(holds)
 
-        The sums are counted anew from what else is active on the node, under a lock on the node, so
-        that no order of events and no repeat can make them drift. The caller notes in the same
-        transaction that the holder is not active any more, before or after this.
+    def release(self, node_id: str, holder: str) -> None:
+        """Give back what a run or an allocation holds, once or more often; see `release_all`."""
+        self.release_all([(node_id, holder)])
+
+    def release_all(self, holders: Sequence[tuple[str, str]]) -> None:
+        """Give back what runs or allocations hold, each with its node's id first; once or more often.
+
+        The caller notes in the same transaction that the holders are not active any more, before or
+        after this.
         """
-        self._connection.execute(_LOCK, {"node_id": node_id})
-        others = {"node_id": node_id, "holder": holder}
-        ((run_cpu, run_memory),) = _HELD_BY_RUNS.all(self._connection, others)
-        ((cpu, memory),) = _HELD_BY_ALLOCATIONS.all(self._connection, others)
-        # PostgreSQL sums a BIGINT to a NUMERIC.
-        values = {
-            "key": node_id,
-            "cpu": int(run_cpu) + int(cpu),
-            "memory": int(run_memory) + int(memory),
-        }
-        _SET_HELD.run(self._connection, values)
-        _UNCLAIM.run(self._connection, {"key": holder})
-        self._shares.give_back(holder)
+        self._holdings.give_back(holders)
 
     def claims_on(self, node_id: str) -> Sequence[GpuClaimRow]:
         """The GPUs of a node that are not free."""
@@ -402,14 +327,3 @@ class NodeStore:
     def holders(self) -> Sequence[tuple[str, str, str]]:
         """Node, UUID and holder of every GPU that a run or an allocation has alone, in any order."""
         return cast("Sequence[tuple[str, str, str]]", _HOLDERS.all(self._connection, {}))
-
-    def _refusal(self, node_id: str) -> Conflict:
-        node = self.get(node_id)
-        if node is None or node.status != _READY:
-            message = f"node {node_id} is not ready"
-            return Conflict(message, reason="NODE_NOT_READY", node_id=node_id)
-        if node.maintenance != _OPEN:
-            message = f"node {node_id} takes no new work"
-            return Conflict(message, reason="NODE_CORDONED", node_id=node_id)
-        message = f"node {node_id} has not so much left"
-        return Conflict(message, reason="NODE_FULL", node_id=node_id)

@@ -15,6 +15,7 @@ _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
 _INSERT = insert(_RUNS)
 _GET = Hot(select(_RUNS).where(_RUNS.c.run_id == bindparam("run_id")))
+_OF_IDS = select(_RUNS).where(_RUNS.c.run_id.in_(bindparam("run_ids", expanding=True)))
 _OF_JOB = (
     select(_RUNS)
     .where(_RUNS.c.job_id == bindparam("job_id"))
@@ -109,6 +110,12 @@ def _changing(names: tuple[str, ...]) -> Hot:
     return Hot(update(_RUNS).where(_RUNS.c.run_id == bindparam("key")).values(columns))
 
 
+@lru_cache(maxsize=4)
+def _adding(names: tuple[str, ...]) -> Hot:
+    """Adds a run with these columns."""
+    return Hot(insert(_RUNS).values({name: bindparam(name) for name in names}))
+
+
 @lru_cache(maxsize=16)
 def _nodes_ended_by(causes: tuple[int, ...]) -> Hot:
     """Where a job's runs ended by one of these causes."""
@@ -176,10 +183,28 @@ class RunStore:
         """Add a run; IntegrityError when the job has an active one of that rank."""
         self._connection.execute(_INSERT, values)
 
+    def add_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add runs as `add` does, which all have the same columns."""
+        if rows:
+            _adding(tuple(rows[0])).run_many(self._connection, rows)
+
+    def of_ids(self, run_ids: Sequence[str]) -> Sequence[RunRow]:
+        """Those of these runs that there are, in no order."""
+        rows = self._connection.execute(_OF_IDS, {"run_ids": run_ids}).all()
+        return cast("Sequence[RunRow]", rows)
+
     def change(self, run_id: str, **values: Any) -> None:
         """Set columns of a run; the caller has read it in this transaction."""
-        new = {f"new_{name}": value for name, value in values.items()}
-        _changing(tuple(sorted(values))).run(self._connection, new | {"key": run_id})
+        self.change_all([(run_id, values)])
+
+    def change_all(self, changes: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Set the same columns of runs, each to values of its own."""
+        if changes:
+            rows = [
+                {"key": run_id} | {f"new_{name}": value for name, value in values.items()}
+                for run_id, values in changes
+            ]
+            _changing(tuple(sorted(changes[0][1]))).run_many(self._connection, rows)
 
     def note_saved(self, job_id: str, attempt: int, saved_at: int | None) -> None:
         """Note up to when (µs) what an attempt did is in a checkpoint, which is that of all its ranks."""

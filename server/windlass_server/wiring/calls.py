@@ -7,6 +7,7 @@ from windlass.options.v1.options_pb2 import Authz
 from windlass_server import __version__
 from windlass_server.access.rpc import AccessRpc
 from windlass_server.config import ServerConfig
+from windlass_server.jobs.batch_rpc import Single
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.resources.exposition import NodeExposition
@@ -17,6 +18,7 @@ from windlass_server.rpc.authentication import Authentication
 from windlass_server.rpc.authorisation import Authorisation
 from windlass_server.rpc.call import Method
 from windlass_server.rpc.draining import Draining
+from windlass_server.rpc.errors import to_status
 from windlass_server.rpc.limits import CallerLimits, Limits
 from windlass_server.rpc.metering import Metering
 from windlass_server.rpc.methods import served_methods
@@ -62,7 +64,8 @@ class Calls:
 def admit_calls(on: Foundation, areas: Areas) -> Calls:
     """Put the chain before the services."""
     config = on.config
-    methods = _methods(on, areas)
+    validation = Validation()
+    methods = _methods(on, areas, Single(validation.check, to_status))
     observers: list[Observer] = [Metering(on.meters)]
     open_telemetry = _open_telemetry(config)
     if open_telemetry is not None:
@@ -79,17 +82,17 @@ def admit_calls(on: Foundation, areas: Areas) -> Calls:
             CallerLimits(config.max_calls_per_caller, config.max_streams_per_caller),
         ],
         after_parsing=[Authorisation()],
-        validation=Validation(),
+        validation=validation,
         draining=draining,
         observers=observers,
     )
     return Calls(pipeline, methods[_CALLER_METHOD], draining, open_telemetry)
 
 
-def _methods(on: Foundation, areas: Areas) -> dict[str, Method]:
+def _methods(on: Foundation, areas: Areas, single: Single) -> dict[str, Method]:
     """Every method that is served, by its path."""
     services = [*PUBLIC_SERVICES, AGENTS_SERVICE]
-    methods = served_methods(_servicers(on, areas))
+    methods = served_methods(_servicers(on, areas, single))
     if on.config.reflection:
         reflection = reflection_method(services)
         methods[reflection.path] = reflection
@@ -99,7 +102,7 @@ def _methods(on: Foundation, areas: Areas) -> dict[str, Method]:
     return methods
 
 
-def _servicers(on: Foundation, areas: Areas) -> dict[str, object]:
+def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object]:
     """Who answers for each service."""
     jobs, nodes, inventory = areas.jobs, areas.nodes, areas.inventory
     return {
@@ -115,6 +118,8 @@ def _servicers(on: Foundation, areas: Areas) -> dict[str, object]:
             jobs.forecasts,
             jobs.actions,
             jobs.artifacts,
+            jobs.batches,
+            single,
         ),
         "windlass.resources.v1.ResourcesService": _resources_rpc(on, areas),
         "windlass.system.v1.SystemService": SystemRpc(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from windlass_server.jobs.actions import JobActions
 from windlass_server.jobs.artifact_content import ArtifactContent
 from windlass_server.jobs.artifacts import ArtifactsService
+from windlass_server.jobs.batches import JobBatches
 from windlass_server.jobs.checkpoints import CheckpointsService, Keeping
 from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.elsewhere import Elsewhere
@@ -42,6 +43,7 @@ class Jobs:
     artifacts: ArtifactsService
     world: World
     forecasts: Forecasts
+    batches: JobBatches
 
 
 def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
@@ -104,6 +106,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         artifacts=_artifacts(on, store),
         world=world,
         forecasts=Forecasts(on.database, world, service, on.clock),
+        batches=JobBatches(on.database, service),
     )
 
 

@@ -34,6 +34,42 @@ def test_submit_needs_no_dashes_before_the_command(windlass, plane):
     assert (job.name, job.resources.gpu_count) == ("x", 0)
 
 
+def test_the_jobs_of_a_file_are_submitted_and_those_refused_told_by_their_lines(
+    windlass, plane, tmp_path
+):
+    file = tmp_path / "jobs.jsonl"
+    file.write_text('{"command": ["a"]}\n\n{"name": "empty"}\n{"command": ["b"], "queue": "q"}\n')
+    done = windlass("jobs", "submit-many", str(file))
+    assert (done.exit_code, done.stdout) == (2, "job-1\njob-3\n")
+    assert f"{file}:3:" in done.stderr
+    assert "job.command" in done.stderr
+    (request,) = plane.state.requests["BatchSubmitJobs"]
+    assert [list(job.command) for job in request.jobs] == [["a"], [], ["b"]]
+    shown = json.loads(windlass("jobs", "submit-many", str(file), "-o", "json").stdout)
+    assert [one.get("error", {}).get("code", 0) for one in shown["results"]] == [0, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"command": ["a"]}\n[1]\n', ":2: is no JSON object"),
+        ('{"command": ["a"]}\nrubbish\n', ":2: is no JSON object"),
+        ('{"comand": ["a"]}\n', ":1: that is no job"),
+        (None, "cannot read"),
+    ],
+)
+def test_of_a_file_that_is_none_of_jobs_nothing_is_submitted(
+    windlass, plane, tmp_path, text, words
+):
+    file = tmp_path / "jobs.jsonl"
+    if text is not None:
+        file.write_text(text)
+    done = windlass("jobs", "submit-many", str(file))
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "BatchSubmitJobs" not in plane.state.calls
+
+
 def test_submit_passes_every_option(windlass, plane):
     done = windlass(
         "submit", "--name", "n", "--gpus", "2", "--gpu-type", "H100", "--cpus", "1.5",

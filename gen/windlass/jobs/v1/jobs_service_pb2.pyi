@@ -8,6 +8,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.jobs.v1 import artifact_pb2 as _artifact_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
+from windlass.jobs.v1 import job_batch_pb2 as _job_batch_pb2
 from windlass.jobs.v1 import job_forecast_pb2 as _job_forecast_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2

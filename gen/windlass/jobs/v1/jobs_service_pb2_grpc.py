@@ -5,6 +5,7 @@ import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from windlass.jobs.v1 import artifact_pb2 as windlass_dot_jobs_dot_v1_dot_artifact__pb2
+from windlass.jobs.v1 import job_batch_pb2 as windlass_dot_jobs_dot_v1_dot_job__batch__pb2
 from windlass.jobs.v1 import job_metrics_pb2 as windlass_dot_jobs_dot_v1_dot_job__metrics__pb2
 from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
 from windlass.jobs.v1 import jobs_service_pb2 as windlass_dot_jobs_dot_v1_dot_jobs__service__pb2
@@ -43,6 +44,11 @@ class JobsServiceStub:
                 '/windlass.jobs.v1.JobsService/SubmitJob',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.SubmitJobRequest.SerializeToString,
                 response_deserializer=windlass_dot_jobs_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.BatchSubmitJobs = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/BatchSubmitJobs',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_job__batch__pb2.BatchSubmitJobsRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_job__batch__pb2.BatchSubmitJobsResponse.FromString,
                 _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/GetJob',
@@ -148,6 +154,16 @@ class JobsServiceServicer:
         not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
         ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
         no such project, or no such job as one that it waits for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSubmitJobs(self, request, context):
+        """Accepts up to 1,000 jobs in one call; those of a batch that are accepted are on disk together.
+
+        Each is checked by itself, and has a result of its own: what is wrong with one keeps none of the
+        others out. INVALID_ARGUMENT, and no job is accepted, where there is none or there are more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,6 +347,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.SubmitJobRequest.FromString,
                     response_serializer=windlass_dot_jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
+            'BatchSubmitJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSubmitJobs,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_job__batch__pb2.BatchSubmitJobsRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_job__batch__pb2.BatchSubmitJobsResponse.SerializeToString,
+            ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.GetJobRequest.FromString,
@@ -450,6 +471,33 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/SubmitJob',
             windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.SubmitJobRequest.SerializeToString,
             windlass_dot_jobs_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSubmitJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/BatchSubmitJobs',
+            windlass_dot_jobs_dot_v1_dot_job__batch__pb2.BatchSubmitJobsRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_job__batch__pb2.BatchSubmitJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

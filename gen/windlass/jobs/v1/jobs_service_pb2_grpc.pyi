@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from windlass.jobs.v1 import artifact_pb2 as _artifact_pb2
+from windlass.jobs.v1 import job_batch_pb2 as _job_batch_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as _jobs_service_pb2
@@ -45,6 +46,12 @@ class JobsServiceStub:
     not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
     ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
     no such project, or no such job as one that it waits for.
+    """
+    BatchSubmitJobs: _grpc.UnaryUnaryMultiCallable[_job_batch_pb2.BatchSubmitJobsRequest, _job_batch_pb2.BatchSubmitJobsResponse]
+    """Accepts up to 1,000 jobs in one call; those of a batch that are accepted are on disk together.
+
+    Each is checked by itself, and has a result of its own: what is wrong with one keeps none of the
+    others out. INVALID_ARGUMENT, and no job is accepted, where there is none or there are more.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -154,6 +161,12 @@ class JobsServiceAsyncStub(JobsServiceStub):
     not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
     ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
     no such project, or no such job as one that it waits for.
+    """
+    BatchSubmitJobs: _aio.UnaryUnaryMultiCallable[_job_batch_pb2.BatchSubmitJobsRequest, _job_batch_pb2.BatchSubmitJobsResponse]  # type: ignore[assignment]
+    """Accepts up to 1,000 jobs in one call; those of a batch that are accepted are on disk together.
+
+    Each is checked by itself, and has a result of its own: what is wrong with one keeps none of the
+    others out. INVALID_ARGUMENT, and no job is accepted, where there is none or there are more.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
@@ -266,6 +279,18 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         not; PERMISSION_DENIED (`POOL_NOT_ALLOWED`) when its project may not use that pool, or any;
         ABORTED (`REQUEST_ID_REUSED`) when `request_id` was used for another job; NOT_FOUND when there is
         no such project, or no such job as one that it waits for.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchSubmitJobs(
+        self,
+        request: _job_batch_pb2.BatchSubmitJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_batch_pb2.BatchSubmitJobsResponse, _abc.Awaitable[_job_batch_pb2.BatchSubmitJobsResponse]]:
+        """Accepts up to 1,000 jobs in one call; those of a batch that are accepted are on disk together.
+
+        Each is checked by itself, and has a result of its own: what is wrong with one keeps none of the
+        others out. INVALID_ARGUMENT, and no job is accepted, where there is none or there are more.
         """
 
     @_abc_1.abstractmethod
