@@ -181,7 +181,7 @@ class JobsService:
         added = [_Added.of(tx, new) for new, was in zip(news, before, strict=True) if was is None]
         self._add(tx, added)
         jobs = iter([self._begun(tx, one) for one in added])
-        return [next(jobs) if was is None else was for was in before]  # type: ignore[misc]
+        return [next(jobs) if was is None else was for was in before]
 
     def _add(self, tx: Transaction, added: Sequence[_Added]) -> None:
         tx.jobs.add_all([(vars(one.job), one.new.wanted.full.labels) for one in added])

@@ -107,6 +107,12 @@ def is_part(field: FieldDescriptor) -> bool:
     return rules.ignore == validate_pb2.IGNORE_ALWAYS
 
 
+def is_checked_later(field: FieldDescriptor) -> bool:
+    """Whether each element has an answer of its own, such as the jobs of a batch."""
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    return bool(rules.repeated.items.ignore == validate_pb2.IGNORE_ALWAYS)
+
+
 def marked(message: Descriptor) -> Iterator[tuple[str, Message]]:
     """Every message with one string of the caller's set to MARK, and the path of that string."""
     for field in message.fields:

@@ -300,6 +300,40 @@ async def test_a_bad_action_is_refused_and_every_wrong_field_is_named(server: Cl
     assert violated(answer) >= fields
 
 
+BATCHES: dict[str, tuple[str, int]] = {
+    "nothing": ("{}", 400),
+    "no jobs": ('{"jobs": []}', 400),
+    "more jobs than are taken": (json.dumps({"jobs": [{"command": ["true"]}] * 1001}), 400),
+    "what is no list": ('{"jobs": "all"}', 400),
+    "a job that is none": ('{"jobs": [7]}', 400),
+    "a field that there is not": ('{"jobs": [{"comand": ["true"]}]}', 400),
+    "a request id with a line break": ('{"jobs": [{}], "request_id": "a\\nb"}', 400),
+    "jobs of 6 MB": (json.dumps({"jobs": [{"command": ["x" * 60_000]}] * 100}), 413),
+}
+
+
+@pytest.mark.parametrize("case", BATCHES)
+async def test_a_batch_that_is_none_is_refused(server: Cluster, case: str):
+    body, status = BATCHES[case]
+    async with server.rest() as rest:
+        answer = await rest.post("/v1/jobs:batch", content=body, headers=JSON)
+    assert answer.status_code == status, answer.text
+    assert_well_formed(answer)
+
+
+async def test_each_job_of_a_batch_is_answered_by_itself(server: Cluster):
+    jobs = [{"command": ["true"]}, {}, {"command": ["a\0"]}, {"command": ["b"], "project": "nope"}]
+    async with server.rest() as rest:
+        answer = await rest.post("/v1/jobs:batch", json={"jobs": jobs})
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert results[0]["job"]["status"] == "QUEUED"
+    assert [one.get("error", {}).get("code", 0) for one in results] == [0, 3, 3, 5]
+    kinds = [detail["@type"].rpartition(".")[2] for detail in results[1]["error"]["details"]]
+    assert kinds[:2] == ["ErrorInfo", "BadRequest"]
+    assert "job.command" in str(results[1]["error"]["details"][1])
+
+
 PATHS = [
     ("/v1/jobs/nope", 404),
     ("/v1/jobs/nope/logs", 404),
