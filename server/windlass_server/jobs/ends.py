@@ -137,6 +137,13 @@ def _cause(
     return cause if checkpoint is not None else rules.Cause.LAUNCH_FAILED, checkpoint
 
 
+def _true_cause(job: JobRow, run: RunRow, cause: rules.Cause) -> rules.Cause:
+    """What ended a run: of one that was stopped beside another rank, what ended that one."""
+    if job.attempt != run.attempt or job.verdict is None:
+        return cause
+    return rules.beside(cause, reason_of(job.verdict))
+
+
 def _ending(tx: Transaction, one: _Ended) -> rules.Ending:
     run, exited, cause = one.run, one.report.exit, one.cause
     # Nothing else depends on those before.
