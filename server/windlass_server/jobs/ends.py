@@ -12,6 +12,7 @@ from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.moves import Move, move_all
 from windlass_server.jobs.preemptions import stopped_by
 from windlass_server.jobs.ranks import End, end_rank, reason_of
+from windlass_server.jobs.ranks import End, end_rank, reason_of
 from windlass_server.jobs.retry_policy import by_policy, values_of
 from windlass_server.jobs.run_times import between, node_time, started_at
 from windlass_server.jobs.states import FINAL, Status, after
