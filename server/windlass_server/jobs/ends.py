@@ -12,7 +12,6 @@ from windlass_server.jobs.damaged_checkpoints import set_aside
 from windlass_server.jobs.moves import Move, move_all
 from windlass_server.jobs.preemptions import stopped_by
 from windlass_server.jobs.ranks import End, end_rank, reason_of
-from windlass_server.jobs.ranks import End, end_rank, reason_of
 from windlass_server.jobs.retry_policy import by_policy, values_of
 from windlass_server.jobs.run_times import between, node_time, started_at
 from windlass_server.jobs.states import FINAL, Status, after
@@ -173,10 +172,7 @@ def _move(tx: Transaction, one: _Ended, tell: Callable[[str], None]) -> Move | N
     job, run, exited, began = one.job, one.run, one.report.exit, one.began
     if job.attempt != run.attempt or Status(job.status) in FINAL:
         return None
-    code, signal = _code(exited), _signal(exited)
-    end = End(_ending(tx, one), code, signal, one.checkpoint)
-    if (again := by_policy(job, run, end.ending, code, signal)) is not None:
-        end = End(again.ending, code, signal, values_of(job, again, one.now))
+    end = _end_of(tx, one)
     if exited.checkpoint_problem:
         _note_lost_checkpoint(tx, job, run, exited.checkpoint_problem, one.now)
     if job.nodes > 1:
@@ -196,6 +192,16 @@ def _move(tx: Transaction, one: _Ended, tell: Callable[[str], None]) -> Move | N
         values |= {"started_at": began, "isolation": one.report.isolation.SerializeToString()}
     actor = actors.node(run.node_id)
     return Move(job, status, ending.reason, ending.message, actor, one.now, values)
+
+
+def _end_of(tx: Transaction, one: _Ended) -> End:
+    """How the run ended, and what that means for its job, by the job's own policy where that says more."""
+    code, signal = _code(one.report.exit), _signal(one.report.exit)
+    ending = _ending(tx, one)
+    again = by_policy(one.job, one.run, ending, code, signal)
+    if again is None:
+        return End(ending, code, signal, one.checkpoint)
+    return End(again.ending, code, signal, values_of(one.job, again, one.now))
 
 
 def _note_lost_checkpoint(
