@@ -136,7 +136,7 @@ class ServerConfig(_Section):
         cors_origins: origins whose pages may use the REST API, such as `https://console.example`; `*`
             for any.
         public_docs: whether `/openapi.json` and `/descriptors.binpb` are answered without a credential.
-        objects_url: where checkpoints and artifacts are kept: `file:///directory` or `s3://bucket/prefix`, which is
+        objects_url: where checkpoints, artifacts and logs are kept: `file:///directory` or `s3://bucket/prefix`, which is
             reached as the variables `AWS_*` say; empty means `objects` in `data_dir`.
         checkpoint_max_bytes: the largest checkpoint that is kept.
         checkpoints_kept: how many of a job's checkpoints are kept, the newest ones.
@@ -146,6 +146,9 @@ class ServerConfig(_Section):
         checkpoint_forced_seconds: how long a run has to save that must leave its node by force.
         artifact_max_bytes: the largest artifact that is taken.
         artifact_upload_seconds: how long an upload is kept that nobody goes on with.
+        log_archive_seconds: how long after its run's end a log goes from this server's disk into the object
+            store, compressed.
+        log_retention_days: how long it is kept there, in days; 0: for ever.
         public_metrics: whether `/metrics` is answered without a credential.
         otlp_endpoint: an OpenTelemetry collector for traces and metrics, `http://host:port`; empty: none.
         otlp_sample_ratio: the share of traces that are kept, of those that begin at the server.
@@ -187,6 +190,8 @@ class ServerConfig(_Section):
     checkpoint_forced_seconds: float = Field(default=60.0, ge=0, le=86400)
     artifact_max_bytes: int = Field(default=1 << 40, ge=0, le=1 << 60)
     artifact_upload_seconds: float = Field(default=86400.0, ge=1, le=366 * 86400)
+    log_archive_seconds: float = Field(default=3600.0, ge=0, le=10 * 366 * 86400)
+    log_retention_days: float = Field(default=0.0, ge=0, le=36_500)
     pools: tuple[PoolConfig, ...] = ()
     # At least what the next level is made of, and as long again.
     telemetry_days_10s: float = Field(default=1.0, ge=0.125, le=36_500)

@@ -37,6 +37,7 @@ HEARTBEAT_SECONDS = 15.0 - CALL_SECONDS
 _LATE_NANOS = 10_000_000_000
 _LOST = "LOG_LOST_BY_NODE"
 _NOT_HERE = "LOG_NOT_ON_SERVER"
+_EXPIRED = "LOG_EXPIRED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +249,14 @@ class JobLogs:
             elif run.forgotten and run.log_end is not None:
                 missing = run.log_end - await self._logs.end(run.run_id)
                 if missing > 0:
-                    message = f"this server does not have {missing} bytes of the run's output"
-                    end.incomplete.add(run_id=run.run_id, reason=_NOT_HERE, message=message)
+                    reason, message = await self._why_missing(run, missing)
+                    end.incomplete.add(run_id=run.run_id, reason=reason, message=message)
         return job_pb2.JobLogMessage(cursor=cursor, end=end)
+
+    async def _why_missing(self, run: AnyRun, missing: int) -> tuple[str, str]:
+        if await self._logs.is_expired(run.run_id):
+            return _EXPIRED, "the run's output was kept as long as logs are kept here"
+        return _NOT_HERE, f"this server does not have {missing} bytes of the run's output"
 
 
 def _attempts(runs: Sequence[AnyRun], rank: int | None) -> list[list[AnyRun]]:

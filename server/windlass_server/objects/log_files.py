@@ -5,7 +5,7 @@ import re
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +32,7 @@ class LogRefused(Conflict):
     """A batch was not taken; `end` is what the log holds, where the node goes on.
 
     Reasons: `LOG_GAP` (it begins behind the end), `LOG_BAD_FRAMES` (it is not whole frames, or its
-    frames do not meet the end).
+    frames do not meet the end), `LOG_CLOSED` (the log is archived).
     """
 
     def __init__(self, message: str, *, reason: str, end: int) -> None:
@@ -57,11 +57,13 @@ class _Log:
         end: bytes that are on disk.
         marks: boundaries between frames about `_MARK_BYTES` apart, to begin reading at.
         newest: for each mark the latest time (ns since 1970) of what lies before the next one.
+        archived: reads it where it is now; None while it is a file here.
     """
 
     end: int = 0
     marks: "array[int]" = field(default_factory=lambda: array("q", [0]))
     newest: "array[int]" = field(default_factory=lambda: array("Q", [0]))
+    archived: LogView | None = None
 
     def grow(self, ends: Sequence[int], times: Sequence[int]) -> None:
         """Take in further frames: where they end, and their times."""
@@ -132,12 +134,50 @@ class LogFiles:
     def view(self, run_id: str) -> Iterator[LogView]:
         """A context in which a log can be read as it is now."""
         log = self._log(run_id)
+        if log.archived is not None:
+            yield log.archived
+            return
         with ExitStack() as stack:
-            pread: Callable[[int, int], bytes] = _no_bytes
-            if log.end:
-                file = stack.enter_context(self.path(run_id).open("rb", buffering=0))
-                pread = partial(os.pread, file.fileno())
+            try:
+                file = (
+                    stack.enter_context(self.path(run_id).open("rb", buffering=0))
+                    if log.end
+                    else None
+                )
+            except FileNotFoundError:
+                # It was archived just now.
+                log = self._log(run_id)
+                if log.archived is None:
+                    raise
+                yield log.archived
+                return
+            pread = _no_bytes if file is None else partial(os.pread, file.fileno())
             yield LogView(run_id, log.end, log.marks[:], log.newest[:], pread)
+
+    def has_file(self, run_id: str) -> bool:
+        """Whether a log has a file here; InvalidInput when that is no run's id."""
+        return self.path(run_id).exists()
+
+    def run_ids(self) -> list[str]:
+        """The runs whose logs have files here."""
+        return [path.stem for path in self._directory.glob("*/run-*.log")]
+
+    def know_archived(self, view: LogView) -> None:
+        """Read a log where it has been archived from now on; it grows no more."""
+        self._remember(view.run_id, _Log(end=view.end, archived=view))
+
+    def retire(self, view: LogView) -> None:
+        """The same of a log that has a file here, which is removed; from the thread of appends."""
+        self.know_archived(view)
+        file = self._open.pop(view.run_id, None)
+        if file is not None:
+            os.close(file)
+        self.path(view.run_id).unlink(missing_ok=True)
+
+    def forget(self, run_id: str) -> None:
+        """Look at a log anew when it is used next."""
+        with self._lock:
+            self._logs.pop(run_id, None)
 
     def close(self) -> None:
         """Close all files."""
@@ -154,6 +194,9 @@ class LogFiles:
         for batch in batches:
             try:
                 piece, piece_ends = _fresh_part(batch, end)
+                if piece and log.archived is not None:
+                    message = "the log is archived and grows no more"
+                    raise LogRefused(message, reason="LOG_CLOSED", end=end)
             except LogRefused as refusal:
                 outcomes.append(refusal)
                 continue

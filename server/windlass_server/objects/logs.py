@@ -1,14 +1,20 @@
 """Logs of runs: appended by their nodes' streams, read and followed by people."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
+from windlass_server.errors import InvalidInput
 from windlass_server.hub import EventHub
 from windlass_server.objects.frames import Chunk, Frame, Place, as_text, chunks
+from windlass_server.objects.log_archive import LogArchive
 from windlass_server.objects.log_files import Batch, LogFiles, LogRefused
 from windlass_server.objects.log_lines import Held, Lines, Matcher
 from windlass_server.objects.log_view import Limits, LogView
@@ -22,6 +28,9 @@ _MAX_GROUP = 64
 _READ_BYTES = 256 << 10
 # Reads that are kept for those who read the same: followers of one log want it all at once.
 _KEPT_READS = 16
+# A log that was not found in the archive is looked for there again, while there is nothing of it here.
+_LOOK_AGAIN_SECONDS = 1.0
+_REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +57,19 @@ class LogStore:
     Args:
         directory: where the logs lie; made when it is missing.
         hub: told of the run whose log has grown.
+        archive: where logs are that are not here, and go when their runs have ended; None for none.
     """
 
-    def __init__(self, directory: Path, hub: EventHub) -> None:
+    def __init__(self, directory: Path, hub: EventHub, archive: LogArchive | None = None) -> None:
         self._files = LogFiles(directory)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="logs-write")
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="logs-read")
         self._pending: list[_Pending] = []
         self._flush: asyncio.Task[None] | None = None
         self._hub = hub
+        self._archive = archive
+        # Logs that were not in the archive when they were looked for, and when that was.
+        self._not_archived: OrderedDict[str, float] = OrderedDict()
         self._kept: dict[_Range, asyncio.Task[list[Frame]]] = {}
 
     async def append(self, run_id: str, position: int, frames: bytes) -> int:
@@ -84,6 +97,7 @@ class LogStore:
 
     async def end(self, run_id: str) -> int:
         """How many bytes of a run's log are on disk; 0 when there is none."""
+        await self._find([run_id])
         known = self._files.known_end(run_id)
         return await self._read(lambda: self._files.end(run_id)) if known is None else known
 
@@ -96,6 +110,7 @@ class LogStore:
             InvalidInput: `position` is no boundary of this log (`LOG_POSITION_INVALID`), or that is
                 no run's id.
         """
+        await self._find([run_id])
         end = self._files.known_end(run_id)
         if end is None:
             return await self._read(lambda: self._files.read(run_id, position, max_bytes))
@@ -155,6 +170,40 @@ class LogStore:
             return [], place, False
         return await self._view(run_id, lambda view: view.lines(place, reader, _READ_BYTES, until))
 
+    async def run_ids(self) -> list[str]:
+        """The runs whose logs are on this machine's disk."""
+        return await self._read(self._files.run_ids)
+
+    async def archive(self, run_id: str, rank: int, least: int) -> None:
+        """Move a log that grows no more from the disk into the archive, if it is all here.
+
+        What is here of a log that another server has archived is removed.
+
+        Args:
+            run_id: the run.
+            rank: which one it is of its job.
+            least: how many bytes the whole log has at least.
+
+        Raises:
+            Exhausted, Unavailable, OSError: as `LogArchive.put`. The log is where it was.
+        """
+        assert self._archive is not None
+        await self.end(run_id)
+        with self._files.view(run_id) as view:
+            found = await self._archive.find(run_id)
+            if found is None and view.end >= max(least, 1):
+                found = await self._archive.put(view, rank)
+        # What of a log that nodes have lost is here and nowhere else stays.
+        if found is not None and (found.expired or found.end >= view.end):
+            moved = self._archive.view(found)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._writer, self._files.retire, moved)
+
+    async def is_expired(self, run_id: str) -> bool:
+        """Whether a log was removed when its time had come."""
+        found = await self._archive.find(run_id) if self._archive else None
+        return found is not None and found.expired
+
     def wake(self, run_id: str) -> None:
         """Make every follower of the log look again, as when its run has ended."""
         self._hub.tell((run_id,))
@@ -172,10 +221,37 @@ class LogStore:
             with self._files.view(run_id) as view:
                 return work(view)
 
+        await self._find([run_id])
         return await self._read(look)
+
+    async def _find(self, run_ids: Sequence[str]) -> None:
+        """Know of each of these logs where it is, if it is in the archive and not here."""
+        if self._archive is None:
+            return
+        now = asyncio.get_running_loop().time()
+        for run_id in run_ids:
+            # Another server may have archived a log of which there is nothing here.
+            looked = now - self._not_archived.get(run_id, -inf) < _LOOK_AGAIN_SECONDS
+            if self._files.known_end(run_id) or looked:
+                continue
+            if await self._read(partial(self._files.has_file, run_id)):
+                continue
+            found = await self._archive.find(run_id)
+            if found is not None:
+                self._files.know_archived(self._archive.view(found))
+                continue
+            self._not_archived[run_id] = now
+            if len(self._not_archived) > _REMEMBERED:
+                self._not_archived.popitem(last=False)
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def _find_safely(self, batches: Sequence[Batch]) -> None:
+        """As `_find`; what is no id of a run is refused by who writes it."""
+        for run_id in {batch.run_id for batch in batches}:
+            with suppress(InvalidInput):
+                await self._find([run_id])
 
     async def _write_groups(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,6 +260,7 @@ class LogStore:
             batches = [pending.batch for pending in group]
             outcomes: Sequence[int | Exception]
             try:
+                await self._find_safely(batches)
                 outcomes = await loop.run_in_executor(self._writer, self._files.append, batches)
             except Exception as error:
                 outcomes = [error] * len(group)

@@ -98,6 +98,15 @@ class ObjectStore:
                 for first in range(0, len(part), _READ_BYTES):
                     yield bytes(part[first : first + _READ_BYTES])
 
+    def part(self, key: str, offset: int, size: int) -> bytes:
+        """So many bytes of an object. Blocks.
+
+        Raises:
+            NotFound, Unavailable: as for `get`.
+        """
+        with _said_in_our_words():
+            return bytes(obstore.get_range(self._store, key, start=offset, length=size))
+
     async def sizes(self, prefix: str) -> dict[str, int]:
         """The bytes of each object below `prefix`, by its key without that."""
         found: dict[str, int] = {}

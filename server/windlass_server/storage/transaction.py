@@ -19,6 +19,7 @@ from windlass_server.storage.gpu_shares import GpuShareStore
 from windlass_server.storage.holders import HolderStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.layouts import LayoutStore
+from windlass_server.storage.log_archives import LogArchiveStore
 from windlass_server.storage.measures import MeasureStore
 from windlass_server.storage.node_changes import NodeChanges
 from windlass_server.storage.nodes import NodeStore
@@ -135,6 +136,10 @@ class Transaction:
     @cached_property
     def events(self) -> EventStore:
         return EventStore(self.connection)
+
+    @cached_property
+    def log_archives(self) -> LogArchiveStore:
+        return LogArchiveStore(self.connection)
 
     @cached_property
     def measures(self) -> MeasureStore:

@@ -12,6 +12,7 @@ from windlass_server.controllers.drain_waves import DrainWaves
 from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.hints import Listeners
 from windlass_server.controllers.job_waits import JobWaits
+from windlass_server.controllers.log_archiving import LogArchiving
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
 from windlass_server.controllers.node_health import NodeHealth
@@ -42,6 +43,7 @@ _RESERVATIONS_SECONDS = 10.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
 _ARTIFACTS_SECONDS = 10.0
+_LOGS_SECONDS = 60.0
 _METERING_SECONDS = 2.0
 _LEARNING_SECONDS = 5.0
 _TELEMETRY_SECONDS = 1.0
@@ -126,6 +128,13 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
     learning = Learning(on.database, on.clock)
     discarding = CheckpointRemoval(areas.jobs.checkpoints)
     removing = ArtifactRemoval(areas.jobs.artifacts)
+    archiving = LogArchiving(
+        on.logs,
+        on.log_archive,
+        on.clock,
+        after=round(on.config.log_archive_seconds * 1e6),
+        retention=round(on.config.log_retention_days * 86_400e6),
+    )
     moves = ReservationMoves(on.database, areas.inventory.cluster, on.clock)
     telemetry = areas.inventory.telemetry_upkeep
     forgetting = PreemptionRemoval(on.database, on.clock)
@@ -135,6 +144,7 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         Loop("run times", learning.cycle, interval_seconds=_LEARNING_SECONDS),
         Loop("checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS),
         Loop("artifacts", removing.cycle, interval_seconds=_ARTIFACTS_SECONDS),
+        Loop("logs", archiving.cycle, interval_seconds=_logs_seconds(on.config)),
         Loop("telemetry", telemetry.cycle, interval_seconds=_TELEMETRY_SECONDS),
         Loop("preemptions", forgetting.cycle, interval_seconds=_PREEMPTIONS_SECONDS),
         Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),
@@ -149,6 +159,11 @@ def _told(hub: EventHub) -> Callable[[Sequence[str]], None]:
         hub.tell((*topics, EVERYTHING))
 
     return tell
+
+
+def _logs_seconds(config: ServerConfig) -> float:
+    """Often enough for when logs go."""
+    return min(_LOGS_SECONDS, max(config.log_archive_seconds / 10, 1.0))
 
 
 def _lease(on: Foundation) -> SchedulerLease:

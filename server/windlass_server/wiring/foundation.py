@@ -11,7 +11,9 @@ from windlass_server.data_dir import DataDir
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.meters import Meters
+from windlass_server.objects.log_archive import LogArchive
 from windlass_server.objects.logs import LogStore
+from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.storage.engine import Database
 
@@ -29,6 +31,7 @@ class Foundation:
     page_tokens: PageTokens
     meters: Meters
     hub: EventHub
+    log_archive: LogArchive
     logs: LogStore
     hints: Hints
 
@@ -38,16 +41,21 @@ def lay_foundation(config: ServerConfig, data_dir: DataDir, database: Database) 
     clock = SystemClock()
     secrets = load_secrets(config.data_dir, config.secret_key.get_secret_value())
     hub = EventHub()
+    ids = IdSource(clock)
+    objects = ObjectStore.open(config.objects_url, data_dir.path / "objects")
+    name = data_dir.server_id(lambda: ids.new("server"))
+    log_archive = LogArchive(database, objects, clock, name)
     return Foundation(
         config=config,
         data_dir=data_dir,
         database=database,
         clock=clock,
-        ids=IdSource(clock),
+        ids=ids,
         secrets=secrets,
         page_tokens=PageTokens(secrets.page_token_key),
         meters=Meters(__version__, database.name),
         hub=hub,
-        logs=LogStore(data_dir.folder("logs"), hub),
+        log_archive=log_archive,
+        logs=LogStore(data_dir.folder("logs"), hub, log_archive),
         hints=Hints(),
     )

@@ -143,3 +143,34 @@ async def test_a_job_that_floods_its_log_is_bounded_and_hurts_nobody(
 
 async def run_of(site: Cluster, job_id: str) -> str:
     return str((await messages(site, job_id, "tail=1"))[0]["chunk"]["run_id"])
+
+
+async def test_a_log_moves_into_the_object_store_and_nobody_notices(
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    environment = {"WINDLASS_LOG_ARCHIVE_SECONDS": "0"}
+    site = Cluster(tmp_path_factory.mktemp("moves"), environment=environment)
+    logs, objects = site.directory / "data" / "logs", site.directory / "data" / "objects" / "logs"
+    try:
+        await site.start_server()
+        await site.start_agent()
+        job = await site.submit("python3", "-c", TRAINS)
+        before = await messages(site, job.job_id, "follow=true")
+        async with asyncio.timeout(60):
+            while [*logs.glob("*/run-*.log")]:
+                assert text(await messages(site, job.job_id, "")) == text(before)
+        (stored,) = objects.rglob("log.zst")
+        assert stored.stat().st_size < 1000
+        for _ in range(2):
+            assert text(await messages(site, job.job_id, "")) == text(before)
+            for message in before:
+                rest = await messages(site, job.job_id, f"cursor={message['cursor']}")
+                assert text(before).endswith(text(rest))
+            assert text(await messages(site, job.job_id, "tail=1&grep=loss%3D")) == (
+                "step 30 loss=0.033\n"
+            )
+            assert site.server is not None
+            await site.server.kill()
+            await site.start_server()
+    finally:
+        await site.stop()

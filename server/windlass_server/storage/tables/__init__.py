@@ -17,6 +17,7 @@ from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRo
 from windlass_server.storage.tables.federation import RemoteClusterRow, RemoteRunRow
 from windlass_server.storage.tables.jobs import JobDependencyRow, JobLabelRow, JobRow, RunRow
 from windlass_server.storage.tables.layouts import GpuLayoutRow
+from windlass_server.storage.tables.logs import LogArchiveRow, LogChunkRow
 from windlass_server.storage.tables.measures import MeasureRow
 from windlass_server.storage.tables.nodes import (
     GpuClaimRow,
@@ -56,6 +57,8 @@ __all__ = [
     "JoinTokenRow",
     "JoinTokenUseRow",
     "KeptPlaceRow",
+    "LogArchiveRow",
+    "LogChunkRow",
     "MeasureRow",
     "NodeRow",
     "OrganisationRow",
