@@ -18,7 +18,7 @@ from windlass_server.simulation.turns import BY_NAME
 from windlass_server.simulation.virtual_time import play
 from windlass_server.simulation.workload import SECOND, Workload
 
-CLUSTER, LOAD, SEED = "16x8xH100", 1.2, 42
+CLUSTER, LOAD, SEED = "64x8xH100", 1.2, 42
 HOUR = 3600
 # Those that keep a start for whom they let wait.
 BOUNDED = ("fifo", "backfill", "built-in")

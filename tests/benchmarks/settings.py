@@ -43,7 +43,7 @@ class Settings:
     plan_jobs: int = 50_000
     packing_seeds: int = 10
     traces: str = "traces/openb"
-    played_jobs: int = 2_000
+    played_jobs: int = 10_000
 
 
 QUICK = Settings(

@@ -13,7 +13,7 @@ after that beginning on, or after 2, 4, 8 days when that is over; what may run f
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from windlass_server.scheduler.estimates import BEYOND, guessed
@@ -26,7 +26,7 @@ from windlass_server.scheduler.reserved import Left, lower
 from windlass_server.scheduler.rooms import Column, Room, enough_memory, gpu_keys, suitable
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Running
-from windlass_server.scheduler.timeline import Endings, Timeline, Use
+from windlass_server.scheduler.timeline import Amounts, Endings, Timeline, Use, without_faults
 from windlass_server.scheduler.topology import needs_island
 
 # What is looked at before no start is said to be known: shapes of demands for which there was none, and
@@ -73,6 +73,8 @@ class Backfill:
         # What holds parts of nodes of which something is kept.
         self._on: dict[int, list[Use]] = {}
         self._failed: set[Hashable] = set()
+        # What was last looked at for a demand, of which node and when: nothing is promised in between.
+        self._viewed: tuple[str, int, int, Room[Column]] | None = None
         self.starts: dict[str, Start] = {}
         self.nodes: dict[str, tuple[int, ...]] = {}
         self.unsure: set[str] = set()
@@ -101,6 +103,7 @@ class Backfill:
         line = self._timeline()
         if line is None:
             return False
+        self._viewed = None
         if demand.nodes > 1:
             found = self._first_of_several(demand, line)
         else:
@@ -111,7 +114,7 @@ class Backfill:
         at, gang = found
         begin = at if at < BEYOND else self._guessed(line, at, gang.indexes)
         for index in gang.indexes:
-            gpu_type = _type_of(gang.demand, self._view(gang.demand, line, index, at))
+            gpu_type = self._type_there(gang.demand, line, index, at)
             there = line.amounts(index, at)
             whole = self._kept(gang.demand, index, at, there.gpus.get(gpu_type, 0))
             self._ledger.promise(whole, index, begin, there, gpu_type)
@@ -121,6 +124,15 @@ class Backfill:
         else:
             self.unsure.add(demand.job_id)
         return True
+
+    def _type_there(self, demand: Demand, line: Timeline, index: int, at: int) -> str:
+        """Of which type a demand will be given GPUs of a node on which it starts then, as a key."""
+        if not demand.gpu_count:
+            return ANY_GPU_TYPE
+        if not _takes_plain_cards(demand):
+            return _type_of(demand, self._view(demand, line, index, at))
+        counts = self._cards_left(line.amounts(index, at), self._lefts(demand, line, index, at))
+        return _plain_type(demand, counts, self._ledger.free.parts)
 
     def _kept(self, demand: Demand, index: int, at: int, gpus: int) -> Demand:
         """What a node keeps for a demand that starts there then, when it has so many GPUs of its type."""
@@ -270,24 +282,51 @@ class Backfill:
         return sorted({first, *(at for at in changes if at > first)})
 
     def _has_room(self, demand: Demand, line: Timeline, index: int, at: int) -> bool:
-        if any(
-            left.cpu_millis < demand.cpu_millis
-            or left.memory_bytes < demand.memory_bytes
-            or max(left.gpus.values(), default=0) < demand.gpu_count
-            for left in self._lefts(demand, line, index, at)
-        ):
-            return False
-        view = self._view(demand, line, index, at)
-        return bool(fits(replace(demand, faults=()), view)[0])
+        lefts = list[Left]()
+        for left in self._lefts(demand, line, index, at):
+            if (
+                left.cpu_millis < demand.cpu_millis
+                or left.memory_bytes < demand.memory_bytes
+                or max(left.gpus.values(), default=0) < demand.gpu_count
+            ):
+                return False
+            lefts.append(left)
+        if _takes_plain_cards(demand):
+            # What else a node must be it is at all times, or it would not have been looked at.
+            counts = self._cards_left(line.amounts(index, at), lefts)
+            return not demand.gpu_count or bool(
+                _plain_keys(demand, counts, self._ledger.free.parts)
+            )
+        view = self._view(demand, line, index, at, lefts)
+        return bool(fits(without_faults(demand), view)[0])
 
-    def _view(self, demand: Demand, line: Timeline, index: int, at: int) -> Room[Column]:
-        """What of a node is left to a demand from a start on, for as long as it may run."""
+    def _view(
+        self,
+        demand: Demand,
+        line: Timeline,
+        index: int,
+        at: int,
+        lefts: Iterable[Left] | None = None,
+    ) -> Room[Column]:
+        """What of a node is left to a demand from a start on, for as long as it may run; `lefts`, if they are known."""
+        if self._viewed is not None and self._viewed[:3] == (demand.job_id, index, at):
+            return self._viewed[3]
         view = line.room_at(index, at)
         if needs_island(demand):
             self._islands_ahead().put(view, 0, index, at)
-        for left in self._lefts(demand, line, index, at):
+        for left in self._lefts(demand, line, index, at) if lefts is None else lefts:
             lower(view, 0, left)
+        self._viewed = demand.job_id, index, at, view
         return view
+
+    @staticmethod
+    def _cards_left(there: Amounts, lefts: Iterable[Left]) -> Mapping[str, int]:
+        """How many GPUs of each type are left of those that are there."""
+        counts = dict(there.gpus)
+        for left in lefts:
+            for key, count in counts.items():
+                counts[key] = min(count, left.gpus.get(key, 0))
+        return counts
 
     def _islands_ahead(self) -> IslandsAhead:
         """Which GPUs will reach each other; called while there is a timeline, so that all that began is known."""
@@ -306,10 +345,29 @@ class Backfill:
             yield reserved.left_at(demand, index, time, there, uses)
 
 
+def _takes_plain_cards(demand: Demand) -> bool:
+    """Whether numbers of CPU, memory and GPUs alone say if a node has room for it that may hold it at all."""
+    return not (demand.takes_parts or demand.gpu_millis or demand.exclusive or needs_island(demand))
+
+
+def _plain_keys(demand: Demand, counts: Mapping[str, int], parts: Collection[str]) -> Sequence[str]:
+    """The types of which there are enough GPUs for a demand that takes plain cards, in the order of its wish."""
+    if demand.gpu_type or demand.gpu_types:
+        keys = [*gpu_keys(demand)]
+    else:
+        keys = [key for key in counts if key not in parts]
+    return [key for key in keys if counts.get(key, 0) >= demand.gpu_count]
+
+
+def _plain_type(demand: Demand, counts: Mapping[str, int], parts: Collection[str]) -> str:
+    keys = _plain_keys(demand, counts, parts)
+    if demand.gpu_type or demand.gpu_types:
+        return keys[0]
+    return min(keys, key=lambda key: (counts[key], key))
+
+
 def _type_of(demand: Demand, room: Room[Column]) -> str:
-    """Of which type a demand will be given GPUs of a node that has room for it, as a key."""
-    if not demand.gpu_count:
-        return ANY_GPU_TYPE
+    """Of which type a demand for GPUs will be given those of a node that has room for it, as a key."""
     counts = room.islands if needs_island(demand) else room.gpus
     if demand.takes_parts:
         keys = [

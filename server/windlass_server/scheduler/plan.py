@@ -107,21 +107,27 @@ class Planned:
     backfill: Backfill
 
 
-def plan(snapshot: Snapshot) -> Plan:
+def plan(snapshot: Snapshot, *, explained: bool = True) -> Plan:
     """Places what fits now and explains the rest; the same snapshot gives the same plan.
 
     Jobs are taken by priority, then in turns of projects and users (`order.py`). Behind one that does not
     fit others may still start, but not where they would delay the first of those that wait (`backfill.py`).
+
+    Args:
+        snapshot: the world.
+        explained: say why each job waits. Else only those have a reason for which something is done, and those
+            that a gate holds.
     """
-    return planned(snapshot).plan
+    return planned(snapshot, explained=explained).plan
 
 
-def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
+def planned(snapshot: Snapshot, span: Span = cautious, *, explained: bool = True) -> Planned:
     """The plan, and what it leaves of the nodes.
 
     Args:
         snapshot: the world.
         span: how long jobs are expected to run.
+        explained: as in `plan`.
     """
     ordered = guaranteed_first(in_turn(snapshot), snapshot.quotas)
     in_order = made_room_first(ordered, snapshot.preemptions)  # 1. order
@@ -153,7 +159,8 @@ def planned(snapshot: Snapshot, span: Span = cautious) -> Planned:
     )
     promises = {job: (Reason.GPU_LAYOUT_CHANGING, told) for job, told in division.promises.items()}
     promises |= {job: (Reason.MAKING_ROOM, told) for job, told in preempted.promises.items()}
-    waiting = _explain(given.skipped, explainer, promises)  # 8. explain the rest
+    # 8. explain the rest
+    waiting = _explain(given.skipped, explainer if explained else None, promises)
     for job_id, start in backfill.starts.items():
         waiting[job_id] = replace(waiting[job_id], start=start)
     waiting |= given.held
@@ -309,11 +316,13 @@ def _take(gang: Gang, ledger: Ledger) -> Placement:
 
 
 def _explain(
-    skipped: Sequence[_Skipped], explainer: Explainer, promises: Mapping[str, tuple[Reason, str]]
+    skipped: Sequence[_Skipped],
+    explainer: Explainer | None,
+    promises: Mapping[str, tuple[Reason, str]],
 ) -> dict[str, Waiting]:
     """Explains each job; jobs of one shape and priority share one explanation.
 
-    A job for which something is being done is told that instead.
+    A job for which something is being done is told that instead. Without an explainer nobody else is told anything.
     """
     known: dict[tuple[_Shape, int], Explanation] = {}
     waiting = dict[str, Waiting]()
@@ -321,6 +330,9 @@ def _explain(
         promise = promises.get(demand.job_id)
         if promise is not None:
             waiting[demand.job_id] = Waiting(demand.job_id, *promise)
+            continue
+        if explainer is None:
+            waiting[demand.job_id] = Waiting(demand.job_id, "", "")
             continue
         key = shape, demand.priority
         why = known.get(key)

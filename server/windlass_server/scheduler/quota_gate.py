@@ -30,6 +30,8 @@ class QuotaGate:
 
     def refusal(self, demand: Demand) -> Refusal | None:
         """What dominates of that which does not allow it; None: it may be placed, as `narrowed`."""
+        if demand.project not in self._bounded:
+            return None
         least = replace(demand, nodes=demand.min_nodes)
         if (refusal := self._refused(least)) is not None:
             return refusal
@@ -44,6 +46,8 @@ class QuotaGate:
 
     def narrowed(self, demand: Demand) -> Demand:
         """What of it its quotas allow, when they do not refuse it: on fewer nodes, on smaller ones, and with other GPUs."""
+        if demand.project not in self._bounded:
+            return demand
         while demand.nodes > demand.min_nodes and self._is_too_much(demand):
             demand = replace(demand, nodes=demand.nodes - 1)
         if demand.exclusive:

@@ -271,11 +271,12 @@ def copy_row(room: Room[Column], of: Room[Column], index: int) -> None:
             columns.setdefault(key, column.copy())[index] = column[index]
 
 
+_FIELDS = tuple(Room.__dataclass_fields__)
+
+
 def rows_of(room: Room[Column], indexes: Column) -> Room[Column]:
     """What these nodes have, a row for each of them, which may be changed."""
-    return replace(
-        room, **{name: _rows(getattr(room, name), indexes) for name in Room.__dataclass_fields__}
-    )
+    return Room(**{name: _rows(getattr(room, name), indexes) for name in _FIELDS})
 
 
 def _rows(amounts: Any, indexes: Column) -> Any:

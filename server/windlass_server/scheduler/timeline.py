@@ -202,7 +202,7 @@ class Timeline:
 
     def earliest(self, demand: Demand) -> list[tuple[int, int]]:
         """When each node that will hold a demand has room for it, and which it is: the first first."""
-        able = np.flatnonzero(fits(replace(demand, faults=()), self._room))
+        able = np.flatnonzero(fits(without_faults(demand), self._room))
         if not len(able):
             return []
         index = self._index[able]
@@ -245,3 +245,8 @@ class Timeline:
     def _row(self, index: int, at: int) -> int:
         first, behind = self._first[index], self._first[index + 1]
         return bisect_right(self._at, at, first, behind) - 1
+
+
+def without_faults(demand: Demand) -> Demand:
+    """A demand as it is where it is not asked which nodes failed it."""
+    return replace(demand, faults=()) if demand.faults else demand

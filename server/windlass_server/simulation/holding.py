@@ -1,5 +1,6 @@
 """Who holds what in virtual time, as `plan()` wants to know it: what runs, and what everybody had lately."""
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from windlass_server.scheduler.plan import Place, Placement
 from windlass_server.scheduler.quota import Ask, Dimension, Quota
 from windlass_server.scheduler.snapshot import WHOLE, Demand, Running, RunTime
 from windlass_server.simulation.counted import Counted
-from windlass_server.simulation.learned import Learned
+from windlass_server.simulation.learned import Key, Learned, key_of
 from windlass_server.simulation.workload import TimedJob
 
 
@@ -22,7 +23,6 @@ class _Held:
     amounts: Sequence[tuple[int, int]]
     gpu_type: str
     since: int
-    known: RunTime | None
     seen: tuple[Running, ...]
 
 
@@ -42,6 +42,10 @@ class Holding:
         self._learned = learned
         self._counted = Counted(quotas)
         self._held: dict[str, _Held] = {}
+        # Whose ends are foreseen anew, and when that is due; and the jobs of each program.
+        self._stale: set[str] = set()
+        self._next: list[tuple[int, str]] = []
+        self._of: dict[Key, set[str]] = {}
 
     def start(
         self,
@@ -53,7 +57,9 @@ class Holding:
     ) -> None:
         """Note that a job has got its place, with so much CPU and memory of each of its nodes."""
         demand = job.demand
-        held = self._held[demand.job_id] = _Held(job, placement, amounts, gpu_type, now, None, ())
+        held = self._held[demand.job_id] = _Held(job, placement, amounts, gpu_type, now, ())
+        self._stale.add(demand.job_id)
+        self._of.setdefault(key_of(job), set()).add(demand.job_id)
         for tally in self._tallies:
             tally.opened((demand.project, demand.user), _rate(held), now)
         self._counted.take(_ask(held))
@@ -61,6 +67,7 @@ class Holding:
     def end(self, demand: Demand, now: int) -> None:
         """Note that it has given it back."""
         held = self._held.pop(demand.job_id)
+        self._of[key_of(held.job)].discard(demand.job_id)
         for tally in self._tallies:
             tally.closed((demand.project, demand.user), _rate(held), now)
         self._counted.give_back(_ask(held))
@@ -72,11 +79,19 @@ class Holding:
 
     def running(self, now: int) -> tuple[Running, ...]:
         """All that run. Each is made anew when it has outlived what was expected, or else is expected."""
-        for held in self._held.values():
-            known = self._learned.of(held.job)
-            if not held.seen or known != held.known or _is_over(held.seen[0], now):
-                held.known, held.seen = known, tuple(_seen(held, known, now))
+        while self._next and self._next[0][0] <= now:
+            self._stale.add(heapq.heappop(self._next)[1])
+        for job_id in self._stale & self._held.keys():
+            held = self._held[job_id]
+            held.seen = tuple(_seen(held, self._learned.of(held.job), now))
+            if (until := _first_end(held.seen[0], now)) is not None:
+                heapq.heappush(self._next, (until, job_id))
+        self._stale.clear()
         return tuple(each for held in self._held.values() for each in held.seen)
+
+    def expect_otherwise(self, key: Key) -> None:
+        """Note that something else is expected now of the runs of a program."""
+        self._stale.update(self._of.get(key, ()))
 
     def shares(self, now: int) -> Shares:
         """What everybody had lately, and has."""
@@ -86,8 +101,10 @@ class Holding:
         return Shares(lately, self._tallies[0].now())
 
 
-def _is_over(running: Running, now: int) -> bool:
-    return any(end is not None and end <= now for end in (running.likely_end, running.expected_end))
+def _first_end(running: Running, now: int) -> int | None:
+    """When it is foreseen anew: at the first of the ends that are expected of it."""
+    ends = [running.likely_end, running.expected_end]
+    return min((end for end in ends if end is not None and end > now), default=None)
 
 
 def _seen(held: _Held, known: RunTime | None, now: int) -> Iterable[Running]:

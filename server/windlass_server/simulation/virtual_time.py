@@ -162,12 +162,11 @@ class _Run:
 
     def _learn(self, job: TimedJob) -> None:
         """Learn from a job that has ended; what waits and is like it is seen otherwise from now on."""
-        if (
-            _ended_as(job) is not Status.FAILED
-            and self._learned.ended(job)
-            and self._turns.protects
-        ):
-            key, expected = key_of(job), self._learned.of(job)
+        if _ended_as(job) is Status.FAILED or not self._learned.ended(job):
+            return
+        key, expected = key_of(job), self._learned.of(job)
+        self._holding.expect_otherwise(key)
+        if self._turns.protects:
             self._queue = [
                 replace(demand, expected_run=expected)
                 if key_of(self._by_id[demand.job_id].job) == key
@@ -314,7 +313,7 @@ class _Run:
         if not queue:
             return Plan((), ())
         self.plans += 1
-        return plan(self._snapshot(queue, now))
+        return plan(self._snapshot(queue, now), explained=False)
 
     def _snapshot(self, queue: Sequence[Demand], now: int) -> Snapshot:
         return Snapshot(

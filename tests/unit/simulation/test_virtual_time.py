@@ -134,7 +134,7 @@ def test_progress_is_told():
 
 
 def test_a_plan_that_gives_out_what_is_not_there_is_found_out(monkeypatch: pytest.MonkeyPatch):
-    def reckless(seen: Snapshot) -> Plan:
+    def reckless(seen: Snapshot, *, explained: bool) -> Plan:
         return Plan(tuple(Placement(job.job_id, "n1", ("n1/0000",)) for job in seen.queue), ())
 
     monkeypatch.setattr(virtual_time, "plan", reckless)

@@ -42,12 +42,17 @@ class _Filling:
 
     def values(self, prices: Floats) -> Floats:
         """What the best filling of each hole is worth, for 0 to `capacity` units."""
-        values = np.zeros(self.capacity + 1)
+        # Without arrays: there are few sizes, and as many steps as units.
+        priced = sorted(zip(self._units.tolist(), prices.tolist(), strict=True))
+        values = [0.0]
         for hole in range(1, self.capacity + 1):
-            fits = self._units <= hole
-            filled = prices[fits] + values[hole - self._units[fits]]
-            values[hole] = max(values[hole - 1], filled.max(initial=0.0))
-        return values
+            best = values[-1]
+            for units, price in priced:
+                if units > hole:
+                    break
+                best = max(best, price + values[hole - units])
+            values.append(best)
+        return np.array(values)
 
     def pattern(self, prices: Floats, values: Floats) -> Floats:
         """How often each size is in a best filling of the whole."""
