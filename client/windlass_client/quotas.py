@@ -88,6 +88,7 @@ class QuotaCalls(Group):
         guaranteed: QuotaAmounts | None = None,
         borrowing_limit: QuotaAmounts | None = None,
         limit: QuotaLimits | None = None,
+        max_priority: int | None = None,
     ) -> Call[access_service_pb2.CreateQuotaRequest, Quota]:
         """Make a quota, which counts what its owner has already.
 
@@ -99,6 +100,7 @@ class QuotaCalls(Group):
             guaranteed: what the project can count on.
             borrowing_limit: how much it may have beyond that of what others leave idle; any by default.
             limit: the most in all.
+            max_priority: the highest that its jobs can be given; any by default.
 
         Raises:
             AlreadyExists: there is one of that project, user and type.
@@ -113,6 +115,7 @@ class QuotaCalls(Group):
             guaranteed=guaranteed,
             borrowing_limit=borrowing_limit,
             limit=limit,
+            max_priority=max_priority,
         )
         return Call(CREATE, access_service_pb2.CreateQuotaRequest(quota=quota))
 
@@ -124,7 +127,7 @@ class QuotaCalls(Group):
 
         Args:
             quota: its id, what shall be different, and its etag if nobody else may have been first.
-            fields: of `cohort`, `guaranteed`, `borrowing_limit` and `limit` those to change.
+            fields: of `cohort`, `guaranteed`, `borrowing_limit`, `limit` and `max_priority` those to change.
 
         Raises:
             NotFound: there is none of that id.

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.jobs import add_projects
+from tests.support.quotas import set_quota
 from tests.support.scheduled_world import ADA
 from tests.support.waiting_jobs import Waiting
 from windlass_server.access.policy import Caller, Role, absent
@@ -220,6 +221,38 @@ async def test_those_that_are_waited_for_are_served_by_the_highest_priority_behi
     await waiting.cancel(second)
     await waiting.settle()
     assert (await waiting.job(first)).priority == 3
+
+
+async def test_what_is_waited_for_is_served_up_to_the_highest_priority_of_its_owner(
+    waiting: Waiting,
+):
+    await set_quota(waiting.world.database, max_priority=50)
+    first = await waiting.submit(priority=-5)
+    await waiting.submit(("AFTER_OK", first), priority=7)
+    await waiting.settle()
+    assert (await waiting.job(first)).priority == 7
+    # Of another owner, whom that does not bind.
+    await waiting.world.database.write(
+        lambda tx: tx.jobs.change(first, (tx.jobs.get(first)).version, user="other")
+    )
+    await set_quota(waiting.world.database, user="other", max_priority=3)
+    await waiting.submit(("AFTER_OK", first), priority=50)
+    await waiting.settle()
+    assert (await waiting.job(first)).priority == 3
+
+
+@pytest.mark.parametrize(("priority", "allowed"), [(-1000, True), (50, True), (51, False)])
+async def test_a_priority_above_that_of_the_quota_is_refused(
+    waiting: Waiting, priority: int, allowed: bool
+):
+    await set_quota(waiting.world.database, max_priority=80)
+    await set_quota(waiting.world.database, user="ada", max_priority=50)
+    if allowed:
+        await waiting.submit(priority=priority)
+        return
+    with pytest.raises(InvalidInput, match="can have priority 50 at most, by quota") as refused:
+        await waiting.submit(priority=priority)
+    assert refused.value.reason == "PRIORITY_TOO_HIGH"
 
 
 async def test_a_cancelled_follower_is_not_brought_back(waiting: Waiting):

@@ -50,6 +50,7 @@ async def test_a_quota_that_was_made_is_read_as_it_was_said(quotas: QuotasServic
         "guaranteed": {"gpu_millis": 8000, "cpu_millis": 0},
         "borrowing_limit": {"gpu_millis": 0},
         "limit": {"memory_bytes": 1 << 40, "running_jobs": 7, "queued_jobs": 0},
+        "max_priority": 0,
     }
     one = await made(quotas, **said)
     assert quota_message(await quotas.get(VIEWER, one.quota_id)) == one
@@ -114,6 +115,11 @@ async def test_an_update_changes_what_it_names_and_nothing_else(quotas: QuotasSe
 
 REFUSED: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("nothing", {}, [("quota.limit", "SAYS_NOTHING")]),
+    (
+        "a priority by a type of GPUs",
+        {"gpu_type": "H100", "limit": GPUS, "max_priority": 1},
+        [("quota.max_priority", "ONLY_GPUS_HAVE_TYPES")],
+    ),
     (
         "less than is guaranteed",
         {"guaranteed": {"gpu_millis": 2, "cpu_millis": 2}, "limit": {"gpu_millis": 1, "cpu_millis": 1}},

@@ -72,6 +72,8 @@ is not given leaves what it says as it is; [bold]none[/bold] takes it away.
 
     windlass quotas set vision --user ann --limit gpus=2
 
+    windlass quotas set vision --max-priority 100
+
     windlass quotas set vision --limit none"""
 
 
@@ -103,6 +105,15 @@ def set_quota(
             help="Lends to and borrows from those that name the same.", show_default=False
         ),
     ] = None,
+    max_priority: Annotated[
+        int | None,
+        typer.Option(
+            min=-1000,
+            max=1000,
+            help="The highest priority that its jobs can be given.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """See `_SET_HELP`."""
     from windlass_client.quotas import Quota, parse_amounts, parse_limits
@@ -117,6 +128,9 @@ def set_quota(
             getattr(wanted, field).CopyFrom(parse(texts))
     fields = [name for name in ("guaranteed", "borrowing_limit", "limit") if wanted.HasField(name)]
     fields += ["cohort"] if cohort is not None else []
+    if max_priority is not None:
+        wanted.max_priority = max_priority
+        fields.append("max_priority")
     there = _existing(session, wanted)
     if there is None:
         made = _create(session, wanted)
@@ -166,6 +180,7 @@ def _create(session: Session, wanted: "quota_pb2.Quota") -> "quota_pb2.Quota":
         guaranteed=wanted.guaranteed if wanted.HasField("guaranteed") else None,
         borrowing_limit=wanted.borrowing_limit if wanted.HasField("borrowing_limit") else None,
         limit=wanted.limit if wanted.HasField("limit") else None,
+        max_priority=wanted.max_priority if wanted.HasField("max_priority") else None,
     )
 
 
@@ -204,6 +219,7 @@ def quota_table(one: "quota_pb2.Quota") -> "Table":
         ("guaranteed", _text(one.guaranteed)),
         ("may borrow", _text(one.borrowing_limit)),
         ("limit", _text(one.limit)),
+        ("max priority", str(one.max_priority) if one.HasField("max_priority") else ""),
         ("used", _text(one.use)),
         ("borrowed", _text(one.borrowed)),
         ("left to borrow", _text(one.borrowable)),

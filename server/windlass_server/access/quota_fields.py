@@ -10,7 +10,7 @@ from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.scheduler.quota import AMOUNTS, Dimension
 from windlass_server.storage.tables import QuotaRow
 
-CHANGEABLE = ("cohort", "guaranteed", "borrowing_limit", "limit")
+CHANGEABLE = ("cohort", "guaranteed", "borrowing_limit", "limit", "max_priority")
 """What an update may change."""
 KEPT = ("project", "user", "gpu_type")
 """What stays as it was made."""
@@ -31,6 +31,7 @@ def columns_of(spec: quota_pb2.Quota) -> dict[str, Any]:
         "gpu_type": spec.gpu_type,
         "gpu_key": spec.gpu_type.casefold(),
         "cohort": spec.cohort,
+        "max_priority": spec.max_priority if spec.HasField("max_priority") else None,
     }
     for name, (prefix, dimensions) in _FIELDS.items():
         said = _said(getattr(spec, name))
@@ -43,6 +44,8 @@ def spec_of(row: QuotaRow) -> quota_pb2.Quota:
     spec = quota_pb2.Quota(
         project=row.project, user=row.user, gpu_type=row.gpu_type, cohort=row.cohort
     )
+    if row.max_priority is not None:
+        spec.max_priority = row.max_priority
     for name, (prefix, dimensions) in _FIELDS.items():
         for dimension in dimensions:
             value = getattr(row, f"{prefix}_{dimension}")
@@ -62,7 +65,8 @@ def require_sound(spec: quota_pb2.Quota) -> None:
 
 def _of_scope(spec: quota_pb2.Quota) -> Iterator[FieldViolation]:
     """What does not go with whose it is, and of what."""
-    if not any(_said(getattr(spec, name)) for name in ("guaranteed", "limit")):
+    bounds = any(_said(getattr(spec, name)) for name in ("guaranteed", "limit"))
+    if not bounds and not spec.HasField("max_priority"):
         text = "a quota needs a guarantee or a limit of something"
         yield FieldViolation("quota.limit", text, "SAYS_NOTHING")
     if spec.user:
@@ -75,6 +79,9 @@ def _of_scope(spec: quota_pb2.Quota) -> Iterator[FieldViolation]:
             for name in ("cohort", "guaranteed", "borrowing_limit")
             if name in {field.name for field, _ in spec.ListFields()}
         )
+    if spec.gpu_type and spec.HasField("max_priority"):
+        text = "is of jobs, whatever GPUs they are for: set it in a quota without a type"
+        yield FieldViolation("quota.max_priority", text, "ONLY_GPUS_HAVE_TYPES")
     if spec.gpu_type:
         yield from (
             FieldViolation(

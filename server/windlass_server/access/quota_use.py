@@ -64,6 +64,7 @@ def quota_of(row: QuotaRow) -> Quota:
         borrowing=amounts("borrowing"),
         limit=amounts("limit"),
         used=amounts("used"),
+        max_priority=row.max_priority,
     )
 
 
@@ -153,6 +154,21 @@ def require_ever_allowed(use: Use, asks: Sequence[Ask], fields: Mapping[Dimensio
     raise InvalidInput(
         refusal_text(first), reason=reason, violations=violations, dimension=first.dimension
     )
+
+
+def require_priority(use: Use, project: str, user: str, priority: int) -> None:
+    """Refuse a priority that a job of somebody cannot be given.
+
+    Raises:
+        InvalidInput: PRIORITY_TOO_HIGH.
+    """
+    most = use.max_priority(project, user)
+    if most is None or priority <= most:
+        return
+    text = f"a job of {user} in project {project} can have priority {most} at most, by quota"
+    reason = "PRIORITY_TOO_HIGH"
+    violation = FieldViolation("job.priority", text, reason)
+    raise InvalidInput(text, reason=reason, violations=(violation,), max_priority=str(most))
 
 
 def exceeded(refusals: Sequence[Refusal]) -> QuotaExceeded:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from windlass_server import actors
+from windlass_server.access import quota_use
 from windlass_server.clock import Clock
 from windlass_server.jobs.dependency_rules import (
     Edge,
@@ -173,7 +174,8 @@ class DependenciesService:
         if job is None or job.status in FINAL:
             return
         own = job.priority if job.asked_priority is None else job.asked_priority
-        priority = served_by(own, tx.dependencies.highest_priority_behind(job_id))
+        most = quota_use.use_in(tx, job.project).max_priority(job.project, job.user)
+        priority = served_by(own, tx.dependencies.highest_priority_behind(job_id), most)
         if priority == job.priority:
             return
         message = (

@@ -106,6 +106,14 @@ def never_text(job_id: str, kind: int, status: int) -> str:
     )
 
 
-def served_by(own: int, highest_behind: int | None) -> int:
-    """The priority that a job is served by: its own, or of the highest that waits for it, up to the cap."""
-    return own if highest_behind is None else max(own, min(highest_behind, MAX_PRIORITY))
+def served_by(own: int, highest_behind: int | None, most: int | None = None) -> int:
+    """The priority that a job is served by: its own, or of the highest that waits for it, up to the cap.
+
+    Args:
+        own: its own.
+        highest_behind: of those that wait for it; None: nobody does.
+        most: the highest that its owner's jobs can be given; None: any.
+    """
+    if highest_behind is None:
+        return own
+    return max(own, min(highest_behind, MAX_PRIORITY if most is None else most))

@@ -155,6 +155,7 @@ class JobsService:
     async def admit(self, who: Caller, wanted: Wanted, seen: Seen) -> NewJob:
         """Find that a job that is wanted may be added. Raises as `submit`."""
         full, pools = wanted.full, seen.pools
+        quota_use.require_priority(seen.use, full.project, who.user, full.priority)
         usable = require_usable(full.project, full.pool, pools, "job.pool")
         if not self._elsewhere.could_hold(full):
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")

@@ -54,6 +54,7 @@ class Quota:
         borrowing: the most beyond that.
         limit: the most in all.
         used: what it has.
+        max_priority: the highest priority that its jobs can be given; None: any.
     """
 
     quota_id: str
@@ -65,6 +66,7 @@ class Quota:
     borrowing: Amounts = field(default_factory=dict)
     limit: Amounts = field(default_factory=dict)
     used: Amounts = field(default_factory=dict)
+    max_priority: int | None = None
 
     @property
     def gpu_key(self) -> str:
@@ -168,6 +170,12 @@ class Use:
     def guarantees(self) -> bool:
         """Whether anybody is guaranteed anything."""
         return bool(self._cohorts)
+
+    def max_priority(self, project: str, user: str) -> int | None:
+        """The highest priority that jobs of somebody can be given; None: any."""
+        quotas = self._of.get(project, ())
+        mosts = (one.max_priority for one in quotas if one.user in ("", user))
+        return min((most for most in mosts if most is not None), default=None)
 
     def used(self, quota: Quota, dimension: Dimension) -> int:
         """What the owner of a quota has."""

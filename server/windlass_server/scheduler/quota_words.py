@@ -53,4 +53,6 @@ def said_text(quota: Quota) -> str:
         if amounts:
             words = (amount_text(amount, one, quota.gpu_type) for one, amount in amounts.items())
             parts.append(f"{name} {' and '.join(words)}")
+    if quota.max_priority is not None:
+        parts.append(f"priority {quota.max_priority} at most")
     return f"{owner_text(quota)}: {', '.join(parts)}"

@@ -79,6 +79,8 @@ BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
             (limited(memory_bytes="9223372036854775808"), "INVALID_FIELD_VALUE"),
             (limited(running_jobs=1 << 40), "INVALID_FIELD_VALUE"),
             (limited(bogus=1), "UNKNOWN_FIELD"),
+            ({"max_priority": 1001}, "INVALID_FIELDS"),
+            ({"max_priority": "high"}, "INVALID_FIELD_VALUE"),
             ({"guaranteed": {"running_jobs": 1}}, "UNKNOWN_FIELD"),
             ({"borrowing_limit": {"cpu_millis": 1}}, "NOTHING_GUARANTEED"),
             ({"guaranteed": {"cpu_millis": 2}}, "LIMIT_BELOW_GUARANTEE"),

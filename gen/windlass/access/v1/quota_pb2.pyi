@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Quota(_message.Message):
-    __slots__ = ("quota_id", "project", "user", "gpu_type", "cohort", "guaranteed", "borrowing_limit", "limit", "use", "borrowed", "borrowable", "exceeded", "status_message", "create_time", "update_time", "etag")
+    __slots__ = ("quota_id", "project", "user", "gpu_type", "cohort", "guaranteed", "borrowing_limit", "limit", "max_priority", "use", "borrowed", "borrowable", "exceeded", "status_message", "create_time", "update_time", "etag")
     QUOTA_ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class Quota(_message.Message):
     GUARANTEED_FIELD_NUMBER: _ClassVar[int]
     BORROWING_LIMIT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRIORITY_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
     BORROWED_FIELD_NUMBER: _ClassVar[int]
     BORROWABLE_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +37,7 @@ class Quota(_message.Message):
     guaranteed: QuotaAmounts
     borrowing_limit: QuotaAmounts
     limit: QuotaLimits
+    max_priority: int
     use: QuotaUse
     borrowed: QuotaAmounts
     borrowable: QuotaAmounts
@@ -44,7 +46,7 @@ class Quota(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, quota_id: _Optional[str] = ..., project: _Optional[str] = ..., user: _Optional[str] = ..., gpu_type: _Optional[str] = ..., cohort: _Optional[str] = ..., guaranteed: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., borrowing_limit: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., limit: _Optional[_Union[QuotaLimits, _Mapping]] = ..., use: _Optional[_Union[QuotaUse, _Mapping]] = ..., borrowed: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., borrowable: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., exceeded: _Optional[bool] = ..., status_message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    def __init__(self, quota_id: _Optional[str] = ..., project: _Optional[str] = ..., user: _Optional[str] = ..., gpu_type: _Optional[str] = ..., cohort: _Optional[str] = ..., guaranteed: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., borrowing_limit: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., limit: _Optional[_Union[QuotaLimits, _Mapping]] = ..., max_priority: _Optional[int] = ..., use: _Optional[_Union[QuotaUse, _Mapping]] = ..., borrowed: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., borrowable: _Optional[_Union[QuotaAmounts, _Mapping]] = ..., exceeded: _Optional[bool] = ..., status_message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class QuotaAmounts(_message.Message):
     __slots__ = ("gpu_millis", "cpu_millis", "memory_bytes")

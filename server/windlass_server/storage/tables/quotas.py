@@ -53,6 +53,8 @@ class QuotaRow(SQLModel, table=True):
     limit_memory_bytes: int | None = Field(sa_type=BigInteger)
     limit_running_jobs: int | None = Field(sa_type=BigInteger)
     limit_queued_jobs: int | None = Field(sa_type=BigInteger)
+    # The highest priority that its jobs can be given; None: any.
+    max_priority: int | None = None
     used_gpu_millis: int = Field(sa_type=BigInteger)
     used_cpu_millis: int = Field(sa_type=BigInteger)
     used_memory_bytes: int = Field(sa_type=BigInteger)
