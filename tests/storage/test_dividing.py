@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from tests.storage.test_preemption import store_policy
 from tests.support.divisible import divisible
 from tests.support.resources_world import ADMIN, ResourcesWorld
 from windlass.agents.v1 import agent_pb2
-from windlass.resources.v1 import node_pb2, resources_service_pb2
+from windlass.resources.v1 import node_pb2, resources_service_pb2, scheduling_policy_pb2
 from windlass_server.errors import Conflict
+from windlass_server.jobs.states import Status
 from windlass_server.resources.node_message import node_message
 from windlass_server.scheduler.partition import Change
 from windlass_server.scheduler.plan import Placement
@@ -108,6 +110,65 @@ async def test_a_card_is_divided_for_a_job_and_made_whole_for_another(world: Wor
     assert (await world.cycle(whole)).gpu_uuids == "GPU-0"
     assert await world.events() == ["GPU_LAYOUT_CHANGING", "GPU_LAYOUT_DONE"] * 2
     assert (await world.shown()).maintenance.state == node_pb2.Maintenance.OPEN
+
+
+async def test_a_card_is_made_free_of_another_job_and_divided(world: World) -> None:
+    spec = scheduling_policy_pb2.Preemption(enabled=True)
+    spec.min_run_time.FromSeconds(60)
+    await store_policy(world.world.database, spec)
+    await world.joined(None)
+    low = await world.submitted(gpu_type="H100")
+    await world.cycle(low)
+    await world.world.scheduled.report(low, "RUNNING")
+    world.world.clock.advance(120)
+
+    part = await world.submitted(mig_profile="1g.10gb", priority=100)
+    job = await world.cycle(part)
+    assert (job.status_reason, job.status_message) == (
+        "MAKING_ROOM",
+        "1 job is being stopped for it on node rack1-n1",
+    )
+    await world.cycle(part)
+    assert await world.told() == []
+    # When it has left the card is nobody else's, also not while it is being divided.
+    await world.world.scheduled.report(low, "EXITED", cause=2, log_end=0)
+    small = await world.submitted(gpu_type="H100")
+    for _ in range(2):
+        job = await world.cycle(part)
+        assert job.status_reason == "GPU_LAYOUT_CHANGING"
+        assert (await world.world.scheduled.job(small)).status == Status.QUEUED
+    assert await world.told() == [("GPU-0", 1, "1g.10gb@6")]
+    # One that was only just submitted does not get it either.
+    late = await world.submitted(mig_profile="1g.10gb")
+    await world.says("1g.10gb@6", generations={0: 1})
+    world.world.scheduled.scheduling.job_queued(late)
+    await world.world.scheduled.scheduling.cycle()
+    kept = await world.world.database.read(lambda tx: tx.preemptions.kept())
+    assert [row.for_job_id for row in kept] == [part]
+    job = await world.cycle(part)
+    assert (job.status_reason, job.gpu_uuids) == ("PLACED", "MIG-0-6")
+    await world.cycle(small)
+    assert await world.world.database.read(lambda tx: tx.preemptions.kept()) == []
+
+
+async def test_nothing_is_kept_when_the_card_cannot_be_divided(world: World) -> None:
+    spec = scheduling_policy_pb2.Preemption(enabled=True)
+    spec.min_run_time.FromSeconds(60)
+    await store_policy(world.world.database, spec)
+    await world.joined(None)
+    low = await world.submitted(gpu_type="H100")
+    await world.cycle(low)
+    await world.world.scheduled.report(low, "RUNNING")
+    world.world.clock.advance(120)
+    part = await world.submitted(mig_profile="1g.10gb", priority=100)
+    await world.cycle(part)
+    await world.world.scheduled.report(low, "EXITED", cause=2, log_end=0)
+    await world.cycle(part)
+    await world.says(None, generations={0: 1}, problems={0: "another process uses the card"})
+    for _ in range(2):
+        assert (await world.cycle(part)).status_reason == "INSUFFICIENT_GPUS"
+    assert await world.world.database.read(lambda tx: tx.preemptions.kept()) == []
+    assert (await world.world.scheduled.job(low)).status == Status.SCHEDULED
 
 
 async def test_the_smallest_part_that_is_enough_is_made(world: World) -> None:

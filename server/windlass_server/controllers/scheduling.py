@@ -29,6 +29,8 @@ _TOLD_AT_ONCE = 500
 _COMMITS_AT_ONCE = 100
 # How often the numbers in the words about a waiting job are written anew.
 _NUMBERS_SECONDS = 10.0
+# Why those wait for whom something is being done.
+_UNDER_WAY = (Reason.MAKING_ROOM, Reason.GPU_LAYOUT_CHANGING)
 
 
 class Scheduling:
@@ -133,7 +135,7 @@ class Scheduling:
         self._waiting_first = {
             one.job_id
             for one in result.waiting
-            if one.start is not None or one.reason == Reason.MAKING_ROOM
+            if one.start is not None or one.reason in _UNDER_WAY
         }
         return result, rows, snapshot.preemptions.making_room
 
@@ -154,6 +156,8 @@ class Scheduling:
                 self._look_at_all = True
         served = {one.job_id for one in result.placements}
         served |= {one.job_id for one in making_room if one.under_way and one.job_id in rows}
+        # Who has room when cards are divided keeps it until they are.
+        served |= {one.job_id for one in result.waiting if one.reason == Reason.GPU_LAYOUT_CHANGING}
         done = sorted({one.job_id for one in making_room} - served)
         if done:
             with contextlib.suppress(Conflict):

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from windlass_server.scheduler.divisible import divisible, without_cards
 from windlass_server.scheduler.feasibility import node_label
 from windlass_server.scheduler.filters import first_refusal, fits
 from windlass_server.scheduler.gang import Gang
@@ -124,6 +125,7 @@ class Future:
         placed: what the plan has placed.
 
     Attributes:
+        nodes: as they are.
         free: what is free of them.
         full: what they have when nothing runs.
         gangs: finds nodes for jobs of several.
@@ -149,6 +151,7 @@ class Future:
         self.free: Room[Column] = copied(ledger.free)
         self.full = ledger.full
         self.gangs = ledger.gangs
+        self.nodes = ledger.nodes
         self.places = ledger.start.places
         self.pool_of_node = [node.pool for node in ledger.nodes]
         self.pools = sorted(set(self.pool_of_node))
@@ -208,6 +211,32 @@ class Future:
         reserved = self._reserved(index, moments_without(moments, node, without))
         view = reserved.view(demand, in_columns([free_room(node)]))
         return bool(fits(demand, view)[0])
+
+    def take_cards(self, index: int, demand: Demand) -> bool:
+        """Give a demand the cards of a node that are to be divided for it; False when that is not enough."""
+        node = self.node(index)
+        found = divisible(node, demand, self._ledger.now)
+        if found is None:
+            return False
+        cards = [card.uuid for card in node.cards if card.uuid in found.devices]
+        self.withhold(index, cards)
+        node = self.node(index)
+        rest = replace(demand, gpu_count=0, mig_profile="", gpu_memory_bytes=0)
+        self._become(index, filled_by(node, rest, ()))
+        return True
+
+    def withhold(self, index: int, card_uuids: Sequence[str]) -> None:
+        """Let cards of a node be for others."""
+        self._become(index, without_cards(self.node(index), card_uuids))
+
+    def could_hold(self, index: int, demand: Demand, without: Sequence[Running] = ()) -> bool:
+        """As `holds`, also when cards have to be divided otherwise first; where nothing is reserved."""
+        if self.holds(index, demand, without):
+            return True
+        node = emptied_of(self.node(index), without)
+        if not node.cards or node.node_id in self._moments:
+            return False
+        return divisible(node, demand, self._ledger.now) is not None
 
     def leave(self, index: int, runs: Sequence[Running]) -> None:
         """Let runs leave a node."""

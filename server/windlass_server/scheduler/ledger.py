@@ -1,6 +1,6 @@
 """What is free while a plan is being made: the only thing in a cycle that changes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -199,12 +199,33 @@ class Ledger:
     def keep(self, index: int, demand: Demand) -> None:
         """Keep what is free of a node for a demand that does not fit there yet, up to what it asks for."""
         demand = self.whole(index, demand)
-        cpu, memory = self.free.cpu_millis, self.free.memory_bytes
-        cpu[index] -= min(max(int(cpu[index]), 0), demand.cpu_millis)
-        memory[index] -= min(max(int(memory[index]), 0), demand.memory_bytes)
+        self._keep_amounts(index, demand)
         if demand.gpu_count and not demand.gpu_millis:
             self._keep_gpus(index, demand)
         self._has_less(index)
+
+    def keep_devices(self, index: int, demand: Demand, gpus: Iterable[Gpu]) -> tuple[int, int]:
+        """The same, with these devices of the node, which are free; how much CPU and memory was kept."""
+        kept = self._keep_amounts(index, demand)
+        by_type = self._free_uuids(index)
+        for gpu in gpus:
+            key = gpu_key(gpu.gpu_type)
+            # The one that it is, and none that is as good.
+            others = [uuid for uuid in by_type[key] if uuid != gpu.uuid]
+            by_type[key] = [gpu.uuid]
+            self._give(index, key, 1)
+            by_type[key] = others
+            self.free.islands[key][index] = largest(self._those(index, others))
+        self._has_less(index)
+        return kept
+
+    def _keep_amounts(self, index: int, demand: Demand) -> tuple[int, int]:
+        cpu, memory = self.free.cpu_millis, self.free.memory_bytes
+        cpu_millis = min(max(int(cpu[index]), 0), demand.cpu_millis)
+        memory_bytes = min(max(int(memory[index]), 0), demand.memory_bytes)
+        cpu[index] -= cpu_millis
+        memory[index] -= memory_bytes
+        return cpu_millis, memory_bytes
 
     def _keep_gpus(self, index: int, demand: Demand) -> None:
         by_type = self._free_uuids(index)

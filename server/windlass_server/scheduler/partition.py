@@ -13,9 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from windlass_server.scheduler.dividing import CardDraft, Draft, NodeDraft
+from windlass_server.scheduler.dividing import Draft, NodeDraft
+from windlass_server.scheduler.divisible import card_drafts, keys_made
 from windlass_server.scheduler.feasibility import node_label
 from windlass_server.scheduler.filters import fits
+from windlass_server.scheduler.keeping import KeptCards
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.rooms import (
     Column,
@@ -24,7 +26,6 @@ from windlass_server.scheduler.rooms import (
     enough_memory,
     gpu_key,
     gpu_keys,
-    suitable,
 )
 from windlass_server.scheduler.scores import total
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Instance, NodeState
@@ -75,7 +76,10 @@ Choice: TypeAlias = tuple[tuple[int, ...], int, str, Draft]
 
 
 def divide(
-    waiting: Iterable[tuple[Demand, Hashable]], ledger: Ledger, taken: Iterable[str]
+    waiting: Iterable[tuple[Demand, Hashable]],
+    ledger: Ledger,
+    taken: Iterable[str],
+    kept: Iterable[KeptCards] = (),
 ) -> Division:
     """How cards should be divided for jobs that got no place.
 
@@ -84,10 +88,12 @@ def divide(
             they fit.
         ledger: what the plan has left.
         taken: UUIDs that the plan has given away.
+        kept: what was kept from others so that cards are divided for some of these.
     """
     if not any(node.cards for node in ledger.nodes):
         return Division((), {}, lambda _: ledger.free)
     divider = _Divider(ledger, frozenset(taken))
+    divider.give_back(kept)
     hopeless = set[Hashable]()
     for demand, shape in waiting:
         if divider.changed >= MOST_CHANGES:
@@ -112,13 +118,21 @@ class _Divider:
         self._ledger = ledger
         self._free = copied(ledger.free)
         self._nodes = {
-            index: NodeDraft(_cards(node, taken, ledger.now))
+            index: NodeDraft(card_drafts(node.cards, node, taken, ledger.now))
             for index, node in enumerate(ledger.nodes)
             if node.cards and node.ready and node.takes_work
         }
         self._extra: dict[str, Column] = {}
         self._promises: dict[str, str] = {}
         self.changed = 0
+
+    def give_back(self, kept: Iterable[KeptCards]) -> None:
+        """Let what was kept be had: those for whom it was are the first that ask."""
+        for one in kept:
+            self._free.cpu_millis[one.index] += one.cpu_millis
+            self._free.memory_bytes[one.index] += one.memory_bytes
+            for key, count in one.gpus.items():
+                self._free.gpus[key][one.index] += count
 
     def promise(self, demand: Demand) -> bool:
         """Promise a job devices that have to be made first; False when they cannot be."""
@@ -182,12 +196,7 @@ class _Divider:
 
     def _keys(self, demand: Demand) -> Iterator[str]:
         """The types of devices that a demand takes, and that could be made."""
-        if demand.takes_parts:
-            yield from suitable(demand, self._free, self._free.memory)
-        elif gpu_keys(demand) != (ANY_GPU_TYPE,):
-            yield from gpu_keys(demand)
-        else:
-            yield from (key for key in self._free.memory if key not in self._free.parts)
+        yield from keys_made(demand, self._free)
 
     def _with_extra(self, demand: Demand, view: Room[Column], keys: Sequence[str]) -> Room[Column]:
         """The room as it would be if cards were divided for this demand alone."""
@@ -248,10 +257,3 @@ class _Divider:
         label = node_label(self._ledger.nodes[index])
         how = "made whole" if draft.merged else "divided"
         self._promises[demand.job_id] = f"a card of {label} is being {how} for it"
-
-
-def _cards(node: NodeState, taken: frozenset[str], now: int) -> tuple[CardDraft, ...]:
-    free = {gpu.uuid for gpu in node.gpus if gpu.healthy and not gpu.held and gpu.uuid not in taken}
-    return tuple(
-        CardDraft(card, free, now) for card in sorted(node.cards, key=lambda card: card.uuid)
-    )

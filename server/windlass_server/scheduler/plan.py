@@ -10,11 +10,12 @@ from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Ta
 from windlass_server.scheduler.future import Placed
 from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.gates import Gates
+from windlass_server.scheduler.keeping import Keeping, KeptCards
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.packed import Packings
 from windlass_server.scheduler.partition import Change, divide
-from windlass_server.scheduler.preempting import made_free, made_room_first, places_of_others
+from windlass_server.scheduler.preempting import made_room_first, places_of_others
 from windlass_server.scheduler.preemption import Eviction, preempt
 from windlass_server.scheduler.quota_gate import guaranteed_first, guarantees_in
 from windlass_server.scheduler.reserved import Key
@@ -140,13 +141,15 @@ def planned(snapshot: Snapshot, span: Span = cautious, *, explained: bool = True
         job_id: (backfill.nodes[job_id], start.at) for job_id, start in backfill.starts.items()
     }
     guarantees = guarantees_in(snapshot, given.jobs)
-    preempted = preempt(
-        skipped, ledger, snapshot, given.placed, starts, guarantees
-    )  # 6. stop others
     places = (place for one in given.placements for place in one.places)
     uuids = (uuid for place in places for uuid in place.gpu_uuids)
-    left = (each for each in skipped if each[0].job_id not in preempted.promises)
-    division = divide(left, ledger, uuids)  # 7. divide cards
+    coming = {one.job_id for one in snapshot.preemptions.making_room if one.under_way}
+    left = (each for each in skipped if each[0].job_id not in coming)
+    division = divide(left, ledger, uuids, given.kept_cards)  # 6. divide cards
+    left = (each for each in skipped if each[0].job_id not in division.promises)
+    preempted = preempt(
+        left, ledger, snapshot, given.placed, starts, guarantees, division.changes
+    )  # 7. stop others
     could_be = division.with_what_could_be_made
     in_turns = len({(each.project, each.user) for each in queue}) > 1
     explainer = Explainer(
@@ -208,6 +211,7 @@ class _Given:
         jobs: who got a place, as they were placed.
         skipped: those for whom there is none.
         held: by their ids, those whom a gate did not let pass.
+        kept_cards: what is kept until cards are divided for those for whom others were stopped.
     """
 
     placements: list[Placement] = field(default_factory=list)
@@ -216,6 +220,7 @@ class _Given:
     jobs: list[Demand] = field(default_factory=list)
     skipped: list[_Skipped] = field(default_factory=list)
     held: dict[str, Waiting] = field(default_factory=dict)
+    kept_cards: list[KeptCards] = field(default_factory=list)
 
 
 def _place(
@@ -228,7 +233,7 @@ def _place(
     whom others are stopped keep what has been made free so far.
     """
     given, gates = _Given(), Gates(snapshot)
-    kept = made_free(snapshot.preemptions, ledger.start.places)
+    keeping = Keeping(snapshot, ledger)
     of_others = places_of_others(snapshot.preemptions, ledger.start.places)
     promised = _Promises(backfill, snapshot, queue)
     full_since: dict[_Shape, int] = {}
@@ -246,8 +251,7 @@ def _place(
         if gang is None:
             ahead = full_since.setdefault(shape, len(given.taken))
             given.skipped.append((demand, shape, ahead))
-            for index in kept.get(demand.job_id, ()):
-                ledger.keep(index, demand)
+            keeping.keep(demand)
             promised.protect(demand, shape)
             continue
         number = len(given.placements)
@@ -264,6 +268,7 @@ def _place(
         nodes = [place.node_id for place in given.placements[-1].places]
         gates.placed(gang.demand, ledger.gpu_type_of(gang.indexes[0], first), nodes)
     promised.next_turn()
+    given.kept_cards.extend(keeping.cards.values())
     return given
 
 

@@ -22,20 +22,24 @@ from typing import Protocol
 import numpy as np
 
 from windlass_server.scheduler.crowd import Crowd, Crowding
+from windlass_server.scheduler.divisible import made_for, may_divide
 from windlass_server.scheduler.feasibility import node_label
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.future import Future, Placed
 from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.ledger import Ledger
+from windlass_server.scheduler.partition import Change
 from windlass_server.scheduler.policies import PreemptionRules
 from windlass_server.scheduler.preempting import MakingRoom
 from windlass_server.scheduler.rooms import Mask
 from windlass_server.scheduler.several_victims import Freed, RoomForSeveral
 from windlass_server.scheduler.snapshot import Demand, Running, Snapshot
-from windlass_server.scheduler.victims import Cost, Victim, cost, fewest_on
+from windlass_server.scheduler.victims import Cost, Victim, cost, fewest_dividing, fewest_on
 
 MOST_AT_ONCE = 16
 """Jobs for which one cycle stops others; the next goes on."""
+_MOST_DIVIDED = 8
+"""Nodes on which it is looked whom to stop so that cards can be divided for one job."""
 MOST_LOOKED_AT = 32
 """Jobs of different shapes for which one cycle looks whom to stop."""
 
@@ -114,6 +118,8 @@ class Preemptor:
             one.job_id for one in snapshot.preemptions.making_room if one.under_way
         }
         self._rules: dict[tuple[str, str], PreemptionRules] = {}
+        self._has_cards_on = np.array([bool(node.cards) for node in future.nodes], np.bool_)
+        self._has_cards = bool(self._has_cards_on.any())
         self._let_leave()
         self._crowd = Crowd(snapshot, self._places, future.pool_of_node)
 
@@ -139,7 +145,7 @@ class Preemptor:
         coming = self._future.place_for(demand)
         if coming is not None:
             return self._take(coming)
-        freed = self._best_of_several(demand) if demand.nodes > 1 else self._best(demand)
+        freed = self._best_of_several(demand) if demand.nodes > 1 else self._best_of_one(demand)
         if freed is None:
             return False
         gang, victims = freed.gang, freed.victims
@@ -165,6 +171,9 @@ class Preemptor:
                     self._future.leave(self._places[run.node_id], (run,))
 
     def _take(self, gang: Gang) -> bool:
+        if len(gang.indexes) == 1 and not self._future.holds(gang.indexes[0], gang.demand):
+            # When they have left its cards are divided; until then nobody else has that node's cards.
+            return self._future.take_cards(gang.indexes[0], gang.demand)
         return all(self._future.take(index, gang.demand) for index in gang.indexes)
 
     def _let_leave(self) -> None:
@@ -197,12 +206,19 @@ class Preemptor:
         places = [self._places[node] for node in one.node_ids if node in self._places]
         enough = len(places) >= demand.min_nodes
         if not one.awaited and not (
-            enough and all(self._future.holds(index, demand) for index in places)
+            enough and all(self._fits_on(index, demand) for index in places)
         ):
             return False
         for index in places:
-            self._future.take(index, demand)
+            if not self._future.take(index, demand):
+                self._future.take_cards(index, demand)
         return True
+
+    def _fits_on(self, index: int, demand: Demand) -> bool:
+        """Whether a job has room on a node, or has it when cards are divided, which are not for several."""
+        future = self._future
+        alone = demand.nodes == 1
+        return future.could_hold(index, demand) if alone else future.holds(index, demand)
 
     def _rule(self, queue: str, pool: str) -> PreemptionRules:
         rules = self._rules.get((queue, pool))
@@ -225,6 +241,33 @@ class Preemptor:
     def _left(self, demand: Demand, pool: str) -> int:
         """How many more may be stopped for its project, by the rules of a pool."""
         return self._rule(demand.queue, pool).budget - self._spent.get(demand.project, 0)
+
+    def _best_of_one(self, demand: Demand) -> Freed | None:
+        """The best node as it is, or one that is better when its cards are divided behind those who go."""
+        found = self._best(demand)
+        if not self._has_cards or not made_for(demand):
+            return found
+        crowding = self._crowd.crowding(self._able(demand))
+        free = self._future.free
+        nodes = self._has_cards_on & crowding.nodes(len(free.none))
+        nodes &= may_divide(demand, crowding.gone(free))
+        nodes[self._promised_to_higher(demand)] = False
+        loss = crowding.least_loss(np.ones(len(nodes), np.int64))
+        candidates = np.flatnonzero(nodes)
+        best = None
+        if found is not None:
+            best = cost(found.victims, self._future.node(found.gang.indexes[0]).node_id)
+        for each in candidates[np.lexsort((candidates, loss[candidates]))][:_MOST_DIVIDED]:
+            index = int(each)
+            if best is not None and (1, int(loss[index])) > best[:2]:
+                break
+            able = crowding.on(index)
+            victims = fewest_dividing(self._future, index, demand, able, bound=best)
+            left = self._left(demand, self._future.pool_of_node[index])
+            if victims is not None and len(victims) <= left:
+                best = cost(victims, self._future.node(index).node_id)
+                found = Freed(Gang((index,), demand), victims)
+        return found
 
     def _best(self, demand: Demand) -> Freed | None:
         crowding = self._crowd.crowding(self._able(demand))
@@ -298,6 +341,7 @@ def preempt(
     placed: Iterable[Placed],
     starts: Mapping[str, tuple[Sequence[int], int]] | None = None,
     guarantees: Guarantees | None = None,
+    changes: Iterable[Change] = (),
 ) -> Preempted:
     """Whom to stop for jobs that got no place.
 
@@ -308,12 +352,15 @@ def preempt(
         placed: what the plan has placed.
         starts: on which nodes and when (µs) a start is promised to which job.
         guarantees: what projects are sure of; None: of nothing.
+        changes: cards that are divided otherwise for others.
     """
     under_way = [one for one in snapshot.preemptions.making_room if one.under_way]
     result = Preempted(promises={one.job_id: _under_way_text(one, ledger) for one in under_way})
     jobs = list(waiting)
     if jobs and snapshot.running and snapshot.policies.preempts:
         future = Future(ledger, snapshot.moments, placed)
+        for change in changes:
+            future.withhold(future.places[change.node_id], [change.card_uuid])
         preemptor = Preemptor(snapshot, future, guarantees, result)
         preemptor.promised(jobs, starts or {})
         _make_room(jobs, preemptor)

@@ -20,7 +20,9 @@ from windlass_server.scheduler.topology import needs_island
 Cost: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...], str, tuple[str, ...]]
 
 MOST_SETS = 2_000
-"""Sets of one size that are compared on one node; of more the first that will do is taken."""
+"""Sets of one size that are compared on one node; where there are more, one of which nobody can be spared is taken."""
+# The same where it has to be found out for each how cards are divided then.
+_MOST_DIVIDING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,13 @@ def kinds_of(
 
 
 def fewest(
-    kinds: Kinds, node_id: str, fits: Fits, *, least: int, bound: Cost | None
+    kinds: Kinds,
+    node_id: str,
+    fits: Fits,
+    *,
+    least: int,
+    bound: Cost | None,
+    most: int = MOST_SETS,
 ) -> tuple[Victim, ...] | None:
     """The best set of a node's victims without which a demand fits there; None when none is.
 
@@ -105,6 +113,7 @@ def fewest(
         fits: whether the demand fits without these; if it does without some, then also without more.
         least: no smaller set will do.
         bound: what the set has to be better than.
+        most: sets of one size that are compared.
     """
     everybody = [one for kind in kinds for one in kind]
     if not fits(everybody):
@@ -112,8 +121,8 @@ def fewest(
     for size in range(max(least, 1), len(everybody) + 1):
         if bound is not None and size > bound[0]:
             return None
-        sets = list(islice(_sets(kinds, size), MOST_SETS + 1))
-        if len(sets) > MOST_SETS:
+        sets = list(islice(_sets(kinds, size), most + 1))
+        if len(sets) > most:
             return _few(everybody, node_id, fits, bound)
         for price, chosen in sorted(((cost(one, node_id), one) for one in sets), key=_price):
             if bound is not None and price >= bound:
@@ -147,6 +156,21 @@ def fewest_on(
         return future.holds(index, demand, [*gone, *runs])
 
     return fewest(kinds, node.node_id, fits_without, least=least, bound=bound)
+
+
+def fewest_dividing(
+    future: Future, index: int, demand: Demand, victims: Iterable[Victim], *, bound: Cost | None
+) -> tuple[Victim, ...] | None:
+    """As `fewest_on`, where a demand may also fit when cards are divided otherwise: it matters who has which."""
+    node = future.node(index)
+    able = [one for one in victims if not future.leaves_to_reservation(index, one.runs)]
+
+    def fits_without(chosen: Sequence[Victim]) -> bool:
+        runs = [run for victim in chosen for run in victim.on(node.node_id)]
+        return future.could_hold(index, demand, runs)
+
+    kinds = [[one] for one in sorted(able, key=lambda one: one.rank)]
+    return fewest(kinds, node.node_id, fits_without, least=1, bound=bound, most=_MOST_DIVIDING)
 
 
 def _price(pair: tuple[Cost, tuple[Victim, ...]]) -> Cost:
