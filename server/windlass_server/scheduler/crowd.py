@@ -16,8 +16,9 @@ from windlass_server.scheduler.rooms import (
     most_of_a_card,
     suited,
 )
-from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Running, Snapshot
-from windlass_server.scheduler.victims import Victim
+from windlass_server.scheduler.run_columns import RunColumns, columns_of
+from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Snapshot
+from windlass_server.scheduler.victims import MILLISECOND, Victim
 
 
 class Crowd:
@@ -30,28 +31,28 @@ class Crowd:
     """
 
     def __init__(self, snapshot: Snapshot, places: Mapping[str, int], pools: Sequence[str]) -> None:
-        by_job: dict[str, list[Running]] = {}
-        for run in snapshot.running:
-            if run.job_id:
-                by_job.setdefault(run.job_id, []).append(run)
-        self.victims = [
-            Victim.of(runs, snapshot.now)
-            for _, runs in sorted(by_job.items())
-            if all(run.preemptible and not run.leaving for run in runs)
-        ]
-        gave_way = snapshot.preemptions.gave_way
-        self._priority = _column(one.priority for one in self.victims)
-        self._started_at = _column(one.started_at for one in self.victims)
-        self._gave_way_at = _column(
-            gave_way[one.job_id].at if one.job_id in gave_way else _LONG_AGO for one in self.victims
+        runs = columns_of(snapshot.running)
+        firsts, gave_way = runs.firsts(), snapshot.preemptions.gave_way
+        jobs = np.flatnonzero(
+            np.logical_and.reduceat(runs.stoppable, firsts) if len(firsts) else ()
         )
-        self._there = np.ones(len(self.victims), np.bool_)
-        self.numbers = {one.job_id: number for number, one in enumerate(self.victims)}
-        self.on_several = np.array(
-            [len({run.node_id for run in one.runs}) > 1 for one in self.victims], np.bool_
-        )
+        self.victims = _Victims(runs, firsts, jobs, snapshot.now)
+        self.numbers = {
+            runs.runs[first].job_id: number for number, first in enumerate(firsts[jobs].tolist())
+        }
+        self._priority = runs.priority[firsts[jobs]]
+        self._started_at = _each(np.minimum, runs.started_at, firsts)[jobs]
+        self._gave_way_at = np.full(len(jobs), _LONG_AGO)
+        for job_id in gave_way.keys() & self.numbers.keys():
+            self._gave_way_at[self.numbers[job_id]] = gave_way[job_id].at
+        self._there = np.ones(len(jobs), np.bool_)
+        self.on_several = np.diff(firsts, append=len(runs.runs))[jobs] > 1
         self._pools = list(pools)
-        self._parts = _Parts.of(self.victims, places)
+        number = np.full(len(firsts), -1)
+        number[jobs] = np.arange(len(jobs))
+        lost = runs.millis * (np.maximum(snapshot.now - runs.saved_at, 0) // MILLISECOND)
+        loss = _each(np.add, lost, firsts)[jobs]
+        self._parts = _Parts.of(runs, number[runs.job], loss, runs.on(places))
 
     def remove(self, victims: Sequence[Victim]) -> None:
         """They are being stopped."""
@@ -88,6 +89,29 @@ class Crowd:
 _LONG_AGO = -(1 << 62)
 
 
+class _Victims:
+    """The victims by their numbers, each made when it is looked at."""
+
+    def __init__(self, runs: RunColumns, firsts: Column, jobs: Column, now: int) -> None:
+        self._runs, self._now = runs.runs, now
+        self._first: list[int] = firsts[jobs].tolist()
+        self._end: list[int] = np.append(firsts, len(runs.runs))[jobs + 1].tolist()
+        self._known: dict[int, Victim] = {}
+
+    def __getitem__(self, number: int) -> Victim:
+        known = self._known.get(number)
+        if known is None:
+            runs = self._runs[self._first[number] : self._end[number]]
+            known = self._known[number] = Victim.of(runs, self._now)
+        return known
+
+
+def _each(sums: np.ufunc, values: Column, firsts: Column) -> Column:
+    """Of the values of each job that begins there one."""
+    together: Column = sums.reduceat(values, firsts) if len(firsts) else values
+    return together
+
+
 def _column(values: Iterable[int]) -> Column:
     return np.array([*values], np.int64)
 
@@ -117,25 +141,41 @@ class _Parts:
     kinds: tuple[str, ...]
 
     @classmethod
-    def of(cls, victims: Sequence[Victim], places: Mapping[str, int]) -> "_Parts":
-        kinds = sorted({gpu_key(run.gpu_type) for one in victims for run in one.runs})
-        codes = {key: code for code, key in enumerate(kinds)}
-        rows: dict[tuple[int, int], list[int]] = {}
-        for number, victim in enumerate(victims):
-            for run in victim.runs:
-                if run.node_id not in places:
-                    continue
-                key = places[run.node_id], number
-                row = rows.setdefault(key, [victim.loss, 0, 0, 0, codes[gpu_key(run.gpu_type)]])
-                row[1] += run.cpu_millis
-                row[2] += run.memory_bytes
-                row[3] += len(run.gpu_uuids)
-        pairs = np.array([*rows], np.int64).reshape(-1, 2)
-        amounts = np.array([*rows.values()], np.int64).reshape(-1, 5)
-        loss, cpu, memory, gpus, kind = amounts.T
-        return cls(pairs[:, 0], pairs[:, 1], loss, cpu, memory, gpus, kind, tuple(kinds))
+    def of(cls, runs: RunColumns, victim: Column, loss: Column, node: Column) -> "_Parts":
+        """Of these runs, each of which is of one of the victims or of none (-1), on one of the nodes or on none."""
+        here = np.flatnonzero((victim >= 0) & (node >= 0))
+        keys = [gpu_key(gpu_type) for gpu_type in runs.kinds]
+        kinds = sorted(set(keys))
+        codes = _column(map(kinds.index, keys))
+        victims = victim[here]
+        parts = cls(
+            node[here],
+            victims,
+            loss[victims],
+            runs.cpu[here],
+            runs.memory[here],
+            runs.gpus[here],
+            codes[runs.kind[here]] if len(codes) else runs.kind[here],
+            tuple(kinds),
+        )
+        pairs, first, part = np.unique(
+            np.stack([parts.victim, parts.node]), axis=1, return_index=True, return_inverse=True
+        )
+        return parts if pairs.shape[1] == len(here) else parts._together(first, part.reshape(-1))
 
-    def only(self, chosen: Mask) -> "_Parts":
+    def _together(self, first: Column, part: Column) -> "_Parts":
+        """With one row for what several runs of a victim hold of a node."""
+        only = self.only(first)
+        for sums, amounts in (
+            (only.cpu, self.cpu),
+            (only.memory, self.memory),
+            (only.gpus, self.gpus),
+        ):
+            sums[:] = 0
+            np.add.at(sums, part, amounts)
+        return only
+
+    def only(self, chosen: Mask | Column) -> "_Parts":
         return _Parts(
             self.node[chosen],
             self.victim[chosen],
@@ -176,7 +216,7 @@ class Crowding:
     def wide_on(self, nodes: Mask) -> list[Victim]:
         """Those of them who run on several nodes, some of these among them."""
         there = self._parts.victim[nodes[self._parts.node]]
-        return self.wide(self._victims[number] for number in np.unique(there))
+        return self.wide(self._victims[int(number)] for number in np.unique(there))
 
     def nodes_of(self, victim: Victim) -> list[int]:
         """The nodes on which one of them may be stopped."""
@@ -189,7 +229,7 @@ class Crowding:
     def on(self, index: int) -> list[Victim]:
         """Those of a node."""
         first, last = np.searchsorted(self._nodes, [index, index + 1])
-        return [self._victims[number] for number in self._by_node[first:last]]
+        return [self._victims[int(number)] for number in self._by_node[first:last]]
 
     def nodes(self, count: int) -> Mask:
         """On which of so many nodes there are any."""

@@ -137,7 +137,7 @@ class Gangs:
     @cached_property
     def _domains(self) -> Mapping[int, tuple[Column, list[str]]]:
         """By level: of each node the number of its domain, and the name of each domain by number."""
-        return {reach: _numbered(self._nodes, reach) for reach in Reach}
+        return _DOMAINS.of(self._nodes)
 
     def pick(
         self,
@@ -273,6 +273,29 @@ def domain_name(key: tuple[str, ...], reach: Reach) -> str:
     """As in `rack r7`; empty for a node that has no such label, or where there is only one."""
     last = key[-1]
     return "" if not last or last.startswith("\0") else f"{reach.name.lower()} {last}"
+
+
+class _Domains:
+    """Remembers the domains of the last nodes: where a node is hardly ever changes."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Sequence[NodeState], Mapping[int, tuple[Column, list[str]]]] = ((), {})
+
+    def of(self, nodes: Sequence[NodeState]) -> Mapping[int, tuple[Column, list[str]]]:
+        """By level: of each node the number of its domain, and the name of each domain by number."""
+        seen, made = self._last
+        if len(seen) == len(nodes) and made and all(map(_is_where, seen, nodes)):
+            return made
+        made = {reach: _numbered(nodes, reach) for reach in Reach}
+        self._last = nodes, made
+        return made
+
+
+def _is_where(one: NodeState, other: NodeState) -> bool:
+    return one is other or (one.node_id == other.node_id and one.place == other.place)
+
+
+_DOMAINS = _Domains()
 
 
 def _numbered(nodes: Sequence[NodeState], reach: Reach) -> tuple[Column, list[str]]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from windlass_server.scheduler.estimates import BEYOND
 from windlass_server.scheduler.filters import fits
-from windlass_server.scheduler.rooms import Column, Room, gpu_key, rows_of
+from windlass_server.scheduler.rooms import Column, Mask, Room, gpu_key, rows_of
+from windlass_server.scheduler.run_columns import UNKNOWN, columns_of
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Moment, NodeState, Running
 
 
@@ -99,21 +100,24 @@ class Endings:
         if rows:
             self._rows.append(np.array(rows, np.int64))
 
-    def add_running(self, running: Iterable[Running], places: Mapping[str, int]) -> None:
+    def add_running(self, running: Sequence[Running], places: Mapping[str, int]) -> None:
         """Take account of what runs, by the index of each node; what should be over is over at once."""
-        rows, soon = list[_Row](), self._now + 1
-        for one in running:
-            node, end = places.get(one.node_id), one.expected_end
-            if node is None:
-                continue
-            end = one.started_at + BEYOND if end is None else max(end, soon)
-            if one.gpu_millis:
-                self._share(node, end, one.gpu_uuids, one.gpu_type)
-            count = 0 if one.gpu_millis else self._count(node, one.gpu_uuids)
-            kind = self._number(one.gpu_type) if count else 0
-            rows.append((node, end, one.cpu_millis, one.memory_bytes, count, kind))
-        if rows:
-            self._rows.append(np.array(rows, np.int64))
+        runs = columns_of(running)
+        node = runs.on(places)
+        later = np.maximum(runs.expected_end, self._now + 1)
+        end = np.where(runs.expected_end == UNKNOWN, runs.started_at + BEYOND, later)
+        count = np.where(runs.shares, 0, runs.gpus)
+        there = node >= 0
+        for each in np.flatnonzero(there & runs.shares):
+            one = runs.runs[each]
+            self._share(int(node[each]), int(end[each]), one.gpu_uuids, one.gpu_type)
+        for each in np.flatnonzero(there & (count > 0) & _PARTLY_GOOD.of(self._nodes)[node]):
+            count[each] = self._count(int(node[each]), runs.runs[each].gpu_uuids)
+        kinds = [self._number(kind) if kind else 0 for kind in runs.kinds]
+        kind = np.array(kinds, np.int64)[runs.kind] if kinds else runs.kind
+        rows = np.stack([node, end, runs.cpu, runs.memory, count, np.where(count > 0, kind, 0)], 1)
+        if there.any():
+            self._rows.append(rows[there])
 
     @property
     def any(self) -> bool:
@@ -152,6 +156,27 @@ class Endings:
             known = self.gpu_types.setdefault(key, len(self.gpu_types))
             self._numbers[gpu_type] = known
         return known
+
+
+class _PartlyGood:
+    """Of which nodes some GPUs cannot be given out; remembered of the last nodes, of which most are the same."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[NodeState, bool]] = {}
+
+    def of(self, nodes: Sequence[NodeState]) -> Mask:
+        """In the order of the nodes."""
+        last = self._last
+        pairs = [last.get(id(node)) or (node, _is_partly_good(node)) for node in nodes]
+        self._last = {id(node): pair for node, pair in zip(nodes, pairs, strict=True)}
+        return np.array([partly for _, partly in pairs], np.bool_)
+
+
+def _is_partly_good(node: NodeState) -> bool:
+    return any(not gpu.healthy or gpu.going for gpu in node.gpus)
+
+
+_PARTLY_GOOD = _PartlyGood()
 
 
 class Timeline:

@@ -19,6 +19,8 @@ from windlass_server.scheduler.topology import needs_island
 
 Cost: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...], str, tuple[str, ...]]
 
+MILLISECOND = 1_000
+"""In microseconds."""
 MOST_SETS = 2_000
 """Sets of one size that are compared on one node; where there are more, one of which nobody can be spared is taken."""
 # The same where it has to be found out for each how cards are divided then.
@@ -33,7 +35,8 @@ class Victim:
         job_id: the job.
         priority: its own.
         started_at: when the first of its runs began (µs).
-        loss: what its GPUs have done since its last checkpoint, in thousandths of a GPU times µs.
+        loss: what its GPUs have done since its last checkpoint, in thousandths of a GPU times ms: so that what
+            thousands of GPUs have done in a year is still a number that arrays can hold.
         runs: its runs, wherever they are.
     """
 
@@ -50,7 +53,7 @@ class Victim:
             runs[0].job_id,
             runs[0].priority,
             min(run.started_at for run in runs),
-            sum(gpu_millis(run) * max(now - run.saved_at, 0) for run in runs),
+            sum(gpu_millis(run) * (max(now - run.saved_at, 0) // MILLISECOND) for run in runs),
             tuple(sorted(runs, key=lambda run: run.run_id)),
         )
 
@@ -127,7 +130,7 @@ def fewest(
         for price, chosen in sorted(((cost(one, node_id), one) for one in sets), key=_price):
             if bound is not None and price >= bound:
                 break
-            if fits(chosen):
+            if size == len(everybody) or fits(chosen):
                 return chosen
     return None
 
