@@ -11,7 +11,7 @@ IMAGE := gen/windlass.binpb
 # Arguments for the command of a target, such as ARGS="--only rest" for bench.
 ARGS ?=
 
-.PHONY: help up demo test-faults test-mutations test test-quick test-differential test-schema test-browser test-gpu check static format-check lint types \
+.PHONY: help up demo test-faults test-mutations test-trouble test test-quick test-differential test-schema test-browser test-gpu check static format-check lint types \
 	layers protos-check wheel bench fuzz protos golden format constraints packages browser bench-packages clean
 
 help: ## this list
@@ -23,11 +23,15 @@ up: $(INSTALLED) packages ## a server and an agent on this machine, until Ctrl-C
 demo: $(INSTALLED) packages ## a real job on a simulated GPU node; cleans up behind itself
 	$(BIN)/windlass demo $(ARGS)
 
-test: $(INSTALLED) packages ## all tests, on SQLite and PostgreSQL
+test: $(INSTALLED) packages ## the tests of every change, on SQLite and PostgreSQL
 	$(BIN)/pytest --numprocesses auto --dist worksteal $(ARGS)
 
-test-faults: $(INSTALLED) ## more lives of a site in which all breaks; ARGS="--seeds 1 --first-seed 7" plays one
+test-trouble: $(INSTALLED) packages ## several servers and clusters, links and machines that break, floods
+	$(BIN)/pytest --numprocesses auto --dist worksteal tests/trouble $(ARGS)
+
+test-faults: $(INSTALLED) ## lives of a site in which all breaks; ARGS="--seeds 1 --first-seed 7" plays one
 	$(BIN)/pytest -q tests/simulation -k sqlite --seeds 8 --steps 60 $(ARGS)
+	$(BIN)/pytest -q tests/simulation -k postgresql --seeds 2 --steps 40 $(ARGS)
 
 test-mutations: $(INSTALLED) packages ## tests turn red when a safeguard of the scheduler is taken away
 	$(BIN)/pytest -q tests/mutations $(ARGS)
@@ -47,7 +51,7 @@ test-gpu: $(INSTALLED) ## what the agent reads beside nvidia-smi, on a machine w
 test-quick: $(INSTALLED) ## the tests that take no time
 	$(BIN)/pytest -q tests/unit $(ARGS)
 
-check: static wheel test test-differential test-schema test-browser ## everything that a change must pass
+check: static wheel test test-trouble test-faults test-differential test-schema test-browser ## everything that a change must pass
 
 static: format-check lint types layers protos-check ## check without the tests
 
