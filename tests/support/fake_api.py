@@ -185,6 +185,8 @@ def a_forecast() -> job_forecast_pb2.Forecast:
         jobs_ahead=3,
         nodes=4,
     )
+    forecast.effective_priority = 12
+    forecast.priority_message = "12 of at most 100 were added for 2h of waiting"
     forecast.start_time_p50.FromSeconds(1_800_000_000)
     forecast.start_time_p90.FromSeconds(1_800_003_600)
     forecast.constraints.add(

@@ -106,7 +106,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     validation = Validation()
     rpc = JobsRpc(
         jobs,
-        JobReader(database, tokens),
+        JobReader(database, tokens, clock),
         JobLogs(runs, logs, hub),
         metrics,
         checkpoints,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from windlass.jobs.v1 import job_forecast_pb2
+    from windlass.jobs.v1 import job_forecast_pb2, job_pb2
 
 
 def forecast_table(forecast: "job_forecast_pb2.Forecast") -> "Table":
@@ -37,6 +37,7 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
             f"{victim.job_id or 'a job of another project'} on node {victim.node_name}",
         )
     yield "starts", _start(forecast)
+    yield "served as", served_as(forecast)
     yield "jobs before it", str(forecast.jobs_ahead) if forecast.nodes else ""
     for each in forecast.constraints:
         of_field = f" ({each.field})" if each.field else ""
@@ -48,6 +49,11 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
     if cost.per_hour:
         at_most = f", {cost.at_most} at most" if cost.at_most else ""
         yield "cost", f"{cost.per_hour} {cost.currency} an hour{at_most}"
+
+
+def served_as(one: "job_pb2.Job | job_forecast_pb2.Forecast") -> str:
+    """The priority by which a job that waits is served, where that is not its own, and why."""
+    return f"{one.effective_priority}: {one.priority_message}" if one.priority_message else ""
 
 
 def _start(forecast: "job_forecast_pb2.Forecast") -> str:

@@ -7,7 +7,7 @@ import typer
 
 from windlass_client.cli import logs, submit_many
 from windlass_client.cli.files import write_file
-from windlass_client.cli.forecasts import forecast_table
+from windlass_client.cli.forecasts import forecast_table, served_as
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
 from windlass_client.cli.session import (
     EXIT_INTERRUPTED,
@@ -294,6 +294,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("project", job.project),
         ("user", job.user),
         ("queue", f"{job.queue}, priority {job.priority}"),
+        ("served as", served_as(job)),
         ("labels", ", ".join(f"{k}={v}" for k, v in sorted(job.labels.items()))),
         ("command", shlex.join(job.command)),
         ("workdir", job.environment.working_directory),

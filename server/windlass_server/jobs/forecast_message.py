@@ -29,6 +29,9 @@ def forecast_message(forecast: Forecast) -> pb.Forecast:
             node_id=victim.node_id,
             node_name=forecast.node_names.get(victim.node_id, ""),
         )
+    if forecast.priority is not None:
+        message.effective_priority = forecast.priority.priority
+        message.priority_message = forecast.priority.message
     if forecast.cost is not None:
         message.cost.CopyFrom(_cost(forecast.cost))
     return message

@@ -8,6 +8,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, may, require_object
 from windlass_server.clock import Clock
 from windlass_server.jobs.dependency_rules import Held
+from windlass_server.jobs.effective_priority import EffectivePriority, effective
 from windlass_server.jobs.preemptions import stopped_text
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.states import Status
@@ -51,6 +52,7 @@ class Forecast:
         node_names: of the nodes where it would start, or others be stopped, for people, by their ids.
         cost: None when something that it asks for has no price.
         victims: the jobs that would be stopped for it.
+        priority: by which it is served; None when it is not in the queue.
     """
 
     job: JobRow
@@ -59,6 +61,7 @@ class Forecast:
     cost: Cost | None
     at: int
     victims: tuple[Victim, ...] = ()
+    priority: EffectivePriority | None = None
 
 
 class Forecasts:
@@ -160,7 +163,19 @@ class Forecasts:
                 ]
                 ranks = len(found.placement.places)
         book = await self._database.read(price_book)
-        return Forecast(job, found, names, _cost(job, ranks, types, book, now), now, victims)
+        cost, priority = _cost(job, ranks, types, book, now), _priority(job, snapshot, now)
+        return Forecast(job, found, names, cost, now, victims, priority)
+
+
+def _priority(job: JobRow, snapshot: Snapshot | None, now: int) -> EffectivePriority | None:
+    """By which priority it is served, where it waits."""
+    if snapshot is None:
+        return None
+    ids = (job.job_id or _ASKED_ABOUT,)
+    demand = next((one for one in snapshot.queue if one.job_id in ids), None)
+    if demand is None:
+        return None
+    return effective(job, snapshot.policies.of_job(job.queue, demand.pools).aging, now)
 
 
 def victims_of(who: Caller, snapshot: Snapshot, found: Outlook) -> tuple[Victim, ...]:

@@ -2,6 +2,7 @@
 
 from windlass.jobs.v1 import job_pb2
 from windlass_server.jobs.dependency_rules import Held
+from windlass_server.jobs.effective_priority import inherited
 from windlass_server.jobs.states import Status
 from windlass_server.storage.tables import EventRow, JobRow
 
@@ -18,6 +19,7 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     _show_retries(job, row)
     job.nodes, job.min_nodes = row.nodes, row.min_nodes
     job.etag = f"{row.version:x}"
+    _show_priority(job, row)
     created = job.create_time
     created.seconds, created.nanos = _split(row.created_at)
     if row.exit_code is not None:
@@ -43,6 +45,12 @@ def _show_retries(job: job_pb2.Job, row: JobRow) -> None:
         again.seconds, again.nanos = _split(row.start_after)
     if row.retry_of is not None:
         job.retry_of, job.root_job_id = row.retry_of, row.root_job_id or row.retry_of
+
+
+def _show_priority(job: job_pb2.Job, row: JobRow) -> None:
+    if row.status == Status.QUEUED:
+        served = inherited(row)
+        job.effective_priority, job.priority_message = served.priority, served.message
 
 
 def _show_placement(job: job_pb2.Job, row: JobRow) -> None:

@@ -9,8 +9,11 @@ database is asked each time.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.access.policy import Caller, absent, require_object
+from windlass_server.clock import Clock
+from windlass_server.jobs.effective_priority import Priorities
 from windlass_server.jobs.messages import to_proto
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.engine import Database
@@ -49,8 +52,10 @@ class _Page:
 class JobReader:
     """Answers GetJob and ListJobs with serialized messages."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
+        self._priorities = Priorities()
         self._page_tokens = page_tokens
         # Each value is a ListJobsResponse with this one job: concatenated, they are one with all.
         self._kept: dict[tuple[str, int], bytes] = {}
@@ -64,7 +69,19 @@ class JobReader:
         require_object(who, "jobs.get", project, kind="job", object_id=job_id)
         if row is not None:
             (kept,) = self._keep([row]).values()
-        return _only_job(kept)
+        body = _only_job(kept)
+        if job_pb2.Job.FromString(body).HasField("effective_priority"):
+            body += await self._aged(job_id)
+        return body
+
+    async def _aged(self, job_id: str) -> bytes:
+        """What is said behind a waiting job: its priority with what its age has added, which changes."""
+        now = self._clock.now()
+        found = await self._database.read(lambda tx: self._priorities.of_waiting(tx, job_id, now))
+        if found is None:
+            return b""
+        said = job_pb2.Job(effective_priority=found.priority, priority_message=found.message)
+        return said.SerializeToString()
 
     async def page(self, wanted: JobFilter, *, size: int, token: str) -> bytes:
         """A serialized `ListJobsResponse`: a page of a project's jobs.

@@ -96,7 +96,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         dependencies=DependenciesService(
             on.database, on.clock, inventory.cluster.first_reason, hints.job_queued
         ),
-        reader=JobReader(on.database, on.page_tokens),
+        reader=JobReader(on.database, on.page_tokens, on.clock),
         runs=runs,
         remote_runs=remote_runs,
         logs=JobLogs(runs, on.logs, on.hub),

@@ -323,6 +323,7 @@ def test_why_a_job_waits_is_told_with_what_would_do_and_what_it_costs(windlass):
         "verdict WAITS",
         "why INSUFFICIENT_GPUS needs 8 GPUs",
         f"starts by {half} half of the time, by {most} nine times out of ten",
+        "served as 12: 12 of at most 100 were added for 2h of waiting",
         "jobs before it 3",
         "refused by 4 of 4 nodes, 2 even when empty: INSUFFICIENT_GPUS (resources.gpu_count)",
         "would do resources.gpu_count: 5 instead of 8",
@@ -330,6 +331,16 @@ def test_why_a_job_waits_is_told_with_what_would_do_and_what_it_costs(windlass):
         "cost 2.5 EUR an hour, 5 at most",
     ]
     assert windlass("jobs", "why", "job-9").exit_code == 4
+
+
+def test_a_job_shows_by_which_priority_it_is_served_where_that_is_not_its_own(windlass, plane):
+    windlass("submit", "--priority", "5", "--", "true")
+    assert "served as" not in windlass("jobs", "get", "job-1").stdout
+    job = plane.state.jobs["job-1"]
+    job.effective_priority, job.priority_message = 30, "30 is that of a job that waits for it"
+    lines = windlass("jobs", "get", "job-1").stdout.splitlines()
+    shown = [" ".join(line.split()) for line in lines]
+    assert "served as 30: 30 is that of a job that waits for it" in shown
 
 
 def test_logs_can_start_near_the_end_and_behind_a_cursor(windlass):

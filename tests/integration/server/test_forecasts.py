@@ -100,6 +100,15 @@ async def test_a_job_that_waits_for_another_is_explained_before_and_after_its_su
         assert not found.changes
 
 
+async def test_a_waiting_job_is_explained_with_the_priority_by_which_it_is_served(api: JobsApi):
+    awaited = await submit(api, priority=5, resources={"gpu_count": 1})
+    behind = [job_pb2.Dependency(job_id=awaited.job_id, type=job_pb2.Dependency.AFTER_OK)]
+    dry = (await submit(api, dry=True, priority=30, dependencies=behind)).forecast
+    assert (dry.effective_priority, dry.priority_message) == (30, "")
+    found = (await explain(api, awaited.job_id)).forecast
+    assert (found.effective_priority, found.priority_message) == (5, "")
+
+
 async def test_a_waiting_job_is_explained_with_counts_and_the_smallest_change(api: JobsApi):
     await submit(api, resources={"gpu_count": 1})  # is accepted while no node is known
     big = await submit(api, resources={"gpu_count": 8})

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.databases import database, database_url, engines
+from tests.support.fake_clock import FakeClock
 from tests.support.jobs import add_jobs, add_projects, job_columns
 from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
@@ -21,7 +22,7 @@ ADA = Caller(user="ada", roles={"default": Role.VIEWER})
 async def test_a_page_is_whole_when_keeping_one_of_its_jobs_drops_the_others(database, monkeypatch):
     monkeypatch.setattr(reader_module, "_KEPT_JOBS", 10)
     jobs = [job_columns() for _ in range(10)]
-    reader = JobReader(database, PageTokens(b"k" * 32))
+    reader = JobReader(database, PageTokens(b"k" * 32), FakeClock())
     wanted = JobFilter("default")
     with acting_as("test"):
         await database.write(lambda tx: add_projects(tx, "default"))
@@ -36,7 +37,7 @@ async def test_a_page_is_whole_when_keeping_one_of_its_jobs_drops_the_others(dat
 @pytest.mark.parametrize("length", [0, 100, 1000, 10_000], ids="{} bytes".format)
 async def test_a_job_is_read_as_it_is_now_however_often_it_was_read_before(database, length):
     job = job_columns(status_message="m" * length)
-    reader = JobReader(database, PageTokens(b"k" * 32))
+    reader = JobReader(database, PageTokens(b"k" * 32), FakeClock())
 
     async def read() -> job_pb2.Job:
         return job_pb2.Job.FromString(await reader.get(ADA, job["job_id"]))
@@ -58,7 +59,7 @@ async def test_a_job_is_read_as_it_is_now_however_often_it_was_read_before(datab
 
 async def test_a_job_that_is_kept_is_none_for_those_who_may_not_see_it(database):
     job = job_columns()
-    reader = JobReader(database, PageTokens(b"k" * 32))
+    reader = JobReader(database, PageTokens(b"k" * 32), FakeClock())
     stranger = Caller(user="eve", roles={"theirs": Role.ADMIN})
     with acting_as("test"):
         await database.write(lambda tx: add_projects(tx, "default"))

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Forecast(_message.Message):
-    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time", "start_time_p50", "start_time_p90", "start_unknown", "victims")
+    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time", "start_time_p50", "start_time_p90", "start_unknown", "victims", "effective_priority", "priority_message")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[Forecast.Verdict]
@@ -38,6 +38,8 @@ class Forecast(_message.Message):
     START_TIME_P90_FIELD_NUMBER: _ClassVar[int]
     START_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     VICTIMS_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     verdict: Forecast.Verdict
     reason: str
     message: str
@@ -52,7 +54,9 @@ class Forecast(_message.Message):
     start_time_p90: _timestamp_pb2.Timestamp
     start_unknown: str
     victims: _containers.RepeatedCompositeFieldContainer[ForecastVictim]
-    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_unknown: _Optional[str] = ..., victims: _Optional[_Iterable[_Union[ForecastVictim, _Mapping]]] = ...) -> None: ...
+    effective_priority: int
+    priority_message: str
+    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_unknown: _Optional[str] = ..., victims: _Optional[_Iterable[_Union[ForecastVictim, _Mapping]]] = ..., effective_priority: _Optional[int] = ..., priority_message: _Optional[str] = ...) -> None: ...
 
 class ForecastPlacement(_message.Message):
     __slots__ = ("node_id", "node_name", "gpu_uuids")
