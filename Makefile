@@ -24,10 +24,11 @@ demo: $(INSTALLED) packages ## a real job on a simulated GPU node; cleans up beh
 	$(BIN)/windlass demo $(ARGS)
 
 test: $(INSTALLED) packages ## the tests of every change, on SQLite and PostgreSQL
-	$(BIN)/pytest --numprocesses auto --dist worksteal $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist worksteal --whole-on sqlite $(ARGS)
 
-test-trouble: $(INSTALLED) packages ## several servers and clusters, links and machines that break, floods
-	$(BIN)/pytest --numprocesses auto --dist worksteal tests/trouble $(ARGS)
+test-trouble: $(INSTALLED) packages ## several servers and clusters, what breaks, floods; the whole on PostgreSQL
+	$(BIN)/pytest --numprocesses auto --dist worksteal --whole-on postgresql \
+		tests/trouble tests/integration/whole $(ARGS)
 
 test-faults: $(INSTALLED) ## lives of a site in which all breaks; ARGS="--seeds 1 --first-seed 7" plays one
 	$(BIN)/pytest -q tests/simulation -k sqlite --seeds 8 --steps 60 $(ARGS)

@@ -14,7 +14,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the simulation; here, where they are known however pytest is called."""
+    """Options of some suites; here, where they are known however pytest is called."""
+    parser.addoption(
+        "--whole-on",
+        choices=["sqlite", "postgresql", "both"],
+        default="both",
+        help="on which engine tests of tests/integration/whole are run that are there for each",
+    )
     parser.addoption("--seeds", type=int, default=2, help="lives of the simulated site to try")
     parser.addoption("--first-seed", type=int, default=0, help="the seed of the first of them")
     parser.addoption("--steps", type=int, default=40, help="how much happens in each of them")

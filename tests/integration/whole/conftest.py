@@ -11,6 +11,30 @@ from tests.support.databases import Engines, database_url, engines
 
 __all__ = ["database_url", "engines"]
 
+_ENGINES = {"sqlite", "postgresql"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out those on an engine that is not asked for."""
+    asked = config.getoption("--whole-on")
+    if asked == "both":
+        return
+    wanted = {asked, None} if asked == "sqlite" else {asked}
+    left_out = [one for one in items if _is_here(one) and _engine(one) not in wanted]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [one for one in items if one not in left_out]
+
+
+def _is_here(item: pytest.Item) -> bool:
+    return Path(__file__).parent in item.path.parents
+
+
+def _engine(item: pytest.Item) -> str | None:
+    """The engine in the name of a test that is there for each."""
+    call = getattr(item, "callspec", None)
+    named = _ENGINES & {one for one in call.params.values() if isinstance(one, str)} if call else {}
+    return next(iter(named), None)
+
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
