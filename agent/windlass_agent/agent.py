@@ -13,6 +13,7 @@ import structlog
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.agents.v1 import health_pb2
 from windlass_agent import canary
+from windlass_agent.artifacts import ArtifactCollector
 from windlass_agent.channel import channel_to
 from windlass_agent.checkpoints import CheckpointKeeper
 from windlass_agent.clock import Clock, SystemClock
@@ -74,11 +75,12 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
     # 2. What it has, and what earlier agents left running.
     gpus = _open_gpus(config, key, clock)
     isolation = await asyncio.to_thread(canary.detect, config.data_dir)
-    checkpoints = CheckpointKeeper(clock)
+    checkpoints, artifacts = CheckpointKeeper(clock), ArtifactCollector(clock)
     runner = Runner(
         config.data_dir,
         isolation,
         checkpoints=checkpoints,
+        artifacts=artifacts,
         hidden_paths=config.hide_paths,
         shared_paths=config.share_paths,
         log_quota_bytes=config.log_quota_bytes,
@@ -97,10 +99,12 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
         if node_id is not None:
             identity = Identity(node_id, key, clock)
             checkpoints.connect(lambda: channel_to(config), identity)
+            artifacts.connect(lambda: channel_to(config), identity)
             await Agent(config, identity, runner, gpus, inventory, clock).run(stop)
     finally:
         await runner.close(stop_tasks=False)
         await checkpoints.close()
+        await artifacts.close()
         gpus.close()
 
 

@@ -7,32 +7,22 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-import grpc
-import grpc.aio
 import structlog
-import tenacity
 
 from windlass.agents.v1 import agents_service_pb2 as service
 from windlass.agents.v1 import agents_service_pb2_grpc, checkpoint_pb2
-from windlass_agent import checkpoint_files, rpc_errors
-from windlass_agent.clock import Clock
-from windlass_agent.identity import Identity
+from windlass_agent import checkpoint_files
 from windlass_agent.run_types import Damage, RunExit, RunRequest
-from windlass_agent.session import OpenChannel
+from windlass_agent.server_calls import Metadata, Refused, ServerCalls
 from windlass_agent.wire import exit_of
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-Metadata = tuple[tuple[str, str], ...]
-
-# A server that answers and fails gets so many tries; one that cannot be reached any number.
-_MAX_FAILURES = 8
 _FILES_AT_ONCE = 2
 _ROUNDS = 3
 
@@ -49,46 +39,17 @@ class Checkpoints(Protocol):
         ...
 
 
-class _Failed(Exception):
-    """What cannot be done; the text is for people."""
+_DAMAGED = "CHECKPOINT_DAMAGED"
 
 
-class _Damaged(_Failed):
-    """What nobody can do, because the checkpoint is not whole."""
-
-
-class CheckpointKeeper:
-    """Keeps checkpoints with the server, once it is said where that is.
-
-    Args:
-        clock: Waits between tries.
-        pauses: Seconds between tries: they double from the first to the second.
-    """
-
-    def __init__(self, clock: Clock, *, pauses: tuple[float, float] = (0.5, 10.0)) -> None:
-        self._clock = clock
-        self._pauses = pauses
-        self._channel: grpc.aio.Channel | None = None
-        self._identity: Identity | None = None
-        self._connected = asyncio.Event()
-
-    def connect(self, open_channel: OpenChannel, identity: Identity) -> None:
-        """Say how the server is reached, and as whom. What waits for it begins."""
-        self._channel = open_channel()
-        self._identity = identity
-        self._connected.set()
-
-    async def close(self) -> None:
-        """Let go of the connection."""
-        self._connected.clear()
-        if self._channel is not None:
-            await self._channel.close()
+class CheckpointKeeper(ServerCalls):
+    """Keeps checkpoints with the server, once it is said where that is."""
 
     async def save(self, run: RunRequest, end: RunExit | None, folder: Path) -> str:
         """Keep what a run has saved; see `Checkpoints`. Waits for a server that is not there."""
         try:
             await self._save(run, end, folder)
-        except (OSError, _Failed) as error:
+        except (OSError, Refused) as error:
             problem = f"The checkpoint could not be kept: {error}."
             _log.error("a checkpoint is lost", run_id=run.run_id, why=problem)
             return problem
@@ -98,10 +59,13 @@ class CheckpointKeeper:
         """Bring what a run begins with; see `Checkpoints`. Waits for a server that is not there."""
         try:
             await self._restore(run, folder)
-        except (OSError, _Failed, checkpoint_files.UnfitPath) as error:
+        except (OSError, Refused, checkpoint_files.UnfitPath) as error:
             problem = f"The checkpoint could not be restored: {error}."
             _log.error("a checkpoint is not restored", run_id=run.run_id, why=problem)
-            damaged = isinstance(error, _Damaged | checkpoint_files.UnfitPath)
+            damaged = (
+                isinstance(error, checkpoint_files.UnfitPath)
+                or getattr(error, "reason", "") == _DAMAGED
+            )
             return Damage(problem) if damaged else problem
         return ""
 
@@ -116,7 +80,7 @@ class CheckpointKeeper:
             size_bytes=sum(one.size for one in found),
             entry_count=len(found),
         )
-        answer = await self._call(lambda stub, who: stub.OfferCheckpoint(offer, metadata=who))
+        answer = await self.call(lambda stub, who: stub.OfferCheckpoint(offer, metadata=who))
         if not answer.checkpoint_id:
             return
         manifest = await asyncio.to_thread(checkpoint_files.manifest_of, folder, found)
@@ -125,12 +89,12 @@ class CheckpointKeeper:
         )
         # The server says what it lacks, so that nothing is sent twice whatever broke off.
         for _ in range(_ROUNDS):
-            left = await self._call(lambda stub, who: stub.CommitCheckpoint(commit, metadata=who))
+            left = await self.call(lambda stub, who: stub.CommitCheckpoint(commit, metadata=who))
             if not left.missing:
                 _log.info("checkpoint saved", run_id=run.run_id, bytes=offer.size_bytes)
                 return
             await self._upload(folder, commit, set(left.missing))
-        raise _Failed("the server has lost some of its files again and again")
+        raise Refused("the server has lost some of its files again and again")
 
     async def _upload(
         self, folder: Path, commit: service.CommitCheckpointRequest, missing: set[bytes]
@@ -147,7 +111,7 @@ class CheckpointKeeper:
                 sha256=entry.file.sha256,
                 size_bytes=entry.file.size_bytes,
             )
-            await self._call(_Upload(folder, entry.path, start))
+            await self.call(_Upload(folder, entry.path, start))
 
         await _all([upload(entry) for entry in files.values()])
 
@@ -156,11 +120,11 @@ class CheckpointKeeper:
         checkpoint_id, size = run.restore.checkpoint_id, run.restore.size_bytes
         free = shutil.disk_usage(folder).free
         if free < size:
-            raise _Failed(f"it takes {size} bytes and the node's disk has {free}")
+            raise Refused(f"it takes {size} bytes and the node's disk has {free}")
         asked = service.GetCheckpointRequest(
             run_id=run.run_id, epoch=run.epoch, checkpoint_id=checkpoint_id
         )
-        answer = await self._call(lambda stub, who: stub.GetCheckpoint(asked, metadata=who))
+        answer = await self.call(lambda stub, who: stub.GetCheckpoint(asked, metadata=who))
         await asyncio.to_thread(checkpoint_files.make_folders, folder, answer.manifest)
         await _all(
             [
@@ -199,60 +163,11 @@ class CheckpointKeeper:
                 size += len(part.data)
 
         try:
-            await self._call(download)
+            await self.call(download)
         finally:
             os.close(fd)
         if digest.digest() != entry.file.sha256:
-            raise _Damaged(f"the content of {os.fsdecode(entry.path)} is damaged")
-
-    async def _call(
-        self,
-        work: Callable[[agents_service_pb2_grpc.AgentsServiceAsyncStub, Metadata], Awaitable[T]],
-    ) -> T:
-        """The answer of the server, however long it cannot be reached.
-
-        Raises:
-            _Failed: it refuses, or fails again and again.
-        """
-        failures = 0
-
-        def is_worth_another_try(error: BaseException) -> bool:
-            nonlocal failures
-            if not isinstance(error, grpc.aio.AioRpcError):
-                return False
-            if rpc_errors.is_unreachable(error):
-                return True
-            failures += 1
-            return rpc_errors.is_passing(error) and failures < _MAX_FAILURES
-
-        first, longest = self._pauses
-        retrying = tenacity.AsyncRetrying(
-            wait=tenacity.wait_random_exponential(multiplier=first, max=longest),
-            sleep=self._clock.sleep,
-            retry=tenacity.retry_if_exception(is_worth_another_try),
-            reraise=True,
-        )
-        try:
-            return await retrying(self._once, work)
-        except grpc.aio.AioRpcError as error:
-            damaged = rpc_errors.reason(error) == "CHECKPOINT_DAMAGED"
-            failed = _Damaged if damaged else _Failed
-            raise failed(rpc_errors.sentence(error)) from None
-
-    async def _once(
-        self,
-        work: Callable[[agents_service_pb2_grpc.AgentsServiceAsyncStub, Metadata], Awaitable[T]],
-    ) -> T:
-        await self._connected.wait()
-        assert self._channel is not None
-        assert self._identity is not None
-        stub: agents_service_pb2_grpc.AgentsServiceAsyncStub
-        stub = agents_service_pb2_grpc.AgentsServiceStub(self._channel)
-        try:
-            return await work(stub, self._identity.metadata())
-        except grpc.aio.AioRpcError as error:
-            self._identity.learn(error.trailing_metadata())
-            raise
+            raise Refused(f"the content of {os.fsdecode(entry.path)} is damaged", _DAMAGED)
 
 
 @dataclass(slots=True)

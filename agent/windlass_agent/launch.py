@@ -40,6 +40,7 @@ def environment(request: RunRequest, home: str) -> dict[str, str]:
         "WINDLASS_JOB_NAME": request.name,
         "WINDLASS_ATTEMPT": str(request.attempt),
         "WINDLASS_CHECKPOINT_DIR": rundir.beside(home, rundir.CHECKPOINT),
+        "WINDLASS_ARTIFACTS": rundir.beside(home, rundir.ARTIFACTS),
         **restored,
         **_share(request),
         **_rank(request),

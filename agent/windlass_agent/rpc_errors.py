@@ -51,7 +51,7 @@ def is_unreachable(error: grpc.aio.AioRpcError) -> bool:
 
 def is_passing(error: grpc.aio.AioRpcError) -> bool:
     """Whether the same call may well succeed a little later."""
-    return error.code() in _PASSING and reason(error) != "OBJECT_STORE_FULL"
+    return error.code() in _PASSING and reason(error) not in ("OBJECT_STORE_FULL", "QUOTA")
 
 
 def sentence(error: grpc.aio.AioRpcError) -> str:

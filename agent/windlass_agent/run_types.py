@@ -108,6 +108,18 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Collected:
+    """What became of the files in a run's artifact directory."""
+
+    count: int = 0
+    """How many files are artifacts now."""
+    size: int = 0
+    """How many bytes these have."""
+    problem: str = ""
+    """Why others are not; empty when all are."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunExit:
     """How a run ended."""
 
@@ -120,6 +132,8 @@ class RunExit:
     message: str = ""
     checkpoint_problem: str = ""
     """Why what it left in its checkpoint directory was not kept; empty when it was."""
+    artifacts: Collected = field(default_factory=Collected)
+    """What became of what it left in its artifact directory."""
 
 
 @dataclass(frozen=True, slots=True)

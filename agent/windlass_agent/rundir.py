@@ -9,10 +9,11 @@ runs/<run id>.<epoch>/
   control        a socket: one byte makes the shim read stop.json again
   output.log     frames of output
   result.json    how it ended; appears once, when every process of the run is gone
-  settled.json   what became of its checkpoint; only then the run has ended for others
+  settled.json   what became of what it left; only then the run has ended for others
   work/          the task's private directory
   checkpoint/    what the task saves for the next attempt
   restore/       what an attempt before it has saved
+  artifacts/     files that become artifacts of the job
 ```
 
 Each JSON file appears whole, by a rename or a link.
@@ -22,12 +23,20 @@ import contextlib
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from windlass_agent.processes import Identity
-from windlass_agent.run_types import Cause, Isolation, Level, Restore, RunExit, RunRequest
+from windlass_agent.run_types import (
+    Cause,
+    Collected,
+    Isolation,
+    Level,
+    Restore,
+    RunExit,
+    RunRequest,
+)
 
 INTENT = "intent.json"
 SHIM = "shim.json"
@@ -40,6 +49,7 @@ LOG = "output.log"
 WORK = "work"
 CHECKPOINT = "checkpoint"
 RESTORE = "restore"
+ARTIFACTS = "artifacts"
 # In the checkpoint directory: the task asks for a save while it goes on, and is told why that failed.
 SAVE = ".save"
 FAILED = ".save.failed"
@@ -99,6 +109,7 @@ def kept(work: str) -> list[tuple[str, bool]]:
     folders = [
         (work, True),
         (beside(work, CHECKPOINT), True),
+        (beside(work, ARTIFACTS), True),
         (beside(work, RESTORE), False),
     ]
     return [(path, writes) for path, writes in folders if os.path.isdir(path)]  # noqa: PTH112
@@ -147,6 +158,7 @@ def write_intent(folder: Path, intent: Intent) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / WORK).mkdir(mode=0o700, exist_ok=True)
     (folder / CHECKPOINT).mkdir(mode=0o700, exist_ok=True)
+    (folder / ARTIFACTS).mkdir(mode=0o700, exist_ok=True)
     if intent.request.restore is not None:
         (folder / RESTORE).mkdir(mode=0o700, exist_ok=True)
     write_whole(folder / INTENT, asdict(intent), durable=True)
@@ -272,6 +284,8 @@ def read_result(folder: Path) -> RunExit | None:
     if content is None:
         return None
     content["cause"] = Cause(content["cause"])
+    # Not known yet where this is written.
+    content.pop("artifacts", None)
     return RunExit(**content)
 
 
@@ -294,19 +308,33 @@ def answer_save(folder: Path, problem: str) -> None:
         asked.unlink(missing_ok=True)
 
 
-def write_settled(folder: Path, problem: str) -> None:
-    """Note that a run's checkpoint needs nothing more, and why it was not kept if so."""
-    write_whole(folder / SETTLED, {"problem": problem}, durable=True)
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of what a run has left."""
+
+    problem: str = ""
+    """Why its checkpoint was not kept; empty when it was, or there was none."""
+    artifacts: Collected = field(default_factory=Collected)
 
 
-def checkpoint_problem(folder: Path) -> str | None:
-    """Why a run's checkpoint was not kept; empty when it was or there was none; None: not known yet."""
+def write_settled(folder: Path, settled: Settled) -> None:
+    """Note that what a run has left needs nothing more."""
+    write_whole(folder / SETTLED, asdict(settled), durable=True)
+
+
+def read_settled(folder: Path) -> Settled | None:
+    """What became of what a run has left; None: not known yet."""
     content = read_json(folder / SETTLED)
     if content is not None:
-        return str(content["problem"])
-    try:
-        with os.scandir(folder / CHECKPOINT) as entries:
-            some = any(entry.name not in (SAVE, FAILED) for entry in entries)
-            return None if some else ""
-    except OSError:
-        return ""
+        # One of an older release knows of no artifacts.
+        return Settled(content["problem"], Collected(**content.get("artifacts", {})))
+    return None if _has_left(folder) else Settled()
+
+
+def _has_left(folder: Path) -> bool:
+    """Whether anything lies in the folders that are for others."""
+    for name in (CHECKPOINT, ARTIFACTS):
+        with contextlib.suppress(OSError), os.scandir(folder / name) as entries:
+            if any(entry.name not in (SAVE, FAILED) for entry in entries):
+                return True
+    return False

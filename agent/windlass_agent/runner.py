@@ -10,7 +10,6 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from windlass_agent import (
     stop_requests,
     tracked,
 )
+from windlass_agent.artifacts import Artifacts
 from windlass_agent.changes import Changes
 from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
@@ -32,6 +32,7 @@ from windlass_agent.live_saves import LiveSaves
 from windlass_agent.log_reader import LogReader
 from windlass_agent.run_types import (
     Cause,
+    Collected,
     Damage,
     Isolation,
     Phase,
@@ -43,9 +44,9 @@ from windlass_agent.run_types import (
     RunUsage,
     checked_run_id,
 )
-from windlass_agent.rundir import Intent, NodeSetup, StopRequest
+from windlass_agent.rundir import Intent, NodeSetup, Settled, StopRequest
 from windlass_agent.spawn_client import SpawnClient, SpawnFailed
-from windlass_agent.tracked import Tracked, transferred
+from windlass_agent.tracked import Tracked, collected, transferred, with_left
 
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -63,6 +64,7 @@ class Runner:
         log_quota_bytes: How large the log of a run may become; 0: as large as it likes.
         log_rate_bytes: By how much it may grow in a second; 0: by as much as it likes.
         checkpoints: Keeps what tasks save for their next attempts; without it nothing is kept.
+        artifacts: Takes what tasks leave as artifacts of their jobs; without it nothing is taken.
     """
 
     def __init__(
@@ -76,8 +78,11 @@ class Runner:
         log_quota_bytes: int = 0,
         log_rate_bytes: int = 0,
         checkpoints: Checkpoints | None = None,
+        artifacts: Artifacts | None = None,
     ) -> None:
         self._checkpoints = checkpoints
+        self._artifacts = artifacts
+        self._keeps = checkpoints is not None or artifacts is not None
         data_dir = data_dir.resolve()
         self._folder = data_dir / "runs"
         hidden = (data_dir, *(path.resolve() for path in hidden_paths))
@@ -107,7 +112,7 @@ class Runner:
             adoption.scan,
             self._folder,
             self._setup.cgroup_bases,
-            keeps=self._checkpoints is not None,
+            keeps=self._keeps,
         )
         await self._spawner.start()
         for run in found:
@@ -167,8 +172,7 @@ class Runner:
 
     def _admit(self, request: RunRequest) -> Tracked:
         folder = self._folder / f"{request.run_id}.{request.epoch}"
-        keeps = self._checkpoints is not None
-        run = tracked.new(folder, Intent(request, self._setup), keeps=keeps)
+        run = tracked.new(folder, Intent(request, self._setup), keeps=self._keeps)
         self._runs[request.run_id] = run
         self._changes.publish(run.state)
         return run
@@ -263,19 +267,23 @@ class Runner:
             self._duty(self._settle(run))
 
     async def _settle(self, run: Tracked) -> None:
-        """Have what an ended run has left in its checkpoint directory kept; only then it has ended."""
-        assert self._checkpoints is not None
+        """Have what an ended run has left for others taken; only then it has ended."""
         assert run.result is not None
+        request, result = run.intent.request, run.result
         if run.saving is not None:
             await asyncio.wait([run.saving])
-        problem = await transferred(
-            run,
-            self._checkpoints.save(run.intent.request, run.result, run.folder / rundir.CHECKPOINT),
-        )
+        problem, artifacts = "", Collected()
+        if self._checkpoints is not None:
+            folder = run.folder / rundir.CHECKPOINT
+            problem = await transferred(run, self._checkpoints.save(request, result, folder))
+        if self._artifacts is not None and not run.replaced:
+            folder = run.folder / rundir.ARTIFACTS
+            artifacts = await collected(run, self._artifacts.collect(request, folder))
+        settled = Settled(problem, artifacts)
         # If this cannot be written, the next agent does it all again, which does no harm.
         with contextlib.suppress(OSError):
-            await asyncio.to_thread(rundir.write_settled, run.folder, problem)
-        run.end(replace(run.result, checkpoint_problem=problem))
+            await asyncio.to_thread(rundir.write_settled, run.folder, settled)
+        run.end(with_left(result, settled))
         if not run.replaced:
             self._changes.publish(run.state)
 

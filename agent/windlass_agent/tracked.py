@@ -5,12 +5,14 @@ import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from windlass_agent import rundir
 from windlass_agent.log_reader import LogReader
-from windlass_agent.run_types import Phase, RunExit, RunState
-from windlass_agent.rundir import Intent, Started
+from windlass_agent.run_types import Collected, Phase, RunExit, RunState
+from windlass_agent.rundir import Intent, Settled, Started
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -31,8 +33,8 @@ class Tracked:
     """What it leaves in its checkpoint directory is kept: only then it has ended for others."""
     result: RunExit | None = None
     """How it ended: no process of it is left."""
-    transfer: asyncio.Task[str] | None = None
-    """Brings it the checkpoint that it begins with, or takes the one that it has left."""
+    transfer: asyncio.Task[Any] | None = None
+    """Brings it the checkpoint that it begins with, or takes what it has left."""
     saving: asyncio.Task[str] | None = None
     """Takes the checkpoint that it has asked to be saved while it goes on."""
     save_watch: int | None = None
@@ -69,10 +71,10 @@ class Tracked:
                 )
         self.result = rundir.read_result(self.folder)
         if self.result:
-            settled = self.keeps and not self.replaced
-            problem = rundir.checkpoint_problem(self.folder) if settled else ""
-            if problem is not None:
-                self.end(replace(self.result, checkpoint_problem=problem))
+            kept = self.keeps and not self.replaced
+            settled = rundir.read_settled(self.folder) if kept else Settled()
+            if settled is not None:
+                self.end(with_left(self.result, settled))
         return self.state is not before
 
     @property
@@ -102,14 +104,37 @@ def new(folder: Path, intent: Intent, *, keeps: bool = False) -> Tracked:
     return Tracked(folder, intent, state, keeps=keeps)
 
 
+def with_left(result: RunExit, settled: Settled) -> RunExit:
+    """How a run ended, with what became of what it left."""
+    return replace(result, checkpoint_problem=settled.problem, artifacts=settled.artifacts)
+
+
 async def transferred(run: Tracked, work: Coroutine[Any, Any, str]) -> str:
     """Bring or take a run's checkpoint by `work`; answers what went wrong, which a cancel is not."""
-    run.transfer = asyncio.create_task(work)
+    transfer = await _transferring(run, work)
+    return outcome(transfer)
+
+
+async def collected(run: Tracked, work: Coroutine[Any, Any, Collected]) -> Collected:
+    """Take what a run has left as artifacts by `work`; answers what became of it."""
+    transfer = await _transferring(run, work)
+    if transfer.cancelled():
+        return Collected()
+    error = transfer.exception()
+    if error is not None:
+        return Collected(problem=f"They are lost by a defect: {error!r}.")
+    return transfer.result()
+
+
+async def _transferring(run: Tracked, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """The task that has done `work`; it is the run's transfer until then."""
+    transfer = asyncio.create_task(work)
+    run.transfer = transfer
     try:
-        await asyncio.wait([run.transfer])
-        return outcome(run.transfer)
+        await asyncio.wait([transfer])
+        return transfer
     finally:
-        run.transfer.cancel()
+        transfer.cancel()
         run.transfer = None
 
 

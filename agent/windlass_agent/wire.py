@@ -40,6 +40,9 @@ def exit_of(end: RunExit) -> pb.RunExit:
         log_end=end.log_end,
         message=text(end.message, MAX_DETAIL),
         checkpoint_problem=text(end.checkpoint_problem, MAX_DETAIL),
+        artifact_problem=text(end.artifacts.problem, MAX_DETAIL),
+        artifact_count=end.artifacts.count,
+        artifact_bytes=end.artifacts.size,
     )
 
 

@@ -5,7 +5,7 @@ with is removed after a while.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,10 +92,22 @@ class ArtifactsService:
         row = await self.begin(who, job_id, new)
         return await self.fill(row, pieces)
 
-    async def fill(self, row: ArtifactRow, pieces: AsyncIterator[bytes]) -> ArtifactRow:
-        """Write and finish an artifact that was just begun, or remove it."""
+    async def fill(
+        self,
+        row: ArtifactRow,
+        pieces: AsyncIterator[bytes],
+        *,
+        wanted: Callable[[], str] = lambda: "",
+    ) -> ArtifactRow:
+        """Write and finish an artifact that was just begun, or remove it.
+
+        Args:
+            row: the artifact.
+            pieces: its content.
+            wanted: says at the end of that which digest it must have; empty: any.
+        """
         try:
-            return await self._finish(await self._content.write(row, pieces), "")
+            return await self._finish(await self._content.write(row, pieces), wanted())
         except BaseException:
             # Also when the call was cancelled: whoever uploads is gone.
             await asyncio.shield(self._give_up(row.artifact_id))

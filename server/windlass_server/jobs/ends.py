@@ -1,6 +1,6 @@
 """How runs end: what their nodes say of that, and what becomes of their jobs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,8 +173,8 @@ def _move(tx: Transaction, one: _Ended, tell: Callable[[str], None]) -> Move | N
     if job.attempt != run.attempt or Status(job.status) in FINAL:
         return None
     end = _end_of(tx, one)
-    if exited.checkpoint_problem:
-        _note_lost_checkpoint(tx, job, run, exited.checkpoint_problem, one.now)
+    for reason, message in _left(exited):
+        _note_left(tx, job, run, reason, message, one.now)
     if job.nodes > 1:
         several = end_rank(tx, job, run, end, one.now, tell)
         if several is None:
@@ -204,8 +204,19 @@ def _end_of(tx: Transaction, one: _Ended) -> End:
     return End(again.ending, code, signal, values_of(one.job, again, one.now))
 
 
-def _note_lost_checkpoint(
-    tx: Transaction, job: JobRow, run: RunRow, problem: str, now: int
+def _left(exited: agent_pb2.RunExit) -> Iterator[tuple[str, str]]:
+    """The reasons and messages of what became of what a run has left."""
+    if exited.checkpoint_problem:
+        yield "CHECKPOINT_NOT_SAVED", rules.shown(exited.checkpoint_problem)
+    if exited.artifact_count:
+        text = f"{exited.artifact_bytes} bytes in {exited.artifact_count} files"
+        yield "ARTIFACTS_COLLECTED", text
+    if exited.artifact_problem:
+        yield "ARTIFACTS_NOT_COLLECTED", rules.shown(exited.artifact_problem)
+
+
+def _note_left(
+    tx: Transaction, job: JobRow, run: RunRow, reason: str, message: str, now: int
 ) -> None:
     tx.events.record(
         project=job.project,
@@ -213,8 +224,8 @@ def _note_lost_checkpoint(
         at=now,
         actor=actors.node(run.node_id),
         status=job.status,
-        reason="CHECKPOINT_NOT_SAVED",
-        message=rules.shown(problem),
+        reason=reason,
+        message=message,
         run_id=run.run_id,
     )
 

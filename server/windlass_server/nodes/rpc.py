@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import ClassVar
 
-from windlass.agents.v1 import agent_pb2, agents_service_pb2, checkpoint_pb2
+from windlass.agents.v1 import agent_pb2, agents_service_pb2, artifact_pb2, checkpoint_pb2
 from windlass_server import __version__
 from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService
+from windlass_server.jobs.run_artifacts import RunArtifacts
 from windlass_server.nodes.duties import Runs, Samples
 from windlass_server.nodes.pace import Pace
 from windlass_server.nodes.registry import NodeRegistry
@@ -32,6 +33,7 @@ class AgentsRpc:
         logs: LogStore,
         samples: Samples,
         checkpoints: CheckpointsService,
+        artifacts: RunArtifacts,
         pace: Pace,
     ) -> None:
         self._membership = membership
@@ -39,6 +41,7 @@ class AgentsRpc:
         self._runs = runs
         self._logs = logs
         self._checkpoints = checkpoints
+        self._artifacts = artifacts
         self._pace = pace
         self._samples = samples
 
@@ -120,6 +123,21 @@ class AgentsRpc:
         async with aclosing(self._checkpoints.file(call.caller.node_id, request)) as parts:
             async for part in parts:
                 yield agents_service_pb2.DownloadCheckpointFileResponse(data=part)
+
+    async def OfferArtifacts(
+        self, request: artifact_pb2.OfferArtifactsRequest, call: Call
+    ) -> artifact_pb2.OfferArtifactsResponse:
+        missing = await self._artifacts.offer(call.caller.node_id, request)
+        return artifact_pb2.OfferArtifactsResponse(missing=missing)
+
+    async def UploadArtifact(
+        self, requests: AsyncIterator[artifact_pb2.UploadArtifactRequest], call: Call
+    ) -> artifact_pb2.UploadArtifactResponse:
+        first = await anext(requests, None)
+        if first is None or not first.HasField("start"):
+            raise InvalidInput("the first message is start", reason="START_EXPECTED")
+        await self._artifacts.upload(call.caller.node_id, first.start, requests)
+        return artifact_pb2.UploadArtifactResponse()
 
 
 async def _content(

@@ -136,6 +136,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             on.logs,
             Ingest(inventory.latest, inventory.recent, on.meters),
             jobs.checkpoints,
+            jobs.run_artifacts,
             nodes.pace,
         ),
     }

@@ -16,6 +16,7 @@ from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.jobs.retrying import RetriesService
+from windlass_server.jobs.run_artifacts import RunArtifacts
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.user_holds import UserHolds
@@ -41,6 +42,7 @@ class Jobs:
     checkpoints: CheckpointsService
     shown_checkpoints: JobCheckpoints
     artifacts: ArtifactsService
+    run_artifacts: RunArtifacts
     world: World
     forecasts: Forecasts
     batches: JobBatches
@@ -79,6 +81,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
     )
     store = ObjectStore.open(on.config.objects_url, on.data_dir.path / "objects")
     checkpoints = _checkpoints(on, store)
+    artifacts = _artifacts(on, store)
     world = World(on.database, inventory.cluster, on.clock, inventory.recent_usage)
     return Jobs(
         service=service,
@@ -103,7 +106,13 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         metrics=JobMetrics(on.database, inventory.history, on.clock),
         checkpoints=checkpoints,
         shown_checkpoints=JobCheckpoints(on.database, checkpoints, on.page_tokens),
-        artifacts=_artifacts(on, store),
+        artifacts=artifacts,
+        run_artifacts=RunArtifacts(
+            on.database,
+            artifacts,
+            on.clock,
+            forced=round(on.config.checkpoint_forced_seconds * 1e6),
+        ),
         world=world,
         forecasts=Forecasts(on.database, world, service, on.clock),
         batches=JobBatches(on.database, service),

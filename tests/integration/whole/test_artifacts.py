@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, running_cluster
 from windlass.jobs.v1 import artifact_pb2 as pb
+from windlass.jobs.v1 import job_pb2
 from windlass_client import AsyncClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -226,3 +227,97 @@ async def test_the_client_uploads_and_downloads(server: Cluster, tmp_path: Path)
         pieces = [one async for one in client.artifacts.download(job_id, made.artifact_id)]
         assert b"".join(pieces) == CONTENT
         assert await client.artifacts.delete(job_id, made.artifact_id) == made
+
+
+# Leaves files, and what must not become any.
+LEAVES = """
+cd "$WINDLASS_ARTIFACTS"
+mkdir -p plots
+echo weights > model.safetensors
+echo picture > plots/loss.png
+ln -s /etc/hostname link
+mkfifo pipe
+echo left
+exit "$1"
+"""
+
+
+async def collected(cluster: Cluster, job_id: str) -> list[tuple[str, str, int, str]]:
+    async with cluster.rest() as rest:
+        found = (await rest.get(f"/v1/jobs/{job_id}/artifacts")).json()["artifacts"]
+        for one in found:
+            answer = await rest.get(f"/v1/jobs/{job_id}/artifacts/{one['artifact_id']}:download")
+            assert hashlib.sha256(answer.content).hexdigest() == one["sha256"]
+    return sorted((one["name"], one["type"], one["attempt"], one["user"]) for one in found)
+
+
+async def reasons(cluster: Cluster, job_id: str) -> dict[str, str]:
+    async with cluster.rest() as rest:
+        found = (await rest.get(f"/v1/jobs/{job_id}/events")).json()["events"]
+    return {one["reason"]: one["message"] for one in found}
+
+
+@pytest.mark.parametrize("code", [0, 3])
+async def test_what_a_job_leaves_becomes_artifacts_however_it_ends(shared: Cluster, code: int):
+    job = await shared.submit("sh", "-c", LEAVES, "leaves", str(code))
+    _, end = await shared.follow(job.job_id)
+    assert end.status == (job_pb2.Job.FAILED if code else job_pb2.Job.SUCCEEDED)
+    done = await shared.get(job.job_id)
+    node = f"node/{done.placement.node_id}"
+    assert await collected(shared, job.job_id) == [
+        ("model.safetensors", "MODEL", 1, node),
+        ("plots/loss.png", "PLOT", 1, node),
+    ]
+    told = await reasons(shared, job.job_id)
+    assert told["ARTIFACTS_COLLECTED"] == "16 bytes in 2 files"
+    assert "ARTIFACTS_NOT_COLLECTED" not in told
+
+
+async def test_a_job_that_leaves_nothing_is_told_of_nothing(shared: Cluster):
+    job = await shared.submit("sh", "-c", 'test -z "$(ls "$WINDLASS_ARTIFACTS")"')
+    _, end = await shared.follow(job.job_id)
+    assert end.status == job_pb2.Job.SUCCEEDED
+    assert not [one for one in await reasons(shared, job.job_id) if "ARTIFACT" in one]
+
+
+async def test_each_attempt_leaves_versions_of_its_own(shared: Cluster):
+    script = (
+        'echo $WINDLASS_ATTEMPT > "$WINDLASS_ARTIFACTS/n"; [ $WINDLASS_ATTEMPT = 2 ] || exit 85'
+    )
+    job = await shared.submit("sh", "-c", script)
+    await shared.follow(job.job_id)
+    async with shared.rest() as rest:
+        found = (await rest.get(f"/v1/jobs/{job.job_id}/artifacts")).json()["artifacts"]
+    assert [(one["name"], one["version"], one["attempt"]) for one in found] == [
+        ("n", 2, 2),
+        ("n", 1, 1),
+    ]
+
+
+async def test_what_a_job_left_while_its_agent_was_dead_becomes_artifacts(tmp_path: Path):
+    async with running_cluster(tmp_path) as cluster:
+        job = await cluster.submit("sh", "-c", LEAVES + "\n", "leaves", "0")
+        await cluster.wait_for_output(job.job_id, "left")
+        assert cluster.agent is not None
+        await cluster.agent.kill()
+        await cluster.start_agent()
+        await cluster.follow(job.job_id)
+        assert len(await collected(cluster, job.job_id)) == 2
+
+
+async def test_what_is_too_large_is_told_and_the_rest_is_taken(tmp_path: Path):
+    cluster = Cluster(tmp_path, environment={"WINDLASS_ARTIFACT_MAX_BYTES": "3"})
+    try:
+        await cluster.start_server()
+        await cluster.start_agent()
+        script = 'cd "$WINDLASS_ARTIFACTS"; echo 12 > good; echo 1234 > bad; echo 1 > zoo'
+        job = await cluster.submit("sh", "-c", script)
+        _, end = await cluster.follow(job.job_id)
+        assert end.status == job_pb2.Job.SUCCEEDED
+        assert [one[0] for one in await collected(cluster, job.job_id)] == ["good", "zoo"]
+        told = await reasons(cluster, job.job_id)
+        assert "bad: " in told["ARTIFACTS_NOT_COLLECTED"]
+        assert "ARTIFACT_TOO_LARGE" in told["ARTIFACTS_NOT_COLLECTED"]
+        assert told["ARTIFACTS_COLLECTED"] == "5 bytes in 2 files"
+    finally:
+        await cluster.stop()

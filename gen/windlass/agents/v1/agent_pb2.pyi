@@ -145,7 +145,7 @@ class RunReport(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[_Union[RunReport.State, str]] = ..., applied_generation: _Optional[int] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[RunExit, _Mapping]] = ...) -> None: ...
 
 class RunExit(_message.Message):
-    __slots__ = ("cause", "exit_code", "exit_signal", "end_time", "log_end", "message", "checkpoint_problem")
+    __slots__ = ("cause", "exit_code", "exit_signal", "end_time", "log_end", "message", "checkpoint_problem", "artifact_problem", "artifact_count", "artifact_bytes")
     class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         CAUSE_UNSPECIFIED: _ClassVar[RunExit.Cause]
@@ -177,6 +177,9 @@ class RunExit(_message.Message):
     LOG_END_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
     cause: RunExit.Cause
     exit_code: int
     exit_signal: int
@@ -184,7 +187,10 @@ class RunExit(_message.Message):
     log_end: int
     message: str
     checkpoint_problem: str
-    def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ..., checkpoint_problem: _Optional[str] = ...) -> None: ...
+    artifact_problem: str
+    artifact_count: int
+    artifact_bytes: int
+    def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ..., checkpoint_problem: _Optional[str] = ..., artifact_problem: _Optional[str] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
     __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply", "reset", "layout")

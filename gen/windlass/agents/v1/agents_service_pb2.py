@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from windlass.agents.v1 import agent_pb2 as windlass_dot_agents_dot_v1_dot_agent__pb2
+from windlass.agents.v1 import artifact_pb2 as windlass_dot_agents_dot_v1_dot_artifact__pb2
 from windlass.agents.v1 import checkpoint_pb2 as windlass_dot_agents_dot_v1_dot_checkpoint__pb2
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/agents/v1/agents_service.proto\x12\x12windlass.agents.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ewindlass/agents/v1/agent.proto\x1a#windlass/agents/v1/checkpoint.proto\x1a!windlass/options/v1/options.proto\"\x9c\x01\n\x0bJoinRequest\x12.\n\njoin_token\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x02\x32\n^[^\\x00]*$\x12\x1f\n\npublic_key\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12<\n\tinventory\x18\x03 \x01(\x0b\x32\x1d.windlass.agents.v1.InventoryB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x1f\n\x0cJoinResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"S\n\x12OpenSessionRequest\x12=\n\x07message\x18\x01 \x01(\x0b\x32 .windlass.agents.v1.AgentMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"I\n\x13OpenSessionResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.windlass.agents.v1.ServerMessage\"[\n\x16StreamTelemetryRequest\x12\x41\n\x07message\x18\x01 \x01(\x0b\x32$.windlass.agents.v1.TelemetryMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"N\n\x17StreamTelemetryResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".windlass.agents.v1.TelemetryReply\"\xe4\x01\n\x16OfferCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12/\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x1b.windlass.agents.v1.RunExitB\x04\xe2\x41\x01\x01\x12)\n\nsize_bytes\x18\x04 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\x12 \n\x0b\x65ntry_count\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\"0\n\x17OfferCheckpointResponse\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\"\x8e\x01\n\x1bUploadCheckpointFileRequest\x12>\n\x05start\x18\x01 \x01(\x0b\x32\'.windlass.agents.v1.CheckpointFileStartB\x04\xe2\x41\x01\x01H\x00\x12\x1d\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\r\xe2\x41\x01\x01\xbaH\x06z\x04\x18\x80\x80@H\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\x97\x01\n\x13\x43heckpointFileStart\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12)\n\nsize_bytes\x18\x03 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\"\x1e\n\x1cUploadCheckpointFileResponse\"\x99\x01\n\x17\x43ommitCheckpointRequest\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x44\n\x08manifest\x18\x02 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifestB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"+\n\x18\x43ommitCheckpointResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c\"\x9e\x01\n\x14GetCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\"Q\n\x15GetCheckpointResponse\x12\x38\n\x08manifest\x18\x01 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifest\"\xeb\x01\n\x1d\x44ownloadCheckpointFileRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x04 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12%\n\x06offset\x18\x05 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\".\n\x1e\x44ownloadCheckpointFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xc9\x07\n\rAgentsService\x12Q\n\x04Join\x12\x1f.windlass.agents.v1.JoinRequest\x1a .windlass.agents.v1.JoinResponse\"\x06\x8a\xb5\x18\x02\x08\x01\x12l\n\x0bOpenSession\x12&.windlass.agents.v1.OpenSessionRequest\x1a\'.windlass.agents.v1.OpenSessionResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12x\n\x0fStreamTelemetry\x12*.windlass.agents.v1.StreamTelemetryRequest\x1a+.windlass.agents.v1.StreamTelemetryResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12t\n\x0fOfferCheckpoint\x12*.windlass.agents.v1.OfferCheckpointRequest\x1a+.windlass.agents.v1.OfferCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x85\x01\n\x14UploadCheckpointFile\x12/.windlass.agents.v1.UploadCheckpointFileRequest\x1a\x30.windlass.agents.v1.UploadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x12\x80\x01\n\x10\x43ommitCheckpoint\x12+.windlass.agents.v1.CommitCheckpointRequest\x1a,.windlass.agents.v1.CommitCheckpointResponse\"\x11\x8a\xb5\x18\x04\x18\x04(\x01\x92\xb5\x18\x05\x08\x80\x80\xc0\x03\x12n\n\rGetCheckpoint\x12(.windlass.agents.v1.GetCheckpointRequest\x1a).windlass.agents.v1.GetCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x8b\x01\n\x16\x44ownloadCheckpointFile\x12\x31.windlass.agents.v1.DownloadCheckpointFileRequest\x1a\x32.windlass.agents.v1.DownloadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/agents/v1/agents_service.proto\x12\x12windlass.agents.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ewindlass/agents/v1/agent.proto\x1a!windlass/agents/v1/artifact.proto\x1a#windlass/agents/v1/checkpoint.proto\x1a!windlass/options/v1/options.proto\"\x9c\x01\n\x0bJoinRequest\x12.\n\njoin_token\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x02\x32\n^[^\\x00]*$\x12\x1f\n\npublic_key\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12<\n\tinventory\x18\x03 \x01(\x0b\x32\x1d.windlass.agents.v1.InventoryB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x1f\n\x0cJoinResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"S\n\x12OpenSessionRequest\x12=\n\x07message\x18\x01 \x01(\x0b\x32 .windlass.agents.v1.AgentMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"I\n\x13OpenSessionResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.windlass.agents.v1.ServerMessage\"[\n\x16StreamTelemetryRequest\x12\x41\n\x07message\x18\x01 \x01(\x0b\x32$.windlass.agents.v1.TelemetryMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"N\n\x17StreamTelemetryResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".windlass.agents.v1.TelemetryReply\"\xe4\x01\n\x16OfferCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12/\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x1b.windlass.agents.v1.RunExitB\x04\xe2\x41\x01\x01\x12)\n\nsize_bytes\x18\x04 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\x12 \n\x0b\x65ntry_count\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\"0\n\x17OfferCheckpointResponse\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\"\x8e\x01\n\x1bUploadCheckpointFileRequest\x12>\n\x05start\x18\x01 \x01(\x0b\x32\'.windlass.agents.v1.CheckpointFileStartB\x04\xe2\x41\x01\x01H\x00\x12\x1d\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\r\xe2\x41\x01\x01\xbaH\x06z\x04\x18\x80\x80@H\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\x97\x01\n\x13\x43heckpointFileStart\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12)\n\nsize_bytes\x18\x03 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\"\x1e\n\x1cUploadCheckpointFileResponse\"\x99\x01\n\x17\x43ommitCheckpointRequest\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x44\n\x08manifest\x18\x02 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifestB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"+\n\x18\x43ommitCheckpointResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c\"\x9e\x01\n\x14GetCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\"Q\n\x15GetCheckpointResponse\x12\x38\n\x08manifest\x18\x01 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifest\"\xeb\x01\n\x1d\x44ownloadCheckpointFileRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x04 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12%\n\x06offset\x18\x05 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\".\n\x1e\x44ownloadCheckpointFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xb1\t\n\rAgentsService\x12Q\n\x04Join\x12\x1f.windlass.agents.v1.JoinRequest\x1a .windlass.agents.v1.JoinResponse\"\x06\x8a\xb5\x18\x02\x08\x01\x12l\n\x0bOpenSession\x12&.windlass.agents.v1.OpenSessionRequest\x1a\'.windlass.agents.v1.OpenSessionResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12x\n\x0fStreamTelemetry\x12*.windlass.agents.v1.StreamTelemetryRequest\x1a+.windlass.agents.v1.StreamTelemetryResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12t\n\x0fOfferCheckpoint\x12*.windlass.agents.v1.OfferCheckpointRequest\x1a+.windlass.agents.v1.OfferCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x85\x01\n\x14UploadCheckpointFile\x12/.windlass.agents.v1.UploadCheckpointFileRequest\x1a\x30.windlass.agents.v1.UploadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x12\x80\x01\n\x10\x43ommitCheckpoint\x12+.windlass.agents.v1.CommitCheckpointRequest\x1a,.windlass.agents.v1.CommitCheckpointResponse\"\x11\x8a\xb5\x18\x04\x18\x04(\x01\x92\xb5\x18\x05\x08\x80\x80\xc0\x03\x12n\n\rGetCheckpoint\x12(.windlass.agents.v1.GetCheckpointRequest\x1a).windlass.agents.v1.GetCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x8b\x01\n\x16\x44ownloadCheckpointFile\x12\x31.windlass.agents.v1.DownloadCheckpointFileRequest\x1a\x32.windlass.agents.v1.DownloadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x30\x01\x12q\n\x0eOfferArtifacts\x12).windlass.agents.v1.OfferArtifactsRequest\x1a*.windlass.agents.v1.OfferArtifactsResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12s\n\x0eUploadArtifact\x12).windlass.agents.v1.UploadArtifactRequest\x1a*.windlass.agents.v1.UploadArtifactResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -104,40 +105,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTSSERVICE'].methods_by_name['GetCheckpoint']._serialized_options = b'\212\265\030\004\030\004(\001'
   _globals['_AGENTSSERVICE'].methods_by_name['DownloadCheckpointFile']._loaded_options = None
   _globals['_AGENTSSERVICE'].methods_by_name['DownloadCheckpointFile']._serialized_options = b'\212\265\030\004\030\004(\001'
-  _globals['_JOINREQUEST']._serialized_start=230
-  _globals['_JOINREQUEST']._serialized_end=386
-  _globals['_JOINRESPONSE']._serialized_start=388
-  _globals['_JOINRESPONSE']._serialized_end=419
-  _globals['_OPENSESSIONREQUEST']._serialized_start=421
-  _globals['_OPENSESSIONREQUEST']._serialized_end=504
-  _globals['_OPENSESSIONRESPONSE']._serialized_start=506
-  _globals['_OPENSESSIONRESPONSE']._serialized_end=579
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=581
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=672
-  _globals['_STREAMTELEMETRYRESPONSE']._serialized_start=674
-  _globals['_STREAMTELEMETRYRESPONSE']._serialized_end=752
-  _globals['_OFFERCHECKPOINTREQUEST']._serialized_start=755
-  _globals['_OFFERCHECKPOINTREQUEST']._serialized_end=983
-  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_start=985
-  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_end=1033
-  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_start=1036
-  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_end=1178
-  _globals['_CHECKPOINTFILESTART']._serialized_start=1181
-  _globals['_CHECKPOINTFILESTART']._serialized_end=1332
-  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_start=1334
-  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_end=1364
-  _globals['_COMMITCHECKPOINTREQUEST']._serialized_start=1367
-  _globals['_COMMITCHECKPOINTREQUEST']._serialized_end=1520
-  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_start=1522
-  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_end=1565
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1568
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1726
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1728
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1809
-  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_start=1812
-  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_end=2047
-  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_start=2049
-  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_end=2095
-  _globals['_AGENTSSERVICE']._serialized_start=2098
-  _globals['_AGENTSSERVICE']._serialized_end=3067
+  _globals['_AGENTSSERVICE'].methods_by_name['OfferArtifacts']._loaded_options = None
+  _globals['_AGENTSSERVICE'].methods_by_name['OfferArtifacts']._serialized_options = b'\212\265\030\004\030\004(\001'
+  _globals['_AGENTSSERVICE'].methods_by_name['UploadArtifact']._loaded_options = None
+  _globals['_AGENTSSERVICE'].methods_by_name['UploadArtifact']._serialized_options = b'\212\265\030\004\030\004(\001'
+  _globals['_JOINREQUEST']._serialized_start=265
+  _globals['_JOINREQUEST']._serialized_end=421
+  _globals['_JOINRESPONSE']._serialized_start=423
+  _globals['_JOINRESPONSE']._serialized_end=454
+  _globals['_OPENSESSIONREQUEST']._serialized_start=456
+  _globals['_OPENSESSIONREQUEST']._serialized_end=539
+  _globals['_OPENSESSIONRESPONSE']._serialized_start=541
+  _globals['_OPENSESSIONRESPONSE']._serialized_end=614
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=616
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=707
+  _globals['_STREAMTELEMETRYRESPONSE']._serialized_start=709
+  _globals['_STREAMTELEMETRYRESPONSE']._serialized_end=787
+  _globals['_OFFERCHECKPOINTREQUEST']._serialized_start=790
+  _globals['_OFFERCHECKPOINTREQUEST']._serialized_end=1018
+  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_start=1020
+  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_end=1068
+  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_start=1071
+  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_end=1213
+  _globals['_CHECKPOINTFILESTART']._serialized_start=1216
+  _globals['_CHECKPOINTFILESTART']._serialized_end=1367
+  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_start=1369
+  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_end=1399
+  _globals['_COMMITCHECKPOINTREQUEST']._serialized_start=1402
+  _globals['_COMMITCHECKPOINTREQUEST']._serialized_end=1555
+  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_start=1557
+  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_end=1600
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1603
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1761
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1763
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1844
+  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_start=1847
+  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_end=2082
+  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_start=2084
+  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_end=2130
+  _globals['_AGENTSSERVICE']._serialized_start=2133
+  _globals['_AGENTSSERVICE']._serialized_end=3334
 # @@protoc_insertion_point(module_scope)

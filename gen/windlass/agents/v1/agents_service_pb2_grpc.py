@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from windlass.agents.v1 import agents_service_pb2 as windlass_dot_agents_dot_v1_dot_agents__service__pb2
+from windlass.agents.v1 import artifact_pb2 as windlass_dot_agents_dot_v1_dot_artifact__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -74,6 +75,16 @@ class AgentsServiceStub:
                 '/windlass.agents.v1.AgentsService/DownloadCheckpointFile',
                 request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.SerializeToString,
                 response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.FromString,
+                _registered_method=True)
+        self.OfferArtifacts = channel.unary_unary(
+                '/windlass.agents.v1.AgentsService/OfferArtifacts',
+                request_serializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsResponse.FromString,
+                _registered_method=True)
+        self.UploadArtifact = channel.stream_unary(
+                '/windlass.agents.v1.AgentsService/UploadArtifact',
+                request_serializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.UploadArtifactRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.UploadArtifactResponse.FromString,
                 _registered_method=True)
 
 
@@ -151,6 +162,27 @@ class AgentsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OfferArtifacts(self, request, context):
+        """Asks which files of those that a run has left in its artifact directory are not artifacts yet; these are
+        then uploaded. The run counts as running until then.
+
+        NOT_FOUND when the run is not this node's; FAILED_PRECONDITION (`ARTIFACTS_TOO_LATE`) when it had to leave
+        its node by force, and took too long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadArtifact(self, request_iterator, context):
+        """Makes a file an artifact of the run's job, if it is not already. Harmless when repeated.
+
+        INVALID_ARGUMENT when the content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+        (`ARTIFACT_SIZE_DIFFERS`) than was said; others as OfferArtifacts and UploadJobArtifact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -193,6 +225,16 @@ def add_AgentsServiceServicer_to_server(servicer, server):
                     servicer.DownloadCheckpointFile,
                     request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.FromString,
                     response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.SerializeToString,
+            ),
+            'OfferArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.OfferArtifacts,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsResponse.SerializeToString,
+            ),
+            'UploadArtifact': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadArtifact,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.UploadArtifactRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.UploadArtifactResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -412,6 +454,60 @@ class AgentsService:
             '/windlass.agents.v1.AgentsService/DownloadCheckpointFile',
             windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.SerializeToString,
             windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OfferArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.agents.v1.AgentsService/OfferArtifacts',
+            windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadArtifact(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/windlass.agents.v1.AgentsService/UploadArtifact',
+            windlass_dot_agents_dot_v1_dot_artifact__pb2.UploadArtifactRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_artifact__pb2.UploadArtifactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ The private service that node agents speak to."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from windlass.agents.v1 import agents_service_pb2 as _agents_service_pb2
+from windlass.agents.v1 import artifact_pb2 as _artifact_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -69,6 +70,19 @@ class AgentsServiceStub:
     """
     DownloadCheckpointFile: _grpc.UnaryStreamMultiCallable[_agents_service_pb2.DownloadCheckpointFileRequest, _agents_service_pb2.DownloadCheckpointFileResponse]
     """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
+    OfferArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.OfferArtifactsRequest, _artifact_pb2.OfferArtifactsResponse]
+    """Asks which files of those that a run has left in its artifact directory are not artifacts yet; these are
+    then uploaded. The run counts as running until then.
+
+    NOT_FOUND when the run is not this node's; FAILED_PRECONDITION (`ARTIFACTS_TOO_LATE`) when it had to leave
+    its node by force, and took too long.
+    """
+    UploadArtifact: _grpc.StreamUnaryMultiCallable[_artifact_pb2.UploadArtifactRequest, _artifact_pb2.UploadArtifactResponse]
+    """Makes a file an artifact of the run's job, if it is not already. Harmless when repeated.
+
+    INVALID_ARGUMENT when the content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+    (`ARTIFACT_SIZE_DIFFERS`) than was said; others as OfferArtifacts and UploadJobArtifact.
+    """
 
 @_typing.type_check_only
 class AgentsServiceAsyncStub(AgentsServiceStub):
@@ -111,6 +125,19 @@ class AgentsServiceAsyncStub(AgentsServiceStub):
     """
     DownloadCheckpointFile: _aio.UnaryStreamMultiCallable[_agents_service_pb2.DownloadCheckpointFileRequest, _agents_service_pb2.DownloadCheckpointFileResponse]  # type: ignore[assignment]
     """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
+    OfferArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_pb2.OfferArtifactsRequest, _artifact_pb2.OfferArtifactsResponse]  # type: ignore[assignment]
+    """Asks which files of those that a run has left in its artifact directory are not artifacts yet; these are
+    then uploaded. The run counts as running until then.
+
+    NOT_FOUND when the run is not this node's; FAILED_PRECONDITION (`ARTIFACTS_TOO_LATE`) when it had to leave
+    its node by force, and took too long.
+    """
+    UploadArtifact: _aio.StreamUnaryMultiCallable[_artifact_pb2.UploadArtifactRequest, _artifact_pb2.UploadArtifactResponse]  # type: ignore[assignment]
+    """Makes a file an artifact of the run's job, if it is not already. Harmless when repeated.
+
+    INVALID_ARGUMENT when the content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+    (`ARTIFACT_SIZE_DIFFERS`) than was said; others as OfferArtifacts and UploadJobArtifact.
+    """
 
 class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
     """The private service that node agents speak to."""
@@ -198,5 +225,30 @@ class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_service_pb2.DownloadCheckpointFileResponse], _abc.AsyncIterator[_agents_service_pb2.DownloadCheckpointFileResponse]]:
         """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
+
+    @_abc_1.abstractmethod
+    def OfferArtifacts(
+        self,
+        request: _artifact_pb2.OfferArtifactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.OfferArtifactsResponse, _abc.Awaitable[_artifact_pb2.OfferArtifactsResponse]]:
+        """Asks which files of those that a run has left in its artifact directory are not artifacts yet; these are
+        then uploaded. The run counts as running until then.
+
+        NOT_FOUND when the run is not this node's; FAILED_PRECONDITION (`ARTIFACTS_TOO_LATE`) when it had to leave
+        its node by force, and took too long.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadArtifact(
+        self,
+        request_iterator: _MaybeAsyncIterator[_artifact_pb2.UploadArtifactRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.UploadArtifactResponse, _abc.Awaitable[_artifact_pb2.UploadArtifactResponse]]:
+        """Makes a file an artifact of the run's job, if it is not already. Harmless when repeated.
+
+        INVALID_ARGUMENT when the content has another digest (`ARTIFACT_DIGEST_DIFFERS`) or length
+        (`ARTIFACT_SIZE_DIFFERS`) than was said; others as OfferArtifacts and UploadJobArtifact.
+        """
 
 def add_AgentsServiceServicer_to_server(servicer: AgentsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
