@@ -1,6 +1,8 @@
 """Logs of runs that have ended move into the object store, on both engines, and are read there as before."""
 
+import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,6 +26,7 @@ __all__ = ["acting"]
 pytestmark = pytest.mark.usefixtures("acting")
 
 RUN = "run-" + "0" * 24 + "ab"
+OTHER = "run-" + "0" * 24 + "cd"
 
 
 class Server:
@@ -252,6 +255,31 @@ async def test_few_parts_are_kept_in_memory(
     await server.logs.archive(RUN, 0, len(data))
     assert await server.bytes() == data
     assert len(server.archive._kept) == 2
+
+
+async def test_a_store_that_does_not_answer_makes_nobody_wait_who_follows_a_log(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = await server.fill(2)
+    await server.logs.archive(RUN, 0, len(data))
+    server.open()
+    answers, part = threading.Event(), server.objects.part
+
+    def waiting(key: str, offset: int, size: int) -> bytes:
+        assert answers.wait(30)
+        return part(key, offset, size)
+
+    monkeypatch.setattr(server.objects, "part", waiting)
+    asked = [asyncio.create_task(server.logs.since(RUN, at)) for at in range(1, 20)]
+    asked += [asyncio.create_task(server.logs.read(RUN, 0, size)) for size in range(1, 20)]
+    live = encode(1, 1, b"live")
+    async with asyncio.timeout(20):
+        await server.logs.append(OTHER, 0, live)
+        assert [one.payload for one in await server.logs.read(OTHER, 0)] == [b"live"]
+        assert await server.logs.since(OTHER, 1) == 0
+    assert not any(one.done() for one in asked)
+    answers.set()
+    await asyncio.gather(*asked)
 
 
 async def test_several_servers_read_what_one_has_archived_on_s3(

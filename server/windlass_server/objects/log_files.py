@@ -158,6 +158,11 @@ class LogFiles:
         """Whether a log has a file here; InvalidInput when that is no run's id."""
         return self.path(run_id).exists()
 
+    def is_archived(self, run_id: str) -> bool:
+        """Whether a log is known to be read elsewhere."""
+        log = self._logs.get(run_id)
+        return log is not None and log.archived is not None
+
     def run_ids(self) -> list[str]:
         """The runs whose logs have files here."""
         return [path.stem for path in self._directory.glob("*/run-*.log")]

@@ -64,6 +64,8 @@ class LogStore:
         self._files = LogFiles(directory)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="logs-write")
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="logs-read")
+        # What may take long, so that nobody who follows a log waits for it.
+        self._searchers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="logs-search")
         self._pending: list[_Pending] = []
         self._flush: asyncio.Task[None] | None = None
         self._hub = hub
@@ -121,7 +123,10 @@ class LogStore:
         reading = self._kept.get(wanted)
         if reading is None:
             reading = asyncio.create_task(
-                self._read(lambda: self._files.read(run_id, position, max_bytes))
+                self._read(
+                    lambda: self._files.read(run_id, position, max_bytes),
+                    long=self._files.is_archived(run_id),
+                )
             )
             self._kept[wanted] = reading
             reading.add_done_callback(lambda done: self._keep(wanted, done))
@@ -160,7 +165,9 @@ class LogStore:
         self, run_id: str, lines: int, matcher: Matcher, limits: Limits
     ) -> Place:
         """As `LogView.tail_matching`."""
-        return await self._view(run_id, lambda view: view.tail_matching(lines, matcher, limits))
+        return await self._view(
+            run_id, lambda view: view.tail_matching(lines, matcher, limits), long=True
+        )
 
     async def lines(
         self, run_id: str, place: Place, reader: Lines, until: int | None
@@ -214,15 +221,16 @@ class LogStore:
             await self._flush
         self._writer.shutdown()
         self._readers.shutdown()
+        self._searchers.shutdown()
         self._files.close()
 
-    async def _view(self, run_id: str, work: Callable[[LogView], T]) -> T:
+    async def _view(self, run_id: str, work: Callable[[LogView], T], *, long: bool = False) -> T:
         def look() -> T:
             with self._files.view(run_id) as view:
                 return work(view)
 
         await self._find([run_id])
-        return await self._read(look)
+        return await self._read(look, long=long or self._files.is_archived(run_id))
 
     async def _find(self, run_ids: Sequence[str]) -> None:
         """Know of each of these logs where it is, if it is in the archive and not here."""
@@ -244,8 +252,9 @@ class LogStore:
             if len(self._not_archived) > _REMEMBERED:
                 self._not_archived.popitem(last=False)
 
-    async def _read(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+    async def _read(self, work: Callable[[], T], *, long: bool = False) -> T:
+        pool = self._searchers if long else self._readers
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     async def _find_safely(self, batches: Sequence[Batch]) -> None:
         """As `_find`; what is no id of a run is refused by who writes it."""
