@@ -185,24 +185,25 @@ def _create(session: Session, wanted: "quota_pb2.Quota") -> "quota_pb2.Quota":
 
 
 def quotas_table(quotas: "Sequence[quota_pb2.Quota]") -> "Table":
-    """A line for each amount that a quota speaks of."""
+    """A line for each amount that a quota speaks of, and for the highest priority."""
     right = ["USED", "GUARANTEED", "MAY BORROW", "LIMIT"]
     made = table("QUOTA", "PROJECT", "USER", "TYPE", "OF", right[0], "", *right[1:], right=right)
     ordered = sorted(quotas, key=lambda one: (one.project, one.user, one.gpu_type))
     for one in ordered:
+        whose = (one.quota_id, one.project, one.user or "all", one.gpu_type or "-")
         for name, values in _amounts(one):
             heading, text = _COUNTED[name]
             used = getattr(one.use, name)
             made.add_row(
-                cell(one.quota_id),
-                cell(one.project),
-                cell(one.user or "all"),
-                cell(one.gpu_type or "-"),
+                *map(cell, whose),
                 cell(heading),
                 cell(text(used), "red" if one.exceeded else ""),
                 bar(_share(used, values)),
                 *(cell("-" if value is None else text(value)) for value in values),
             )
+        if one.HasField("max_priority"):
+            most = str(one.max_priority)
+            made.add_row(*map(cell, (*whose, "priority", "-", "", "-", "-", most)))
     return made
 
 

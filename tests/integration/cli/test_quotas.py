@@ -44,6 +44,18 @@ def test_a_quota_is_set_changed_listed_and_deleted(windlass, plane):
     assert windlass("quotas").stderr == "no quotas\n"
 
 
+def test_the_highest_priority_is_set_and_listed(windlass, plane):
+    done = windlass("quotas", "set", "vision", "--max-priority", "100")
+    assert done.exit_code == 0, done.stderr
+    (request,) = plane.state.requests["CreateQuota"]
+    assert request.quota == quota_pb2.Quota(project="vision", max_priority=100)
+    (_, line) = windlass("quotas").stdout.splitlines()
+    assert line.split()[1:] == ["vision", "all", "-", "priority", "-", "-", "-", "100"]
+    windlass("quotas", "set", "vision", "--max-priority", "-5")
+    (update,) = plane.state.requests["UpdateQuota"]
+    assert (update.quota.max_priority, list(update.update_mask.paths)) == (-5, ["max_priority"])
+
+
 def test_who_changed_what_of_a_quota_is_listed(windlass, plane):
     assert windlass("quotas", "events", "quota-1").stdout.splitlines()[1].split() == [
         *("2026-01-02", "03:04:05", "ada", "QUOTA_CREATED"),
