@@ -49,7 +49,16 @@ Job = job_pb2.Job
 Status = job_pb2.Job.Status
 
 STATUS_NAMES = tuple(value.name for value in Status.DESCRIPTOR.values if value.number)
-FINAL = frozenset({Job.SUCCEEDED, Job.FAILED, Job.CANCELLED, Job.TIMED_OUT, Job.OUT_OF_MEMORY})
+FINAL = frozenset(
+    {
+        Job.SUCCEEDED,
+        Job.FAILED,
+        Job.CANCELLED,
+        Job.TIMED_OUT,
+        Job.OUT_OF_MEMORY,
+        Job.DEADLINE_EXCEEDED,
+    }
+)
 
 _Stub = jobs_service_pb2_grpc.JobsServiceStub
 # Submit always carries a request_id; the contract makes a repeated cancel change nothing.
@@ -170,6 +179,7 @@ class JobCalls(Group):
         follow_retries: bool = False,
         retry: job_retry_pb2.RetryPolicy | None = None,
         start_after: datetime | None = None,
+        deadline: datetime | None = None,
         gpu_types: Sequence[str] = (),
         exclusive_node: bool = False,
         spread: job_spread_pb2.Spread | None = None,
@@ -211,6 +221,7 @@ class JobCalls(Group):
             follow_retries: when one that it is to run AFTER_OK fails, it waits for a retry of that.
             retry: when it runs again by itself, such as `RetryPolicy(max_attempts=3)`; never by default.
             start_after: it does not start before; at once by default.
+            deadline: when it must have ended; never by default.
             gpu_types: instead of `gpu_type` types that will do, the best first.
             exclusive_node: it has its node alone and whole; the resources are the least that that must have.
             spread: how it is kept away from others, such as `Spread(job_label="app", max_per_domain=1)`.
@@ -263,6 +274,7 @@ class JobCalls(Group):
             ],
             retry=retry,
             start_after=start_after,
+            deadline=deadline,
             gpu_types=gpu_types,
             exclusive_node=exclusive_node,
             spread=spread,
@@ -384,6 +396,25 @@ class JobCalls(Group):
     ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
         """Let a job start that was held; raises as `hold`."""
         return _acted(jobs_service_pb2.UpdateJobStatusRequest.RELEASE, job_id, reason)
+
+    @operation
+    def suspend(
+        self, job_id: str, *, reason: str = ""
+    ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
+        """Take a job's place away until it is resumed; it saves its work in its grace period.
+
+        Raises:
+            NotFound: there is no such job.
+            FailedPrecondition: it has no place here.
+        """
+        return _acted(jobs_service_pb2.UpdateJobStatusRequest.SUSPEND, job_id, reason)
+
+    @operation
+    def resume(
+        self, job_id: str, *, reason: str = ""
+    ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
+        """Queue a suspended job again; raises as `suspend`."""
+        return _acted(jobs_service_pb2.UpdateJobStatusRequest.RESUME, job_id, reason)
 
     @operation
     def retry(

@@ -16,6 +16,7 @@ READS: list[tuple[str, Callable[[Transaction], Any]]] = [
     ("jobs_waiting", lambda tx: tx.jobs.queued(10)),
     ("jobs_waiting", lambda tx: tx.remote_runs.waiting(10)),
     ("jobs_by_start", lambda tx: tx.jobs.by_start(10)),
+    ("jobs_by_deadline", lambda tx: tx.jobs.by_deadline(10)),
     ("job_dependencies_open", lambda tx: tx.dependencies.followed(["job-1"])),
     ("job_dependencies_open", lambda tx: tx.dependencies.followers("job-1", [1, 2], 10)),
     ("job_dependencies_open", lambda tx: tx.dependencies.awaited_behind("job-1", 10)),

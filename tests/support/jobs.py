@@ -42,6 +42,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "longest_run": None,
         "asked_priority": None,
         "start_after": 0,
+        "end_by": None,
         "held": 0,
         "eligible_at": None,
         "nodes": 1,

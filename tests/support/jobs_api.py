@@ -25,6 +25,7 @@ from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.suspending import Suspensions
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
 from windlass_server.objects.logs import LogStore
@@ -117,6 +118,13 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
             jobs,
             RetriesService(database, jobs, Validation().check),
             UserHolds(database, clock, cluster.first_reason, queued.append, lambda: None),
+            Suspensions(
+                database,
+                clock,
+                nowhere_else(database, logs, clock, ids),
+                lambda _node_id: None,
+                queued.append,
+            ),
         ),
         ArtifactsService(
             database,

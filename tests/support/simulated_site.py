@@ -47,6 +47,7 @@ from windlass_server.jobs.dependency_rules import Edge, Held, State
 from windlass_server.jobs.learning import Learning
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.suspending import Suspensions
 from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
@@ -112,7 +113,14 @@ class Site(Upkeep):
         dependencies = DependenciesService(
             self.database, self.clock, self.cluster.first_reason, lambda _job_id: None
         )
-        self.waits = JobWaits(dependencies, self.clock)
+        suspensions = Suspensions(
+            self.database,
+            self.clock,
+            nowhere_else(self.database, self.logs, self.clock, self.ids),
+            lambda _node_id: None,
+            lambda _job_id: None,
+        )
+        self.waits = JobWaits(dependencies, suspensions, self.clock)
         self._upkeep = super().upkeep
         self.health: NodeHealthService = health_service(
             self.database, self.clock, self._upkeep, tell_run=self.runs.device_failed

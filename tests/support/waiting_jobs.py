@@ -13,6 +13,7 @@ from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.states import Status
+from windlass_server.jobs.suspending import Suspensions
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.paging import PageTokens
 from windlass_server.rpc.validation import Validation
@@ -41,6 +42,13 @@ class Waiting:
             nowhere_else(database, world.logs, clock, ids),
         )
         self.retries = RetriesService(database, self.jobs, Validation().check)
+        self.suspensions = Suspensions(
+            database,
+            clock,
+            nowhere_else(database, world.logs, clock, ids),
+            lambda _node_id: None,
+            self.queued.append,
+        )
         self.holds = UserHolds(
             database, clock, cluster.first_reason, self.queued.append, lambda: None
         )
@@ -51,7 +59,7 @@ class Waiting:
 
     def start_duty(self) -> None:
         """As a server does that starts: what it had heard is forgotten."""
-        self.duty = JobWaits(self.service, self.clock)
+        self.duty = JobWaits(self.service, self.suspensions, self.clock)
         self.outbox = OutboxDispatcher(self.world.database, [self.duty.changed])
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What is done to jobs by their ids: `cancel`, `hold`, `release`, each also below `windlass jobs`."""
+"""What is done to jobs by their ids: `cancel`, `hold`, `release`, `suspend`, `resume`, each also below `windlass jobs`."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +29,9 @@ def register(app: typer.Typer, jobs: typer.Typer) -> None:
         examples = [f"{words} hold job-01k0… --reason 'the data is not there yet'"]
         command(group, "hold", examples=examples)(hold)
         command(group, "release", examples=[f"{words} release job-01k0… job-01k1…"])(release)
+        examples = [f"{words} suspend job-01k0… --reason 'the demo needs its GPUs'"]
+        command(group, "suspend", examples=examples)(suspend)
+        command(group, "resume", examples=[f"{words} resume job-01k0… job-01k1…"])(resume)
 
 
 def cancel(
@@ -55,6 +58,16 @@ def hold(session: Session, job_ids: JobsArgument, reason: ReasonOption = "") -> 
 def release(session: Session, job_ids: JobsArgument, reason: ReasonOption = "") -> None:
     """Let jobs start again that were held."""
     _each(session, job_ids, lambda job_id: session.client.jobs.release(job_id, reason=reason))
+
+
+def suspend(session: Session, job_ids: JobsArgument, reason: ReasonOption = "") -> None:
+    """Take jobs' places away until they are resumed; they save their work in their grace period."""
+    _each(session, job_ids, lambda job_id: session.client.jobs.suspend(job_id, reason=reason))
+
+
+def resume(session: Session, job_ids: JobsArgument, reason: ReasonOption = "") -> None:
+    """Queue suspended jobs again; they go on with what they have saved."""
+    _each(session, job_ids, lambda job_id: session.client.jobs.resume(job_id, reason=reason))
 
 
 def _each(session: Session, job_ids: Sequence[str], act: "Callable[[str], job_pb2.Job]") -> None:

@@ -307,6 +307,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("spread", _spread(job)),
         ("node labels", ", ".join(map(_node_label, job.constraints.node_labels))),
         ("start after", moment(job.start_after) if job.HasField("start_after") else ""),
+        ("deadline", moment(job.deadline) if job.HasField("deadline") else ""),
         ("waits for", ", ".join(map(_dependency, job.dependencies))),
         ("accepted", moment(job.create_time) if job.HasField("create_time") else ""),
         ("started", moment(job.start_time) if job.HasField("start_time") else ""),

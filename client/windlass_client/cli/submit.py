@@ -29,6 +29,7 @@ from windlass_client.cli.waiting_options import (
     AfterNotOkOption,
     AfterOkOption,
     AfterOption,
+    DeadlineOption,
     FollowRetriesOption,
     StartAfterOption,
     asked_dependencies,
@@ -181,6 +182,7 @@ def submit(
     retry_on: RetryOnOption = None,
     retry_backoff: RetryBackoffOption = None,
     start_after: StartAfterOption = None,
+    deadline: DeadlineOption = None,
     nodes: Annotated[
         int, typer.Option(min=1, max=512, help="So many nodes at once, each with the above.")
     ] = 1,
@@ -257,6 +259,7 @@ def submit(
         follow_retries=follow_retries,
         retry=asked_retry(max_attempts, retry_on or (), retry_backoff),
         start_after=moment_ahead(start_after, session.now()) if start_after else None,
+        deadline=moment_ahead(deadline, session.now()) if deadline else None,
         nodes=nodes if nodes > 1 else 0,
         min_nodes=min_nodes or 0,
         topology=_topology(topology, prefer_topology),

@@ -35,6 +35,13 @@ StartAfterOption = Annotated[
         help="Not before, such as +2h or 2026-12-24T20:00Z; default at once.", show_default=False
     ),
 ]
+DeadlineOption = Annotated[
+    str | None,
+    typer.Option(
+        help="When it must have ended, such as +8h or 2026-12-24T20:00Z; default never.",
+        show_default=False,
+    ),
+]
 
 
 def asked_dependencies(ways: Mapping[str, Iterable[str] | None]) -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""Follows the jobs that wait for others or for their time."""
+"""Follows the jobs that wait for others or for their time, and those that have a deadline."""
 
 from collections.abc import Callable, Iterable
 
 from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.jobs.dependencies import DependenciesService
+from windlass_server.jobs.suspending import Suspensions
 
 # Jobs to which something has happened, of one look.
 _AT_ONCE = 500
@@ -16,11 +17,15 @@ class JobWaits:
 
     Args:
         dependencies: what is done then.
+        suspensions: what ends jobs at their deadlines.
         wake: called when there is something to look at.
     """
 
-    def __init__(self, dependencies: DependenciesService, clock: Clock) -> None:
+    def __init__(
+        self, dependencies: DependenciesService, suspensions: Suspensions, clock: Clock
+    ) -> None:
         self._dependencies = dependencies
+        self._suspensions = suspensions
         self._clock = clock
         self._changed: dict[str, None] = {}
         self._behind = ""
@@ -50,7 +55,8 @@ class JobWaits:
             self._behind = await self._dependencies.sweep(self._behind)
             self._swept = self._clock.monotonic()
         # 3. Those whose time has come.
-        next_at = await self._dependencies.start_due()
-        if next_at is None:
-            return None
-        return max(0.0, (next_at - self._clock.now()) / MICROS_PER_SECOND)
+        start_at = await self._dependencies.start_due()
+        # 4. Those whose deadline has.
+        end_at = await self._suspensions.end_due()
+        times = [at for at in (start_at, end_at) if at is not None]
+        return max(0.0, (min(times) - self._clock.now()) / MICROS_PER_SECOND) if times else None

@@ -133,5 +133,7 @@ def outgoing(spec: bytes, run_id: str, project: str) -> job_pb2.Job:
     # It has waited for them here, and nobody knows them there.
     job.ClearField("dependencies")
     job.ClearField("start_after")
+    # It is kept here.
+    job.ClearField("deadline")
     job.labels[ORIGIN_LABEL] = run_id
     return job

@@ -6,6 +6,7 @@ from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.access.policy import Caller
 from windlass_server.jobs.retrying import RetriesService, Retry
 from windlass_server.jobs.service import JobsService
+from windlass_server.jobs.suspending import Suspensions
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.storage.tables import JobRow
 
@@ -19,17 +20,23 @@ class JobActions:
         jobs: cancels them.
         retries: submits them again.
         holds: keeps them from starting.
+        suspensions: takes their places away.
     """
 
-    def __init__(self, jobs: JobsService, retries: RetriesService, holds: UserHolds) -> None:
+    def __init__(
+        self, jobs: JobsService, retries: RetriesService, holds: UserHolds, suspensions: Suspensions
+    ) -> None:
         self._jobs = jobs
         self._retries = retries
         self._holds = holds
+        self._suspensions = suspensions
         self._doing: Mapping[_Request.Action, Callable[[Caller, _Request], Awaitable[JobRow]]] = {
             _Request.CANCEL: self._cancel,
             _Request.RETRY: self._retry,
             _Request.HOLD: self._hold,
             _Request.RELEASE: self._release,
+            _Request.SUSPEND: self._suspend,
+            _Request.RESUME: self._resume,
         }
 
     async def act(self, who: Caller, request: _Request) -> JobRow:
@@ -56,6 +63,12 @@ class JobActions:
 
     async def _release(self, who: Caller, request: _Request) -> JobRow:
         return await self._holds.release(who, request.job_id, reason=request.reason)
+
+    async def _suspend(self, who: Caller, request: _Request) -> JobRow:
+        return await self._suspensions.suspend(who, request.job_id, reason=request.reason)
+
+    async def _resume(self, who: Caller, request: _Request) -> JobRow:
+        return await self._suspensions.resume(who, request.job_id, reason=request.reason)
 
     async def _retry(self, who: Caller, request: _Request) -> JobRow:
         wanted = Retry(

@@ -180,18 +180,25 @@ def _move(tx: Transaction, one: _Ended, tell: Callable[[str], None]) -> Move | N
         if several is None:
             return None
         job, end, began = several
-    ending = end.ending
-    status = after(job.status, ending.event, job.job_id)
+    status = after(job.status, end.ending.event, job.job_id)
+    ending = _told(job, end.ending, status)
     values: dict[str, Any] = {"exit_code": end.exit_code, "exit_signal": end.exit_signal}
-    if status is Status.CANCELLED:
-        ending = rules.cancelled(ending, job.status_reason, job.status_message)
-    if status is Status.QUEUED:
+    if status in (Status.QUEUED, Status.SUSPENDED):
         values = {"started_at": None, **end.values}
     elif began is not None and job.started_at is None:
         # The end overtook the start.
         values |= {"started_at": began, "isolation": one.report.isolation.SerializeToString()}
     actor = actors.node(run.node_id)
     return Move(job, status, ending.reason, ending.message, actor, one.now, values)
+
+
+def _told(job: JobRow, ending: rules.Ending, status: Status) -> rules.Ending:
+    """The end in the words of whoever has asked for it, if somebody has."""
+    if status is Status.CANCELLED:
+        return rules.cancelled(ending, job.status_reason, job.status_message)
+    if status is Status.SUSPENDED:
+        return rules.Ending(ending.event, "SUSPENDED", job.status_message)
+    return ending
 
 
 def _end_of(tx: Transaction, one: _Ended) -> End:

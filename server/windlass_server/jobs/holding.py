@@ -38,6 +38,23 @@ def start_after_of(spec: job_pb2.Job) -> int:
     return max(0, from_proto(spec.start_after)) if spec.HasField("start_after") else 0
 
 
+def end_by_of(spec: job_pb2.Job) -> int | None:
+    """When (µs) a job is stopped so that it has ended at its deadline; None: it has none."""
+    if not spec.HasField("deadline"):
+        return None
+    return max(0, from_proto(spec.deadline) - spec.grace_period.ToMicroseconds())
+
+
+def require_time(spec: job_pb2.Job, now: int) -> None:
+    """Refuse a deadline that leaves a job no time. Raises InvalidInput, DEADLINE_TOO_EARLY."""
+    end_by = end_by_of(spec)
+    if end_by is None or end_by > max(now, start_after_of(spec)):
+        return
+    message = "the deadline leaves no time: it must be later than now and `start_after`, by `grace_period`"
+    violation = FieldViolation("job.deadline", message, "DEADLINE_TOO_EARLY")
+    raise InvalidInput(message, reason="DEADLINE_TOO_EARLY", violations=(violation,))
+
+
 def require_known(tx: Transaction, who: Caller, spec: job_pb2.Job) -> None:
     """Refuse dependencies that cannot be.
 

@@ -1,15 +1,18 @@
 """The one way in which jobs change their status: the new state, its reason and an event at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from windlass_server.access import quota_use
-from windlass_server.jobs.states import FINAL, Status
+from windlass_server.jobs.states import FINAL, Event, Status, after
 from windlass_server.scheduler.quota import Dimension
 from windlass_server.storage.rows import changed
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
+
+DEADLINE = "DEADLINE_EXCEEDED"
+"""Why a job is stopped whose deadline has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ def move(
 
 def move_all(tx: Transaction, moves: Sequence[Move]) -> list[JobRow]:
     """Move several jobs, each once; returns them as they are then. Raises as `move`, for any of them."""
+    moves = [_as_it_ends(one) for one in moves]
     columns = [_columns(one) for one in moves]
     tx.jobs.change_all(
         [
@@ -86,6 +90,14 @@ def move_all(tx: Transaction, moves: Sequence[Move]) -> list[JobRow]:
         changed(one.job, **values, version=one.job.version + 1)
         for one, values in zip(moves, columns, strict=True)
     ]
+
+
+def _as_it_ends(one: Move) -> Move:
+    """What was cancelled because its deadline has come has missed that, and was cancelled by nobody."""
+    leaving = one.job.status == Status.CANCELLING and one.status is Status.CANCELLED
+    if not leaving or one.reason != DEADLINE:
+        return one
+    return replace(one, status=after(one.job.status, Event.MISS_DEADLINE, one.job.job_id))
 
 
 def _columns(one: Move) -> dict[str, Any]:
@@ -119,5 +131,6 @@ def _count(tx: Transaction, job: JobRow, status: Status, cluster: str) -> None:
 def _counted_as(status: int, cluster: str) -> Dimension | None:
     if status == Status.QUEUED:
         return Dimension.QUEUED
-    # What another cluster has is bounded there.
-    return None if status in FINAL or cluster else Dimension.RUNNING
+    # What another cluster has is bounded there, and what is suspended has nothing.
+    none = status in FINAL or status == Status.SUSPENDED or cluster
+    return None if none else Dimension.RUNNING

@@ -14,7 +14,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass.types.v1 import types_pb2
 from windlass_server import actors
 from windlass_server.jobs import rules
-from windlass_server.jobs.states import Event, Status
+from windlass_server.jobs.states import LEAVING, Event, Status
 from windlass_server.storage.rows import changed
 from windlass_server.storage.tables import JobRow, RunRow
 from windlass_server.storage.transaction import Transaction
@@ -88,7 +88,7 @@ def _decide(tx: Transaction, job: JobRow, run: RunRow, end: End, now: int) -> Jo
         exit_signal=end.exit_signal,
     )
     values: dict[str, Any] = {"verdict": verdict.SerializeToString(), **end.values}
-    if job.status != Status.CANCELLING:
+    if job.status not in LEAVING:
         values |= {"status_reason": ending.reason, "status_message": f"{message}; all are stopped"}
     tx.jobs.change(job.job_id, job.version, **values)
     tx.events.record(

@@ -59,6 +59,32 @@ _ENDS = {
     Status.FAILED: Event.FAIL,
     Status.TIMED_OUT: Event.RUN_OUT_OF_TIME,
     Status.OUT_OF_MEMORY: Event.RUN_OUT_OF_MEMORY,
+    Status.DEADLINE_EXCEEDED: Event.FAIL,
+}
+# What a job that has not ended there is here, with the words for it.
+_AT_CLUSTER = {
+    Status.RUNNING: (Event.START, "STARTED", "the command runs at cluster {cluster}"),
+    Status.CANCELLING: (
+        Event.START,
+        "STOPPING_AT_CLUSTER",
+        "is being stopped at cluster {cluster}: {message}",
+    ),
+    Status.SCHEDULED: (
+        Event.AWAIT,
+        "SCHEDULED_AT_CLUSTER",
+        "has a place at cluster {cluster}",
+    ),
+    # By somebody of that cluster.
+    Status.SUSPENDING: (
+        Event.AWAIT,
+        "SUSPENDED_AT_CLUSTER",
+        "is being suspended at cluster {cluster}: {message}",
+    ),
+    Status.SUSPENDED: (
+        Event.AWAIT,
+        "SUSPENDED_AT_CLUSTER",
+        "is suspended at cluster {cluster}: {message}",
+    ),
 }
 
 
@@ -78,13 +104,9 @@ def news(cluster_id: str, seen: Seen, *, cancelling: bool) -> News | None:
             return News(Event.STOP, shown(seen.reason), message)
         words = f"cancelled at cluster {cluster_id}: {message}"
         return News(Event.FAIL, "CANCELLED_AT_CLUSTER", words)
-    if seen.status == Status.RUNNING:
-        return News(Event.START, "STARTED", f"the command runs at cluster {cluster_id}")
-    if seen.status == Status.CANCELLING:
-        words = f"is being stopped at cluster {cluster_id}: {message}"
-        return News(Event.START, "STOPPING_AT_CLUSTER", words)
-    if seen.status == Status.SCHEDULED:
-        return News(Event.AWAIT, "SCHEDULED_AT_CLUSTER", f"has a place at cluster {cluster_id}")
+    if seen.status in _AT_CLUSTER:
+        event, reason, words = _AT_CLUSTER[Status(seen.status)]
+        return News(event, reason, words.format(cluster=cluster_id, message=message))
     if seen.status == Status.QUEUED:
         why = f" ({shown(seen.reason)})" if seen.reason else ""
         words = f"waits at cluster {cluster_id}{why}: {message}"

@@ -20,7 +20,7 @@ from windlass_server.jobs.moves import move
 from windlass_server.jobs.placing import Placing, Planned, place_jobs
 from windlass_server.jobs.preemptions import stop_for
 from windlass_server.jobs.reports import Listeners, Reported, take_reports
-from windlass_server.jobs.states import Status
+from windlass_server.jobs.states import LEAVING, Status
 from windlass_server.objects.logs import LogStore
 from windlass_server.scheduler.plan import Placement
 from windlass_server.scheduler.preemption import Eviction
@@ -184,7 +184,7 @@ class RunsService:
             tx.runs.want_stopped(run_id, now)
             others = tx.runs.want_all_stopped(job.job_id, job.attempt, now)
             tx.after_commit(lambda: self._tell([run.node_id, *others]))
-            if job.status != Status.CANCELLING:
+            if job.status not in LEAVING:
                 reason, status = "EVICTED" if kill else "EVICTING", Status(job.status)
                 move(tx, job, status, reason=reason, message=why, actor=actors.DRAINS, at=now)
 
@@ -208,7 +208,7 @@ class RunsService:
                 tx.runs.change(run_id, device_fault=why)
                 tx.runs.want_stopped(run_id, now)
                 tx.after_commit(lambda: self._runs_changed(run.node_id))
-            if job.status != Status.CANCELLING:
+            if job.status not in LEAVING:
                 status = Status(job.status)
                 move(tx, job, status, reason="GPU_FAULT", message=why, actor=actors.HEALTH, at=now)
 

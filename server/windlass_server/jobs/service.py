@@ -15,7 +15,7 @@ from windlass_server.ids import IdSource
 from windlass_server.jobs import rules
 from windlass_server.jobs.dependency_rules import Edge, Held
 from windlass_server.jobs.elsewhere import Elsewhere
-from windlass_server.jobs.holding import edges_of, hold_of, start_after_of
+from windlass_server.jobs.holding import edges_of, end_by_of, hold_of, require_time, start_after_of
 from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.places import place_columns, rules_in, spread_in
@@ -156,6 +156,7 @@ class JobsService:
         """Find that a job that is wanted may be added. Raises as `submit`."""
         full, pools = wanted.full, seen.pools
         quota_use.require_priority(seen.use, full.project, who.user, full.priority)
+        require_time(full, self._clock.now())
         usable = require_usable(full.project, full.pool, pools, "job.pool")
         if not self._elsewhere.could_hold(full):
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
@@ -303,6 +304,7 @@ class JobsService:
             "longest_run": _longest_run(full),
             "asked_priority": None,
             "start_after": start_after_of(full),
+            "end_by": end_by_of(full),
             "held": int(Held.NOTHING),
             "eligible_at": None,
             **place_columns(full),
@@ -332,7 +334,7 @@ class JobsService:
         }
 
 
-_COPIED = ("spread", "start_after", "topology", "retry", "environment", "time_limit")
+_COPIED = ("spread", "start_after", "deadline", "topology", "retry", "environment", "time_limit")
 """Messages of a job that stay what they are, and unset where they are."""
 
 

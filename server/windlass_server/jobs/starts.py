@@ -7,7 +7,7 @@ from windlass_server.jobs.ends import News
 from windlass_server.jobs.moves import Move, move_all
 from windlass_server.jobs.ranks import all_started, weaker
 from windlass_server.jobs.run_times import started_at
-from windlass_server.jobs.states import Event, after
+from windlass_server.jobs.states import LEAVING, Event, after
 from windlass_server.storage.transaction import Transaction
 
 
@@ -55,4 +55,7 @@ def _move(tx: Transaction, one: News, at: int, began: int | None) -> Move | None
         began = max(run.started_at or at for run in runs)
     status = after(job.status, Event.START, job.job_id)
     values = {"isolation": isolation, "started_at": began}
-    return Move(job, status, "STARTED", what, actors.node(node_id), at, values)
+    reason = "STARTED"
+    if job.status in LEAVING:
+        reason, what = job.status_reason, job.status_message
+    return Move(job, status, reason, what, actors.node(node_id), at, values)

@@ -5,7 +5,9 @@
    │ ▲                │  │                 │ ├──fail───────▶ FAILED
    │ └───requeue──────┘  └──end────────────┤ ├──time out───▶ TIMED_OUT
    │                                       │ └──no memory──▶ OUT_OF_MEMORY
-   └─cancel─▶ CANCELLED ◀──stopped── CANCELLING ◀──cancel── SCHEDULED, RUNNING
+   └─cancel─▶ CANCELLED ◀──stopped── CANCELLING ◀──cancel── SCHEDULED, RUNNING, SUSPENDING
+
+ SCHEDULED, RUNNING ──suspend──▶ SUSPENDING ──stopped, requeue──▶ SUSPENDED ──resume──▶ QUEUED
 ```
 
 A run can end before its start was reported, so every end is possible from SCHEDULED too. What ended
@@ -32,6 +34,9 @@ class Status(enum.IntEnum):
     CANCELLED = 7
     TIMED_OUT = 8
     OUT_OF_MEMORY = 9
+    SUSPENDED = 10
+    SUSPENDING = 11
+    DEADLINE_EXCEEDED = 12
 
 
 class Event(enum.Enum):
@@ -50,6 +55,9 @@ class Event(enum.Enum):
     RETRY = "be retried before it has ended"
     HOLD = "be held: only what is QUEUED"
     RELEASE = "be released: only what is QUEUED"
+    SUSPEND = "be suspended: only what has a place"
+    RESUME = "be resumed"
+    MISS_DEADLINE = "miss its deadline"
 
 
 _ENDS = {
@@ -66,8 +74,12 @@ FINAL = frozenset(
         Status.CANCELLED,
         Status.TIMED_OUT,
         Status.OUT_OF_MEMORY,
+        Status.DEADLINE_EXCEEDED,
     }
 )
+
+LEAVING = (Status.CANCELLING, Status.SUSPENDING)
+"""Somebody has asked for the end of the present run; why, `status_reason` and `status_message` keep until then."""
 
 TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
     {
@@ -89,10 +101,31 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (Status.CANCELLING, Event.STOP): Status.CANCELLED,
         (Status.CANCELLING, Event.REQUEUE): Status.CANCELLED,
         (Status.CANCELLED, Event.CANCEL): Status.CANCELLED,
+        (Status.SCHEDULED, Event.SUSPEND): Status.SUSPENDING,
+        (Status.RUNNING, Event.SUSPEND): Status.SUSPENDING,
+        (Status.SUSPENDING, Event.SUSPEND): Status.SUSPENDING,
+        (Status.SUSPENDED, Event.SUSPEND): Status.SUSPENDED,
+        (Status.SUSPENDING, Event.START): Status.SUSPENDING,
+        (Status.SUSPENDING, Event.REQUEUE): Status.SUSPENDED,
+        (Status.SUSPENDING, Event.CANCEL): Status.CANCELLING,
+        (Status.SUSPENDED, Event.CANCEL): Status.CANCELLED,
+        (Status.SUSPENDED, Event.RESUME): Status.QUEUED,
+        # What of a job that has none has missed its deadline is over; what has a place is cancelled first.
+        (Status.QUEUED, Event.MISS_DEADLINE): Status.DEADLINE_EXCEEDED,
+        (Status.SUSPENDED, Event.MISS_DEADLINE): Status.DEADLINE_EXCEEDED,
+        (Status.SCHEDULED, Event.MISS_DEADLINE): Status.CANCELLING,
+        (Status.RUNNING, Event.MISS_DEADLINE): Status.CANCELLING,
+        (Status.SUSPENDING, Event.MISS_DEADLINE): Status.CANCELLING,
+        (Status.CANCELLING, Event.MISS_DEADLINE): Status.DEADLINE_EXCEEDED,
+    }
+    # Who resumes twice means the same.
+    | {
+        (status, Event.RESUME): status
+        for status in (Status.QUEUED, Status.SCHEDULED, Status.RUNNING)
     }
     | {
         (status, event): end
-        for status in (Status.SCHEDULED, Status.RUNNING, Status.CANCELLING)
+        for status in (Status.SCHEDULED, Status.RUNNING, Status.CANCELLING, Status.SUSPENDING)
         for event, end in _ENDS.items()
     }
     # A retry is a new job.

@@ -22,7 +22,11 @@ from windlass_server.filters import Expression
 from windlass_server.storage import job_pages
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.job_pages import NEWEST_FIRST, JobOrder, select_page
-from windlass_server.storage.partial_indexes import JOB_AWAITS_TIME, JOB_IN_QUEUE
+from windlass_server.storage.partial_indexes import (
+    JOB_AWAITS_TIME,
+    JOB_HAS_DEADLINE,
+    JOB_IN_QUEUE,
+)
 from windlass_server.storage.tables import JobLabelRow, JobRow, RunRow
 
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
@@ -113,6 +117,12 @@ _DUE = (
     select(_JOBS.c.job_id, _JOBS.c.start_after)
     .where(JOB_AWAITS_TIME)
     .order_by(_JOBS.c.start_after, _JOBS.c.job_id)
+    .limit(bindparam("size"))
+)
+_BY_DEADLINE = (
+    select(_JOBS.c.job_id, _JOBS.c.end_by)
+    .where(JOB_HAS_DEADLINE)
+    .order_by(_JOBS.c.end_by, _JOBS.c.job_id)
     .limit(bindparam("size"))
 )
 _RETRIES = (
@@ -321,6 +331,14 @@ class JobStore:
         Only `job_id` and `start_after` of each.
         """
         return cast("Sequence[JobRow]", self._connection.execute(_DUE, {"size": size}).all())
+
+    def by_deadline(self, size: int) -> Sequence[JobRow]:
+        """The jobs that have not ended and have a deadline: the first `size` to come.
+
+        Only `job_id` and `end_by` of each.
+        """
+        rows = self._connection.execute(_BY_DEADLINE, {"size": size}).all()
+        return cast("Sequence[JobRow]", rows)
 
     def lock_all(self, job_ids: Sequence[str]) -> Sequence[JobRow]:
         """Those of these jobs that there are, in the order of their ids, held against other writers."""

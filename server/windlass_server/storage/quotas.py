@@ -27,6 +27,8 @@ _JOBS: Table = JobRow.__table__  # type: ignore[attr-defined]
 _RUNS: Table = RunRow.__table__  # type: ignore[attr-defined]
 _ALLOCATIONS: Table = AllocationRow.__table__  # type: ignore[attr-defined]
 
+# As jobs.v1.Job.Status: those that wait, have a place, or leave it.
+_COUNTED_STATUSES = (1, 2, 3, 4, 11)
 _COUNTED = ("gpu_millis", "cpu_millis", "memory_bytes", "running_jobs", "queued_jobs")
 _GUARANTEES = or_(
     *(
@@ -102,7 +104,7 @@ _JOBS_OF_USERS = (
             "running"
         ),
     )
-    .where(_JOBS.c.project == bindparam("project"), _JOBS.c.status.between(1, 4))
+    .where(_JOBS.c.project == bindparam("project"), _JOBS.c.status.in_(_COUNTED_STATUSES))
     .group_by(_JOBS.c.user)
 )
 # Keeps everybody from writing what quotas count. Whoever counts does so behind its own writing, so that

@@ -98,7 +98,7 @@ def _prompted(
         inventory.remote_waits,
         lease,
     )
-    waits = JobWaits(areas.jobs.dependencies, on.clock)
+    waits = JobWaits(areas.jobs.dependencies, areas.jobs.suspensions, on.clock)
     waits_loop = Loop("job waits", waits.cycle, interval_seconds=_WAITS_SECONDS)
     waits.wake = waits_loop.wake
     outbox = OutboxDispatcher(on.database, [_told(on.hub), waits.changed])

@@ -19,6 +19,7 @@ from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.run_artifacts import RunArtifacts
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.suspending import Suspensions
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
@@ -33,6 +34,7 @@ class Jobs:
 
     service: JobsService
     actions: JobActions
+    suspensions: Suspensions
     dependencies: DependenciesService
     reader: JobReader
     runs: RunsService
@@ -82,6 +84,9 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
     store = ObjectStore.open(on.config.objects_url, on.data_dir.path / "objects")
     checkpoints = _checkpoints(on, store)
     artifacts = _artifacts(on, store)
+    suspensions = Suspensions(
+        on.database, on.clock, elsewhere, hints.runs_changed, hints.job_queued
+    )
     world = World(on.database, inventory.cluster, on.clock, inventory.recent_usage)
     return Jobs(
         service=service,
@@ -95,7 +100,9 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
                 hints.job_queued,
                 hints.job_held,
             ),
+            suspensions,
         ),
+        suspensions=suspensions,
         dependencies=DependenciesService(
             on.database, on.clock, inventory.cluster.first_reason, hints.job_queued
         ),

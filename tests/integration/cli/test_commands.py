@@ -463,7 +463,11 @@ def test_what_a_job_has_saved_is_listed_and_fetched(windlass, plane, tmp_path):
 def test_jobs_are_held_released_and_killed(windlass, plane):
     windlass("submit", "--", "train")
     asked = plane.state.requests
-    for words, action in ((["hold"], 3), (["jobs", "release"], 4)):
+    actions = {"hold": 3, "release": 4, "suspend": 5, "resume": 6}
+    spoken = [
+        (words, number) for word, number in actions.items() for words in ([word], ["jobs", word])
+    ]
+    for words, action in spoken:
         done = windlass(*words, "job-1", "job-9", "--reason", "why")
         assert done.exit_code == 4
         assert done.stdout.startswith("job-1 ")
@@ -950,7 +954,7 @@ def test_help_has_examples_and_needs_no_grpc(arguments):
         ("windlass jo", ["jobs"]),
         ("windlass jobs li", ["list"]),
         ("windlass jobs list --st", ["--status"]),
-        ("windlass jobs list --status S", ["SCHEDULED", "SUCCEEDED"]),
+        ("windlass jobs list --status S", ["SCHEDULED", "SUCCEEDED", "SUSPENDED", "SUSPENDING"]),
         ("windlass jobs list --status c", ["cancelling", "cancelled"]),
         ("windlass jobs list --output j", ["json"]),
         ("windlass logs job-1 --stream stde", ["stderr"]),

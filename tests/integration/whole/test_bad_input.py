@@ -162,6 +162,17 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job.dependencies[0]"},
     ),
+    "a deadline that is over": (
+        spec(deadline="2020-01-01T00:00:00Z"),
+        400,
+        {"job.deadline"},
+    ),
+    "a deadline that is no time": (spec(deadline="tomorrow"), 400, {"job.deadline"}),
+    "a deadline before the start": (
+        spec(deadline="2999-01-01T00:00:05Z", start_after="2999-01-01T00:00:00Z"),
+        400,
+        {"job.deadline"},
+    ),
     "a retry policy beyond all": (
         spec(
             retry={
@@ -258,6 +269,8 @@ ACTIONS: dict[str, tuple[dict[str, Any], int, set[str]]] = {
         set(),
     ),
     "a cancel from scratch": ({"action": "CANCEL", "from_scratch": True}, 400, set()),
+    "a suspension of what has ended": ({"action": "SUSPEND"}, 400, set()),
+    "a resumption of what has ended": ({"action": "RESUME"}, 400, set()),
     "a hold by force": ({"action": "HOLD", "force": True}, 400, set()),
     "a hold of what has ended": ({"action": "HOLD"}, 400, set()),
     "a release of what has ended": ({"action": "RELEASE"}, 400, set()),

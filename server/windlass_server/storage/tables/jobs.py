@@ -51,6 +51,13 @@ class JobRow(SQLModel, table=True):
             sqlite_where=text("status = 1 AND held = 2"),
             postgresql_where=text("status = 1 AND held = 2"),
         ),
+        Index(
+            "jobs_by_deadline",
+            "end_by",
+            "job_id",
+            sqlite_where=text("ended_at IS NULL AND end_by IS NOT NULL"),
+            postgresql_where=text("ended_at IS NULL AND end_by IS NOT NULL"),
+        ),
         # The retries of a job; and who, of those that have not ended, begins with a checkpoint of one.
         Index(
             "jobs_by_retry",
@@ -65,7 +72,7 @@ class JobRow(SQLModel, table=True):
             sqlite_where=text("checkpoint_of IS NOT NULL"),
             postgresql_where=text("checkpoint_of IS NOT NULL"),
         ),
-        CheckConstraint("status BETWEEN 1 AND 9", name="jobs_status_known"),
+        CheckConstraint("status BETWEEN 1 AND 12", name="jobs_status_known"),
     )
 
     job_id: str = Field(primary_key=True)
@@ -130,6 +137,8 @@ class JobRow(SQLModel, table=True):
     start_after: int = Field(
         default=0, sa_column=Column(BigInteger, nullable=False, server_default="0")
     )
+    # When it is stopped so that it has ended at its deadline (µs); None: it has none.
+    end_by: int | None = Field(default=None, sa_type=BigInteger)
     # What keeps it out of the queue while it is QUEUED, as dependency_rules.Held; 0: nothing.
     held: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     # Since when it is in the queue, if it was kept out of it first (µs).
