@@ -70,6 +70,8 @@ LIST = unary(_Stub, lambda stub: stub.ListJobs, idempotent=True)
 CANCEL = unary(_Stub, lambda stub: stub.CancelJob, idempotent=True)
 # A retry always carries a request_id, and what else is done to a status changes nothing when repeated.
 ACT = unary(_Stub, lambda stub: stub.UpdateJobStatus, idempotent=True)
+# A retry of one that has not ended is the answer to the same again.
+ACT_ON_MANY = unary(_Stub, lambda stub: stub.UpdateJobStatuses, idempotent=True)
 CHECKPOINTS = unary(_Stub, lambda stub: stub.ListJobCheckpoints, idempotent=True)
 EXPLAIN = unary(_Stub, lambda stub: stub.ExplainJob, idempotent=True)
 EVENTS = unary(_Stub, lambda stub: stub.ListJobEvents, idempotent=True)
@@ -140,6 +142,16 @@ def parse_node_label(text: str, *, preferred: bool = False) -> job_pb2.NodeLabel
         message = f"{text!r} is none of KEY=A,B, KEY!=A,B, KEY and !KEY"
         raise InvalidArgument(message, reason="BAD_NODE_LABEL")
     return rule
+
+
+def parse_action(name: str) -> jobs_service_pb2.UpdateJobStatusRequest.Action:
+    """The action of a name in any case. Raises InvalidArgument."""
+    actions = jobs_service_pb2.UpdateJobStatusRequest.Action
+    known = actions.keys()[1:]
+    if name.upper() not in known:
+        message = f"{name!r} is no action; there are {', '.join(known)}"
+        raise InvalidArgument(message, reason="BAD_ACTION")
+    return actions.Value(name.upper())  # type: ignore[return-value]
 
 
 def _acted(
@@ -396,6 +408,61 @@ class JobCalls(Group):
     ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
         """Let a job start that was held; raises as `hold`."""
         return _acted(jobs_service_pb2.UpdateJobStatusRequest.RELEASE, job_id, reason)
+
+    @operation
+    def act_on_many(
+        self,
+        action: jobs_service_pb2.UpdateJobStatusRequest.Action,
+        *,
+        project: str | None = None,
+        status: Sequence[Status] = (),
+        queue: str = "",
+        user: str = "",
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        where: str = "",
+        reason: str = "",
+        force: bool = False,
+        validate_only: bool = False,
+        page_token: str = "",
+    ) -> Call[
+        jobs_service_pb2.UpdateJobStatusesRequest, jobs_service_pb2.UpdateJobStatusesResponse
+    ]:
+        """Do one thing to all jobs that `list` would show, up to 1,000 of them in a call.
+
+        Args:
+            action: such as `UpdateJobStatusRequest.CANCEL`.
+            project: the project; the client's by default.
+            status: only jobs in one of these statuses.
+            queue: only of this queue.
+            user: only of this principal.
+            name: only of this name.
+            labels: only with all of these.
+            where: only where this holds, as for `list`.
+            reason: why, for the jobs' events.
+            force: with CANCEL: kill them at once.
+            validate_only: change nothing, and say what would become of each.
+            page_token: `next_page_token` of the answer before.
+        """
+        request = jobs_service_pb2.UpdateJobStatusesRequest(
+            filter=jobs_service_pb2.ListJobsRequest(
+                project=self.project if project is None else project,
+                status=status,
+                queue=queue,
+                user=user,
+                name=name,
+                labels=[f"{key}={value}" for key, value in (labels or {}).items()],
+                filter=where,
+                page_token=page_token,
+            ),
+            action=action,
+            reason=reason,
+            force=force,
+            validate_only=validate_only,
+        )
+        # Of an empty filter, too.
+        request.filter.SetInParent()
+        return Call(ACT_ON_MANY, request)
 
     @operation
     def suspend(

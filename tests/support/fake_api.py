@@ -299,6 +299,20 @@ class JobsService(_Service, FakeArtifacts, jobs_service_pb2_grpc.JobsServiceServ
         self.state.jobs[new.job_id] = new
         return new
 
+    async def UpdateJobStatuses(
+        self, request: Any, context: Any
+    ) -> jobs_service_pb2.UpdateJobStatusesResponse:
+        await self.enter("UpdateJobStatuses", request, context)
+        jobs = [*self.state.jobs.values()]
+        at = int(request.filter.page_token or 0)
+        outcome = jobs_service_pb2.JobOutcome(
+            job_id=jobs[at].job_id, previous_status=jobs[at].status, status=Job.CANCELLED
+        )
+        if jobs[at].status in (Job.SUCCEEDED, Job.FAILED):
+            outcome.error_reason, outcome.error_message = "JOB_WRONG_STATE", "it has ended"
+        token = str(at + 1) if at + 1 < len(jobs) else ""
+        return jobs_service_pb2.UpdateJobStatusesResponse(outcomes=[outcome], next_page_token=token)
+
     async def GetJobMetrics(
         self, request: Any, context: Any
     ) -> job_metrics_pb2.GetJobMetricsResponse:

@@ -12,6 +12,7 @@ from windlass_client.cli import (
     actions,
     allocations,
     artifacts,
+    bulk,
     clusters,
     demo,
     drain_waves,
@@ -123,6 +124,7 @@ def version(session: Session) -> None:
 submit.register(app)
 retry.register(app)
 actions.register(app, jobs.app)
+bulk.register(jobs.app)
 metrics.register(nodes.app, jobs.app)
 logs.register(app, jobs.app)
 app.add_typer(jobs.app)

@@ -13,6 +13,7 @@ from windlass_server.jobs.artifacts import ArtifactsService
 from windlass_server.jobs.artifacts_rpc import ArtifactsRpc
 from windlass_server.jobs.batch_rpc import JobBatchesRpc, Single
 from windlass_server.jobs.batches import JobBatches
+from windlass_server.jobs.bulk import BulkActions
 from windlass_server.jobs.checkpoint_archive import CONTENT_TYPE
 from windlass_server.jobs.damaged_checkpoints import checkpoint_message
 from windlass_server.jobs.forecast_message import forecast_message
@@ -29,6 +30,9 @@ from windlass_server.storage.job_pages import check, job_order
 from windlass_server.storage.jobs import JobFilter
 from windlass_server.timestamps import duration_to_proto, from_proto, nanos
 from windlass_server.timestamps import to_proto as micros_to_proto
+
+# Jobs of one page that is acted on.
+_BULK_SIZE = 1000
 
 
 class JobsRpc(ArtifactsRpc, JobBatchesRpc):
@@ -48,6 +52,7 @@ class JobsRpc(ArtifactsRpc, JobBatchesRpc):
         single: Single,
     ) -> None:
         self._actions = actions
+        self._bulk = BulkActions(actions)
         self._batches = batches
         self._single = single
         self._artifacts = artifacts
@@ -86,6 +91,14 @@ class JobsRpc(ArtifactsRpc, JobBatchesRpc):
 
     async def UpdateJobStatus(self, request: pb.UpdateJobStatusRequest, call: Call) -> job_pb2.Job:
         return to_proto(await self._actions.act(call.caller, request))
+
+    async def UpdateJobStatuses(
+        self, request: pb.UpdateJobStatusesRequest, call: Call
+    ) -> pb.UpdateJobStatusesResponse:
+        wanted = request.filter
+        wanted.page_size = wanted.page_size or _BULK_SIZE
+        page = pb.ListJobsResponse.FromString(await self.ListJobs(wanted, call))
+        return await self._bulk.act(call.caller, page, request)
 
     async def CancelJob(self, request: pb.CancelJobRequest, call: Call) -> job_pb2.Job:
         job = await self._jobs.cancel(

@@ -460,6 +460,26 @@ def test_what_a_job_has_saved_is_listed_and_fetched(windlass, plane, tmp_path):
     assert windlass("jobs", "checkpoints", "job-1", "--to", "x.tar").exit_code == 2
 
 
+def test_one_thing_is_done_to_many_jobs_page_by_page(windlass, plane):
+    for _ in range(2):
+        windlass("submit", "--", "train")
+    plane.state.jobs["job-1"].status = Job.RUNNING
+    plane.state.jobs["job-2"].status = Job.FAILED
+    done = windlass(
+        "jobs", "act", "cancel", "--status", "running", "--label", "team=v", "--user", "ada",
+        "--filter", "exit_code = 3", "--reason", "why", "--force", "--dry-run",
+    )  # fmt: skip
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == ["job-1 RUNNING -> CANCELLED", "job-2 FAILED: it has ended"]
+    first, second = plane.state.requests["UpdateJobStatuses"]
+    assert (first.filter.page_token, second.filter.page_token) == ("", "1")
+    assert (first.action, first.reason, first.force, first.validate_only) == (1, "why", True, True)
+    asked = first.filter
+    assert (list(asked.status), list(asked.labels)) == ([Job.RUNNING], ["team=v"])
+    assert (asked.user, asked.filter) == ("ada", "exit_code = 3")
+    assert windlass("jobs", "act", "explode").exit_code == 2
+
+
 def test_jobs_are_held_released_and_killed(windlass, plane):
     windlass("submit", "--", "train")
     asked = plane.state.requests

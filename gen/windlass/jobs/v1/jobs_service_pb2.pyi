@@ -98,11 +98,15 @@ class UpdateJobStatusRequest(_message.Message):
         RETRY: _ClassVar[UpdateJobStatusRequest.Action]
         HOLD: _ClassVar[UpdateJobStatusRequest.Action]
         RELEASE: _ClassVar[UpdateJobStatusRequest.Action]
+        SUSPEND: _ClassVar[UpdateJobStatusRequest.Action]
+        RESUME: _ClassVar[UpdateJobStatusRequest.Action]
     ACTION_UNSPECIFIED: UpdateJobStatusRequest.Action
     CANCEL: UpdateJobStatusRequest.Action
     RETRY: UpdateJobStatusRequest.Action
     HOLD: UpdateJobStatusRequest.Action
     RELEASE: UpdateJobStatusRequest.Action
+    SUSPEND: UpdateJobStatusRequest.Action
+    RESUME: UpdateJobStatusRequest.Action
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +124,48 @@ class UpdateJobStatusRequest(_message.Message):
     update_mask: _field_mask_pb2.FieldMask
     from_scratch: bool
     def __init__(self, job_id: _Optional[str] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ..., overrides: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., request_id: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., from_scratch: _Optional[bool] = ...) -> None: ...
+
+class UpdateJobStatusesRequest(_message.Message):
+    __slots__ = ("filter", "action", "reason", "force", "validate_only")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    filter: ListJobsRequest
+    action: UpdateJobStatusRequest.Action
+    reason: str
+    force: bool
+    validate_only: bool
+    def __init__(self, filter: _Optional[_Union[ListJobsRequest, _Mapping]] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class UpdateJobStatusesResponse(_message.Message):
+    __slots__ = ("outcomes", "done_count", "refused_count", "next_page_token")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    DONE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[JobOutcome]
+    done_count: int
+    refused_count: int
+    next_page_token: str
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[JobOutcome, _Mapping]]] = ..., done_count: _Optional[int] = ..., refused_count: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class JobOutcome(_message.Message):
+    __slots__ = ("job_id", "previous_status", "status", "retry_job_id", "error_reason", "error_message")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_STATUS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    previous_status: _job_pb2.Job.Status
+    status: _job_pb2.Job.Status
+    retry_job_id: str
+    error_reason: str
+    error_message: str
+    def __init__(self, job_id: _Optional[str] = ..., previous_status: _Optional[_Union[_job_pb2.Job.Status, str]] = ..., status: _Optional[_Union[_job_pb2.Job.Status, str]] = ..., retry_job_id: _Optional[str] = ..., error_reason: _Optional[str] = ..., error_message: _Optional[str] = ...) -> None: ...
 
 class CancelJobRequest(_message.Message):
     __slots__ = ("job_id", "reason", "force")

@@ -65,6 +65,11 @@ class JobsServiceStub:
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusRequest.SerializeToString,
                 response_deserializer=windlass_dot_jobs_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.UpdateJobStatuses = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/UpdateJobStatuses',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusesRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusesResponse.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/CancelJob',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.CancelJobRequest.SerializeToString,
@@ -189,6 +194,15 @@ class JobsServiceServicer:
         A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
         FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
         what SubmitJob does, and needs `jobs.submit`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateJobStatuses(self, request, context):
+        """Acts on the status of all jobs that a list would show, a page of it at a time, each as UpdateJobStatus does
+        it: what cannot be done to one keeps none of the others from it. Of a crash in between, those before it are
+        done; the same call again does the rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -366,6 +380,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.UpdateJobStatus,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusRequest.FromString,
                     response_serializer=windlass_dot_jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'UpdateJobStatuses': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateJobStatuses,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusesRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusesResponse.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -579,6 +598,33 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/UpdateJobStatus',
             windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusRequest.SerializeToString,
             windlass_dot_jobs_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateJobStatuses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/UpdateJobStatuses',
+            windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusesRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.UpdateJobStatusesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -64,6 +64,11 @@ class JobsServiceStub:
     FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
     what SubmitJob does, and needs `jobs.submit`.
     """
+    UpdateJobStatuses: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusesRequest, _jobs_service_pb2.UpdateJobStatusesResponse]
+    """Acts on the status of all jobs that a list would show, a page of it at a time, each as UpdateJobStatus does
+    it: what cannot be done to one keeps none of the others from it. Of a crash in between, those before it are
+    done; the same call again does the rest.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.CancelJobRequest, _job_pb2.Job]
     """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree; with `force` SIGKILL at once.
 
@@ -178,6 +183,11 @@ class JobsServiceAsyncStub(JobsServiceStub):
     A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
     FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
     what SubmitJob does, and needs `jobs.submit`.
+    """
+    UpdateJobStatuses: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusesRequest, _jobs_service_pb2.UpdateJobStatusesResponse]  # type: ignore[assignment]
+    """Acts on the status of all jobs that a list would show, a page of it at a time, each as UpdateJobStatus does
+    it: what cannot be done to one keeps none of the others from it. Of a crash in between, those before it are
+    done; the same call again does the rest.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.CancelJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Stops a job: SIGTERM, `grace_period`, then SIGKILL for its whole process tree; with `force` SIGKILL at once.
@@ -320,6 +330,17 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
         FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
         what SubmitJob does, and needs `jobs.submit`.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateJobStatuses(
+        self,
+        request: _jobs_service_pb2.UpdateJobStatusesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_service_pb2.UpdateJobStatusesResponse, _abc.Awaitable[_jobs_service_pb2.UpdateJobStatusesResponse]]:
+        """Acts on the status of all jobs that a list would show, a page of it at a time, each as UpdateJobStatus does
+        it: what cannot be done to one keeps none of the others from it. Of a crash in between, those before it are
+        done; the same call again does the rest.
         """
 
     @_abc_1.abstractmethod

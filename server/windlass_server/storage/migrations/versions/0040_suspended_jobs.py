@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0039"
-down_revision = "0038"
+revision = "0040"
+down_revision = "0039"
 
 _NAME = "jobs_status_known"
 # SQLite copies the table, and would not know again which way their columns go.
