@@ -38,11 +38,11 @@ class World:
         await self.database.write(lambda tx: add_jobs(tx, job))
         return str(job["job_id"])
 
-    async def policy(self, policy_id: str, boost: int) -> None:
-        """Priorities grow by so much within a hundred hours."""
+    async def policy(self, policy_id: str, boost: int, over: int = 100 * HOUR) -> None:
+        """Priorities grow by so much within so many seconds."""
         policies = SchedulingPoliciesService(self.database, self.clock, TOKENS, lambda: None)
         wanted = scheduling_policy_pb2.SchedulingPolicy(policy_id=policy_id, aging={"boost": boost})
-        wanted.aging.over.FromSeconds(100 * HOUR)
+        wanted.aging.over.FromSeconds(over)
         await policies.update(ADMIN, wanted, [])
 
     async def read(self, job_id: str) -> job_pb2.Job:
@@ -78,6 +78,13 @@ async def test_age_adds_to_it_as_its_policy_says(world: World):
     assert await world.served(job_id) == (95, AGED.format(100, "42d"))
     await world.policy("queue.default", 0)
     assert await world.served(job_id) == (-5, "")
+
+
+async def test_a_short_wait_is_told_to_the_second(world: World):
+    job_id = await world.add()
+    await world.policy("default", 100, over=60)
+    world.clock.advance(9)
+    assert await world.served(job_id) == (15, AGED.format(15, "9s"))
 
 
 async def test_who_waits_for_it_lends_it_his(world: World):

@@ -10,6 +10,8 @@ from windlass_server.scheduler.wording import span_text
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
 
+_MINUTE = 60
+
 
 @dataclass(frozen=True, slots=True)
 class EffectivePriority:
@@ -34,9 +36,15 @@ def effective(job: JobRow, aging: Aging, now: int) -> EffectivePriority:
     gained = 0 if job.held else aging.gained(now - since)
     if not gained:
         return served
-    aged = f"{gained} of at most {aging.boost} were added for {span_text(now - since)} of waiting"
+    waited = _waited_text(now - since)
+    aged = f"{gained} of at most {aging.boost} were added for {waited} of waiting"
     message = f"{served.message}; {aged}" if served.message else aged
     return EffectivePriority(served.priority + gained, message)
+
+
+def _waited_text(micros: int) -> str:
+    seconds = micros // 1_000_000
+    return f"{seconds}s" if seconds < _MINUTE else span_text(micros)
 
 
 class Priorities:
