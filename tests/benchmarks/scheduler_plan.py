@@ -201,7 +201,7 @@ async def fill(world: ScheduledWorld, memory: int) -> None:
             job_columns(gpu_count=1, gpu_type="H100", memory_bytes=memory + number)
             for number in range(first, first + 1000)
         ]
-        await world.database.write(lambda tx, jobs=jobs: add_jobs(tx, *jobs))
+        await world.database.write(lambda tx, jobs=jobs: add_jobs(tx, *jobs))  # type: ignore[misc]
 
 
 def settle_memory() -> None:
