@@ -8,7 +8,7 @@ import pytest
 from tests.support.jobs import add_projects
 from windlass_server.errors import Conflict, Unavailable
 from windlass_server.storage.engine import Database
-from windlass_server.storage.gathering import Gathering
+from windlass_server.storage.gathering import Gathering, Readings
 from windlass_server.storage.together import write_together
 from windlass_server.storage.transaction import Transaction
 
@@ -92,3 +92,22 @@ async def test_who_goes_away_meanwhile_keeps_nobody_else_from_an_answer(database
     gone.cancel()
     assert await stays == "stays is there"
     assert await there(database, ["stays"]) == [True]
+
+
+async def test_what_is_asked_for_at_once_is_read_at_once_each_with_its_answer(database: Database):
+    await database.write(lambda tx: add(tx, ["a", "b"]))
+    groups: list[Sequence[str]] = []
+
+    def load(tx: Transaction, names: Sequence[str]) -> list[bool]:
+        groups.append(names)
+        if "broken" in names:
+            raise Conflict("broken", reason="BROKEN")
+        return [tx.access.has_project(name) for name in names]
+
+    readings = Readings[str, bool](database, load, actor="test")
+    answers = await asyncio.gather(*map(readings.read, ["a", "none", "b", "a"]))
+    assert answers == [True, False, True, True]
+    assert groups == [["a", "none", "b", "a"]]
+    with pytest.raises(Conflict):
+        await readings.read("broken")
+    assert await readings.read("b")

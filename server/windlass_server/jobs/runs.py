@@ -7,6 +7,7 @@ reordering between them do no harm.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server import actors
@@ -26,7 +27,7 @@ from windlass_server.scheduler.plan import Placement
 from windlass_server.scheduler.preemption import Eviction
 from windlass_server.storage.duties import SCHEDULER
 from windlass_server.storage.engine import Database
-from windlass_server.storage.gathering import Gathering
+from windlass_server.storage.gathering import Gathering, Readings
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
 from windlass_server.storage.together import write_together
 from windlass_server.storage.transaction import Transaction
@@ -78,6 +79,8 @@ class RunsService:
             actor="runs",
         )
         self._forgets = Gathering[str, None](database, _forget_all, actor="runs")
+        self._known = Readings[str, Sequence[Any]](database, _known_to, actor="runs")
+        self._runs = Readings[str, RunRow | None](database, _of_ids, actor="runs")
 
     async def place(self, placement: Placement, *, attempt: int, version: int, epoch: int) -> bool:
         """Give one waiting job its place, as `place_all` does."""
@@ -336,12 +339,11 @@ class RunsService:
 
     async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
         """What the server wants of every run that this node may not drop yet."""
-        rows = await self._database.read(lambda tx: tx.runs.known_to_node(node_id))
-        return [directive(row) for row in rows]
+        return [directive(row) for row in await self._known.read(node_id)]
 
     async def owns(self, node_id: str, run_id: str, epoch: int) -> bool:
         """Whether a run of this epoch was placed on this node."""
-        run = await self._database.read(lambda tx: tx.runs.get(run_id))
+        run = await self._runs.read(run_id)
         return run is not None and run.node_id == node_id and run.epoch == epoch
 
     async def of_job(self, job_id: str) -> tuple[JobRow | None, Sequence[AnyRun]]:
@@ -363,6 +365,20 @@ class RunsService:
 def _forget_all(tx: Transaction, run_ids: Sequence[str]) -> list[None]:
     tx.runs.change_all([(run_id, {"forgotten": True}) for run_id in run_ids])
     return [None] * len(run_ids)
+
+
+def _known_to(tx: Transaction, node_ids: Sequence[str]) -> list[Sequence[Any]]:
+    if len(node_ids) == 1:
+        return [tx.runs.known_to_node(node_ids[0])]
+    known = tx.runs.known_to_nodes(node_ids)
+    return [known.get(node_id, ()) for node_id in node_ids]
+
+
+def _of_ids(tx: Transaction, run_ids: Sequence[str]) -> list[RunRow | None]:
+    if len(run_ids) == 1:
+        return [tx.runs.get(run_ids[0])]
+    runs = {run.run_id: run for run in tx.runs.of_ids(run_ids)}
+    return [runs.get(run_id) for run_id in run_ids]
 
 
 def _active(tx: Transaction, run_id: str) -> tuple[JobRow | None, RunRow | None]:

@@ -30,7 +30,7 @@ _MASTER_PORTS = select(_RUNS.c.master_port).where(
     _RUNS.c.node_id == bindparam("node_id"), RUN_ACTIVE, text("runs.master_port > 0")
 )
 # What a node has to be told of: its runs that it may not drop yet, with what to run.
-_KNOWN_TO_NODE = Hot(
+_KNOWN = (
     select(
         _RUNS,
         _JOBS.c.project,
@@ -40,9 +40,11 @@ _KNOWN_TO_NODE = Hot(
         _JOBS.c.ranks,
     )
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
-    .where(_RUNS.c.node_id == bindparam("node_id"), RUN_KEPT)
+    .where(RUN_KEPT)
     .order_by(_RUNS.c.run_id)
 )
+_KNOWN_TO_NODE = Hot(_KNOWN.where(_RUNS.c.node_id == bindparam("node_id")))
+_KNOWN_TO_NODES = _KNOWN.where(_RUNS.c.node_id.in_(bindparam("node_ids", expanding=True)))
 _REPORTED_BY = (
     select(_RUNS.c.run_id)
     .where(_RUNS.c.node_id == bindparam("node_id"), RUN_KEPT, _RUNS.c.state > 0)
@@ -217,6 +219,13 @@ class RunStore:
         Beside their columns: `project`, `name`, `spec`, `checkpoint` and `ranks` of their jobs.
         """
         return _KNOWN_TO_NODE.all(self._connection, {"node_id": node_id})
+
+    def known_to_nodes(self, node_ids: Sequence[str]) -> dict[str, list[Any]]:
+        """The same of several nodes, by their ids; those without any are left out."""
+        known: dict[str, list[Any]] = {}
+        for row in self._connection.execute(_KNOWN_TO_NODES, {"node_ids": node_ids}):
+            known.setdefault(row.node_id, []).append(row)
+        return known
 
     def reported_by(self, node_id: str) -> Sequence[str]:
         """The runs that a node has reported and may not drop yet."""
