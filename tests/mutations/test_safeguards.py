@@ -44,8 +44,8 @@ MUTATIONS = {
     ),
     "a gang is committed without its other ranks": Mutation(
         "jobs/placing.py",
-        "    places = placement.places\n",
-        "    places = placement.places[:1]\n",
+        "    places = [(one, rank) for one in placings for rank in range(len(one.run_ids))]\n",
+        "    places = [(one, 0) for one in placings]\n",
         ("tests/storage/test_jobs_of_several_nodes.py", "-k", "sqlite"),
     ),
     "a plan gives more than a quota allows": Mutation(
@@ -62,8 +62,8 @@ MUTATIONS = {
     ),
     "a scheduler that was replaced still commits": Mutation(
         "storage/duties.py",
-        '        if _FENCE.first(self._connection, {"key": duty, "epoch_seen": epoch}) is None:\n',
-        "        if False:\n",
+        '        return _FENCE.first(self._connection, {"key": duty, "epoch_seen": epoch}) is not None\n',
+        "        return True\n",
         ("tests/storage/test_scheduler_lease.py", "-k", "sqlite"),
     ),
     "GPUs that are not there are given out": Mutation(
