@@ -21,7 +21,15 @@ from tests.support.jobs import add_jobs, job_columns
 from tests.support.nodes import an_inventory
 from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.scheduler.plan import plan
-from windlass_server.scheduler.snapshot import Demand, Gpu, NodeState, Snapshot, Topology
+from windlass_server.scheduler.policies import Policies, Policy, PreemptionRules
+from windlass_server.scheduler.snapshot import (
+    Demand,
+    Gpu,
+    NodeState,
+    Running,
+    Snapshot,
+    Topology,
+)
 from windlass_server.scheduler.topology import Level
 from windlass_server.storage.engine import open_database
 from windlass_server.storage.guard import acting_as
@@ -34,6 +42,10 @@ CPU, MEMORY = 128_000, 1024 * GIB
 TAKEN_CPU, TAKEN_MEMORY = 4_000, 8 * GIB
 # Jobs whose rate is compared at different loads, and how often something short is measured.
 COMPARED, TRIES = 2_000, 9
+# How many nodes a job asks for that finds no room, and whether others are stopped for it.
+BLOCKED = ((1, False), (1, True), (GANG, True))
+MINUTE = 60_000_000
+NOW = 10_000 * MINUTE
 
 
 def run(console: Console, settings: Settings) -> Iterator[Figure]:
@@ -51,6 +63,12 @@ def run(console: Console, settings: Settings) -> Iterator[Figure]:
     yield at_most(
         f"plan: a job of {GANG} nodes of one block", gang_ms(empty), "ms", aims.GANG_PLAN_MS
     )
+    console.print("  nothing free", style="dim")
+    blocked, stopping, several = [blocked_ms(empty, *each) for each in BLOCKED]
+    name = f"plan: a job without room on {nodes:,} full nodes"
+    yield at_most(name, blocked, "ms", aims.BLOCKED_PLAN_MS)
+    yield at_most(f"{name} that has one stopped", stopping, "ms", aims.BLOCKED_PLAN_MS)
+    yield Figure(f"plan: a job of {GANG} nodes that has {GANG} stopped", several, "ms")
     console.print("  whole cycles", style="dim")
     took = asyncio.run(cycle_ms(nodes))
     yield at_most(f"cycle for one new job on {nodes:,} nodes, p50", took, "ms", aims.CYCLE_MS)
@@ -120,6 +138,50 @@ def gang_ms(nodes: Sequence[NodeState]) -> float:
         took.append((time.process_time() - before) * 1000)
         assert len(made.placements[0].places) == GANG
     return median(took)
+
+
+def blocked_ms(nodes: Sequence[NodeState], asked: int, stops: bool) -> float:
+    """A plan for a job that finds no room, on nodes on each of which one job runs; another one each time."""
+    rules = PreemptionRules(enabled=stops, budget=GANG)
+    there = [with_held(node, [True] * GPUS) for node in nodes]
+    running = [a_run(node, number) for number, node in enumerate(there)]
+    job = replace(a_job(0), priority=100, gpu_count=GPUS, nodes=asked, min_nodes=asked)
+    world = Snapshot((job,), tuple(there), now=NOW, policies=Policies(Policy(preemption=rules)))
+    took = []
+    for number in range(TRIES):
+        running[number] = replace(running[number], priority=1)
+        snapshot = replace(world, running=tuple(running))
+        before = time.process_time()
+        made = plan(snapshot)
+        took.append((time.process_time() - before) * 1000)
+        assert len({one.job_id for one in made.evictions}) == asked * stops
+    return median(took)
+
+
+def a_run(node: NodeState, number: int) -> Running:
+    """A job on all GPUs of a node, of no hurry; no two began at the same time."""
+    began = NOW - 60 * MINUTE - number * 7919 % 5003 * MINUTE
+    return Running(
+        job_id=f"low-{node.node_id}",
+        run_id=f"run-{node.node_id}",
+        project="low",
+        user="u",
+        queue="",
+        priority=0,
+        node_id=node.node_id,
+        cpu_millis=GPUS * TAKEN_CPU,
+        memory_bytes=GPUS * TAKEN_MEMORY,
+        gpu_uuids=tuple(gpu.uuid for gpu in node.gpus),
+        gpu_type="H100",
+        gpu_millis=0,
+        started_at=began,
+        likely_end=None,
+        expected_end=None,
+        limit_end=None,
+        saved_at=began,
+        preemptible=True,
+        leaving=False,
+    )
 
 
 async def cycle_ms(nodes: int) -> float:

@@ -72,6 +72,12 @@ MUTATIONS = {
         "    return suited(demand, room, room.gpus), 0\n",
         ("tests/unit/scheduler/test_plan_properties.py",),
     ),
+    "others are stopped for a part of a gang": Mutation(
+        "scheduler/several_victims.py",
+        "        victims, lacking = wide, kind.min_nodes - len(nodes)\n",
+        "        victims, lacking = wide, 1 - len(nodes)\n",
+        ("tests/unit/scheduler/test_gang_preemption.py",),
+    ),
     "a promised start is kept from nobody": Mutation(
         "scheduler/ledger.py",
         "        self.reserved.promise(demand, index, at, there, gpu_type)\n",

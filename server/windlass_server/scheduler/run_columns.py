@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import is_
+from operator import attrgetter, is_
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class _Last:
 
 
 def _made(running: Sequence[Running]) -> RunColumns:
-    runs = tuple(sorted(running, key=lambda run: (run.job_id, run.run_id)))
+    runs = tuple(sorted(running, key=attrgetter("job_id", "run_id")))
     names = {kind: number for number, kind in enumerate(sorted({run.gpu_type for run in runs}))}
     numbers, job, last = list[int](), -1, ""
     for run in runs:
@@ -83,27 +83,31 @@ def _made(running: Sequence[Running]) -> RunColumns:
             job, last = job + 1, run.job_id
         numbers.append(job)
     gpus = _column(len(run.gpu_uuids) for run in runs)
-    share = _column(run.gpu_millis for run in runs)
+    share = _of("gpu_millis", runs)
     return RunColumns(
         runs=runs,
         job=_column(numbers),
-        cpu=_column(run.cpu_millis for run in runs),
-        memory=_column(run.memory_bytes for run in runs),
+        cpu=_of("cpu_millis", runs),
+        memory=_of("memory_bytes", runs),
         gpus=gpus,
         millis=np.where(share > 0, share, gpus * WHOLE),
         shares=share > 0,
         kind=_column(names[run.gpu_type] for run in runs),
         kinds=tuple(names),
-        started_at=_column(run.started_at for run in runs),
-        saved_at=_column(run.saved_at for run in runs),
+        started_at=_of("started_at", runs),
+        saved_at=_of("saved_at", runs),
         expected_end=_column(
             UNKNOWN if run.expected_end is None else run.expected_end for run in runs
         ),
-        priority=_column(run.priority for run in runs),
+        priority=_of("priority", runs),
         stoppable=np.array(
             [run.preemptible and not run.leaving and bool(run.job_id) for run in runs], np.bool_
         ),
     )
+
+
+def _of(name: str, runs: Iterable[Running]) -> Column:
+    return _column(map(attrgetter(name), runs))
 
 
 def _column(values: Iterable[int]) -> Column:
