@@ -49,7 +49,7 @@ _FAILED_RUNS = frozenset(
     }
 )
 _STOPPED_RUNS = frozenset({_Cause.STOPPED, _Cause.NODE_SHUTDOWN})
-_FAILED_JOBS = frozenset({_Job.FAILED, _Job.TIMED_OUT, _Job.OUT_OF_MEMORY})
+_FAILED_JOBS = frozenset({_Job.FAILED, _Job.TIMED_OUT, _Job.OUT_OF_MEMORY, _Job.DEADLINE_EXCEEDED})
 
 
 @dataclass(frozen=True, slots=True)

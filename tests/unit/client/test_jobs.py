@@ -28,7 +28,7 @@ def test_a_job_ends_the_way_a_shell_would_tell(job, code):
 
 def test_a_status_is_final_when_its_comment_says_so():
     assert {Status.Name(s) for s in FINAL} == {
-        "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT", "OUT_OF_MEMORY",
+        "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT", "OUT_OF_MEMORY", "DEADLINE_EXCEEDED",
     }  # fmt: skip
 
 
