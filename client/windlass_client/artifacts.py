@@ -319,7 +319,7 @@ class _Broken:
         """Seconds to wait before the next try; raises the error when that cannot help."""
         self._failures += 1
         delay = self._manner.retries.delay(self._failures, error)
-        passing = is_resumable(error) and error.reason != "OBJECT_STORE_FULL"
+        passing = is_resumable(error) and error.reason not in ("OBJECT_STORE_FULL", "QUOTA")
         if not passing or self._give_up.left() < delay:
             raise error
         return delay

@@ -38,6 +38,7 @@ _AMOUNTS: dict[str, tuple[str, Callable[[str], int]]] = {
 # What fits into the field of a request.
 _MOST_JOBS = 2**31 - 1
 _JOBS = {"running": "running_jobs", "queued": "queued_jobs"}
+_ARTIFACTS = {"artifacts": ("artifact_bytes", parse_bytes)}
 
 
 def parse_amounts(texts: Iterable[str]) -> QuotaAmounts:
@@ -46,10 +47,9 @@ def parse_amounts(texts: Iterable[str]) -> QuotaAmounts:
 
 
 def parse_limits(texts: Iterable[str]) -> QuotaLimits:
-    """As `parse_amounts`, and `running=20` and `queued=500` jobs."""
-    return QuotaLimits(
-        **_parsed(texts, _AMOUNTS | {name: (field, _count) for name, field in _JOBS.items()})
-    )
+    """As `parse_amounts`, and `running=20` and `queued=500` jobs, and `artifacts=1TiB`."""
+    jobs = {name: (field, _count) for name, field in _JOBS.items()}
+    return QuotaLimits(**_parsed(texts, _AMOUNTS | jobs | _ARTIFACTS))
 
 
 class QuotaCalls(Group):

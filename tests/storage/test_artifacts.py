@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 
 from tests.support.databases import acting
+from tests.support.quotas import set_quota
 from tests.support.s3 import BUCKET, reach, s3_server
 from tests.support.scheduled_world import ScheduledWorld
 from windlass_server.access.policy import Caller, Role
-from windlass_server.errors import Conflict, Exhausted, InvalidInput, NotFound, WrongState
+from windlass_server.errors import (
+    Conflict,
+    Exhausted,
+    InvalidInput,
+    NotFound,
+    QuotaExceeded,
+    WrongState,
+)
 from windlass_server.ids import IdSource
 from windlass_server.jobs import artifact_rules
 from windlass_server.jobs.artifact_content import ArtifactContent
@@ -369,3 +377,60 @@ async def test_an_artifact_belongs_to_its_job_alone(world: World, job_id: str):
     other = await world.add_job()
     with pytest.raises(NotFound):
         await world.service().get(VIEWER, other, row.artifact_id)
+
+
+async def used(world: World, quota_id: str) -> int:
+    row = await world.database.read(lambda tx: tx.quotas.get(quota_id))
+    assert row is not None
+    return row.used_artifact_bytes
+
+
+async def test_a_quota_bounds_the_bytes_of_a_project_and_counts_them(world: World, job_id: str):
+    await world.upload(job_id, "before", b"a" * 10)
+    quota = await set_quota(world.database, limit={"artifact_bytes": 30})
+    assert await used(world, quota) == 10
+    second = await world.upload(job_id, "second", b"b" * 18)
+    assert await used(world, quota) == 28
+    with pytest.raises(QuotaExceeded) as refused:
+        await world.upload(job_id, "third", b"c" * 3)
+    (violation,) = refused.value.violations
+    assert (violation.metric, violation.bound) == ("artifact_bytes", 30)
+    assert await used(world, quota) == 28
+    await world.service().delete(DEVELOPER, job_id, second.artifact_id)
+    assert await used(world, quota) == 10
+    await world.upload(job_id, "third", b"c" * 20)
+    assert await used(world, quota) == 30
+
+
+async def test_a_large_upload_is_refused_before_it_is_sent_or_at_the_part_that_is_too_much(
+    world: World, job_id: str
+):
+    quota = await set_quota(world.database, limit={"artifact_bytes": 2 * PART})
+    with pytest.raises(QuotaExceeded):
+        await world.service().begin(DEVELOPER, job_id, NewArtifact("x", size_bytes=2 * PART + 1))
+    begun = await world.service().begin(DEVELOPER, job_id, NewArtifact("x"))
+    with pytest.raises(QuotaExceeded):
+        await world.service().write(
+            DEVELOPER, job_id, begun.artifact_id, 0, pieces(b"a" * (2 * PART + 1))
+        )
+    # What is there counts until the upload is given up.
+    assert await used(world, quota) == 2 * PART
+    assert await world.objects() == 2
+    await world.service().delete(DEVELOPER, job_id, begun.artifact_id)
+    assert await used(world, quota) == 0
+
+
+async def test_a_broken_upload_counts_no_more(world: World, job_id: str):
+    quota = await set_quota(world.database, limit={"artifact_bytes": 100})
+    with pytest.raises(EOFError):
+        await world.service().upload(DEVELOPER, job_id, NewArtifact("x"), broken(b"a" * 20))
+    assert await used(world, quota) == 0
+
+
+async def test_a_users_quota_counts_what_that_user_uploaded(world: World, job_id: str):
+    await world.upload(job_id, "before", b"a" * 10)
+    mine = await set_quota(world.database, user="ann", limit={"artifact_bytes": 12})
+    other = await set_quota(world.database, user="zoe", limit={"artifact_bytes": 1})
+    assert (await used(world, mine), await used(world, other)) == (10, 0)
+    with pytest.raises(QuotaExceeded):
+        await world.upload(job_id, "x", b"abc")

@@ -13,7 +13,14 @@ from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import QuotaRow
 from windlass_server.storage.transaction import Transaction
 
-COUNTED = ("gpu_millis", "cpu_millis", "memory_bytes", "running_jobs", "queued_jobs")
+COUNTED = (
+    "gpu_millis",
+    "cpu_millis",
+    "memory_bytes",
+    "running_jobs",
+    "queued_jobs",
+    "artifact_bytes",
+)
 
 
 def quotas_service(database: Database, clock: FakeClock) -> QuotasService:

@@ -23,6 +23,7 @@ _COUNTED: "dict[str, tuple[str, Callable[[int], str]]]" = {
     "memory_bytes": ("memory", format_bytes),
     "running_jobs": ("jobs running", str),
     "queued_jobs": ("jobs queued", str),
+    "artifact_bytes": ("artifacts", format_bytes),
 }
 
 UserOption = Annotated[str, typer.Option(help="Of this user in the project.")]
@@ -58,7 +59,8 @@ QuotaArgument = Annotated[str, typer.Argument(metavar="QUOTA", show_default=Fals
 
 _SET_HELP = """Say what a project, or one user in it, may have at once.
 
-Amounts are such as gpus=8, cpus=64, memory=256GiB; a limit may also say running=20 and queued=500 jobs.
+Amounts are such as gpus=8, cpus=64, memory=256GiB; a limit may also say running=20 and queued=500 jobs, and
+artifacts=1TiB.
 What is set below what is held stays, and nothing new starts until enough of it has ended. An option that
 is not given leaves what it says as it is; [bold]none[/bold] takes it away.
 

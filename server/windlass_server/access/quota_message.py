@@ -59,7 +59,7 @@ def _borrowable(view: QuotaView, dimension: Dimension) -> int:
 def _exceeded_text(quota: Quota) -> str:
     """As in `project ml has 12 GPUs, 4 GPUs more than its quota allows; nothing new starts until …`."""
     parts = []
-    for dimension in (*AMOUNTS, Dimension.RUNNING):
+    for dimension in (*AMOUNTS, Dimension.RUNNING, Dimension.ARTIFACTS):
         used, most = quota.used[dimension], quota.most(dimension)
         if most is not None and used > most:
             has, more = (amount_text(one, dimension, quota.gpu_type) for one in (used, used - most))

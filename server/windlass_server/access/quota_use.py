@@ -1,7 +1,7 @@
 """Counts what projects and users have against their quotas, in the transaction that gives or takes it.
 
-Whoever calls these has written what is counted in the same transaction before: the run, the allocation
-or the job. So a quota that is made meanwhile sees that, or is seen here (`QuotaStore.hold_counted`).
+Whoever calls these has written what is counted in the same transaction before: the run, the allocation,
+the job or the artifact. So a quota that is made meanwhile sees that, or is seen here (`QuotaStore.hold_counted`).
 """
 
 from collections import Counter
@@ -88,6 +88,11 @@ def held_by(project: str, user: str, holder: Holder) -> Ask:
 def one_job(project: str, user: str, dimension: Dimension) -> Ask:
     """A job that runs, or waits."""
     return Ask(project, user, {dimension: 1})
+
+
+def stored(project: str, user: str, size: int) -> Ask:
+    """So many bytes of artifacts."""
+    return Ask(project, user, {Dimension.ARTIFACTS: size})
 
 
 def take(tx: Transaction, ask: Ask) -> None:
@@ -195,13 +200,13 @@ def is_exceeded(quota: Quota) -> bool:
     """Whether more is held than a quota allows: it was set below that."""
     return any(
         quota.used.get(dimension, 0) > most
-        for dimension in (*AMOUNTS, Dimension.RUNNING)
+        for dimension in (*AMOUNTS, Dimension.RUNNING, Dimension.ARTIFACTS)
         if (most := quota.most(dimension)) is not None
     )
 
 
 def counted(tx: Transaction, quota: Quota) -> dict[Dimension, int]:
-    """What its owner has by the rows of runs, allocations and jobs, which others are kept from writing."""
+    """What its owner has by the rows that say so, which others are kept from writing."""
     tx.quotas.hold_counted()
     use = Use([replace(quota, used={})])
     for one in tx.quotas.held_in(quota.project):
@@ -209,6 +214,8 @@ def counted(tx: Transaction, quota: Quota) -> dict[Dimension, int]:
     for one in tx.quotas.jobs_in(quota.project):
         jobs = {Dimension.QUEUED: int(one.queued), Dimension.RUNNING: int(one.running)}
         use.take(Ask(quota.project, one.user, jobs))
+    for one in tx.quotas.artifacts_in(quota.project):
+        use.take(stored(quota.project, one.user, int(one.size_bytes)))
     return {one: use.used(quota, one) for one in Dimension}
 
 

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from windlass_server.access import quota_use
 from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, Exhausted, InvalidInput, NotFound
 from windlass_server.ids import IdSource
@@ -104,6 +105,7 @@ class ArtifactContent:
             }
         )
         tx.artifacts.change(row.artifact_id, **values)
+        quota_use.take(tx, quota_use.stored(now.project, owner_of(tx, now), size))
         return changed(now, **values)
 
     def _require_room(self) -> None:
@@ -233,6 +235,12 @@ class _Digests:
         self._known.move_to_end(artifact_id)
         if len(self._known) > _MAX_KNOWN_DIGESTS:
             self._known.popitem(last=False)
+
+
+def owner_of(tx: Transaction, row: ArtifactRow) -> str:
+    """Whose it is for quotas: who uploaded it, or whose job left it."""
+    job = None if row.run_id is None else tx.jobs.get(row.job_id)
+    return row.user if job is None else job.user
 
 
 def _folder(artifact_id: str) -> str:

@@ -9,12 +9,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from windlass_server.access import quota_use
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
 from windlass_server.errors import InvalidInput, WrongState
 from windlass_server.ids import IdSource
 from windlass_server.jobs import artifact_rules as rules
-from windlass_server.jobs.artifact_content import ArtifactContent, absent_upload, offset_differs
+from windlass_server.jobs.artifact_content import (
+    ArtifactContent,
+    absent_upload,
+    offset_differs,
+    owner_of,
+)
 from windlass_server.jobs.artifact_message import details_of
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.artifacts import ArtifactFilter, State
@@ -120,6 +126,7 @@ class ArtifactsService:
             NotFound: no such job, or foreign.
             InvalidInput: its name is none (`ARTIFACT_NAME_INVALID`).
             WrongState: the job has too many (`TOO_MANY_ARTIFACTS`).
+            QuotaExceeded: its project may not have so much.
         """
         rules.require_name(new.name)
         return await self._database.write(
@@ -133,6 +140,10 @@ class ArtifactsService:
                 f"job {job.job_id} has {rules.MAX_ARTIFACTS} artifacts, the most that there can be"
             )
             raise WrongState(text, reason="TOO_MANY_ARTIFACTS", subject=job.job_id)
+        if new.size_bytes and new.run_id is None:
+            # Before any of it is sent.
+            ask = quota_use.stored(job.project, user, new.size_bytes)
+            quota_use.require_allowed(quota_use.use_in(tx, job.project), ask)
         now = self._clock.now()
         values: dict[str, Any] = {
             "artifact_id": self._ids.new("artifact"),
@@ -301,6 +312,8 @@ class ArtifactsService:
         tx.artifacts.change(
             row.artifact_id, status=int(State.REMOVED), changed_at=self._clock.now()
         )
+        size = row.size_bytes
+        quota_use.give_back(tx, quota_use.stored(row.project, owner_of(tx, row), size))
 
     async def remove_unneeded(self) -> bool:
         """Remove some artifacts that nobody needs; whether there may be more."""

@@ -29,10 +29,11 @@ class Dimension(enum.StrEnum):
     MEMORY = "memory_bytes"
     RUNNING = "running_jobs"
     QUEUED = "queued_jobs"
+    ARTIFACTS = "artifact_bytes"
 
 
 AMOUNTS = (Dimension.GPU, Dimension.CPU, Dimension.MEMORY)
-"""What can be guaranteed and lent; jobs are only limited."""
+"""What can be guaranteed and lent; jobs and artifacts are only limited."""
 
 Amounts: TypeAlias = Mapping[Dimension, int]
 """GPUs in thousandths, CPU in thousandths of a core, memory in bytes; what is absent is not said, or 0."""

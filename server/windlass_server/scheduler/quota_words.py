@@ -7,13 +7,15 @@ _JOBS = {Dimension.RUNNING: "running job", Dimension.QUEUED: "waiting job"}
 
 
 def amount_text(amount: int, dimension: Dimension, gpu_type: str = "") -> str:
-    """As in `8 GPUs`, `0.5 H100`, `4 cores`, `16 GiB` and `3 running jobs`."""
+    """As in `8 GPUs`, `0.5 H100`, `4 cores`, `16 GiB`, `3 running jobs` and `2 GiB of artifacts`."""
     if dimension in _JOBS:
         return count_text(amount, _JOBS[dimension])
     if dimension is Dimension.CPU:
         return cpu_text(amount)
     if dimension is Dimension.MEMORY:
         return memory_text(amount)
+    if dimension is Dimension.ARTIFACTS:
+        return f"{memory_text(amount)} of artifacts"
     return f"{amount / 1000:g} {gpu_type or ('GPU' if amount == 1000 else 'GPUs')}"
 
 

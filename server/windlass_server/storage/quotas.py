@@ -20,16 +20,24 @@ from sqlalchemy import (
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.inserting import insert_new
 from windlass_server.storage.partial_indexes import RUN_ACTIVE
-from windlass_server.storage.tables import AllocationRow, JobRow, QuotaRow, RunRow
+from windlass_server.storage.tables import AllocationRow, ArtifactRow, JobRow, QuotaRow, RunRow
 
 _QUOTAS: Table = QuotaRow.__table__  # type: ignore[attr-defined]
 _JOBS: Table = JobRow.__table__  # type: ignore[attr-defined]
 _RUNS: Table = RunRow.__table__  # type: ignore[attr-defined]
 _ALLOCATIONS: Table = AllocationRow.__table__  # type: ignore[attr-defined]
+_ARTIFACTS: Table = ArtifactRow.__table__  # type: ignore[attr-defined]
 
 # As jobs.v1.Job.Status: those that wait, have a place, or leave it.
 _COUNTED_STATUSES = (1, 2, 3, 4, 11)
-_COUNTED = ("gpu_millis", "cpu_millis", "memory_bytes", "running_jobs", "queued_jobs")
+_COUNTED = (
+    "gpu_millis",
+    "cpu_millis",
+    "memory_bytes",
+    "running_jobs",
+    "queued_jobs",
+    "artifact_bytes",
+)
 _GUARANTEES = or_(
     *(
         _QUOTAS.c[f"guaranteed_{name}"].is_not(None)
@@ -107,9 +115,17 @@ _JOBS_OF_USERS = (
     .where(_JOBS.c.project == bindparam("project"), _JOBS.c.status.in_(_COUNTED_STATUSES))
     .group_by(_JOBS.c.user)
 )
+# Of those who uploaded them, or whose jobs left them. As storage.artifacts.State: 3 is removed.
+_ARTIFACT_OWNER = case((_ARTIFACTS.c.run_id.is_(None), _ARTIFACTS.c.user), else_=_JOBS.c.user)
+_ARTIFACTS_OF_USERS = (
+    select(_ARTIFACT_OWNER.label("user"), func.sum(_ARTIFACTS.c.size_bytes).label("size_bytes"))
+    .join(_JOBS, _JOBS.c.job_id == _ARTIFACTS.c.job_id)
+    .where(_ARTIFACTS.c.project == bindparam("project"), _ARTIFACTS.c.status != 3)
+    .group_by(_ARTIFACT_OWNER)
+)
 # Keeps everybody from writing what quotas count. Whoever counts does so behind its own writing, so that
 # a quota which is made meanwhile is either seen by it, or sees what it wrote.
-_LOCK_COUNTED = text("LOCK TABLE runs, allocations, jobs IN SHARE ROW EXCLUSIVE MODE")
+_LOCK_COUNTED = text("LOCK TABLE runs, allocations, jobs, artifacts IN SHARE ROW EXCLUSIVE MODE")
 
 
 class QuotaStore:
@@ -196,3 +212,7 @@ class QuotaStore:
     def jobs_in(self, project: str) -> Sequence[Any]:
         """How many jobs each user of a project has: rows of user, `queued`, and `running` here."""
         return self._connection.execute(_JOBS_OF_USERS, {"project": project}).all()
+
+    def artifacts_in(self, project: str) -> Sequence[Any]:
+        """Bytes of the artifacts of each user of a project: rows of user and `size_bytes`."""
+        return self._connection.execute(_ARTIFACTS_OF_USERS, {"project": project}).all()

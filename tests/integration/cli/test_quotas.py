@@ -86,7 +86,7 @@ def test_a_quota_that_is_exceeded_says_so(windlass, plane):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--limit", "gpus"], "error: 'gpus' is not one of gpus=…, cpus=…, memory=…, running=…, queued=…, none"),
+        (["--limit", "gpus"], "error: 'gpus' is not one of gpus=…, cpus=…, memory=…, running=…, queued=…, artifacts=…, none"),
         (["--guaranteed", "running=1"], "error: 'running=1' is not one of gpus=…, cpus=…, memory=…, none"),
         (["--limit", "running=x"], "error: 'x' is not a number of jobs"),
         (["--limit", "memory=much"], "error: 'much' is not a size"),

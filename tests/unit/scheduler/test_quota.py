@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from windlass_server.scheduler.quota import AMOUNTS, Ask, Dimension, Quota, Use, Why
 from windlass_server.scheduler.quota_words import refusal_text
 
-GPU, CPU, MEMORY, RUNNING, QUEUED = Dimension
+GPU, CPU, MEMORY, RUNNING, QUEUED, _ = Dimension
 
 
 def gpus(count: float) -> dict[Dimension, int]:

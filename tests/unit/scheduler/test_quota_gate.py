@@ -22,7 +22,7 @@ from windlass_server.scheduler.quota_gate import (
 )
 from windlass_server.scheduler.snapshot import Demand, Gpu, Running, Snapshot
 
-GPU, CPU, MEMORY, RUNNING, QUEUED = Dimension
+GPU, CPU, MEMORY, RUNNING, QUEUED, _ = Dimension
 
 
 def a_job_of(project: str, job_id: str, gpus: int = 1, user: str = "ann", **values: Any) -> Demand:

@@ -59,32 +59,36 @@ class QuotaAmounts(_message.Message):
     def __init__(self, gpu_millis: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class QuotaLimits(_message.Message):
-    __slots__ = ("gpu_millis", "cpu_millis", "memory_bytes", "running_jobs", "queued_jobs")
+    __slots__ = ("gpu_millis", "cpu_millis", "memory_bytes", "running_jobs", "queued_jobs", "artifact_bytes")
     GPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     RUNNING_JOBS_FIELD_NUMBER: _ClassVar[int]
     QUEUED_JOBS_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
     gpu_millis: int
     cpu_millis: int
     memory_bytes: int
     running_jobs: int
     queued_jobs: int
-    def __init__(self, gpu_millis: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., running_jobs: _Optional[int] = ..., queued_jobs: _Optional[int] = ...) -> None: ...
+    artifact_bytes: int
+    def __init__(self, gpu_millis: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., running_jobs: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., artifact_bytes: _Optional[int] = ...) -> None: ...
 
 class QuotaUse(_message.Message):
-    __slots__ = ("gpu_millis", "cpu_millis", "memory_bytes", "running_jobs", "queued_jobs")
+    __slots__ = ("gpu_millis", "cpu_millis", "memory_bytes", "running_jobs", "queued_jobs", "artifact_bytes")
     GPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     RUNNING_JOBS_FIELD_NUMBER: _ClassVar[int]
     QUEUED_JOBS_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
     gpu_millis: int
     cpu_millis: int
     memory_bytes: int
     running_jobs: int
     queued_jobs: int
-    def __init__(self, gpu_millis: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., running_jobs: _Optional[int] = ..., queued_jobs: _Optional[int] = ...) -> None: ...
+    artifact_bytes: int
+    def __init__(self, gpu_millis: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., running_jobs: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., artifact_bytes: _Optional[int] = ...) -> None: ...
 
 class QuotaEvent(_message.Message):
     __slots__ = ("sequence", "quota_id", "time", "actor", "reason", "message")

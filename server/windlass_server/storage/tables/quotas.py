@@ -4,11 +4,11 @@ from sqlalchemy import BigInteger, CheckConstraint, Index
 from sqlmodel import Field, SQLModel
 
 _AMOUNTS = ("gpu_millis", "cpu_millis", "memory_bytes")
-_COUNTED = (*_AMOUNTS, "running_jobs", "queued_jobs")
+_COUNTED = (*_AMOUNTS, "running_jobs", "queued_jobs", "artifact_bytes")
 # What waits may be more: what ran already may always wait again.
 _WITHIN = " AND ".join(
     (
-        *(f"used_{one} <= limit_{one}" for one in (*_AMOUNTS, "running_jobs")),
+        *(f"used_{one} <= limit_{one}" for one in (*_AMOUNTS, "running_jobs", "artifact_bytes")),
         *(f"used_{one} <= guaranteed_{one} + borrowing_{one}" for one in _AMOUNTS),
     )
 )
@@ -55,11 +55,13 @@ class QuotaRow(SQLModel, table=True):
     limit_queued_jobs: int | None = Field(sa_type=BigInteger)
     # The highest priority that its jobs can be given; None: any.
     max_priority: int | None = None
+    limit_artifact_bytes: int | None = Field(sa_type=BigInteger)
     used_gpu_millis: int = Field(sa_type=BigInteger)
     used_cpu_millis: int = Field(sa_type=BigInteger)
     used_memory_bytes: int = Field(sa_type=BigInteger)
     used_running_jobs: int = Field(sa_type=BigInteger)
     used_queued_jobs: int = Field(sa_type=BigInteger)
+    used_artifact_bytes: int = Field(sa_type=BigInteger)
     # More is held than is allowed: it was set below that.
     lowered: bool
     version: int
