@@ -25,6 +25,7 @@ class Settings:
         packing_seeds: how often each policy packs a trace.
         traces: the folder with the trace.
         played_jobs: jobs that are played in virtual time.
+        listed_jobs: jobs of which a page is asked for.
     """
 
     jobs: int = 10_000
@@ -44,6 +45,7 @@ class Settings:
     packing_seeds: int = 10
     traces: str = "traces/openb"
     played_jobs: int = 10_000
+    listed_jobs: int = 1_000_000
 
 
 QUICK = Settings(
@@ -61,6 +63,7 @@ QUICK = Settings(
     plan_jobs=5_000,
     packing_seeds=1,
     played_jobs=500,
+    listed_jobs=50_000,
 )
 
 # Our rate over the peer's, at least.
@@ -84,6 +87,8 @@ KEEP_PERCENT, WEEK_MS = 25.0, 50.0
 
 PLACEMENTS_PER_SECOND, WHEN_FULL = 5_000.0, 0.5
 GANG_PLAN_MS, CYCLE_MS, BLOCKED_PLAN_MS = 50.0, 20.0, 20.0
+GANG_PLAN_MS, CYCLE_MS = 50.0, 20.0
+FIRST_PAGE_MS = 20.0
 ENDED_PER_SECOND, SUBMITTED_PER_SECOND = 300.0, 1_000.0
 GIVEN_OUT_AT_100, PACKING_SECONDS = 95.8, 8.0
 

@@ -28,7 +28,13 @@ _PLAYED = (
     "priority",
 )  # fmt: skip
 # What the answer does not depend on.
-_NOT_READ = ("name", "start_time", "gpu_share")
+_NOT_READ = ("name", "start_time", "id", "result", "min_nodes")
+# What a server does not play, with what says the same as nothing.
+_NOT_PLAYED = {
+    "gpu_share": ("", "1"), "after": ("",), "start_after": ("", "0"), "exclusive": ("", "no"),
+    "node_labels": ("",), "prefer_node_labels": ("",), "topology": ("",), "prefer_topology": ("",),
+    "pool": ("",), "preemptible": ("", "yes"),
+}  # fmt: skip
 _MEMORY = 1 << 30
 _CLUSTER = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]?)x([A-Za-z0-9][A-Za-z0-9._-]{0,62})")
 _CORES_BESIDE, _BYTES_BESIDE = 16_000, 128 << 30
@@ -105,7 +111,7 @@ def _rows(trace: Path) -> Iterator[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(file, strict=True)
             found = reader.fieldnames or ()
             absent = [name for name in _NEEDED if name not in found]
-            strange = [name for name in found if name not in (*_PLAYED, *_NOT_READ)]
+            strange = [name for name in found if name not in (*_PLAYED, *_NOT_READ, *_NOT_PLAYED)]
             if absent or strange:
                 what = f"no column {absent[0]}" if absent else f"an unknown column {strange[0]!r}"
                 raise _bad(f"{trace}: there is {what}; columns are {', '.join(_PLAYED)}")
@@ -113,9 +119,10 @@ def _rows(trace: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 if None in row or None in row.values():
                     where = f"{trace}, line {reader.line_num}"
                     raise _bad(f"{where}: there are not as many cells as columns")
-                if row.get("gpu_share", "").strip() not in ("", "1"):
-                    where = f"{trace}, line {reader.line_num}"
-                    raise _bad(f"{where}: gpu_share: shares of GPUs are not played on a server")
+                for column, nothing in _NOT_PLAYED.items():
+                    if row.get(column, "").strip() not in nothing:
+                        where = f"{trace}, line {reader.line_num}"
+                        raise _bad(f"{where}: {column}: that is not played on a server")
                 yield reader.line_num, row
     except OSError as error:
         raise _bad(f"{trace}: {error.strerror or error}") from None

@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from tests.support.fake_api import Failure
+from windlass_server.simulation import clusters, csv_jobs, synthetic
 
 JOBS = """\
 submit_time,run_time,time_limit,gpus,gpu_type,cpu,memory,nodes,project,user,name,queue,priority
@@ -73,6 +74,17 @@ def test_types_of_which_any_will_do_are_sent_the_best_first(
     assert (request.jobs[0].gpu_type, list(request.jobs[0].gpu_types)) == (one, several)
 
 
+def test_a_trace_that_was_made_is_sent(windlass, plane, tmp_path: Path):
+    """It has all columns, and says nothing in those that a server does not play."""
+    made = synthetic.made(clusters.made("2x8xH100"), 20, 1.2, 7)
+    with (tmp_path / "made.csv").open("w", encoding="utf-8", newline="") as file:
+        csv_jobs.write(made, file)
+    done = windlass("simulate", str(tmp_path / "made.csv"), "--on-server")
+    assert done.exit_code == 0, done.output
+    (request,) = plane.state.requests["Simulate"]
+    assert len(request.jobs) == 20
+
+
 def test_the_answer_is_printed_as_json(windlass, plane, trace: Path):
     done = windlass("-o", "json", "simulate", str(trace), "--on-server")
     assert json.loads(done.stdout)["results"][0]["policy"] == "fifo"
@@ -105,7 +117,9 @@ def test_a_server_that_has_no_time_is_told(windlass, plane, trace: Path):
         ("submit_time,run_time,gpus\n0,1,x\n", "line 2: gpus: 'x' is not a whole number"),
         ("submit_time,run_time,cpu\n0,1,x\n", "line 2: cpu: 'x' is not a number of CPUs"),
         ("submit_time,run_time,memory\n0,1,x\n", "line 2: memory: 'x' is not a size"),
-        ("submit_time,run_time,gpu_share\n0,1,0.5\n", "shares of GPUs are not played on a server"),
+        ("submit_time,run_time,gpu_share\n0,1,0.5\n", "gpu_share: that is not played on a server"),
+        ("submit_time,run_time,exclusive\n0,1,yes\n", "exclusive: that is not played on a server"),
+        ("submit_time,run_time,after\n0,1,after:x\n", "after: that is not played on a server"),
     ],
 )
 def test_a_file_that_cannot_be_is_refused(windlass, trace: Path, text: str, said: str):
