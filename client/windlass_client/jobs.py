@@ -195,6 +195,7 @@ class JobCalls(Group):
         gpu_types: Sequence[str] = (),
         exclusive_node: bool = False,
         spread: job_spread_pb2.Spread | None = None,
+        reservation_id: str = "",
         node_labels: Sequence[str] = (),
         preferred_node_labels: Sequence[str] = (),
         nodes: int = 0,
@@ -236,6 +237,7 @@ class JobCalls(Group):
             deadline: when it must have ended; never by default.
             gpu_types: instead of `gpu_type` types that will do, the best first.
             exclusive_node: it has its node alone and whole; the resources are the least that that must have.
+            reservation_id: it runs inside this reservation alone.
             spread: how it is kept away from others, such as `Spread(job_label="app", max_per_domain=1)`.
             node_labels: what the labels of its nodes must be: such as "zone=eu", "zone=eu,us" for one of
                 these, "zone!=eu", "zone" for any value, "!zone" for none.
@@ -290,6 +292,7 @@ class JobCalls(Group):
             gpu_types=gpu_types,
             exclusive_node=exclusive_node,
             spread=spread,
+            reservation_id=reservation_id,
             constraints=job_pb2.Constraints(
                 node_labels=[
                     *(parse_node_label(text) for text in node_labels),

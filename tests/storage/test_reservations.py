@@ -13,12 +13,14 @@ from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.databases import acting
 from tests.support.fake_clock import START
 from tests.support.nodes import an_inventory
+from tests.support.remote_runs import nowhere_else
 from tests.support.upkeep import Upkeep
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import reservation_pb2, resources_service_pb2
 from windlass_server.access.policy import Caller, Role
 from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, WrongState
 from windlass_server.ids import IdSource
+from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.states import Status
 from windlass_server.paging import PageTokens
 from windlass_server.resources import reservation_times, reserved
@@ -81,6 +83,16 @@ class World(Upkeep):
         job_id = await self.add_job(spec=spec.SerializeToString(), **values)
         assert (await self.cycle(job_id)).status == Status.SCHEDULED
         await self.report(job_id, "RUNNING")
+
+    async def submit(self, who: Caller, **fields: Any) -> str:
+        """As a caller asks for it, with every check."""
+        hints = JobHints(lambda _job_id: None, lambda _node_id: None)
+        elsewhere = nowhere_else(self.database, self.logs, self.clock, self.ids)
+        pages = PageTokens(b"page")
+        jobs = JobsService(
+            self.database, self.cluster, self.clock, self.ids, pages, hints, elsewhere
+        )
+        return (await jobs.submit(who, job_pb2.Job(command=["true"], **fields))).job_id
 
     async def try_job(self, **values: Any) -> tuple[Status, str]:
         """What the scheduler makes of a new job."""
@@ -669,3 +681,46 @@ async def test_two_servers_move_it_once(world: World):
         lambda tx: tx.events.page(made.reservation_id, after=0, size=9)
     )
     assert [row.reason for row in events].count("MOVED") == 1
+
+
+async def test_a_job_runs_inside_the_reservation_that_it_names_and_nowhere_else(world: World):
+    nodes = [await world.gpu_node(name) for name in "ab"]
+    kept = {"cpu_millis": 4000, "memory_bytes": 4 << 30}
+    one = await world.reserve(node_ids=[nodes[1]], project="default")
+    other = await world.reserve(resources=kept, project="default")
+    early = await world.submit(ADA, reservation_id=one.reservation_id)
+    assert (await world.cycle(early)).status_reason == "RESERVATION_PENDING"
+    world.clock.advance(3600)
+    assert (await world.cycle(early)).node_id == nodes[1]
+    # Another that names the same one finds what that has left, and uses nothing else.
+    large = {"gpu_count": 9}
+    with pytest.raises(InvalidInput):
+        await world.submit(ADA, reservation_id=one.reservation_id, resources=large)
+    with pytest.raises(InvalidInput) as error:
+        await world.submit(ADA, reservation_id=other.reservation_id, resources={"gpu_count": 1})
+    assert error.value.violations[0].field == "job.reservation_id"
+    assert error.value.violations[0].reason == "UNSATISFIABLE_RESOURCES"
+    all_of_it = await world.submit(
+        ADA, reservation_id=one.reservation_id, resources={"gpu_count": 8, "cpu_millis": 100}
+    )
+    assert (await world.cycle(all_of_it)).node_id == nodes[1]
+    more = await world.submit(ADA, reservation_id=one.reservation_id, resources={"gpu_count": 1})
+    waiting = await world.cycle(more)
+    assert (waiting.status, waiting.status_reason) == (Status.QUEUED, "RESERVATION_IN_USE")
+    await world.reservations.cancel(ADMIN, one.reservation_id)
+    assert (await world.cycle(more)).status_reason == "RESERVATION_ENDED"
+
+
+async def test_a_reservation_is_named_only_by_those_whom_it_is_for_and_while_it_lasts(world: World):
+    node = await world.gpu_node("a")
+    of_eve = await world.reserve(node_ids=[node], project="default", users=["eve"])
+    with pytest.raises(Denied) as denied:
+        await world.submit(ADA, reservation_id=of_eve.reservation_id)
+    assert denied.value.reason == "RESERVATION_OF_OTHERS"
+    with pytest.raises(NotFound):
+        await world.submit(ADA, reservation_id="resv-nope")
+    await world.reservations.cancel(ADMIN, of_eve.reservation_id)
+    eve = Caller("eve", default_project="default", roles={"default": Role.DEVELOPER})
+    with pytest.raises(WrongState) as over:
+        await world.submit(eve, reservation_id=of_eve.reservation_id)
+    assert over.value.reason == "RESERVATION_ENDED"

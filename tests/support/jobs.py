@@ -36,6 +36,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "constraints": None,
         "spread": None,
         "spread_group": "",
+        "reservation_id": "",
         "min_isolation": 0,
         "preemptible": True,
         "pool": "",

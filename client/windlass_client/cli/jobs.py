@@ -304,6 +304,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("nodes", _nodes(job)),
         ("time limit", _duration(job)),
         ("alone", "the whole node" if job.exclusive_node else ""),
+        ("reservation", job.reservation_id),
         ("spread", _spread(job)),
         ("node labels", ", ".join(map(_node_label, job.constraints.node_labels))),
         ("start after", moment(job.start_after) if job.HasField("start_after") else ""),

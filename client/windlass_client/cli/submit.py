@@ -173,6 +173,9 @@ def submit(
     max_per_domain: Annotated[
         int, typer.Option(min=0, max=512, help="With --spread: wait rather than be more in one.")
     ] = 0,
+    reservation: Annotated[
+        str, typer.Option(metavar="ID", help="Inside this reservation alone, or it waits.")
+    ] = "",
     after: AfterOption = None,
     after_ok: AfterOkOption = None,
     after_not_ok: AfterNotOkOption = None,
@@ -242,6 +245,7 @@ def submit(
         gpu_types=gpu_type.split(",") if "," in gpu_type else (),
         exclusive_node=exclusive,
         spread=_spread(spread, max_per_domain),
+        reservation_id=reservation,
         node_labels=node_label or (),
         preferred_node_labels=prefer_node_label or (),
         gpu_profile=gpu_profile,

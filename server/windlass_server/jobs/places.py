@@ -20,6 +20,7 @@ def place_columns(full: job_pb2.Job) -> dict[str, Any]:
         "constraints": full.constraints.SerializeToString() if asks else None,
         "spread": full.spread.SerializeToString() if full.HasField("spread") else None,
         "spread_group": group_of(full),
+        "reservation_id": full.reservation_id,
     }
 
 

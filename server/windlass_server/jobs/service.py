@@ -16,6 +16,7 @@ from windlass_server.jobs import rules
 from windlass_server.jobs.dependency_rules import Edge, Held
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.holding import edges_of, end_by_of, hold_of, require_time, start_after_of
+from windlass_server.jobs.inside import require_inside
 from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.places import place_columns, rules_in, spread_in
@@ -132,8 +133,9 @@ class JobsService:
         Raises:
             InvalidInput: too large, UNSATISFIABLE_RESOURCES, EXCEEDS_QUOTA, or there is no such pool.
             QuotaExceeded: as many jobs wait as may.
-            Denied: its project may not use the pool, or any.
-            NotFound: there is no such project, or no such job as one that it waits for.
+            Denied: its project may not use the pool, or any, or the reservation is for others.
+            NotFound: there is no such project or reservation, or no such job as one that it waits for.
+            WrongState: its reservation is over.
             Conflict: `request_id` was used for another job.
         """
         wanted = wanted_of(who, spec, lineage, request_id)
@@ -157,6 +159,9 @@ class JobsService:
         full, pools = wanted.full, seen.pools
         quota_use.require_priority(seen.use, full.project, who.user, full.priority)
         require_time(full, self._clock.now())
+        if full.reservation_id:
+            now = self._clock.now()
+            await self._database.read(lambda tx: require_inside(tx, who.user, full, now))
         usable = require_usable(full.project, full.pool, pools, "job.pool")
         if not self._elsewhere.could_hold(full):
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
@@ -354,6 +359,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         dependencies=spec.dependencies,
         gpu_types=spec.gpu_types,
         exclusive_node=spec.exclusive_node,
+        reservation_id=spec.reservation_id,
         nodes=spec.nodes,
         min_nodes=spec.min_nodes,
     )
@@ -431,6 +437,7 @@ def _demand(full: job_pb2.Job, pools: tuple[str, ...] | None, user: str) -> Dema
         labels=rules_in(full.constraints),
         exclusive=full.exclusive_node,
         apart=spread_in(full),
+        reservation=full.reservation_id,
         nodes=max(full.nodes, 1),
         whole_cards=full.nodes > 1,
         min_nodes=full.min_nodes or max(full.nodes, 1),

@@ -28,6 +28,7 @@ def demand_of(job: job_pb2.Job, job_id: str = "") -> Demand:
         labels=rules_in(job.constraints),
         exclusive=job.exclusive_node,
         apart=spread_in(job),
+        reservation=job.reservation_id,
     )
 
 

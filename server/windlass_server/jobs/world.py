@@ -243,4 +243,5 @@ def demand_of(
         labels=label_rules(job.constraints),
         exclusive=job.exclusive,
         apart=spread_of(job.spread, job.spread_group),
+        reservation=job.reservation_id,
     )

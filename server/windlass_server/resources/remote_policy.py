@@ -87,7 +87,7 @@ class Policy:
         if wish.demand.gpu_millis:
             return False
         # Nor how near to each other its nodes are, and whether its release knows of such jobs.
-        if wish.demand.nodes > 1 or wish.demand.apart is not None:
+        if wish.demand.nodes > 1 or wish.demand.apart is not None or wish.demand.reservation:
             return False
         if wish.pool or ORIGIN_LABEL in wish.labels or len(wish.labels) >= _MOST_LABELS:
             return False

@@ -171,7 +171,11 @@ def _less_used(
     for row in staying:
         cpu_millis, memory_bytes = row.cpu_millis, row.memory_bytes
         gpus = _alone(row, types)
-        for index, each in enumerate(left):
+        # Of the one that it names first.
+        for index in sorted(
+            range(len(left)), key=lambda one: left[one].reservation_id != row.reservation_id
+        ):
+            each = left[index]
             if not each.admits(row.project, row.user):
                 continue
             key = each.gpu_type.casefold()

@@ -97,7 +97,10 @@ class Backfill:
     def foresee(self, demand: Demand, shape: Hashable) -> bool:
         """As `protect`, whatever the policy says; False when it would not even start when all has ended."""
         kept = len(self.starts) + len(self.unsure)
-        done = kept >= _MOST_STARTS or len(self._failed) >= _MOST_FAILURES
+        # Whoever is to run inside a reservation has that kept for him already.
+        done = (
+            bool(demand.reservation) or kept >= _MOST_STARTS or len(self._failed) >= _MOST_FAILURES
+        )
         if done or shape in self._failed or demand.job_id in self.unsure:
             return False
         line = self._timeline()

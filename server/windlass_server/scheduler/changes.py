@@ -149,6 +149,14 @@ def _spread(demand: Demand, ledger: Ledger) -> Change | None:
     return None
 
 
+def _reservation(demand: Demand, ledger: Ledger) -> Change | None:
+    """To run anywhere."""
+    if not demand.reservation:
+        return None
+    changed = replace(demand, reservation="")
+    return _if_it_starts(ledger, "reservation_id", demand.reservation, "", changed)
+
+
 def _exclusive_node(demand: Demand, ledger: Ledger) -> Change | None:
     if not demand.exclusive:
         return None
@@ -261,4 +269,5 @@ _WAYS: tuple[Callable[[Demand, Ledger], Change | None], ...] = (
     _spread,
     _exclusive_node,
     _time_limit,
+    _reservation,
 )

@@ -71,6 +71,9 @@ class Reason(StrEnum):
     TOPOLOGY_UNAVAILABLE = "TOPOLOGY_UNAVAILABLE"
     SPREAD_UNAVAILABLE = "SPREAD_UNAVAILABLE"
     RESERVED = "RESERVED"
+    RESERVATION_PENDING = "RESERVATION_PENDING"
+    RESERVATION_IN_USE = "RESERVATION_IN_USE"
+    RESERVATION_ENDED = "RESERVATION_ENDED"
     GPU_LAYOUT_CHANGING = "GPU_LAYOUT_CHANGING"
     MAKING_ROOM = "MAKING_ROOM"
 
@@ -136,6 +139,8 @@ class Explainer:
         able = fits(demand, self._ledger.full)
         if not able.any():
             return self._never(demand)
+        if demand.reservation:
+            return self._inside(demand, ahead)
         if demand.nodes > 1:
             return self._of_several(demand, able, ahead)
         reachable = able & (self._ledger.free.ready > 0)
@@ -148,6 +153,27 @@ class Explainer:
         if at_start.any():
             return self._though_free(demand, at_start, ahead)
         return self._not_now(demand, able, reachable, candidates)
+
+    def _inside(self, demand: Demand, ahead: int) -> Explanation:
+        """Why it waits that may only be inside a reservation whose time it is."""
+        at_start = self._ledger.reserved_at_start.view(demand, self._ledger.start)
+        able = fits(demand, at_start)
+        if np.count_nonzero(able) >= demand.min_nodes and len(self._taken_job[:ahead]):
+            return self._behind(demand, able, ahead)
+        view = self._ledger.reserved.view(demand, self._ledger.free)
+        stuck = blocked(demand, view, np.ones(len(self._ledger.nodes), np.bool_))
+        where = f"reservation {demand.reservation}"
+        if stuck is None or stuck.filter.dimension is None:
+            needs = wording.several_text(demand)
+            message = f"needs {needs}; {where} has no room for that now on nodes that take work"
+            return Explanation(Reason.RESERVATION_IN_USE, message)
+        there, _ = stuck.filter.measure(demand, view)
+        most = wording.amount_text(max(0, int(there[stuck.nearest])), stuck.filter.dimension)
+        message = (
+            f"needs {wording.need_text(demand, stuck.filter.dimension)}; the most that {where} has left "
+            f"on one node{wording.earlier_needs_text(demand, stuck)} is {most}"
+        )
+        return Explanation(Reason.RESERVATION_IN_USE, message)
 
     def _of_several(self, demand: Demand, able: Mask, ahead: int) -> Explanation:
         """Why a job of several nodes waits, each of which could be had somewhere."""

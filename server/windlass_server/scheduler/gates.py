@@ -81,6 +81,43 @@ class StartAfter:
         """Time does not pass within a plan."""
 
 
+class InReservation:
+    """A job that is to run inside a reservation is not placed before or behind its time."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._begins: dict[str, int] = {}
+        if any(demand.reservation for demand in snapshot.queue):
+            for moment in snapshot.moments:
+                for kept in moment.kept:
+                    known = self._begins.get(kept.reservation_id, moment.at)
+                    self._begins[kept.reservation_id] = min(known, moment.at)
+        self._now = snapshot.now
+
+    def hold(self, demand: Demand) -> Hold | None:
+        """None when it is its time."""
+        if not demand.reservation:
+            return None
+        begins = self._begins.get(demand.reservation)
+        if begins is None:
+            return Hold(
+                Reason.RESERVATION_ENDED,
+                f"reservation {demand.reservation} is over, was cancelled or keeps nothing",
+            )
+        if begins <= self._now:
+            return None
+        return Hold(
+            Reason.RESERVATION_PENDING,
+            f"reservation {demand.reservation} begins at {time_text(begins)}",
+        )
+
+    def narrowed(self, demand: Demand) -> Demand:
+        """What is left of the reservation decides."""
+        return demand
+
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str]) -> None:
+        """What it uses of the reservation is counted there."""
+
+
 class WithinQuota:
     """A job is not placed while its project or user would have more than they may."""
 
@@ -122,6 +159,7 @@ class Apart:
 GATES: Sequence[Callable[[Snapshot], Gate]] = (
     Dependencies,
     StartAfter,
+    InReservation,
     WithinQuota,
     Apart,
 )

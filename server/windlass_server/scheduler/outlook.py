@@ -10,6 +10,7 @@ from enum import IntEnum
 from windlass_server.scheduler.changes import Change, smallest_changes
 from windlass_server.scheduler.constraints import Constraint, constraints
 from windlass_server.scheduler.eta import Eta, eta
+from windlass_server.scheduler.explain import Reason
 from windlass_server.scheduler.feasibility import could_ever_fit
 from windlass_server.scheduler.order import in_turn
 from windlass_server.scheduler.plan import Placement, plan, planned
@@ -87,6 +88,7 @@ def outlook(
     never = could_ever_fit(demand, snapshot.nodes, snapshot.pools) is not None or QuotaGate(
         snapshot.quotas, snapshot.nodes
     ).never(demand)
+    never |= waiting.reason == Reason.RESERVATION_ENDED
     # Nothing that it asks for is in the way of a job that is held.
     held = job_id in all_of_it.held
     changes = () if held else smallest_changes(demand, rest, any_pools)

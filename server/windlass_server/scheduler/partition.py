@@ -98,8 +98,8 @@ def divide(
     for demand, shape in waiting:
         if divider.changed >= MOST_CHANGES:
             break
-        # One that has its node alone takes cards as they are.
-        made_for_it = demand.gpu_count and not demand.exclusive
+        # One that has its node alone takes cards as they are, and so does one inside a reservation.
+        made_for_it = demand.gpu_count and not demand.exclusive and not demand.reservation
         if made_for_it and shape not in hopeless and not divider.promise(demand):
             hopeless.add(shape)
     return divider.division()

@@ -25,7 +25,7 @@ from windlass_server.scheduler.snapshot import Demand, Fault, LabelRule, Snapsho
 _Shape: TypeAlias = tuple[
     *tuple[int, int, int, str, str, int, int, int, tuple[Fault, ...], tuple[str, ...] | None],
     *tuple[int, int, Topology, tuple[str, ...], tuple[LabelRule, ...], bool, frozenset[str]],
-    *tuple[bool, Spread | None, tuple[tuple[str, int], ...], Key | None],
+    *tuple[bool, Spread | None, tuple[tuple[str, int], ...], str, Key | None],
 ]
 _Skipped: TypeAlias = tuple[Demand, _Shape, int]
 """A demand, its shape, and how many places were taken before that shape found no room."""
@@ -196,6 +196,7 @@ def _shape(demand: Demand, reserved: Key | None) -> _Shape:
         demand.whole_cards,
         demand.apart,
         demand.beside,
+        demand.reservation,
         reserved,
     )
 

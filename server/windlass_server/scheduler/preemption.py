@@ -356,7 +356,8 @@ def preempt(
     """
     under_way = [one for one in snapshot.preemptions.making_room if one.under_way]
     result = Preempted(promises={one.job_id: _under_way_text(one, ledger) for one in under_way})
-    jobs = list(waiting)
+    # Inside a reservation only those are whom it is for: nobody has to make room there.
+    jobs = [each for each in waiting if not each[0].reservation]
     if jobs and snapshot.running and snapshot.policies.preempts:
         future = Future(ledger, snapshot.moments, placed)
         for change in changes:

@@ -13,14 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import numpy as np
+
 from windlass_server.scheduler.estimates import FOREVER, Span, cautious
 from windlass_server.scheduler.rooms import Column, Room, copied, copy_row, gpu_key
 from windlass_server.scheduler.snapshot import ANY_GPU_TYPE, Demand, Kept, Moment
 from windlass_server.scheduler.timeline import Amounts, Use
 
-Key: TypeAlias = tuple[frozenset[str], int, int]
-"""What of a demand decides what is left to it: whose parts it may use, and the last beginning of a
-reservation, and of a promised start, that it may live to see."""
+Key: TypeAlias = tuple[frozenset[str], int, int, str]
+"""What of a demand decides what is left to it: whose parts it may use, the last beginning of a reservation, and
+of a promised start, that it may live to see, and inside which reservation it must be."""
 
 
 @dataclass(slots=True)
@@ -104,7 +106,9 @@ class _Time:
 
     def _use_parts(self, demand: Demand, key: str) -> None:
         rest = demand.cpu_millis, demand.memory_bytes, demand.gpu_count
-        for part in self.parts:
+        # What it names itself is used first.
+        named = sorted(self.parts, key=lambda part: part.kept.reservation_id != demand.reservation)
+        for part in named if demand.reservation else self.parts:
             if part.kept.admits(demand.project, demand.user):
                 of_type = gpu_key(part.kept.gpu_type) == key
                 cpu_millis, memory_bytes, gpus = part.give(rest[0], rest[1], rest[2] * of_type)
@@ -152,7 +156,7 @@ class Reserved:
         self._begins = [time.at for time in self._times]
         self._promised = list[int]()
         self._promised_to = set[str]()
-        self._keys: dict[tuple[str, str, str, int, int], Key] = {}
+        self._keys: dict[tuple[str, str, str, int, int, str], Key] = {}
 
     @property
     def keeps_any(self) -> bool:
@@ -165,7 +169,7 @@ class Reserved:
             return None
         mine = demand.job_id if demand.job_id in self._promised_to else ""
         firm, expected = self._lives(demand, self._now)
-        asked = demand.project, demand.user, mine, firm, expected
+        asked = demand.project, demand.user, mine, firm, expected, demand.reservation
         known = self._keys.get(asked)
         if known is None:
             admitted = {mine} if mine else set[str]()
@@ -178,6 +182,7 @@ class Reserved:
                 frozenset(admitted),
                 _last_before(firm, self._begins),
                 _last_before(expected, self._promised),
+                demand.reservation,
             )
         return known
 
@@ -200,16 +205,43 @@ class Reserved:
         for time in self._seen(key):
             if (promised or not time.promised) and self._binds(time, key[0]):
                 lower(view, time.index, time.left(key[0]))
+        if key[3]:
+            self._leave_only(view, key[3])
         return view
 
     def renew(self, view: Room[Column], key: Key, room: Room[Column], index: int) -> None:
         """Make one row of a view anew, which is of demands of a key."""
         copy_row(view, room, index)
-        admitted, firm, promised = key
+        admitted, firm, promised, inside = key
         for time in self._on.get(index, ()):
             seen = time.at <= (promised if time.promised else firm)
             if seen and self._binds(time, admitted):
                 lower(view, index, time.left(admitted))
+        if inside:
+            self._confine(view, index, inside)
+
+    def _leave_only(self, view: Room[Column], reservation_id: str) -> None:
+        """Leave of all nodes no more than a reservation keeps of them now."""
+        others = np.ones(len(view.none), np.bool_)
+        others[self.nodes] = False
+        columns = (view.cpu_millis, view.memory_bytes)
+        by_type = (view.gpus, view.islands, view.shared)
+        for column in (*columns, *(each for those in by_type for each in those.values())):
+            column[others] = 0
+        for index in self.nodes:
+            self._confine(view, index, reservation_id)
+
+    def _confine(self, view: Room[Column], index: int, reservation_id: str) -> None:
+        """Leave of a node no more than a reservation keeps of it now."""
+        cpu_millis, memory_bytes, gpus = 0, 0, dict[str, int]()
+        for time in self._on.get(index, ()):
+            for part in time.parts if time.at <= self._now and not time.promised else ():
+                if part.kept.reservation_id == reservation_id:
+                    cpu_millis += part.cpu_millis
+                    memory_bytes += part.memory_bytes
+                    key = gpu_key(part.kept.gpu_type)
+                    gpus[key] = gpus.get(key, 0) + part.gpus
+        lower(view, index, Left(cpu_millis, memory_bytes, gpus, frozenset(view.shared)))
 
     def take(self, index: int, demand: Demand, gpu_type: str) -> None:
         """Note that a node was given to a demand, with GPUs of which type (its key)."""
@@ -252,7 +284,7 @@ class Reserved:
 
     def _seen(self, key: Key) -> Iterator[_Time]:
         """The times that a demand of this key may live to see."""
-        _, firm, promised = key
+        _, firm, promised, _ = key
         return (time for time in self._times if time.at <= (promised if time.promised else firm))
 
     def _lived_through(self, index: int, demand: Demand, begin: int) -> Iterator[_Time]:

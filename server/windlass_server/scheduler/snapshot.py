@@ -139,6 +139,7 @@ class Demand:
         exclusive: it has its nodes alone and whole; the amounts are the least that they must have.
         whole_cards: its GPUs are whole cards, also where it asks for memory.
         too_large: nodes that are more than its quotas let it hold whole, by their ids.
+        reservation: it runs inside this one alone; empty: wherever it may.
         apart: how it is spread, of its own wish.
         beside: how many of those with whom it is spread are in the domain of each node, by the nodes' ids; those
             with none left out. A plan finds that out as it goes on.
@@ -175,6 +176,7 @@ class Demand:
     exclusive: bool = False
     whole_cards: bool = False
     too_large: frozenset[str] = frozenset()
+    reservation: str = ""
     apart: Spread | None = None
     beside: tuple[tuple[str, int], ...] = ()
 

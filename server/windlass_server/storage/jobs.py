@@ -85,6 +85,7 @@ _WAITING = (
         _JOBS.c.constraints,
         _JOBS.c.spread,
         _JOBS.c.spread_group,
+        _JOBS.c.reservation_id,
     )
     .where(JOB_IN_QUEUE)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)

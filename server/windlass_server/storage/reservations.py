@@ -49,6 +49,7 @@ _RUNNING = (
         (_RUNS.c.started_at + _RUNS.c.time_limit + _RUNS.c.grace).label("started_end"),
         _RUNS.c.time_limit,
         _RUNS.c.grace,
+        _JOBS.c.reservation_id,
     )
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
     .where(RUN_KEPT, RUN_ACTIVE, _RUNS.c.node_id.in_(bindparam("node_ids", expanding=True)))
@@ -65,6 +66,7 @@ _RUNNING = (
             _ALLOCATIONS.c.expires_at,
             literal(0),
             literal(0),
+            literal(""),
         ).where(
             _ALLOCATIONS.c.status == 1,
             _ALLOCATIONS.c.node_id.in_(bindparam("node_ids", expanding=True)),

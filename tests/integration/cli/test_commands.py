@@ -161,6 +161,13 @@ def test_how_a_job_is_spread_is_asked_for_and_shown(windlass, plane):
     assert windlass("submit", "--max-per-domain", "1", "--", "true").exit_code == 2
 
 
+def test_a_reservation_is_named_and_shown(windlass, plane):
+    done = windlass("submit", "--reservation", "resv-1", "--", "true")
+    assert done.exit_code == 0, done.output
+    assert plane.state.jobs["job-1"].reservation_id == "resv-1"
+    assert "resv-1" in windlass("jobs", "get", "job-1").output
+
+
 def test_gpus_that_reach_each_other_are_asked_for_and_shown(windlass, plane):
     done = windlass("submit", "--gpus", "4", "--topology", "nvlink", "--", "true")
     assert done.exit_code == 0, done.output

@@ -235,6 +235,12 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job.spread.max_per_domain"},
     ),
+    "a reservation that there is not": (spec(reservation_id="resv-nope"), 404, set()),
+    "a reservation with a name too long": (
+        spec(reservation_id="r" * 129),
+        400,
+        {"job.reservation_id"},
+    ),
     "links of no GPUs": (spec(topology={"required": "NVLINK"}), 400, {"job"}),
     "instances of several nodes": (
         spec(nodes=2, resources={"gpu_count": 1, "mig_profile": "1g.10gb"}),

@@ -112,6 +112,10 @@ class JobRow(SQLModel, table=True):
     )
     # Which nodes it may run on, as jobs.v1.Constraints; None: any.
     constraints: bytes | None = None
+    # Inside which reservation alone it may run; empty: wherever it may.
+    reservation_id: str = Field(
+        default="", sa_column=Column(String, nullable=False, server_default="")
+    )
     # How it is spread, as jobs.v1.Spread, and the name of those with whom; None: it is not, and empty: with nobody.
     spread: bytes | None = None
     spread_group: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
