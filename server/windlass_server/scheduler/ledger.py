@@ -365,11 +365,16 @@ class Ledger:
 
     def _give(self, index: int, key: str, count: int) -> tuple[str, ...]:
         """GPUs of a type that are free on a node, which they are no more."""
-        by_type = self._free_uuids(index)
-        taken = self._nearest(index, by_type[key], count)
-        by_type[key] = [uuid for uuid in by_type[key] if uuid not in taken]
+        by_type, island = self._free_uuids(index), self.free.islands[key]
+        uuids = by_type[key]
+        if island[index] in (1, len(uuids)):  # none of them reach each other, or all do
+            taken, by_type[key] = tuple(uuids[:count]), uuids[count:]
+            island[index] = min(int(island[index]), len(by_type[key]))
+        else:
+            taken = self._nearest(index, uuids, count)
+            by_type[key] = [uuid for uuid in uuids if uuid not in taken]
+            island[index] = largest(self._those(index, by_type[key]))
         self.free.gpus[key][index] -= count
-        self.free.islands[key][index] = largest(self._those(index, by_type[key]))
         if key not in self.free.parts:
             whole = [key for key in by_type if key not in self.free.parts]
             for columns in (self.free.gpus, self.free.islands):
