@@ -18,7 +18,7 @@ from tests.support.held_meter import sums
 from tests.support.jobs import add_projects
 from tests.support.quotas import require_counted
 from tests.support.simulated_site import Site
-from tests.support.site_life import Life
+from tests.support.site_life import MOST_ON_ONE_NODE, Life
 from windlass.agents.v1.health_pb2 import NodeHealth
 from windlass_server.jobs.states import FINAL, Status
 from windlass_server.resources.gpu_health import Health
@@ -123,6 +123,13 @@ async def require_alone(site: Site) -> None:
         assert not alone or len(holders) == 1
 
 
+async def require_apart(site: Site) -> None:
+    """Of those that are spread together no more are on one node than may be."""
+    group = f"apart {MOST_ON_ONE_NODE}"
+    counts = await site.database.read(lambda tx: tx.runs.in_groups([group]))
+    assert max(counts.get(group, {}).values(), default=0) <= MOST_ON_ONE_NODE
+
+
 async def require_order(site: Site) -> None:
     """Nothing has begun before its time, or before what it waits for had come."""
     for job_id in site.jobs:
@@ -221,6 +228,7 @@ async def test_whatever_breaks_nothing_is_lost_doubled_or_left_without_a_reason(
             await require_reasons(site)
             await require_all_ranks_or_none(site)
             await require_alone(site)
+            await require_apart(site)
             await require_order(site)
             await require_promises(site)
             await require_right_preemptions(site)

@@ -28,6 +28,7 @@ from windlass.agents.v1 import (
     mig_pb2,
 )
 from windlass.jobs.v1 import job_pb2
+from windlass.jobs.v1.job_spread_pb2 import Spread
 from windlass.resources.v1 import resources_service_pb2
 from windlass_server.access import quota_use
 from windlass_server.access.authenticator import Authenticator
@@ -61,6 +62,7 @@ from windlass_server.resources.scheduling_policies import SchedulingPoliciesServ
 from windlass_server.resources.upkeep import NodeUpkeep
 from windlass_server.resources.usage import UsageService
 from windlass_server.scheduler.quota import Dimension
+from windlass_server.scheduler.topology import Level
 from windlass_server.storage.tables import JobRow, RunRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.latest import LatestTelemetry
@@ -190,6 +192,8 @@ class Site(Upkeep):
         min_nodes: int = 1,
         limit: float | None = None,
         preemptible: bool = True,
+        joined: bool = False,
+        apart: int = 0,
         **ends: object,
     ) -> None:
         """A job of `default`; with a share it has so many thousandths of one GPU, with a profile instances.
@@ -197,6 +201,8 @@ class Site(Upkeep):
         Of several nodes it has so many GPUs of each.
 
         Its limit is as many seconds; no process of a simulated node runs longer than it was told to.
+
+        Its GPUs are joined by NVLink where that is said; of those that are apart so many are on one node at most.
 
         It waits for those that are awaited, each in the way that its number means, and for its time.
         """
@@ -220,6 +226,9 @@ class Site(Upkeep):
             priority=priority,
             exclusive=exclusive,
             preemptible=preemptible,
+            topology_required=Level.NVLINK if joined else 0,
+            spread=Spread(max_per_domain=apart).SerializeToString() if apart else None,
+            spread_group=f"apart {apart}" if apart else "",
             project=owner[0],
             user=owner[1],
             held=int(Held.JOBS if awaited else Held.TIME if start_in else Held.NOTHING),

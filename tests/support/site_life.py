@@ -58,6 +58,10 @@ ENDS: list[dict[str, Any]] = [
 ]
 
 
+MOST_ON_ONE_NODE = 2
+"""Of those jobs that keep apart."""
+
+
 class Life:
     """Faults, orders and work."""
 
@@ -92,7 +96,7 @@ class Life:
         await remove_quotas(self.site.database, self.site.clock)
         for node in self.site.nodes:
             node.heal()
-        for _ in range(200):
+        for _ in range(400):
             for node in self.site.nodes:
                 await self._open(node)
                 await node.meet()
@@ -129,6 +133,8 @@ class Life:
             exclusive=not share and not profile and self.random.random() < 0.1,
             preemptible=self.random.random() < 0.8,
             owner=self.random.choice(OWNERS),
+            joined=gpus > 1 and not profile and self.random.random() < 0.3,
+            apart=self.random.choice([0, 0, 0, MOST_ON_ONE_NODE]),
             **self.random.choice(ENDS),
         )
 
