@@ -42,6 +42,24 @@ MUTATIONS = {
         "        if most < 1:\n            return None\n",
         ("tests/unit/scheduler/test_gang.py",),
     ),
+    "GPUs that do not reach each other are given to who needs that": Mutation(
+        "scheduler/filters.py",
+        "    return suited(demand, room, room.islands), demand.gpu_count\n",
+        "    return suited(demand, room, room.gpus), demand.gpu_count\n",
+        ("tests/unit/scheduler/test_nvlink.py",),
+    ),
+    "more of those who are spread together lie in one domain than may": Mutation(
+        "scheduler/filters.py",
+        "    if demand.apart is None or not demand.apart.most:\n",
+        "    if demand is not None:\n",
+        ("tests/unit/scheduler/test_spreading.py",),
+    ),
+    "a job that names a reservation runs outside of it": Mutation(
+        "scheduler/reserved.py",
+        "            self._leave_only(view, key[3])\n",
+        "            pass\n",
+        ("tests/unit/scheduler/test_inside_reservations.py",),
+    ),
     "a gang is committed without its other ranks": Mutation(
         "jobs/placing.py",
         "    places = [(one, rank) for one in placings for rank in range(len(one.run_ids))]\n",
