@@ -122,3 +122,21 @@ async def test_jobs_that_are_spread_together_keep_apart_while_they_run(world: Sc
     }  # fmt: skip
     await world.report(first.job_id, "EXITED", cause="COMPLETED", exit_code=0)
     assert (await world.cycle(third.job_id)).status == Status.SCHEDULED
+
+
+async def test_gpus_that_must_reach_each_other_are_given_by_what_their_node_says(
+    world: ScheduledWorld,
+):
+    inventory = an_inventory(gpus=4)
+    for one, other in ((0, 2), (1, 3)):
+        inventory.gpus[one].nvlink_peers.append(f"GPU-{other}")
+        inventory.gpus[other].nvlink_peers.append(f"GPU-{one}")
+    await world.add_node("a", inventory=inventory.SerializeToString())
+    job = await world.cycle(await world.add_job(gpu_count=2, topology_required=1))
+    assert job.gpu_uuids == "GPU-0,GPU-2"
+    # One alone is of the other island, so that no two of those that are left reach each other.
+    assert (await world.cycle(await world.add_job(gpu_count=1))).gpu_uuids == "GPU-1"
+    late = await world.cycle(await world.add_job(gpu_count=2, topology_required=1))
+    assert (late.status, late.status_reason) == (Status.QUEUED, "INSUFFICIENT_GPUS")
+    await world.report(job.job_id, "EXITED", cause="COMPLETED", exit_code=0)
+    assert (await world.cycle(late.job_id)).gpu_uuids == "GPU-0,GPU-2"
