@@ -16,6 +16,8 @@ from windlass.agents.v1 import checkpoint_pb2 as pb
 from windlass_agent import rundir
 
 PART_BYTES = 512 << 10
+MAX_DEPTH = 200
+"""How deep folders may lie in each other."""
 # What the agent and the task say to each other there.
 NOT_KEPT = (os.fsencode(rundir.SAVE), os.fsencode(rundir.FAILED))
 
@@ -40,11 +42,18 @@ def scan(folder: Path) -> list[Found]:
     """All files, folders and links below a folder, each folder before what is in it.
 
     Sockets, pipes and devices are left out: nobody could restore them.
+
+    Raises:
+        OSError: something cannot be read, or folders lie deeper in each other than can be kept.
     """
     found: list[Found] = []
     top = os.fsencode(folder)
     for root, folders, files, fd in os.fwalk(top, follow_symlinks=False):
         below = os.path.relpath(root, top)
+        # Python goes down by recursion, which has an end that is no OSError.
+        if below.count(b"/") >= MAX_DEPTH:
+            message = f"folders lie more than {MAX_DEPTH} deep in each other"
+            raise OSError(errno.ELOOP, message)
         for name in (*folders, *files):
             if below == b"." and name in NOT_KEPT:
                 continue

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,19 @@ def test_nothing_is_written_through_a_link(tmp_path: Path):
     with pytest.raises(FileExistsError):
         finish(target, manifest)
     assert list(outside.iterdir()) == []
+
+
+def test_folders_without_end_cannot_be_kept_and_that_is_told(tmp_path: Path):
+    fd = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=fd)
+        inner = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(fd)
+    try:
+        with pytest.raises(OSError, match="folders lie more than 200 deep in each other"):
+            scan(tmp_path)
+    finally:
+        # Python's own way to remove folders recurses, and so does what cleans up behind tests.
+        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
