@@ -299,7 +299,8 @@ class RunsService:
         log_end = report.exit.log_end
         # Before it is asked how much is there: what comes from now on completes it.
         self._awaiting_log[run.run_id] = run, log_end
-        held = await self._logs.end(run.run_id)
+        # As it was before this report: one that had ended already may be reported again, much later.
+        held = await self._logs.end(run.run_id, may_be_archived=run.state == _State.EXITED)
         why = run.log_lost or (_SHORT if held > log_end else "")
         if why:
             return await self.log_lost(run.run_id, why)

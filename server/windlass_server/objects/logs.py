@@ -97,9 +97,15 @@ class LogStore:
             self._flush = asyncio.create_task(self._write_groups(), name="log-writer")
         return await done
 
-    async def end(self, run_id: str) -> int:
-        """How many bytes of a run's log are on disk; 0 when there is none."""
-        await self._find([run_id])
+    async def end(self, run_id: str, *, may_be_archived: bool = True) -> int:
+        """How many bytes of a run's log are on disk or archived; 0 when there is none.
+
+        Args:
+            run_id: the run.
+            may_be_archived: False for a run that ran until now, whose log is not looked for there.
+        """
+        if may_be_archived:
+            await self._find([run_id])
         known = self._files.known_end(run_id)
         return await self._read(lambda: self._files.end(run_id)) if known is None else known
 
