@@ -81,6 +81,17 @@ async def test_what_is_new_does_not_take_what_is_kept_either(world: World):
     assert (await world.job(big)).status == Status.QUEUED
 
 
+async def test_what_is_new_does_not_take_what_is_kept_until_nobody_knows_when(world: World):
+    first = await world.submit(4)
+    await world.cycle(first)
+    big = await world.submit(8)
+    await world.cycle(big)
+    for _ in range(2):
+        assert await world.look_at_new(await world.submit(1)) == Status.QUEUED
+    assert await world.look_at_new(await world.submit(1, minutes=20)) == Status.SCHEDULED
+    assert (await world.job(big)).status == Status.QUEUED
+
+
 async def test_what_runs_is_read_only_where_jobs_wait_for_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):

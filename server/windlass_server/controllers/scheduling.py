@@ -135,7 +135,7 @@ class Scheduling:
         self._waiting_first = {
             one.job_id
             for one in result.waiting
-            if one.start is not None or one.reason in _UNDER_WAY
+            if one.kept or one.reason in _UNDER_WAY
         }
         return result, rows, snapshot.preemptions.making_room
 

@@ -65,14 +65,14 @@ class Placement:
 class Waiting:
     """A job that gets no place now: an UPPER_SNAKE `reason` and a sentence for people.
 
-    `start` is what is kept for it, where it is one of the first and its start is known. Where it is not,
-    something may be kept all the same.
+    `kept` is whether something is kept for it, as one of the first; `start` is that where its start is known.
     """
 
     job_id: str
     reason: str
     message: str
     start: Start | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,9 @@ def planned(snapshot: Snapshot, span: Span = cautious, *, explained: bool = True
     # 8. explain the rest
     waiting = _explain(given.skipped, explainer if explained else None, promises)
     for job_id, start in backfill.starts.items():
-        waiting[job_id] = replace(waiting[job_id], start=start)
+        waiting[job_id] = replace(waiting[job_id], start=start, kept=True)
+    for job_id in backfill.unsure:
+        waiting[job_id] = replace(waiting[job_id], kept=True)
     waiting |= given.held
     told = (waiting[each.job_id] for each in queue if each.job_id in waiting)
     evictions = tuple(preempted.evictions)

@@ -261,7 +261,7 @@ class _Run:
         self._waiting_first = {
             one.job_id
             for one in found.waiting
-            if one.start is not None or one.reason == Reason.MAKING_ROOM
+            if one.kept or one.reason == Reason.MAKING_ROOM
         }
         if these is None:
             self._note_first(found, now)
