@@ -57,6 +57,8 @@ def write_jobs(
             notes["still run: they count as done now"] += 1
         if job.attempt > 1:
             notes["ran more than once: they count from their last start"] += 1
+        for what in _not_played(job):
+            notes[f"{what}: that is not played"] += 1
         if any(one.job_id not in known for one in job.dependencies):
             notes["waited for others that are not among these: they do not here"] += 1
         writer.writerow(_row(job, end_of_all, known, pools))
@@ -71,7 +73,26 @@ def _is_played(job: "job_pb2.Job", notes: Counter[str]) -> bool:
     if job.resources.mig_profile or job.resources.gpu_memory_bytes:
         notes["took instances of divided cards: left out"] += 1
         return False
+    if job.resources.gpu_millis and job.nodes > 1:
+        notes["took shares of GPUs on several nodes: left out"] += 1
+        return False
     return True
+
+
+def _not_played(job: "job_pb2.Job") -> Iterator[str]:
+    """What a job asked for besides that the trace has no column for."""
+    if any(map(_is_within_a_node, (job.topology.required, job.topology.preferred))):
+        yield "asked for GPUs that are joined, or for one node"
+    if job.HasField("spread"):
+        yield "were kept apart from others"
+    if job.reservation_id:
+        yield "named a reservation"
+
+
+def _is_within_a_node(level: int) -> bool:
+    from windlass.types.v1.topology_pb2 import Topology
+
+    return level in (Topology.NVLINK, Topology.NODE)
 
 
 def _row(
@@ -105,7 +126,8 @@ def _row(
         rules = (one for one in job.constraints.node_labels if one.preferred == preferred)
         yield "; ".join(_words(rule) for rule in rules)
     for level in (job.topology.required, job.topology.preferred):
-        yield job.topology.Level.Name(level).lower() if level else ""
+        told = level and not _is_within_a_node(level)
+        yield job.topology.Level.Name(level).lower() if told else ""
     yield "|".join(_pools(job, pools))
     yield "no" if job.HasField("preemptible") and not job.preemptible else ""
 

@@ -122,6 +122,26 @@ def test_what_was_is_kept_as_files_and_played(windlass, served, tmp_path: Path, 
         assert said in done.stderr
 
 
+def test_what_a_trace_has_no_words_for_is_told_and_the_rest_is_played(windlass, served, capfd):
+    apart = a_job(6, came=60, began=70, ended=80, resources={"gpu_count": 2})
+    apart.topology.required = apart.topology.NVLINK
+    apart.spread.job_label, apart.reservation_id = "app", "resv-1"
+    apart.labels["app"] = "web"
+    gang = a_job(7, came=60, began=70, ended=80, nodes=2, resources={"gpu_millis": 400})
+    served.jobs.update({"job-6": apart, "job-7": gang})
+    done = windlass("-o", "json", "simulate", "--history", "--since", "9d")
+    assert done.exit_code == 0, done.output
+    was, _ = json.loads(capfd.readouterr().out)["policies"]
+    assert was["jobs"] == 4
+    for said in (
+        "note: 1 jobs took shares of GPUs on several nodes: left out",
+        "note: 1 jobs asked for GPUs that are joined, or for one node: that is not played",
+        "note: 1 jobs were kept apart from others: that is not played",
+        "note: 1 jobs named a reservation: that is not played",
+    ):
+        assert said in done.stderr
+
+
 def test_a_project_and_a_policy_can_be_chosen(windlass, served, capfd):
     done = windlass("simulate", "--history", "--project", "b", "--policy", "fifo", "-o", "json")
     assert done.exit_code == 0, done.output
