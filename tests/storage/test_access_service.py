@@ -7,9 +7,11 @@ from tests.support.access import ORG_ADMIN, Access
 from tests.support.quotas import quotas_service
 from windlass.access.v1 import access_pb2
 from windlass.access.v1 import access_service_pb2 as pb
+from windlass_server.access.events import EventsService
 from windlass_server.access.policy import Caller, Role, absent
 from windlass_server.access.rpc import AccessRpc, caller_to_proto
 from windlass_server.errors import AlreadyExists, Denied, InvalidInput, NotFound, Unauthenticated
+from windlass_server.hub import EventHub
 from windlass_server.rpc.call import Call
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import ApiKeyRow
@@ -212,8 +214,13 @@ def a_call(caller: Caller | None = None, *authorization: str) -> Call:
     return call
 
 
+def servicer(access: Access, database: Database) -> AccessRpc:
+    events = EventsService(database, access.clock, EventHub())
+    return AccessRpc(access.service, quotas_service(database, access.clock), events)
+
+
 async def test_the_servicer_speaks_the_contract(access: Access, database: Database) -> None:
-    rpc = AccessRpc(access.service, quotas_service(database, access.clock))
+    rpc = servicer(access, database)
     now = access.clock.now()
     made = await rpc.CreateProject(
         pb.CreateProjectRequest(project=pb.NewProject(project="vision", display_name="Vision")),
@@ -251,7 +258,7 @@ async def test_the_servicer_speaks_the_contract(access: Access, database: Databa
 async def test_a_token_is_bought_with_the_body_or_the_header(
     access: Access, database: Database
 ) -> None:
-    rpc = AccessRpc(access.service, quotas_service(database, access.clock))
+    rpc = servicer(access, database)
     in_body = pb.CreateTokenRequest(api_key=access.admin_key, lifetime=Duration(seconds=5))
     answers = [
         await rpc.CreateToken(in_body, a_call()),

@@ -22,7 +22,7 @@ from buf.validate import validate_pb2
 from tests.support.cluster import Cluster
 from tests.support.random_messages import fill
 from windlass.agents.v1 import agent_pb2, agents_service_pb2
-from windlass.jobs.v1 import job_pb2, jobs_service_pb2
+from windlass.jobs.v1 import job_batch_pb2, job_pb2, jobs_service_pb2
 from windlass.options.v1 import options_pb2
 from windlass_agent.clock import SystemClock
 from windlass_agent.identity import Identity, NodeKey
@@ -149,8 +149,15 @@ STRINGS = [
 ]
 
 
+# The jobs of a batch are checked each by itself.
+BATCH = "/windlass.jobs.v1.JobsService/BatchSubmitJobs"
+IN_BATCHES = [one for one in STRINGS if one.values[0] == BATCH and "[0]." in str(one.values[1])]
+WHOLE = [one for one in STRINGS if one not in IN_BATCHES]
 # Streams that go on for as long as the caller likes.
-ENDLESS = {"/windlass.resources.v1.ResourcesService/StreamTelemetry"}
+ENDLESS = {
+    "/windlass.access.v1.AccessService/StreamEvents",
+    "/windlass.resources.v1.ResourcesService/StreamTelemetry",
+}
 
 
 async def status_of(
@@ -197,7 +204,19 @@ async def test_the_walk_finds_the_strings_that_callers_give():
     } <= found
 
 
-@pytest.mark.parametrize(("method", "field", "request_bytes"), STRINGS)
+@pytest.mark.parametrize(("method", "field", "request_bytes"), IN_BATCHES)
+async def test_nul_in_a_job_of_a_batch_is_refused_for_that_job_by_the_name_of_its_field(
+    server: Cluster, method: str, field: str, request_bytes: bytes
+):
+    request = request_bytes.replace(MARK.encode(), b"a\0b\0c\0")
+    answer = await server.channel.unary_unary(method)(request, metadata=server.metadata, timeout=20)
+    (result,) = job_batch_pb2.BatchSubmitJobsResponse.FromString(answer).results
+    assert code_of(result.error) is grpc.StatusCode.INVALID_ARGUMENT, result
+    wanted = field.replace("jobs[0].", "job.")
+    assert any(one.startswith(wanted) for one in violated(result.error)), result
+
+
+@pytest.mark.parametrize(("method", "field", "request_bytes"), WHOLE)
 async def test_nul_in_any_string_is_refused_by_the_name_of_its_field(
     server: Cluster,
     as_whom: Callable[[str], Metadata],

@@ -28,4 +28,6 @@ async def test_jobs_that_wait_for_others_run_when_those_have_come_to_it(any_clus
     ]  # fmt: skip
     assert ends[vain]["status_reason"] == "DEPENDENCY_NEVER_MET"
     assert ends[mending]["start_time"] > ends[first]["end_time"]
-    assert ends[last]["dependencies"] == [{"job_id": mending, "type": "AFTER_OK"}]
+    assert ends[last]["dependencies"] == [
+        {"job_id": mending, "type": "AFTER_OK", "follow_retries": False}
+    ]
