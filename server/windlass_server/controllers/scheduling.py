@@ -133,9 +133,7 @@ class Scheduling:
             result = await plan_of(snapshot)
         self._crowded = bool(result.waiting) or (only is not None and self._crowded)
         self._waiting_first = {
-            one.job_id
-            for one in result.waiting
-            if one.kept or one.reason in _UNDER_WAY
+            one.job_id for one in result.waiting if one.kept or one.reason in _UNDER_WAY
         }
         return result, rows, snapshot.preemptions.making_room
 

@@ -259,9 +259,7 @@ class _Run:
             these = None
             found = self._planned(these, now)
         self._waiting_first = {
-            one.job_id
-            for one in found.waiting
-            if one.kept or one.reason == Reason.MAKING_ROOM
+            one.job_id for one in found.waiting if one.kept or one.reason == Reason.MAKING_ROOM
         }
         if these is None:
             self._note_first(found, now)
