@@ -18,10 +18,16 @@ from tests.support.openapi import validator
 # INVALID_ARGUMENT of requests whose fields are good by themselves: what they refer to was never given
 # out, or is not there; or they do not go together, some of them with the present.
 _OF_THE_STATE = {
+    "ARTIFACT_DIGEST_DIFFERS",
+    "ARTIFACT_NAME_INVALID",
+    "ARTIFACT_SIZE_DIFFERS",
+    "ARTIFACT_TOO_LARGE",
+    "BAD_COMMAND",
     "BAD_DEPENDENCIES",
     "BAD_RECURRENCE",
     "CONFLICTING_VALUES",
     "CURSOR_INVALID",
+    "DEADLINE_TOO_EARLY",
     "DEFAULT_POOL",
     "DUPLICATE_CLASS",
     "DUPLICATE_PRIORITY",
@@ -45,6 +51,11 @@ _OF_THE_STATE = {
     "ONLY_GPUS_HAVE_TYPES",
     "ONLY_OF_PROJECTS",
     "FILTER_INVALID",
+    "GREP_INVALID",
+    "LOG_POSITION_INVALID",
+    "LOG_TIMES_INVALID",
+    "METADATA_KEY_REPEATED",
+    "OFFSET_BEHIND_END",
     "ORDER_INVALID",
     "PAGE_TOKEN_INVALID",
     "POOL_NOT_FOUND",
@@ -70,6 +81,7 @@ _FAILED_PRECONDITION = 9
 _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
     r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+|"
+    r"dependency\.\w+|simulated_job\.\w+|update_job_status(es)?\.\w+|"
     r"resources\.\w+|selector\.\w+|dependencies\.\w+|job\.\w+|node_label_rule\.\w+|simulated_nodes\.\w+"
 )
 
@@ -113,6 +125,13 @@ def _lead_body(case: Case) -> None:
         soon = datetime.now(UTC) + timedelta(hours=1)  # noqa: TID251 - the server's clock is real
         case.body = {name: case.body[name] for name in ("users", "reason") if name in case.body}
         case.body |= {"end_time": f"{soon:%Y-%m-%dT%H:%M:%SZ}", "resources": {"cpu_millis": "1"}}
+    elif case.operation.path in ("/v1/jobs/{job_id}/status", "/v1/jobs:updateStatus"):
+        action = str(case.body.get("action")).upper()
+        if action != "CANCEL":
+            case.body.pop("force", None)
+        if action != "RETRY":
+            for name in ("overrides", "update_mask", "request_id", "from_scratch"):
+                case.body.pop(name, None)
     elif case.operation.path == "/v1/resources/allocate":
         constraints = case.body.get("constraints")
         if isinstance(constraints, dict) and isinstance(constraints.get("topology"), dict):
@@ -166,6 +185,8 @@ def _verdict(response: Response, case: Case) -> Verdict | None:
     request = response.request
     if request.method != case.operation.method.upper() or not _is_json(request):
         return None
+    if request.body and not _takes_json(case):
+        return None
     if response.status_code == 401 and "authorization" not in request.headers:
         return None
     parts = urlsplit(str(request.url))
@@ -184,6 +205,12 @@ def _validator(case: Case) -> Draft202012Validator:
     """A validator for the bodies of the operation."""
     schema = case.operation.definition.raw["requestBody"]["content"]["application/json"]["schema"]
     return validator(case.operation.schema.raw_schema, schema)
+
+
+def _takes_json(case: Case) -> bool:
+    """Whether the body is a message; else it is a file, and may be anything."""
+    body = case.operation.definition.raw.get("requestBody")
+    return body is None or "application/json" in body["content"]
 
 
 def _is_json(request: Any) -> bool:

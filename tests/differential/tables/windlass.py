@@ -104,7 +104,7 @@ ROWS = [
          {"job": JOB, "request_id": "differential-1"},
          changing=("status", "status_reason", "status_message", "placement", "etag", "version",
                    "schedule_time", "start_time", "end_time", "exit_code", "isolation", "run_id",
-                   "attempt", "node_id", "update_time")),
+                   "attempt", "node_id", "update_time", "effective_priority", "priority_message")),
     send("another-job-of-that-id", "POST /v1/jobs?request_id=differential-1", {**JOB, "name": "2"},
          f"{JOBS}/SubmitJob", {"job": {**JOB, "name": "2"}, "request_id": "differential-1"}, 409),
     send("bad-job", "POST /v1/jobs", BAD_JOB, f"{JOBS}/SubmitJob", {"job": BAD_JOB}, 400),
