@@ -114,6 +114,8 @@ def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str,
             if isinstance(case.body, dict):
                 case.body.pop(name, None)
         _lead_body(case)
+        if isinstance(case.body, dict) and "action" in case.body:
+            _lead_action(case.body)
 
 
 def _lead_body(case: Case) -> None:
@@ -125,13 +127,6 @@ def _lead_body(case: Case) -> None:
         soon = datetime.now(UTC) + timedelta(hours=1)  # noqa: TID251 - the server's clock is real
         case.body = {name: case.body[name] for name in ("users", "reason") if name in case.body}
         case.body |= {"end_time": f"{soon:%Y-%m-%dT%H:%M:%SZ}", "resources": {"cpu_millis": "1"}}
-    elif case.operation.path in ("/v1/jobs/{job_id}/status", "/v1/jobs:updateStatus"):
-        action = str(case.body.get("action")).upper()
-        if action != "CANCEL":
-            case.body.pop("force", None)
-        if action != "RETRY":
-            for name in ("overrides", "update_mask", "request_id", "from_scratch"):
-                case.body.pop(name, None)
     elif case.operation.path == "/v1/resources/allocate":
         constraints = case.body.get("constraints")
         if isinstance(constraints, dict) and isinstance(constraints.get("topology"), dict):
@@ -145,6 +140,17 @@ def _lead_body(case: Case) -> None:
         # Projects that there are, and selectors that select something, are seldom hit upon.
         case.body.pop("allowed_projects", None)
         case.body.pop("selector", None)
+
+
+def _lead_action(body: dict[str, Any]) -> None:
+    """Leave an action only what goes with it."""
+    action = str(body.get("action")).upper()
+    others = {
+        "CANCEL": ("force",),
+        "RETRY": ("overrides", "update_mask", "request_id", "from_scratch"),
+    }
+    for name in (name for kind, names in others.items() if kind != action for name in names):
+        body.pop(name, None)
 
 
 def _is_positive(case: Case) -> bool:
