@@ -16,7 +16,6 @@ from windlass_server.wiring.front_ends import FrontEnds, open_front_ends
 
 _log = logging.getLogger(__name__)
 
-_NODE = "windlass.resources.v1.Node"
 # What is said of the end of a server takes a moment to be sent.
 _NOTICE_SECONDS = 0.02
 
@@ -62,7 +61,6 @@ class App:
         calls = admit_calls(foundation, areas)
         # gRPC and HTTP.
         front_ends = open_front_ends(config, calls)
-        areas.inventory.node_lists.print_with(front_ends.gateway.printer(_NODE))
         return cls(foundation, areas, controllers, calls, front_ends)
 
     @property

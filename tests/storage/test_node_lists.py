@@ -46,9 +46,7 @@ async def page(lists: NodeLists, found: Sequence[NodeView], now: int) -> list[no
 async def test_while_a_long_list_is_made_others_get_their_turns(world: ResourcesWorld) -> None:
     await world.joined("n")
     (view,) = await views(world)
-    making = asyncio.create_task(
-        page(NodeLists(world.latest, world.clock), [view] * 350, world.clock.now())
-    )
+    making = asyncio.create_task(page(NodeLists(world.latest), [view] * 350, world.clock.now()))
     turns = 0
     while not making.done():
         turns += 1
@@ -100,7 +98,7 @@ async def test_a_list_that_is_asked_for_again_shows_what_has_changed(
     node_id = await world.joined("first", gpus=2)
     await world.joined("second", gpus=8, gpu_type="L40S")
     takes(series("GPU_POWER_WATTS", "GPU-1", 50.0))(world, node_id)
-    lists = NodeLists(world.latest, world.clock)
+    lists = NodeLists(world.latest)
     await page(lists, await views(world), world.clock.now())
     world.clock.advance(1)
     done = change(world, node_id)
@@ -109,7 +107,7 @@ async def test_a_list_that_is_asked_for_again_shows_what_has_changed(
     found, now = await views(world), world.clock.now()
     alone = [node_message(view, world.latest, now) for view in found]
     assert await page(lists, found, now) == alone
-    assert await page(NodeLists(world.latest, world.clock), found, now) == alone
+    assert await page(NodeLists(world.latest), found, now) == alone
 
 
 async def test_a_list_shows_when_a_drain_should_end_at_the_time_it_is_asked_for(
@@ -117,7 +115,7 @@ async def test_a_list_shows_when_a_drain_should_end_at_the_time_it_is_asked_for(
 ) -> None:
     node_id = await world.joined("first", gpus=2)
     await world.running(node_id)
-    lists = NodeLists(world.latest, world.clock)
+    lists = NodeLists(world.latest)
     drain = Drain(mode=DrainMode.WAIT, deadline=60_000_000, reason="kernel")
     await upkeep(world).drain(ADMIN, node_id, drain)
     ends = []
@@ -131,7 +129,7 @@ async def test_a_list_shows_when_a_drain_should_end_at_the_time_it_is_asked_for(
 async def test_a_list_shows_to_each_caller_what_that_one_may_see(world: ResourcesWorld) -> None:
     node_id = await world.joined("first", gpus=2)
     run_id = await world.database.write(lambda tx: add_run(tx, node_id, project="secret"))
-    lists = NodeLists(world.latest, world.clock)
+    lists = NodeLists(world.latest)
     seen = []
     for who in (ADMIN, VIEWER, ADMIN):
         (node,) = await page(lists, await views(world, who), world.clock.now())
@@ -145,55 +143,7 @@ async def test_lists_of_more_nodes_than_are_remembered_are_whole(
     for name in "abc":
         await world.joined(name)
     monkeypatch.setattr("windlass_server.resources.node_lists._REMEMBERED", 2)
-    lists = NodeLists(world.latest, world.clock)
+    lists = NodeLists(world.latest)
     for _ in range(2):
         shown = await page(lists, await views(world), world.clock.now())
         assert [node.name for node in shown] == ["a", "b", "c"]
-
-
-async def look(lists: NodeLists, world: ResourcesWorld) -> bytes:
-    """Ask for all nodes; the one that there is, serialized."""
-    serialized = await lists.page(await views(world), world.clock.now())
-    (node,) = resources_service_pb2.ListNodesResponse.FromString(serialized).nodes
-    return node.SerializeToString(deterministic=True)
-
-
-def deterministic(serialized: bytes) -> bytes:
-    return node_pb2.Node.FromString(serialized).SerializeToString(deterministic=True)
-
-
-def watching() -> list["asyncio.Task[None]"]:
-    return [task for task in asyncio.all_tasks() if task.get_name() == "watched-nodes"]
-
-
-async def test_a_node_that_is_asked_for_again_and_again_is_made_and_printed_when_it_changes(
-    world: ResourcesWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("windlass_server.resources.node_lists._LOOK_SECONDS", 0)
-    node_id = await world.joined("first", gpus=2)
-    lists, printed = NodeLists(world.latest, world.clock), asyncio.Queue[bytes]()
-    lists.print_with(printed.put_nowait)
-    await look(lists, world)
-    world.clock.advance(1)
-    await look(lists, world)
-    takes(series("GPU_POWER_WATTS", "GPU-1", 50.0))(world, node_id)
-    made = await asyncio.wait_for(printed.get(), 10)
-    assert deterministic(made) == await look(lists, world)
-    assert node_pb2.Node.FromString(made).gpus[1].power_watts == 50.0
-    # Nobody asks any more.
-    world.clock.advance(4)
-    (task,) = watching()
-    await asyncio.wait_for(task, 10)
-    takes(series("GPU_POWER_WATTS", "GPU-1", 60.0))(world, node_id)
-    assert printed.empty()
-
-
-async def test_a_node_that_is_asked_for_now_and_then_is_made_when_it_is_asked_for(
-    world: ResourcesWorld,
-) -> None:
-    await world.joined("first", gpus=2)
-    lists = NodeLists(world.latest, world.clock)
-    for _ in range(3):
-        await look(lists, world)
-        world.clock.advance(4)
-    assert not watching()

@@ -33,7 +33,6 @@ from windlass_server.gateway.exchange import Exchange
 from windlass_server.gateway.forwarding import REQUEST_ID, Forwarding
 from windlass_server.gateway.headers import RequestHeaders, read_headers, timeout
 from windlass_server.gateway.json_print import DEFAULT_STYLE, JsonStyle
-from windlass_server.gateway.page_print import Printer
 from windlass_server.gateway.pages import Page, Pages
 from windlass_server.gateway.percent import MalformedEscape
 from windlass_server.gateway.routes import Match, Miss, allow_header
@@ -137,7 +136,6 @@ class Gateway:
             planned_extension=planned_extension,
             style=json_style,
         )
-        self._transcoder = transcoder
         table = build_table(transcoder, services, planned_extension, pages)
         self._router = table.router
         self._errors = ErrorRenderer(transcoder.registry, domain, json_style)
@@ -165,10 +163,6 @@ class Gateway:
     def serves(self, method: str, path: str) -> bool:
         """Whether a route answers requests of that method and raw path."""
         return isinstance(self._router.match(method, path), Match)
-
-    def printer(self, type_name: str) -> Printer:
-        """What prints messages of a type as JSON and remembers it; LookupError for an unknown type."""
-        return self._transcoder.printer(type_name)
 
     def drain(self) -> None:
         """End the open streams, as part of a graceful stop; their clients reconnect elsewhere."""

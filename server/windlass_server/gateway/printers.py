@@ -8,7 +8,7 @@ from windlass_server.gateway.remembered import Memory
 from windlass_server.gateway.schema import Schema
 
 # Of answers and of elements of pages, with their messages.
-_MEMORY_BYTES = 64 << 20
+_MEMORY_BYTES = 32 << 20
 
 
 class Printers:
@@ -25,10 +25,10 @@ class Printers:
         """A function from a serialized message to its JSON; it raises ValueError when it is none."""
         elements = page_elements(message, self._schema) if self._style.defaults else None
         if elements is None:
-            return self.element(message)
+            return self._plain(message)
         assert elements.object is not None
         return PagePrinter(
-            elements, self._style, self.element(message), self.element(elements.object)
+            elements, self._style, self._plain(message), self._plain(elements.object)
         )
 
     def field(self, message: DescMessage, name: str) -> Printer:
@@ -40,8 +40,7 @@ class Printers:
 
         return self._memory.remember(made, len)
 
-    def element(self, message: DescMessage) -> Printer:
-        """As `whole`, of a type that is no page; what it prints, elements of pages are not printed again."""
+    def _plain(self, message: DescMessage) -> Printer:
         printer = self._made.get(message.type_name)
         if printer is None:
             kind = message.type

@@ -261,13 +261,6 @@ class Transcoder:
         self._items = Memory(_ITEMS_BYTES)
         self._limits_extension = limits_extension
 
-    def printer(self, type_name: str) -> Printer:
-        """What prints the messages of a type, also as elements of pages; LookupError for an unknown type."""
-        found = self.registry.message(type_name)
-        if found is None:
-            raise LookupError(type_name)
-        return self._printers.element(found)
-
     def compile(self, rule: HttpRule, method: DescMethod, template: Template) -> Binding:
         """Compile a rule of a method that is served.
 

@@ -68,7 +68,6 @@ class ResourcesRpc(
         shares: SharesService,
         simulations: SimulationsService,
         latest: LatestTelemetry,
-        node_lists: NodeLists,
         clock: Clock,
     ) -> None:
         UsageRpc.__init__(self, usage, prices)
@@ -84,7 +83,7 @@ class ResourcesRpc(
         self._clusters = clusters
         self._pools = pools
         self._latest = latest
-        self._node_lists = node_lists
+        self._node_lists = NodeLists(latest)
         self._clock = clock
 
     async def ListNodes(self, request: resources_service_pb2.ListNodesRequest, call: Call) -> bytes:

@@ -161,7 +161,6 @@ def _resources_rpc(on: Foundation, areas: Areas) -> ResourcesRpc:
         capacity.shares,
         capacity.simulations,
         inventory.latest,
-        inventory.node_lists,
         on.clock,
     )
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from windlass_server.resources.capacity import declared_pools
 from windlass_server.resources.cluster import Cluster
-from windlass_server.resources.node_lists import NodeLists
 from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.resources.remote_clusters import RemoteClusters
 from windlass_server.resources.remote_waits import RemoteWaits
@@ -22,7 +21,6 @@ class Inventory:
     """The nodes' measurements, from the newest to the oldest, and the capacity here and elsewhere."""
 
     latest: LatestTelemetry
-    node_lists: NodeLists
     recent: RecentHistory
     history: TelemetryHistory
     telemetry_upkeep: TelemetryUpkeep
@@ -41,7 +39,6 @@ def take_inventory(on: Foundation) -> Inventory:
     recent = RecentHistory(on.clock, meter.take)
     return Inventory(
         latest=latest,
-        node_lists=NodeLists(latest, on.clock),
         recent=recent,
         history=TelemetryHistory(on.database, recent, on.clock, retention),
         telemetry_upkeep=TelemetryUpkeep(on.database, recent, on.clock, retention),
