@@ -27,7 +27,7 @@ from windlass_client.calls import (
 )
 from windlass_client.connect import AioTransport, BlockingTransport, Manner
 from windlass_client.errors import InvalidArgument, Unavailable, WindlassError
-from windlass_client.retries import Deadline, is_resumable
+from windlass_client.resuming import Resuming
 
 Artifact = pb.Artifact
 ArtifactType = pb.Artifact.Type
@@ -196,7 +196,7 @@ class Artifacts(ArtifactCalls, SyncGroup):
                 upload.note(self._wire.push(_write, sent.messages(upload.artifact, on_progress)))
             except WindlassError as error:
                 sent.check()
-                time.sleep(upload.broken(error))
+                time.sleep(upload.wait(error))
                 upload.note(self.get(job_id, begun.artifact_id))
         view = Artifacts(self._wire.patient(_FINISH_SECONDS), self.project)
         return view.finish(job_id, begun.artifact_id, sha256=sent.sha256())
@@ -221,7 +221,7 @@ class Artifacts(ArtifactCalls, SyncGroup):
                         on_progress(reading.size)
                 reading.stopped()
             except WindlassError as error:
-                time.sleep(reading.broken(error))
+                time.sleep(reading.wait(error))
         reading.check()
 
 
@@ -265,7 +265,7 @@ class AsyncArtifacts(ArtifactCalls, AsyncGroup):
                 upload.note(await self._wire.push(_write, messages))
             except WindlassError as error:
                 sent.check()
-                await asyncio.sleep(upload.broken(error))
+                await asyncio.sleep(upload.wait(error))
                 upload.note(await self.get(job_id, begun.artifact_id))
         view = AsyncArtifacts(self._wire.patient(_FINISH_SECONDS), self.project)
         digest = await asyncio.to_thread(sent.sha256)
@@ -284,7 +284,7 @@ class AsyncArtifacts(ArtifactCalls, AsyncGroup):
                         on_progress(reading.size)
                 reading.stopped()
             except WindlassError as error:
-                await asyncio.sleep(reading.broken(error))
+                await asyncio.sleep(reading.wait(error))
         reading.check()
 
 
@@ -302,33 +302,17 @@ def _download(channel: grpc.Channel) -> "_Download":
     return _Stub(channel).DownloadJobArtifact
 
 
-class _Broken:
-    """Decides whether what broke off goes on."""
+class _Resuming(Resuming):
+    """Goes on with a transfer unless what broke it does not pass by itself."""
 
-    def __init__(self, manner: Manner) -> None:
-        self._manner = manner
-        self._failures = 0
-        self._give_up = self._budget()
-
-    def came_on(self) -> None:
-        """Something went well meanwhile."""
-        self._failures = 0
-        self._give_up = self._budget()
-
-    def broken(self, error: WindlassError) -> float:
-        """Seconds to wait before the next try; raises the error when that cannot help."""
-        self._failures += 1
-        delay = self._manner.retries.delay(self._failures, error)
-        passing = is_resumable(error) and error.reason not in ("OBJECT_STORE_FULL", "QUOTA")
-        if not passing or self._give_up.left() < delay:
-            raise error
-        return delay
-
-    def _budget(self) -> Deadline:
-        return Deadline.after(self._manner.retries.resume_for, self._manner.clock)
+    def wait(self, why: WindlassError) -> float:
+        """As `Resuming.wait`."""
+        if why.reason in ("OBJECT_STORE_FULL", "QUOTA"):
+            raise why
+        return super().wait(why)
 
 
-class _Progress(_Broken):
+class _Progress(_Resuming):
     """How far an upload is."""
 
     def __init__(self, artifact: Artifact, size: int, manner: Manner) -> None:
@@ -347,13 +331,13 @@ class _Progress(_Broken):
     def note(self, artifact: Artifact) -> None:
         """Note how much the server has."""
         if artifact.size_bytes > self.artifact.size_bytes:
-            self.came_on()
+            self.went_on()
         self.artifact = artifact
         if artifact.size_bytes > self._size:
             raise _changed()
 
 
-class _Reading(_Broken):
+class _Reading(_Resuming):
     """How far a download is."""
 
     def __init__(self, artifact: Artifact, manner: Manner) -> None:
@@ -374,7 +358,7 @@ class _Reading(_Broken):
 
     def take(self, data: bytes) -> bytes:
         """Note what has come."""
-        self.came_on()
+        self.went_on()
         self._digest.update(data)
         self.size += len(data)
         return data

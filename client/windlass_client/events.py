@@ -12,8 +12,7 @@ from windlass.access.v1 import access_service_pb2_grpc, event_pb2
 from windlass_client.calls import AsyncGroup, SyncGroup, built
 from windlass_client.connect import AioTransport, BlockingTransport, Manner
 from windlass_client.errors import Unavailable, WindlassError
-from windlass_client.logs import OnBreak
-from windlass_client.retries import Deadline, is_resumable
+from windlass_client.resuming import OnBreak, Resuming
 
 
 class EventQuery(TypedDict, total=False):
@@ -50,10 +49,7 @@ class _Reading:
     ) -> None:
         self.request = request
         self.ended = False
-        self._manner = manner
-        self._on_break = on_break
-        self._failures = 0
-        self._give_up = self._budget()
+        self._resuming = Resuming(manner, on_break)
 
     def accept(self, message: event_pb2.EventMessage) -> bool:
         """Note a message; True when it is the caller's; raises Unavailable when the stream broke."""
@@ -63,23 +59,14 @@ class _Reading:
         kind = message.WhichOneof("content")
         if kind == "error":
             raise Unavailable(message.error.message, reason=message.error.reason)
-        self._failures, self._give_up = 0, self._budget()
+        self._resuming.went_on()
         self.ended = kind == "end"
         return message.HasField("event")
 
     def broken(self, error: WindlassError | None) -> float:
         """Seconds until the stream is to be opened again; raises what cannot be helped so."""
-        why = error or Unavailable("the stream of events stopped", reason="EVENTS_BROKEN")
-        self._failures += 1
-        delay = self._manner.retries.delay(self._failures, why)
-        if not is_resumable(why) or self._give_up.left() < delay:
-            raise why
-        if self._on_break:
-            self._on_break(why, delay)
-        return delay
-
-    def _budget(self) -> Deadline:
-        return Deadline.after(self._manner.retries.resume_for, self._manner.clock)
+        stopped = Unavailable("the stream of events stopped", reason="EVENTS_BROKEN")
+        return self._resuming.wait(error or stopped)
 
 
 class Events(SyncGroup):

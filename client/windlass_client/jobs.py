@@ -42,6 +42,7 @@ from windlass_client.quantities import (
     parse_duration,
     parse_gpu_share,
 )
+from windlass_client.resuming import OnBreak
 from windlass_client.retries import Deadline
 from windlass_client.rpc_errors import from_status
 
@@ -602,7 +603,7 @@ class Jobs(JobCalls, SyncGroup):
         grep: str = "",
         ignore_case: bool = False,
         fixed: bool = False,
-        on_break: logs.OnBreak | None = None,
+        on_break: OnBreak | None = None,
     ) -> Iterator[job_pb2.JobLogMessage]:
         """Iterate over a job's output: messages with a `chunk`, then one with an `end`.
 
@@ -683,7 +684,7 @@ class AsyncJobs(JobCalls, AsyncGroup):
         grep: str = "",
         ignore_case: bool = False,
         fixed: bool = False,
-        on_break: logs.OnBreak | None = None,
+        on_break: OnBreak | None = None,
     ) -> AsyncIterator[job_pb2.JobLogMessage]:
         """Iterate over a job's output; see `Jobs.logs`."""
         times = built(_log_times, since, until)

@@ -15,10 +15,7 @@ from windlass.jobs.v1 import job_pb2, jobs_service_pb2_grpc
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_client.connect import AioTransport, BlockingTransport, Manner
 from windlass_client.errors import Unavailable, WindlassError
-from windlass_client.retries import Deadline, is_resumable
-
-OnBreak = Callable[[WindlassError, float], None]
-"""Called with why a stream broke and the seconds until it is opened again."""
+from windlass_client.resuming import OnBreak, Resuming
 
 
 class LogReader:
@@ -31,10 +28,7 @@ class LogReader:
         on_break: OnBreak | None = None,
     ) -> None:
         self._request = request
-        self._manner = manner
-        self._on_break = on_break
-        self._failures = 0
-        self._give_up = self._budget()
+        self._resuming = Resuming(manner, on_break)
         self.ended = False
 
     def request(self) -> pb.StreamJobLogsRequest:
@@ -54,8 +48,7 @@ class LogReader:
         kind = message.WhichOneof("content")
         if kind == "error":
             raise Unavailable(message.error.message, reason=message.error.reason)
-        self._failures = 0
-        self._give_up = self._budget()
+        self._resuming.went_on()
         self.ended = kind == "end"
         return kind in ("chunk", "end")
 
@@ -71,17 +64,8 @@ class LogReader:
         Raises:
             WindlassError: `error` itself, when reading again cannot help or took too long already.
         """
-        why = error or Unavailable("the log stream stopped before its end", reason="LOG_BROKEN")
-        self._failures += 1
-        delay = self._manner.retries.delay(self._failures, why)
-        if not is_resumable(why) or self._give_up.left() < delay:
-            raise why
-        if self._on_break:
-            self._on_break(why, delay)
-        return delay
-
-    def _budget(self) -> Deadline:
-        return Deadline.after(self._manner.retries.resume_for, self._manner.clock)
+        stopped = Unavailable("the log stream stopped before its end", reason="LOG_BROKEN")
+        return self._resuming.wait(error or stopped)
 
 
 def read(
