@@ -313,6 +313,30 @@ class JobCalls(Group):
         )
 
     @operation
+    def submit_job(
+        self,
+        job: job_pb2.Job | Mapping[str, Any],
+        *,
+        validate_only: bool = False,
+        request_id: str | None = None,
+    ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
+        """Submit a job as the contract has it; as `submit` otherwise.
+
+        Args:
+            job: a message, or a mapping as the REST API takes it, such as
+                `{"command": ["true"], "resources": {"gpu_count": 1}}`; in the client's project unless it
+                says another.
+            validate_only: check everything and write nothing.
+            request_id: makes the call idempotent; a fresh one by default.
+        """
+        asked = job_of(job)
+        asked.project = asked.project or self.project
+        request = jobs_service_pb2.SubmitJobRequest(
+            job=asked, request_id=request_id or uuid.uuid4().hex, validate_only=validate_only
+        )
+        return Call(SUBMIT, request)
+
+    @operation
     def submit_many(
         self,
         jobs: Sequence[job_pb2.Job | Mapping[str, Any]],

@@ -1,10 +1,19 @@
-"""Files that commands bring from the server."""
+"""Files that commands read, or bring from the server."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from windlass_client.errors import InvalidArgument
+
+
+def read_text(name: str) -> str:
+    """The text of a file; `-` is the standard input. Raises InvalidArgument when it cannot be read."""
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise InvalidArgument(f"cannot read {name}: {why}", reason="BAD_FILE") from None
 
 
 def write_file(name: str, pieces: Iterator[bytes]) -> None:

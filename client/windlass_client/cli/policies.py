@@ -1,12 +1,10 @@
 """`windlass policies …`."""
 
-import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from windlass_client.cli.files import read_text
 from windlass_client.cli.policy_tables import events_table, policies_table, policy_table
 from windlass_client.cli.session import Session, command, group
 from windlass_client.errors import InvalidArgument
@@ -327,13 +325,7 @@ def _from_file(name: str, policy_id: str) -> "Policy":
 
     from windlass_client.policies import SchedulingPolicy
 
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        message = f"cannot read {name}: {why}"
-        raise InvalidArgument(message, reason="BAD_FILE") from None
-    values = _document(text, name)
+    values = _document(read_text(name), name)
     if values.setdefault("policy_id", policy_id) != policy_id:
         message = f"{name} is of {values['policy_id']!r}, not of {policy_id!r}"
         raise InvalidArgument(message, reason="OTHER_POLICY")
@@ -345,7 +337,7 @@ def _from_file(name: str, policy_id: str) -> "Policy":
 
 
 def _document(text: str, name: str) -> dict[str, Any]:
-    """A mapping from YAML, or from JSON alone where there is nothing that reads YAML."""
+    """A mapping from YAML or JSON."""
     try:
         values = _parsed(text)
     except ValueError as error:
@@ -359,10 +351,8 @@ def _document(text: str, name: str) -> dict[str, Any]:
 
 def _parsed(text: str) -> Any:
     """Raises ValueError."""
-    try:
-        import yaml
-    except ImportError:
-        return json.loads(text)
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:

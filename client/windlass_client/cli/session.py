@@ -6,7 +6,7 @@ that they may stand before the command, behind it, or between a group and its co
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,10 +109,15 @@ class Shared:
 
 
 class Session:
-    """One invocation: settings, the client once it is needed, and where answers go."""
+    """One invocation: settings, the client once it is needed, and where answers go.
 
-    def __init__(self, shared: Shared) -> None:
+    Attributes:
+        given: the command's own options that were given, by the names of its parameters.
+    """
+
+    def __init__(self, shared: Shared, given: Collection[str] = ()) -> None:
         self.shared = shared
+        self.given = given
         self.now = read_clock
         self._client: Client | None = None
 
@@ -271,7 +276,8 @@ def _with_shared_options(run: Callable[Concatenate[Session, P], None]) -> Callab
 
     def invoke(ctx: typer.Context, **values: Any) -> None:
         own = Shared(**{f.name: values.pop(f.name) for f in fields(Shared)})
-        _run(run, Session(own.over(_outer(ctx))), values)
+        given = [name for name in values if _is_given(ctx, name)]
+        _run(run, Session(own.over(_outer(ctx)), given), values)
 
     own_parameters = list(inspect.signature(run).parameters.values())[1:]
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -284,6 +290,12 @@ def _with_shared_options(run: Callable[Concatenate[Session, P], None]) -> Callab
     invoke.__annotations__ = {p.name: p.annotation for p in parameters}
     invoke.__doc__ = run.__doc__
     return invoke
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether a parameter was said, and is not its default."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and not source.name.startswith("DEFAULT")
 
 
 _SHARED_PARAMETERS = [

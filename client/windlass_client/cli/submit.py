@@ -1,8 +1,8 @@
 """`windlass submit`."""
 
 import enum
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from windlass_client.cli.gpu_options import (
     asked_memory,
     asked_share,
 )
+from windlass_client.cli.job_files import JobFile, clear, lay_over, read_jobs, to_yaml
 from windlass_client.cli.moments import moment_ahead
 from windlass_client.cli.output import say
 from windlass_client.cli.retry_options import (
@@ -24,6 +25,7 @@ from windlass_client.cli.retry_options import (
     asked_retry,
 )
 from windlass_client.cli.session import EXIT_INTERRUPTED, Session, command
+from windlass_client.cli.submit_many import submit_all
 from windlass_client.cli.waiting_options import (
     AfterAnyOption,
     AfterNotOkOption,
@@ -34,10 +36,10 @@ from windlass_client.cli.waiting_options import (
     StartAfterOption,
     asked_dependencies,
 )
-from windlass_client.errors import InvalidArgument
+from windlass_client.errors import InvalidArgument, WindlassError
 
 if TYPE_CHECKING:
-    from windlass.jobs.v1 import job_spread_pb2
+    from windlass.jobs.v1 import job_pb2, job_spread_pb2
     from windlass.types.v1 import topology_pb2, types_pb2
 
 _HELP = """Submit a command as a job and print its id.
@@ -66,7 +68,35 @@ It starts in a fresh private directory; --workdir names one of the node instead,
 
     windlass submit --follow -e LR=0.1 -l team=vision -- sh -c 'echo $LR'
 
-    JOB=$(windlass submit -- nvidia-smi); windlass logs $JOB -f"""
+    windlass submit --gpus 8 --print-yaml -- torchrun train.py > job.yaml
+
+    windlass submit -f job.yaml --gpus 4 -e LR=0.1
+
+    JOB=$(windlass submit -- nvidia-smi); windlass logs $JOB -f
+
+[bold]A file[/bold] has the fields of `POST /v1/jobs` in YAML or JSON, in one document or several; options and
+a command behind it are laid over each of them. Sizes and times may be written as here: 4GiB, 1h30m."""
+
+# Fields that an option says, where they are called otherwise.
+_FIELDS: Mapping[str, Sequence[str]] = {
+    "gpus": ["resources.gpu_count"],
+    "gpu_type": ["resources.gpu_type", "gpu_types"],
+    "gpu_profile": ["resources.mig_profile"],
+    "gpu_memory": ["resources.gpu_memory_bytes"],
+    "gpu_share": ["resources.gpu_millis"],
+    "cpus": ["resources.cpu_millis"],
+    "memory": ["resources.memory_bytes"],
+    "workdir": ["environment.working_directory"],
+    "exclusive": ["exclusive_node"],
+    "node_label": ["constraints"],
+    "prefer_node_label": ["constraints"],
+    "reservation": ["reservation_id"],
+    "after": ["dependencies"],
+    "after_ok": ["dependencies"],
+    "after_not_ok": ["dependencies"],
+    "after_any": ["dependencies"],
+    "max_attempts": ["retry"],
+}
 
 
 class Isolation(enum.StrEnum):
@@ -105,7 +135,19 @@ def pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 def submit(
     session: Session,
-    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", show_default=False)],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND...", show_default=False)
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Jobs in YAML or JSON; - is the input."),
+    ] = None,
+    print_yaml: Annotated[
+        bool,
+        typer.Option(
+            "--print-yaml", help="Submit nothing; write what all this asks for as a file."
+        ),
+    ] = False,
     name: Annotated[str, typer.Option("--name", "-n", help="A name for people.")] = "",
     gpus: Annotated[
         int, typer.Option("--gpus", "-g", min=0, help="GPUs, whole unless a kind is said.")
@@ -224,7 +266,7 @@ def submit(
         bool, typer.Option("--wait", "-w", help="Wait for the end; exit with the job's code.")
     ] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print its log, then as --wait.")
+        bool, typer.Option("--follow", help="Print its log, then as --wait.")
     ] = False,
 ) -> None:
     """See `_HELP`."""
@@ -234,8 +276,9 @@ def submit(
         "AFTER_NOT_OK": after_not_ok,
         "AFTER_ANY": after_any,
     }
-    job = session.client.jobs.submit(
-        command,
+    asked = submission(
+        session,
+        command or [],
         name=name,
         labels=pairs(label or [], "--label"),
         env=pairs(env or [], "--env"),
@@ -268,9 +311,84 @@ def submit(
         min_nodes=min_nodes or 0,
         topology=_topology(topology, prefer_topology),
         preemptible=preemptible,
-        validate_only=validate_only,
-        request_id=request_id,
     )
+    jobs = _laid_over(session, asked, file)
+    if print_yaml:
+        typer.echo("---\n".join(to_yaml(one.job) for one in jobs), nl=False)
+    elif len(jobs) > 1:
+        if follow or validate_only or request_id:
+            message = (
+                "--follow, --validate-only and --request-id go with one job, and the file has more"
+            )
+            raise InvalidArgument(message, reason="SEVERAL_JOBS")
+        _submit_several(session, jobs, wait=wait)
+    else:
+        _submit_one(session, jobs[0], request_id, validate_only, wait=wait, follow=follow)
+
+
+def submission(session: Session, command: Sequence[str], **values: Any) -> "job_pb2.Job":
+    """The job that `JobCalls.submit` would send. Raises InvalidArgument."""
+    from windlass_client.calls import built
+    from windlass_client.jobs import JobCalls
+
+    return built(JobCalls.submit.build, session.client.jobs, command, **values).request.job
+
+
+def _laid_over(session: Session, asked: "job_pb2.Job", file: str | None) -> list[JobFile]:
+    """The jobs of a file with what else is asked for laid over each, or only that."""
+    from windlass.jobs.v1 import job_pb2
+
+    if file is None:
+        if not asked.command:
+            message = "say a command, such as: windlass submit -- python3 train.py; or a --file"
+            raise InvalidArgument(message, reason="NO_COMMAND")
+        jobs = [JobFile(job_pb2.Job(), "the command line", 1)]
+    else:
+        jobs = read_jobs(file)
+    known = job_pb2.Job.DESCRIPTOR.fields_by_name
+    for one in jobs:
+        for option in session.given:
+            for path in _FIELDS.get(option, [option] if option in known else []):
+                clear(one.job, path)
+        own_project = one.job.project
+        lay_over(one.job, asked)
+        if own_project and session.shared.project is None:
+            one.job.project = own_project
+    return jobs
+
+
+def _submit_several(session: Session, jobs: Sequence[JobFile], *, wait: bool) -> None:
+    job_ids, failed = submit_all(session, jobs)
+    if wait:
+        ended = [session.client.jobs.wait(job_id) for job_id in job_ids]
+        for one in ended:
+            say(logs.verdict(one))
+        failed = failed or next((code for code in map(_exit_code, ended) if code), 0)
+    if failed:
+        raise typer.Exit(failed)
+
+
+def _exit_code(job: "job_pb2.Job") -> int:
+    from windlass_client.jobs import exit_code
+
+    return exit_code(job)
+
+
+def _submit_one(
+    session: Session,
+    one: JobFile,
+    request_id: str | None,
+    validate_only: bool,
+    *,
+    wait: bool,
+    follow: bool,
+) -> None:
+    try:
+        job = session.client.jobs.submit_job(
+            one.job, request_id=request_id, validate_only=validate_only
+        )
+    except WindlassError as error:
+        raise one.told(error) from None
     if validate_only:
         say("the job is valid; nothing was submitted")
         session.answer(job, lambda: forecast_table(job.forecast))
