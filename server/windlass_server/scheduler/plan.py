@@ -10,6 +10,7 @@ from windlass_server.scheduler.explain import Explainer, Explanation, Reason, Ta
 from windlass_server.scheduler.future import Placed
 from windlass_server.scheduler.gang import Gang
 from windlass_server.scheduler.gates import Gates
+from windlass_server.scheduler.guarantees import guarantees_in
 from windlass_server.scheduler.keeping import Keeping, KeptCards
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.order import in_turn
@@ -17,7 +18,7 @@ from windlass_server.scheduler.packed import Packings
 from windlass_server.scheduler.partition import Change, divide
 from windlass_server.scheduler.preempting import made_room_first, places_of_others
 from windlass_server.scheduler.preemption import Eviction, preempt
-from windlass_server.scheduler.quota_gate import guaranteed_first, guarantees_in
+from windlass_server.scheduler.quota_gate import guaranteed_first
 from windlass_server.scheduler.reserved import Key
 from windlass_server.scheduler.scores import as_policies_pack
 from windlass_server.scheduler.snapshot import Demand, Fault, LabelRule, Snapshot, Spread, Topology

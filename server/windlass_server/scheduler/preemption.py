@@ -8,16 +8,17 @@ without all who may be stopped, nobody is stopped. What is about to leave counts
 nobody is stopped for room that comes by itself.
 
 What another project is sure of by its quota is left alone. What it has borrowed beyond that goes also
-for an equal of a project that takes back no more than it is sure of.
+for an equal of a project that takes back no more than it is sure of; for such a one also a job goes that was
+borrowed in part, with all of its runs, and only as long as its project has more than it is sure of.
 
 There are no loops. Who is stopped has a lower priority than who gets the place; or the same, and then
 it was borrowed and the other is not. So with each preemption fewer jobs of the highest class wait that
-it concerns.
+it concerns. Who was borrowed in part asks for more than its project is sure of when it waits, so that it takes
+nothing back by itself.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from windlass_server.scheduler.feasibility import node_label
 from windlass_server.scheduler.filters import fits
 from windlass_server.scheduler.future import Future, Placed
 from windlass_server.scheduler.gang import Gang
+from windlass_server.scheduler.guarantees import Guarantees
 from windlass_server.scheduler.ledger import Ledger
 from windlass_server.scheduler.partition import Change
 from windlass_server.scheduler.policies import PreemptionRules
@@ -74,22 +76,6 @@ class Preempted:
 
     evictions: list[Eviction] = field(default_factory=list)
     promises: dict[str, str] = field(default_factory=dict)
-
-
-class Guarantees(Protocol):
-    """What projects are sure of, as the plan goes on."""
-
-    def within_guarantee(self, demand: Demand) -> bool:
-        """Whether its project stays within what it is sure of when it has got its place."""
-        ...
-
-    def borrows(self, running: Running) -> bool:
-        """Whether its project has all that it is sure of without it, too."""
-        ...
-
-    def placed(self, demand: Demand) -> None:
-        """Count what is about to have a place."""
-        ...
 
 
 class Preemptor:
@@ -144,8 +130,9 @@ class Preemptor:
         self.looked += 1
         coming = self._future.place_for(demand)
         if coming is not None:
+            self._count(coming.demand)
             return self._take(coming)
-        freed = self._best_of_several(demand) if demand.nodes > 1 else self._best_of_one(demand)
+        freed = self._freed(demand)
         if freed is None:
             return False
         gang, victims = freed.gang, freed.victims
@@ -153,11 +140,47 @@ class Preemptor:
         self.made += 1
         self._crowd.remove(victims)
         self._spent[demand.project] = self._spent.get(demand.project, 0) + len(victims)
+        self._count(gang.demand)
         if self._guarantees is not None:
-            self._guarantees.placed(gang.demand)
+            self._guarantees.stopped([one.job_id for one in victims])
         names = [self._future.label(index) for index in gang.indexes]
         self.result.promises[demand.job_id] = stopped_text(len(victims), where_text(names))
         return self._take(gang)
+
+    def _count(self, demand: Demand) -> None:
+        """It is about to have a place, which its project can count on once."""
+        if self._guarantees is not None:
+            self._guarantees.placed(demand)
+
+    def _freed(self, demand: Demand) -> Freed | None:
+        """Whom to stop, and the places that it gets then.
+
+        Of those who have borrowed the first to go do first. Where it has no place without them either, and takes back
+        what it is sure of, it may be without others, as long as none of them goes without need.
+        """
+        crowd, able = self._crowd, self._able(demand)
+        freed = self._search(demand, crowd.crowding(able))
+        sure = self._guarantees
+        if freed is not None or sure is None or not self._takes_back(demand):
+            return freed
+        more = self._able(demand, any_borrowed=True)
+        if all(np.array_equal(able[pool], more[pool]) for pool in able):
+            return None
+        freed = self._search(demand, crowd.crowding(more))
+        if freed is None:
+            return None
+        others = [one.job_id for one in freed.victims if one.runs[0].project != demand.project]
+        return freed if sure.all_may_go(others) else None
+
+    def _search(self, demand: Demand, crowding: Crowding) -> Freed | None:
+        several = demand.nodes > 1
+        best = self._best_of_several if several else self._best_of_one
+        return best(demand, crowding)
+
+    def _takes_back(self, demand: Demand) -> bool:
+        """Whether its project stays within what it is sure of with as few nodes as it makes do with."""
+        least = replace(demand, nodes=demand.min_nodes)
+        return self._guarantees is not None and self._guarantees.within_guarantee(least)
 
     def _stop(self, demand: Demand, gang: Gang, victims: Iterable[Victim]) -> None:
         places = tuple(self._future.node(index).node_id for index in gang.indexes)
@@ -212,6 +235,7 @@ class Preemptor:
         for index in places:
             if not self._future.take(index, demand):
                 self._future.take_cards(index, demand)
+        self._count(replace(demand, nodes=demand.min_nodes))
         return True
 
     def _fits_on(self, index: int, demand: Demand) -> bool:
@@ -227,8 +251,7 @@ class Preemptor:
             self._rules[queue, pool] = rules
         return rules
 
-    def _best_of_several(self, demand: Demand) -> Freed | None:
-        crowding = self._crowd.crowding(self._able(demand))
+    def _best_of_several(self, demand: Demand, crowding: Crowding) -> Freed | None:
         closed = np.zeros(len(self._future.free.none), np.bool_)
         closed[self._promised_to_higher(demand)] = True
         freed = RoomForSeveral(demand, self._future, crowding, closed).best()
@@ -242,12 +265,11 @@ class Preemptor:
         """How many more may be stopped for its project, by the rules of a pool."""
         return self._rule(demand.queue, pool).budget - self._spent.get(demand.project, 0)
 
-    def _best_of_one(self, demand: Demand) -> Freed | None:
+    def _best_of_one(self, demand: Demand, crowding: Crowding) -> Freed | None:
         """The best node as it is, or one that is better when its cards are divided behind those who go."""
-        found = self._best(demand)
+        found = self._best(demand, crowding)
         if not self._has_cards or not made_for(demand):
             return found
-        crowding = self._crowd.crowding(self._able(demand))
         free = self._future.free
         nodes = self._has_cards_on & crowding.nodes(len(free.none))
         nodes &= may_divide(demand, crowding.gone(free))
@@ -269,8 +291,7 @@ class Preemptor:
                 found = Freed(Gang((index,), demand), victims)
         return found
 
-    def _best(self, demand: Demand) -> Freed | None:
-        crowding = self._crowd.crowding(self._able(demand))
+    def _best(self, demand: Demand, crowding: Crowding) -> Freed | None:
         free = self._future.free
         nodes = fits(demand, crowding.gone(free)) & crowding.nodes(len(free.none))
         nodes[self._promised_to_higher(demand)] = False
@@ -306,7 +327,7 @@ class Preemptor:
             if priority > demand.priority and (limit is None or now + limit > at)
         ]
 
-    def _able(self, demand: Demand) -> dict[str, Mask]:
+    def _able(self, demand: Demand, *, any_borrowed: bool = False) -> dict[str, Mask]:
         """By pool, which of the crowd may be stopped for a demand."""
         snapshot, crowd = self._snapshot, self._crowd
         gave_way = snapshot.preemptions.gave_way.get(demand.job_id)
@@ -316,21 +337,30 @@ class Preemptor:
             if rules.enabled:
                 mask = crowd.lower(demand, rules, snapshot.now, gave_way)
                 ripe = crowd.ripe(rules, snapshot.now, gave_way)
-                able[pool] = self._as_guaranteed(demand, mask, ripe)
+                able[pool] = self._as_guaranteed(demand, mask, ripe, any_borrowed=any_borrowed)
         return able
 
-    def _as_guaranteed(self, demand: Demand, lower: Mask, ripe: Mask) -> Mask:
-        """Without what other projects are sure of; and with what they borrowed, up to an equal of one that is."""
+    def _as_guaranteed(
+        self, demand: Demand, lower: Mask, ripe: Mask, *, any_borrowed: bool
+    ) -> Mask:
+        """Without what other projects are sure of; and with what they borrowed, up to an equal of one that is.
+
+        What they borrowed only in part goes for one that is as well.
+        """
         sure = self._guarantees
         if sure is None:
             return lower
-        within = sure.within_guarantee(replace(demand, nodes=demand.min_nodes))
+        within = self._takes_back(demand)
         able = lower.copy()
         for number in np.flatnonzero(ripe):
             victim = self._crowd.victims[int(number)]
-            if victim.runs[0].project != demand.project:
-                may = lower[number] or (within and victim.priority <= demand.priority)
-                able[number] = may and all(sure.borrows(run) for run in victim.runs)
+            if victim.runs[0].project == demand.project:
+                continue
+            may = lower[number] or (within and victim.priority <= demand.priority)
+            able[number] = may and (
+                sure.is_borrowed(victim.job_id, in_part=within)
+                or (any_borrowed and sure.may_go(victim.job_id))
+            )
         return able
 
 

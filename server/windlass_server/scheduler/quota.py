@@ -16,7 +16,7 @@ A dimension of which a quota says nothing is not bounded by it.
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -39,6 +39,9 @@ Amounts: TypeAlias = Mapping[Dimension, int]
 """GPUs in thousandths, CPU in thousandths of a core, memory in bytes; what is absent is not said, or 0."""
 
 _NOTHING: Amounts = MappingProxyType({})
+
+NOTHING_LACKS = (-1, 0)
+"""Of a project without what it has borrowed as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,18 +225,38 @@ class Use:
         return guaranteed
 
     def borrows(self, ask: Ask) -> bool:
-        """Whether what somebody has is more than its project can count on.
+        """Whether what somebody has is more than its project can count on, all of it or a part."""
+        return self.lacking_without(ask) is not None
 
-        It is as far as the project has too much of what it consists of; and what nobody guaranteed
+    def lacking_without(self, ask: Ask) -> tuple[int, int] | None:
+        """How much a project would lack of what it can count on without what it has borrowed in part.
+
+        It has borrowed of that as far as it has too much of what that consists of; and what nobody guaranteed
         always is, where others are guaranteed something.
+
+        Returns:
+            Of what, as a number, and how much; `NOTHING_LACKS` where all of it is borrowed; None: nothing of it is.
         """
-        guaranteed = False
-        for quota, dimension, _ in self._counted(ask):
+        guaranteed, found = False, list[tuple[int, int]]()
+        for quota, dimension, asked in self._counted(ask):
             if dimension in quota.guaranteed:
-                if self.used(quota, dimension) > quota.guaranteed[dimension]:
-                    return True
+                beyond = self.used(quota, dimension) - quota.guaranteed[dimension]
+                if beyond >= asked:
+                    return NOTHING_LACKS
+                if beyond > 0:
+                    found.append((_ORDER[dimension], asked - beyond))
                 guaranteed |= _decides(ask, dimension)
-        return self.guarantees and not guaranteed
+        if self.guarantees and not guaranteed:
+            return NOTHING_LACKS
+        return min(found, default=None)
+
+    def copy(self) -> "Use":
+        """The same, which changes by itself."""
+        made = Use(())
+        made._of = self._of
+        made._used = {quota_id: dict(used) for quota_id, used in self._used.items()}
+        made._cohorts = {key: replace(cohort) for key, cohort in self._cohorts.items()}
+        return made
 
     def borrowable(self, quota: Quota, dimension: Dimension) -> int:
         """What its owner could have beyond its guarantee of what others leave idle now."""

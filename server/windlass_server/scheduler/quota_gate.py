@@ -8,7 +8,7 @@ from functools import cached_property
 from windlass_server.scheduler.filters import first_refusal
 from windlass_server.scheduler.quota import Ask, Dimension, Quota, Refusal, Use
 from windlass_server.scheduler.rooms import full_room, gpu_key
-from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running, Snapshot
+from windlass_server.scheduler.snapshot import WHOLE, Demand, NodeState, Running
 
 
 class QuotaGate:
@@ -65,7 +65,7 @@ class QuotaGate:
         """Count a job that the plan has placed, on GPUs of this type; whoever has nodes alone, on the largest of them."""
         asks = self._asks_for_whole_nodes(demand)
         allowed = [ask for ask in asks if not self._use.refusals(ask)]
-        self._use.take(_each(allowed, max) if allowed else ask_of(demand, gpu_type))
+        self._use.take(each_of(allowed, max) if allowed else ask_of(demand, gpu_type))
 
     def _refused(self, demand: Demand) -> Refusal | None:
         """What dominates of that which does not allow it on so many nodes, whatever GPUs and nodes it gets."""
@@ -145,8 +145,8 @@ def _whole(node: NodeState, demand: Demand) -> Ask:
     )
 
 
-def _each(asks: Sequence[Ask], choose: Callable[[Iterable[int]], int]) -> Ask:
-    """Of each amount of these the least, or the most."""
+def each_of(asks: Sequence[Ask], choose: Callable[[Iterable[int]], int]) -> Ask:
+    """Of each amount of these the least, the most, or the sum."""
     amounts = {key: choose(ask.amounts[key] for ask in asks) for key in asks[0].amounts}
     kinds = sorted({kind for ask in asks for kind in ask.gpus})
     gpus = {kind: choose(ask.gpus.get(kind, 0) for ask in asks) for kind in kinds}
@@ -171,57 +171,6 @@ def guaranteed_first(queue: Sequence[Demand], quotas: Sequence[Quota]) -> list[D
         else:
             others.append(demand)
     return first + others
-
-
-class Guarantees:
-    """What projects can count on of what runs and of what waits: for whom others may be stopped, and who.
-
-    Args:
-        quotas: all that there are, with what their owners have before the plan.
-        running: what holds parts of the nodes.
-        placed: what the plan has placed.
-    """
-
-    def __init__(
-        self, quotas: Sequence[Quota], running: Iterable[Running], placed: Iterable[Demand]
-    ) -> None:
-        self._use = Use(quotas)
-        self._borrowed = {one.run_id for one in borrowed(running, quotas)}
-        for demand in placed:
-            self.placed(demand)
-
-    def within_guarantee(self, demand: Demand) -> bool:
-        """Whether its project can count on having it beside what it has."""
-        return self._use.within_guarantee(ask_of(demand))
-
-    def borrows(self, running: Running) -> bool:
-        """Whether its project has all that it can count on without it, too."""
-        return running.run_id in self._borrowed
-
-    def placed(self, demand: Demand) -> None:
-        """Count a job that has got a place, or is about to."""
-        self._use.take(ask_of(demand))
-
-
-def guarantees_in(snapshot: Snapshot, placed: Iterable[Demand]) -> Guarantees | None:
-    """What projects can count on when the plan has placed these; None where nobody is guaranteed anything."""
-    if not any(one.guaranteed for one in snapshot.quotas):
-        return None
-    return Guarantees(snapshot.quotas, snapshot.running, placed)
-
-
-def borrowed(running: Iterable[Running], quotas: Sequence[Quota]) -> list[Running]:
-    """What is held beyond guarantees, what began last first.
-
-    As much as has to end until every project has no more than it can count on; where nobody is guaranteed
-    anything, nothing is borrowed. What is leaving already counts as gone, where that is enough.
-    """
-    use, found = Use(quotas), list[Running]()
-    for one in sorted(running, key=lambda each: (not each.leaving, -each.started_at, each.run_id)):
-        if use.borrows(ask := held_by(one)):
-            use.give_back(ask)
-            found.append(one)
-    return found
 
 
 def ask_of(demand: Demand, gpu_type: str = "", *, jobs: int = 1) -> Ask:
@@ -267,7 +216,7 @@ def least_asks(demand: Demand, nodes: Iterable[NodeState]) -> list[Ask]:
     could = [node for node in nodes if first_refusal(demand, full_room(node)) is None]
     asks = [_whole(alike[0], least) for alike in _by_size(could)]
     # Of several nodes each may be of another size.
-    return [_each(asks, min)] if asks and demand.min_nodes > 1 else asks or [least_of(demand)]
+    return [each_of(asks, min)] if asks and demand.min_nodes > 1 else asks or [least_of(demand)]
 
 
 def held_by(running: Running) -> Ask:

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.scheduler.worlds import a_job, a_node
+from windlass_server.scheduler.guarantees import Guarantees, borrowed, whole
 from windlass_server.scheduler.outlook import Verdict, outlook
 from windlass_server.scheduler.plan import plan
 from windlass_server.scheduler.policies import Policies, Policy, PreemptionRules
 from windlass_server.scheduler.quota import Dimension, Quota, Use
 from windlass_server.scheduler.quota_gate import (
-    Guarantees,
     ask_of,
-    borrowed,
     guaranteed_first,
     least_asks,
 )
@@ -195,13 +194,17 @@ BORROWED = [
 @pytest.mark.parametrize(("quotas", "runs"), [case[1:] for case in BORROWED], ids=[case[0] for case in BORROWED])  # fmt: skip
 def test_what_is_borrowed(quotas: list[Quota], runs: list[str]):
     running = [a_run("a", "a2", 2, 2), a_run("a", "a1", 4, 1), a_run("a", "a3", 1, 3)]
-    assert [one.run_id for one in borrowed(running, quotas)] == runs
+    found = borrowed(whole(running).values(), Use(quotas))
+    assert [job_id.removeprefix("job-") for job_id in found] == runs
 
 
 def test_what_is_leaving_already_counts_as_gone_first():
     quotas = [a_quota("a", guaranteed={GPU: 4000}, used={GPU: 6000})]
     running = [a_run("a", "a1", 2, 1, leaving=True), a_run("a", "a2", 2, 2), a_run("a", "a3", 2, 3)]
-    assert [one.run_id for one in borrowed(running, quotas)] == ["a1"]
+    sure = Guarantees(quotas, running, [])
+    assert not any(sure.is_borrowed(one.job_id, in_part=True) for one in running)
+    sure = Guarantees(quotas, [replace(one, leaving=False) for one in running], [])
+    assert [sure.is_borrowed(f"job-{name}", in_part=True) for name in ("a1", "a2", "a3")] == [False, False, True]  # fmt: skip
 
 
 def test_what_has_got_a_place_counts_in_what_a_project_can_count_on():
@@ -210,7 +213,7 @@ def test_what_has_got_a_place_counts_in_what_a_project_can_count_on():
     assert sure.within_guarantee(a_job_of("a", "job-2", 1))
     sure.placed(a_job_of("a", "job-2", 1))
     assert not sure.within_guarantee(a_job_of("a", "job-3", 1))
-    assert not sure.borrows(a_run("a", "a1", 2))
+    assert not sure.is_borrowed("job-a1", in_part=True)
 
 
 PREEMPTING = Policies(cluster=Policy(preemption=PreemptionRules(enabled=True)))
