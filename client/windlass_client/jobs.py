@@ -173,6 +173,7 @@ class JobCalls(Group):
         name: str = "",
         project: str | None = None,
         labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         working_directory: str = "",
         gpus: int = 0,
@@ -190,6 +191,7 @@ class JobCalls(Group):
         pool: str = "",
         dependencies: Mapping[str, str] | None = None,
         follow_retries: bool = False,
+        singleton: bool = False,
         retry: job_retry_pb2.RetryPolicy | None = None,
         start_after: datetime | None = None,
         deadline: datetime | None = None,
@@ -213,6 +215,7 @@ class JobCalls(Group):
             name: for people; the command's last path segment by default.
             project: the project; the client's by default.
             labels: to select by.
+            annotations: notes that nothing selects by.
             env: environment variables of the command.
             working_directory: absolute path; a fresh private directory by default.
             gpus: GPUs, whole ones unless a kind is said.
@@ -233,6 +236,7 @@ class JobCalls(Group):
             dependencies: what it waits for: by the ids of other jobs "AFTER", "AFTER_OK", "AFTER_NOT_OK"
                 or "AFTER_ANY".
             follow_retries: when one that it is to run AFTER_OK fails, it waits for a retry of that.
+            singleton: it waits until all earlier jobs of its name and user in its project have ended.
             retry: when it runs again by itself, such as `RetryPolicy(max_attempts=3)`; never by default.
             start_after: it does not start before; at once by default.
             deadline: when it must have ended; never by default.
@@ -268,6 +272,7 @@ class JobCalls(Group):
             project=self.project if project is None else project,
             name=name,
             labels=labels or {},
+            annotations=annotations or {},
             queue=queue,
             priority=priority,
             command=command,
@@ -286,7 +291,8 @@ class JobCalls(Group):
                     follow_retries=follow_retries and way == "AFTER_OK",
                 )
                 for job_id, way in (dependencies or {}).items()
-            ],
+            ]
+            + [job_pb2.Dependency(type=job_pb2.Dependency.SINGLETON)] * singleton,
             retry=retry,
             start_after=start_after,
             deadline=deadline,

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, create_engine
 
 from tests.support.databases import Engines
+from windlass_server.storage.singletons import SingletonKey
 from windlass_server.storage.transaction import Transaction
 from windlass_server.storage.usage import HeldFilter
 
@@ -22,6 +23,7 @@ READS: list[tuple[str, Callable[[Transaction], Any]]] = [
     ("job_dependencies_open", lambda tx: tx.dependencies.awaited_behind("job-1", 10)),
     ("job_dependencies_open", lambda tx: tx.dependencies.highest_priority_behind("job-1")),
     ("job_dependencies_stalled", lambda tx: tx.dependencies.follow("job-1", "job-2")),
+    ("jobs_by_name", lambda tx: tx.singletons.before(SingletonKey("p", "u", "n"), "job-1")),
     ("jobs_by_retry", lambda tx: tx.jobs.retries_of("job-1", 1)),
     ("jobs_by_retry", lambda tx: tx.jobs.live_retries_of("job-1", 10)),
     (

@@ -76,9 +76,11 @@ class Waiting:
         priority: int = 0,
         start_in: float = 0,
         follow_retries: bool = False,
+        name: str = "",
     ) -> str:
         """A job that waits for others, each in a way."""
         spec = self.spec(awaited, priority, start_in)
+        spec.name = name
         for one in spec.dependencies:
             one.follow_retries = follow_retries
         return (await self.jobs.submit(who, spec)).job_id

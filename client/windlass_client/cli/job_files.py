@@ -128,7 +128,7 @@ class _Reader:
         if _is_map(field_):
             entry = _message_of(field_).fields_by_name["value"]
             for key, value in self._entries(node, path):
-                below = f"{path}.{key}"
+                below = f"{path}[{key}]"
                 self._lines[below] = _line(value)
                 if _has_fields(entry):
                     self._message(value, getattr(message, field_.name)[key], below)

@@ -279,7 +279,8 @@ def _node_label(rule: "job_pb2.NodeLabelRule") -> str:
 def _dependency(one: "job_pb2.Dependency") -> str:
     from windlass.jobs.v1 import job_pb2
 
-    return f"{one.job_id} ({job_pb2.Dependency.Type.Name(one.type)})"
+    way = job_pb2.Dependency.Type.Name(one.type)
+    return f"{one.job_id} ({way})" if one.job_id else f"earlier ones of its name ({way})"
 
 
 def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
@@ -296,6 +297,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("queue", f"{job.queue}, priority {job.priority}"),
         ("served as", served_as(job)),
         ("labels", ", ".join(f"{k}={v}" for k, v in sorted(job.labels.items()))),
+        *((f"note {k}", v) for k, v in sorted(job.annotations.items())),
         ("command", shlex.join(job.command)),
         ("workdir", job.environment.working_directory),
         ("gpus", _gpus(job)),

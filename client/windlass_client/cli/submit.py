@@ -33,6 +33,7 @@ from windlass_client.cli.waiting_options import (
     AfterOption,
     DeadlineOption,
     FollowRetriesOption,
+    SingletonOption,
     StartAfterOption,
     asked_dependencies,
 )
@@ -95,6 +96,7 @@ _FIELDS: Mapping[str, Sequence[str]] = {
     "after_ok": ["dependencies"],
     "after_not_ok": ["dependencies"],
     "after_any": ["dependencies"],
+    "singleton": ["dependencies"],
     "max_attempts": ["retry"],
 }
 
@@ -172,6 +174,12 @@ def submit(
         list[str] | None,
         typer.Option("--label", "-l", metavar="KEY=VALUE", help="Label; repeatable."),
     ] = None,
+    annotation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--annotation", metavar="KEY=TEXT", help="A note, not to select by; repeatable."
+        ),
+    ] = None,
     queue: Annotated[str, typer.Option(help="The queue that orders the job.")] = "",
     priority: Annotated[int, typer.Option(help="-1000 to 1000; higher runs first.")] = 0,
     time_limit: Annotated[str | None, typer.Option(help="Such as 1h30m; default none.")] = None,
@@ -223,6 +231,7 @@ def submit(
     after_not_ok: AfterNotOkOption = None,
     after_any: AfterAnyOption = None,
     follow_retries: FollowRetriesOption = False,
+    singleton: SingletonOption = False,
     max_attempts: MaxAttemptsOption = 0,
     retry_on: RetryOnOption = None,
     retry_backoff: RetryBackoffOption = None,
@@ -281,6 +290,7 @@ def submit(
         command or [],
         name=name,
         labels=pairs(label or [], "--label"),
+        annotations=pairs(annotation or [], "--annotation"),
         env=pairs(env or [], "--env"),
         working_directory=workdir,
         gpus=gpus,
@@ -304,6 +314,7 @@ def submit(
         pool=pool,
         dependencies=asked_dependencies(ways),
         follow_retries=follow_retries,
+        singleton=singleton,
         retry=asked_retry(max_attempts, retry_on or (), retry_backoff),
         start_after=moment_ahead(start_after, session.now()) if start_after else None,
         deadline=moment_ahead(deadline, session.now()) if deadline else None,

@@ -29,6 +29,10 @@ FollowRetriesOption = Annotated[
     bool,
     typer.Option("--follow-retries", help="With --after-ok: where it fails, wait for its retry."),
 ]
+SingletonOption = Annotated[
+    bool,
+    typer.Option("--singleton", help="Wait until your earlier jobs of its name have ended."),
+]
 StartAfterOption = Annotated[
     str | None,
     typer.Option(

@@ -22,6 +22,7 @@ from windlass_server.jobs.dependency_rules import (
 )
 from windlass_server.jobs.holding import Hold, hold_of
 from windlass_server.jobs.moves import move
+from windlass_server.jobs.singletons import hold_turns, pass_on
 from windlass_server.jobs.states import FINAL, Event, Status, after
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -103,18 +104,27 @@ class DependenciesService:
         if awaited is None or not (kinds := _decided(awaited)):
             return 0
         edges = tx.dependencies.followers(awaited_id, [*kinds], AT_ONCE)
+        singletons = [one.job_id for one in edges if one.kind == Kind.SINGLETON]
+        hold_turns(tx, singletons)
         # Held first, so that of two who settle what one job waits for the second sees what the first did.
         rows = {row.job_id: row for row in tx.jobs.lock_all([edge.job_id for edge in edges])}
         waiting = {job_id for job_id, row in rows.items() if _waits(row)}
-        states = {one.job_id: _becomes(one, kinds[one.kind]) for one in edges}
+        states = [(one, _becomes(one, kinds[one.kind])) for one in edges]
+        on = pass_on(tx, awaited_id, [rows[one] for one in singletons if one in waiting])
         tx.dependencies.settle(
             [
-                (job_id, awaited_id, state if job_id in waiting else State.DROPPED)
-                for job_id, state in states.items()
+                (
+                    one.job_id,
+                    awaited_id,
+                    one.kind,
+                    state if one.job_id in waiting else State.DROPPED,
+                )
+                for one, state in states
+                if one.kind != Kind.SINGLETON or one.job_id not in on
             ]
         )
-        for one in edges:
-            if one.job_id in waiting and states[one.job_id] is State.NEVER:
+        for one, state in states:
+            if one.job_id in waiting and state is State.NEVER:
                 self._end(tx, rows[one.job_id], never_text(awaited_id, one.kind, awaited.status))
                 waiting.discard(one.job_id)
         self._reconsider(tx, [rows[one] for one in sorted(waiting) if rows[one].held == Held.JOBS])
@@ -162,7 +172,7 @@ class DependenciesService:
             if head.status not in FINAL and (raises or raised):
                 await self._database.write(lambda tx, job_id=job_id: self._serve(tx, job_id))  # type: ignore[misc]
         gone = [
-            (one.job_id, one.awaited_id, int(State.DROPPED))
+            (one.job_id, one.awaited_id, one.kind, int(State.DROPPED))
             for one in waiting
             if one.status in FINAL
         ]

@@ -6,6 +6,7 @@
 | AFTER_OK | SUCCEEDED | ended otherwise |
 | AFTER_NOT_OK | ended otherwise than SUCCEEDED | SUCCEEDED |
 | AFTER_ANY | has ended | |
+| SINGLETON | has ended, and so has every other one before it | |
 
 An AFTER_OK that follows retries does not give up: it stalls until the awaited job is retried, and waits for
 the retry from then on.
@@ -33,6 +34,8 @@ class Kind(enum.IntEnum):
     AFTER_OK = 2
     AFTER_NOT_OK = 3
     AFTER_ANY = 4
+    # Which job is awaited changes: see singletons.
+    SINGLETON = 5
 
 
 class State(enum.IntEnum):
@@ -71,6 +74,7 @@ _WORDS = {
     Kind.AFTER_OK: "to succeed",
     Kind.AFTER_NOT_OK: "to end without success",
     Kind.AFTER_ANY: "to end",
+    Kind.SINGLETON: "of its name to end, as a singleton",
 }
 
 

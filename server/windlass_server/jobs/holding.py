@@ -64,7 +64,7 @@ def require_known(tx: Transaction, who: Caller, spec: job_pb2.Job) -> None:
         InvalidInput: too many, or one job twice.
         NotFound: there is no such job, or the caller may not read it.
     """
-    wanted = [one.job_id for one in spec.dependencies]
+    wanted = [one.job_id for one in spec.dependencies if one.job_id]
     if len(wanted) > MAX_DEPENDENCIES or len(set(wanted)) < len(wanted):
         message = f"a job waits for at most {MAX_DEPENDENCIES} others, each named once"
         violation = FieldViolation("job.dependencies", message, "BAD_DEPENDENCIES")
@@ -83,10 +83,11 @@ def edges_of(tx: Transaction, spec: job_pb2.Job) -> Sequence[Edge]:
     What can never be met stays open until the job is there, so that it can end for it. Who follows retries
     waits for the newest of those that there are.
     """
-    if not spec.dependencies:
+    asked = [one for one in spec.dependencies if one.job_id]
+    if not asked:
         return ()
-    known = tx.dependencies.heads([one.job_id for one in spec.dependencies])
-    found = [_edge(tx, one, known[one.job_id]) for one in spec.dependencies]
+    known = tx.dependencies.heads([one.job_id for one in asked])
+    found = [_edge(tx, one, known[one.job_id]) for one in asked]
     if len({one.awaited_id for one in found}) < len(found):
         message = "a job waits for another and for a retry of it; name one of them"
         violation = FieldViolation("job.dependencies", message, "BAD_DEPENDENCIES")

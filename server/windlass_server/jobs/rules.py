@@ -17,6 +17,8 @@ DEFAULT_GRACE_SECONDS = 10
 # What the operating system takes for one exec, with room for what we add ourselves.
 MAX_COMMAND_BYTES = 128 * 1024
 MAX_ENVIRONMENT_BYTES = 1024 * 1024
+# Pages of lists show them.
+MAX_ANNOTATIONS_BYTES = 64 * 1024
 # A job that so many of its runs' nodes have failed is given up.
 MAX_NODE_FAULTS = 5
 # What a command returns that wants to be run again, such as after it has saved its state.
@@ -54,7 +56,9 @@ REMEMBERED = (*NODE_FAULTS, Cause.NODE_SHUTDOWN)
 """Ends for which a node is not tried again at once."""
 
 
-def size_violations(command: list[str], variables: dict[str, str]) -> tuple[FieldViolation, ...]:
+def size_violations(
+    command: list[str], variables: Mapping[str, str], annotations: Mapping[str, str]
+) -> tuple[FieldViolation, ...]:
     """What is too large as a whole; the rules in the protos have looked at each part alone."""
     found = []
     command_bytes = sum(len(argument.encode()) + 1 for argument in command)
@@ -67,6 +71,12 @@ def size_violations(command: list[str], variables: dict[str, str]) -> tuple[Fiel
     if environment_bytes > MAX_ENVIRONMENT_BYTES:
         text = f"must have at most {MAX_ENVIRONMENT_BYTES} bytes in all; it has {environment_bytes}"
         found.append(FieldViolation("job.environment.variables", text, "ENVIRONMENT_SIZE"))
+    annotation_bytes = sum(
+        len(name.encode()) + len(value.encode()) for name, value in annotations.items()
+    )
+    if annotation_bytes > MAX_ANNOTATIONS_BYTES:
+        text = f"must have at most {MAX_ANNOTATIONS_BYTES} bytes in all; it has {annotation_bytes}"
+        found.append(FieldViolation("job.annotations", text, "ANNOTATIONS_SIZE"))
     return tuple(found)
 
 

@@ -20,6 +20,7 @@ from windlass_server.jobs.inside import require_inside
 from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.places import place_columns, rules_in, spread_in
+from windlass_server.jobs.singletons import Turns, key_of
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.jobs.wanted import Seen, Wanted, earlier_jobs, look
 from windlass_server.paging import PageTokens, page_size
@@ -77,8 +78,8 @@ class _Added:
     edges: Sequence[Edge]
 
     @classmethod
-    def of(cls, tx: Transaction, new: NewJob) -> "_Added":
-        held, edges = _held(tx, new.wanted.full, new.columns)
+    def of(cls, tx: Transaction, new: NewJob, turns: Turns) -> "_Added":
+        held, edges = _held(tx, new.wanted.full, new.columns, turns)
         columns = new.columns | held | new.wanted.lineage.columns(tx)
         return cls(new, new_row(JobRow, columns), edges)
 
@@ -149,7 +150,9 @@ class JobsService:
         if validate_only:
             waiting = quota_use.one_job(wanted.full.project, who.user, Dimension.QUEUED)
             quota_use.require_allowed(seen.use, waiting)
-            held, _ = await self._database.read(lambda tx: _held(tx, wanted.full, new.columns))
+            held, _ = await self._database.read(
+                lambda tx: _held(tx, wanted.full, new.columns, Turns(tx))
+            )
             return new_row(JobRow, new.columns | held | {"job_id": ""})
         (job,) = await self._database.write(lambda tx: self.add_all(tx, [new]))
         return job
@@ -185,7 +188,9 @@ class JobsService:
             if isinstance(was, Conflict):
                 raise was
             before.append(was or new.wanted.live(tx))
-        added = [_Added.of(tx, new) for new, was in zip(news, before, strict=True) if was is None]
+        fresh = [new for new, was in zip(news, before, strict=True) if was is None]
+        turns = Turns.held(tx, [key_of(one.columns, one.wanted.full) for one in fresh])
+        added = [_Added.of(tx, new, turns) for new in fresh]
         self._add(tx, added)
         jobs = iter([self._begun(tx, one) for one in added])
         return [next(jobs) if was is None else was for was in before]
@@ -349,6 +354,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         project=spec.project or default_project,
         name=spec.name or rules.default_name(spec.command[0]),
         labels=spec.labels,
+        annotations=spec.annotations,
         queue=spec.queue or rules.DEFAULT_QUEUE,
         priority=spec.priority,
         command=spec.command,
@@ -382,7 +388,9 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
 
 def wanted_of(who: Caller, spec: job_pb2.Job, lineage: Lineage, request_id: str) -> Wanted:
     """What a caller asks for. Raises InvalidInput for what is too large."""
-    violations = rules.size_violations(list(spec.command), dict(spec.environment.variables))
+    violations = rules.size_violations(
+        list(spec.command), spec.environment.variables, spec.annotations
+    )
     if violations:
         message = "the job is too large"
         raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
@@ -406,10 +414,10 @@ def _submitted(one: _Added) -> dict[str, Any]:
 
 
 def _held(
-    tx: Transaction, full: job_pb2.Job, columns: dict[str, Any]
+    tx: Transaction, full: job_pb2.Job, columns: dict[str, Any], turns: Turns
 ) -> tuple[dict[str, Any], Sequence[Edge]]:
     """The columns of what keeps a new job out of the queue, and whom it waits for."""
-    edges = edges_of(tx, full)
+    edges = [*edges_of(tx, full), *turns.edges(columns, full)]
     hold = hold_of(edges, columns["start_after"], columns["created_at"])
     if hold.by is Held.NOTHING:
         return {}, edges

@@ -12,7 +12,7 @@ _RULE = re.compile(
     r"(?P<not>!?)(?P<key>[^=!;,\s]{1,253})(?:(?P<test>!?=)(?P<values>[^=!;]*))?", re.ASCII
 )
 _MOST_LABELS = 64
-_KINDS = {kind.name.lower(): kind for kind in Kind}
+_KINDS = {kind.name.lower(): kind for kind in Kind if kind is not Kind.SINGLETON}
 # What the nodes of a job can have in common.
 _LEVELS = {level.name.lower(): level for level in (Level.RACK, Level.BLOCK)}
 

@@ -13,7 +13,7 @@ _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
 # As dependency_rules.State and Kind.
 _OPEN, _MET = 0, 1
-_AFTER_OK = 2
+_AFTER_OK, _SINGLETON = 2, 5
 # Jobs of one statement: each is a parameter of it.
 _JOBS_AT_ONCE = 500
 
@@ -54,6 +54,7 @@ _OPEN_OF = (
     select(
         _EDGES.c.job_id,
         _EDGES.c.awaited_id,
+        _EDGES.c.kind,
         _JOBS.c.status,
         _JOBS.c.priority,
     )
@@ -69,8 +70,21 @@ _HIGHEST = (
 )
 _SETTLE = (
     update(_EDGES)
-    .where(_EDGES.c.job_id == bindparam("follower"), _EDGES.c.awaited_id == bindparam("awaited"))
+    .where(
+        _EDGES.c.job_id == bindparam("follower"),
+        _EDGES.c.awaited_id == bindparam("awaited"),
+        _EDGES.c.kind == bindparam("way"),
+    )
     .values(state=bindparam("now"))
+)
+_TURN = (
+    update(_EDGES)
+    .where(
+        _EDGES.c.job_id == bindparam("follower"),
+        _EDGES.c.awaited_id == bindparam("awaited"),
+        _EDGES.c.kind == _SINGLETON,
+    )
+    .values(awaited_id=bindparam("another"))
 )
 # One statement for each index.
 _FOLLOW = [
@@ -122,7 +136,7 @@ class DependencyStore:
     def open_of(self, job_ids: Sequence[str]) -> Sequence[Any]:
         """What is not decided of what these jobs wait for, job by job.
 
-        Rows of job_id, awaited_id, and of status and priority of the one that waits.
+        Rows of job_id, awaited_id, kind, and of status and priority of the one that waits.
         """
         return self._of(_OPEN_OF, job_ids)
 
@@ -138,10 +152,15 @@ class DependencyStore:
         moved = [self._connection.execute(one, values).rowcount for one in _FOLLOW]
         return any(moved)
 
-    def settle(self, edges: Sequence[tuple[str, str, int]]) -> None:
-        """Say what has become of edges: `(job_id, awaited_id, state)`."""
+    def turn(self, job_id: str, awaited_id: str, another_id: str) -> None:
+        """Let a singleton that waits for one job wait for another one."""
+        values = {"follower": job_id, "awaited": awaited_id, "another": another_id}
+        self._connection.execute(_TURN, values)
+
+    def settle(self, edges: Sequence[tuple[str, str, int, int]]) -> None:
+        """Say what has become of edges: `(job_id, awaited_id, kind, state)`."""
         if edges:
-            names = ("follower", "awaited", "now")
+            names = ("follower", "awaited", "way", "now")
             self._connection.execute(
                 _SETTLE, [dict(zip(names, edge, strict=True)) for edge in edges]
             )

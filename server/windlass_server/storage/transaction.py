@@ -33,6 +33,7 @@ from windlass_server.storage.reservations import ReservationStore
 from windlass_server.storage.run_times import RunTimeStore
 from windlass_server.storage.runs import RunStore
 from windlass_server.storage.scheduling_policies import SchedulingPolicyStore
+from windlass_server.storage.singletons import SingletonStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
 
@@ -60,6 +61,10 @@ class Transaction:
     @cached_property
     def dependencies(self) -> DependencyStore:
         return DependencyStore(self.connection)
+
+    @cached_property
+    def singletons(self) -> SingletonStore:
+        return SingletonStore(self.connection)
 
     @cached_property
     def runs(self) -> RunStore:

@@ -117,6 +117,20 @@ def test_a_rule_for_no_label_is_a_usage_error(windlass, plane):
     assert "SubmitJob" not in plane.state.requests
 
 
+def test_submit_says_that_a_job_runs_alone_of_its_name_and_what_is_noted_of_it(windlass, plane):
+    note = "owner=us; see\nhttps://example.org/?a=b"
+    done = windlass("submit", "--singleton", "--annotation", f"note={note}", "--", "true")
+    assert done.exit_code == 0, done.output
+    job = plane.state.requests["SubmitJob"][0].job
+    assert [(one.job_id, one.type) for one in job.dependencies] == [
+        ("", job_pb2.Dependency.SINGLETON)
+    ]
+    assert dict(job.annotations) == {"note": note}
+    shown = windlass("jobs", "get", "job-1").stdout
+    assert "earlier ones of its name (SINGLETON)" in shown
+    assert "https://example.org/?a=b" in shown
+
+
 def test_submit_says_what_the_job_waits_for(windlass, plane):
     done = windlass(
         "submit", "--after-ok", "job-8", "--after-ok", "job-9", "--after-any", "job-7",

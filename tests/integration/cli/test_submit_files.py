@@ -141,7 +141,7 @@ def test_what_the_server_refuses_is_told_with_its_line(windlass, plane, file):
         ("command: a b\n", ":1: command: takes a list"),
         ("command:\n- a\n- [b]\n", ":3: command[1]: takes one value"),
         ("command: [a]\nresources: 8\n", ":2: resources: takes fields"),
-        ("command: [a]\nenvironment:\n  variables:\n    A:\n", ":4: environment.variables.A: takes a value"),
+        ("command: [a]\nenvironment:\n  variables:\n    A:\n", ":4: environment.variables[A]: takes a value"),
         ("command: [a]\nname: x\nname: y\n", ":3: 'name' is said twice, first on line 2"),
         ("command: [a\nname: x\n", ": this is no YAML"),
         ("- a\n", ":1: a job is a mapping"),

@@ -135,7 +135,37 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
     "a dependency on what is no job's id": (
         spec(dependencies=[{"job_id": "", "type": "AFTER"}]),
         400,
-        {"job.dependencies[0].job_id"},
+        {"job.dependencies[0]"},
+    ),
+    "a singleton of one job": (
+        spec(dependencies=[{"job_id": "job-1", "type": "SINGLETON"}]),
+        400,
+        {"job.dependencies[0]"},
+    ),
+    "twice a singleton": (
+        spec(dependencies=[{"type": "SINGLETON"}] * 2),
+        400,
+        {"job.dependencies"},
+    ),
+    "65 annotations": (
+        spec(annotations={f"note-{n}": "x" for n in range(65)}),
+        400,
+        {"job.annotations"},
+    ),
+    "annotations of more than 64 KiB": (
+        spec(annotations={f"note-{n}": "x" * 16384 for n in range(5)}),
+        400,
+        {"job.annotations"},
+    ),
+    "an annotation of more than 16 KiB": (
+        spec(annotations={"note": "x" * 16385}),
+        400,
+        {"job.annotations[note]"},
+    ),
+    "an annotation with NUL": (
+        spec(annotations={"note": "x\0"}),
+        400,
+        {"job.annotations[note]"},
     ),
     "a dependency without a type": (
         spec(dependencies=[{"job_id": "job-1"}]),

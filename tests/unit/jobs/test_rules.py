@@ -172,15 +172,23 @@ def test_a_job_without_a_name_is_called_after_its_program(program, name):
 
 def test_a_command_may_have_128_kib_in_all_and_no_more():
     argument = "x" * 1023
-    assert rules.size_violations([argument] * 128, {}) == ()
-    (violation,) = rules.size_violations([argument] * 129, {})
+    assert rules.size_violations([argument] * 128, {}, {}) == ()
+    (violation,) = rules.size_violations([argument] * 129, {}, {})
     assert violation.field == "job.command"
 
 
 def test_an_environment_may_have_a_mebibyte_in_all_and_no_more():
     value = "x" * 65_000
-    (violation,) = rules.size_violations(["true"], {f"V{n}": value for n in range(17)})
+    variables = {f"V{n}": value for n in range(17)}
+    (violation,) = rules.size_violations(["true"], variables, {})
     assert violation.field == "job.environment.variables"
+
+
+def test_annotations_may_have_64_kib_in_all_and_no_more():
+    notes = {f"note-{n}": "\u00e4" * 8189 for n in range(4)}
+    assert rules.size_violations(["true"], {}, notes) == ()
+    (violation,) = rules.size_violations(["true"], {}, notes | {"one": "more"})
+    assert violation.field == "job.annotations"
 
 
 @pytest.mark.parametrize("cause", [Cause.BAD_COMMAND, Cause.LOST])

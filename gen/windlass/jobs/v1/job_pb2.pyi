@@ -19,7 +19,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "start_after", "dependencies", "nodes", "min_nodes", "topology", "exclusive_node", "gpu_types", "constraints", "retry", "deadline", "preemptible", "spread", "reservation_id", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "placements", "checkpoint", "retry_of", "root_job_id", "next_attempt_time", "effective_priority", "priority_message", "forecast")
+    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "start_after", "dependencies", "nodes", "min_nodes", "topology", "exclusive_node", "gpu_types", "constraints", "annotations", "retry", "deadline", "preemptible", "spread", "reservation_id", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "placements", "checkpoint", "retry_of", "root_job_id", "next_attempt_time", "effective_priority", "priority_message", "forecast")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Job.Status]
@@ -55,6 +55,13 @@ class Job(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class AnnotationsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +83,7 @@ class Job(_message.Message):
     EXCLUSIVE_NODE_FIELD_NUMBER: _ClassVar[int]
     GPU_TYPES_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    ANNOTATIONS_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     PREEMPTIBLE_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +131,7 @@ class Job(_message.Message):
     exclusive_node: bool
     gpu_types: _containers.RepeatedScalarFieldContainer[str]
     constraints: Constraints
+    annotations: _containers.ScalarMap[str, str]
     retry: _job_retry_pb2.RetryPolicy
     deadline: _timestamp_pb2.Timestamp
     preemptible: bool
@@ -149,7 +158,7 @@ class Job(_message.Message):
     effective_priority: int
     priority_message: str
     forecast: _job_forecast_pb2.Forecast
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., start_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., nodes: _Optional[int] = ..., min_nodes: _Optional[int] = ..., topology: _Optional[_Union[_topology_pb2.Topology, _Mapping]] = ..., exclusive_node: _Optional[bool] = ..., gpu_types: _Optional[_Iterable[str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retry: _Optional[_Union[_job_retry_pb2.RetryPolicy, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., preemptible: _Optional[bool] = ..., spread: _Optional[_Union[_job_spread_pb2.Spread, _Mapping]] = ..., reservation_id: _Optional[str] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., retry_of: _Optional[str] = ..., root_job_id: _Optional[str] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_priority: _Optional[int] = ..., priority_message: _Optional[str] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., start_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., nodes: _Optional[int] = ..., min_nodes: _Optional[int] = ..., topology: _Optional[_Union[_topology_pb2.Topology, _Mapping]] = ..., exclusive_node: _Optional[bool] = ..., gpu_types: _Optional[_Iterable[str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., annotations: _Optional[_Mapping[str, str]] = ..., retry: _Optional[_Union[_job_retry_pb2.RetryPolicy, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., preemptible: _Optional[bool] = ..., spread: _Optional[_Union[_job_spread_pb2.Spread, _Mapping]] = ..., reservation_id: _Optional[str] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., retry_of: _Optional[str] = ..., root_job_id: _Optional[str] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_priority: _Optional[int] = ..., priority_message: _Optional[str] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
 
 class Constraints(_message.Message):
     __slots__ = ("node_labels",)
@@ -190,11 +199,13 @@ class Dependency(_message.Message):
         AFTER_OK: _ClassVar[Dependency.Type]
         AFTER_NOT_OK: _ClassVar[Dependency.Type]
         AFTER_ANY: _ClassVar[Dependency.Type]
+        SINGLETON: _ClassVar[Dependency.Type]
     TYPE_UNSPECIFIED: Dependency.Type
     AFTER: Dependency.Type
     AFTER_OK: Dependency.Type
     AFTER_NOT_OK: Dependency.Type
     AFTER_ANY: Dependency.Type
+    SINGLETON: Dependency.Type
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_RETRIES_FIELD_NUMBER: _ClassVar[int]

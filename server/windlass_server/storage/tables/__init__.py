@@ -15,7 +15,13 @@ from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
 from windlass_server.storage.tables.duties import DutyRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.federation import RemoteClusterRow, RemoteRunRow
-from windlass_server.storage.tables.jobs import JobDependencyRow, JobLabelRow, JobRow, RunRow
+from windlass_server.storage.tables.jobs import (
+    JobDependencyRow,
+    JobLabelRow,
+    JobRow,
+    RunRow,
+    SingletonTurnRow,
+)
 from windlass_server.storage.tables.layouts import GpuLayoutRow
 from windlass_server.storage.tables.logs import LogArchiveRow, LogChunkRow
 from windlass_server.storage.tables.measures import MeasureRow
@@ -79,6 +85,7 @@ __all__ = [
     "RunTimeMarkRow",
     "RunTimeRow",
     "SchedulingPolicyRow",
+    "SingletonTurnRow",
     "TelemetryMarkRow",
     "TelemetrySegmentRow",
 ]

@@ -72,6 +72,16 @@ class JobRow(SQLModel, table=True):
             sqlite_where=text("checkpoint_of IS NOT NULL"),
             postgresql_where=text("checkpoint_of IS NOT NULL"),
         ),
+        # Those of a name and user that singletons wait for.
+        Index(
+            "jobs_by_name",
+            "project",
+            "user",
+            "name",
+            "job_id",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
         CheckConstraint("status BETWEEN 1 AND 12", name="jobs_status_known"),
     )
 
@@ -210,20 +220,32 @@ class JobDependencyRow(SQLModel, table=True):
             sqlite_where=text("state = 4"),
             postgresql_where=text("state = 4"),
         ),
-        CheckConstraint("kind BETWEEN 1 AND 4", name="job_dependencies_kind_known"),
+        CheckConstraint("kind BETWEEN 1 AND 5", name="job_dependencies_kind_known"),
         CheckConstraint("job_id <> awaited_id", name="job_dependencies_not_itself"),
     )
 
     job_id: str = Field(primary_key=True, foreign_key="jobs.job_id")
     awaited_id: str = Field(primary_key=True, foreign_key="jobs.job_id")
     # As jobs.v1.Dependency.Type.
-    kind: int
+    kind: int = Field(primary_key=True)
     # As dependency_rules.State; 0 while it is not decided.
     state: int
     # It waits for a retry when the awaited job ends otherwise than it waits for.
     follows: bool = Field(
         default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
     )
+
+
+class SingletonTurnRow(SQLModel, table=True):
+    """Which job has the turn of those of one name and user that run one at a time: never two."""
+
+    __tablename__ = "singleton_turns"
+
+    project: str = Field(primary_key=True, foreign_key="projects.project")
+    user: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    # The last that had it: the next one has it when this has ended. Empty before the first.
+    job_id: str
 
 
 class RunRow(SQLModel, table=True):
