@@ -124,6 +124,26 @@ async def test_jobs_that_are_spread_together_keep_apart_while_they_run(world: Sc
     assert (await world.cycle(third.job_id)).status == Status.SCHEDULED
 
 
+@pytest.mark.parametrize(("most", "placed"), [(1, False), (2, True)])
+async def test_a_limit_is_asked_again_when_a_place_is_given(
+    world: ScheduledWorld, most: int, placed: bool
+):
+    """The rack of a node is another one than it was for the plan."""
+    nodes = {name: await add_node(world, name, rack=name) for name in "ab"}
+    spread = {"job_label": "app", "node_label": "rack", "max_per_domain": most}
+    like = {"labels": {"app": "x"}, "spread": spread}
+    first = await world.cycle(await add_job(world, **like))
+    (free,) = (node_id for node_id in nodes.values() if node_id != first.node_id)
+    second = await world.job(await add_job(world, **like))
+    moved = an_inventory(gpus=2)
+    moved.labels["rack"] = "both"
+    for node_id in nodes.values():
+        await world.database.write(lambda tx, one=node_id: world.store_hello(tx, one, moved))
+    placement, epoch = Placement(second.job_id, free, ()), world.lease.epoch
+    version = second.version
+    assert await world.runs.place(placement, attempt=1, version=version, epoch=epoch) is placed
+
+
 async def test_gpus_that_must_reach_each_other_are_given_by_what_their_node_says(
     world: ScheduledWorld,
 ):

@@ -357,6 +357,21 @@ async def test_what_has_changed_since_it_was_planned_is_not_carried_out(world: W
     assert not await runs.preempt(evictions[:1], version=version, epoch=1)
 
 
+async def test_who_had_borrowed_is_told_that_it_is_taken_back_and_not_of_a_higher_priority(
+    world: World,
+):
+    low = await world.running(gpu_count=2, priority=100)
+    high = await world.high()
+    runs, job = world.world.runs, await world.world.job(low)
+    version = (await world.world.job(high)).version
+    eviction = Eviction(job.run_id, low, high, world.node_id)
+    assert await runs.preempt([eviction], version=version, epoch=1)
+    why = f"stopped for {high}, which gets back what its project can count on"
+    assert (await world.world.job(low)).status_message == f"it is being {why}"
+    await world.leaves(low)
+    assert (await world.world.job(low)).status_message == f"it was {why}"
+
+
 async def test_a_job_that_ends_by_itself_while_it_is_stopped_has_ended(world: World):
     low = await world.running(gpu_count=2)
     high = await world.high()

@@ -195,6 +195,9 @@ def a_forecast() -> job_forecast_pb2.Forecast:
         nodes_when_empty=2,
         nodes_now=4,
     )
+    withheld = forecast.withheld.add(message="2 jobs would be stopped for it, but not yet")
+    for job_id in ("job-7", "job-7", ""):
+        withheld.victims.add(job_id=job_id, node_id="node-1")
     forecast.changes.add(field="resources.gpu_count", asked="8", enough="5")
     forecast.changes.add(field="pool", asked="big")
     forecast.cost.currency, forecast.cost.per_hour, forecast.cost.at_most = "EUR", "2.5", "5"

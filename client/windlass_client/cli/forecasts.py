@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from windlass.jobs.v1 import job_forecast_pb2, job_pb2
 
+# Jobs that a line names; of more it says how many.
+_NAMED = 8
+
 
 def forecast_table(forecast: "job_forecast_pb2.Forecast") -> "Table":
     """A line for each thing that is known."""
@@ -36,6 +39,8 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
             "would stop",
             f"{victim.job_id or 'a job of another project'} on node {victim.node_name}",
         )
+    for rule in forecast.withheld:
+        yield "stops nobody", _withheld(rule)
     yield "starts", _start(forecast)
     yield "served as", served_as(forecast)
     yield "jobs before it", str(forecast.jobs_ahead) if forecast.nodes else ""
@@ -54,6 +59,15 @@ def _facts(forecast: "job_forecast_pb2.Forecast") -> "Iterator[tuple[str, str]]"
 def served_as(one: "job_pb2.Job | job_forecast_pb2.Forecast") -> str:
     """The priority by which a job that waits is served, where that is not its own, and why."""
     return f"{one.effective_priority}: {one.priority_message}" if one.priority_message else ""
+
+
+def _withheld(one: "job_forecast_pb2.ForecastWithheld") -> str:
+    """Why nobody is stopped, and who that spares."""
+    jobs = sorted({victim.job_id for victim in one.victims if victim.job_id})
+    foreign = any(not victim.job_id for victim in one.victims)
+    names = [*jobs[:_NAMED], *(["of other projects"] if foreign else [])]
+    more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
+    return f"{one.message} ({', '.join(names)}{more})"
 
 
 def _start(forecast: "job_forecast_pb2.Forecast") -> str:

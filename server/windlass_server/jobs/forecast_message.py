@@ -1,10 +1,10 @@
 """Forecasts from the planner's words to messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from windlass.jobs.v1 import job_forecast_pb2 as pb
-from windlass_server.jobs.forecasts import Cost, Forecast
+from windlass_server.jobs.forecasts import Cost, Forecast, Victim
 from windlass_server.jobs.states import Status
 from windlass_server.resources.decimals import BILLIONTHS, decimal
 from windlass_server.scheduler.eta import Eta
@@ -23,18 +23,32 @@ def forecast_message(forecast: Forecast) -> pb.Forecast:
         waits = job.status == Status.QUEUED
         message.verdict = pb.Forecast.WAITS if waits else pb.Forecast.NOT_WAITING
         message.reason, message.message = job.status_reason, job.status_message
-    for victim in forecast.victims:
-        message.victims.add(
-            job_id=victim.job_id,
-            node_id=victim.node_id,
-            node_name=forecast.node_names.get(victim.node_id, ""),
-        )
+    message.victims.extend(_victims(forecast.victims, forecast.node_names))
+    if found is not None:
+        for one, spared in zip(found.withheld, forecast.spared, strict=True):
+            message.withheld.add(
+                rule=cast("pb.ForecastWithheld.Rule", int(one.rule)),
+                victims=_victims(spared, forecast.node_names),
+                until=None if one.until is None else to_proto(one.until),
+                message=one.message,
+            )
     if forecast.priority is not None:
         message.effective_priority = forecast.priority.priority
         message.priority_message = forecast.priority.message
     if forecast.cost is not None:
         message.cost.CopyFrom(_cost(forecast.cost))
     return message
+
+
+def _victims(
+    victims: Iterable[Victim], node_names: Mapping[str, str]
+) -> Iterator[pb.ForecastVictim]:
+    for victim in victims:
+        yield pb.ForecastVictim(
+            job_id=victim.job_id,
+            node_id=victim.node_id,
+            node_name=node_names.get(victim.node_id, ""),
+        )
 
 
 def _fill(message: pb.Forecast, found: Outlook, node_names: Mapping[str, str]) -> None:

@@ -52,6 +52,7 @@ class Forecast:
         node_names: of the nodes where it would start, or others be stopped, for people, by their ids.
         cost: None when something that it asks for has no price.
         victims: the jobs that would be stopped for it.
+        spared: those that each rule spares by which nobody is, in the order of the outlook.
         priority: by which it is served; None when it is not in the queue.
     """
 
@@ -61,6 +62,7 @@ class Forecast:
     cost: Cost | None
     at: int
     victims: tuple[Victim, ...] = ()
+    spared: tuple[tuple[Victim, ...], ...] = ()
     priority: EffectivePriority | None = None
 
 
@@ -150,9 +152,14 @@ class Forecasts:
         now = self._clock.now()
         ranks, types = job.nodes, [job.gpu_type] * job.gpu_count * job.nodes
         names, victims = dict[str, str](), tuple[Victim, ...]()
+        spared = tuple[tuple[Victim, ...], ...]()
         if snapshot is not None and found is not None:
             names = {node.node_id: node.name or node.node_id for node in snapshot.nodes}
             victims = victims_of(who, snapshot, found)
+            spared = tuple(
+                tuple(_victim(who, run.job_id, run.project, run.node_id) for run in one.spared)
+                for one in found.withheld
+            )
             if found.placement is not None:
                 places = {place.node_id: set(place.gpu_uuids) for place in found.placement.places}
                 types = [
@@ -164,7 +171,7 @@ class Forecasts:
                 ranks = len(found.placement.places)
         book = await self._database.read(price_book)
         cost, priority = _cost(job, ranks, types, book, now), _priority(job, snapshot, now)
-        return Forecast(job, found, names, cost, now, victims, priority)
+        return Forecast(job, found, names, cost, now, victims, spared, priority)
 
 
 def _priority(job: JobRow, snapshot: Snapshot | None, now: int) -> EffectivePriority | None:
@@ -182,9 +189,13 @@ def victims_of(who: Caller, snapshot: Snapshot, found: Outlook) -> tuple[Victim,
     """The jobs that would be stopped, each once for each of its nodes."""
     projects = {each.run_id: each.project for each in snapshot.running}
     return tuple(
-        Victim(each.job_id if may(who, "jobs.get", projects[each.run_id]) else "", each.node_id)
-        for each in found.evictions
+        _victim(who, each.job_id, projects[each.run_id], each.node_id) for each in found.evictions
     )
+
+
+def _victim(who: Caller, job_id: str, project: str, node_id: str) -> Victim:
+    """Nobody is told of a foreign job which one it is."""
+    return Victim(job_id if may(who, "jobs.get", project) else "", node_id)
 
 
 def _held_demand(job: JobRow, pools: tuple[str, ...] | None) -> Demand:

@@ -10,6 +10,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server import actors
 from windlass_server.access import quota_use
 from windlass_server.errors import Conflict
+from windlass_server.jobs.apart import require_apart
 from windlass_server.jobs.moves import Move, move_all
 from windlass_server.jobs.places import require_labels
 from windlass_server.jobs.states import Event, after
@@ -70,6 +71,11 @@ class Placing:
     run_ids: Sequence[str]
     attempt: int
 
+    @property
+    def node_ids(self) -> list[str]:
+        """The nodes of its ranks."""
+        return [place.node_id for place in self.placement.places]
+
 
 def place_jobs(tx: Transaction, placings: Sequence[Placing], at: int) -> None:
     """Add the runs of the jobs' next attempts, and move the jobs there: all of them, or none.
@@ -83,6 +89,7 @@ def place_jobs(tx: Transaction, placings: Sequence[Placing], at: int) -> None:
     node_ids = sorted({one.placement.places[rank].node_id for one, rank in places})
     nodes = {node.node_id: node for node in tx.nodes.lock_all(node_ids)}
     runs = [_run(one, rank, nodes, at) for one, rank in places]
+    require_apart(tx, [(one.job, one.node_ids) for one in placings], nodes)
     tx.runs.add_all(runs)
     tx.nodes.hold_all([_hold(tx, one, run) for (one, _), run in zip(places, runs, strict=True)])
     for (one, rank), run in zip(places, runs, strict=True):

@@ -13,7 +13,7 @@ from windlass_server.resources.absence import awaited
 from windlass_server.scheduler.policies import Policies
 from windlass_server.scheduler.preempting import GaveWay, MakingRoom, Preemptions
 from windlass_server.scheduler.preemption import Eviction
-from windlass_server.storage.tables import JobRow, PreemptionRow, RunRow
+from windlass_server.storage.tables import JobRow, RunRow
 from windlass_server.storage.transaction import Transaction
 
 _HOUR = 3600 * 1_000_000
@@ -42,7 +42,9 @@ def preemptions_of(
         row.job_id: GaveWay(row.at, row.for_priority)
         for row in tx.preemptions.since(now - policies.longest_back_off)
     }
-    return Preemptions(making_room, tx.preemptions.spent(now - _HOUR), gave_way)
+    times = tx.preemptions.spent_at(now - _HOUR)
+    spent = {project: len(those) for project, those in times.items()}
+    return Preemptions(making_room, spent, times, gave_way)
 
 
 def _making_room(tx: Transaction, now: int, listening_since: int) -> tuple[MakingRoom, ...]:
@@ -103,28 +105,29 @@ def stop_for(
         if job.job_id not in told:
             told.add(job.job_id)
             status = Status(job.status)
-            why = f"it is being stopped for {for_text(high.job_id, high.priority)}"
+            why = f"it is being stopped for {for_text(high.job_id, high.priority, job.priority)}"
             move(tx, job, status, reason="PREEMPTING", message=why, actor=actors.SCHEDULER, at=now)
     _tell(tx, high, sorted(told), now)
     return True
 
 
-def for_text(job_id: str, priority: int) -> str:
-    """For whom a run was stopped."""
+def for_text(job_id: str, priority: int, own: int) -> str:
+    """For whom a run was stopped, and why: its job's own priority was lower, or it had borrowed."""
+    if own >= priority:
+        return f"{job_id}, which gets back what its project can count on"
     return f"{job_id}, which has priority {priority}"
 
 
 def stopped_by(tx: Transaction, run: RunRow) -> str:
     """For whom a run was stopped, in words; empty when it was not."""
-    row: PreemptionRow | None = None
-    if run.want == _Want.STOPPED:
-        row = tx.preemptions.of_run(run.run_id)
-    return "" if row is None else stopped_text(row)
+    if run.want != _Want.STOPPED:
+        return ""
+    return "".join(map(stopped_text, tx.preemptions.of_runs([run.run_id])))
 
 
 def stopped_text(row: Any) -> str:
-    """What a job that waits is told that was stopped for another, beside why it waits."""
-    return f"it was stopped for {for_text(row.for_job_id, row.for_priority)}"
+    """What a job that waits is told that was stopped for another, beside why it waits; a row of `of_runs`."""
+    return f"it was stopped for {for_text(row.for_job_id, row.for_priority, row.priority)}"
 
 
 def forget_old(tx: Transaction, now: int) -> bool:

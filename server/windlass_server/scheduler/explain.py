@@ -260,10 +260,13 @@ class Explainer:
         when = (
             ", nobody knows when" if job_id in self._unsure else f" at {wording.time_text(begins)}"
         )
+        node = node_label(self._ledger.nodes[index])
+        room, there = f"has room on {node}", "there"
+        if demand.nodes > 1:
+            room, there = f"has room for {demand.min_nodes} nodes", f"on {node}"
         message = (
-            f"has room on {node_label(self._ledger.nodes[index])}, but could still run when {job_id}, "
-            f"which waits before it, is to start there{when}; "
-            f"{_advice(demand, begins - self._ledger.now)}"
+            f"{room}, but could still run when {job_id}, which waits before it, is to start "
+            f"{there}{when}; {_advice(demand, begins - self._ledger.now)}"
         )
         return Explanation(Reason.WOULD_DELAY_EARLIER_JOB, message)
 
@@ -325,8 +328,9 @@ class Explainer:
         ]
         until, index = min(avoided)
         where = _where_text(self._ledger.nodes[index], len(avoided))
+        what = "has room" if demand.nodes == 1 else "has room for one of its nodes"
         message = (
-            f"has room on {where}, which failed its earlier run or was shutting down; it is tried "
+            f"{what} on {where}, which failed its earlier run or was shutting down; it is tried "
             f"there again from {wording.time_text(until)} on, and elsewhere as soon as there is room"
         )
         return Explanation(Reason.NODE_AVOIDED, message)

@@ -17,6 +17,7 @@ from windlass_server.scheduler.plan import Placement, plan, planned
 from windlass_server.scheduler.preemption import Eviction
 from windlass_server.scheduler.quota_gate import QuotaGate, guaranteed_first
 from windlass_server.scheduler.snapshot import Demand, Snapshot
+from windlass_server.scheduler.withheld import Withheld, withheld
 from windlass_server.scheduler.wording import count_text
 
 # The bounds of `Job.priority`.
@@ -46,6 +47,7 @@ class Outlook:
         changes: what would let it start at once, each by itself; the smallest first.
         eta: when it will start; None when it starts now, never, or is held.
         evictions: the runs that would be stopped for it.
+        withheld: the rules by which nobody is.
     """
 
     verdict: Verdict
@@ -58,6 +60,7 @@ class Outlook:
     changes: tuple[Change, ...]
     eta: Eta | None = None
     evictions: tuple[Eviction, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
 
 
 def outlook(
@@ -81,7 +84,10 @@ def outlook(
     all_of_it = planned(until)
     made, rest = all_of_it.plan, all_of_it.rest
     placement = next((each for each in made.placements if each.job_id == job_id), None)
-    in_the_way = tuple(constraints(demand, rest, all_of_it.backfill.unsure))
+    # Where those are with whom it is spread, and what its quotas let it have whole.
+    tried = all_of_it.tried.get(job_id, demand)
+    tried = replace(demand, beside=tried.beside, too_large=tried.too_large)
+    in_the_way = tuple(constraints(tried, rest, all_of_it.backfill.unsure))
     if placement is not None:
         return Outlook(Verdict.STARTS_NOW, "", "", placement, turn, len(rest.nodes), in_the_way, ())
     waiting = next(each for each in made.waiting if each.job_id == job_id)
@@ -91,7 +97,7 @@ def outlook(
     never |= waiting.reason == Reason.RESERVATION_ENDED
     # Nothing that it asks for is in the way of a job that is held.
     held = job_id in all_of_it.held
-    changes = () if held else smallest_changes(demand, rest, any_pools)
+    changes = () if held else smallest_changes(tried, rest, any_pools)
     if not never and not held and (higher := _priority(demand, until)) is not None:
         changes = (*changes, higher)
     evictions = tuple(each for each in made.evictions if each.for_job_id == job_id)
@@ -107,6 +113,7 @@ def outlook(
         changes=changes,
         eta=foreseen,
         evictions=evictions,
+        withheld=() if never or held or evictions else withheld(until, demand),
     )
 
 

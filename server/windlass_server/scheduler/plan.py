@@ -99,6 +99,7 @@ class Planned:
         rest: what it leaves of the nodes.
         held: the jobs that it held though there may be room.
         skipped: those for which there is none, in turn, with their shapes.
+        tried: by their ids, as what those were tried that no gate held.
         backfill: what it foresees of those.
     """
 
@@ -106,6 +107,7 @@ class Planned:
     rest: Ledger
     held: frozenset[str]
     skipped: tuple[tuple[Demand, _Shape], ...]
+    tried: Mapping[str, Demand]
     backfill: Backfill
 
 
@@ -173,7 +175,7 @@ def planned(snapshot: Snapshot, span: Span = cautious, *, explained: bool = True
     told = (waiting[each.job_id] for each in queue if each.job_id in waiting)
     evictions = tuple(preempted.evictions)
     made = Plan(tuple(given.placements), tuple(told), division.changes, evictions)
-    return Planned(made, ledger, frozenset(given.held), tuple(skipped), backfill)
+    return Planned(made, ledger, frozenset(given.held), tuple(skipped), given.tried, backfill)
 
 
 def _shape(demand: Demand, reserved: Key | None) -> _Shape:
@@ -214,6 +216,7 @@ class _Given:
         placed: the same as nodes that become fuller.
         jobs: who got a place, as they were placed.
         skipped: those for whom there is none.
+        tried: as what those were tried that no gate held.
         held: by their ids, those whom a gate did not let pass.
         kept_cards: what is kept until cards are divided for those for whom others were stopped.
     """
@@ -223,6 +226,7 @@ class _Given:
     placed: list[Placed] = field(default_factory=list)
     jobs: list[Demand] = field(default_factory=list)
     skipped: list[_Skipped] = field(default_factory=list)
+    tried: dict[str, Demand] = field(default_factory=dict)
     held: dict[str, Waiting] = field(default_factory=dict)
     kept_cards: list[KeptCards] = field(default_factory=list)
 
@@ -248,6 +252,7 @@ def _place(
             given.held[demand.job_id] = Waiting(demand.job_id, held.reason, held.message)
             continue
         demand = gates.narrowed(demand)  # noqa: PLW2901 - what it is tried as
+        given.tried[demand.job_id] = demand
         shape = _shape(demand, ledger.reserved.key(demand))
         ahead = full_since.get(shape)
         avoid = of_others.get(demand.job_id, ())

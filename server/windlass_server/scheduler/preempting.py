@@ -45,11 +45,13 @@ class Preemptions:
     Attributes:
         making_room: the jobs for which others are being stopped now.
         spent: how many jobs were stopped for each project within the last hour.
+        spent_at: when each of these was stopped (µs), in any order.
         gave_way: the jobs that were stopped within the longest time that any policy minds, by id.
     """
 
     making_room: tuple[MakingRoom, ...] = ()
     spent: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    spent_at: Mapping[str, Sequence[int]] = field(default_factory=lambda: MappingProxyType({}))
     gave_way: Mapping[str, GaveWay] = field(default_factory=lambda: MappingProxyType({}))
 
 

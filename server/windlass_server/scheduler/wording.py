@@ -74,7 +74,7 @@ def rule_text(rule: LabelRule) -> str:
 
 def _labels_text(demand: Demand) -> str:
     rules = ", ".join(rule_text(rule) for rule in demand.labels if not rule.preferred)
-    return f"a node with the labels {rules}"
+    return f"the labels {rules}"
 
 
 def share_text(millis: int, gpu_type: str) -> str:
@@ -137,7 +137,7 @@ def _spread_text(demand: Demand) -> str:
 
 _NEEDS: dict[Dimension, Callable[[Demand], str]] = {
     "pool": _pool_need_text,
-    "node_labels": _labels_text,
+    "node_labels": lambda demand: f"a node with {_labels_text(demand)}",
     "exclusive_node": lambda _: "a node on which nothing else is",
     "quota": lambda _: "a node that its quotas let it hold whole",
     "spread": _spread_text,
@@ -202,8 +202,15 @@ def earlier_needs_text(demand: Demand, stuck: Blocked) -> str:
     where += " where jobs may share GPUs" if sharing else ""
     # Each of these is said by a need of the others.
     said = [each for each in (*dimensions, stuck.filter.dimension) if each in _GPU_NEEDS]
-    texts = [need_text(demand, dimension) for dimension in dimensions if dimension not in said[:-1]]
+    texts = [_having_text(demand, one) for one in dimensions if one not in said[:-1]]
     return where + _listed(" with ", texts)
+
+
+def _having_text(demand: Demand, dimension: Dimension) -> str:
+    """What a node has of what the demand asks for."""
+    if dimension == "node_labels":
+        return _labels_text(demand)
+    return "nothing on it" if dimension == "exclusive_node" else need_text(demand, dimension)
 
 
 def _listed(before: str, texts: Sequence[str]) -> str:

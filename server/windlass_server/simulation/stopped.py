@@ -38,4 +38,4 @@ class Stopped:
             self._spent.popleft()
         spent = Counter(project for _, project in self._spent)
         room = tuple(self._room[job_id] for job_id in sorted(self._room))
-        return Preemptions(room, MappingProxyType(spent), MappingProxyType(self._gave_way))
+        return Preemptions(room, MappingProxyType(spent), gave_way=MappingProxyType(self._gave_way))

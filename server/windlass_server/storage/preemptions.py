@@ -1,27 +1,34 @@
 """Runs that were stopped for other jobs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.partial_indexes import PREEMPTION_KEPT
-from windlass_server.storage.tables import KeptPlaceRow, PreemptionRow, RunRow
+from windlass_server.storage.tables import JobRow, KeptPlaceRow, PreemptionRow, RunRow
 
 _PREEMPTIONS = PreemptionRow.__table__  # type: ignore[attr-defined]
 _PLACES = KeptPlaceRow.__table__  # type: ignore[attr-defined]
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
+_JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
 _KEPT = Hot(
     select(_PREEMPTIONS.c.for_job_id, _PREEMPTIONS.c.node_id, _PREEMPTIONS.c.job_id, _RUNS.c.active)
     .join(_RUNS, _RUNS.c.run_id == _PREEMPTIONS.c.run_id)
     .where(PREEMPTION_KEPT)
 )
-_OF_RUN = Hot(select(_PREEMPTIONS).where(_PREEMPTIONS.c.run_id == bindparam("run_id")))
-_OF_RUNS = select(
-    _PREEMPTIONS.c.run_id, _PREEMPTIONS.c.for_job_id, _PREEMPTIONS.c.for_priority
-).where(_PREEMPTIONS.c.run_id.in_(bindparam("run_ids", expanding=True)))
+_OF_RUNS = (
+    select(
+        _PREEMPTIONS.c.run_id,
+        _PREEMPTIONS.c.for_job_id,
+        _PREEMPTIONS.c.for_priority,
+        func.coalesce(_JOBS.c.asked_priority, _JOBS.c.priority).label("priority"),
+    )
+    .join(_JOBS, _JOBS.c.job_id == _PREEMPTIONS.c.job_id)
+    .where(_PREEMPTIONS.c.run_id.in_(bindparam("run_ids", expanding=True)))
+)
 _FORGET = delete(_PREEMPTIONS).where(
     _PREEMPTIONS.c.run_id.in_(
         select(_PREEMPTIONS.c.run_id)
@@ -30,13 +37,10 @@ _FORGET = delete(_PREEMPTIONS).where(
         .limit(bindparam("size"))
     )
 )
-_SPENT = (
-    select(
-        _PREEMPTIONS.c.for_project,
-        func.count(func.distinct(_PREEMPTIONS.c.job_id)).label("jobs"),
-    )
+_SPENT_AT = (
+    select(_PREEMPTIONS.c.for_project, func.max(_PREEMPTIONS.c.at).label("at"))
     .where(_PREEMPTIONS.c.at > bindparam("since"))
-    .group_by(_PREEMPTIONS.c.for_project)
+    .group_by(_PREEMPTIONS.c.for_project, _PREEMPTIONS.c.job_id)
 )
 _SINCE = (
     select(_PREEMPTIONS.c.job_id, _PREEMPTIONS.c.at, _PREEMPTIONS.c.for_priority)
@@ -55,12 +59,11 @@ class PreemptionStore:
         """Note runs that are being stopped; IntegrityError when one of them was before."""
         self._connection.execute(insert(_PREEMPTIONS), rows)
 
-    def of_run(self, run_id: str) -> PreemptionRow | None:
-        """For whom a run was stopped; None when it was not."""
-        return cast("PreemptionRow | None", _OF_RUN.first(self._connection, {"run_id": run_id}))
-
     def of_runs(self, run_ids: Sequence[str]) -> Sequence[Any]:
-        """Of these runs those that were stopped: rows of run_id, for_job_id, for_priority."""
+        """Of these runs those that were stopped: rows of run_id, for_job_id, for_priority.
+
+        And of their own jobs' `priority`.
+        """
         return self._connection.execute(_OF_RUNS, {"run_ids": run_ids}).all()
 
     def forget(self, before: int, size: int) -> int:
@@ -95,10 +98,12 @@ class PreemptionStore:
         )
         self._connection.execute(delete(_PLACES).where(_PLACES.c.for_job_id.in_(job_ids)))
 
-    def spent(self, since: int) -> dict[str, int]:
-        """How many jobs were stopped for each project since then (µs)."""
-        rows = self._connection.execute(_SPENT, {"since": since}).all()
-        return {row.for_project: row.jobs for row in rows}
+    def spent_at(self, since: int) -> dict[str, list[int]]:
+        """When jobs were stopped for each project since then (µs), of each job the last time."""
+        found: dict[str, list[int]] = {}
+        for row in self._connection.execute(_SPENT_AT, {"since": since}):
+            found.setdefault(row.for_project, []).append(row.at)
+        return found
 
     def since(self, since: int) -> Sequence[Any]:
         """Those since then (µs), the oldest first: rows of job_id, at, for_priority."""

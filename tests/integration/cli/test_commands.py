@@ -343,6 +343,7 @@ def test_why_a_job_waits_is_told_with_what_would_do_and_what_it_costs(windlass):
     assert [" ".join(line.split()) for line in lines] == [
         "verdict WAITS",
         "why INSUFFICIENT_GPUS needs 8 GPUs",
+        "stops nobody 2 jobs would be stopped for it, but not yet (job-7, of other projects)",
         f"starts by {half} half of the time, by {most} nine times out of ten",
         "served as 12: 12 of at most 100 were added for 2h of waiting",
         "jobs before it 3",

@@ -57,7 +57,7 @@ async def test_a_job_of_two_nodes_takes_the_places_of_two_which_go_on_from_their
     cluster: Cluster,
 ):
     async with cluster.another_agent("other"), cluster.rest() as rest:
-        spec = {"preemption": {"enabled": True, "min_run_time": "0s", "back_off": "0s"}}
+        spec = {"preemption": {"enabled": True, "min_run_time": "600s", "back_off": "0s"}}
         answer = await rest.patch(POLICY, json=spec)
         assert answer.status_code == 200, answer.text
         lows = [await cluster.submit("sh", "-c", LOW, resources=ALL) for _ in range(2)]
@@ -71,6 +71,16 @@ async def test_a_job_of_two_nodes_takes_the_places_of_two_which_go_on_from_their
         }
         asked = await rest.post("/v1/jobs?validate_only=true", json=body)
         forecast = asked.json()["forecast"]
+        assert forecast["victims"] == []
+        (rule,) = forecast["withheld"]
+        assert rule["rule"] == "MIN_RUN_TIME"
+        assert {one["job_id"] for one in rule["victims"]} == {low.job_id for low in lows}
+        assert rule["until"] > forecast["time"]
+        spec["preemption"]["min_run_time"] = "0s"
+        assert (await rest.patch(POLICY, json=spec)).status_code == 200
+        asked = await rest.post("/v1/jobs?validate_only=true", json=body)
+        forecast = asked.json()["forecast"]
+        assert forecast["withheld"] == []
         assert {one["job_id"] for one in forecast["victims"]} == {low.job_id for low in lows}
         assert len({one["node_id"] for one in forecast["victims"]}) == 2
 

@@ -12,7 +12,7 @@ from tests.unit.scheduler.test_backfill import busy, runs
 from tests.unit.scheduler.test_preemption import a_run, a_world, high
 from tests.unit.scheduler.worlds import a_job, a_node
 from windlass_server.scheduler.feasibility import could_ever_fit
-from windlass_server.scheduler.outlook import outlook
+from windlass_server.scheduler.outlook import Verdict, outlook
 from windlass_server.scheduler.plan import Plan, plan
 from windlass_server.scheduler.snapshot import Demand, NodeState, Snapshot, Spread, Topology
 from windlass_server.scheduler.topology import Level
@@ -92,6 +92,20 @@ def test_why_it_waits_and_what_would_let_it_start_is_said():
     )
     (change, *_) = outlook(world, "job-1").changes
     assert (change.field, change.asked, change.enough) == ("spread.max_per_domain", "1", "2")
+
+
+def test_a_limit_is_counted_among_what_keeps_it_out_and_comes_before_a_lack():
+    world = Snapshot((apart(over="rack", most=1),), tuple(FOUR), groups=there("a"))
+    found = outlook(world, "job-1")
+    assert found.verdict is Verdict.STARTS_NOW
+    limits = [one for one in found.constraints if one.refusal == "SPREAD_UNAVAILABLE"]
+    assert [(one.dimension, one.empty, one.now) for one in limits] == [("spread", 0, 2)]
+    # Where all that is left is full as well, the limit is what it waits for: others will end, and it stays.
+    held = [replace(node, gpus=a_node(gpus=1, held=1).gpus) for node in FOUR]
+    job = apart(over="rack", most=1, gpus=1)
+    full = outlook(Snapshot((job,), tuple(held), groups=there("a", "c", "d")), "job-1")
+    assert full.reason == "SPREAD_UNAVAILABLE"
+    assert full.constraints[0].refusal == "SPREAD_UNAVAILABLE"
 
 
 def test_where_it_may_not_be_it_waits_for_nothing_and_stops_nobody():

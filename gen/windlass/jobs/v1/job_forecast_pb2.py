@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#windlass/jobs/v1/job_forecast.proto\x12\x10windlass.jobs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x05\n\x08\x46orecast\x12\x33\n\x07verdict\x18\x01 \x01(\x0e\x32\".windlass.jobs.v1.Forecast.Verdict\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x37\n\nplacements\x18\x04 \x03(\x0b\x32#.windlass.jobs.v1.ForecastPlacement\x12\x12\n\njobs_ahead\x18\x05 \x01(\x05\x12\r\n\x05nodes\x18\x06 \x01(\x05\x12\x39\n\x0b\x63onstraints\x18\x07 \x03(\x0b\x32$.windlass.jobs.v1.ForecastConstraint\x12\x31\n\x07\x63hanges\x18\x08 \x03(\x0b\x32 .windlass.jobs.v1.ForecastChange\x12,\n\x04\x63ost\x18\t \x01(\x0b\x32\x1e.windlass.jobs.v1.ForecastCost\x12(\n\x04time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estart_time_p50\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estart_time_p90\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rstart_unknown\x18\r \x01(\t\x12\x31\n\x07victims\x18\x0e \x03(\x0b\x32 .windlass.jobs.v1.ForecastVictim\x12\x1f\n\x12\x65\x66\x66\x65\x63tive_priority\x18\x0f \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x10priority_message\x18\x10 \x01(\t\"Y\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0e\n\nSTARTS_NOW\x10\x01\x12\t\n\x05WAITS\x10\x02\x12\t\n\x05NEVER\x10\x03\x12\x0f\n\x0bNOT_WAITING\x10\x04\x42\x15\n\x13_effective_priority\"J\n\x11\x46orecastPlacement\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tnode_name\x18\x02 \x01(\t\x12\x11\n\tgpu_uuids\x18\x03 \x03(\t\"u\n\x12\x46orecastConstraint\x12\x12\n\nconstraint\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x18\n\x10nodes_when_empty\x18\x03 \x01(\x05\x12\x11\n\tnodes_now\x18\x04 \x01(\x05\x12\x0f\n\x07message\x18\x05 \x01(\t\">\n\x0e\x46orecastChange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05\x61sked\x18\x02 \x01(\t\x12\x0e\n\x06\x65nough\x18\x03 \x01(\t\"D\n\x0e\x46orecastVictim\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x11\n\tnode_name\x18\x03 \x01(\t\"C\n\x0c\x46orecastCost\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x10\n\x08per_hour\x18\x02 \x01(\t\x12\x0f\n\x07\x61t_most\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#windlass/jobs/v1/job_forecast.proto\x12\x10windlass.jobs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x06\n\x08\x46orecast\x12\x33\n\x07verdict\x18\x01 \x01(\x0e\x32\".windlass.jobs.v1.Forecast.Verdict\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x37\n\nplacements\x18\x04 \x03(\x0b\x32#.windlass.jobs.v1.ForecastPlacement\x12\x12\n\njobs_ahead\x18\x05 \x01(\x05\x12\r\n\x05nodes\x18\x06 \x01(\x05\x12\x39\n\x0b\x63onstraints\x18\x07 \x03(\x0b\x32$.windlass.jobs.v1.ForecastConstraint\x12\x31\n\x07\x63hanges\x18\x08 \x03(\x0b\x32 .windlass.jobs.v1.ForecastChange\x12,\n\x04\x63ost\x18\t \x01(\x0b\x32\x1e.windlass.jobs.v1.ForecastCost\x12(\n\x04time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estart_time_p50\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estart_time_p90\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rstart_unknown\x18\r \x01(\t\x12\x31\n\x07victims\x18\x0e \x03(\x0b\x32 .windlass.jobs.v1.ForecastVictim\x12\x1f\n\x12\x65\x66\x66\x65\x63tive_priority\x18\x0f \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x10priority_message\x18\x10 \x01(\t\x12\x34\n\x08withheld\x18\x11 \x03(\x0b\x32\".windlass.jobs.v1.ForecastWithheld\"Y\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0e\n\nSTARTS_NOW\x10\x01\x12\t\n\x05WAITS\x10\x02\x12\t\n\x05NEVER\x10\x03\x12\x0f\n\x0bNOT_WAITING\x10\x04\x42\x15\n\x13_effective_priority\"J\n\x11\x46orecastPlacement\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tnode_name\x18\x02 \x01(\t\x12\x11\n\tgpu_uuids\x18\x03 \x03(\t\"u\n\x12\x46orecastConstraint\x12\x12\n\nconstraint\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x18\n\x10nodes_when_empty\x18\x03 \x01(\x05\x12\x11\n\tnodes_now\x18\x04 \x01(\x05\x12\x0f\n\x07message\x18\x05 \x01(\t\">\n\x0e\x46orecastChange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05\x61sked\x18\x02 \x01(\t\x12\x0e\n\x06\x65nough\x18\x03 \x01(\t\"D\n\x0e\x46orecastVictim\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x11\n\tnode_name\x18\x03 \x01(\t\"\xad\x02\n\x10\x46orecastWithheld\x12\x35\n\x04rule\x18\x01 \x01(\x0e\x32\'.windlass.jobs.v1.ForecastWithheld.Rule\x12\x31\n\x07victims\x18\x02 \x03(\x0b\x32 .windlass.jobs.v1.ForecastVictim\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"s\n\x04Rule\x12\x14\n\x10RULE_UNSPECIFIED\x10\x00\x12\x11\n\rHOURLY_BUDGET\x10\x01\x12\x10\n\x0cMIN_RUN_TIME\x10\x02\x12\x0c\n\x08\x42\x41\x43K_OFF\x10\x03\x12\x10\n\x0cMAX_PRIORITY\x10\x04\x12\x10\n\x0cGRACE_PERIOD\x10\x05\"C\n\x0c\x46orecastCost\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x10\n\x08per_hour\x18\x02 \x01(\t\x12\x0f\n\x07\x61t_most\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,17 +33,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'windlass.jobs.v1.job_foreca
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FORECAST']._serialized_start=91
-  _globals['_FORECAST']._serialized_end=828
-  _globals['_FORECAST_VERDICT']._serialized_start=716
-  _globals['_FORECAST_VERDICT']._serialized_end=805
-  _globals['_FORECASTPLACEMENT']._serialized_start=830
-  _globals['_FORECASTPLACEMENT']._serialized_end=904
-  _globals['_FORECASTCONSTRAINT']._serialized_start=906
-  _globals['_FORECASTCONSTRAINT']._serialized_end=1023
-  _globals['_FORECASTCHANGE']._serialized_start=1025
-  _globals['_FORECASTCHANGE']._serialized_end=1087
-  _globals['_FORECASTVICTIM']._serialized_start=1089
-  _globals['_FORECASTVICTIM']._serialized_end=1157
-  _globals['_FORECASTCOST']._serialized_start=1159
-  _globals['_FORECASTCOST']._serialized_end=1226
+  _globals['_FORECAST']._serialized_end=882
+  _globals['_FORECAST_VERDICT']._serialized_start=770
+  _globals['_FORECAST_VERDICT']._serialized_end=859
+  _globals['_FORECASTPLACEMENT']._serialized_start=884
+  _globals['_FORECASTPLACEMENT']._serialized_end=958
+  _globals['_FORECASTCONSTRAINT']._serialized_start=960
+  _globals['_FORECASTCONSTRAINT']._serialized_end=1077
+  _globals['_FORECASTCHANGE']._serialized_start=1079
+  _globals['_FORECASTCHANGE']._serialized_end=1141
+  _globals['_FORECASTVICTIM']._serialized_start=1143
+  _globals['_FORECASTVICTIM']._serialized_end=1211
+  _globals['_FORECASTWITHHELD']._serialized_start=1214
+  _globals['_FORECASTWITHHELD']._serialized_end=1515
+  _globals['_FORECASTWITHHELD_RULE']._serialized_start=1400
+  _globals['_FORECASTWITHHELD_RULE']._serialized_end=1515
+  _globals['_FORECASTCOST']._serialized_start=1517
+  _globals['_FORECASTCOST']._serialized_end=1584
 # @@protoc_insertion_point(module_scope)

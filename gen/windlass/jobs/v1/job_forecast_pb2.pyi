@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Forecast(_message.Message):
-    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time", "start_time_p50", "start_time_p90", "start_unknown", "victims", "effective_priority", "priority_message")
+    __slots__ = ("verdict", "reason", "message", "placements", "jobs_ahead", "nodes", "constraints", "changes", "cost", "time", "start_time_p50", "start_time_p90", "start_unknown", "victims", "effective_priority", "priority_message", "withheld")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[Forecast.Verdict]
@@ -40,6 +40,7 @@ class Forecast(_message.Message):
     VICTIMS_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_PRIORITY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
     verdict: Forecast.Verdict
     reason: str
     message: str
@@ -56,7 +57,8 @@ class Forecast(_message.Message):
     victims: _containers.RepeatedCompositeFieldContainer[ForecastVictim]
     effective_priority: int
     priority_message: str
-    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_unknown: _Optional[str] = ..., victims: _Optional[_Iterable[_Union[ForecastVictim, _Mapping]]] = ..., effective_priority: _Optional[int] = ..., priority_message: _Optional[str] = ...) -> None: ...
+    withheld: _containers.RepeatedCompositeFieldContainer[ForecastWithheld]
+    def __init__(self, verdict: _Optional[_Union[Forecast.Verdict, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[ForecastPlacement, _Mapping]]] = ..., jobs_ahead: _Optional[int] = ..., nodes: _Optional[int] = ..., constraints: _Optional[_Iterable[_Union[ForecastConstraint, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[ForecastChange, _Mapping]]] = ..., cost: _Optional[_Union[ForecastCost, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time_p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_unknown: _Optional[str] = ..., victims: _Optional[_Iterable[_Union[ForecastVictim, _Mapping]]] = ..., effective_priority: _Optional[int] = ..., priority_message: _Optional[str] = ..., withheld: _Optional[_Iterable[_Union[ForecastWithheld, _Mapping]]] = ...) -> None: ...
 
 class ForecastPlacement(_message.Message):
     __slots__ = ("node_id", "node_name", "gpu_uuids")
@@ -101,6 +103,32 @@ class ForecastVictim(_message.Message):
     node_id: str
     node_name: str
     def __init__(self, job_id: _Optional[str] = ..., node_id: _Optional[str] = ..., node_name: _Optional[str] = ...) -> None: ...
+
+class ForecastWithheld(_message.Message):
+    __slots__ = ("rule", "victims", "until", "message")
+    class Rule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        RULE_UNSPECIFIED: _ClassVar[ForecastWithheld.Rule]
+        HOURLY_BUDGET: _ClassVar[ForecastWithheld.Rule]
+        MIN_RUN_TIME: _ClassVar[ForecastWithheld.Rule]
+        BACK_OFF: _ClassVar[ForecastWithheld.Rule]
+        MAX_PRIORITY: _ClassVar[ForecastWithheld.Rule]
+        GRACE_PERIOD: _ClassVar[ForecastWithheld.Rule]
+    RULE_UNSPECIFIED: ForecastWithheld.Rule
+    HOURLY_BUDGET: ForecastWithheld.Rule
+    MIN_RUN_TIME: ForecastWithheld.Rule
+    BACK_OFF: ForecastWithheld.Rule
+    MAX_PRIORITY: ForecastWithheld.Rule
+    GRACE_PERIOD: ForecastWithheld.Rule
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    VICTIMS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    rule: ForecastWithheld.Rule
+    victims: _containers.RepeatedCompositeFieldContainer[ForecastVictim]
+    until: _timestamp_pb2.Timestamp
+    message: str
+    def __init__(self, rule: _Optional[_Union[ForecastWithheld.Rule, str]] = ..., victims: _Optional[_Iterable[_Union[ForecastVictim, _Mapping]]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ForecastCost(_message.Message):
     __slots__ = ("currency", "per_hour", "at_most")
