@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from windlass_agent import remains, rundir, tracked
+from windlass_agent import remains, rundir, task_secrets, tracked
 from windlass_agent.cgroups import Group
 from windlass_agent.processes import boot_id
 from windlass_agent.run_types import RUN_ID, Cause
@@ -60,6 +60,7 @@ def mark_lost(folder: Path, intent: Intent) -> None:
         message = "The task's supervisor was killed; the exit status is unknown."
     if claimed is not None and not remains.end_processes(folder, intent):
         message += " Some of its processes could not be killed."
+    task_secrets.remove_files(intent.secrets_folder)
     remains.write_end(folder, Cause.LOST, message)
 
 

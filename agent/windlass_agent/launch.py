@@ -5,6 +5,8 @@ import json
 import os
 import resource
 import signal
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from windlass_agent import namespaces, processes, rundir, sandbox, task_init
@@ -18,8 +20,16 @@ STATUS = 4
 _ORDER = 5
 
 
-def environment(request: RunRequest, home: str) -> dict[str, str]:
-    """The variables of a task: nothing of the agent's own, and the user's over our defaults."""
+def environment(
+    request: RunRequest, home: str, secrets: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """The variables of a task: nothing of the agent's own, and the user's over our defaults.
+
+    Args:
+        request: The task.
+        home: Its private directory.
+        secrets: What variables are given of secrets: values, or paths of files.
+    """
     restored = {}
     if request.restore is not None:
         restored["WINDLASS_RESTORE_FROM"] = rundir.beside(home, rundir.RESTORE)
@@ -33,6 +43,7 @@ def environment(request: RunRequest, home: str) -> dict[str, str]:
         "NVIDIA_VISIBLE_DEVICES": ",".join(request.gpu_uuids) or "void",
         **_gathering(request),
         **request.variables,
+        **secrets,
         "CUDA_VISIBLE_DEVICES": ",".join(request.gpu_uuids),
         "WINDLASS_JOB_ID": request.job_id,
         "WINDLASS_RUN_ID": request.run_id,
@@ -136,25 +147,26 @@ class Launcher:
         for fd in (out, err, report, order):
             os.close(fd)
 
-    def start(self, intent: Intent, work: str) -> None:
+    def start(self, intent: Intent, work: str, secrets: Mapping[str, str]) -> None:
         """Start the task; what becomes of it is told on `status`.
 
         Args:
             intent: The task.
             work: Absolute path of its private directory.
+            secrets: As for `environment`.
 
         Raises:
             OSError: If the launcher is dead.
         """
         request, level = intent.request, intent.setup.isolation.level
-        variables = environment(request, work)
+        variables = environment(request, work, secrets)
         content = task_init.pack(request.working_directory or work, request.command, variables)
         # By offset: the init reads the same open file from its start.
         os.pwrite(self._what, content, 0)
         os.close(self._what)
         order = {
             "level": level,
-            "kept": rundir.kept(work),
+            "kept": rundir.kept(work, intent.secrets_folder),
             "hidden": intent.setup.hidden_paths,
             "sandbox": sandbox.arguments(intent, work, what=WHAT, status=STATUS)
             if level >= Level.SANDBOX

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from windlass_agent import frames, processes, rundir
+from windlass_agent import frames, processes, rundir, task_secrets
 from windlass_agent.cgroups import Group
 from windlass_agent.run_types import Cause, Level, RunExit
 from windlass_agent.rundir import Intent
@@ -88,6 +88,7 @@ def write_end(folder: Path, cause: Cause, message: str) -> RunExit | None:
 def remove(folder: Path, intent: Intent) -> None:
     """Remove the folder and the cgroup of a run that has ended."""
     group_of(folder, intent).remove(patience_seconds=0)
+    task_secrets.remove_files(intent.secrets_folder)
     # Renamed first: a run folder that is removed by halves would be read as another story.
     trash = folder.with_name(f"{TRASH}{folder.name}")
     with contextlib.suppress(FileNotFoundError):

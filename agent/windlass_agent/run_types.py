@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from windlass_agent.task_secrets import GivenSecret
+
 RUN_ID = re.compile(r"run-[0-9a-z]{26}")
 
 
@@ -105,6 +107,8 @@ class RunRequest:
     """Where the parts of a job of several nodes are reached, by rank; none for a job of one."""
     master_port: int = 0
     """The port of the first of them on which the parts can gather."""
+    secrets: tuple[GivenSecret, ...] = field(default=(), repr=False)
+    """What it is given of secrets. In memory alone, and only until its shim has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 ```
 runs/<run id>.<epoch>/
-  intent.json    what to run and how; on disk before anything is started
+  intent.json    what to run and how, without secrets; on disk before anything is started
   shim.json      which process supervises the run; made once, and locked as long as that one lives
   started.json   when the command started and what it really runs with
   stop.json      the newest request to stop
@@ -23,7 +23,7 @@ import contextlib
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,8 @@ class NodeSetup:
     """How large the log of a run may become; 0: as large as it likes."""
     log_rate_bytes: int = 0
     """By how much it may grow in a second; 0: by as much as it likes."""
+    secrets_folder: str = ""
+    """Where files with secrets lie, in memory; empty when this node has no place for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,18 @@ class Intent:
 
     request: RunRequest
     setup: NodeSetup
+
+    @property
+    def secrets_folder(self) -> str:
+        """Where its files with secrets lie, if it has any; empty when this node has no place for them."""
+        name = f"{self.request.run_id}.{self.request.epoch}"
+        base = self.setup.secrets_folder
+        return os.path.join(base, name) if base else ""  # noqa: PTH118
+
+    @property
+    def without_secrets(self) -> "Intent":
+        """The same, as it may be kept."""
+        return replace(self, request=replace(self.request, secrets=()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +118,14 @@ def beside(work: str, name: str) -> str:
     return os.path.join(os.path.dirname(work), name)  # noqa: PTH118, PTH120
 
 
-def kept(work: str) -> list[tuple[str, bool]]:
+def kept(work: str, secrets_folder: str = "") -> list[tuple[str, bool]]:
     """The folders that a task sees though the agent's data is hidden from it, and may it write there."""
     folders = [
         (work, True),
         (beside(work, CHECKPOINT), True),
         (beside(work, ARTIFACTS), True),
         (beside(work, RESTORE), False),
+        (secrets_folder, False),
     ]
     return [(path, writes) for path, writes in folders if os.path.isdir(path)]  # noqa: PTH112
 
@@ -161,7 +176,7 @@ def write_intent(folder: Path, intent: Intent) -> None:
     (folder / ARTIFACTS).mkdir(mode=0o700, exist_ok=True)
     if intent.request.restore is not None:
         (folder / RESTORE).mkdir(mode=0o700, exist_ok=True)
-    write_whole(folder / INTENT, asdict(intent), durable=True)
+    write_whole(folder / INTENT, asdict(intent.without_secrets), durable=True)
     sync_folder(folder.parent)
 
 
@@ -175,6 +190,7 @@ def read_intent(folder: str | Path) -> Intent | None:
         request[name] = tuple(request[name])
     # One of an older release has none.
     request["hosts"] = tuple(request.get("hosts", ()))
+    request["secrets"] = ()
     request["min_isolation"] = Level(request["min_isolation"])
     if request.get("restore"):
         request["restore"] = Restore(**request["restore"])
@@ -189,6 +205,7 @@ def read_intent(folder: str | Path) -> Intent | None:
             # One of an older release has none.
             log_quota_bytes=setup.get("log_quota_bytes", 0),
             log_rate_bytes=setup.get("log_rate_bytes", 0),
+            secrets_folder=setup.get("secrets_folder", ""),
         ),
     )
 

@@ -22,6 +22,7 @@ from windlass_agent import (
     rundir,
     sandbox,
     stop_requests,
+    task_secrets,
     tracked,
 )
 from windlass_agent.artifacts import Artifacts
@@ -85,7 +86,10 @@ class Runner:
         self._keeps = checkpoints is not None or artifacts is not None
         data_dir = data_dir.resolve()
         self._folder = data_dir / "runs"
+        secrets_folder = task_secrets.folder_for(data_dir)
         hidden = (data_dir, *(path.resolve() for path in hidden_paths))
+        # Each task sees its own alone of what lies there.
+        hidden = (*hidden, Path(secrets_folder)) if secrets_folder else hidden
         self._setup = NodeSetup(
             isolation=isolation,
             cgroup_bases=cgroups.find(data_dir).only(isolation.cgroup_limits),
@@ -94,6 +98,7 @@ class Runner:
             pids_limit=pids_limit,
             log_quota_bytes=log_quota_bytes,
             log_rate_bytes=log_rate_bytes,
+            secrets_folder=secrets_folder,
         )
         self._runs: dict[str, Tracked] = {}
         self._changes = Changes()
@@ -198,14 +203,18 @@ class Runner:
             return
         self._watch(run)
         try:
-            pidfd = await self._spawner.spawn(run.folder)
+            pidfd = await self._spawner.spawn(
+                run.folder, task_secrets.pack(run.intent.request.secrets)
+            )
         except SpawnFailed as error:
             await self._refuse(run, f"No process could be started: {error}.")
             return
+        run.intent = run.intent.without_secrets
         self._follow(run, pidfd)
 
     async def _refuse(self, run: Tracked, message: str, cause: Cause = Cause.LAUNCH_FAILED) -> None:
         """End a run that has no shim."""
+        run.intent = run.intent.without_secrets
 
         def write() -> None:
             if rundir.read_intent(run.folder) is None:

@@ -98,7 +98,7 @@ def arguments(intent: Intent, work: str, *, what: int, status: int) -> list[str]
         mounts += ["--bind-try", path, path]
     # After the shared folders: what is hidden stays so inside of them too.
     mounts += _hide(setup.hidden_paths)
-    for path, writes in rundir.kept(work):
+    for path, writes in rundir.kept(work, intent.secrets_folder):
         mounts += ["--bind" if writes else "--ro-bind", path, path]
     for path in setup.hidden_paths:
         if _within(work, [path]) and not _within(path, PRIVATE):

@@ -12,13 +12,14 @@ import time
 from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
-from windlass_agent import processes, rundir
+from windlass_agent import processes, rundir, task_secrets
 from windlass_agent.bounded_log import BoundedLog
 from windlass_agent.cgroups import Group, Limits
 from windlass_agent.frames import FrameWriter
 from windlass_agent.launch import Launcher
 from windlass_agent.run_types import RunExit
 from windlass_agent.rundir import Intent, Started
+from windlass_agent.task_secrets import GivenSecret
 from windlass_agent.verdict import verdict
 from windlass_agent.watch import Ending, Watch
 
@@ -31,7 +32,8 @@ def main(assignment: int, cgroup_bases: dict[str, str]) -> NoReturn:
     """Get ready, wait for a run and supervise it, from a fresh fork to the end of the process.
 
     Args:
-        assignment: A pipe that the run's folder will come from; its end alone means: go.
+        assignment: A pipe that the run's folder will come from, and behind a NUL its secrets; its end
+            alone means: go.
         cgroup_bases: Folder for the tasks' groups by controller.
     """
     code = 1
@@ -39,13 +41,14 @@ def main(assignment: int, cgroup_bases: dict[str, str]) -> NoReturn:
         _prepare_process()
         standby = _Standby(cgroup_bases)
         with open(assignment, "rb") as pipe:
-            folder = os.fsdecode(pipe.read())
+            assigned, _, packed = pipe.read().partition(b"\0")
+        folder = os.fsdecode(assigned)
         if folder:
             os.chdir(folder)  # names in it stay short: a socket's may have 107 bytes
             held = rundir.claim(".", standby.name if standby.group.folders else "")
             intent = rundir.read_intent(".")
             if held is not None and intent is not None:
-                _Shim(folder, intent, standby).run()
+                _Shim(folder, intent, standby, task_secrets.unpack(packed)).run()
         standby.end()
         code = 0
     finally:
@@ -84,7 +87,10 @@ class _Standby:
 
 
 class _Shim:
-    def __init__(self, folder: str, intent: Intent, standby: _Standby) -> None:
+    def __init__(
+        self, folder: str, intent: Intent, standby: _Standby, secrets: list[GivenSecret]
+    ) -> None:
+        self._secrets = secrets
         self._folder = folder
         self._intent = intent
         self._standby = standby
@@ -112,7 +118,7 @@ class _Shim:
             self._limit()
             work = os.path.join(self._folder, rundir.WORK)  # noqa: PTH118
             launcher = self._standby.launcher
-            launcher.start(self._intent, work)
+            launcher.start(self._intent, work, self._take_secrets())
             watch = Watch(
                 launcher,
                 self._group,
@@ -124,6 +130,13 @@ class _Shim:
                 grace=request.grace_seconds,
             )
             return watch.run()
+
+    def _take_secrets(self) -> dict[str, str]:
+        """What the task's variables are given of secrets, whose files are written; here they are forgotten."""
+        files = task_secrets.write_files(self._intent.secrets_folder, self._secrets)
+        values = {one.variable: os.fsdecode(one.value) for one in self._secrets if not one.file}
+        self._secrets = []
+        return values | files
 
     def _limit(self) -> None:
         """Set the task's limits; where that fails it runs without, and its isolation says so."""
@@ -152,6 +165,7 @@ class _Shim:
         rundir.write_whole(rundir.STARTED, asdict(started), durable=False)
 
     def _finish(self, exit_: RunExit) -> None:
+        task_secrets.remove_files(self._intent.secrets_folder)
         message = exit_.message
         self._log.finish()
         with contextlib.suppress(OSError):

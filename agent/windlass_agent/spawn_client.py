@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class SpawnClient:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._waiting: dict[int, tuple[str, asyncio.Future[int]]] = {}
+        self._waiting: dict[int, tuple[str, bytes, asyncio.Future[int]]] = {}
         self._last_id = 0
         self._ready = asyncio.Event()
 
@@ -41,8 +42,12 @@ class SpawnClient:
         self._launch()
         await self._ready.wait()
 
-    async def spawn(self, folder: Path) -> int | None:
+    async def spawn(self, folder: Path, secrets: bytes = b"") -> int | None:
         """Start the shim of a run.
+
+        Args:
+            folder: The run's.
+            secrets: What the shim is to have of secrets, packed.
 
         Returns:
             A pidfd of the shim, owned by the caller; None if it has ended already.
@@ -52,8 +57,8 @@ class SpawnClient:
         """
         self._last_id += 1
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting[self._last_id] = (str(folder), future)
-        self._send(self._last_id, str(folder))
+        self._waiting[self._last_id] = (str(folder), secrets, future)
+        self._send(self._last_id, str(folder), secrets)
         return self._open(await future)
 
     def _open(self, pid: int) -> int | None:
@@ -93,14 +98,15 @@ class SpawnClient:
         self._channel = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._receive)
 
-    def _send(self, number: int, folder: str) -> None:
+    def _send(self, number: int, folder: str, secrets: bytes) -> None:
         if self._channel is None:
             return
         message = json.dumps({"id": number, "folder": folder}).encode()
         try:
-            self._channel.send(message)
+            with _in_memory(secrets) as fds:
+                socket.send_fds(self._channel, [message], fds)
         except BlockingIOError:
-            asyncio.get_running_loop().call_later(0.005, self._send, number, folder)
+            asyncio.get_running_loop().call_later(0.005, self._send, number, folder, secrets)
         except OSError:
             pass  # it died: `_receive` sees that and sends everything again
 
@@ -121,7 +127,7 @@ class SpawnClient:
         if reply.get("ready"):
             self._ready.set()
             return
-        _, future = self._waiting.pop(reply["id"])
+        _, _, future = self._waiting.pop(reply["id"])
         if future.done():
             return
         if "pid" in reply:
@@ -134,5 +140,17 @@ class SpawnClient:
         self._launch()
         # A request may have been served already: a run's folder can be claimed only once, so a
         # second shim of it leaves at once.
-        for number, (folder, _) in self._waiting.items():
-            self._send(number, folder)
+        for number, (folder, secrets, _) in self._waiting.items():
+            self._send(number, folder, secrets)
+
+
+@contextlib.contextmanager
+def _in_memory(content: bytes) -> Iterator[list[int]]:
+    """A file in memory with this content, for others to read; none without content."""
+    if not content:
+        yield []
+        return
+    with open(os.memfd_create("secrets"), "wb") as file:  # noqa: PTH123
+        file.write(content)
+        file.flush()
+        yield [file.fileno()]

@@ -5,8 +5,8 @@ exec and no import, and one shim always stands by with everything done that need
 agent dies, this process sees the end of its socket and goes, and the shim on standby with it;
 shims with a task live on as children of init.
 
-Protocol, on a SOCK_SEQPACKET pair: one JSON object per message. Request `{"id", "folder"}`, reply
-`{"id", "pid"}` or `{"id", "error"}`.
+Protocol, on a SOCK_SEQPACKET pair: one JSON object per message. Request `{"id", "folder"}`, with the
+descriptor of a file in memory where the run has secrets; reply `{"id", "pid"}` or `{"id", "error"}`.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ class _Standby:
 
     pid: int
     assignment: int
-    """A pipe: the folder of the run, then its end. An end alone sends the shim away."""
+    """A pipe: the folder of the run, perhaps a NUL and its secrets, then its end. An end alone sends it away."""
 
 
 def serve(channel: socket.socket, cgroup_bases: dict[str, str]) -> None:
@@ -43,7 +43,8 @@ def serve(channel: socket.socket, cgroup_bases: dict[str, str]) -> None:
         if standby is None and not select.select([channel], [], [], _PAUSE_SECONDS)[0]:
             with contextlib.suppress(OSError):
                 standby = _fork(channel, cgroup_bases)
-        message = channel.recv(MAX_MESSAGE)
+        message, fds, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 1)
+        secrets = b"".join(map(_read_file, fds))
         if not message:
             return
         request = json.loads(message)
@@ -54,16 +55,22 @@ def serve(channel: socket.socket, cgroup_bases: dict[str, str]) -> None:
             continue
         # The reply comes first: it names a process that cannot have ended yet.
         channel.send(json.dumps({"id": request["id"], "pid": standby.pid}).encode())
-        _assign(standby, request["folder"])
+        _assign(standby, request["folder"], secrets)
         standby = None
 
 
-def _assign(standby: _Standby, folder: str) -> None:
+def _read_file(fd: int) -> bytes:
+    with open(fd, "rb") as file:
+        file.seek(0)
+        return file.read()
+
+
+def _assign(standby: _Standby, folder: str, secrets: bytes) -> None:
     with (
         contextlib.suppress(BrokenPipeError),
         open(standby.assignment, "wb") as pipe,  # noqa: PTH123
     ):
-        pipe.write(os.fsencode(folder))
+        pipe.write(os.fsencode(folder) + b"\0" * bool(secrets) + secrets)
 
 
 def _fork(channel: socket.socket, cgroup_bases: dict[str, str]) -> _Standby:

@@ -8,6 +8,7 @@ from windlass.agents.v1 import agent_pb2 as pb
 from windlass.types.v1 import types_pb2
 from windlass_agent.bounds import MAX_DETAIL, text
 from windlass_agent.run_types import Isolation, Level, Restore, RunExit, RunRequest, RunState
+from windlass_agent.task_secrets import GivenSecret
 
 _DEFAULT_CPU_MILLIS = 1000
 _DEFAULT_MEMORY_BYTES = 256 << 20
@@ -90,6 +91,7 @@ def request_of(
         rank=spec.gang.rank,
         hosts=tuple(spec.gang.hosts),
         master_port=spec.gang.master_port,
+        secrets=tuple(GivenSecret(one.variable, one.value, one.file) for one in spec.secrets),
     )
 
 

@@ -132,6 +132,8 @@ class ServerConfig(_Section):
         shutdown_seconds: how long calls in flight may take when the server stops.
         secret_key: master secret as 64 hexadecimal digits, for several servers that share a
             database; empty: `secret.key` in `data_dir`, made on first start.
+        project_secrets_keys: keys for the secrets of projects, each as 64 hexadecimal digits: the first
+            encrypts, all decrypt; none: one that is derived from the master secret, which always decrypts.
         reflection: whether to serve gRPC reflection, for administrators.
         cors_origins: origins whose pages may use the REST API, such as `https://console.example`; `*`
             for any.
@@ -175,6 +177,7 @@ class ServerConfig(_Section):
     write_timeout_seconds: float = Field(default=60.0, ge=1, le=3600)
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
     secret_key: SecretStr = SecretStr("")
+    project_secrets_keys: tuple[SecretStr, ...] = Field(default=(), max_length=16)
     reflection: bool = True
     cors_origins: tuple[str, ...] = ()
     public_docs: bool = False
@@ -225,6 +228,15 @@ class ServerConfig(_Section):
             raise ValueError(message)
         return value
 
+    @field_validator("project_secrets_keys")
+    @classmethod
+    def _are_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for one in value:
+            if not one.get_secret_value() or not _SECRET.fullmatch(one.get_secret_value()):
+                message = "one of them is not 64 hexadecimal digits (openssl rand -hex 32)"
+                raise ValueError(message)
+        return value
+
     @field_validator("pools")
     @classmethod
     def _have_names_of_their_own(cls, value: tuple[PoolConfig, ...]) -> tuple[PoolConfig, ...]:
@@ -242,7 +254,7 @@ class ServerConfig(_Section):
                 raise ValueError(message)
         return value
 
-    @field_validator("cors_origins", "pools", "health", mode="before")
+    @field_validator("cors_origins", "pools", "health", "project_secrets_keys", mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         # As JSON, in the environment.

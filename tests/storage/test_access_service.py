@@ -5,6 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from tests.support.access import ORG_ADMIN, Access
 from tests.support.quotas import quotas_service
+from tests.support.secrets import secrets_service
 from windlass.access.v1 import access_pb2
 from windlass.access.v1 import access_service_pb2 as pb
 from windlass_server.access.events import EventsService
@@ -216,7 +217,12 @@ def a_call(caller: Caller | None = None, *authorization: str) -> Call:
 
 def servicer(access: Access, database: Database) -> AccessRpc:
     events = EventsService(database, access.clock, EventHub())
-    return AccessRpc(access.service, quotas_service(database, access.clock), events)
+    return AccessRpc(
+        access.service,
+        quotas_service(database, access.clock),
+        events,
+        secrets_service(database, access.clock),
+    )
 
 
 async def test_the_servicer_speaks_the_contract(access: Access, database: Database) -> None:

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from tests.support.access import Access, start_access
 from tests.support.remote_runs import nowhere_else
+from tests.support.secrets import opening
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.actions import JobActions
@@ -88,7 +89,13 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
     logs = LogStore(folder / "logs", hub)
     queued: list[str] = []
     runs = RunsService(
-        database, logs, clock, ids, capacity_freed=lambda: None, runs_changed=lambda _node_id: None
+        database,
+        logs,
+        clock,
+        ids,
+        capacity_freed=lambda: None,
+        runs_changed=lambda _node_id: None,
+        secrets=opening(database, clock),
     )
     cluster = Cluster(database, (), lambda _node_id: frozenset())
     hints = JobHints(queued.append, lambda _node_id: None)

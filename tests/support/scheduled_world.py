@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.secrets import opening
 from tests.support.fake_clock import FakeClock
 from tests.support.jobs import add_jobs, add_projects, job_columns
 from tests.support.nodes import an_inventory, node_columns
@@ -70,6 +71,7 @@ class ScheduledWorld:
             IdSource(clock),
             capacity_freed=lambda: None,
             runs_changed=lambda _node_id: None,
+            secrets=opening(database, clock),
         )
         cluster = Cluster(database, (), lambda _node_id: frozenset())
         await database.write(lambda tx: add_projects(tx, "default"))

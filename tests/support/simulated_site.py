@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tests.support.secrets import opening
 from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.health import health_service
 from tests.support.held_meter import Meter
@@ -101,6 +102,7 @@ class Site(Upkeep):
             self.ids,
             capacity_freed=lambda: None,
             runs_changed=lambda _node_id: None,
+            secrets=opening(self.database, self.clock),
         )
         self._layouts = LayoutsService(self.database, self.clock, lambda _node_id: None)
         self.recent = RecentUsage(self.database, self.clock)

@@ -72,6 +72,8 @@ _VIEWER = frozenset(
         "jobs.logs",
         "quotas.get",
         "quotas.list",
+        "secrets.get",
+        "secrets.list",
         "usage.get",
     }
 )
@@ -81,8 +83,9 @@ _DEVELOPER = _VIEWER | {
     "artifacts.delete",
     "jobs.cancel",
     "jobs.submit",
+    "secrets.use",
 }
-_ADMIN = _DEVELOPER | {"apikeys.create"}
+_ADMIN = _DEVELOPER | {"apikeys.create", "secrets.write"}
 _ORGANISATION_ADMIN = frozenset(
     {
         "apikeys.list",

@@ -7,6 +7,8 @@ from windlass_server.access.authenticator import bearer
 from windlass_server.access.events import EventsService
 from windlass_server.access.events_rpc import EventsRpc
 from windlass_server.access.policy import ORGANISATION, Caller
+from windlass_server.access.project_secrets import SecretsService
+from windlass_server.access.project_secrets_rpc import SecretsRpc
 from windlass_server.access.quotas import QuotasService
 from windlass_server.access.quotas_rpc import QuotasRpc
 from windlass_server.access.service import AccessService
@@ -15,12 +17,19 @@ from windlass_server.storage.tables import ApiKeyRow, ProjectRow
 from windlass_server.timestamps import duration_from_proto, to_proto
 
 
-class AccessRpc(QuotasRpc, EventsRpc):
+class AccessRpc(QuotasRpc, EventsRpc, SecretsRpc):
     """Serves `windlass.access.v1.AccessService`."""
 
-    def __init__(self, access: AccessService, quotas: QuotasService, events: EventsService) -> None:
+    def __init__(
+        self,
+        access: AccessService,
+        quotas: QuotasService,
+        events: EventsService,
+        secrets: SecretsService,
+    ) -> None:
         QuotasRpc.__init__(self, quotas)
         EventsRpc.__init__(self, events)
+        SecretsRpc.__init__(self, secrets)
         self._access = access
 
     async def CreateToken(

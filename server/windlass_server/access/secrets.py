@@ -10,6 +10,7 @@ Each key has a purpose of its own, so that none can be used to attack another: H
 | `windlass/1/join-token-pepper` | digests of join tokens |
 | `windlass/1/page-tokens` | authenticity of page tokens |
 | `windlass/1/seals` | encryption of credentials for other installations |
+| `windlass/1/project-secrets` | encryption of the secrets of projects, unless keys for that are configured |
 
 Whoever holds the master secret can sign tokens: several replicas must share it, nobody else.
 """
@@ -40,6 +41,7 @@ class Secrets:
     join_token_pepper: bytes = field(repr=False)
     page_token_key: bytes = field(repr=False)
     seal_key: bytes = field(repr=False)
+    project_secrets_key: bytes = field(repr=False)
 
 
 def derive(master: bytes) -> Secrets:
@@ -50,6 +52,7 @@ def derive(master: bytes) -> Secrets:
         join_token_pepper=_expand(master, "join-token-pepper"),
         page_token_key=_expand(master, "page-tokens"),
         seal_key=_expand(master, "seals"),
+        project_secrets_key=_expand(master, "project-secrets"),
     )
 
 

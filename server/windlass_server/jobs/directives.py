@@ -1,5 +1,6 @@
 """What a node is told of its runs: rows as directives."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from windlass.agents.v1 import agent_pb2
@@ -22,7 +23,10 @@ def forget(run: RunRow) -> agent_pb2.RunDirective:
 
 
 def directive(row: Any) -> agent_pb2.RunDirective:
-    """What the server wants of a run, from its row with those columns of its job that it takes."""
+    """What the server wants of a run, from its row with those columns of its job that it takes.
+
+    Secrets in it have no values yet.
+    """
     spec = job_pb2.Job.FromString(row.spec)
     made = agent_pb2.RunDirective(
         run_id=row.run_id, epoch=row.epoch, generation=row.generation, want=row.want
@@ -54,9 +58,16 @@ def directive(row: Any) -> agent_pb2.RunDirective:
             min_isolation=spec.min_isolation,
             restore=_restore(row),
             gang=_gang(row),
+            secrets=_asked_secrets(spec) if row.state == _State.STATE_UNSPECIFIED else (),
         )
     )
     return made
+
+
+def _asked_secrets(spec: job_pb2.Job) -> Iterator[agent_pb2.GivenSecret]:
+    """What a run that has not started asks for; the values are still to be put in."""
+    for variable, reference in sorted(spec.environment.secrets.items()):
+        yield agent_pb2.GivenSecret(variable=variable, file=reference.file)
 
 
 def _gang(row: Any) -> agent_pb2.Gang | None:

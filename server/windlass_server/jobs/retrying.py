@@ -1,7 +1,8 @@
 """Submits jobs that have ended again: what is the same, what is not, and who may."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -129,8 +130,7 @@ def _override(target: Message, values: Message) -> None:
     for field, value in values.ListFields():
         mine = getattr(target, field.name)
         if _is_map(field):
-            for key in value:
-                mine[key] = value[key]
+            _put_all(field, mine, value)
         elif field.is_repeated:
             target.ClearField(field.name)
             getattr(target, field.name).extend(value)
@@ -141,6 +141,16 @@ def _override(target: Message, values: Message) -> None:
         else:
             mine.SetInParent()
             _override(mine, value)
+
+
+def _put_all(field: FieldDescriptor, target: Any, values: Mapping[Any, Any]) -> None:
+    """Put what a map has into another, key by key."""
+    holds_messages = field.message_type.fields_by_name["value"].message_type is not None
+    for key, value in values.items():
+        if holds_messages:
+            target[key].CopyFrom(value)
+        else:
+            target[key] = value
 
 
 def _is_map(field: FieldDescriptor) -> bool:

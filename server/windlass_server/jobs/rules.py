@@ -45,6 +45,7 @@ class Cause(enum.IntEnum):
     NODE_SHUTDOWN = 8
     GPU_FAULT = 9
     CHECKPOINT_DAMAGED = 10
+    SECRET_UNAVAILABLE = 11
     # Stopped because another rank of its job was lost or could not start, or asked to be run again.
     STOPPED_BY_FAULT = 100
     STOPPED_BY_REQUEUE = 101
@@ -287,4 +288,5 @@ _CAUSES = {
         "the command used more memory than it asked for",
     ),
     Cause.BAD_COMMAND: (Event.FAIL, "the command could not be executed"),
+    Cause.SECRET_UNAVAILABLE: (Event.FAIL, "a secret that it needs is not there any more"),
 }

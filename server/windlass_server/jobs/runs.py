@@ -21,6 +21,7 @@ from windlass_server.jobs.moves import move
 from windlass_server.jobs.placing import Placing, Planned, place_jobs
 from windlass_server.jobs.preemptions import stop_for
 from windlass_server.jobs.reports import Listeners, Reported, take_reports
+from windlass_server.jobs.run_secrets import Opened, Refusal, RunSecrets
 from windlass_server.jobs.states import LEAVING, Status
 from windlass_server.objects.logs import LogStore
 from windlass_server.scheduler.plan import Placement
@@ -47,6 +48,7 @@ class RunsService:
         capacity_freed: called when resources have become free.
         job_started: called when the command of a job has begun to run.
         runs_changed: called with the id of a node whose directives have changed.
+        secrets: opens secrets for runs.
         preempted: called with how many jobs were stopped for another.
     """
 
@@ -59,10 +61,12 @@ class RunsService:
         *,
         capacity_freed: Callable[[], None],
         runs_changed: Callable[[str], None],
+        secrets: Opened,
         job_started: Callable[[], None] = lambda: None,
         preempted: Callable[[int], None] = lambda _jobs: None,
     ) -> None:
         self._preempted = preempted
+        self._secrets = RunSecrets(database, secrets)
         self._database = database
         self._logs = logs
         self._clock = clock
@@ -340,7 +344,31 @@ class RunsService:
 
     async def directives(self, node_id: str) -> Sequence[agent_pb2.RunDirective]:
         """What the server wants of every run that this node may not drop yet."""
-        return [directive(row) for row in await self._known.read(node_id)]
+        rows = await self._known.read(node_id)
+        made = [directive(row) for row in rows]
+        asking = [number for number, one in enumerate(made) if one.spec.secrets]
+        if not asking:
+            return made
+        refusals = await self._secrets.give(
+            node_id, [rows[one] for one in asking], [made[one] for one in asking]
+        )
+        for refusal in refusals:
+            await self._database.write(partial(self._refuse, refusal=refusal))
+        refused = {refusal.run_id for refusal in refusals}
+        return [one for one in made if one.run_id not in refused]
+
+    def _refuse(self, tx: Transaction, refusal: Refusal) -> None:
+        """End a run that cannot start; its node is told to stop it, whether it knows it or not."""
+        job, run = _active(tx, refusal.run_id)
+        if job is None or run is None or run.state != _State.STATE_UNSPECIFIED:
+            return
+        now = self._clock.now()
+        tx.runs.want_stopped(run.run_id, now)
+        end = agent_pb2.RunExit(cause=refusal.cause, message=refusal.why)  # type: ignore[arg-type]
+        report = _State(run_id=run.run_id, epoch=run.epoch, state=_State.EXITED, exit=end)
+        if end_run(tx, run, report, now, self._runs_changed):
+            tx.after_commit(self._capacity_freed)
+            tx.after_commit(partial(self._runs_changed, run.node_id))
 
     async def owns(self, node_id: str, run_id: str, epoch: int) -> bool:
         """Whether a run of this epoch was placed on this node."""

@@ -10,6 +10,7 @@ from windlass_server.errors import Conflict, WindlassError
 from windlass_server.idempotency import Asked, earlier_answers
 from windlass_server.jobs.holding import require_known
 from windlass_server.jobs.lineage import Lineage
+from windlass_server.jobs.secret_references import require_secrets
 from windlass_server.resources.pooling import PoolRules, rules_of
 from windlass_server.scheduler.quota import Use
 from windlass_server.storage.tables import JobRow
@@ -53,8 +54,9 @@ class Seen:
 def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | WindlassError]:
     """What is known of jobs that a caller asks for, all in one way; of each that cannot be, why not.
 
-    NotFound: its project, or a job that it waits for, is not there. InvalidInput: it cannot wait for those
-    jobs. Conflict: its request id was used for another job.
+    NotFound: its project, a job that it waits for, or a secret is not there. InvalidInput: it cannot wait for
+    those jobs, or have those secrets. Denied: its caller may not use secrets. Conflict: its request id was used
+    for another job.
     """
     pools = rules_of(tx.pools.all())
     uses: dict[str, Use | WindlassError] = {}
@@ -74,6 +76,7 @@ def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | 
         else:
             try:
                 require_known(tx, who, one.full)
+                require_secrets(tx, who, one.full)
             except WindlassError as error:
                 seen.append(error)
             else:

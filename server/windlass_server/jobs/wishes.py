@@ -47,4 +47,5 @@ def wish_of(
         waited=waited,
         refusals=refusals,
         pool=job.pool,
+        has_secrets=bool(job.environment.secrets),
     )

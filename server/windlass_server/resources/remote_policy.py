@@ -33,6 +33,7 @@ class Wish:
         never_here: nothing here could ever hold it.
         refusals: when which clusters did not take it: their names and times (µs).
         pool: the pool here that it asks for; empty for any.
+        has_secrets: it is given secrets, which are here alone.
     """
 
     project: str
@@ -42,6 +43,7 @@ class Wish:
     never_here: bool = False
     refusals: tuple[tuple[str, int], ...] = ()
     pool: str = ""
+    has_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,12 @@ class Policy:
         # Nor how near to each other its nodes are, and whether its release knows of such jobs.
         if wish.demand.nodes > 1 or wish.demand.apart is not None or wish.demand.reservation:
             return False
-        if wish.pool or ORIGIN_LABEL in wish.labels or len(wish.labels) >= _MOST_LABELS:
+        if (
+            wish.has_secrets
+            or wish.pool
+            or ORIGIN_LABEL in wish.labels
+            or len(wish.labels) >= _MOST_LABELS
+        ):
             return False
         return self.spill_after is not None or self.prefers(wish)
 

@@ -33,6 +33,7 @@ from windlass_server.storage.reservations import ReservationStore
 from windlass_server.storage.run_times import RunTimeStore
 from windlass_server.storage.runs import RunStore
 from windlass_server.storage.scheduling_policies import SchedulingPolicyStore
+from windlass_server.storage.secrets import SecretStore
 from windlass_server.storage.singletons import SingletonStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
@@ -169,6 +170,10 @@ class Transaction:
     @cached_property
     def quotas(self) -> QuotaStore:
         return QuotaStore(self.connection)
+
+    @cached_property
+    def secrets(self) -> SecretStore:
+        return SecretStore(self.connection)
 
     @cached_property
     def usage(self) -> UsageStore:

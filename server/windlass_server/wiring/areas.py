@@ -24,7 +24,7 @@ async def open_areas(on: Foundation) -> Areas:
     """Who calls, what there is to run on, what runs, what is given out, and the nodes of it all."""
     identity = await establish_identity(on)
     inventory = take_inventory(on)
-    jobs = provide_jobs(on, inventory)
+    jobs = provide_jobs(on, identity, inventory)
     capacity = await offer_capacity(on, identity, inventory)
     nodes = admit_nodes(on, identity, inventory, jobs, capacity)
     return Areas(identity, inventory, jobs, capacity, nodes)

@@ -107,7 +107,10 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
     jobs, nodes, inventory = areas.jobs, areas.nodes, areas.inventory
     return {
         "windlass.access.v1.AccessService": AccessRpc(
-            areas.identity.access, areas.identity.quotas, areas.identity.events
+            areas.identity.access,
+            areas.identity.quotas,
+            areas.identity.events,
+            areas.identity.secrets,
         ),
         "windlass.jobs.v1.JobsService": JobsRpc(
             jobs.service,

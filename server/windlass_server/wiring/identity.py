@@ -7,10 +7,13 @@ from windlass_server.access import bootstrap
 from windlass_server.access.authenticator import Authenticator
 from windlass_server.access.events import EventsService
 from windlass_server.access.join_tokens import JoinTokens
+from windlass_server.access.keyring import Keyring
+from windlass_server.access.project_secrets import SecretsService
 from windlass_server.access.quotas import QuotasService
 from windlass_server.access.seals import Seal
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
+from windlass_server.storage.guard import acting_as
 from windlass_server.wiring.foundation import Foundation
 
 _log = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ class Identity:
     access: AccessService
     quotas: QuotasService
     events: EventsService
+    secrets: SecretsService
     seal: Seal
 
 
@@ -41,4 +45,17 @@ async def establish_identity(on: Foundation) -> Identity:
     )
     quotas = QuotasService(on.database, on.clock, on.ids, on.page_tokens, on.hints.world_changed)
     events = EventsService(on.database, on.clock, on.hub)
-    return Identity(authenticator, access, quotas, events, Seal(on.secrets.seal_key))
+    secrets = await _project_secrets(on)
+    return Identity(authenticator, access, quotas, events, secrets, Seal(on.secrets.seal_key))
+
+
+async def _project_secrets(on: Foundation) -> SecretsService:
+    """The secrets of projects, all of them under the key that encrypts now."""
+    configured = [bytes.fromhex(one.get_secret_value()) for one in on.config.project_secrets_keys]
+    keyring = Keyring([*configured, on.secrets.project_secrets_key])
+    secrets = SecretsService(on.database, on.clock, on.ids, on.page_tokens, keyring)
+    with acting_as("start"):
+        count = await secrets.seal_anew()
+    if count:
+        _log.info("%d values of secrets are encrypted under key %s now", count, keyring.current)
+    return secrets

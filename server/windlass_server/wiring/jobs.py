@@ -25,6 +25,7 @@ from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
 from windlass_server.rpc.validation import Validation
 from windlass_server.wiring.foundation import Foundation
+from windlass_server.wiring.identity import Identity
 from windlass_server.wiring.inventory import Inventory
 
 
@@ -50,7 +51,7 @@ class Jobs:
     batches: JobBatches
 
 
-def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
+def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jobs:
     """Jobs that run on what there is."""
     hints = on.hints
     runs = RunsService(
@@ -60,6 +61,7 @@ def provide_jobs(on: Foundation, inventory: Inventory) -> Jobs:
         on.ids,
         capacity_freed=hints.run_ended,
         runs_changed=hints.runs_changed,
+        secrets=identity.secrets.opened,
         job_started=hints.job_started,
         preempted=on.meters.jobs_preempted,
     )

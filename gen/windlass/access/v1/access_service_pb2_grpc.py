@@ -7,6 +7,7 @@ from windlass.access.v1 import access_pb2 as windlass_dot_access_dot_v1_dot_acce
 from windlass.access.v1 import access_service_pb2 as windlass_dot_access_dot_v1_dot_access__service__pb2
 from windlass.access.v1 import event_pb2 as windlass_dot_access_dot_v1_dot_event__pb2
 from windlass.access.v1 import quota_pb2 as windlass_dot_access_dot_v1_dot_quota__pb2
+from windlass.access.v1 import secret_pb2 as windlass_dot_access_dot_v1_dot_secret__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -107,6 +108,26 @@ class AccessServiceStub:
                 '/windlass.access.v1.AccessService/ListQuotaEvents',
                 request_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsRequest.SerializeToString,
                 response_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsResponse.FromString,
+                _registered_method=True)
+        self.PutSecret = channel.unary_unary(
+                '/windlass.access.v1.AccessService/PutSecret',
+                request_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.PutSecretRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
+                _registered_method=True)
+        self.GetSecret = channel.unary_unary(
+                '/windlass.access.v1.AccessService/GetSecret',
+                request_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.GetSecretRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
+                _registered_method=True)
+        self.ListSecrets = channel.unary_unary(
+                '/windlass.access.v1.AccessService/ListSecrets',
+                request_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.ListSecretsRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.ListSecretsResponse.FromString,
+                _registered_method=True)
+        self.DeleteSecret = channel.unary_unary(
+                '/windlass.access.v1.AccessService/DeleteSecret',
+                request_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.DeleteSecretRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
                 _registered_method=True)
 
 
@@ -228,6 +249,42 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutSecret(self, request, context):
+        """Sets a secret, which is made when it is not there: the next version of it. Jobs that start from then on and
+        name no version are given this value; those that run keep what they have.
+
+        The value is never answered, by this or any other call. ABORTED when the secret is not as `etag` says.
+        FAILED_PRECONDITION (`TOO_MANY_SECRETS`) when the project has 1,000. NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSecret(self, request, context):
+        """Reads what is known of a secret: its versions, their lengths, when they were set and by whom; not their
+        values. NOT_FOUND when there is none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSecrets(self, request, context):
+        """Lists the secrets of a project by name, without their values. NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSecret(self, request, context):
+        """Removes a secret and all of its values, and answers what was known of it. A job that needs it and has not
+        started yet fails when it would (`SECRET_UNAVAILABLE`); those that run keep what they have.
+
+        ABORTED when it is not as `etag` says. NOT_FOUND when there is none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -300,6 +357,26 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.ListQuotaEvents,
                     request_deserializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsRequest.FromString,
                     response_serializer=windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsResponse.SerializeToString,
+            ),
+            'PutSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutSecret,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.PutSecretRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.SerializeToString,
+            ),
+            'GetSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSecret,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.GetSecretRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.SerializeToString,
+            ),
+            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecrets,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.ListSecretsRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.ListSecretsResponse.SerializeToString,
+            ),
+            'DeleteSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSecret,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.DeleteSecretRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -681,6 +758,114 @@ class AccessService:
             '/windlass.access.v1.AccessService/ListQuotaEvents',
             windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsRequest.SerializeToString,
             windlass_dot_access_dot_v1_dot_access__service__pb2.ListQuotaEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/PutSecret',
+            windlass_dot_access_dot_v1_dot_secret__pb2.PutSecretRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/GetSecret',
+            windlass_dot_access_dot_v1_dot_secret__pb2.GetSecretRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/ListSecrets',
+            windlass_dot_access_dot_v1_dot_secret__pb2.ListSecretsRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_secret__pb2.ListSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/DeleteSecret',
+            windlass_dot_access_dot_v1_dot_secret__pb2.DeleteSecretRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ from windlass.access.v1 import access_pb2 as _access_pb2
 from windlass.access.v1 import access_service_pb2 as _access_service_pb2
 from windlass.access.v1 import event_pb2 as _event_pb2
 from windlass.access.v1 import quota_pb2 as _quota_pb2
+from windlass.access.v1 import secret_pb2 as _secret_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -87,6 +88,25 @@ class AccessServiceStub:
     """Lists who changed what of a quota, oldest first; also of one that was removed. NOT_FOUND when there never
     was one, or it is of a project that the caller has no role in.
     """
+    PutSecret: _grpc.UnaryUnaryMultiCallable[_secret_pb2.PutSecretRequest, _secret_pb2.Secret]
+    """Sets a secret, which is made when it is not there: the next version of it. Jobs that start from then on and
+    name no version are given this value; those that run keep what they have.
+
+    The value is never answered, by this or any other call. ABORTED when the secret is not as `etag` says.
+    FAILED_PRECONDITION (`TOO_MANY_SECRETS`) when the project has 1,000. NOT_FOUND when there is no such project.
+    """
+    GetSecret: _grpc.UnaryUnaryMultiCallable[_secret_pb2.GetSecretRequest, _secret_pb2.Secret]
+    """Reads what is known of a secret: its versions, their lengths, when they were set and by whom; not their
+    values. NOT_FOUND when there is none of that name.
+    """
+    ListSecrets: _grpc.UnaryUnaryMultiCallable[_secret_pb2.ListSecretsRequest, _secret_pb2.ListSecretsResponse]
+    """Lists the secrets of a project by name, without their values. NOT_FOUND when there is no such project."""
+    DeleteSecret: _grpc.UnaryUnaryMultiCallable[_secret_pb2.DeleteSecretRequest, _secret_pb2.Secret]
+    """Removes a secret and all of its values, and answers what was known of it. A job that needs it and has not
+    started yet fails when it would (`SECRET_UNAVAILABLE`); those that run keep what they have.
+
+    ABORTED when it is not as `etag` says. NOT_FOUND when there is none of that name.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
@@ -143,6 +163,25 @@ class AccessServiceAsyncStub(AccessServiceStub):
     ListQuotaEvents: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListQuotaEventsRequest, _access_service_pb2.ListQuotaEventsResponse]  # type: ignore[assignment]
     """Lists who changed what of a quota, oldest first; also of one that was removed. NOT_FOUND when there never
     was one, or it is of a project that the caller has no role in.
+    """
+    PutSecret: _aio.UnaryUnaryMultiCallable[_secret_pb2.PutSecretRequest, _secret_pb2.Secret]  # type: ignore[assignment]
+    """Sets a secret, which is made when it is not there: the next version of it. Jobs that start from then on and
+    name no version are given this value; those that run keep what they have.
+
+    The value is never answered, by this or any other call. ABORTED when the secret is not as `etag` says.
+    FAILED_PRECONDITION (`TOO_MANY_SECRETS`) when the project has 1,000. NOT_FOUND when there is no such project.
+    """
+    GetSecret: _aio.UnaryUnaryMultiCallable[_secret_pb2.GetSecretRequest, _secret_pb2.Secret]  # type: ignore[assignment]
+    """Reads what is known of a secret: its versions, their lengths, when they were set and by whom; not their
+    values. NOT_FOUND when there is none of that name.
+    """
+    ListSecrets: _aio.UnaryUnaryMultiCallable[_secret_pb2.ListSecretsRequest, _secret_pb2.ListSecretsResponse]  # type: ignore[assignment]
+    """Lists the secrets of a project by name, without their values. NOT_FOUND when there is no such project."""
+    DeleteSecret: _aio.UnaryUnaryMultiCallable[_secret_pb2.DeleteSecretRequest, _secret_pb2.Secret]  # type: ignore[assignment]
+    """Removes a secret and all of its values, and answers what was known of it. A job that needs it and has not
+    started yet fails when it would (`SECRET_UNAVAILABLE`); those that run keep what they have.
+
+    ABORTED when it is not as `etag` says. NOT_FOUND when there is none of that name.
     """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -281,6 +320,49 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_access_service_pb2.ListQuotaEventsResponse, _abc.Awaitable[_access_service_pb2.ListQuotaEventsResponse]]:
         """Lists who changed what of a quota, oldest first; also of one that was removed. NOT_FOUND when there never
         was one, or it is of a project that the caller has no role in.
+        """
+
+    @_abc_1.abstractmethod
+    def PutSecret(
+        self,
+        request: _secret_pb2.PutSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]:
+        """Sets a secret, which is made when it is not there: the next version of it. Jobs that start from then on and
+        name no version are given this value; those that run keep what they have.
+
+        The value is never answered, by this or any other call. ABORTED when the secret is not as `etag` says.
+        FAILED_PRECONDITION (`TOO_MANY_SECRETS`) when the project has 1,000. NOT_FOUND when there is no such project.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSecret(
+        self,
+        request: _secret_pb2.GetSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]:
+        """Reads what is known of a secret: its versions, their lengths, when they were set and by whom; not their
+        values. NOT_FOUND when there is none of that name.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSecrets(
+        self,
+        request: _secret_pb2.ListSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secret_pb2.ListSecretsResponse, _abc.Awaitable[_secret_pb2.ListSecretsResponse]]:
+        """Lists the secrets of a project by name, without their values. NOT_FOUND when there is no such project."""
+
+    @_abc_1.abstractmethod
+    def DeleteSecret(
+        self,
+        request: _secret_pb2.DeleteSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]:
+        """Removes a secret and all of its values, and answers what was known of it. A job that needs it and has not
+        started yet fails when it would (`SECRET_UNAVAILABLE`); those that run keep what they have.
+
+        ABORTED when it is not as `etag` says. NOT_FOUND when there is none of that name.
         """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

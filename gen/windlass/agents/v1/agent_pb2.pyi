@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Inventory(_message.Message):
-    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus", "address", "mig_cards")
+    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus", "address", "takes_secrets", "mig_cards")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Inventory(_message.Message):
     CUDA_VERSION_FIELD_NUMBER: _ClassVar[int]
     CAN_RESET_GPUS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_SECRETS_FIELD_NUMBER: _ClassVar[int]
     MIG_CARDS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     boot_id: str
@@ -51,8 +52,9 @@ class Inventory(_message.Message):
     cuda_version: str
     can_reset_gpus: bool
     address: str
+    takes_secrets: bool
     mig_cards: _containers.RepeatedCompositeFieldContainer[_mig_pb2.MigCard]
-    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ..., address: _Optional[str] = ..., mig_cards: _Optional[_Iterable[_Union[_mig_pb2.MigCard, _Mapping]]] = ...) -> None: ...
+    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ..., address: _Optional[str] = ..., takes_secrets: _Optional[bool] = ..., mig_cards: _Optional[_Iterable[_Union[_mig_pb2.MigCard, _Mapping]]] = ...) -> None: ...
 
 class GpuDevice(_message.Message):
     __slots__ = ("uuid", "index", "model", "gpu_type", "memory_total_bytes", "power_limit_watts", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "mig_instance")
@@ -159,6 +161,7 @@ class RunExit(_message.Message):
         NODE_SHUTDOWN: _ClassVar[RunExit.Cause]
         GPU_FAULT: _ClassVar[RunExit.Cause]
         CHECKPOINT_DAMAGED: _ClassVar[RunExit.Cause]
+        SECRET_UNAVAILABLE: _ClassVar[RunExit.Cause]
     CAUSE_UNSPECIFIED: RunExit.Cause
     COMPLETED: RunExit.Cause
     STOPPED: RunExit.Cause
@@ -170,6 +173,7 @@ class RunExit(_message.Message):
     NODE_SHUTDOWN: RunExit.Cause
     GPU_FAULT: RunExit.Cause
     CHECKPOINT_DAMAGED: RunExit.Cause
+    SECRET_UNAVAILABLE: RunExit.Cause
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     EXIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -255,7 +259,7 @@ class HeartbeatReply(_message.Message):
     def __init__(self) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore", "gang")
+    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore", "gang", "secrets")
     class VariablesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -277,6 +281,7 @@ class RunSpec(_message.Message):
     MIN_ISOLATION_FIELD_NUMBER: _ClassVar[int]
     RESTORE_FIELD_NUMBER: _ClassVar[int]
     GANG_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     project: str
     name: str
@@ -291,7 +296,18 @@ class RunSpec(_message.Message):
     min_isolation: _types_pb2.Isolation.Level
     restore: RestoreFrom
     gang: Gang
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ..., gang: _Optional[_Union[Gang, _Mapping]] = ...) -> None: ...
+    secrets: _containers.RepeatedCompositeFieldContainer[GivenSecret]
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ..., gang: _Optional[_Union[Gang, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[GivenSecret, _Mapping]]] = ...) -> None: ...
+
+class GivenSecret(_message.Message):
+    __slots__ = ("variable", "value", "file")
+    VARIABLE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    variable: str
+    value: bytes
+    file: bool
+    def __init__(self, variable: _Optional[str] = ..., value: _Optional[bytes] = ..., file: _Optional[bool] = ...) -> None: ...
 
 class Gang(_message.Message):
     __slots__ = ("rank", "hosts", "master_port")

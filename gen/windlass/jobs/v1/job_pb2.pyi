@@ -215,7 +215,7 @@ class Dependency(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., type: _Optional[_Union[Dependency.Type, str]] = ..., follow_retries: _Optional[bool] = ...) -> None: ...
 
 class Environment(_message.Message):
-    __slots__ = ("variables", "working_directory")
+    __slots__ = ("variables", "working_directory", "secrets")
     class VariablesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -223,11 +223,30 @@ class Environment(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: SecretReference
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[SecretReference, _Mapping]] = ...) -> None: ...
     VARIABLES_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     variables: _containers.ScalarMap[str, str]
     working_directory: str
-    def __init__(self, variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ...) -> None: ...
+    secrets: _containers.MessageMap[str, SecretReference]
+    def __init__(self, variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., secrets: _Optional[_Mapping[str, SecretReference]] = ...) -> None: ...
+
+class SecretReference(_message.Message):
+    __slots__ = ("name", "version", "file")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    file: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., file: _Optional[bool] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("run_id", "node_id", "gpu_uuids", "rank", "host", "master_port", "cluster", "remote_job_id")

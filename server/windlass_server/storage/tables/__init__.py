@@ -39,6 +39,7 @@ from windlass_server.storage.tables.quotas import QuotaRow
 from windlass_server.storage.tables.reservations import ReservationRow, ReservedPartRow
 from windlass_server.storage.tables.run_times import RunTimeMarkRow, RunTimeRow
 from windlass_server.storage.tables.scheduling_policies import SchedulingPolicyRow
+from windlass_server.storage.tables.secrets import SecretRow, SecretVersionRow
 from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
 
 __all__ = [
@@ -85,6 +86,8 @@ __all__ = [
     "RunTimeMarkRow",
     "RunTimeRow",
     "SchedulingPolicyRow",
+    "SecretRow",
+    "SecretVersionRow",
     "SingletonTurnRow",
     "TelemetryMarkRow",
     "TelemetrySegmentRow",
