@@ -19,6 +19,7 @@ from windlass_client.prices import AsyncPrices, Prices
 from windlass_client.quotas import AsyncQuotas, Quotas
 from windlass_client.reservations import AsyncReservations, Reservations
 from windlass_client.retries import RetryPolicy
+from windlass_client.secrets import AsyncSecrets, Secrets
 from windlass_client.settings import Settings
 from windlass_client.shares import AsyncShares, Shares
 from windlass_client.simulations import AsyncSimulations, Simulations
@@ -68,6 +69,7 @@ class Client:
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
         self.quotas = Quotas(transport, project)
+        self.secrets = Secrets(transport, project)
         self.events = Events(transport, project)
         self.pools = Pools(transport, project)
         self.policies = Policies(transport, project)
@@ -133,6 +135,7 @@ class AsyncClient:
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
         self.quotas = AsyncQuotas(transport, project)
+        self.secrets = AsyncSecrets(transport, project)
         self.events = AsyncEvents(transport, project)
         self.pools = AsyncPools(transport, project)
         self.policies = AsyncPolicies(transport, project)

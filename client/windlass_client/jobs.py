@@ -126,6 +126,20 @@ def _way(name: str) -> job_pb2.Dependency.Type:
     return cast("job_pb2.Dependency.Type", job_pb2.Dependency.Type.Value(name))
 
 
+def parse_secrets(
+    texts: Mapping[str, str], *, file: bool = False
+) -> dict[str, job_pb2.SecretReference]:
+    """Secrets by variable, each `NAME` or `NAME@VERSION`; with `file` as files. Raises InvalidArgument."""
+    found = {}
+    for variable, text in texts.items():
+        name, at, version = text.partition("@")
+        if not name or (at and not (version.isascii() and version.isdigit())):
+            message = f"{text!r} is no secret: write NAME or NAME@VERSION"
+            raise InvalidArgument(message, reason="BAD_SECRET")
+        found[variable] = job_pb2.SecretReference(name=name, version=int(version or 0), file=file)
+    return found
+
+
 def parse_node_label(text: str, *, preferred: bool = False) -> job_pb2.NodeLabelRule:
     """What is asked of a label of nodes: `KEY=A,B`, `KEY!=A,B`, `KEY` or `!KEY`. Raises InvalidArgument."""
     rule = job_pb2.NodeLabelRule(preferred=preferred)
@@ -175,6 +189,8 @@ class JobCalls(Group):
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        secret_files: Mapping[str, str] | None = None,
         working_directory: str = "",
         gpus: int = 0,
         gpu_type: str = "",
@@ -217,6 +233,9 @@ class JobCalls(Group):
             labels: to select by.
             annotations: notes that nothing selects by.
             env: environment variables of the command.
+            secrets: by variable the secrets of the project that it is given when it starts, as "NAME", or
+                "NAME@VERSION" for another than the newest.
+            secret_files: the same, but the variables name files.
             working_directory: absolute path; a fresh private directory by default.
             gpus: GPUs, whole ones unless a kind is said.
             gpu_type: such as `H100`; any by default.
@@ -277,7 +296,9 @@ class JobCalls(Group):
             priority=priority,
             command=command,
             environment=job_pb2.Environment(
-                variables=env or {}, working_directory=working_directory
+                variables=env or {},
+                working_directory=working_directory,
+                secrets=parse_secrets(secrets or {}) | parse_secrets(secret_files or {}, file=True),
             ),
             resources=resources,
             time_limit=_duration(time_limit),

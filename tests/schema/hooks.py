@@ -63,6 +63,8 @@ _OF_THE_STATE = {
     "RESERVATION_IN_THE_PAST",
     "RESERVED_TWICE",
     "SAYS_NOTHING",
+    "SECRETS_TOO_LARGE",
+    "SECRET_NOT_TEXT",
     "SELECTS_NOTHING",
     "TIMES_REVERSED",
     "TIME_TOO_EARLY",
@@ -82,7 +84,8 @@ _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
     r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+|"
     r"dependency\.\w+|simulated_job\.\w+|update_job_status(es)?\.\w+|"
-    r"resources\.\w+|selector\.\w+|dependencies\.\w+|job\.\w+|node_label_rule\.\w+|simulated_nodes\.\w+"
+    r"resources\.\w+|selector\.\w+|dependencies\.\w+|job\.\w+|node_label_rule\.\w+|simulated_nodes\.\w+|"
+    r"put_secret\.\w+|environment\.\w+"
 )
 
 _oracle = Oracle(windlass_descriptors())

@@ -29,6 +29,7 @@ from windlass.access.v1 import (
     access_service_pb2_grpc,
     event_pb2,
     quota_pb2,
+    secret_pb2,
 )
 from windlass.jobs.v1 import (
     job_batch_pb2,
@@ -133,6 +134,7 @@ class FakeState:
     clusters: dict[str, cluster_pb2.Cluster] = field(default_factory=dict)
     prices: list[price_pb2.Price] = field(default_factory=list)
     quotas: list[quota_pb2.Quota] = field(default_factory=list)
+    secrets: dict[str, secret_pb2.Secret] = field(default_factory=dict)
     drains: dict[str, drain_pb2.Drain] = field(default_factory=dict)
     reservations: dict[str, reservation_pb2.Reservation] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
@@ -657,6 +659,32 @@ class AccessService(_Service, access_service_pb2_grpc.AccessServiceServicer):
             await _refuse(context, failure)
         self.state.projects.append(name)
         return access_pb2.Project(project=name, display_name=request.project.display_name)
+
+    async def PutSecret(self, request: Any, context: Any) -> secret_pb2.Secret:
+        await self.enter("PutSecret", request, context)
+        old = self.state.secrets.get(request.name)
+        made = secret_pb2.Secret(
+            project=request.project,
+            name=request.name,
+            version=old.version + 1 if old else 1,
+            size_bytes=len(request.data),
+            user="ada",
+        )
+        made.versions.add(version=made.version, size_bytes=made.size_bytes, user="ada")
+        self.state.secrets[request.name] = made
+        return made
+
+    async def GetSecret(self, request: Any, context: Any) -> secret_pb2.Secret:
+        await self.enter("GetSecret", request, context)
+        return self.state.secrets[request.name]
+
+    async def ListSecrets(self, request: Any, context: Any) -> secret_pb2.ListSecretsResponse:
+        await self.enter("ListSecrets", request, context)
+        return secret_pb2.ListSecretsResponse(secrets=self.state.secrets.values())
+
+    async def DeleteSecret(self, request: Any, context: Any) -> secret_pb2.Secret:
+        await self.enter("DeleteSecret", request, context)
+        return self.state.secrets.pop(request.name)
 
     async def ListQuotas(self, request: Any, context: Any) -> access_service_pb2.ListQuotasResponse:
         await self.enter("ListQuotas", request, context)

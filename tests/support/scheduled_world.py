@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.secrets import opening
 from tests.support.fake_clock import FakeClock
 from tests.support.jobs import add_jobs, add_projects, job_columns
 from tests.support.nodes import an_inventory, node_columns
+from tests.support.secrets import opening
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass.resources.v1 import pool_pb2

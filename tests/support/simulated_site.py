@@ -13,12 +13,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.support.secrets import opening
 from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.health import health_service
 from tests.support.held_meter import Meter
 from tests.support.jobs import add_jobs, job_columns
 from tests.support.remote_runs import nowhere_else
+from tests.support.secrets import opening
 from tests.support.simulated_node import GIB, Process, SimulatedNode, command
 from tests.support.upkeep import Upkeep
 from windlass.agents.v1 import (

@@ -31,6 +31,7 @@ from windlass_client.cli import (
     remote_clusters,
     reservations,
     retry,
+    secrets,
     shares,
     simulate,
     submit,
@@ -140,6 +141,7 @@ app.add_typer(pools.app)
 app.add_typer(policies.app)
 shares.register(app)
 app.add_typer(quotas.app)
+app.add_typer(secrets.app)
 remote_clusters.register_commands(clusters.app)
 top.register(app)
 nodes.register_join_token(app)

@@ -67,6 +67,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
 
     windlass submit --nodes 4 --gpus 8 --topology rack -- /srv/vision/start.sh
 
+    windlass submit --secret HF_TOKEN=hf-token --secret-file KEY=deploy-key@2 -- python3 pull.py
+
     windlass submit --follow -e LR=0.1 -l team=vision -- sh -c 'echo $LR'
 
     windlass submit --gpus 8 --print-yaml -- torchrun train.py > job.yaml
@@ -169,6 +171,22 @@ def submit(
     env: Annotated[
         list[str] | None,
         typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeatable."),
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret",
+            metavar="VARIABLE=NAME",
+            help="A secret of the project, also NAME@VERSION; repeatable.",
+        ),
+    ] = None,
+    secret_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret-file",
+            metavar="VARIABLE=NAME",
+            help="The same, but the variable names a file; repeatable.",
+        ),
     ] = None,
     label: Annotated[
         list[str] | None,
@@ -292,6 +310,8 @@ def submit(
         labels=pairs(label or [], "--label"),
         annotations=pairs(annotation or [], "--annotation"),
         env=pairs(env or [], "--env"),
+        secrets=pairs(secret or [], "--secret"),
+        secret_files=pairs(secret_file or [], "--secret-file"),
         working_directory=workdir,
         gpus=gpus,
         gpu_type="" if "," in gpu_type else gpu_type,

@@ -57,7 +57,7 @@ class Keyring:
             if cipher is not None:
                 return cipher.decrypt(nonce, rest, place.bound)
             why = f"is encrypted under key {key_id}, which this server does not have"
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             why = "is not as it was stored"
         message = f"version {place.version} of secret {place.name!r} {why}"
         raise WrongState(message, reason="SECRET_UNREADABLE", subject=place.name) from None

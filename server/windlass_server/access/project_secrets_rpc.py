@@ -18,20 +18,21 @@ class SecretsRpc:
     ) -> secret_pb2.Secret:
         value = request.value.encode() or request.data
         view = await self._secrets.put(
-            call.caller, request.project, request.name, value, etag=request.etag
+            call.caller, _project(request, call), request.name, value, etag=request.etag
         )
         return secret_message(view)
 
     async def GetSecret(
         self, request: secret_pb2.GetSecretRequest, call: Call
     ) -> secret_pb2.Secret:
-        return secret_message(await self._secrets.get(call.caller, request.project, request.name))
+        found = await self._secrets.get(call.caller, _project(request, call), request.name)
+        return secret_message(found)
 
     async def ListSecrets(
         self, request: secret_pb2.ListSecretsRequest, call: Call
     ) -> secret_pb2.ListSecretsResponse:
         found, token = await self._secrets.list(
-            call.caller, request.project, size=request.page_size, token=request.page_token
+            call.caller, _project(request, call), size=request.page_size, token=request.page_token
         )
         return secret_pb2.ListSecretsResponse(
             secrets=map(secret_message, found), next_page_token=token
@@ -41,9 +42,19 @@ class SecretsRpc:
         self, request: secret_pb2.DeleteSecretRequest, call: Call
     ) -> secret_pb2.Secret:
         view = await self._secrets.delete(
-            call.caller, request.project, request.name, etag=request.etag
+            call.caller, _project(request, call), request.name, etag=request.etag
         )
         return secret_message(view)
+
+
+def _project(
+    request: secret_pb2.PutSecretRequest
+    | secret_pb2.GetSecretRequest
+    | secret_pb2.ListSecretsRequest
+    | secret_pb2.DeleteSecretRequest,
+    call: Call,
+) -> str:
+    return request.project or call.caller.default_project
 
 
 def secret_message(view: SecretView) -> secret_pb2.Secret:

@@ -37,7 +37,7 @@ def windlass(plane: FakeControlPlane, monkeypatch, tmp_path) -> Windlass:
         "TZ": "UTC",
     }
 
-    def run(*arguments: str, **env: str | None) -> Result:
-        return CliRunner(env=environment | env).invoke(app, list(arguments))
+    def run(*arguments: str, input: bytes | None = None, **env: str | None) -> Result:  # noqa: A002
+        return CliRunner(env=environment | env).invoke(app, list(arguments), input=input)
 
     return run

@@ -75,6 +75,32 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job.environment.variables[WINDLASS_X]"},
     ),
+    "secrets that are none": (
+        spec(
+            environment={
+                "variables": {"BOTH": "x"},
+                "secrets": {
+                    "EMPTY": {},
+                    "VERSION": {"name": "a", "version": -1},
+                    "NAME": {"name": "../a"},
+                    "WINDLASS_X": {"name": "a"},
+                    "1A": {"name": "a"},
+                    "BOTH": {"name": "a"},
+                },
+            }
+        ),
+        400,
+        {
+            *("job.environment.secrets[EMPTY].name", "job.environment.secrets[VERSION].version"),
+            *("job.environment.secrets[NAME].name", "job.environment.secrets[WINDLASS_X]"),
+            *("job.environment.secrets[1A]", "job.environment"),
+        },
+    ),
+    "a secret that is text": (
+        spec(environment={"secrets": {"A": "hunter2"}}),
+        400,
+        {"job.environment.secrets[A]"},
+    ),
     "a lone surrogate": ('{"command":["\\ud800"]}', 400, {"job.command[0]"}),
     "invalid UTF-8": (b'{"command":["\xff"]}', 400, set()),
     "a key twice": ('{"command":["a"],"command":["b"]}', 400, set()),

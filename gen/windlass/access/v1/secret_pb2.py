@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwindlass/access/v1/secret.proto\x12\x12windlass.access.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n\x06Secret\x12\x17\n\tsecret_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04user\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x39\n\x08versions\x18\n \x03(\x0b\x32!.windlass.access.v1.SecretVersionB\x04\xe2\x41\x01\x03\"\x8b\x01\n\rSecretVersion\x12\x15\n\x07version\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04user\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xf6\x02\n\x10PutSecretRequest\x12*\n\x07project\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\x12\x44\n\x04name\x18\x02 \x01(\tB6\xe2\x41\x01\x02\xbaH/r-\x10\x01\x18?2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$\x92\x02\x08hf-token\x12)\n\x05value\x18\x03 \x01(\tB\x1a\xe2\x41\x02\x01\x04\xbaH\x12r\x10(\x80\x80\x04\x32\n^[^\\x00]*$\x12\x1c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x42\x0e\xe2\x41\x02\x01\x04\xbaH\x06z\x04\x18\x80\x80\x04\x12)\n\x04\x65tag\x18\x05 \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$:|\xbaHy\x1aw\n\x14put_secret.one_value\x12\x31one of `value` and `data` is needed, and not both\x1a,(this.value != \'\') != (this.data.size() > 0)\"g\n\x10GetSecretRequest\x12*\n\x07project\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\x12\'\n\x04name\x18\x02 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\"\x8e\x01\n\x12ListSecretsRequest\x12*\n\x07project\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"[\n\x13ListSecretsResponse\x12+\n\x07secrets\x18\x01 \x03(\x0b\x32\x1a.windlass.access.v1.Secret\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x95\x01\n\x13\x44\x65leteSecretRequest\x12*\n\x07project\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\x12\'\n\x04name\x18\x02 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\x12)\n\x04\x65tag\x18\x03 \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwindlass/access/v1/secret.proto\x12\x12windlass.access.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n\x06Secret\x12\x17\n\tsecret_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04user\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x39\n\x08versions\x18\n \x03(\x0b\x32!.windlass.access.v1.SecretVersionB\x04\xe2\x41\x01\x03\"\x8b\x01\n\rSecretVersion\x12\x15\n\x07version\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04user\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xf4\x02\n\x10PutSecretRequest\x12(\n\x07project\x18\x01 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x44\n\x04name\x18\x02 \x01(\tB6\xe2\x41\x01\x02\xbaH/r-\x10\x01\x18?2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$\x92\x02\x08hf-token\x12)\n\x05value\x18\x03 \x01(\tB\x1a\xe2\x41\x02\x01\x04\xbaH\x12r\x10(\x80\x80\x04\x32\n^[^\\x00]*$\x12\x1c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x42\x0e\xe2\x41\x02\x01\x04\xbaH\x06z\x04\x18\x80\x80\x04\x12)\n\x04\x65tag\x18\x05 \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$:|\xbaHy\x1aw\n\x14put_secret.one_value\x12\x31one of `value` and `data` is needed, and not both\x1a,(this.value != \'\') != (this.data.size() > 0)\"e\n\x10GetSecretRequest\x12(\n\x07project\x18\x01 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\'\n\x04name\x18\x02 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\"\x8c\x01\n\x12ListSecretsRequest\x12(\n\x07project\x18\x01 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12,\n\npage_token\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$\"[\n\x13ListSecretsResponse\x12+\n\x07secrets\x18\x01 \x03(\x0b\x32\x1a.windlass.access.v1.Secret\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x13\x44\x65leteSecretRequest\x12(\n\x07project\x18\x01 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0e\x18?2\n^[^\\x00]*$\x12\'\n\x04name\x18\x02 \x01(\tB\x19\xe2\x41\x01\x02\xbaH\x12r\x10\x10\x01\x18?2\n^[^\\x00]*$\x12)\n\x04\x65tag\x18\x03 \x01(\tB\x1b\xe2\x41\x01\x01\xbaH\x14r\x12\x18@2\x0e^[\\x21-\\x7e]*$b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,7 +63,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SECRETVERSION'].fields_by_name['create_time']._loaded_options = None
   _globals['_SECRETVERSION'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_PUTSECRETREQUEST'].fields_by_name['project']._loaded_options = None
-  _globals['_PUTSECRETREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\002\272H\022r\020\020\001\030?2\n^[^\\x00]*$'
+  _globals['_PUTSECRETREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_PUTSECRETREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_PUTSECRETREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H/r-\020\001\030?2\034^[A-Za-z0-9][A-Za-z0-9._-]*$\222\002\010hf-token'
   _globals['_PUTSECRETREQUEST'].fields_by_name['value']._loaded_options = None
@@ -75,17 +75,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTSECRETREQUEST']._loaded_options = None
   _globals['_PUTSECRETREQUEST']._serialized_options = b'\272Hy\032w\n\024put_secret.one_value\0221one of `value` and `data` is needed, and not both\032,(this.value != \'\') != (this.data.size() > 0)'
   _globals['_GETSECRETREQUEST'].fields_by_name['project']._loaded_options = None
-  _globals['_GETSECRETREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\002\272H\022r\020\020\001\030?2\n^[^\\x00]*$'
+  _globals['_GETSECRETREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_GETSECRETREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETSECRETREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H\022r\020\020\001\030?2\n^[^\\x00]*$'
   _globals['_LISTSECRETSREQUEST'].fields_by_name['project']._loaded_options = None
-  _globals['_LISTSECRETSREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\002\272H\022r\020\020\001\030?2\n^[^\\x00]*$'
+  _globals['_LISTSECRETSREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_LISTSECRETSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTSECRETSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTSECRETSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTSECRETSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_DELETESECRETREQUEST'].fields_by_name['project']._loaded_options = None
-  _globals['_DELETESECRETREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\002\272H\022r\020\020\001\030?2\n^[^\\x00]*$'
+  _globals['_DELETESECRETREQUEST'].fields_by_name['project']._serialized_options = b'\342A\001\001\272H\020r\016\030?2\n^[^\\x00]*$'
   _globals['_DELETESECRETREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DELETESECRETREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H\022r\020\020\001\030?2\n^[^\\x00]*$'
   _globals['_DELETESECRETREQUEST'].fields_by_name['etag']._loaded_options = None
@@ -95,13 +95,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SECRETVERSION']._serialized_start=488
   _globals['_SECRETVERSION']._serialized_end=627
   _globals['_PUTSECRETREQUEST']._serialized_start=630
-  _globals['_PUTSECRETREQUEST']._serialized_end=1004
-  _globals['_GETSECRETREQUEST']._serialized_start=1006
-  _globals['_GETSECRETREQUEST']._serialized_end=1109
-  _globals['_LISTSECRETSREQUEST']._serialized_start=1112
-  _globals['_LISTSECRETSREQUEST']._serialized_end=1254
-  _globals['_LISTSECRETSRESPONSE']._serialized_start=1256
-  _globals['_LISTSECRETSRESPONSE']._serialized_end=1347
-  _globals['_DELETESECRETREQUEST']._serialized_start=1350
-  _globals['_DELETESECRETREQUEST']._serialized_end=1499
+  _globals['_PUTSECRETREQUEST']._serialized_end=1002
+  _globals['_GETSECRETREQUEST']._serialized_start=1004
+  _globals['_GETSECRETREQUEST']._serialized_end=1105
+  _globals['_LISTSECRETSREQUEST']._serialized_start=1108
+  _globals['_LISTSECRETSREQUEST']._serialized_end=1248
+  _globals['_LISTSECRETSRESPONSE']._serialized_start=1250
+  _globals['_LISTSECRETSRESPONSE']._serialized_end=1341
+  _globals['_DELETESECRETREQUEST']._serialized_start=1344
+  _globals['_DELETESECRETREQUEST']._serialized_end=1491
 # @@protoc_insertion_point(module_scope)
