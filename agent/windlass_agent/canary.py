@@ -112,7 +112,7 @@ def _contained(level: Level, scratch: Path) -> str:
     intent = Intent(RunRequest("", 0, command), setup)
     try:
         task = Launcher(Group())
-        task.start(intent, str(work))
+        task.start(intent, str(work), {})
     except OSError as error:
         return str(error)
     output = [_drain(fd) for fd in (task.stdout, task.stderr, task.status)]

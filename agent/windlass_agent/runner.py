@@ -423,6 +423,8 @@ class Runner:
             self._inotify.close()
             self._inotify = None
         self._spawner.close()
+        with contextlib.suppress(OSError):
+            os.rmdir(self._setup.secrets_folder)  # noqa: PTH106
         if stop_tasks:
             bases = cgroups.Group(self._setup.cgroup_bases)
             await asyncio.to_thread(bases.remove, patience_seconds=0.5)

@@ -39,23 +39,31 @@ def unpack(packed: bytes) -> list[GivenSecret]:
 
 
 def folder_for(data_dir: Path) -> str:
-    """Where an agent keeps its tasks' secret files: a folder in memory, its own; empty when there is none.
-
-    Others may write to /dev/shm: what is there under that name already must be ours alone.
-    """
+    """Where an agent keeps its tasks' secret files: a folder in memory, its own; empty when there is none."""
     # Loaded here only: it maps OpenSSL, which would make every fork of the spawner dearer.
     import hashlib
 
     name = "windlass-" + hashlib.blake2b(os.fsencode(data_dir), digest_size=6).hexdigest()
-    folder = _MEMORY / name
+    folder = str(_MEMORY / name)
     try:
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        found = folder.lstat()
+        _make_private(folder)
     except OSError:
         return ""
-    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return str(folder) if private and not found.st_mode & 0o077 else ""
+    return folder
+
+
+def _make_private(folder: str) -> None:
+    """Make a folder unless it is there, and ours alone: others may write to /dev/shm.
+
+    Raises:
+        OSError: it cannot be made, or is somebody else's.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)  # noqa: PTH102
+    found = os.lstat(folder)
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    if not ours or found.st_mode & 0o077:
+        raise PermissionError(errno.EPERM, "not this agent's own folder", folder)
 
 
 def write_files(folder: str, secrets: Sequence[GivenSecret]) -> dict[str, str]:
@@ -73,6 +81,7 @@ def write_files(folder: str, secrets: Sequence[GivenSecret]) -> dict[str, str]:
         return {}
     if not folder:
         raise OSError(errno.ENOTSUP, "this node has no place in memory for files with secrets")
+    _make_private(os.path.dirname(folder))  # noqa: PTH120
     os.mkdir(folder, 0o700)  # noqa: PTH102
     paths = {}
     for one in files:

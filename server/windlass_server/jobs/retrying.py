@@ -130,7 +130,7 @@ def _override(target: Message, values: Message) -> None:
     for field, value in values.ListFields():
         mine = getattr(target, field.name)
         if _is_map(field):
-            _put_all(field, mine, value)
+            _put_all(mine, value)
         elif field.is_repeated:
             target.ClearField(field.name)
             getattr(target, field.name).extend(value)
@@ -143,11 +143,10 @@ def _override(target: Message, values: Message) -> None:
             _override(mine, value)
 
 
-def _put_all(field: FieldDescriptor, target: Any, values: Mapping[Any, Any]) -> None:
+def _put_all(target: Any, values: Mapping[Any, Any]) -> None:
     """Put what a map has into another, key by key."""
-    holds_messages = field.message_type.fields_by_name["value"].message_type is not None
     for key, value in values.items():
-        if holds_messages:
+        if isinstance(value, Message):
             target[key].CopyFrom(value)
         else:
             target[key] = value

@@ -12,7 +12,11 @@ OLD: dict[str, Any] = {
     "name": "train",
     "command": ["train", "--lr", "1"],
     "labels": {"team": "vision", "run": "7"},
-    "environment": {"variables": {"LR": "1"}, "working_directory": "/srv"},
+    "environment": {
+        "variables": {"LR": "1"},
+        "working_directory": "/srv",
+        "secrets": {"A": {"name": "a", "version": 2}},
+    },
     "resources": {"cpu_millis": 500, "gpu_count": 2},
     "time_limit": {"seconds": 60, "nanos": 5},
 }
@@ -24,6 +28,14 @@ OLD: dict[str, Any] = {
         ({}, (), {}),
         ({"priority": 3}, (), {"priority": 3}),
         ({"command": ["eval"]}, (), {"command": ["eval"]}),
+        (
+            {"environment": {"secrets": {"A": {"name": "other"}, "B": {"name": "b"}}}},
+            (),
+            {
+                "environment": OLD["environment"]
+                | {"secrets": {"A": {"name": "other"}, "B": {"name": "b"}}}
+            },
+        ),
         ({"labels": {"run": "8"}}, (), {"labels": {"team": "vision", "run": "8"}}),
         ({"labels": {"run": "8"}}, ("labels",), {"labels": {"run": "8"}}),
         ({"resources": {"gpu_count": 4}}, (), {"resources": {"cpu_millis": 500, "gpu_count": 4}}),
@@ -34,7 +46,7 @@ OLD: dict[str, Any] = {
         (
             {"environment": {"variables": {"SEED": "3"}}},
             (),
-            {"environment": {"variables": {"LR": "1", "SEED": "3"}, "working_directory": "/srv"}},
+            {"environment": OLD["environment"] | {"variables": {"LR": "1", "SEED": "3"}}},
         ),
     ],
 )
