@@ -29,6 +29,7 @@ from windlass_agent.identity import Identity, NodeKey, join, join_request, remem
 from windlass_agent.inventory import inventory_of, with_devices
 from windlass_agent.layouts import Layouts, held_by
 from windlass_agent.log_shipper import LogShipper
+from windlass_agent.metric_sockets import MetricSockets
 from windlass_agent.reconnect import Backoff, Liveliness, keep_connected
 from windlass_agent.run_types import Cause, Phase, RunState
 from windlass_agent.runner import Runner
@@ -43,6 +44,7 @@ _log = structlog.get_logger(__name__)
 
 STOP_GRACE_SECONDS = 5.0
 _FAREWELL_SECONDS = 5.0
+_LAST_METRICS_SECONDS = 2.0
 
 
 async def run_agent(config: AgentConfig) -> int:
@@ -76,11 +78,13 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
     gpus = _open_gpus(config, key, clock)
     isolation = await asyncio.to_thread(canary.detect, config.data_dir)
     checkpoints, artifacts = CheckpointKeeper(clock), ArtifactCollector(clock)
+    metrics = MetricSockets(clock)
     runner = Runner(
         config.data_dir,
         isolation,
         checkpoints=checkpoints,
         artifacts=artifacts,
+        metrics=metrics,
         hidden_paths=config.hide_paths,
         shared_paths=config.share_paths,
         log_quota_bytes=config.log_quota_bytes,
@@ -100,11 +104,13 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
             identity = Identity(node_id, key, clock)
             checkpoints.connect(lambda: channel_to(config), identity)
             artifacts.connect(lambda: channel_to(config), identity)
-            await Agent(config, identity, runner, gpus, inventory, clock).run(stop)
+            agent = Agent(config, identity, runner, gpus, inventory, clock, metrics)
+            await agent.run(stop)
     finally:
         await runner.close(stop_tasks=False)
         await checkpoints.close()
         await artifacts.close()
+        metrics.close_all()
         gpus.close()
 
 
@@ -118,6 +124,7 @@ class Agent:
         gpus: Its GPUs; the caller closes them.
         inventory: What it offers.
         clock: Its time.
+        metrics: What its tasks say of themselves in numbers; the caller closes it.
     """
 
     def __init__(
@@ -128,6 +135,7 @@ class Agent:
         gpus: GpuProvider,
         inventory: pb.Inventory,
         clock: Clock,
+        metrics: MetricSockets | None = None,
         *,
         backoff: Backoff | None = None,
     ) -> None:
@@ -139,6 +147,7 @@ class Agent:
         self._clock = clock
         self._backoff = backoff or Backoff()
         self._shipper = LogShipper(runner.log, clock)
+        self._metrics = metrics or MetricSockets(clock)
         self._desired = DesiredRuns(
             runner,
             gpus.device_paths,
@@ -175,7 +184,9 @@ class Agent:
             self._health,
             self._layouts,
         )
-        self._telemetry = TelemetryLink(open_channel, identity, self._sampler, self._shipper, clock)
+        self._telemetry = TelemetryLink(
+            open_channel, identity, self._sampler, self._shipper, clock, self._metrics
+        )
         self._listeners: list[Callable[[RunState], None]] = [
             self._desired.on_change,
             self._shipper.track,
@@ -205,6 +216,8 @@ class Agent:
                 done.pop().result()  # a part of the agent failed: let its error out
             if self._stops_tasks(stop):
                 await stop.unless_hurried(self._stop_tasks())
+            else:
+                await stop.unless_hurried(self._send_last_metrics())
         finally:
             for task in (asked, faults, *parts):
                 task.cancel()
@@ -267,6 +280,15 @@ class Agent:
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await self._control.flushed()
                     await self._shipper.settled()
+                    await self._metrics.settled()
+
+    async def _send_last_metrics(self) -> None:
+        """What tasks have said is in this process alone: it goes before the process does."""
+        self._metrics.close_all()
+        if self._control.welcomed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_METRICS_SECONDS):
+                    await self._metrics.settled()
 
     async def _heard_the_end_of(self, run_ids: Sequence[str]) -> None:
         while not self._ended.issuperset(run_ids):

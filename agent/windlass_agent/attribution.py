@@ -1,12 +1,13 @@
 """Whose process is this, and what does a run use?"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import psutil
 
 from windlass_agent import processes
 from windlass_agent.cgroups import Group, GroupUsage
+from windlass_agent.run_counters import Counters, disk_bytes, network_bytes
 from windlass_agent.run_types import RunUsage
 from windlass_agent.tracked import Tracked
 
@@ -14,23 +15,48 @@ from windlass_agent.tracked import Tracked
 def usage(run: Tracked, now: float) -> RunUsage | None:
     """What a run uses; `now` is the monotonic clock. None before its command runs.
 
-    The first call for a run has nothing to compare CPU time with and gives 0.
+    The first call for a run has nothing to compare with and gives 0 for what is in a second.
     """
     if run.started is None:
         return None
     group = Group(run.started.cgroups)
-    measured = group.usage() if group.folders else _of_tree(run.started.task.pid)
-    seen, run.cpu_seen = run.cpu_seen, (measured.cpu_nanos, now)
-    millis = 0.0
-    if seen and now > seen[1]:
-        millis = max(0, measured.cpu_nanos - seen[0]) / (now - seen[1]) / 1e6
-    return RunUsage(millis, measured.memory_bytes, measured.pids)
+    root = run.started.task.pid
+    pids = group.pids() if group.folders else {root, *processes.descendants(root)}
+    measured = group.usage() if group.folders else _of_processes(pids)
+    counted = Counters(now, measured.cpu_nanos, *disk_bytes(pids), network_bytes(root))
+    seen, run.seen = run.seen or counted, counted
+    received, sent = _network(seen, counted)
+    return RunUsage(
+        _rate(seen, counted, seen.cpu_nanos, counted.cpu_nanos) / 1e6,
+        measured.memory_bytes,
+        measured.pids,
+        _rate(seen, counted, seen.read, counted.read),
+        _rate(seen, counted, seen.written, counted.written),
+        received,
+        sent,
+    )
 
 
-def _of_tree(root: int) -> GroupUsage:
+def _rate(seen: Counters, counted: Counters, before: int, after: int) -> float:
+    """How much in a second; 0 at the first look, and where a count began anew."""
+    seconds = counted.at - seen.at
+    return max(0, after - before) / seconds if seconds > 0 else 0.0
+
+
+def _network(seen: Counters, counted: Counters) -> tuple[float | None, float | None]:
+    if seen.network is None or counted.network is None:
+        return None, None
+    received, sent = (
+        _rate(seen, counted, before, after)
+        for before, after in zip(seen.network, counted.network, strict=True)
+    )
+    return received, sent
+
+
+def _of_processes(pids: Iterable[int]) -> GroupUsage:
     """Sums over living processes: what has ended and was not reaped by the task is missing."""
     nanos, memory, count = 0.0, 0, 0
-    for pid in [root, *processes.descendants(root)]:
+    for pid in pids:
         try:
             process = psutil.Process(pid)
             with process.oneshot():

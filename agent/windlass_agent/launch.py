@@ -19,6 +19,9 @@ WHAT = 3
 STATUS = 4
 _ORDER = 5
 
+# Where Python finds what every task may import.
+_MODULES = os.path.join(os.path.dirname(__file__), "task_modules")  # noqa: PTH118, PTH120
+
 
 def environment(
     request: RunRequest, home: str, secrets: Mapping[str, str] = MappingProxyType({})
@@ -52,10 +55,17 @@ def environment(
         "WINDLASS_ATTEMPT": str(request.attempt),
         "WINDLASS_CHECKPOINT_DIR": rundir.beside(home, rundir.CHECKPOINT),
         "WINDLASS_ARTIFACTS": rundir.beside(home, rundir.ARTIFACTS),
+        "WINDLASS_METRICS": f"{rundir.beside(home, rundir.METRICS)}/{rundir.METRICS_SOCKET}",
+        "PYTHONPATH": _python_path(request.variables.get("PYTHONPATH", "")),
         **restored,
         **_share(request),
         **_rank(request),
     }
+
+
+def _python_path(users: str) -> str:
+    """The user's own folders first, and behind them ours."""
+    return f"{users}:{_MODULES}" if users else _MODULES
 
 
 def _gathering(request: RunRequest) -> dict[str, str]:

@@ -162,6 +162,12 @@ class RunUsage:
     """CPU time in thousandths of a core, over the time since the call before."""
     memory_used_bytes: int
     pids: int
+    io_read: float = 0.0
+    """Bytes read from disks in a second, over the time since the call before."""
+    io_write: float = 0.0
+    network_receive: float | None = None
+    """Bytes received in a second, over that time; None: it uses the machine's network."""
+    network_send: float | None = None
 
 
 class RunNotFound(KeyError):

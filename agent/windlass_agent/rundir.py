@@ -14,6 +14,7 @@ runs/<run id>.<epoch>/
   checkpoint/    what the task saves for the next attempt
   restore/       what an attempt before it has saved
   artifacts/     files that become artifacts of the job
+  metrics/       a socket that takes what the task says of itself in numbers
 ```
 
 Each JSON file appears whole, by a rename or a link.
@@ -50,6 +51,8 @@ WORK = "work"
 CHECKPOINT = "checkpoint"
 RESTORE = "restore"
 ARTIFACTS = "artifacts"
+METRICS = "metrics"
+METRICS_SOCKET = "socket"
 # In the checkpoint directory: the task asks for a save while it goes on, and is told why that failed.
 SAVE = ".save"
 FAILED = ".save.failed"
@@ -126,6 +129,7 @@ def kept(work: str, secrets_folder: str = "") -> list[tuple[str, bool]]:
         (beside(work, ARTIFACTS), True),
         (beside(work, RESTORE), False),
         (secrets_folder, False),
+        (beside(work, METRICS), False),
     ]
     return [(path, writes) for path, writes in folders if os.path.isdir(path)]  # noqa: PTH112
 
@@ -174,6 +178,7 @@ def write_intent(folder: Path, intent: Intent) -> None:
     (folder / WORK).mkdir(mode=0o700, exist_ok=True)
     (folder / CHECKPOINT).mkdir(mode=0o700, exist_ok=True)
     (folder / ARTIFACTS).mkdir(mode=0o700, exist_ok=True)
+    (folder / METRICS).mkdir(mode=0o700, exist_ok=True)
     if intent.request.restore is not None:
         (folder / RESTORE).mkdir(mode=0o700, exist_ok=True)
     write_whole(folder / INTENT, asdict(intent.without_secrets), durable=True)

@@ -31,6 +31,7 @@ from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
 from windlass_agent.live_saves import LiveSaves
 from windlass_agent.log_reader import LogReader
+from windlass_agent.metric_sockets import MetricSockets
 from windlass_agent.run_types import (
     Cause,
     Collected,
@@ -66,6 +67,7 @@ class Runner:
         log_rate_bytes: By how much it may grow in a second; 0: by as much as it likes.
         checkpoints: Keeps what tasks save for their next attempts; without it nothing is kept.
         artifacts: Takes what tasks leave as artifacts of their jobs; without it nothing is taken.
+        metrics: Takes what tasks say of themselves in numbers; without it there is no socket for it.
     """
 
     def __init__(
@@ -80,9 +82,11 @@ class Runner:
         log_rate_bytes: int = 0,
         checkpoints: Checkpoints | None = None,
         artifacts: Artifacts | None = None,
+        metrics: MetricSockets | None = None,
     ) -> None:
         self._checkpoints = checkpoints
         self._artifacts = artifacts
+        self._metrics = metrics
         self._keeps = checkpoints is not None or artifacts is not None
         data_dir = data_dir.resolve()
         self._folder = data_dir / "runs"
@@ -129,6 +133,7 @@ class Runner:
                 self._look(run)
             elif run.state.phase is not Phase.EXITED:
                 claimed = rundir.read_claim(run.folder)
+                self._receive_metrics(run)
                 self._follow(run, claimed.shim.open() if claimed else None)
         return self.states()
 
@@ -202,6 +207,7 @@ class Runner:
             await self._refuse(run, "A newer placement of the run came first.", Cause.STOPPED)
             return
         self._watch(run)
+        self._receive_metrics(run)
         try:
             pidfd = await self._spawner.spawn(
                 run.folder, task_secrets.pack(run.intent.request.secrets)
@@ -211,6 +217,10 @@ class Runner:
             return
         run.intent = run.intent.without_secrets
         self._follow(run, pidfd)
+
+    def _receive_metrics(self, run: Tracked) -> None:
+        if self._metrics is not None:
+            self._metrics.open(run.run_id, run.state.epoch, run.folder)
 
     async def _refuse(self, run: Tracked, message: str, cause: Cause = Cause.LAUNCH_FAILED) -> None:
         """End a run that has no shim."""
@@ -279,6 +289,8 @@ class Runner:
         """Have what an ended run has left for others taken; only then it has ended."""
         assert run.result is not None
         request, result = run.intent.request, run.result
+        if self._metrics is not None and not run.replaced:
+            self._metrics.close(run.run_id)
         if run.saving is not None:
             await asyncio.wait([run.saving])
         problem, artifacts = "", Collected()

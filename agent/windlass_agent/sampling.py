@@ -50,6 +50,7 @@ SLOW_FIELDS = frozenset(
 """What hardly ever changes, and need not be sent each second."""
 
 HostReading = Mapping[pb.Series.Field, float]
+_LOOPBACK = "lo"
 
 
 class MeasuredRuns(Protocol):
@@ -98,7 +99,7 @@ class Sampler:
         self._gpus = gpus
         self._runs = runs
         self._clock = clock
-        self._host = host or read_host
+        self._host = host or HostReader(clock).read
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="sampling")
         # The first call only sets the start of the interval, for the thread that makes it.
         self._thread.submit(self._host)
@@ -142,6 +143,14 @@ class Sampler:
             if usage is not None:
                 yield _series(pb.Series.CPU_USED_MILLIS, run_id, usage.cpu_used_millis)
                 yield _series(pb.Series.MEMORY_USED_BYTES, run_id, usage.memory_used_bytes)
+                yield _series(pb.Series.IO_READ_BYTES_PER_SECOND, run_id, usage.io_read)
+                yield _series(pb.Series.IO_WRITE_BYTES_PER_SECOND, run_id, usage.io_write)
+                for measured, rate in (
+                    (pb.Series.NETWORK_RECEIVE_BYTES_PER_SECOND, usage.network_receive),
+                    (pb.Series.NETWORK_SEND_BYTES_PER_SECOND, usage.network_send),
+                ):
+                    if rate is not None:
+                        yield _series(measured, run_id, rate)
 
     def _stamps(self, running: Sequence[str]) -> Iterator[pb.RunStamp]:
         """What the values are of: said where they are measured, so that nobody has to guess later."""
@@ -167,16 +176,54 @@ class Sampler:
         )
 
 
-def read_host() -> HostReading:
-    """The machine now; its CPU time since the call before in the same thread."""
-    memory = psutil.virtual_memory()
-    cores = psutil.cpu_count() or 1
-    return {
-        pb.Series.CPU_USED_MILLIS: psutil.cpu_percent() * cores * 10,
-        pb.Series.MEMORY_USED_BYTES: float(memory.total - memory.available),
-        pb.Series.MEMORY_TOTAL_BYTES: float(memory.total),
-        pb.Series.LOAD_1M: os.getloadavg()[0],
-    }
+class HostReader:
+    """Reads the machine, all calls in one thread.
+
+    Args:
+        clock: what is counted in a second is so by it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: tuple[float, Mapping[pb.Series.Field, int]] | None = None
+
+    def read(self) -> HostReading:
+        """The machine now; its CPU time and what it moves in a second since the call before."""
+        memory = psutil.virtual_memory()
+        cores = psutil.cpu_count() or 1
+        return {
+            pb.Series.CPU_USED_MILLIS: psutil.cpu_percent() * cores * 10,
+            pb.Series.MEMORY_USED_BYTES: float(memory.total - memory.available),
+            pb.Series.MEMORY_TOTAL_BYTES: float(memory.total),
+            pb.Series.LOAD_1M: os.getloadavg()[0],
+            **self._rates(),
+        }
+
+    def _rates(self) -> HostReading:
+        now, counted = self._clock.monotonic(), _moved()
+        before, self._seen = self._seen or (now, counted), (now, counted)
+        seconds = now - before[0]
+        if seconds <= 0:
+            return dict.fromkeys(counted, 0.0)
+        # One that went back began anew.
+        return {
+            measured: max(0, value - before[1].get(measured, value)) / seconds
+            for measured, value in counted.items()
+        }
+
+
+def _moved() -> dict[pb.Series.Field, int]:
+    """Bytes that the machine's disks and networks have moved; nothing where it does not tell."""
+    moved = {}
+    disks = psutil.disk_io_counters()
+    if disks is not None:
+        moved[pb.Series.IO_READ_BYTES_PER_SECOND] = disks.read_bytes
+        moved[pb.Series.IO_WRITE_BYTES_PER_SECOND] = disks.write_bytes
+    networks = psutil.net_io_counters(pernic=True)
+    others = [one for name, one in networks.items() if name != _LOOPBACK]
+    moved[pb.Series.NETWORK_RECEIVE_BYTES_PER_SECOND] = sum(one.bytes_recv for one in others)
+    moved[pb.Series.NETWORK_SEND_BYTES_PER_SECOND] = sum(one.bytes_sent for one in others)
+    return moved
 
 
 def _host_series(reading: _MachineReading) -> Iterator[pb.Series]:

@@ -1,4 +1,4 @@
-"""The telemetry stream: samples as far as the server lets us, logs without loss.
+"""The telemetry stream: samples as far as the server lets us, logs and what tasks measure without loss.
 
 On a connection of its own, so that neither ever delays control.
 """
@@ -10,10 +10,11 @@ import grpc
 import grpc.aio
 
 from windlass.agents.v1 import agent_pb2 as pb
-from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc
+from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc, custom_metric_pb2
 from windlass_agent.clock import Clock
 from windlass_agent.identity import Identity
 from windlass_agent.log_shipper import LogShipper
+from windlass_agent.metric_sockets import MetricSockets
 from windlass_agent.reconnect import Liveliness, ended, first_to_end, lost
 from windlass_agent.sample_tally import SampleTally, StreamTally
 from windlass_agent.sampling import SLOW_FIELDS, Sampler
@@ -23,7 +24,7 @@ SAMPLE_SECONDS = 1.0
 SLOW_SECONDS = 60.0
 # Timers may fire a little early; a sample that came too soon would be held back for a whole round.
 _SLACK_SECONDS = 0.002
-_QUEUED_LOG_BATCHES = 4
+_QUEUED_BATCHES = 4
 
 Call = grpc.aio.StreamStreamCall[
     agents_service_pb2.StreamTelemetryRequest, agents_service_pb2.StreamTelemetryResponse
@@ -84,16 +85,22 @@ def _drop_slow(batch: pb.SampleBatch) -> None:
 
 
 class _Outgoing:
-    """What waits to be written on one connection: few log batches, and whatever the gate lets go."""
+    """What waits to be written on one connection: few batches, and whatever the gate lets go."""
 
     def __init__(self) -> None:
         self.gate = SampleGate()
-        self._logs: asyncio.Queue[pb.LogBatch] = asyncio.Queue(_QUEUED_LOG_BATCHES)
+        self._others: asyncio.Queue[pb.TelemetryMessage] = asyncio.Queue(_QUEUED_BATCHES)
         self._filled = asyncio.Event()
         self._finished = False
 
     async def put_log(self, batch: pb.LogBatch) -> None:
-        await self._logs.put(batch)
+        await self._put(pb.TelemetryMessage(logs=batch))
+
+    async def put_metrics(self, batch: custom_metric_pb2.MetricBatch) -> None:
+        await self._put(pb.TelemetryMessage(metrics=batch))
+
+    async def _put(self, message: pb.TelemetryMessage) -> None:
+        await self._others.put(message)
         self._filled.set()
 
     def look(self) -> None:
@@ -111,8 +118,8 @@ class _Outgoing:
             samples = self.gate.take()
             if samples is not None:
                 return pb.TelemetryMessage(samples=samples)
-            if not self._logs.empty():
-                return pb.TelemetryMessage(logs=self._logs.get_nowait())
+            if not self._others.empty():
+                return self._others.get_nowait()
             if self._finished:
                 return None
             self._filled.clear()
@@ -128,6 +135,7 @@ class TelemetryLink:
         sampler: Measures.
         shipper: Holds the logs and where they stand.
         clock: Paces the samples.
+        metrics: What tasks say of themselves in numbers; None: nothing.
         sample_seconds: Time between samples; the server may ask for more, never for less.
     """
 
@@ -138,9 +146,11 @@ class TelemetryLink:
         sampler: Sampler,
         shipper: LogShipper,
         clock: Clock,
+        metrics: MetricSockets | None = None,
         *,
         sample_seconds: float = SAMPLE_SECONDS,
     ) -> None:
+        self._metrics = metrics or MetricSockets(clock)
         self._open_channel = open_channel
         self._identity = identity
         self._sampler = sampler
@@ -172,6 +182,7 @@ class TelemetryLink:
                     self._write(call, outgoing, tally),
                     self._sample(outgoing),
                     self._shipper.ship(outgoing.put_log),
+                    self._metrics.ship(outgoing.put_metrics),
                 )
             except grpc.aio.AioRpcError as error:
                 raise lost(error, self._identity) from None
@@ -197,6 +208,8 @@ class TelemetryLink:
                 outgoing.look()
             elif kind == "log_ack":
                 self._shipper.on_ack(response.message.log_ack)
+            elif kind == "metric_ack":
+                self._metrics.on_ack(response.message.metric_ack)
 
     async def _write(self, call: Call, outgoing: _Outgoing, tally: StreamTally) -> None:
         while (message := await outgoing.next()) is not None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from windlass_agent import rundir
 from windlass_agent.log_reader import LogReader
+from windlass_agent.run_counters import Counters
 from windlass_agent.run_types import Collected, Phase, RunExit, RunState
 from windlass_agent.rundir import Intent, Settled, Started
 
@@ -43,8 +44,8 @@ class Tracked:
     """Somebody sees to what it has left."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     readers: list[LogReader] = field(default_factory=list)
-    cpu_seen: tuple[int, float] | None = None
-    """CPU time in nanoseconds at a time of the monotonic clock, of the last look at the usage."""
+    seen: Counters | None = None
+    """What it had used at the last look at the usage."""
 
     @property
     def run_id(self) -> str:

@@ -22,14 +22,14 @@ from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.messages import event_to_proto, to_proto
 from windlass_server.jobs.metrics import JobMetrics
+from windlass_server.jobs.metrics_message import metrics_message, shape_of
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.service import JobsService
-from windlass_server.resources.metrics import series_messages, wanted_of
+from windlass_server.resources.metrics import wanted_of
 from windlass_server.rpc.call import Call
 from windlass_server.storage.job_pages import check, job_order
 from windlass_server.storage.jobs import JobFilter
-from windlass_server.timestamps import duration_to_proto, from_proto, nanos
-from windlass_server.timestamps import to_proto as micros_to_proto
+from windlass_server.timestamps import from_proto, nanos
 
 # Jobs of one page that is acted on.
 _BULK_SIZE = 1000
@@ -126,20 +126,10 @@ class JobsRpc(ArtifactsRpc, JobBatchesRpc):
     async def GetJobMetrics(
         self, request: job_metrics_pb2.GetJobMetricsRequest, call: Call
     ) -> job_metrics_pb2.GetJobMetricsResponse:
-        found = await self._metrics.get(call.caller, request.job_id, wanted_of(request))
-        return job_metrics_pb2.GetJobMetricsResponse(
-            start_time=micros_to_proto(found.start),
-            end_time=micros_to_proto(found.end),
-            resolution=duration_to_proto(found.resolution),
-            series=[
-                series
-                for one in found.runs
-                for series in series_messages(
-                    one.run.node_id, one.answer, one.run.run_id, one.run.rank
-                )
-            ],
-            omitted_runs=found.omitted,
+        found = await self._metrics.get(
+            call.caller, request.job_id, wanted_of(request), shape_of(request)
         )
+        return metrics_message(found)
 
     async def ListJobCheckpoints(
         self, request: pb.ListJobCheckpointsRequest, call: Call

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from windlass.agents.v1 import agent_pb2, health_pb2, mig_pb2
+from windlass.agents.v1 import agent_pb2, custom_metric_pb2, health_pb2, mig_pb2
 from windlass_server.telemetry.known_batches import Batch
 
 
@@ -44,6 +44,18 @@ class Samples(Protocol):
 
     def take(self, node_id: str, batch: Batch) -> None:
         """Take in a batch. Never raises, whatever is in it."""
+        ...
+
+
+class RunMetrics(Protocol):
+    """Keeps what runs say of themselves in numbers."""
+
+    async def take(self, batch: custom_metric_pb2.MetricBatch) -> None:
+        """Store a batch of a run, unless it is there; returns when it is on disk.
+
+        Raises:
+            InvalidInput: its columns do not fit together.
+        """
         ...
 
 

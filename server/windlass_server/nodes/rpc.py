@@ -9,7 +9,7 @@ from windlass_server import __version__
 from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService
 from windlass_server.jobs.run_artifacts import RunArtifacts
-from windlass_server.nodes.duties import Runs, Samples
+from windlass_server.nodes.duties import RunMetrics, Runs, Samples
 from windlass_server.nodes.pace import Pace
 from windlass_server.nodes.registry import NodeRegistry
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
@@ -32,6 +32,7 @@ class AgentsRpc:
         runs: Runs,
         logs: LogStore,
         samples: Samples,
+        metrics: RunMetrics,
         checkpoints: CheckpointsService,
         artifacts: RunArtifacts,
         pace: Pace,
@@ -44,6 +45,7 @@ class AgentsRpc:
         self._artifacts = artifacts
         self._pace = pace
         self._samples = samples
+        self._metrics = metrics
 
     async def Join(
         self, request: agents_service_pb2.JoinRequest, _call: Call
@@ -74,6 +76,7 @@ class AgentsRpc:
             call.caller.node_id,
             self._logs,
             self._samples,
+            self._metrics,
             self._runs,
             self._registry.tell,
             self._pace,

@@ -1,4 +1,4 @@
-"""The telemetry stream of one node: samples under credit, logs without loss.
+"""The telemetry stream of one node: samples under credit, logs and what runs measure without loss.
 
 Apart from control, so that bulk never delays that.
 """
@@ -7,14 +7,15 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
-from windlass.agents.v1 import agent_pb2
-from windlass_server.errors import Unavailable
-from windlass_server.nodes.duties import Runs, Samples
+from windlass.agents.v1 import agent_pb2, custom_metric_pb2
+from windlass_server.errors import InvalidInput, Unavailable
+from windlass_server.nodes.duties import RunMetrics, Runs, Samples
 from windlass_server.nodes.exchange import exchange
 from windlass_server.nodes.outbox import Outbox
 from windlass_server.nodes.pace import SHORTEST_SECONDS, Pace
@@ -37,7 +38,7 @@ _BYTES_PER_SECOND = 2 << 20
 _BYTES_AT_ONCE = 4 << 20
 _BYTES_FOR_EACH = 512
 _WITHOUT_CREDIT = 4
-# Batches of logs that are on their way to the disk at the same time.
+# Batches of logs and metrics that are on their way to the disk at the same time.
 _APPENDS_AT_ONCE = 16
 _REMEMBERED_RUNS = 4096
 
@@ -51,6 +52,7 @@ class TelemetrySession:
         node_id: the node, as its credential proved.
         logs: where output goes.
         samples: where samples go.
+        metrics: where goes what runs say of themselves in numbers.
         runs: knows whose run is whose.
         tell: sends a directive on the node's control session.
         pace: says how often samples may be sent.
@@ -63,6 +65,7 @@ class TelemetrySession:
         node_id: str,
         logs: LogStore,
         samples: Samples,
+        metrics: RunMetrics,
         runs: Runs,
         tell: Tell,
         pace: Pace,
@@ -74,6 +77,7 @@ class TelemetrySession:
         self._node_id = node_id
         self._logs = logs
         self._samples = samples
+        self._metrics = metrics
         self._runs = runs
         self._tell = tell
         self._pace = pace
@@ -100,6 +104,8 @@ class TelemetrySession:
             await self._on_samples(message.samples, message.samples.ByteSize())
         elif kind == "logs":
             await self._on_logs(message.logs)
+        elif kind == "metrics":
+            await self._on_metrics(message.metrics)
 
     async def read(self, messages: AsyncIterator[agent_pb2.TelemetryMessage | KnownBatch]) -> None:
         """Take in all messages, and wait until what they brought is on disk."""
@@ -135,6 +141,10 @@ class TelemetrySession:
             self._samples.take(self._node_id, batch)
         else:
             cost *= _WITHOUT_CREDIT
+        await self._pay(cost)
+
+    async def _pay(self, cost: float) -> None:
+        """Return when so much more may be read."""
         now = self._monotonic()
         paid = (now - self._debt_at) * _BYTES_PER_SECOND
         self._debt, self._debt_at = max(0.0, self._debt - paid) + cost, now
@@ -164,8 +174,27 @@ class TelemetrySession:
         """Begin to store a batch. Batches of a run are begun in order, which is kept from there."""
         if not await self._owns(batch.run_id, batch.epoch):
             return
+        await self._begin(self._append(batch))
+
+    async def _on_metrics(self, batch: custom_metric_pb2.MetricBatch) -> None:
+        """Begin to store a batch, of which a run sends the next when this is acknowledged."""
+        await self._pay(batch.ByteSize() + _BYTES_FOR_EACH)
+        if await self._owns(batch.run_id, batch.epoch):
+            await self._begin(self._keep(batch))
+
+    async def _keep(self, batch: custom_metric_pb2.MetricBatch) -> None:
+        try:
+            await self._metrics.take(batch)
+        except InvalidInput as error:
+            _log.warning("node %s, metrics of %s: %s", self._node_id, batch.run_id, error.message)
+        ack = custom_metric_pb2.MetricAck(
+            run_id=batch.run_id, source=batch.source, position=batch.position
+        )
+        self.outbox.put(("metrics", batch.run_id), agent_pb2.TelemetryReply(metric_ack=ack))
+
+    async def _begin(self, storing: Coroutine[Any, Any, None]) -> None:
         await self._room.acquire()
-        append = asyncio.create_task(self._append(batch))
+        append = asyncio.create_task(storing)
         self._appends.add(append)
         append.add_done_callback(self._appended)
 

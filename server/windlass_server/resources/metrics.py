@@ -155,16 +155,16 @@ def series_messages(
                 run_id=run_id,
                 rank=rank,
                 offset_seconds=seconds[there].tolist(),
-                mean=_seven_digits(total / number),
-                min=_seven_digits(columns.low[there, place]),
-                max=_seven_digits(columns.high[there, place]),
-                sum=_seven_digits(total),
+                mean=seven_digits(total / number),
+                min=seven_digits(columns.low[there, place]),
+                max=seven_digits(columns.high[there, place]),
+                sum=seven_digits(total),
                 count=number.tolist(),
-                last=_seven_digits(columns.last[there, place]),
+                last=seven_digits(columns.last[there, place]),
             )
 
 
-def _seven_digits(values: Floats) -> list[float]:
+def seven_digits(values: Floats) -> list[float]:
     """The values as people write them: 0.1 and not what a float32 makes of it."""
     sizes = np.abs(values)
     digits = 6 - np.floor(np.log10(np.where(sizes > 0, sizes, 1.0)))

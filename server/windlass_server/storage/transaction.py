@@ -11,6 +11,7 @@ from windlass_server.storage.artifacts import ArtifactStore
 from windlass_server.storage.charges import ChargeStore
 from windlass_server.storage.checkpoints import CheckpointStore
 from windlass_server.storage.clusters import ClusterStore
+from windlass_server.storage.custom_metrics import CustomMetricStore
 from windlass_server.storage.dependencies import DependencyStore
 from windlass_server.storage.drains import DrainStore
 from windlass_server.storage.duties import DutyStore
@@ -174,6 +175,8 @@ class Transaction:
     @cached_property
     def secrets(self) -> SecretStore:
         return SecretStore(self.connection)
+    def custom_metrics(self) -> CustomMetricStore:
+        return CustomMetricStore(self.connection)
 
     @cached_property
     def usage(self) -> UsageStore:

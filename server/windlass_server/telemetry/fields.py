@@ -17,8 +17,17 @@ RUN_ID = re.compile(r"run-[0-9a-z]{26}")
 _COUNTERS = frozenset({"gpu_energy_joules"})
 # Masks of bits: nothing of them adds up, so no history of them is kept.
 _MASKS = frozenset({"gpu_throttle_reasons"})
-_MACHINE = frozenset({"cpu_used_millis", "load_1m", "memory_total_bytes", "memory_used_bytes"})
-_RUN = frozenset({"cpu_used_millis", "memory_used_bytes"})
+_RUN = frozenset(
+    {
+        "cpu_used_millis",
+        "memory_used_bytes",
+        "io_read_bytes_per_second",
+        "io_write_bytes_per_second",
+        "network_receive_bytes_per_second",
+        "network_send_bytes_per_second",
+    }
+)
+_MACHINE = _RUN | {"load_1m", "memory_total_bytes"}
 
 
 class Kind(enum.Enum):

@@ -27,6 +27,7 @@ from windlass_server.rpc.reflection import reflection_method
 from windlass_server.rpc.request_id import RequestId
 from windlass_server.rpc.validation import Validation
 from windlass_server.system.rpc import SystemRpc
+from windlass_server.telemetry.custom import CustomMetrics
 from windlass_server.telemetry.ingest import Ingest
 from windlass_server.wiring.areas import Areas
 from windlass_server.wiring.foundation import Foundation
@@ -138,6 +139,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             jobs.runs,
             on.logs,
             Ingest(inventory.latest, inventory.recent, on.meters),
+            CustomMetrics(on.database),
             jobs.checkpoints,
             jobs.run_artifacts,
             nodes.pace,

@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from windlass.agents.v1 import custom_metric_pb2 as _custom_metric_pb2
 from windlass.agents.v1 import health_pb2 as _health_pb2
 from windlass.agents.v1 import mig_pb2 as _mig_pb2
 from windlass.types.v1 import gpu_pb2 as _gpu_pb2
@@ -328,22 +329,26 @@ class RestoreFrom(_message.Message):
     def __init__(self, checkpoint_id: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class TelemetryMessage(_message.Message):
-    __slots__ = ("samples", "logs")
+    __slots__ = ("samples", "logs", "metrics")
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     samples: SampleBatch
     logs: LogBatch
-    def __init__(self, samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., logs: _Optional[_Union[LogBatch, _Mapping]] = ...) -> None: ...
+    metrics: _custom_metric_pb2.MetricBatch
+    def __init__(self, samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., logs: _Optional[_Union[LogBatch, _Mapping]] = ..., metrics: _Optional[_Union[_custom_metric_pb2.MetricBatch, _Mapping]] = ...) -> None: ...
 
 class TelemetryReply(_message.Message):
-    __slots__ = ("credit", "log_ack", "sample_ack")
+    __slots__ = ("credit", "log_ack", "metric_ack", "sample_ack")
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     LOG_ACK_FIELD_NUMBER: _ClassVar[int]
+    METRIC_ACK_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_ACK_FIELD_NUMBER: _ClassVar[int]
     credit: SampleCredit
     log_ack: LogAck
+    metric_ack: _custom_metric_pb2.MetricAck
     sample_ack: SampleAck
-    def __init__(self, credit: _Optional[_Union[SampleCredit, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ..., sample_ack: _Optional[_Union[SampleAck, _Mapping]] = ...) -> None: ...
+    def __init__(self, credit: _Optional[_Union[SampleCredit, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ..., metric_ack: _Optional[_Union[_custom_metric_pb2.MetricAck, _Mapping]] = ..., sample_ack: _Optional[_Union[SampleAck, _Mapping]] = ...) -> None: ...
 
 class SampleAck(_message.Message):
     __slots__ = ("received", "kept")
@@ -400,6 +405,10 @@ class Series(_message.Message):
         MEMORY_USED_BYTES: _ClassVar[Series.Field]
         MEMORY_TOTAL_BYTES: _ClassVar[Series.Field]
         LOAD_1M: _ClassVar[Series.Field]
+        IO_READ_BYTES_PER_SECOND: _ClassVar[Series.Field]
+        IO_WRITE_BYTES_PER_SECOND: _ClassVar[Series.Field]
+        NETWORK_RECEIVE_BYTES_PER_SECOND: _ClassVar[Series.Field]
+        NETWORK_SEND_BYTES_PER_SECOND: _ClassVar[Series.Field]
         GPU_TEMPERATURE_CELSIUS: _ClassVar[Series.Field]
         GPU_POWER_WATTS: _ClassVar[Series.Field]
         GPU_POWER_LIMIT_WATTS: _ClassVar[Series.Field]
@@ -417,6 +426,10 @@ class Series(_message.Message):
     MEMORY_USED_BYTES: Series.Field
     MEMORY_TOTAL_BYTES: Series.Field
     LOAD_1M: Series.Field
+    IO_READ_BYTES_PER_SECOND: Series.Field
+    IO_WRITE_BYTES_PER_SECOND: Series.Field
+    NETWORK_RECEIVE_BYTES_PER_SECOND: Series.Field
+    NETWORK_SEND_BYTES_PER_SECOND: Series.Field
     GPU_TEMPERATURE_CELSIUS: Series.Field
     GPU_POWER_WATTS: Series.Field
     GPU_POWER_LIMIT_WATTS: Series.Field

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from windlass.types.v1 import metrics_pb2 as windlass_dot_types_dot_v1_dot_metrics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"windlass/jobs/v1/job_metrics.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/types/v1/metrics.proto\"\xa8\x02\n\x14GetJobMetricsRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x34\n\x05\x66ield\x18\x02 \x03(\tB%\xe2\x41\x01\x01\xbaH\x1e\x92\x01\x1b\x10@\"\x17r\x15\x10\x01\x18?2\x0f^[A-Za-z0-9_]*$\x12\x34\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x44\n\nresolution\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\xe2\x41\x01\x01\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x8a\x8a\x0f\x32\x02\x08\x01\"\xeb\x01\n\x15GetJobMetricsResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06series\x18\x04 \x03(\x0b\x32\x1f.windlass.types.v1.MetricSeries\x12\x14\n\x0comitted_runs\x18\x05 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"windlass/jobs/v1/job_metrics.proto\x12\x10windlass.jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwindlass/types/v1/metrics.proto\"\x8f\x05\n\x14GetJobMetricsRequest\x12*\n\x06job_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x01\x32\n^[^\\x00]*$\x12\x34\n\x05\x66ield\x18\x02 \x03(\tB%\xe2\x41\x01\x01\xbaH\x1e\x92\x01\x1b\x10@\"\x17r\x15\x10\x01\x18?2\x0f^[A-Za-z0-9_]*$\x12\x34\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x44\n\nresolution\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\xe2\x41\x01\x01\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x8a\x8a\x0f\x32\x02\x08\x01\x12\x44\n\x07metrics\x18\x06 \x03(\tB3\xe2\x41\x01\x01\xbaH,\x92\x01)\x10@\"%r#\x10\x01\x18\x87\x01\x32\x1c^[A-Za-z_][A-Za-z0-9_./*-]*$\x12Q\n\taggregate\x18\x07 \x01(\x0e\x32\x30.windlass.jobs.v1.GetJobMetricsRequest.AggregateB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\x12J\n\x06x_axis\x18\x08 \x01(\x0e\x32,.windlass.jobs.v1.GetJobMetricsRequest.XAxisB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\"K\n\tAggregate\x12\x19\n\x15\x41GGREGATE_UNSPECIFIED\x10\x00\x12\x08\n\x04MEAN\x10\x01\x12\x07\n\x03MIN\x10\x02\x12\x07\n\x03MAX\x10\x03\x12\x07\n\x03SUM\x10\x04\"3\n\x05XAxis\x12\x16\n\x12X_AXIS_UNSPECIFIED\x10\x00\x12\x08\n\x04TIME\x10\x01\x12\x08\n\x04STEP\x10\x02\"\x90\x02\n\x15GetJobMetricsResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06series\x18\x04 \x03(\x0b\x32\x1f.windlass.types.v1.MetricSeries\x12\x14\n\x0comitted_runs\x18\x05 \x01(\x05\x12\x14\n\x0c\x63ustom_names\x18\x06 \x03(\t\x12\r\n\x05notes\x18\x07 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,8 +46,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['resolution']._loaded_options = None
   _globals['_GETJOBMETRICSREQUEST'].fields_by_name['resolution']._serialized_options = b'\342A\001\001\272H\016\252\001\013\"\005\010\200\212\212\0172\002\010\001'
+  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['metrics']._loaded_options = None
+  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['metrics']._serialized_options = b'\342A\001\001\272H,\222\001)\020@\"%r#\020\001\030\207\0012\034^[A-Za-z_][A-Za-z0-9_./*-]*$'
+  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['aggregate']._loaded_options = None
+  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['aggregate']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
+  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['x_axis']._loaded_options = None
+  _globals['_GETJOBMETRICSREQUEST'].fields_by_name['x_axis']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
   _globals['_GETJOBMETRICSREQUEST']._serialized_start=217
-  _globals['_GETJOBMETRICSREQUEST']._serialized_end=513
-  _globals['_GETJOBMETRICSRESPONSE']._serialized_start=516
-  _globals['_GETJOBMETRICSRESPONSE']._serialized_end=751
+  _globals['_GETJOBMETRICSREQUEST']._serialized_end=872
+  _globals['_GETJOBMETRICSREQUEST_AGGREGATE']._serialized_start=744
+  _globals['_GETJOBMETRICSREQUEST_AGGREGATE']._serialized_end=819
+  _globals['_GETJOBMETRICSREQUEST_XAXIS']._serialized_start=821
+  _globals['_GETJOBMETRICSREQUEST_XAXIS']._serialized_end=872
+  _globals['_GETJOBMETRICSRESPONSE']._serialized_start=875
+  _globals['_GETJOBMETRICSRESPONSE']._serialized_end=1147
 # @@protoc_insertion_point(module_scope)

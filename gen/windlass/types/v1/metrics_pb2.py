@@ -22,15 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwindlass/types/v1/metrics.proto\x12\x11windlass.types.v1\"\xc7\x01\n\x0cMetricSeries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x16\n\x0eoffset_seconds\x18\x04 \x03(\r\x12\x0c\n\x04mean\x18\x05 \x03(\x01\x12\x0b\n\x03min\x18\x06 \x03(\x01\x12\x0b\n\x03max\x18\x07 \x03(\x01\x12\x0b\n\x03sum\x18\x08 \x03(\x01\x12\r\n\x05\x63ount\x18\t \x03(\r\x12\x0c\n\x04last\x18\n \x03(\x01\x12\x0e\n\x06run_id\x18\x0b \x01(\t\x12\x0c\n\x04rank\x18\x0c \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwindlass/types/v1/metrics.proto\x12\x11windlass.types.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\x0cMetricSeries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x16\n\x0eoffset_seconds\x18\x04 \x03(\r\x12\x0c\n\x04mean\x18\x05 \x03(\x01\x12\x0b\n\x03min\x18\x06 \x03(\x01\x12\x0b\n\x03max\x18\x07 \x03(\x01\x12\x0b\n\x03sum\x18\x08 \x03(\x01\x12\r\n\x05\x63ount\x18\t \x03(\r\x12\x0c\n\x04last\x18\n \x03(\x01\x12\x0e\n\x06run_id\x18\x0b \x01(\t\x12\x0c\n\x04rank\x18\x0c \x01(\x05\x12\x0e\n\x06metric\x18\r \x01(\t\x12.\n\x06points\x18\x0e \x03(\x0b\x32\x1e.windlass.types.v1.MetricPoint\"\x98\x01\n\x0bMetricPoint\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x0b\n\x03min\x18\x03 \x01(\x01\x12\x0b\n\x03max\x18\x04 \x01(\x01\x12\x0c\n\x04last\x18\x05 \x01(\x01\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x11\n\x04step\x18\x07 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_stepb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'windlass.types.v1.metrics_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_METRICSERIES']._serialized_start=55
-  _globals['_METRICSERIES']._serialized_end=254
+  _globals['_METRICSERIES']._serialized_start=88
+  _globals['_METRICSERIES']._serialized_end=351
+  _globals['_METRICPOINT']._serialized_start=354
+  _globals['_METRICPOINT']._serialized_end=506
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from windlass_server.storage.tables.allocations import AllocationRow
 from windlass_server.storage.tables.artifacts import ArtifactPartRow, ArtifactRow
 from windlass_server.storage.tables.checkpoints import CheckpointRow
 from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
+from windlass_server.storage.tables.custom_metrics import CustomMetricRow, MetricTallyRow
 from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
 from windlass_server.storage.tables.duties import DutyRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
@@ -51,6 +52,7 @@ __all__ = [
     "ArtifactRow",
     "CheckpointRow",
     "ClusterRow",
+    "CustomMetricRow",
     "DrainNodeRow",
     "DrainRow",
     "DutyRow",
@@ -67,6 +69,7 @@ __all__ = [
     "LogArchiveRow",
     "LogChunkRow",
     "MeasureRow",
+    "MetricTallyRow",
     "NodeRow",
     "OrganisationRow",
     "OutboxRow",
