@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from tests.support.fake_clock import FakeClock
-from windlass.agents.v1 import agent_pb2, health_pb2, mig_pb2
+from windlass.agents.v1 import agent_pb2, custom_metric_pb2, health_pb2, mig_pb2
 
 
 class FakeMembers:
@@ -46,6 +46,19 @@ class FakeMembers:
             raise self.fails.pop()
         self.calls.append(("lost", node_id))
         self.lost_seen_at.append(seen_at)
+
+
+class FakeRunMetrics:
+    """Writes down what it is given; `refuses` is raised instead."""
+
+    def __init__(self) -> None:
+        self.taken: list[custom_metric_pb2.MetricBatch] = []
+        self.refuses: Exception | None = None
+
+    async def take(self, batch: custom_metric_pb2.MetricBatch) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.taken.append(batch)
 
 
 class FakeHealth:

@@ -173,7 +173,7 @@ class JobMetrics:
         """What the nodes have measured of the runs; no fields: nothing, None: all."""
         resolution = resolution_for(end - start, wanted.resolution)
         if fields is not None and not fields:
-            return JobAnswer(start // resolution * resolution, end, resolution, ())
+            return JobAnswer(start, end, wanted.resolution or 0, ())
         now = self._clock.now()
         series = sum(_series(run, fields) for run in held)
         level = finest_for(start, end, now, max(series, 1), self._history.retention)

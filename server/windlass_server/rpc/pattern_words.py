@@ -29,6 +29,12 @@ WORDS = {
     r"^[a-z0-9_.]*$": "must be small letters, digits and '_.'",
     r"^[A-Za-z0-9_]*$": "must be letters, digits and '_'",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "must be letters, digits and '_', and not begin with a digit",
+    r"^[A-Za-z_][A-Za-z0-9_./-]*$": (
+        "must be letters, digits and '_./-', and begin with a letter or '_'"
+    ),
+    r"^[A-Za-z_][A-Za-z0-9_./*-]*$": (
+        "must be letters, digits and '_./-', and begin with a letter or '_'; or custom.*"
+    ),
     r"^[A-Za-z0-9_+/-]*$": "must be letters, digits and '_+/-'",
     r"^[A-Za-z0-9._-]*$": "must be letters, digits and '._-'",
     r"^[0-9A-Za-z._+-]*$": "must be a version: letters, digits and '._+-'",

@@ -175,6 +175,8 @@ class Transaction:
     @cached_property
     def secrets(self) -> SecretStore:
         return SecretStore(self.connection)
+
+    @cached_property
     def custom_metrics(self) -> CustomMetricStore:
         return CustomMetricStore(self.connection)
 

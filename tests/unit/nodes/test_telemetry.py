@@ -7,10 +7,10 @@ import pytest
 
 from tests.support.fake_agent import FakeStream, log_batch, samples, series
 from tests.support.fake_clock import FakeClock
-from tests.support.fake_duties import FakeRuns, directive
+from tests.support.fake_duties import FakeRunMetrics, FakeRuns, directive
 from tests.support.fake_sleep import FakeSleep, settle
-from windlass.agents.v1 import agent_pb2
-from windlass_server.errors import WindlassError
+from windlass.agents.v1 import agent_pb2, custom_metric_pb2
+from windlass_server.errors import InvalidInput, WindlassError
 from windlass_server.hub import EventHub
 from windlass_server.nodes.pace import Pace
 from windlass_server.nodes.telemetry_session import TelemetrySession, telemetry
@@ -33,12 +33,14 @@ class World:
         self.pace = Pace(self.clock.monotonic)
         self.logs = LogStore(folder, EventHub())
         self.latest = LatestTelemetry(self.clock)
+        self.metrics = FakeRunMetrics()
         self.runs = FakeRuns()
         self.told: list[tuple[str, agent_pb2.RunDirective]] = []
         self.session = session = TelemetrySession(
             "node-1",
             self.logs,
             self.latest,
+            self.metrics,
             self.runs,
             lambda node_id, told: self.told.append((node_id, told)),
             self.pace,
@@ -350,3 +352,44 @@ async def test_a_server_that_is_behind_asks_for_fewer_samples_and_later_for_more
 async def test_a_message_that_says_nothing_is_no_harm(world: World) -> None:
     world.agent.send(agent_pb2.TelemetryMessage(), log_batch(RUN, 0, FRAME))
     assert await world.acknowledged() == (RUN, len(FRAME))
+
+
+def metrics_of(run_id: str, position: int) -> agent_pb2.TelemetryMessage:
+    batch = custom_metric_pb2.MetricBatch(run_id=run_id, epoch=1, source=5, position=position)
+    return agent_pb2.TelemetryMessage(metrics=batch)
+
+
+async def metrics_acknowledged(world: World) -> tuple[str, int, int]:
+    while True:
+        ack = (await world.agent.receive()).metric_ack
+        if ack.run_id:
+            return ack.run_id, ack.source, ack.position
+
+
+async def test_what_runs_measure_is_acknowledged_when_it_is_stored(world: World) -> None:
+    world.agent.send(metrics_of(RUN, 3))
+    assert await metrics_acknowledged(world) == (RUN, 5, 3)
+    assert [batch.position for batch in world.metrics.taken] == [3]
+
+
+async def test_what_is_said_of_another_nodes_run_is_not_taken(world: World) -> None:
+    stranger = "run-" + "9" * 26
+    world.agent.send(metrics_of(stranger, 0), metrics_of(RUN, 0))
+    assert (await metrics_acknowledged(world))[0] == RUN
+    assert [batch.run_id for batch in world.metrics.taken] == [RUN]
+
+
+async def test_metrics_that_make_no_sense_are_acknowledged_so_that_the_next_can_come(
+    world: World,
+) -> None:
+    world.metrics.refuses = InvalidInput("uneven", reason="METRIC_BATCH_UNEVEN")
+    world.agent.send(metrics_of(RUN, 0))
+    assert await metrics_acknowledged(world) == (RUN, 5, 0)
+    assert world.metrics.taken == []
+
+
+async def test_metrics_that_cannot_be_stored_are_not_acknowledged(world: World) -> None:
+    world.metrics.refuses = RuntimeError("the disk is full")
+    world.agent.send(metrics_of(RUN, 0))
+    with pytest.raises(RuntimeError, match="full"):
+        await metrics_acknowledged(world)

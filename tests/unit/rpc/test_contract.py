@@ -19,6 +19,7 @@ pool = descriptor_pool.Default()
 
 # What is missing, by the field that lacks it, and why.
 EXCEPTIONS = {
+    "windlass.agents.v1.MetricColumn.values: a range": "what a job measures is any number, or none",
     "windlass.agents.v1.RunExit.cause: values": "one that the server does not know counts as LOST",
     "windlass.agents.v1.Series.field: values": "a newer agent measures more, which is left out",
     "windlass.agents.v1.Series.values: a range": "NaN is no value; the reader takes finite ones",
