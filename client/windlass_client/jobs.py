@@ -119,6 +119,10 @@ def job_of(given: job_pb2.Job | Mapping[str, Any]) -> job_pb2.Job:
         raise InvalidArgument(f"that is no job: {error}", reason="BAD_JOB") from None
 
 
+def _view(full: bool) -> job_pb2.Job.View | None:
+    return Job.FULL if full else None
+
+
 def _way(name: str) -> job_pb2.Dependency.Type:
     """In which way a job waits for another. Raises InvalidArgument."""
     if name not in job_pb2.Dependency.Type.keys():  # noqa: SIM118 - an enum, no mapping
@@ -394,9 +398,11 @@ class JobCalls(Group):
         )
 
     @operation
-    def get(self, job_id: str) -> Call[jobs_service_pb2.GetJobRequest, job_pb2.Job]:
-        """Read a job. Raises NotFound."""
-        return Call(GET, jobs_service_pb2.GetJobRequest(job_id=job_id))
+    def get(
+        self, job_id: str, *, full: bool = False
+    ) -> Call[jobs_service_pb2.GetJobRequest, job_pb2.Job]:
+        """Read a job; with `full` also its conditions, ranks, lineage, cost and forecast. Raises NotFound."""
+        return Call(GET, jobs_service_pb2.GetJobRequest(job_id=job_id, view=_view(full)))
 
     @operation
     def explain(
@@ -591,8 +597,12 @@ class JobCalls(Group):
         where: str = "",
         order_by: str = "",
         page_size: int = 0,
+        full: bool = False,
     ) -> Pages[jobs_service_pb2.ListJobsRequest, jobs_service_pb2.ListJobsResponse, job_pb2.Job]:
-        """Iterate over the jobs of a project, newest first unless `order_by` says otherwise."""
+        """Iterate over the jobs of a project, newest first unless `order_by` says otherwise.
+
+        With `full` each has its conditions, ranks, lineage and cost.
+        """
         request = jobs_service_pb2.ListJobsRequest(
             project=self.project if project is None else project,
             status=status,
@@ -605,6 +615,7 @@ class JobCalls(Group):
             filter=where,
             order_by=order_by,
             page_size=page_size,
+            view=_view(full),
         )
         return Pages(LIST, request, lambda page: page.jobs)
 

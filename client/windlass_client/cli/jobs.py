@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from windlass_client.cli import logs, submit_many
+from windlass_client.cli import job_show, logs, submit_many
 from windlass_client.cli.files import write_file
 from windlass_client.cli.forecasts import forecast_table, served_as
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
@@ -266,6 +266,9 @@ def job_table(job: "job_pb2.Job", now: "datetime") -> "Table":
         if value:
             made.add_row(cell(heading, "bold"), cell(value))
     return made
+
+
+job_show.register(app, job_table)
 
 
 def _node_label(rule: "job_pb2.NodeLabelRule") -> str:

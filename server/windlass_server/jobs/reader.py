@@ -13,7 +13,8 @@ from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
-from windlass_server.jobs.effective_priority import Priorities
+from windlass_server.jobs.effective_priority import EffectivePriority, Priorities
+from windlass_server.jobs.full_views import Around, around, full_message
 from windlass_server.jobs.messages import to_proto
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.engine import Database
@@ -28,6 +29,8 @@ _KEPT_JOB_BYTES = 4096
 _PAGE_BYTES = 3 << 20
 # Jobs that are read at a time, so that a page of large ones is not held whole to be cut.
 _CHUNK = 25
+# About what the FULL view adds to a job: two hundred ids, and some sentences.
+_BESIDE_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +86,81 @@ class JobReader:
         said = job_pb2.Job(effective_priority=found.priority, priority_message=found.message)
         return said.SerializeToString()
 
-    async def page(self, wanted: JobFilter, *, size: int, token: str) -> bytes:
+    async def full(self, who: Caller, job_id: str) -> job_pb2.Job:
+        """All that is known of a job; NotFound when there is none that the caller may see."""
+        now = self._clock.now()
+
+        def load(tx: Transaction) -> tuple[JobRow, Around, EffectivePriority | None]:
+            row = tx.jobs.get(job_id)
+            if row is None:
+                raise absent("job", job_id)
+            require_object(who, "jobs.get", row.project, kind="job", object_id=job_id)
+            aged = self._priorities.of_waiting(tx, job_id, now)
+            return row, around(tx, [job_id], now)[job_id], aged
+
+        row, beside, aged = await self._database.read(load)
+        job = full_message(row, beside)
+        if aged is not None:
+            job.effective_priority, job.priority_message = aged.priority, aged.message
+        return job
+
+    async def page(
+        self,
+        wanted: JobFilter,
+        *,
+        size: int,
+        token: str,
+        view: job_pb2.Job.View = job_pb2.Job.BASIC,
+    ) -> bytes:
         """A serialized `ListJobsResponse`: a page of a project's jobs.
 
         NotFound when there is no such project.
         """
-        size = page_size(size)
+        size, now = page_size(size), self._clock.now()
         query = f"jobs {wanted}"
         before = self._page_tokens.read(query, token) if token else ""
-        page = await self._database.read(lambda tx: self._load(tx, wanted, before, size))
-        pieces = self._serialize(page)
+        if view == job_pb2.Job.FULL:
+            page, beside = await self._database.read(
+                lambda tx: self._load_full(tx, wanted, before, size, now)
+            )
+            rows = {(row.job_id, row.version): row for row in page.rows}
+            jobs = [full_message(rows[key], beside[key[0]]) for key in page.keys]
+            pieces = [pb.ListJobsResponse(jobs=jobs).SerializeToString()]
+        else:
+            page = await self._database.read(
+                lambda tx: self._load(tx, wanted, before, size, self._kept)
+            )
+            pieces = self._serialize(page)
         if page.more:
             next_token = self._page_tokens.make(query, page.last)
             pieces.append(pb.ListJobsResponse(next_page_token=next_token).SerializeToString())
         return b"".join(pieces)
 
-    def _load(self, tx: Transaction, wanted: JobFilter, before: str, size: int) -> _Page:
+    def _load_full(
+        self, tx: Transaction, wanted: JobFilter, before: str, size: int, now: int
+    ) -> tuple[_Page, Mapping[str, Around]]:
+        page = self._load(tx, wanted, before, size, {}, beside=_BESIDE_BYTES)
+        return page, around(tx, [job_id for job_id, _ in page.keys], now)
+
+    def _load(
+        self,
+        tx: Transaction,
+        wanted: JobFilter,
+        before: str,
+        size: int,
+        kept: Mapping[tuple[str, int], bytes],
+        beside: int = 0,
+    ) -> _Page:
+        """A page, of which those that are kept are not read; `beside` is what is added to each (bytes)."""
         heads = tx.jobs.page_of_heads(wanted, before=before, size=size + 1)
         # Who may list everywhere can ask for what there is not; a page of jobs proves its project.
         if not heads and not tx.access.has_project(wanted.project):
             raise absent("project", wanted.project)
         keys = [(head.job_id, head.version) for head in heads[:size]]
-        known = {key: kept for key in keys if (kept := self._kept.get(key)) is not None}
+        known = {key: one for key in keys if (one := kept.get(key)) is not None}
         rows = _rows(tx, [job_id for job_id, version in keys if (job_id, version) not in known])
         sizes = {key: len(kept) for key, kept in known.items()} | {
-            (row.job_id, row.version): _most_bytes(row) for row in rows
+            (row.job_id, row.version): _most_bytes(row) + beside for row in rows
         }
         shown = _that_fit(keys, sizes)
         rows = [row for row in rows if (row.job_id, row.version) in shown]

@@ -83,11 +83,19 @@ class JobsRpc(ArtifactsRpc, JobBatchesRpc):
         )
 
     async def GetJob(self, request: pb.GetJobRequest, call: Call) -> bytes:
+        if request.view == job_pb2.Job.FULL:
+            job = await self._reader.full(call.caller, request.job_id)
+            if job.status == job_pb2.Job.QUEUED:
+                forecast = await self._forecasts.explain(call.caller, request.job_id)
+                job.forecast.CopyFrom(forecast_message(forecast))
+            return job.SerializeToString()
         return await self._reader.get(call.caller, request.job_id)
 
     async def ListJobs(self, request: pb.ListJobsRequest, call: Call) -> bytes:
         wanted = _filter(request, request.project or call.caller.default_project)
-        return await self._reader.page(wanted, size=request.page_size, token=request.page_token)
+        return await self._reader.page(
+            wanted, size=request.page_size, token=request.page_token, view=request.view
+        )
 
     async def UpdateJobStatus(self, request: pb.UpdateJobStatusRequest, call: Call) -> job_pb2.Job:
         return to_proto(await self._actions.act(call.caller, request))
@@ -97,6 +105,7 @@ class JobsRpc(ArtifactsRpc, JobBatchesRpc):
     ) -> pb.UpdateJobStatusesResponse:
         wanted = request.filter
         wanted.page_size = wanted.page_size or _BULK_SIZE
+        wanted.view = job_pb2.Job.BASIC
         page = pb.ListJobsResponse.FromString(await self.ListJobs(wanted, call))
         return await self._bulk.act(call.caller, page, request)
 

@@ -225,6 +225,11 @@ def _values(row: Any, kind: str, queue: str) -> dict[str, str]:
     }
 
 
+def span_of(row: Any, values: dict[str, str]) -> Span:
+    """What a run held, from a row of `UsageStore.held_by_jobs`; whether it was of use is not looked at."""
+    return _span(row, values, row.started_at, None, None)
+
+
 def _span(
     row: Any,
     values: dict[str, str],

@@ -18,6 +18,7 @@ from windlass_server.storage.duties import DutyStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.gpu_shares import GpuShareStore
 from windlass_server.storage.holders import HolderStore
+from windlass_server.storage.job_views import JobViewStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.layouts import LayoutStore
 from windlass_server.storage.log_archives import LogArchiveStore
@@ -67,6 +68,10 @@ class Transaction:
     @cached_property
     def singletons(self) -> SingletonStore:
         return SingletonStore(self.connection)
+
+    @cached_property
+    def job_views(self) -> JobViewStore:
+        return JobViewStore(self.connection)
 
     @cached_property
     def runs(self) -> RunStore:

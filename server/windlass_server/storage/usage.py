@@ -23,6 +23,8 @@ _MEASURES = MeasureRow.__table__  # type: ignore[attr-defined]
 _ACTIVE = 1  # as Allocation.Status
 # Rows that are fetched at once: what is added up meanwhile is not kept.
 _FETCHED = 250
+# Jobs of one statement: each is a parameter of it.
+_JOBS_AT_ONCE = 500
 
 _OF_RUNS: Select[Any] = select(
     _JOBS.c.project,
@@ -107,6 +109,15 @@ class UsageStore:
         # Apart, as each has an index of its own.
         yield from self._rows(query.where(RUN_ACTIVE))
         yield from self._rows(query.where(_RUNS.c.end_noted_at > start, ~_RUNS.c.active))
+
+    def held_by_jobs(self, job_ids: Sequence[str]) -> Sequence[Any]:
+        """All that runs of these jobs held, job by job: rows as of `_OF_RUNS`."""
+        rows: list[Any] = []
+        for first in range(0, len(job_ids), _JOBS_AT_ONCE):
+            some = job_ids[first : first + _JOBS_AT_ONCE]
+            query = _OF_RUNS.where(_RUNS.c.job_id.in_(some)).order_by(_RUNS.c.job_id)
+            rows += self._connection.execute(query).all()
+        return rows
 
     def held_by_allocations(self, wanted: HeldFilter, *, start: int, end: int) -> Iterator[Any]:
         """The allocations that held something between two moments (µs), each once, in any order.

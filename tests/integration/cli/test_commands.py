@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.fake_api import Failure, a_forecast, a_node
-from windlass.jobs.v1 import job_pb2
+from windlass.jobs.v1 import job_pb2, job_view_pb2
 from windlass.resources.v1 import node_pb2, pool_pb2
 from windlass.types.v1 import gpu_pb2, types_pb2
 from windlass_client.cli import drain_waves
@@ -129,6 +129,34 @@ def test_submit_says_that_a_job_runs_alone_of_its_name_and_what_is_noted_of_it(w
     shown = windlass("jobs", "get", "job-1").stdout
     assert "earlier ones of its name (SINGLETON)" in shown
     assert "https://example.org/?a=b" in shown
+
+
+def test_show_tells_all_that_is_known_of_a_job(windlass, plane):
+    windlass("submit", "--", "true")
+    job = plane.state.jobs["job-1"]
+    kind = job_view_pb2.JobCondition
+    job.conditions.add(
+        type=kind.LOGS_COMPLETE, status=kind.FALSE, reason="LOG_LOST", message="m\x1b"
+    )
+    job.ranks.add(rank=3, run_id="run-3", node_id="node-3", state=job_view_pb2.JobRank.RUNNING)
+    job.lineage.retries.append("job-9")
+    job.cost.cost, job.cost.currency, job.cost.gpu_seconds = "1.50001", "EUR", "7200"
+    job.cost.cpu_core_seconds = job.cost.memory_gib_seconds = "0"
+    job.forecast.CopyFrom(a_forecast())
+    shown = windlass("jobs", "show", "job-1")
+    assert shown.exit_code == 0, shown.output
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert "cost so far 1.5000 EUR for 7200.0 GPU s" in lines
+    assert "retried by job-9" in lines
+    assert "LOGS_COMPLETE FALSE LOG_LOST m\\x1b" in lines
+    assert "3 RUNNING node-3 run-3" in lines
+    assert "verdict WAITS" in lines
+    assert plane.state.requests["GetJob"][-1].view == Job.FULL
+    assert (
+        json.loads(windlass("jobs", "show", "job-1", "-o", "json").stdout)["ranks"][0]["rank"] == 3
+    )
+    windlass("jobs", "get", "job-1")
+    assert plane.state.requests["GetJob"][-1].view == Job.VIEW_UNSPECIFIED
 
 
 def test_submit_says_what_the_job_waits_for(windlass, plane):
