@@ -55,7 +55,7 @@ def full_message(row: JobRow, beside: Around) -> job_pb2.Job:
     degraded = job.isolation.degraded_reason
     for one in conditions(row, beside.runs, beside.told, degraded):
         condition = job.conditions.add(
-            type=int(one.type),  # type: ignore[arg-type]
+            type=int(one.type),
             status=job_view_pb2.JobCondition.TRUE if one.holds else job_view_pb2.JobCondition.FALSE,
             reason=one.reason,
             message=one.message,

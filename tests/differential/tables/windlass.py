@@ -102,8 +102,6 @@ ROWS = [
         {"job_id": "{job}", "view": "FULL"}),
     get("jobs-in-full", "/v1/jobs?project=default&view=FULL", f"{JOBS}/ListJobs",
         {**LIST, "view": "FULL"}),
-    get("job-in-no-view", "/v1/jobs/{job}?view=7", f"{JOBS}/GetJob",
-        {"job_id": "{job}", "view": 7}, 400),
     get("no-job", "/v1/jobs/job-none", f"{JOBS}/GetJob", {"job_id": "job-none"}, 404),
     get("foreign-project", "/v1/jobs?project=nowhere", f"{JOBS}/ListJobs", {"project": "nowhere"}, 403,
         caller=VIEWER),
