@@ -16,6 +16,7 @@ from windlass_client.nodes import AsyncNodes, Nodes
 from windlass_client.policies import AsyncPolicies, Policies
 from windlass_client.pools import AsyncPools, Pools
 from windlass_client.prices import AsyncPrices, Prices
+from windlass_client.queues import AsyncQueues, Queues
 from windlass_client.quotas import AsyncQuotas, Quotas
 from windlass_client.reservations import AsyncReservations, Reservations
 from windlass_client.retries import RetryPolicy
@@ -68,6 +69,7 @@ class Client:
         self.reservations = Reservations(transport, project)
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
+        self.queues = Queues(transport, project)
         self.quotas = Quotas(transport, project)
         self.secrets = Secrets(transport, project)
         self.events = Events(transport, project)
@@ -134,6 +136,7 @@ class AsyncClient:
         self.reservations = AsyncReservations(transport, project)
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
+        self.queues = AsyncQueues(transport, project)
         self.quotas = AsyncQuotas(transport, project)
         self.secrets = AsyncSecrets(transport, project)
         self.events = AsyncEvents(transport, project)

@@ -204,7 +204,7 @@ class JobCalls(Group):
         cpus: float | str = 0,
         memory: int | str = 0,
         queue: str = "",
-        priority: int = 0,
+        priority: int | None = None,
         time_limit: timedelta | float | str | None = None,
         grace_period: timedelta | float | str | None = None,
         min_isolation: "types_pb2.Isolation.Level | None" = None,
@@ -224,7 +224,7 @@ class JobCalls(Group):
         nodes: int = 0,
         min_nodes: int = 0,
         topology: topology_pb2.Topology | None = None,
-        preemptible: bool = True,
+        preemptible: bool | None = None,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -250,9 +250,9 @@ class JobCalls(Group):
             gpu_share: instead of whole GPUs a share of one that others use too, such as 0.25.
             cpus: cores, such as 0.5 or "250m"; one by default.
             memory: bytes or such as "4GiB"; 256 MiB by default.
-            queue: the queue that orders the job.
-            priority: -1000 to 1000, higher runs first.
-            time_limit: seconds, a timedelta or such as "1h30m"; none by default.
+            queue: the queue that it waits in; it says what the job gets that is not said here.
+            priority: -1000 to 1000, higher runs first; that of its queue by default, or 0.
+            time_limit: seconds, a timedelta or such as "1h30m"; that of its queue by default, or none.
             grace_period: time between SIGTERM and SIGKILL; 10 s by default.
             min_isolation: the weakest isolation that the job may run with.
             pool: only nodes of this pool; of any that the project may use by default.
@@ -334,7 +334,7 @@ class JobCalls(Group):
             nodes=nodes,
             min_nodes=min_nodes,
             topology=topology,
-            preemptible=None if preemptible else False,
+            preemptible=preemptible,
         )
         return Call(
             SUBMIT,

@@ -1,8 +1,10 @@
 """Which fields of a resource an update changes (AIP-134), and whether it is as it was read. Pure."""
 
+import json
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from windlass_server.errors import Conflict, FieldViolation, InvalidInput
@@ -10,6 +12,8 @@ from windlass_server.errors import Conflict, FieldViolation, InvalidInput
 M = TypeVar("M", bound=Message)
 
 EVERYTHING = "*"
+# What is told of each side of a change at most.
+_SHOWN = 2000
 
 
 def merged(stored: M, wanted: M, mask: Sequence[str], changeable: Collection[str]) -> M:
@@ -96,3 +100,21 @@ def require_etag(kind: str, version: int, etag: str) -> None:
     if etag and etag != str(version):
         message = f"the {kind} was changed since it was read; its etag is {version}"
         raise Conflict(message, reason="ETAG_MISMATCH", etag=str(version))
+
+
+def difference(before: Message, after: Message, names: Sequence[str]) -> str:
+    """Which of these fields are different, from what to what, one after the other, as JSON has it."""
+    parts = []
+    for name in names:
+        old, new = (_said(message, name) for message in (before, after))
+        if old != new:
+            parts.append(f"{name}: {old} -> {new}")
+    return "; ".join(parts) or "nothing is different"
+
+
+def _said(message: Message, name: str) -> str:
+    values = MessageToDict(message, preserving_proto_field_name=True)
+    if name not in values:
+        return "unset"
+    text = json.dumps(values[name], ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

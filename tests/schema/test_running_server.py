@@ -85,6 +85,7 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
         (await rest.post("/v1/resources/clusters", json=cluster_body)).raise_for_status()
         pool_body = {"pool_id": name, "selector": {"zones": [name]}}
         (await rest.post("/v1/resources/pools", json=pool_body)).raise_for_status()
+        (await rest.post("/v1/queues", json={"queue_id": name})).raise_for_status()
     nodes = (await rest.get("/v1/resources/nodes")).json()["nodes"]
     price = {"resource": "GPU", "gpu_type": "H100", "amount": "2.5", "currency": "EUR"}
     (await rest.post("/v1/resources/prices", json=price)).raise_for_status()
@@ -120,6 +121,7 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
         "reservation_id": [each["reservation_id"] for each in reservations],
         "drain_id": [drain["drain_id"]],
         "pool_id": names,
+        "queue_id": names,
         "quota_id": [each["quota_id"] for each in quotas],
     }
 

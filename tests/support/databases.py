@@ -28,6 +28,8 @@ from windlass_server.storage.migrations import migrate_connection
 ENGINES = ("sqlite", "postgresql")
 _TEMPLATE = "migrated"
 _SMALL_BYTES = 64 << 10
+# What migrations leave in an empty database.
+_DEFAULT_QUEUE = "INSERT INTO queues VALUES ('default', '', 1, 0, 0)"
 
 
 class Engine(Protocol):
@@ -102,6 +104,7 @@ class PostgresqlEngine:
                 # Truncating makes new files, which takes longer than to delete a few rows.
                 small = size <= _SMALL_BYTES
                 connection.execute(f"DELETE FROM {table}" if small else f"TRUNCATE {table} CASCADE")
+            connection.execute(_DEFAULT_QUEUE)
             for sequence in self._sequences:
                 connection.execute(f"ALTER SEQUENCE {sequence} RESTART")
         self._emptied.append(url)

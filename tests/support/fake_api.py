@@ -38,6 +38,9 @@ from windlass.jobs.v1 import (
     job_pb2,
     jobs_service_pb2,
     jobs_service_pb2_grpc,
+    queue_pb2,
+    queues_service_pb2,
+    queues_service_pb2_grpc,
 )
 from windlass.resources.v1 import (
     allocation_pb2,
@@ -135,6 +138,7 @@ class FakeState:
     prices: list[price_pb2.Price] = field(default_factory=list)
     quotas: list[quota_pb2.Quota] = field(default_factory=list)
     secrets: dict[str, secret_pb2.Secret] = field(default_factory=dict)
+    queues: list[queue_pb2.Queue] = field(default_factory=list)
     drains: dict[str, drain_pb2.Drain] = field(default_factory=dict)
     reservations: dict[str, reservation_pb2.Reservation] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
@@ -767,6 +771,52 @@ class AccessService(_Service, access_service_pb2_grpc.AccessServiceServicer):
         return await _refuse(context, failure)
 
 
+class QueuesService(_Service, queues_service_pb2_grpc.QueuesServiceServicer):
+    """Queues by name."""
+
+    async def ListQueues(self, request: Any, context: Any) -> queues_service_pb2.ListQueuesResponse:
+        await self.enter("ListQueues", request, context)
+        return queues_service_pb2.ListQueuesResponse(queues=self.state.queues)
+
+    async def GetQueue(self, request: Any, context: Any) -> queue_pb2.Queue:
+        await self.enter("GetQueue", request, context)
+        return self._named(request.queue_id)
+
+    async def CreateQueue(self, request: Any, context: Any) -> queue_pb2.Queue:
+        await self.enter("CreateQueue", request, context)
+        made = queue_pb2.Queue()
+        made.CopyFrom(request.queue)
+        made.state = made.state or queue_pb2.Queue.OPEN
+        self.state.queues.append(made)
+        return made
+
+    async def UpdateQueue(self, request: Any, context: Any) -> queue_pb2.Queue:
+        await self.enter("UpdateQueue", request, context)
+        found = self._named(request.queue.queue_id)
+        request.update_mask.MergeMessage(request.queue, found, replace_message_field=True)
+        return found
+
+    async def DeleteQueue(self, request: Any, context: Any) -> queue_pb2.Queue:
+        await self.enter("DeleteQueue", request, context)
+        gone = self._named(request.queue_id)
+        self.state.queues.remove(gone)
+        return gone
+
+    async def ListQueueEvents(
+        self, request: Any, context: Any
+    ) -> queues_service_pb2.ListQueueEventsResponse:
+        await self.enter("ListQueueEvents", request, context)
+        event = queue_pb2.QueueEvent(
+            sequence=1, queue_id=request.queue_id, actor="ada", reason="QUEUE_CREATED"
+        )
+        event.time.seconds = 1_800_000_000
+        event.message = "nothing is different"
+        return queues_service_pb2.ListQueueEventsResponse(events=[event])
+
+    def _named(self, queue_id: str) -> queue_pb2.Queue:
+        return next(one for one in self.state.queues if one.queue_id == queue_id)
+
+
 class SystemService(_Service, system_service_pb2_grpc.SystemServiceServicer):
     """A version."""
 
@@ -856,6 +906,9 @@ class FakeControlPlane:
         )
         access_service_pb2_grpc.add_AccessServiceServicer_to_server(
             AccessService(self.state), server
+        )
+        queues_service_pb2_grpc.add_QueuesServiceServicer_to_server(
+            QueuesService(self.state), server
         )
         system_service_pb2_grpc.add_SystemServiceServicer_to_server(
             SystemService(self.state), server

@@ -27,6 +27,7 @@ from windlass_client.cli import (
     policies,
     pools,
     prices,
+    queues,
     quotas,
     remote_clusters,
     reservations,
@@ -140,6 +141,7 @@ app.add_typer(prices.app)
 app.add_typer(pools.app)
 app.add_typer(policies.app)
 shares.register(app)
+app.add_typer(queues.app)
 app.add_typer(quotas.app)
 app.add_typer(secrets.app)
 remote_clusters.register_commands(clusters.app)

@@ -198,8 +198,13 @@ def submit(
             "--annotation", metavar="KEY=TEXT", help="A note, not to select by; repeatable."
         ),
     ] = None,
-    queue: Annotated[str, typer.Option(help="The queue that orders the job.")] = "",
-    priority: Annotated[int, typer.Option(help="-1000 to 1000; higher runs first.")] = 0,
+    queue: Annotated[
+        str, typer.Option(help="The queue that it waits in; see windlass queues.")
+    ] = "",
+    priority: Annotated[
+        int | None,
+        typer.Option(help="-1000 to 1000; higher runs first. Default that of the queue, or 0."),
+    ] = None,
     time_limit: Annotated[str | None, typer.Option(help="Such as 1h30m; default none.")] = None,
     grace_period: Annotated[
         str | None, typer.Option(help="From SIGTERM to SIGKILL; default 10s.")
@@ -273,12 +278,13 @@ def submit(
         typer.Option(case_sensitive=False, help="The same, where that can be had."),
     ] = None,
     preemptible: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--preemptible/--no-preemptible",
             help="It may be stopped for a higher priority, where a policy lets that be.",
+            show_default=False,
         ),
-    ] = True,
+    ] = None,
     validate_only: Annotated[
         bool,
         typer.Option(

@@ -21,6 +21,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.clock import Clock
 from windlass_server.controllers.loop import Loop
 from windlass_server.federation.session import ClusterSession
+from windlass_server.jobs import queue_use
 from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.jobs.wishes import wish_of
 from windlass_server.resources.cluster import Cluster
@@ -147,7 +148,8 @@ class Federation:
                 self._sessions[offer.cluster_id][0].ask()
 
     def _wishes(self, tx: Transaction) -> tuple[list[Wish], dict[str, int]]:
-        rows = tx.remote_runs.waiting(_QUEUE_DEPTH)
+        paused = queue_use.paused(tx)
+        rows = [one for one in tx.remote_runs.waiting(_QUEUE_DEPTH) if one.queue not in paused]
         refusals = _by_job(tx.remote_runs.refusals([row.job_id for row in rows if row.attempt]))
         rules = rules_of(tx.pools.all())
         wishes = [self._wish(row, refusals.get(row.job_id, ()), rules) for row in rows]

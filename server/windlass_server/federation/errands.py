@@ -133,6 +133,8 @@ def outgoing(spec: bytes, run_id: str, project: str) -> job_pb2.Job:
     # It has waited for them here, and nobody knows them there.
     job.ClearField("dependencies")
     job.ClearField("start_after")
+    # Another installation has queues of its own, whatever they are called.
+    job.ClearField("queue")
     # It is kept here.
     job.ClearField("deadline")
     job.labels[ORIGIN_LABEL] = run_id

@@ -15,6 +15,10 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     job.status_reason = row.status_reason
     job.status_message = row.status_message
     job.user = row.user
+    # Where it waits it may have been moved from where it was submitted to.
+    job.queue = row.queue
+    # Present also in specs from when 0 was written as nothing.
+    job.priority = job.priority
     job.attempt = row.attempt
     _show_retries(job, row)
     job.nodes, job.min_nodes = row.nodes, row.min_nodes

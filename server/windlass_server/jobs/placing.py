@@ -10,6 +10,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server import actors
 from windlass_server.access import quota_use
 from windlass_server.errors import Conflict
+from windlass_server.jobs import queue_use
 from windlass_server.jobs.apart import require_apart
 from windlass_server.jobs.moves import Move, move_all
 from windlass_server.jobs.places import require_labels
@@ -81,9 +82,10 @@ def place_jobs(tx: Transaction, placings: Sequence[Placing], at: int) -> None:
     """Add the runs of the jobs' next attempts, and move the jobs there: all of them, or none.
 
     Raises:
-        Conflict: what one of them was to hold is not there any more.
+        Conflict: what one of them was to hold is not there any more, or its queue lets it not start now.
         QuotaExceeded: somebody's project or user has too much by now.
     """
+    queue_use.take_places(tx, [one.job for one in placings])
     places = [(one, rank) for one in placings for rank in range(len(one.run_ids))]
     # Locked, in the order of their ids, so that nothing of them changes between this and the end.
     node_ids = sorted({one.placement.places[rank].node_id for one, rank in places})

@@ -84,7 +84,9 @@ class RetriesService:
             return job
 
         source = await self._database.read(load)
-        spec = retried(job_pb2.Job.FromString(source.spec), wanted.overrides, wanted.mask)
+        stored = job_pb2.Job.FromString(source.spec)
+        stored.queue = source.queue
+        spec = retried(stored, wanted.overrides, wanted.mask)
         self._require_valid(spec)
         lineage = Again(source, _remembered(wanted), wanted.reason, wanted.from_scratch)
         return await self._jobs.submit(who, spec, request_id=wanted.request_id, lineage=lineage)

@@ -1,7 +1,7 @@
 """Submits jobs and acts on them: authorise, load, decide, store."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput, WindlassError
 from windlass_server.idempotency import remember_all
 from windlass_server.ids import IdSource
-from windlass_server.jobs import rules
+from windlass_server.jobs import queue_use, rules
 from windlass_server.jobs.dependency_rules import Edge, Held
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.holding import edges_of, end_by_of, hold_of, require_time, start_after_of
@@ -20,6 +20,14 @@ from windlass_server.jobs.inside import require_inside
 from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.places import place_columns, rules_in, spread_in
+from windlass_server.jobs.queue_rules import (
+    Queue,
+    in_queue,
+    require_allowed,
+    require_open,
+    require_within,
+    said_of,
+)
 from windlass_server.jobs.singletons import Turns, key_of
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.jobs.wanted import Seen, Wanted, earlier_jobs, look
@@ -132,11 +140,12 @@ class JobsService:
             lineage: the job that it retries, if it does.
 
         Raises:
-            InvalidInput: too large, UNSATISFIABLE_RESOURCES, EXCEEDS_QUOTA, or there is no such pool.
-            QuotaExceeded: as many jobs wait as may.
-            Denied: its project may not use the pool, or any, or the reservation is for others.
-            NotFound: there is no such project or reservation, or no such job as one that it waits for.
-            WrongState: its reservation is over.
+            InvalidInput: too large, also for its queue, UNSATISFIABLE_RESOURCES, EXCEEDS_QUOTA, or there is no
+                such pool.
+            Exhausted: as many jobs wait as may.
+            Denied: its project may not use the pool, or any; the queue or the reservation is for others.
+            NotFound: there is no such project, queue or reservation, or no such job as one that it waits for.
+            WrongState: its queue is closed, or its reservation over.
             Conflict: `request_id` was used for another job.
         """
         wanted = wanted_of(who, spec, lineage, request_id)
@@ -150,6 +159,8 @@ class JobsService:
         if validate_only:
             waiting = quota_use.one_job(wanted.full.project, who.user, Dimension.QUEUED)
             quota_use.require_allowed(seen.use, waiting)
+            queue = wanted.full.queue
+            await self._database.read(lambda tx: queue_use.require_waiting(tx, queue, who.user))
             held, _ = await self._database.read(
                 lambda tx: _held(tx, wanted.full, new.columns, Turns(tx))
             )
@@ -159,6 +170,7 @@ class JobsService:
 
     async def admit(self, who: Caller, wanted: Wanted, seen: Seen) -> NewJob:
         """Find that a job that is wanted may be added. Raises as `submit`."""
+        wanted = _in_its_queue(who, wanted, seen)
         full, pools = wanted.full, seen.pools
         quota_use.require_priority(seen.use, full.project, who.user, full.priority)
         require_time(full, self._clock.now())
@@ -172,14 +184,17 @@ class JobsService:
             await self._cluster.require_satisfiable(demand)
             least = await self._cluster.least_asks(demand)
             quota_use.require_ever_allowed(seen.use, least, _fields(demand))
-        return NewJob(wanted, self._columns(who, full), self._elsewhere.preferred(full))
+        cluster_id = "" if _is_paused(seen) else self._elsewhere.preferred(full)
+        return NewJob(wanted, self._columns(who, full), cluster_id)
 
     def add_all(self, tx: Transaction, news: Sequence[NewJob]) -> list[JobRow]:
         """Add jobs, all or none; those whose request has come twice at once are there already.
 
         Raises:
             Conflict: a request id was used for another job.
-            QuotaExceeded: as many jobs wait as may.
+            Exhausted: as many jobs wait as may.
+            WrongState: the queue was closed meanwhile.
+            NotFound: it was removed meanwhile.
         """
         before: list[JobRow | None] = []
         for new, was in zip(
@@ -196,6 +211,7 @@ class JobsService:
         return [next(jobs) if was is None else was for was in before]
 
     def _add(self, tx: Transaction, added: Sequence[_Added]) -> None:
+        queue_use.take_waiting(tx, [(one.job.queue, one.job.user) for one in added])
         tx.jobs.add_all([(vars(one.job), one.new.wanted.full.labels) for one in added])
         for one in added:
             tx.dependencies.add(one.job.job_id, one.edges)
@@ -356,7 +372,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         labels=spec.labels,
         annotations=spec.annotations,
         queue=spec.queue or rules.DEFAULT_QUEUE,
-        priority=spec.priority,
+        priority=spec.priority if spec.HasField("priority") else None,
         command=spec.command,
         resources=spec.resources,
         min_isolation=spec.min_isolation,
@@ -395,7 +411,24 @@ def wanted_of(who: Caller, spec: job_pb2.Job, lineage: Lineage, request_id: str)
         message = "the job is too large"
         raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
     full = with_defaults(spec, who.default_project)
-    return Wanted(full, lineage.asked(who.user, request_id, full), lineage)
+    given = frozenset(field.name for field, _ in spec.ListFields())
+    return Wanted(full, lineage.asked(who.user, request_id, full), lineage, given)
+
+
+def _in_its_queue(who: Caller, wanted: Wanted, seen: Seen) -> Wanted:
+    """The same with what its queue gives it. Raises as `JobsService.submit` for what that does not let in."""
+    assert seen.queue is not None
+    queue_id, said = seen.queue.queue_id, said_of(seen.queue)
+    require_allowed(queue_id, said, who, wanted.full.project)
+    require_open(queue_id, said)
+    full = in_queue(wanted.full, wanted.given, said)
+    require_within(queue_id, said, full)
+    return replace(wanted, full=full)
+
+
+def _is_paused(seen: Seen) -> bool:
+    """Whether nothing of its queue starts, here or elsewhere."""
+    return seen.queue is not None and said_of(seen.queue).state == Queue.PAUSED
 
 
 def _submitted(one: _Added) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """New jobs as their callers ask for them, and what is known of each before it is accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from windlass.jobs.v1 import job_pb2
@@ -10,10 +10,11 @@ from windlass_server.errors import Conflict, WindlassError
 from windlass_server.idempotency import Asked, earlier_answers
 from windlass_server.jobs.holding import require_known
 from windlass_server.jobs.lineage import Lineage
+from windlass_server.jobs.queue_rules import unknown
 from windlass_server.jobs.secret_references import require_secrets
 from windlass_server.resources.pooling import PoolRules, rules_of
 from windlass_server.scheduler.quota import Use
-from windlass_server.storage.tables import JobRow
+from windlass_server.storage.tables import JobRow, QueueRow
 from windlass_server.storage.transaction import Transaction
 
 
@@ -25,11 +26,13 @@ class Wanted:
         full: the job, with what the caller left out.
         asked: the request for it.
         lineage: the job that it retries, if it does.
+        given: the fields that the caller gave a value.
     """
 
     full: job_pb2.Job
     asked: Asked
     lineage: Lineage
+    given: frozenset[str]
 
     def live(self, tx: Transaction) -> JobRow | None:
         """A job that is the answer instead of a new one."""
@@ -44,21 +47,24 @@ class Seen:
         earlier: the job that the same request has made before; else None.
         pools: the pools that there are.
         use: what its project has, and those that it lends to and borrows from.
+        queue: the queue that it names; None, which it has when there is an earlier job.
     """
 
     earlier: JobRow | None
     pools: Sequence[PoolRules]
     use: Use
+    queue: QueueRow | None = None
 
 
 def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | WindlassError]:
     """What is known of jobs that a caller asks for, all in one way; of each that cannot be, why not.
 
-    NotFound: its project, a job that it waits for, or a secret is not there. InvalidInput: it cannot wait for
-    those jobs, or have those secrets. Denied: its caller may not use secrets. Conflict: its request id was used
-    for another job.
+    NotFound: its project, its queue, a job that it waits for, or a secret is not there. InvalidInput: it cannot
+    wait for those jobs, or have those secrets. Denied: its caller may not use secrets. Conflict: its request id was
+    used for another job.
     """
     pools = rules_of(tx.pools.all())
+    queues = {one.queue_id: one for one in tx.queues.all()}
     uses: dict[str, Use | WindlassError] = {}
     seen: list[Seen | WindlassError] = []
     for one, earlier in zip(wanted, earlier_jobs(tx, [one.asked for one in wanted]), strict=True):
@@ -75,13 +81,20 @@ def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | 
             seen.append(use)
         else:
             try:
+                queue = _found(queues, one.full.queue)
                 require_known(tx, who, one.full)
                 require_secrets(tx, who, one.full)
             except WindlassError as error:
                 seen.append(error)
             else:
-                seen.append(Seen(None, pools, use))
+                seen.append(Seen(None, pools, use, queue))
     return seen
+
+
+def _found(queues: Mapping[str, QueueRow], name: str) -> QueueRow:
+    if name not in queues:
+        raise unknown(name, queues)
+    return queues[name]
 
 
 def earlier_jobs(tx: Transaction, asked: Sequence[Asked]) -> list[JobRow | Conflict | None]:

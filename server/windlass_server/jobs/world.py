@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from windlass_server.access.quota_use import quota_of
 from windlass_server.clock import Clock
-from windlass_server.jobs import rules
+from windlass_server.jobs import queue_use, rules
 from windlass_server.jobs.learning import Learned
 from windlass_server.jobs.places import rules_of as label_rules
 from windlass_server.jobs.places import spread_of, types_of
@@ -91,6 +91,7 @@ class World:
                 nodes=nodes,
                 moments=moments(tx, nodes, now),
                 now=now,
+                queues=queue_use.that_hold(tx),
                 quotas=tuple(map(quota_of, tx.quotas.all())),
                 policies=policies,
                 preemptions=preemptions_of(

@@ -1,9 +1,6 @@
 """How the scheduler decides: authorise, load, decide, store."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-
-from google.protobuf.json_format import MessageToDict
 
 from windlass.resources.v1 import scheduling_policy_pb2
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require
@@ -16,7 +13,7 @@ from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed, row
 from windlass_server.storage.tables import EventRow, SchedulingPolicyRow
 from windlass_server.storage.transaction import Transaction
-from windlass_server.updates import merged, require_etag
+from windlass_server.updates import difference, merged, require_etag
 
 CHANGEABLE = (
     "description", "priority_classes", "aging", "fair_share", "backfill", "preemption", "packing",
@@ -28,8 +25,6 @@ MAX_POLICIES = 1000
 """Each is read in every cycle of the scheduler."""
 
 _QUERY = "scheduling policies"
-# What an event says of each side of a change at most.
-_SHOWN = 2000
 
 Spec = scheduling_policy_pb2.SchedulingPolicy
 
@@ -96,7 +91,9 @@ class SchedulingPoliciesService:
             if old is not None and spec == before:
                 return old
             stored = self._stored(tx, who, wanted.policy_id, old, spec)
-            self._record(tx, who, "POLICY_SET", wanted.policy_id, _difference(before, spec))
+            self._record(
+                tx, who, "POLICY_SET", wanted.policy_id, difference(before, spec, CHANGEABLE)
+            )
             return stored
 
         return await self._database.write(store)
@@ -117,7 +114,7 @@ class SchedulingPoliciesService:
                 raise absent("policy", policy_id)
             require_etag("policy", old.version, etag)
             tx.scheduling_policies.remove(policy_id)
-            said = _difference(Spec.FromString(old.spec), Spec())
+            said = difference(Spec.FromString(old.spec), Spec(), CHANGEABLE)
             self._record(tx, who, "POLICY_DELETED", policy_id, said)
             return old
 
@@ -255,21 +252,3 @@ def _in_weights(tx: Transaction, said: scheduling_policy_pb2.FairShare) -> Itera
         if weight.project and not tx.access.has_project(weight.project):
             text = f"there is no project {weight.project!r}"
             yield FieldViolation(f"{field}.project", text, "PROJECT_NOT_FOUND")
-
-
-def _difference(before: Spec, after: Spec) -> str:
-    """What is different, from what to what, part by part, as JSON has it."""
-    parts = []
-    for name in CHANGEABLE:
-        old, new = (_said(spec, name) for spec in (before, after))
-        if old != new:
-            parts.append(f"{name}: {old} -> {new}")
-    return "; ".join(parts) or "nothing is different"
-
-
-def _said(spec: Spec, name: str) -> str:
-    values = MessageToDict(spec, preserving_proto_field_name=True)
-    if name not in values:
-        return "unset"
-    text = json.dumps(values[name], ensure_ascii=False)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

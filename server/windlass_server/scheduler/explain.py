@@ -3,7 +3,7 @@
 The reasons in their order of precedence; the first that is true is given:
 
    What a gate says that holds it, before anything looks for a place: `JOB_HELD`, `DEPENDENCY`, `START_AFTER`,
-   then `QUOTA` (see `gates`).
+   `RESERVATION_PENDING`, `QUEUE_PAUSED`, `QUEUE_LIMIT`, then `QUOTA` (see `gates`).
 0. `MAKING_ROOM`: jobs are being stopped for it (see `preemption`).
    `GPU_LAYOUT_CHANGING`: a card is being divided for it, or made whole (see `partition`).
 1. `NO_NODES`: no node has joined.
@@ -47,6 +47,8 @@ class Reason(StrEnum):
     JOB_HELD = "JOB_HELD"
     DEPENDENCY = "DEPENDENCY"
     START_AFTER = "START_AFTER"
+    QUEUE_PAUSED = "QUEUE_PAUSED"
+    QUEUE_LIMIT = "QUEUE_LIMIT"
     QUOTA = "QUOTA"
     NO_NODES = "NO_NODES"
     NODES_UNREACHABLE = "NODES_UNREACHABLE"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from windlass_server.scheduler.explain import Reason
+from windlass_server.scheduler.queue_limits import QueueUse
+from windlass_server.scheduler.queue_words import excess_text, paused_text
 from windlass_server.scheduler.quota_gate import QuotaGate
 from windlass_server.scheduler.quota_words import refusal_text
 from windlass_server.scheduler.snapshot import Demand, Snapshot
@@ -118,6 +120,27 @@ class InReservation:
         """What it uses of the reservation is counted there."""
 
 
+class InQueue:
+    """A job is not placed while its queue is paused, or while as many of it have a place as may."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._use = QueueUse(snapshot.queues)
+
+    def hold(self, demand: Demand) -> Hold | None:
+        if self._use.is_paused(demand.queue):
+            return Hold(Reason.QUEUE_PAUSED, paused_text(demand.queue))
+        excess = self._use.excess(demand.queue, demand.user)
+        return None if excess is None else Hold(Reason.QUEUE_LIMIT, excess_text(excess))
+
+    def narrowed(self, demand: Demand) -> Demand:
+        """As it asks."""
+        return demand
+
+    def placed(self, demand: Demand, gpu_type: str, node_ids: Sequence[str]) -> None:
+        """It is one more that has a place."""
+        self._use.take(demand.queue, demand.user)
+
+
 class WithinQuota:
     """A job is not placed while its project or user would have more than they may."""
 
@@ -160,6 +183,7 @@ GATES: Sequence[Callable[[Snapshot], Gate]] = (
     Dependencies,
     StartAfter,
     InReservation,
+    InQueue,
     WithinQuota,
     Apart,
 )

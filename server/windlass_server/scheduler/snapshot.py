@@ -11,6 +11,7 @@ from enum import StrEnum
 from windlass_server.scheduler.fair_share import NO_SHARES, Shares
 from windlass_server.scheduler.policies import NO_POLICIES, Policies
 from windlass_server.scheduler.preempting import NO_PREEMPTIONS, Preemptions
+from windlass_server.scheduler.queue_limits import QueueState
 from windlass_server.scheduler.quota import Quota
 
 ANY_GPU_TYPE = ""
@@ -447,6 +448,7 @@ class Snapshot:
         quotas: what projects and users may have, and have.
         running: what holds parts of the nodes; it may be left out where nothing has to wait.
         preemptions: what is remembered of earlier ones.
+        queues: those that are paused, or bound how many of their jobs have a place, with those that have.
         groups: of those who are spread together how many parts run on which node, by the names of the groups and
             the nodes' ids; of such groups alone of which some wait.
     """
@@ -461,4 +463,5 @@ class Snapshot:
     running: tuple[Running, ...] = ()
     preemptions: Preemptions = NO_PREEMPTIONS
     quotas: tuple[Quota, ...] = ()
+    queues: tuple[QueueState, ...] = ()
     groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

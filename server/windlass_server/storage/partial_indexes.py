@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 JOB_IN_QUEUE = text("jobs.status = 1 AND jobs.held = 0")
 JOB_AWAITS_TIME = text("jobs.status = 1 AND jobs.held = 2")
+JOB_LIVE = text("jobs.ended_at IS NULL")
 JOB_HAS_DEADLINE = text("jobs.ended_at IS NULL AND jobs.end_by IS NOT NULL")
 JOB_NOT_ENDED = text("jobs.ended_at IS NULL")
 DEPENDENCY_OPEN = text("job_dependencies.state = 0")

@@ -44,6 +44,7 @@ _WAITING = (
         _JOBS.c.attempt,
         _JOBS.c.spec,
         _JOBS.c.status_reason,
+        _JOBS.c.queue,
         case(
             (_JOBS.c.attempt == 0, _JOBS.c.created_at),
             else_=func.coalesce(_LAST_END, _JOBS.c.created_at),
@@ -105,7 +106,8 @@ class RemoteRunStore:
     def waiting(self, size: int) -> Sequence[Any]:
         """The first `size` jobs of the queue, in its order.
 
-        Rows of job_id, project, priority, version, attempt, spec, status_reason and waiting_since.
+        Rows of job_id, project, priority, version, attempt, spec, status_reason, queue
+        and waiting_since.
         """
         return self._connection.execute(_WAITING, {"size": size}).all()
 

@@ -28,6 +28,7 @@ from windlass_server.storage.nodes import NodeStore
 from windlass_server.storage.pools import PoolStore
 from windlass_server.storage.preemptions import PreemptionStore
 from windlass_server.storage.prices import PriceStore
+from windlass_server.storage.queues import QueueStore
 from windlass_server.storage.quotas import QuotaStore
 from windlass_server.storage.remote_clusters import RemoteClusterStore
 from windlass_server.storage.remote_runs import RemoteRunStore
@@ -60,6 +61,10 @@ class Transaction:
     @cached_property
     def jobs(self) -> JobStore:
         return JobStore(self.connection)
+
+    @cached_property
+    def queues(self) -> QueueStore:
+        return QueueStore(self.connection)
 
     @cached_property
     def dependencies(self) -> DependencyStore:

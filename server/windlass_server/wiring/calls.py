@@ -8,6 +8,7 @@ from windlass_server import __version__
 from windlass_server.access.rpc import AccessRpc
 from windlass_server.config import ServerConfig
 from windlass_server.jobs.batch_rpc import Single
+from windlass_server.jobs.queues_rpc import QueuesRpc
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.nodes.rpc import AgentsRpc
 from windlass_server.resources.exposition import NodeExposition
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 PUBLIC_SERVICES = (
     "windlass.access.v1.AccessService",
     "windlass.jobs.v1.JobsService",
+    "windlass.jobs.v1.QueuesService",
     "windlass.resources.v1.ResourcesService",
     "windlass.system.v1.SystemService",
 )
@@ -125,6 +127,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             jobs.batches,
             single,
         ),
+        "windlass.jobs.v1.QueuesService": QueuesRpc(jobs.queues),
         "windlass.resources.v1.ResourcesService": _resources_rpc(on, areas),
         "windlass.system.v1.SystemService": SystemRpc(
             on.database,

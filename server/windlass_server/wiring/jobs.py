@@ -13,6 +13,7 @@ from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
+from windlass_server.jobs.queues import QueuesService
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.remote_runs import RemoteRunsService
 from windlass_server.jobs.retrying import RetriesService
@@ -49,6 +50,7 @@ class Jobs:
     world: World
     forecasts: Forecasts
     batches: JobBatches
+    queues: QueuesService
 
 
 def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jobs:
@@ -125,6 +127,7 @@ def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jo
         world=world,
         forecasts=Forecasts(on.database, world, service, on.clock),
         batches=JobBatches(on.database, service),
+        queues=QueuesService(on.database, on.clock, on.page_tokens, hints.world_changed),
     )
 
 

@@ -57,7 +57,7 @@ GOOD_JOBS = st.fixed_dictionaries(
     {"command": st.builds(lambda a, b: [a or "a", *b], ARGUMENT, st.lists(ARGUMENT, max_size=3))},
     optional={
         "name": PLAIN,
-        "queue": WORD,
+        "queue": st.sampled_from(["", "default"]),
         "labels": st.dictionaries(WORD, PLAIN, max_size=3),
         "priority": st.integers(-1000, 1000),
         "environment": st.fixed_dictionaries(

@@ -143,6 +143,8 @@ async def test_raw_bytes_in_a_request_line_are_refused(server: Cluster, target: 
 
 
 async def test_a_token_of_one_list_is_good_in_no_other(server: Cluster):
+    async with server.rest() as rest:
+        (await rest.post("/v1/queues", json={"queue_id": "tokens"})).raise_for_status()
     jobs = [await server.submit("true", queue="tokens", labels={"n": str(n)}) for n in range(3)]
     cancel = jobs_service_pb2.CancelJobRequest(job_id=jobs[0].job_id)
     await server.jobs.CancelJob(cancel, metadata=server.metadata)

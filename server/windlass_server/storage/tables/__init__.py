@@ -36,6 +36,7 @@ from windlass_server.storage.tables.nodes import (
 from windlass_server.storage.tables.pools import DEFAULT_POOL, PoolRow
 from windlass_server.storage.tables.preemptions import KeptPlaceRow, PreemptionRow
 from windlass_server.storage.tables.prices import PriceRow
+from windlass_server.storage.tables.queues import QueueRow
 from windlass_server.storage.tables.quotas import QuotaRow
 from windlass_server.storage.tables.reservations import ReservationRow, ReservedPartRow
 from windlass_server.storage.tables.run_times import RunTimeMarkRow, RunTimeRow
@@ -78,6 +79,7 @@ __all__ = [
     "PriceRow",
     "PrincipalRow",
     "ProjectRow",
+    "QueueRow",
     "QuotaRow",
     "RemoteClusterRow",
     "RemoteRunRow",

@@ -82,6 +82,15 @@ class JobRow(SQLModel, table=True):
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
         ),
+        # Those of each queue that have not ended.
+        Index(
+            "jobs_of_queue",
+            "queue",
+            "status",
+            "user",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
         CheckConstraint("status BETWEEN 1 AND 12", name="jobs_status_known"),
     )
 
