@@ -3,17 +3,15 @@
 Finding the elements in a page's bytes costs about a sixth of decoding and printing them.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from protobuf import DescMessage, ScalarType
 
 from windlass_server.gateway.json_print import JsonStyle
 from windlass_server.gateway.schema import FieldInfo, Schema, Shape
+from windlass_server.turns import Turns
 
 _LENGTH_DELIMITED = 2
-# Bytes of elements that are printed before others get their turn: about five milliseconds.
-_AT_ONCE_BYTES = 512 << 10
 
 Printer = Callable[[bytes], bytes]
 
@@ -47,13 +45,10 @@ class PagePrinter:
     async def in_turns(self, message: bytes) -> bytes:
         """The same of a long page, while which is printed others get their turns."""
         elements, rest = split(message, self._tag)
-        printed, size = [], 0
+        printed, turns = [], Turns()
         for element in elements:
-            size += len(element)
-            if size > _AT_ONCE_BYTES:
-                size = 0
-                await asyncio.sleep(0)
             printed.append(self._element(element))
+            await turns.give()
         return self._page(rest, printed)
 
     def _page(self, rest: bytes, elements: list[bytes]) -> bytes:

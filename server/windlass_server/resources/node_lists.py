@@ -3,7 +3,6 @@
 Who looks at a fleet asks for all of it again and again, and by then a part of it has changed.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,8 @@ from windlass_server.resources.maintenance import State
 from windlass_server.resources.node_message import StillNode, still_node, with_measured
 from windlass_server.resources.service import NodeView
 from windlass_server.telemetry.latest import LatestTelemetry
+from windlass_server.turns import Turns
 
-# Nodes that are made before others get their turn: a few milliseconds.
-_AT_ONCE = 100
 # About 8 KiB each for nodes of eight GPUs.
 _REMEMBERED = 2_000
 _FIELDS = resources_service_pb2.ListNodesResponse.DESCRIPTOR.fields_by_name
@@ -51,12 +49,11 @@ class NodeLists:
     async def page(self, views: Sequence[NodeView], now: int) -> bytes:
         """A `ListNodesResponse` of these nodes at a time (µs); others get their turns meanwhile."""
         pieces: list[bytes] = []
-        for first in range(0, len(views), _AT_ONCE):
-            if first:
-                await asyncio.sleep(0)
-            for view in views[first : first + _AT_ONCE]:
-                node = self._node(view, now)
-                pieces += (_NODES, varint(len(node)), node)
+        turns = Turns()
+        for view in views:
+            node = self._node(view, now)
+            pieces += (_NODES, varint(len(node)), node)
+            await turns.give()
         return b"".join(pieces)
 
     def _node(self, view: NodeView, now: int) -> bytes:

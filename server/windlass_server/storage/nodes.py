@@ -1,6 +1,7 @@
 """Nodes and what of them is taken."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -33,13 +34,14 @@ _GET = _THERE.where(_NODES.c.node_id == bindparam("node_id"))
 _POOL_OF = Hot(select(_NODES.c.pool).where(_NODES.c.node_id == bindparam("node_id")))
 _LOCK = _GET.with_for_update()
 _BY_KEY = select(_NODES).where(_NODES.c.public_key == bindparam("public_key"))
-_ALL = _THERE.order_by(_NODES.c.node_id)
+_IN_ORDER = _THERE.order_by(_NODES.c.node_id)
+_ALL = Hot(_IN_ORDER)
 _OF_CLUSTER = _THERE.where(_NODES.c.cluster == bindparam("cluster")).limit(1)
-_SOME = _ALL.where(_NODES.c.node_id.in_(bindparam("node_ids", expanding=True)))
+_SOME = _IN_ORDER.where(_NODES.c.node_id.in_(bindparam("node_ids", expanding=True)))
 _LOCK_SOME = _SOME.with_for_update()
-_PAGE = _ALL.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
-_ALL_DRAINING = _ALL.where(_NODES.c.maintenance == _DRAINING)
-_ALL_AILING = _ALL.where(NODE_AILS)
+_PAGE = _IN_ORDER.where(_NODES.c.node_id > bindparam("after")).limit(bindparam("size"))
+_ALL_DRAINING = _IN_ORDER.where(_NODES.c.maintenance == _DRAINING)
+_ALL_AILING = _IN_ORDER.where(NODE_AILS)
 _INSERT = insert(_NODES)
 # What is held is compared in the statement itself: it may have changed since the row was read.
 _HELLO = (
@@ -152,12 +154,9 @@ class NodeStore:
             columns: what columns such as `status`, `maintenance` and `cluster` must be; 0 and empty
                 ask for nothing.
         """
-        query = _PAGE
-        for name, value in columns.items():
-            if value:
-                query = query.where(_NODES.c[name] == value)
-        rows = self._connection.execute(query, {"after": after, "size": size}).all()
-        return cast("Sequence[NodeRow]", rows)
+        asked = {name: value for name, value in columns.items() if value}
+        page = _page_where(tuple(asked))
+        return page.all(self._connection, {"after": after, "size": size, **asked})
 
     def any_of_cluster(self, cluster: str) -> bool:
         """Whether a cluster has nodes."""
@@ -169,7 +168,7 @@ class NodeStore:
 
     def all(self) -> Sequence[NodeRow]:
         """Every node, oldest first."""
-        return cast("Sequence[NodeRow]", self._connection.execute(_ALL).all())
+        return _ALL.all(self._connection, {})
 
     def some(self, node_ids: Sequence[str]) -> Sequence[NodeRow]:
         """Those of these nodes that there are, oldest first."""
@@ -327,3 +326,9 @@ class NodeStore:
     def holders(self) -> Sequence[tuple[str, str, str]]:
         """Node, UUID and holder of every GPU that a run or an allocation has alone, in any order."""
         return cast("Sequence[tuple[str, str, str]]", _HOLDERS.all(self._connection, {}))
+
+
+@cache
+def _page_where(names: tuple[str, ...]) -> Hot:
+    """A page of the nodes whose columns of these names are as asked."""
+    return Hot(_PAGE.where(*(_NODES.c[name] == bindparam(name) for name in names)))
