@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from windlass_server.access.policy import ORGANISATION, Caller, absent, require, role_in
 from windlass_server.access.service import AccessService, IssuedSecret
@@ -82,9 +84,8 @@ class GpuShare:
     gpu_millis: int
 
 
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """A node as a caller may see it.
+class NodeView(NamedTuple):
+    """A node as a caller may see it. A tuple, because lists make and compare a thousand of them.
 
     Attributes:
         holders: the run that holds a GPU alone, by the GPU's UUID; empty for one that is not seen.
@@ -98,8 +99,8 @@ class NodeView:
     row: NodeRow
     runs: tuple[PlacedRun, ...]
     allocations: tuple[HeldPart, ...]
-    holders: dict[str, str]
-    allocated: dict[str, str]
+    holders: Mapping[str, str]
+    allocated: Mapping[str, str]
     run_ids: frozenset[str]
     layouts: tuple[GpuLayoutRow, ...]
     shares: Mapping[str, Sequence[GpuShare]]
@@ -109,6 +110,11 @@ class NodeView:
     def leaving(self) -> list[Leaving]:
         """What bounds the time of everything that holds a part of it."""
         return [run.leaving for run in self.runs] + [part.leaving for part in self.allocations]
+
+
+# Of a node on which nothing is.
+_NOBODY: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, Sequence[GpuShare]] = MappingProxyType({})
 
 
 class ResourcesService:
@@ -231,9 +237,8 @@ def views(tx: Transaction, who: Caller, nodes: Sequence[NodeRow]) -> list[NodeVi
         leaving = Leaving(one.created_at, one.expires_at - one.created_at, 0, None)
         parts[one.node_id].append(HeldPart(shown_id, uuids, leaving, one.gpu_millis))
     layouts: dict[str, list[GpuLayoutRow]] = {}
-    if divided := [node.node_id for node in nodes if facts_of(node).cards]:
-        for layout in tx.layouts.of_nodes(divided):
-            layouts.setdefault(layout.node_id, []).append(layout)
+    for layout in tx.layouts.of_nodes(node_ids):
+        layouts.setdefault(layout.node_id, []).append(layout)
     return [
         _view(node, runs[node.node_id], parts[node.node_id], layouts.get(node.node_id, ()), who)
         for node in nodes
@@ -248,6 +253,8 @@ def _view(
     who: Caller,
 ) -> NodeView:
     placed, held = tuple(runs), tuple(parts)
+    if not placed and not held:
+        return NodeView(node, (), (), _NOBODY, _NOBODY, frozenset(), tuple(layouts), _NOTHING, who)
     return NodeView(
         node,
         placed,
