@@ -18,6 +18,8 @@ _FOLDER = re.compile(rf"{RUN_ID.pattern}\.\d+")
 def scan(runs: Path, cgroup_bases: dict[str, str], *, keeps: bool = False) -> list[Tracked]:
     """Every run that has a folder; those without shim and result are ended as LOST.
 
+    But for those whose files were on their way: these are begun anew.
+
     With `keeps`, runs whose checkpoint has still to be kept have not ended.
 
     Blocks: it reads files, kills what is left of lost runs and waits for that.
@@ -42,6 +44,10 @@ def _adopt(folder: Path, intent: Intent, *, keeps: bool) -> Tracked:
     run = tracked.new(folder, intent, keeps=keeps)
     run.look()
     if not run.over and not rundir.claim_is_held(folder):
+        anew = intent.request.source_id and not intent.request.has_secrets
+        if anew and rundir.read_claim(folder) is None:
+            run.unstarted = True
+            return run
         mark_lost(folder, intent)
         run.look()
     return run

@@ -20,6 +20,7 @@ from windlass_agent.clock import Clock, SystemClock
 from windlass_agent.config import AgentConfig, OnExit
 from windlass_agent.data_dir import DataDir
 from windlass_agent.desired import DesiredRuns
+from windlass_agent.environments import Packaging, installer
 from windlass_agent.gpu.device import GpuProvider, memory_of
 from windlass_agent.gpu.fault_script import missing_cards
 from windlass_agent.gpu.nvml import open_nvml
@@ -36,6 +37,7 @@ from windlass_agent.runner import Runner
 from windlass_agent.sampling import Sampler
 from windlass_agent.session import ControlLink
 from windlass_agent.simulation import SimulatedFaults, SimulatedLayouts, SimulatedLoad
+from windlass_agent.sources import SourceKeeper
 from windlass_agent.stop_signals import StopSignals
 from windlass_agent.telemetry import TelemetryLink
 from windlass_agent.trust import with_trusted_ca
@@ -79,12 +81,15 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
     isolation = await asyncio.to_thread(canary.detect, config.data_dir)
     checkpoints, artifacts = CheckpointKeeper(clock), ArtifactCollector(clock)
     metrics = MetricSockets(clock)
+    sources = SourceKeeper(clock)
     runner = Runner(
         config.data_dir,
         isolation,
         checkpoints=checkpoints,
         artifacts=artifacts,
         metrics=metrics,
+        sources=sources,
+        packages=Packaging(installer(), config.python_index_url, config.environment_limit_bytes),
         hidden_paths=config.hide_paths,
         shared_paths=config.share_paths,
         log_quota_bytes=config.log_quota_bytes,
@@ -104,6 +109,7 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
             identity = Identity(node_id, key, clock)
             checkpoints.connect(lambda: channel_to(config), identity)
             artifacts.connect(lambda: channel_to(config), identity)
+            sources.connect(lambda: channel_to(config), identity)
             agent = Agent(config, identity, runner, gpus, inventory, clock, metrics)
             await agent.run(stop)
     finally:
@@ -111,6 +117,7 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
         await checkpoints.close()
         await artifacts.close()
         metrics.close_all()
+        await sources.close()
         gpus.close()
 
 

@@ -1,4 +1,4 @@
-"""Unpacks tar archives of strangers: plain ones, and those of gzip, bzip2 and xz.
+"""Unpacks archives of strangers: tars, plain and of gzip, bzip2, xz and zstd, and zips.
 
 What is in them is files and folders below one folder, or nothing at all: paths that lead out of it, links,
 devices, sparse files and files that are there twice are refused, and so is what would fill a disk or the
@@ -12,59 +12,34 @@ import os
 import shutil
 import stat
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import SimpleNamespace
+from typing import Any, BinaryIO, cast
 
-from windlass_agent.beneath import make_folder, open_beneath
+import zstandard
 
-_PIECE = 256 << 10
+from windlass_agent import zip_archives
+from windlass_agent.archive_tree import (
+    PIECE,
+    ArchiveRefused,
+    Bounds,
+    Tree,
+    Unpacked,
+    is_executable,
+    require_ratio,
+    too_many_bytes,
+)
+
+__all__ = ["ArchiveRefused", "Bounds", "Unpacked", "unpack"]
+
+
 # Of what stands around the content of one entry: a path may be long, no list of attributes need be.
 _MAX_HEADER = 1 << 20
-_XZ_MEMORY = 128 << 20
-_MAX_PATH, _MAX_NAME, _MAX_DEPTH = 4095, 255, 64
-
-
-class ArchiveRefused(ValueError):
-    """An archive that is not unpacked.
-
-    Attributes:
-        reason: BAD_ARCHIVE, BAD_PATH, LINK, DEVICE, SPARSE_FILE, UNKNOWN_KIND, DUPLICATE, TOO_MANY_ENTRIES,
-            TOO_MANY_BYTES, TOO_COMPRESSED or HEADER_TOO_LARGE.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The most that an archive may be.
-
-    Attributes:
-        entries: files and folders.
-        size: bytes of everything in it, unpacked, with what stands around it.
-        ratio: how many times as much is unpacked as there was.
-        free: bytes from which on the ratio counts.
-    """
-
-    entries: int = 100_000
-    size: int = 10 << 30
-    ratio: int = 200
-    free: int = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """What was in an archive."""
-
-    files: int
-    folders: int
-    size: int
-    """Bytes of all files."""
+_XZ_MEMORY = _ZSTD_WINDOW = 128 << 20
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def unpack(archive: BinaryIO, folder: Path, bounds: Bounds | None = None) -> Unpacked:
@@ -91,11 +66,17 @@ def unpack(archive: BinaryIO, folder: Path, bounds: Bounds | None = None) -> Unp
 
 def _unpack(archive: BinaryIO, target: int, bounds: Bounds) -> Unpacked:
     try:
-        return _Unpacking(_Source(archive, bounds), target, bounds).run()
+        tree = Tree(target, bounds)
+        if zip_archives.is_zip(archive):
+            return zip_archives.unpack(archive, tree, bounds)
+        return _Unpacking(_Source(archive, bounds), tree).run()
     except ArchiveRefused:
         raise
     except (
         tarfile.TarError,
+        zipfile.BadZipFile,
+        zstandard.ZstdError,
+        NotImplementedError,
         EOFError,
         zlib.error,
         lzma.LZMAError,
@@ -106,13 +87,11 @@ def _unpack(archive: BinaryIO, target: int, bounds: Bounds) -> Unpacked:
 
 
 class _Unpacking:
-    """One archive on its way into a folder, of which `target` is a descriptor."""
+    """One tar on its way into a folder."""
 
-    def __init__(self, source: "_Source", target: int, bounds: Bounds) -> None:
+    def __init__(self, source: "_Source", tree: Tree) -> None:
         self._source = source
-        self._target = target
-        self._bounds = bounds
-        self._files = self._folders = self._size = 0
+        self._tree = tree
 
     def run(self) -> Unpacked:
         self._source.allow(_MAX_HEADER)
@@ -123,51 +102,23 @@ class _Unpacking:
                 self._take(tar, entry)
                 self._source.allow(_MAX_HEADER)
         # To the end, for what says there whether all of it is as it was.
-        while self._source.read(_PIECE):
-            self._source.allow(_PIECE)
-        return Unpacked(self._files, self._folders, self._size)
+        while self._source.read(PIECE):
+            self._source.allow(PIECE)
+        return self._tree.unpacked
 
     def _take(self, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
-        if self._files + self._folders >= self._bounds.entries:
-            raise ArchiveRefused(
-                "TOO_MANY_ENTRIES", f"it has more than {self._bounds.entries} files and folders"
-            )
         _require_kind(entry)
-        path = _path_of(entry)
-        try:
-            if entry.isdir():
-                os.close(make_folder(self._target, path))
-                self._folders += 1
-            else:
-                self._file(tar, entry, path)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise ArchiveRefused("DUPLICATE", f"{entry.name!r} is there twice") from None
-
-    def _file(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, path: bytes) -> None:
-        above, _, name = path.rpartition(b"/")
-        if not name:
-            raise ArchiveRefused("BAD_PATH", f"{entry.name!r} is no path of a file")
-        if not 0 <= entry.size <= self._bounds.size:
-            raise _too_many_bytes(self._bounds)
+        if entry.isdir():
+            self._tree.folder(entry.name)
+            return
         content = tar.extractfile(entry)
         assert content is not None
-        parent = make_folder(self._target, above)
-        try:
-            mode = 0o700 if entry.mode & stat.S_IXUSR else 0o600
-            fd = open_beneath(parent, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        finally:
-            os.close(parent)
-        with open(fd, "wb", buffering=0) as file:  # noqa: PTH123
-            left = entry.size
-            while left:
-                self._source.allow(2 * _PIECE)
-                piece = content.read(min(_PIECE, left))
-                if not piece:
-                    raise EOFError("it is cut off")
-                file.write(piece)
-                left -= len(piece)
-        self._files += 1
-        self._size += entry.size
+
+        def read(size: int) -> bytes:
+            self._source.allow(2 * PIECE)
+            return content.read(size)
+
+        self._tree.file(entry.name, entry.size, read, executable=is_executable(entry.mode))
 
 
 def _require_kind(entry: tarfile.TarInfo) -> None:
@@ -180,26 +131,6 @@ def _require_kind(entry: tarfile.TarInfo) -> None:
         raise ArchiveRefused("DEVICE", f"{entry.name!r} is a device or a pipe")
     if not (entry.isreg() or entry.isdir()):
         raise ArchiveRefused("UNKNOWN_KIND", f"{entry.name!r} is neither a file nor a folder")
-
-
-def _path_of(entry: tarfile.TarInfo) -> bytes:
-    """The path of an entry below the folder; empty for the folder itself."""
-    raw = os.fsencode(entry.name)
-    names = [name for name in raw.split(b"/") if name not in (b"", b".")]
-    path = b"/".join(names)
-    if raw.startswith(b"/") or b"\0" in raw or b".." in names:
-        raise ArchiveRefused("BAD_PATH", f"{entry.name!r} leads out of the folder")
-    if (
-        len(path) > _MAX_PATH
-        or len(names) > _MAX_DEPTH
-        or any(len(one) > _MAX_NAME for one in names)
-    ):
-        raise ArchiveRefused("BAD_PATH", f"{entry.name[:100]!r}… is too long, or too deep")
-    return path
-
-
-def _too_many_bytes(bounds: Bounds) -> ArchiveRefused:
-    return ArchiveRefused("TOO_MANY_BYTES", f"it unpacks to more than {bounds.size} bytes")
 
 
 class _Gzip:
@@ -231,6 +162,13 @@ _KINDS: tuple[tuple[bytes, Callable[[], Any]], ...] = (
 )
 
 
+def _zstd(read: Callable[[int], bytes]) -> Any:
+    """What unpacks zstandard: its own object for pushed pieces would give all at once that is in one."""
+    machine = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    source = cast("BinaryIO", SimpleNamespace(read=read))
+    return machine.stream_reader(source, read_size=PIECE, read_across_frames=True)
+
+
 class _Source:
     """The bytes of an archive, unpacked as they are read, and no more of them than is allowed."""
 
@@ -242,6 +180,7 @@ class _Source:
         kinds = [make for magic, make in _KINDS if self._head.startswith(magic)]
         self._make = kinds[0] if kinds else None
         self._machine: Any = self._make() if self._make else None
+        self._zstd: Any = _zstd(self._plain) if self._head.startswith(_ZSTD_MAGIC) else None
 
     def allow(self, size: int) -> None:
         """So many bytes may be read from here on: what an entry says of itself may ask for more."""
@@ -251,15 +190,18 @@ class _Source:
         """The next bytes, at most so many; none at the end."""
         if size > self._allowed:
             raise ArchiveRefused("HEADER_TOO_LARGE", "something around its content is too large")
-        data = self._unpacked(size) if self._machine is not None else self._plain(size)
+        data = self._read(size)
         self._allowed -= len(data)
         self._given += len(data)
         if self._given > self._bounds.size:
-            raise _too_many_bytes(self._bounds)
-        if self._given > max(self._bounds.free, self._bounds.ratio * self._taken):
-            text = f"it unpacks to more than {self._bounds.ratio} times its size"
-            raise ArchiveRefused("TOO_COMPRESSED", text)
+            raise too_many_bytes(self._bounds)
+        require_ratio(self._given, self._taken, self._bounds)
         return data
+
+    def _read(self, size: int) -> bytes:
+        if self._zstd is not None:
+            return bytes(self._zstd.read(size))
+        return self._unpacked(size) if self._machine is not None else self._plain(size)
 
     def _plain(self, size: int) -> bytes:
         head, self._head = self._head[:size], self._head[size:]
@@ -270,7 +212,7 @@ class _Source:
         while not data:
             feed = b""
             if self._machine.eof:
-                feed = self._machine.unused_data or self._more(_PIECE)
+                feed = self._machine.unused_data or self._more(PIECE)
                 # Several may stand behind each other, and zeros behind the last.
                 if not feed.strip(b"\0"):
                     return b""
@@ -278,7 +220,7 @@ class _Source:
                 self._machine = self._make()
             elif self._machine.needs_input:
                 head, self._head = self._head, b""
-                feed = head or self._more(_PIECE)
+                feed = head or self._more(PIECE)
             try:
                 data = self._machine.decompress(feed, size)
             except OSError as error:  # as bzip2 says it

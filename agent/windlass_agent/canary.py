@@ -19,7 +19,7 @@ from pathlib import Path
 
 from windlass_agent import cgroups
 from windlass_agent.cgroups import Group, Limits
-from windlass_agent.launch import Launcher
+from windlass_agent.launch import Launcher, program
 from windlass_agent.run_types import Isolation, Level, RunRequest
 from windlass_agent.rundir import Intent, NodeSetup
 
@@ -112,7 +112,7 @@ def _contained(level: Level, scratch: Path) -> str:
     intent = Intent(RunRequest("", 0, command), setup)
     try:
         task = Launcher(Group())
-        task.start(intent, str(work), {})
+        task.start(intent, str(work), program(intent, str(work)))
     except OSError as error:
         return str(error)
     output = [_drain(fd) for fd in (task.stdout, task.stderr, task.status)]

@@ -62,6 +62,8 @@ class AgentConfig:
     share_paths: tuple[Path, ...] = ()
     log_quota_bytes: int = option_values.LOG_QUOTA_BYTES
     log_rate_bytes: int = option_values.LOG_RATE_BYTES
+    python_index_url: str = ""
+    environment_limit_bytes: int = option_values.ENVIRONMENT_LIMIT_BYTES
     log_level: str = "info"
     log_format: str = "text"
     install_service: bool = False
@@ -155,6 +157,16 @@ _OPTIONS: dict[str, _Option] = {
     "log_rate": _Option(
         option_values.log_rate,
         "by how much it may grow in a second (default 16MiB; 0: any)",
+        "BYTES",
+    ),
+    "python_index_url": _Option(
+        option_values.index_url,
+        "where jobs' Python packages come from (default PyPI); every job can read it",
+        "URL",
+    ),
+    "environment_limit": _Option(
+        option_values.memory,
+        "how much the virtual environments that are kept may take (default 20GiB)",
         "BYTES",
     ),
     "ca_file": _Option(
@@ -335,6 +347,10 @@ def _build(
         share_paths=values.get("share_paths", ()),
         log_quota_bytes=values.get("log_quota", option_values.LOG_QUOTA_BYTES),
         log_rate_bytes=values.get("log_rate", option_values.LOG_RATE_BYTES),
+        python_index_url=values.get("python_index_url", ""),
+        environment_limit_bytes=values.get(
+            "environment_limit", option_values.ENVIRONMENT_LIMIT_BYTES
+        ),
         log_level=values.get("log_level", "info"),
         log_format=values.get("log_format", "text"),
         install_service=values.get("install_service", False),

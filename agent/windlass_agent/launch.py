@@ -6,10 +6,11 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from windlass_agent import namespaces, processes, rundir, sandbox, task_init
+from windlass_agent import environments, namespaces, processes, rundir, sandbox, task_init
 from windlass_agent.cgroups import Group
 from windlass_agent.run_types import Level, RunRequest
 from windlass_agent.rundir import Intent
@@ -23,6 +24,60 @@ _ORDER = 5
 _MODULES = os.path.join(os.path.dirname(__file__), "task_modules")  # noqa: PTH118, PTH120
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Something to run for a task, in its isolation.
+
+    Attributes:
+        command: the program and its arguments.
+        directory: absolute path of where it starts.
+        variables: its environment.
+        kept: the folders that it sees though the agent's data is hidden, and whether it may write there.
+    """
+
+    command: tuple[str, ...]
+    directory: str
+    variables: dict[str, str]
+    kept: tuple[tuple[str, bool], ...]
+
+
+def program(
+    intent: Intent,
+    work: str,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+    tree: str = "",
+) -> Program:
+    """The command of a task.
+
+    Args:
+        intent: the task.
+        work: absolute path of its private directory.
+        secrets: what its variables are given of secrets: values, or paths of files.
+        tree: where its virtual environment is; empty for none.
+    """
+    request = intent.request
+    kept = rundir.kept(work, intent.secrets_folder)
+    variables = environment(request, work, secrets)
+    if tree:
+        kept.append((tree, False))
+        variables |= _activated(variables, tree)
+    directory = request.working_directory or work
+    return Program(_command(request, work), directory, variables, tuple(kept))
+
+
+def _command(request: RunRequest, work: str) -> tuple[str, ...]:
+    if not request.script:
+        return request.command
+    path = rundir.script_of(work)
+    return (path,) if request.script.startswith("#!") else ("/bin/sh", path)
+
+
+def _activated(variables: dict[str, str], tree: str) -> dict[str, str]:
+    """As the `activate` of a virtual environment does it."""
+    venv = f"{tree}/{environments.VENV}"
+    return {"VIRTUAL_ENV": venv, "PATH": f"{venv}/bin:{variables['PATH']}"}
+
+
 def environment(
     request: RunRequest, home: str, secrets: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, str]:
@@ -33,6 +88,18 @@ def environment(
         home: Its private directory.
         secrets: What variables are given of secrets: values, or paths of files.
     """
+    brought = {}
+    if request.script:
+        brought["WINDLASS_SCRIPT"] = rundir.script_of(home)
+    if request.source_id or request.commit is not None:
+        brought["WINDLASS_SOURCE"] = home
+    return own_variables(request, home, {**request.variables, **secrets}) | brought
+
+
+def own_variables(
+    request: RunRequest, home: str, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What every program of a task is told, with `given` over our defaults."""
     restored = {}
     if request.restore is not None:
         restored["WINDLASS_RESTORE_FROM"] = rundir.beside(home, rundir.RESTORE)
@@ -45,8 +112,7 @@ def environment(
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "NVIDIA_VISIBLE_DEVICES": ",".join(request.gpu_uuids) or "void",
         **_gathering(request),
-        **request.variables,
-        **secrets,
+        **(given or {}),
         "CUDA_VISIBLE_DEVICES": ",".join(request.gpu_uuids),
         "WINDLASS_JOB_ID": request.job_id,
         "WINDLASS_RUN_ID": request.run_id,
@@ -157,28 +223,27 @@ class Launcher:
         for fd in (out, err, report, order):
             os.close(fd)
 
-    def start(self, intent: Intent, work: str, secrets: Mapping[str, str]) -> None:
-        """Start the task; what becomes of it is told on `status`.
+    def start(self, intent: Intent, work: str, program: Program) -> None:
+        """Start a program of the task; what becomes of it is told on `status`.
 
         Args:
             intent: The task.
             work: Absolute path of its private directory.
-            secrets: As for `environment`.
+            program: The program.
 
         Raises:
             OSError: If the launcher is dead.
         """
         request, level = intent.request, intent.setup.isolation.level
-        variables = environment(request, work, secrets)
-        content = task_init.pack(request.working_directory or work, request.command, variables)
+        content = task_init.pack(program.directory, program.command, program.variables)
         # By offset: the init reads the same open file from its start.
         os.pwrite(self._what, content, 0)
         os.close(self._what)
         order = {
             "level": level,
-            "kept": rundir.kept(work, intent.secrets_folder),
+            "kept": program.kept,
             "hidden": intent.setup.hidden_paths,
-            "sandbox": sandbox.arguments(intent, work, what=WHAT, status=STATUS)
+            "sandbox": sandbox.arguments(intent, work, program.kept, what=WHAT, status=STATUS)
             if level >= Level.SANDBOX
             else [],
             # Not RLIMIT_AS: CUDA reserves far more addresses than memory.

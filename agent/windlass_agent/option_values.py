@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from windlass_agent import quantities
 from windlass_agent.gpu.fault_script import ScriptedFault, parse_faults
@@ -19,6 +20,8 @@ LOG_QUOTA_BYTES = 1 << 30
 """How large a log may become unless the operator says so."""
 LOG_RATE_BYTES = 16 << 20
 """By how much a log may grow in a second unless the operator says so."""
+ENVIRONMENT_LIMIT_BYTES = 20 << 30
+"""How much virtual environments of Python may take unless the operator says so."""
 _LABEL_KEY = re.compile(r"[a-z0-9A-Z](?:[a-z0-9A-Z._/-]{0,61}[a-z0-9A-Z])?")
 _MAX_LABELS = 64
 
@@ -156,6 +159,18 @@ def log_quota(value: Any) -> int:
 def log_rate(value: Any) -> int:
     """By how much a log may grow in a second: 0, or at least 256 KiB."""
     return _zero_or_at_least(quantities.memory_bytes(str(value)), 256 << 10, "256KiB")
+
+
+def index_url(value: Any) -> str:
+    """Where Python packages come from: an http or https URL without a password, which jobs could read."""
+    parts = urlsplit(text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or not value.isprintable():
+        message = f"{value!r} is no http or https URL"
+        raise ValueError(message)
+    if parts.password is not None:
+        message = "must have no password: jobs can read it"
+        raise ValueError(message)
+    return str(value)
 
 
 def _zero_or_at_least(value: int, least: int, words: str) -> int:

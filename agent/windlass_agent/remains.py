@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -83,6 +84,14 @@ def write_end(folder: Path, cause: Cause, message: str) -> RunExit | None:
     finally:
         if held is not None:
             os.close(held)
+
+
+def empty(folder: Path, names: Iterable[str]) -> None:
+    """Empty folders of a run that exist."""
+    for name in names:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+            (folder / name).mkdir(mode=0o700)
 
 
 def remove(folder: Path, intent: Intent) -> None:

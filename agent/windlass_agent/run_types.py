@@ -43,6 +43,10 @@ class Cause(IntEnum):
     LOST = 7
     NODE_SHUTDOWN = 8
     CHECKPOINT_DAMAGED = 10
+    SOURCE_UNAVAILABLE = 12
+    SOURCE_UNPACK_FAILED = 13
+    SOURCE_FETCH_FAILED = 14
+    ENVIRONMENT_BUILD_FAILED = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,23 @@ class Restore:
     checkpoint_id: str
     size_bytes: int
     """How much room it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of a git repository that a task starts among."""
+
+    repository: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """The Python packages that a task finds, as PEP 508 has them."""
+
+    requirements: tuple[str, ...] = ()
+    version: str = ""
+    """Of Python, such as `3.12`; empty: the node's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +130,14 @@ class RunRequest:
     """The port of the first of them on which the parts can gather."""
     secrets: tuple[GivenSecret, ...] = field(default=(), repr=False)
     """What it is given of secrets. In memory alone, and only until its shim has them."""
+    has_secrets: bool = False
+    """It is given some, also where `secrets` has forgotten them."""
+    script: str = ""
+    """Text that is run instead of `command`, which is empty then."""
+    source_id: str = ""
+    """The archive that its private directory has the content of; empty for none."""
+    commit: Commit | None = None
+    packages: Packages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +181,8 @@ class RunState:
     start_time_ns: int | None = None
     """When the command started, since 1970; set from RUNNING on."""
     exit: RunExit | None = None
+    doing: str = ""
+    """What is done for it while it is PREPARING, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@
 runs/<run id>.<epoch>/
   intent.json    what to run and how, without secrets; on disk before anything is started
   shim.json      which process supervises the run; made once, and locked as long as that one lives
+  preparing.json what is done for it before that
   started.json   when the command started and what it really runs with
   stop.json      the newest request to stop
   control        a socket: one byte makes the shim read stop.json again
   output.log     frames of output
   result.json    how it ended; appears once, when every process of the run is gone
   settled.json   what became of what it left; only then the run has ended for others
+  archive        what its private directory gets the content of, until that is there
   work/          the task's private directory
+  script/        the script that is its command
   checkpoint/    what the task saves for the next attempt
   restore/       what an attempt before it has saved
   artifacts/     files that become artifacts of the job
@@ -32,8 +35,10 @@ from windlass_agent.processes import Identity
 from windlass_agent.run_types import (
     Cause,
     Collected,
+    Commit,
     Isolation,
     Level,
+    Packages,
     Restore,
     RunExit,
     RunRequest,
@@ -41,13 +46,16 @@ from windlass_agent.run_types import (
 
 INTENT = "intent.json"
 SHIM = "shim.json"
+PREPARING = "preparing.json"
 STARTED = "started.json"
 STOP = "stop.json"
 RESULT = "result.json"
 SETTLED = "settled.json"
 CONTROL = "control"
 LOG = "output.log"
+ARCHIVE = "archive"
 WORK = "work"
+SCRIPT = "script"
 CHECKPOINT = "checkpoint"
 RESTORE = "restore"
 ARTIFACTS = "artifacts"
@@ -75,6 +83,12 @@ class NodeSetup:
     """By how much it may grow in a second; 0: by as much as it likes."""
     secrets_folder: str = ""
     """Where files with secrets lie, in memory; empty when this node has no place for them."""
+    environments: str = ""
+    """Where virtual environments of Python are kept."""
+    uv: str = ""
+    """The program that makes them; empty: there is none."""
+    index_url: str = ""
+    """Where packages come from; empty: PyPI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +144,14 @@ def kept(work: str, secrets_folder: str = "") -> list[tuple[str, bool]]:
         (beside(work, RESTORE), False),
         (secrets_folder, False),
         (beside(work, METRICS), False),
+        (beside(work, SCRIPT), False),
     ]
     return [(path, writes) for path, writes in folders if os.path.isdir(path)]  # noqa: PTH112
+
+
+def script_of(work: str) -> str:
+    """Where the script lies of the run whose private directory is `work`."""
+    return os.path.join(beside(work, SCRIPT), SCRIPT)  # noqa: PTH118
 
 
 def write_whole(path: str | Path, content: dict[str, Any], *, durable: bool) -> None:
@@ -181,6 +201,11 @@ def write_intent(folder: Path, intent: Intent) -> None:
     (folder / METRICS).mkdir(mode=0o700, exist_ok=True)
     if intent.request.restore is not None:
         (folder / RESTORE).mkdir(mode=0o700, exist_ok=True)
+    if intent.request.script:
+        (folder / SCRIPT).mkdir(mode=0o700, exist_ok=True)
+        script = folder / SCRIPT / SCRIPT
+        script.write_text(intent.request.script, encoding="utf-8", newline="")
+        script.chmod(0o700)
     write_whole(folder / INTENT, asdict(intent.without_secrets), durable=True)
     sync_folder(folder.parent)
 
@@ -199,6 +224,11 @@ def read_intent(folder: str | Path) -> Intent | None:
     request["min_isolation"] = Level(request["min_isolation"])
     if request.get("restore"):
         request["restore"] = Restore(**request["restore"])
+    if request.get("commit"):
+        request["commit"] = Commit(**request["commit"])
+    if request.get("packages"):
+        packages = request["packages"]
+        request["packages"] = Packages(tuple(packages["requirements"]), packages["version"])
     return Intent(
         RunRequest(**request),
         NodeSetup(
@@ -211,6 +241,9 @@ def read_intent(folder: str | Path) -> Intent | None:
             log_quota_bytes=setup.get("log_quota_bytes", 0),
             log_rate_bytes=setup.get("log_rate_bytes", 0),
             secrets_folder=setup.get("secrets_folder", ""),
+            environments=setup.get("environments", ""),
+            uv=setup.get("uv", ""),
+            index_url=setup.get("index_url", ""),
         ),
     )
 
@@ -279,6 +312,19 @@ def claim_is_held(folder: Path) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def tell_doing(folder: str | Path, doing: str) -> None:
+    """Say what is done for a run before its command starts."""
+    path = os.path.join(folder, PREPARING)  # noqa: PTH118
+    with contextlib.suppress(OSError):
+        write_whole(path, {"doing": doing}, durable=False)
+
+
+def read_doing(folder: Path) -> str:
+    """What is done for a run before its command starts; empty: nothing that takes time."""
+    content = read_json(folder / PREPARING)
+    return str(content["doing"]) if content else ""
 
 
 def read_started(folder: Path) -> Started | None:

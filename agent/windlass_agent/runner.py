@@ -17,6 +17,7 @@ from windlass_agent import (
     adoption,
     attribution,
     cgroups,
+    environments,
     frames,
     remains,
     rundir,
@@ -28,6 +29,7 @@ from windlass_agent import (
 from windlass_agent.artifacts import Artifacts
 from windlass_agent.changes import Changes
 from windlass_agent.checkpoints import Checkpoints
+from windlass_agent.environments import Packaging
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
 from windlass_agent.live_saves import LiveSaves
 from windlass_agent.log_reader import LogReader
@@ -47,6 +49,7 @@ from windlass_agent.run_types import (
     checked_run_id,
 )
 from windlass_agent.rundir import Intent, NodeSetup, Settled, StopRequest
+from windlass_agent.sources import BadArchive, Sources
 from windlass_agent.spawn_client import SpawnClient, SpawnFailed
 from windlass_agent.tracked import Tracked, collected, transferred, with_left
 
@@ -68,6 +71,8 @@ class Runner:
         checkpoints: Keeps what tasks save for their next attempts; without it nothing is kept.
         artifacts: Takes what tasks leave as artifacts of their jobs; without it nothing is taken.
         metrics: Takes what tasks say of themselves in numbers; without it there is no socket for it.
+        sources: Brings the archives that tasks start among; without it there are none.
+        packages: How Python packages are installed.
     """
 
     def __init__(
@@ -83,8 +88,12 @@ class Runner:
         checkpoints: Checkpoints | None = None,
         artifacts: Artifacts | None = None,
         metrics: MetricSockets | None = None,
+        sources: Sources | None = None,
+        packages: Packaging | None = None,
     ) -> None:
         self._checkpoints = checkpoints
+        self._sources = sources
+        self._packages = packages or Packaging()
         self._artifacts = artifacts
         self._metrics = metrics
         self._keeps = checkpoints is not None or artifacts is not None
@@ -103,6 +112,9 @@ class Runner:
             log_quota_bytes=log_quota_bytes,
             log_rate_bytes=log_rate_bytes,
             secrets_folder=secrets_folder,
+            environments=str(data_dir / "environments"),
+            uv=self._packages.uv,
+            index_url=self._packages.index_url,
         )
         self._runs: dict[str, Tracked] = {}
         self._changes = Changes()
@@ -131,10 +143,13 @@ class Runner:
             self._runs[run.run_id] = run
             if run.result is not None:
                 self._look(run)
+            elif run.unstarted:
+                self._duty(self._begin_anew(run))
             elif run.state.phase is not Phase.EXITED:
                 claimed = rundir.read_claim(run.folder)
                 self._receive_metrics(run)
                 self._follow(run, claimed.shim.open() if claimed else None)
+        await self._trim_environments()
         return self.states()
 
     async def run(self, request: RunRequest) -> None:
@@ -161,15 +176,29 @@ class Runner:
         except OSError as error:
             await self._refuse(run, f"The run could not be written to the node's disk: {error}.")
             return
-        if request.restore is None:
+        if request.restore is None and not request.source_id:
             await self._start(run)
         else:
-            self._duty(self._restore_and_start(run))
+            self._duty(self._bring_and_start(run))
 
-    async def _restore_and_start(self, run: Tracked) -> None:
+    async def _begin_anew(self, run: Tracked) -> None:
+        """Bring what a run begins with that an agent before this one did not finish."""
+        await asyncio.to_thread(remains.empty, run.folder, (rundir.WORK, rundir.RESTORE))
+        await self._bring_and_start(run)
+
+    async def _bring_and_start(self, run: Tracked) -> None:
+        """Bring what a run begins with and start it; or it is stopped meanwhile, which its shim will see."""
+        request = run.intent.request
+        if request.restore is not None and not await self._restored(run):
+            return
+        if request.source_id and not await self._sourced(run):
+            return
+        await self._start(run)
+
+    async def _restored(self, run: Tracked) -> bool:
         if self._checkpoints is None:
             await self._refuse(run, "This agent keeps no checkpoints.")
-            return
+            return False
         problem = await transferred(
             run, self._checkpoints.restore(run.intent.request, run.folder / rundir.RESTORE)
         )
@@ -177,8 +206,30 @@ class Runner:
             damaged = isinstance(problem, Damage)
             cause = Cause.CHECKPOINT_DAMAGED if damaged else Cause.LAUNCH_FAILED
             await self._refuse(run, problem, cause)
-        else:  # or stopped meanwhile, which its shim will see
-            await self._start(run)
+        return not problem
+
+    async def _sourced(self, run: Tracked) -> bool:
+        if self._sources is None:
+            await self._refuse(run, "This agent brings no archives.", Cause.SOURCE_UNAVAILABLE)
+            return False
+        if rundir.read_stop(run.folder) is not None:
+            return True
+        await asyncio.to_thread(rundir.tell_doing, run.folder, "unpacking its files")
+        self._look(run)
+        archive, work = run.folder / rundir.ARCHIVE, run.folder / rundir.WORK
+        bringing = self._sources.bring(run.intent.request, archive, work)
+        problem = await transferred(run, bringing)
+        if problem:
+            bad = isinstance(problem, BadArchive)
+            cause = Cause.SOURCE_UNPACK_FAILED if bad else Cause.SOURCE_UNAVAILABLE
+            await self._refuse(run, problem, cause)
+        return not problem
+
+    async def _trim_environments(self) -> None:
+        """Keep the virtual environments of Python in their bounds."""
+        base, limit = Path(self._setup.environments), self._packages.limit_bytes
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(environments.trim, base, limit)
 
     def _admit(self, request: RunRequest) -> Tracked:
         folder = self._folder / f"{request.run_id}.{request.epoch}"
@@ -307,6 +358,8 @@ class Runner:
         run.end(with_left(result, settled))
         if not run.replaced:
             self._changes.publish(run.state)
+        if request.packages is not None:
+            await self._trim_environments()
 
     def _shim_ended(self, run: Tracked) -> None:
         run.drop_pidfd()

@@ -9,11 +9,10 @@ and what the operator shares. The network is the machine's own: jobs of many nod
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from windlass_agent import rundir
 from windlass_agent.rundir import Intent
 
 BWRAP = "/usr/bin/bwrap"
@@ -77,12 +76,15 @@ def _hide(paths: Iterable[str]) -> Iterator[str]:
             yield from ("--ro-bind", "/dev/null", path)
 
 
-def arguments(intent: Intent, work: str, *, what: int, status: int) -> list[str]:
+def arguments(
+    intent: Intent, work: str, kept: Sequence[tuple[str, bool]], *, what: int, status: int
+) -> list[str]:
     """The command line that runs a task's init in its sandbox.
 
     Args:
         intent: The task.
         work: Absolute path of its private directory, the same inside as outside.
+        kept: Folders that it sees though what is above them is hidden, and whether it may write there.
         what: Descriptor that describes the command to the init.
         status: Descriptor that the init reports on.
     """
@@ -98,7 +100,7 @@ def arguments(intent: Intent, work: str, *, what: int, status: int) -> list[str]
         mounts += ["--bind-try", path, path]
     # After the shared folders: what is hidden stays so inside of them too.
     mounts += _hide(setup.hidden_paths)
-    for path, writes in rundir.kept(work, intent.secrets_folder):
+    for path, writes in kept:
         mounts += ["--bind" if writes else "--ro-bind", path, path]
     for path in setup.hidden_paths:
         if _within(work, [path]) and not _within(path, PRIVATE):

@@ -6,18 +6,22 @@ can be made without a task is made before there is one.
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, NoReturn
 
 from windlass_agent import processes, rundir, task_secrets
 from windlass_agent.bounded_log import BoundedLog
 from windlass_agent.cgroups import Group, Limits
 from windlass_agent.frames import FrameWriter
-from windlass_agent.launch import Launcher
-from windlass_agent.run_types import RunExit
+from windlass_agent.launch import Launcher, Program, program
+from windlass_agent.preparation import Surroundings, prepare
+from windlass_agent.run_types import Cause, RunExit
 from windlass_agent.rundir import Intent, Started
 from windlass_agent.task_secrets import GivenSecret
 from windlass_agent.verdict import verdict
@@ -26,6 +30,7 @@ from windlass_agent.watch import Ending, Watch
 # Bubblewrap and the init of a sandbox count as processes of the group.
 _OWN_PIDS = 2
 _FULL_DISK_PAUSE_SECONDS = 1.0
+_LOCK_PAUSE_SECONDS = 0.2
 
 
 def main(assignment: int, cgroup_bases: dict[str, str]) -> NoReturn:
@@ -76,6 +81,14 @@ class _Standby:
             self.group = Group()
             self.trouble = f"The cgroup could not be made: {error}."
         self.launcher = Launcher(self.group)
+        self._taken = False
+
+    def take_launcher(self) -> Launcher:
+        """The process that waits to become a task's; made anew behind the first."""
+        if self._taken:
+            self.launcher = Launcher(self.group)
+        self._taken = True
+        return self.launcher
 
     def end(self) -> None:
         """Leave nothing behind."""
@@ -103,33 +116,71 @@ class _Shim:
     def run(self) -> None:
         """Supervise the task and write its result."""
         try:
-            ending = self._supervise()
+            end = self._supervise()
         except OSError as error:
-            ending = Ending(failure=f"supervise {error.errno or 0} {error}")
-        self._finish(verdict(ending, self._intent, oom_kills=self._group.oom_kills()))
+            end = self._verdict(Ending(failure=f"supervise {error.errno or 0} {error}"))
+        self._finish(end)
 
-    def _supervise(self) -> Ending:
-        request = self._intent.request
+    def _verdict(self, ending: Ending) -> RunExit:
+        return verdict(ending, self._intent, oom_kills=self._group.oom_kills())
+
+    def _supervise(self) -> RunExit:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as control:
             control.bind(rundir.CONTROL)
             stop = rundir.read_stop(".")
             if stop:
-                return Ending(stopped_for=stop.cause)
+                return self._verdict(Ending(stopped_for=stop.cause))
             self._limit()
+            request = self._intent.request
             work = os.path.join(self._folder, rundir.WORK)  # noqa: PTH118
-            launcher = self._standby.launcher
-            launcher.start(self._intent, work, self._take_secrets())
-            watch = Watch(
-                launcher,
-                self._group,
-                self._log,
-                control,
-                lambda: rundir.read_stop("."),
-                lambda: self._note_start(launcher.pid),
-                time_limit=request.time_limit_seconds,
-                grace=request.grace_seconds,
+            prepared = prepare(self._intent, work, self._surroundings(work, control))
+            if prepared.end is not None:
+                return prepared.end
+            command = program(self._intent, work, self._take_secrets(), prepared.environment)
+            ending = self._watched(
+                work, command, control, self._note_start, request.time_limit_seconds
             )
-            return watch.run()
+            return self._verdict(ending)
+
+    def _watched(
+        self,
+        work: str,
+        program: Program,
+        control: socket.socket,
+        on_started: Callable[[int], None],
+        time_limit: float | None,
+    ) -> Ending:
+        """Run a program of the task to its end; `on_started` is told its topmost process."""
+        launcher = self._standby.take_launcher()
+        launcher.start(self._intent, work, program)
+        watch = Watch(
+            launcher,
+            self._group,
+            self._log,
+            control,
+            lambda: rundir.read_stop("."),
+            lambda: on_started(launcher.pid),
+            time_limit=time_limit,
+            grace=self._intent.request.grace_seconds,
+        )
+        return watch.run()
+
+    def _surroundings(self, work: str, control: socket.socket) -> Surroundings:
+        """What a preparation needs of this shim."""
+
+        def watched(program: Program, *, time_limit: float) -> Ending:
+            return self._watched(work, program, control, lambda _pid: None, time_limit)
+
+        def wait() -> None:
+            select.select([control], [], [], _LOCK_PAUSE_SECONDS)
+
+        def stopped() -> Cause | None:
+            stop = rundir.read_stop(".")
+            return None if stop is None else stop.cause
+
+        return Surroundings(
+            watched, wait, stopped, partial(rundir.tell_doing, "."), self._group.oom_kills
+        )
 
     def _take_secrets(self) -> dict[str, str]:
         """What the task's variables are given of secrets, whose files are written; here they are forgotten."""

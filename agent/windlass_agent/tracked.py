@@ -40,6 +40,8 @@ class Tracked:
     """Takes the checkpoint that it has asked to be saved while it goes on."""
     save_watch: int | None = None
     """The inotify watch on its checkpoint directory."""
+    unstarted: bool = False
+    """Its agent ended before there was a shim, and has not finished what comes before that."""
     settling: bool = False
     """Somebody sees to what it has left."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,6 +65,9 @@ class Tracked:
             return False
         if self.started is None:
             self.started = rundir.read_started(self.folder)
+            doing = "" if self.started else rundir.read_doing(self.folder)
+            if doing != self.state.doing:
+                self.state = replace(self.state, doing=doing)
             if self.started:
                 self.state = replace(
                     self.state,

@@ -79,7 +79,9 @@ def _not_started(failure: str, intent: Intent) -> tuple[Cause, str]:
     number_text, _, detail = rest.partition(" ")
     number = int(number_text) if number_text.isdigit() else 0
     reason = detail or os.strerror(number)
-    program, directory = intent.request.command[0], intent.request.working_directory
+    request = intent.request
+    program = request.command[0] if request.command else "./script"
+    directory = request.working_directory
     if step == "chdir" and directory:
         message = (
             f"The working directory {directory!r} cannot be used: {reason}. "

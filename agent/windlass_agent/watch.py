@@ -26,7 +26,7 @@ from windlass_agent.rundir import StopRequest
 _KILL_AGAIN_SECONDS = 0.2
 # What a command left behind goes with its pid namespace; on the lowest level we end it.
 _LEAVE_SECONDS = 0.02
-_FIRST_WORDS = 2000
+_FIRST_WORDS = _LAST_WORDS = 2000
 
 
 @dataclass(slots=True)
@@ -43,6 +43,8 @@ class Ending:
     """SIGKILL was sent to the whole tree."""
     first_words: bytes = b""
     """What appeared on stderr before the command ran: a complaint of the sandbox."""
+    last_words: bytes = b""
+    """What appeared on stderr last."""
 
 
 class Watch:
@@ -132,6 +134,10 @@ class Watch:
         if data:
             if stream == STDERR and not self.ending.started:
                 self.ending.first_words = (self.ending.first_words + data)[:_FIRST_WORDS]
+            if stream == STDERR:
+                self.ending.last_words = (self.ending.last_words + data[-_LAST_WORDS:])[
+                    -_LAST_WORDS:
+                ]
             self._log.append(stream, data)
         return data != b""
 

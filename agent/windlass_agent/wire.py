@@ -7,7 +7,16 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from windlass.agents.v1 import agent_pb2 as pb
 from windlass.types.v1 import types_pb2
 from windlass_agent.bounds import MAX_DETAIL, text
-from windlass_agent.run_types import Isolation, Level, Restore, RunExit, RunRequest, RunState
+from windlass_agent.run_types import (
+    Commit,
+    Isolation,
+    Level,
+    Packages,
+    Restore,
+    RunExit,
+    RunRequest,
+    RunState,
+)
 from windlass_agent.task_secrets import GivenSecret
 
 _DEFAULT_CPU_MILLIS = 1000
@@ -21,6 +30,7 @@ def report_of(state: RunState, applied_generation: int) -> pb.RunReport:
         epoch=state.epoch,
         state=pb.RunReport.State.Name(state.phase),
         applied_generation=applied_generation,
+        doing=text(state.doing, MAX_DETAIL),
     )
     if state.isolation is not None:
         report.isolation.CopyFrom(isolation_of(state.isolation))
@@ -63,13 +73,21 @@ def request_of(
     gpu_memory: Callable[[str], int],
 ) -> RunRequest:
     """The task that a directive wants to run, with the defaults of the contract filled in."""
-    spec = directive.spec
+    spec, preparation = directive.spec, directive.spec.preparation
     gpu_uuids = tuple(spec.gpu_uuids)
     share = spec.resources.gpu_millis
     return RunRequest(
         run_id=directive.run_id,
         epoch=directive.epoch,
-        command=tuple(spec.command),
+        command=tuple(spec.command or preparation.command),
+        script=preparation.script,
+        source_id=preparation.archive.source_id,
+        commit=Commit(preparation.git.repository, preparation.git.commit)
+        if preparation.HasField("git")
+        else None,
+        packages=Packages(tuple(preparation.python.requirements), preparation.python.version)
+        if preparation.HasField("python")
+        else None,
         job_id=spec.job_id,
         project=spec.project,
         name=spec.name,
@@ -92,6 +110,7 @@ def request_of(
         hosts=tuple(spec.gang.hosts),
         master_port=spec.gang.master_port,
         secrets=tuple(GivenSecret(one.variable, one.value, one.file) for one in spec.secrets),
+        has_secrets=bool(spec.secrets),
     )
 
 

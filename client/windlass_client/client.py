@@ -24,6 +24,7 @@ from windlass_client.secrets import AsyncSecrets, Secrets
 from windlass_client.settings import Settings
 from windlass_client.shares import AsyncShares, Shares
 from windlass_client.simulations import AsyncSimulations, Simulations
+from windlass_client.sources import AsyncSources, Sources
 from windlass_client.system import AsyncSystem, System
 from windlass_client.usage import AsyncUsageReports, UsageReports
 
@@ -62,6 +63,7 @@ class Client:
         self._transport = transport
         self.jobs = Jobs(transport, project)
         self.artifacts = Artifacts(transport, project)
+        self.sources = Sources(transport, project)
         self.nodes = Nodes(transport, project)
         self.allocations = Allocations(transport, project)
         self.clusters = Clusters(transport, project)
@@ -129,6 +131,7 @@ class AsyncClient:
         self._transport = transport
         self.jobs = AsyncJobs(transport, project)
         self.artifacts = AsyncArtifacts(transport, project)
+        self.sources = AsyncSources(transport, project)
         self.nodes = AsyncNodes(transport, project)
         self.allocations = AsyncAllocations(transport, project)
         self.clusters = AsyncClusters(transport, project)

@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from windlass.jobs.v1 import (
     job_batch_pb2,
+    job_content_pb2,
     job_metrics_pb2,
     job_pb2,
     job_retry_pb2,
@@ -186,8 +187,11 @@ class JobCalls(Group):
     @operation
     def submit(
         self,
-        command: Sequence[str],
+        command: Sequence[str] = (),
         *,
+        script: str = "",
+        source: job_content_pb2.JobSource | None = None,
+        python: job_content_pb2.PythonEnvironment | None = None,
         name: str = "",
         project: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -232,6 +236,9 @@ class JobCalls(Group):
 
         Args:
             command: program and arguments; no shell reads them.
+            script: instead of a command text that its first line names the program for, else `/bin/sh`.
+            source: the files that it starts among, such as `JobSource(source_id=…)` of `sources.upload`.
+            python: the packages that it finds, such as `PythonEnvironment(requirements=["numpy>=2"])`.
             name: for people; the command's last path segment by default.
             project: the project; the client's by default.
             labels: to select by.
@@ -299,6 +306,9 @@ class JobCalls(Group):
             queue=queue,
             priority=priority,
             command=command,
+            script=script,
+            source=source,
+            python=python,
             environment=job_pb2.Environment(
                 variables=env or {},
                 working_directory=working_directory,

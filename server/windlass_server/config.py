@@ -148,6 +148,9 @@ class ServerConfig(_Section):
         checkpoint_forced_seconds: how long a run has to save that must leave its node by force.
         artifact_max_bytes: the largest artifact that is taken.
         artifact_upload_seconds: how long an upload is kept that nobody goes on with.
+        source_max_bytes: the largest archive that is taken of what jobs bring along.
+        source_project_bytes: how many bytes the archives of a project may have together.
+        source_keep_days: how long one is kept that no job names, in days.
         log_archive_seconds: how long after its run's end a log goes from this server's disk into the object
             store, compressed.
         log_retention_days: how long it is kept there, in days; 0: for ever.
@@ -193,6 +196,9 @@ class ServerConfig(_Section):
     checkpoint_forced_seconds: float = Field(default=60.0, ge=0, le=86400)
     artifact_max_bytes: int = Field(default=1 << 40, ge=0, le=1 << 60)
     artifact_upload_seconds: float = Field(default=86400.0, ge=1, le=366 * 86400)
+    source_max_bytes: int = Field(default=1 << 30, ge=1, le=1 << 40)
+    source_project_bytes: int = Field(default=100 << 30, ge=1, le=1 << 60)
+    source_keep_days: float = Field(default=30.0, ge=0, le=36_500)
     log_archive_seconds: float = Field(default=3600.0, ge=0, le=10 * 366 * 86400)
     log_retention_days: float = Field(default=0.0, ge=0, le=36_500)
     pools: tuple[PoolConfig, ...] = ()

@@ -63,6 +63,7 @@ _OF_THE_STATE = {
     "PAGE_TOKEN_INVALID",
     "POOL_NOT_FOUND",
     "PROJECT_NOT_FOUND",
+    "REQUIREMENT_INVALID",
     "RESERVATION_IN_THE_PAST",
     "RESERVED_TWICE",
     "SAME_QUEUE",
@@ -71,6 +72,9 @@ _OF_THE_STATE = {
     "SECRET_NOT_TEXT",
     "SELECTS_NOTHING",
     "STEPS_ARE_CUSTOM",
+    "SOURCE_DIGEST_DIFFERS",
+    "SOURCE_FORMAT_UNKNOWN",
+    "SOURCE_TOO_LARGE",
     "TIMES_REVERSED",
     "TIME_TOO_EARLY",
     "TOO_LONG_OR_TOO_FAR",
@@ -122,6 +126,7 @@ def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str,
             if isinstance(case.body, dict):
                 case.body.pop(name, None)
         _lead_body(case)
+        _lead_job(case)
         if isinstance(case.body, dict) and "action" in case.body:
             _lead_action(case.body)
 
@@ -155,6 +160,15 @@ def _lead_body(case: Case) -> None:
         case.body.pop("node_ids", None)
         case.body["selector"] = {"all": True}
     for name in _LEFT_OUT.get(case.operation.path, ()):
+        case.body.pop(name, None)
+
+
+def _lead_job(case: Case) -> None:
+    """Give a job a command: by chance it has both or neither, and brings along what there is not."""
+    if not isinstance(case.body, dict) or case.operation.path != "/v1/jobs":
+        return
+    case.body.setdefault("command", ["true"])
+    for name in ("script", "source", "python"):
         case.body.pop(name, None)
 
 

@@ -23,6 +23,7 @@ from grpc_status import rpc_status
 from tests.support.fake_artifacts import FakeArtifacts
 from tests.support.fake_drains import FakeDrains
 from tests.support.fake_reservations import FakeReservations
+from tests.support.fake_sources import FakeSources
 from windlass.access.v1 import (
     access_pb2,
     access_service_pb2,
@@ -210,12 +211,13 @@ def a_forecast() -> job_forecast_pb2.Forecast:
     return forecast
 
 
-class JobsService(_Service, FakeArtifacts, jobs_service_pb2_grpc.JobsServiceServicer):
+class JobsService(_Service, FakeArtifacts, FakeSources, jobs_service_pb2_grpc.JobsServiceServicer):
     """Jobs that end at once."""
 
     def __init__(self, state: FakeState) -> None:
         super().__init__(state)
         FakeArtifacts.__init__(self)
+        FakeSources.__init__(self)
 
     async def BatchSubmitJobs(
         self, request: Any, context: Any

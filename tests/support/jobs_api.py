@@ -26,6 +26,8 @@ from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.sources import Keeping as KeptSources
+from windlass_server.jobs.sources import SourcesService
 from windlass_server.jobs.suspending import Suspensions
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
@@ -140,6 +142,14 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
             ids,
             tokens,
             idle=3_600_000_000,
+        ),
+        SourcesService(
+            database,
+            objects,
+            clock,
+            ids,
+            tokens,
+            KeptSources(max_bytes=1 << 20, project_bytes=4 << 20, unused=3_600_000_000),
         ),
         JobBatches(database, jobs),
         Single(validation.check, to_status),

@@ -64,6 +64,13 @@ class Bench:
             )
             return self.newest[run_id]
 
+    async def does(self, run_id: str, words: str) -> None:
+        """Wait until a run says that this is done for it before its command starts."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self.changed:
+            await self.changed.wait_for(
+                lambda: run_id in self.newest and words in self.newest[run_id].doing
+            )
+
     async def start(self, request: RunRequest) -> RunState:
         """Start a run and wait until its command runs or could not."""
         await self.runner.run(request)

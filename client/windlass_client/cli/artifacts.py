@@ -1,21 +1,20 @@
 """`windlass artifacts …`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from windlass_client.cli.files import write_file
-from windlass_client.cli.output import cell, moment, printable, say, status_cell, table
+from windlass_client.cli.output import cell, moment, say, status_cell, table
+from windlass_client.cli.progress import bar
 from windlass_client.cli.session import Session, command, exit_code_of, group, render_error
 from windlass_client.cli.submit import pairs
 from windlass_client.errors import InvalidArgument, NotFound, WindlassError
 from windlass_client.quantities import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
@@ -89,7 +88,7 @@ def upload(
 
     called = name or file.name
     unfinished = _unfinished(session, job_id, called) if resume else ""
-    with _bar(f"{called}", _size(file)) as advance:
+    with bar(f"{called}", _size(file)) as advance:
         made = session.client.artifacts.upload(
             job_id,
             file,
@@ -189,7 +188,7 @@ def download(
     """See `_DOWNLOAD_HELP`."""
     found = _found(session, job_id, artifact)
     target = to or found.name.rpartition("/")[2]
-    with _bar(found.name, found.size_bytes) as advance:
+    with bar(found.name, found.size_bytes) as advance:
         pieces = session.client.artifacts.download(job_id, found.artifact_id, on_progress=advance)
         write_file(target, pieces)
 
@@ -230,39 +229,6 @@ def _found(session: Session, job_id: str, artifact: str) -> "artifact_pb2.Artifa
     for one in session.client.artifacts.list(job_id, name=artifact, page_size=1):
         return one
     raise NotFound(f"job {job_id} has no artifact {artifact!r}", reason="ARTIFACT_NOT_FOUND")
-
-
-def _bar(name: str, size: int) -> "AbstractContextManager[Callable[[int], None]]":
-    """A bar on the terminal while bytes are on their way; told how many are there."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    @contextmanager
-    def shown() -> "Iterator[Callable[[int], None]]":
-        progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not os.isatty(2),
-            transient=True,
-        )
-        with progress:
-            bar = progress.add_task(printable(name), total=size)
-            yield lambda there: progress.update(bar, completed=there)
-
-    return shown()
 
 
 def artifacts_table(artifacts: "Sequence[artifact_pb2.Artifact]") -> "Table":

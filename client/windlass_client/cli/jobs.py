@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from windlass.jobs.v1 import job_pb2
+    from windlass.jobs.v1 import job_content_pb2, job_pb2
 
 app = group(
     "jobs",
@@ -302,6 +302,9 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("labels", ", ".join(f"{k}={v}" for k, v in sorted(job.labels.items()))),
         *((f"note {k}", v) for k, v in sorted(job.annotations.items())),
         ("command", shlex.join(job.command)),
+        ("script", _first_line(job.script)),
+        ("source", _source(job.source)),
+        ("python", " ".join([job.python.version, *job.python.requirements]).strip()),
         ("workdir", job.environment.working_directory),
         ("gpus", _gpus(job)),
         ("cpus", format_cpu_millis(ask.cpu_millis)),
@@ -332,6 +335,19 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("preemptible", "no" if job.HasField("preemptible") and not job.preemptible else ""),
         ("isolation", isolation_words(job)),
     ]
+
+
+def _first_line(script: str) -> str:
+    """What a script begins with, and how long it is."""
+    lines = script.splitlines()
+    more = f" … {len(lines)} lines" if len(lines) > 1 else ""
+    return f"{lines[0]}{more}" if lines else ""
+
+
+def _source(source: "job_content_pb2.JobSource") -> str:
+    if source.HasField("git"):
+        return f"{source.git.repository}@{source.git.commit}"
+    return source.source_id
 
 
 def _checkpoint(job: "job_pb2.Job") -> str:

@@ -7,6 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from windlass_client.cli import logs
+from windlass_client.cli.content_options import (
+    GitOption,
+    PipOption,
+    PythonOption,
+    RequirementsOption,
+    ScriptOption,
+    SourceOption,
+    asked_python,
+    asked_script,
+    asked_source,
+    script_name,
+)
 from windlass_client.cli.forecasts import forecast_table
 from windlass_client.cli.gpu_options import (
     GpuMemoryOption,
@@ -71,6 +83,10 @@ It starts in a fresh private directory; --workdir names one of the node instead,
 
     windlass submit --follow -e LR=0.1 -l team=vision -- sh -c 'echo $LR'
 
+    windlass submit --script train.sh --source . --requirements requirements.txt --gpus 1
+
+    windlass submit --git https://git.example/team/train.git@d670460b… --pip numpy -- python3 train.py
+
     windlass submit --gpus 8 --print-yaml -- torchrun train.py > job.yaml
 
     windlass submit -f job.yaml --gpus 4 -e LR=0.1
@@ -82,6 +98,11 @@ a command behind it are laid over each of them. Sizes and times may be written a
 
 # Fields that an option says, where they are called otherwise.
 _FIELDS: Mapping[str, Sequence[str]] = {
+    "command": ["command", "script"],
+    "script": ["command", "script"],
+    "git": ["source"],
+    "requirements": ["python"],
+    "pip": ["python"],
     "gpus": ["resources.gpu_count"],
     "gpu_type": ["resources.gpu_type", "gpu_types"],
     "gpu_profile": ["resources.mig_profile"],
@@ -152,6 +173,12 @@ def submit(
             "--print-yaml", help="Submit nothing; write what all this asks for as a file."
         ),
     ] = False,
+    script: ScriptOption = None,
+    source: SourceOption = None,
+    git: GitOption = None,
+    requirements: RequirementsOption = None,
+    pip: PipOption = None,
+    python: PythonOption = "",
     name: Annotated[str, typer.Option("--name", "-n", help="A name for people.")] = "",
     gpus: Annotated[
         int, typer.Option("--gpus", "-g", min=0, help="GPUs, whole unless a kind is said.")
@@ -312,7 +339,10 @@ def submit(
     asked = submission(
         session,
         command or [],
-        name=name,
+        script=asked_script(script, command),
+        source=asked_source(session, source, git),
+        python=asked_python(requirements, pip, python),
+        name=name or script_name(script, file),
         labels=pairs(label or [], "--label"),
         annotations=pairs(annotation or [], "--annotation"),
         env=pairs(env or [], "--env"),
@@ -376,7 +406,7 @@ def _laid_over(session: Session, asked: "job_pb2.Job", file: str | None) -> list
     from windlass.jobs.v1 import job_pb2
 
     if file is None:
-        if not asked.command:
+        if not asked.command and not asked.script:
             message = "say a command, such as: windlass submit -- python3 train.py; or a --file"
             raise InvalidArgument(message, reason="NO_COMMAND")
         jobs = [JobFile(job_pb2.Job(), "the command line", 1)]

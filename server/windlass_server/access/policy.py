@@ -74,6 +74,8 @@ _VIEWER = frozenset(
         "quotas.list",
         "secrets.get",
         "secrets.list",
+        "sources.get",
+        "sources.list",
         "usage.get",
     }
 )
@@ -84,6 +86,8 @@ _DEVELOPER = _VIEWER | {
     "jobs.cancel",
     "jobs.submit",
     "secrets.use",
+    "sources.create",
+    "sources.delete",
 }
 _ADMIN = _DEVELOPER | {"apikeys.create", "secrets.write"}
 _ORGANISATION_ADMIN = frozenset(

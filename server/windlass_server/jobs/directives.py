@@ -6,6 +6,7 @@ from typing import Any
 from windlass.agents.v1 import agent_pb2
 from windlass.jobs.v1 import job_pb2
 from windlass.types.v1 import types_pb2
+from windlass_server.jobs.preparation import is_prepared, preparation_of
 from windlass_server.storage.tables import RunRow
 
 _Want = agent_pb2.RunDirective
@@ -61,6 +62,10 @@ def directive(row: Any) -> agent_pb2.RunDirective:
             secrets=_asked_secrets(spec) if row.state == _State.STATE_UNSPECIFIED else (),
         )
     )
+    if is_prepared(spec):
+        made.spec.preparation.CopyFrom(preparation_of(spec))
+        # Whoever knows of no preparation must not run it without.
+        del made.spec.command[:]
     return made
 
 

@@ -11,7 +11,17 @@ DEFAULT_INITIAL = 10 * MICROS
 DEFAULT_MAX = 600 * MICROS
 DEFAULT_MULTIPLIER = 2.0
 DEFAULT_JITTER = 0.1
-CAUSES = frozenset({"NONZERO_EXIT", "KILLED", "OUT_OF_MEMORY", "TIME_LIMIT", "BAD_COMMAND"})
+CAUSES = frozenset(
+    {
+        "NONZERO_EXIT",
+        "KILLED",
+        "OUT_OF_MEMORY",
+        "TIME_LIMIT",
+        "BAD_COMMAND",
+        "SOURCE_FETCH_FAILED",
+        "ENVIRONMENT_BUILD_FAILED",
+    }
+)
 """The reasons of ends that are the command's fault; every other end is no business of a retry policy."""
 DEFAULT_CAUSES = CAUSES - {"BAD_COMMAND"}
 FAILURES = (Event.FAIL, Event.RUN_OUT_OF_TIME, Event.RUN_OUT_OF_MEMORY)

@@ -25,6 +25,8 @@ from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.metrics_message import metrics_message, shape_of
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.service import JobsService
+from windlass_server.jobs.sources import SourcesService
+from windlass_server.jobs.sources_rpc import SourcesRpc
 from windlass_server.resources.metrics import wanted_of
 from windlass_server.rpc.call import Call
 from windlass_server.storage.job_pages import check, job_order
@@ -35,7 +37,7 @@ from windlass_server.timestamps import from_proto, nanos
 _BULK_SIZE = 1000
 
 
-class JobsRpc(ArtifactsRpc, JobBatchesRpc):
+class JobsRpc(ArtifactsRpc, SourcesRpc, JobBatchesRpc):
     """Serves `windlass.jobs.v1.JobsService`."""
 
     def __init__(
@@ -48,6 +50,7 @@ class JobsRpc(ArtifactsRpc, JobBatchesRpc):
         forecasts: Forecasts,
         actions: JobActions,
         artifacts: ArtifactsService,
+        sources: SourcesService,
         batches: JobBatches,
         single: Single,
     ) -> None:
@@ -56,6 +59,7 @@ class JobsRpc(ArtifactsRpc, JobBatchesRpc):
         self._batches = batches
         self._single = single
         self._artifacts = artifacts
+        self._sources = sources
         self._forecasts = forecasts
         self._checkpoints = checkpoints
         self._jobs = jobs

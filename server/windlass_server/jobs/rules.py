@@ -46,12 +46,16 @@ class Cause(enum.IntEnum):
     GPU_FAULT = 9
     CHECKPOINT_DAMAGED = 10
     SECRET_UNAVAILABLE = 11
+    SOURCE_UNAVAILABLE = 12
+    SOURCE_UNPACK_FAILED = 13
+    SOURCE_FETCH_FAILED = 14
+    ENVIRONMENT_BUILD_FAILED = 15
     # Stopped because another rank of its job was lost or could not start, or asked to be run again.
     STOPPED_BY_FAULT = 100
     STOPPED_BY_REQUEUE = 101
 
 
-NODE_FAULTS = (Cause.LAUNCH_FAILED, Cause.LOST, Cause.GPU_FAULT)
+NODE_FAULTS = (Cause.LAUNCH_FAILED, Cause.LOST, Cause.GPU_FAULT, Cause.SOURCE_UNAVAILABLE)
 """What counts against a node, and towards `MAX_NODE_FAULTS` of the job."""
 REMEMBERED = (*NODE_FAULTS, Cause.NODE_SHUTDOWN)
 """Ends for which a node is not tried again at once."""
@@ -279,6 +283,7 @@ _INFRASTRUCTURE = {
     Cause.NODE_SHUTDOWN: "the node was shut down",
     Cause.GPU_FAULT: "a GPU that the run held has failed",
     Cause.CHECKPOINT_DAMAGED: "the checkpoint that it was to begin with is damaged",
+    Cause.SOURCE_UNAVAILABLE: "the job's archive could not be brought to the node",
 }
 _CAUSES = {
     Cause.STOPPED: (Event.STOP, "the command was stopped"),
@@ -289,4 +294,10 @@ _CAUSES = {
     ),
     Cause.BAD_COMMAND: (Event.FAIL, "the command could not be executed"),
     Cause.SECRET_UNAVAILABLE: (Event.FAIL, "a secret that it needs is not there any more"),
+    Cause.SOURCE_UNPACK_FAILED: (Event.FAIL, "the job's archive could not be unpacked"),
+    Cause.SOURCE_FETCH_FAILED: (Event.FAIL, "the job's commit could not be fetched"),
+    Cause.ENVIRONMENT_BUILD_FAILED: (
+        Event.FAIL,
+        "the job's Python packages could not be installed",
+    ),
 }

@@ -20,6 +20,7 @@ from windlass_server.jobs.ends import end_run
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.placing import Placing, Planned, place_jobs
 from windlass_server.jobs.preemptions import stop_for
+from windlass_server.jobs.preparing import note_preparing
 from windlass_server.jobs.reports import Listeners, Reported, take_reports
 from windlass_server.jobs.run_secrets import Opened, Refusal, RunSecrets
 from windlass_server.jobs.states import LEAVING, Status
@@ -233,6 +234,9 @@ class RunsService:
             return await self._exited(node_id, report)
         if report.state == _State.RUNNING:
             await self._reports.write(Reported(node_id, report))
+        elif report.doing:
+            now = self._clock.now()
+            await self._database.write(lambda tx: note_preparing(tx, node_id, report, now))
         return None
 
     async def hello(self, node_id: str, known: Collection[str]) -> None:

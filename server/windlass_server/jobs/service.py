@@ -29,6 +29,8 @@ from windlass_server.jobs.queue_rules import (
     said_of,
 )
 from windlass_server.jobs.singletons import Turns, key_of
+from windlass_server.jobs.source_rules import requirement_violations
+from windlass_server.jobs.sources import use_sources
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.jobs.wanted import Seen, Wanted, earlier_jobs, look
 from windlass_server.paging import PageTokens, page_size
@@ -144,7 +146,8 @@ class JobsService:
                 such pool.
             Exhausted: as many jobs wait as may.
             Denied: its project may not use the pool, or any; the queue or the reservation is for others.
-            NotFound: there is no such project, queue or reservation, or no such job as one that it waits for.
+            NotFound: there is no such project, queue, reservation or archive, or no such job as one that it
+                waits for.
             WrongState: its queue is closed, or its reservation over.
             Conflict: `request_id` was used for another job.
         """
@@ -207,6 +210,8 @@ class JobsService:
         turns = Turns.held(tx, [key_of(one.columns, one.wanted.full) for one in fresh])
         added = [_Added.of(tx, new, turns) for new in fresh]
         self._add(tx, added)
+        specs = [(one.job.job_id, one.new.wanted.full) for one in added]
+        use_sources(tx, specs, self._clock.now())
         jobs = iter([self._begun(tx, one) for one in added])
         return [next(jobs) if was is None else was for was in before]
 
@@ -360,7 +365,17 @@ class JobsService:
         }
 
 
-_COPIED = ("spread", "start_after", "deadline", "topology", "retry", "environment", "time_limit")
+_COPIED = (
+    "spread",
+    "start_after",
+    "deadline",
+    "topology",
+    "retry",
+    "environment",
+    "time_limit",
+    "source",
+    "python",
+)
 """Messages of a job that stay what they are, and unset where they are."""
 
 
@@ -368,12 +383,13 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
     """A copy with only the caller's fields, and with what the caller left out."""
     full = job_pb2.Job(
         project=spec.project or default_project,
-        name=spec.name or rules.default_name(spec.command[0]),
+        name=spec.name or (rules.default_name(spec.command[0]) if spec.command else "script"),
         labels=spec.labels,
         annotations=spec.annotations,
         queue=spec.queue or rules.DEFAULT_QUEUE,
         priority=spec.priority if spec.HasField("priority") else None,
         command=spec.command,
+        script=spec.script,
         resources=spec.resources,
         min_isolation=spec.min_isolation,
         preemptible=spec.preemptible if spec.HasField("preemptible") else True,
@@ -410,6 +426,10 @@ def wanted_of(who: Caller, spec: job_pb2.Job, lineage: Lineage, request_id: str)
     if violations:
         message = "the job is too large"
         raise InvalidInput(message, reason="INVALID_FIELDS", violations=violations)
+    violations = requirement_violations(spec.python.requirements)
+    if violations:
+        message = "the job's Python requirements cannot be read"
+        raise InvalidInput(message, reason="REQUIREMENT_INVALID", violations=violations)
     full = with_defaults(spec, who.default_project)
     given = frozenset(field.name for field, _ in spec.ListFields())
     return Wanted(full, lineage.asked(who.user, request_id, full), lineage, given)

@@ -12,6 +12,7 @@ from windlass_server.jobs.holding import require_known
 from windlass_server.jobs.lineage import Lineage
 from windlass_server.jobs.queue_rules import unknown
 from windlass_server.jobs.secret_references import require_secrets
+from windlass_server.jobs.sources import require_source
 from windlass_server.resources.pooling import PoolRules, rules_of
 from windlass_server.scheduler.quota import Use
 from windlass_server.storage.tables import JobRow, QueueRow
@@ -84,6 +85,7 @@ def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | 
                 queue = _found(queues, one.full.queue)
                 require_known(tx, who, one.full)
                 require_secrets(tx, who, one.full)
+                require_source(tx, one.full)
             except WindlassError as error:
                 seen.append(error)
             else:

@@ -2,6 +2,7 @@
 
 from windlass.jobs.v1 import job_pb2
 from windlass_server.jobs.places import rules_in, spread_in
+from windlass_server.jobs.preparation import is_prepared
 from windlass_server.resources.remote_policy import Wish
 from windlass_server.scheduler.snapshot import Demand, Topology
 
@@ -48,4 +49,5 @@ def wish_of(
         refusals=refusals,
         pool=job.pool,
         has_secrets=bool(job.environment.secrets),
+        prepared=is_prepared(job),
     )

@@ -4,11 +4,18 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import ClassVar
 
-from windlass.agents.v1 import agent_pb2, agents_service_pb2, artifact_pb2, checkpoint_pb2
+from windlass.agents.v1 import (
+    agent_pb2,
+    agents_service_pb2,
+    artifact_pb2,
+    checkpoint_pb2,
+    preparation_pb2,
+)
 from windlass_server import __version__
 from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService
 from windlass_server.jobs.run_artifacts import RunArtifacts
+from windlass_server.jobs.sources import SourcesService
 from windlass_server.nodes.duties import RunMetrics, Runs, Samples
 from windlass_server.nodes.pace import Pace
 from windlass_server.nodes.registry import NodeRegistry
@@ -35,6 +42,7 @@ class AgentsRpc:
         metrics: RunMetrics,
         checkpoints: CheckpointsService,
         artifacts: RunArtifacts,
+        sources: SourcesService,
         pace: Pace,
     ) -> None:
         self._membership = membership
@@ -43,6 +51,7 @@ class AgentsRpc:
         self._logs = logs
         self._checkpoints = checkpoints
         self._artifacts = artifacts
+        self._sources = sources
         self._pace = pace
         self._samples = samples
         self._metrics = metrics
@@ -126,6 +135,14 @@ class AgentsRpc:
         async with aclosing(self._checkpoints.file(call.caller.node_id, request)) as parts:
             async for part in parts:
                 yield agents_service_pb2.DownloadCheckpointFileResponse(data=part)
+
+    async def DownloadSource(
+        self, request: preparation_pb2.DownloadSourceRequest, call: Call
+    ) -> AsyncIterator[preparation_pb2.DownloadSourceResponse]:
+        content = self._sources.content_for(call.caller.node_id, request)
+        async with aclosing(content) as parts:
+            async for part in parts:
+                yield part
 
     async def OfferArtifacts(
         self, request: artifact_pb2.OfferArtifactsRequest, call: Call

@@ -34,6 +34,7 @@ class Wish:
         refusals: when which clusters did not take it: their names and times (µs).
         pool: the pool here that it asks for; empty for any.
         has_secrets: it is given secrets, which are here alone.
+        prepared: it brings along files, packages or a script, which other releases do not know.
     """
 
     project: str
@@ -44,6 +45,7 @@ class Wish:
     refusals: tuple[tuple[str, int], ...] = ()
     pool: str = ""
     has_secrets: bool = False
+    prepared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Policy:
             return False
         if (
             wish.has_secrets
+            or wish.prepared
             or wish.pool
             or ORIGIN_LABEL in wish.labels
             or len(wish.labels) >= _MOST_LABELS

@@ -26,6 +26,11 @@ WORDS = {
     ),
     r"^[^\x00-\x1f\x7f=]+=[^\x00-\x1f\x7f]*$": "must be KEY=VALUE, without control characters",
     r"^([0-9a-f]{64})?$": "must be a SHA-256: 64 small hexadecimal digits",
+    r"^([0-9a-f]{40}|[0-9a-f]{64})$": "must be the whole hash of a commit: small hexadecimal digits",
+    r"^(3[.][0-9]{1,2})?$": "must be a version of Python, such as 3.12",
+    r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+%-]+)+/?$": (
+        "must be an http or https URL of a repository, without user, password, query or fragment"
+    ),
     r"^[a-z0-9_.]*$": "must be small letters, digits and '_.'",
     r"^[A-Za-z0-9_]*$": "must be letters, digits and '_'",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "must be letters, digits and '_', and not begin with a digit",

@@ -38,6 +38,7 @@ from windlass_server.storage.runs import RunStore
 from windlass_server.storage.scheduling_policies import SchedulingPolicyStore
 from windlass_server.storage.secrets import SecretStore
 from windlass_server.storage.singletons import SingletonStore
+from windlass_server.storage.sources import SourceStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
 
@@ -121,6 +122,10 @@ class Transaction:
     @cached_property
     def artifacts(self) -> ArtifactStore:
         return ArtifactStore(self.connection)
+
+    @cached_property
+    def sources(self) -> SourceStore:
+        return SourceStore(self.connection)
 
     @cached_property
     def pools(self) -> PoolStore:

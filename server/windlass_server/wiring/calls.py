@@ -124,6 +124,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             jobs.forecasts,
             jobs.actions,
             jobs.artifacts,
+            jobs.sources,
             jobs.batches,
             single,
         ),
@@ -145,6 +146,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             CustomMetrics(on.database),
             jobs.checkpoints,
             jobs.run_artifacts,
+            jobs.sources,
             nodes.pace,
         ),
     }

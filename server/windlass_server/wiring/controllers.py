@@ -21,6 +21,7 @@ from windlass_server.controllers.outbox import OutboxDispatcher
 from windlass_server.controllers.preemptions import PreemptionRemoval
 from windlass_server.controllers.scheduler_lease import LOOK_SECONDS, SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
+from windlass_server.controllers.sources import SourceRemoval
 from windlass_server.federation.connect import Connector
 from windlass_server.federation.session import ClusterSession, SessionHints
 from windlass_server.hub import EventHub
@@ -43,6 +44,7 @@ _RESERVATIONS_SECONDS = 10.0
 _LEASES_SECONDS = 1.0
 _CHECKPOINTS_SECONDS = 30.0
 _ARTIFACTS_SECONDS = 10.0
+_SOURCES_SECONDS = 30.0
 _LOGS_SECONDS = 60.0
 _METERING_SECONDS = 2.0
 _LEARNING_SECONDS = 5.0
@@ -128,6 +130,7 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
     learning = Learning(on.database, on.clock)
     discarding = CheckpointRemoval(areas.jobs.checkpoints)
     removing = ArtifactRemoval(areas.jobs.artifacts)
+    clearing = SourceRemoval(areas.jobs.sources)
     archiving = LogArchiving(
         on.logs,
         on.log_archive,
@@ -144,6 +147,7 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         Loop("run times", learning.cycle, interval_seconds=_LEARNING_SECONDS),
         Loop("checkpoints", discarding.cycle, interval_seconds=_CHECKPOINTS_SECONDS),
         Loop("artifacts", removing.cycle, interval_seconds=_ARTIFACTS_SECONDS),
+        Loop("sources", clearing.cycle, interval_seconds=_SOURCES_SECONDS),
         Loop("logs", archiving.cycle, interval_seconds=_logs_seconds(on.config)),
         Loop("telemetry", telemetry.cycle, interval_seconds=_TELEMETRY_SECONDS),
         Loop("preemptions", forgetting.cycle, interval_seconds=_PREEMPTIONS_SECONDS),

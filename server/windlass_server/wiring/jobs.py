@@ -20,6 +20,8 @@ from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.run_artifacts import RunArtifacts
 from windlass_server.jobs.runs import RunsService
 from windlass_server.jobs.service import JobHints, JobsService
+from windlass_server.jobs.sources import Keeping as KeptSources
+from windlass_server.jobs.sources import SourcesService
 from windlass_server.jobs.suspending import Suspensions
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
@@ -47,6 +49,7 @@ class Jobs:
     shown_checkpoints: JobCheckpoints
     artifacts: ArtifactsService
     run_artifacts: RunArtifacts
+    sources: SourcesService
     world: World
     forecasts: Forecasts
     batches: JobBatches
@@ -124,6 +127,7 @@ def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jo
             on.clock,
             forced=round(on.config.checkpoint_forced_seconds * 1e6),
         ),
+        sources=_sources(on, store),
         world=world,
         forecasts=Forecasts(on.database, world, service, on.clock),
         batches=JobBatches(on.database, service),
@@ -141,6 +145,16 @@ def _checkpoints(on: Foundation, store: ObjectStore) -> CheckpointsService:
         forced=round(config.checkpoint_forced_seconds * 1e6),
     )
     return CheckpointsService(on.database, store, on.clock, on.ids, keeping)
+
+
+def _sources(on: Foundation, store: ObjectStore) -> SourcesService:
+    config = on.config
+    keeping = KeptSources(
+        max_bytes=config.source_max_bytes,
+        project_bytes=config.source_project_bytes,
+        unused=round(config.source_keep_days * 86_400e6),
+    )
+    return SourcesService(on.database, store, on.clock, on.ids, on.page_tokens, keeping)
 
 
 def _artifacts(on: Foundation, store: ObjectStore) -> ArtifactsService:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from windlass_agent import archives, beneath
+from windlass_agent import archive_tree, beneath
 from windlass_agent.archives import ArchiveRefused, Bounds, Unpacked, unpack
 
 FORMATS: dict[str, Callable[[bytes], bytes]] = {
@@ -210,6 +210,6 @@ def test_errors_of_the_disk_are_not_said_to_be_the_archives(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archives, "open_beneath", full)
+    monkeypatch.setattr(archive_tree, "open_beneath", full)
     with pytest.raises(OSError, match="No space left"):
         take(tar(("a", b"1")), folder)

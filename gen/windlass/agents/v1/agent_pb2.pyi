@@ -7,6 +7,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from windlass.agents.v1 import custom_metric_pb2 as _custom_metric_pb2
 from windlass.agents.v1 import health_pb2 as _health_pb2
 from windlass.agents.v1 import mig_pb2 as _mig_pb2
+from windlass.agents.v1 import preparation_pb2 as _preparation_pb2
 from windlass.types.v1 import gpu_pb2 as _gpu_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -120,7 +121,7 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class RunReport(_message.Message):
-    __slots__ = ("run_id", "epoch", "state", "applied_generation", "isolation", "start_time", "exit")
+    __slots__ = ("run_id", "epoch", "state", "applied_generation", "isolation", "start_time", "exit", "doing")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[RunReport.State]
@@ -138,6 +139,7 @@ class RunReport(_message.Message):
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     EXIT_FIELD_NUMBER: _ClassVar[int]
+    DOING_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     epoch: int
     state: RunReport.State
@@ -145,7 +147,8 @@ class RunReport(_message.Message):
     isolation: _types_pb2.Isolation
     start_time: _timestamp_pb2.Timestamp
     exit: RunExit
-    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[_Union[RunReport.State, str]] = ..., applied_generation: _Optional[int] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[RunExit, _Mapping]] = ...) -> None: ...
+    doing: str
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[_Union[RunReport.State, str]] = ..., applied_generation: _Optional[int] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[RunExit, _Mapping]] = ..., doing: _Optional[str] = ...) -> None: ...
 
 class RunExit(_message.Message):
     __slots__ = ("cause", "exit_code", "exit_signal", "end_time", "log_end", "message", "checkpoint_problem", "artifact_problem", "artifact_count", "artifact_bytes")
@@ -163,6 +166,10 @@ class RunExit(_message.Message):
         GPU_FAULT: _ClassVar[RunExit.Cause]
         CHECKPOINT_DAMAGED: _ClassVar[RunExit.Cause]
         SECRET_UNAVAILABLE: _ClassVar[RunExit.Cause]
+        SOURCE_UNAVAILABLE: _ClassVar[RunExit.Cause]
+        SOURCE_UNPACK_FAILED: _ClassVar[RunExit.Cause]
+        SOURCE_FETCH_FAILED: _ClassVar[RunExit.Cause]
+        ENVIRONMENT_BUILD_FAILED: _ClassVar[RunExit.Cause]
     CAUSE_UNSPECIFIED: RunExit.Cause
     COMPLETED: RunExit.Cause
     STOPPED: RunExit.Cause
@@ -175,6 +182,10 @@ class RunExit(_message.Message):
     GPU_FAULT: RunExit.Cause
     CHECKPOINT_DAMAGED: RunExit.Cause
     SECRET_UNAVAILABLE: RunExit.Cause
+    SOURCE_UNAVAILABLE: RunExit.Cause
+    SOURCE_UNPACK_FAILED: RunExit.Cause
+    SOURCE_FETCH_FAILED: RunExit.Cause
+    ENVIRONMENT_BUILD_FAILED: RunExit.Cause
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     EXIT_SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -260,7 +271,7 @@ class HeartbeatReply(_message.Message):
     def __init__(self) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore", "gang", "secrets")
+    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore", "gang", "secrets", "preparation")
     class VariablesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +294,7 @@ class RunSpec(_message.Message):
     RESTORE_FIELD_NUMBER: _ClassVar[int]
     GANG_FIELD_NUMBER: _ClassVar[int]
     SECRETS_FIELD_NUMBER: _ClassVar[int]
+    PREPARATION_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     project: str
     name: str
@@ -298,7 +310,8 @@ class RunSpec(_message.Message):
     restore: RestoreFrom
     gang: Gang
     secrets: _containers.RepeatedCompositeFieldContainer[GivenSecret]
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ..., gang: _Optional[_Union[Gang, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[GivenSecret, _Mapping]]] = ...) -> None: ...
+    preparation: _preparation_pb2.Preparation
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ..., gang: _Optional[_Union[Gang, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[GivenSecret, _Mapping]]] = ..., preparation: _Optional[_Union[_preparation_pb2.Preparation, _Mapping]] = ...) -> None: ...
 
 class GivenSecret(_message.Message):
     __slots__ = ("variable", "value", "file")

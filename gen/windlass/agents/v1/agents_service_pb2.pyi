@@ -3,6 +3,7 @@ from google.api import field_behavior_pb2 as _field_behavior_pb2
 from windlass.agents.v1 import agent_pb2 as _agent_pb2
 from windlass.agents.v1 import artifact_pb2 as _artifact_pb2
 from windlass.agents.v1 import checkpoint_pb2 as _checkpoint_pb2
+from windlass.agents.v1 import preparation_pb2 as _preparation_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

@@ -5,6 +5,7 @@ import warnings
 
 from windlass.agents.v1 import agents_service_pb2 as windlass_dot_agents_dot_v1_dot_agents__service__pb2
 from windlass.agents.v1 import artifact_pb2 as windlass_dot_agents_dot_v1_dot_artifact__pb2
+from windlass.agents.v1 import preparation_pb2 as windlass_dot_agents_dot_v1_dot_preparation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -75,6 +76,11 @@ class AgentsServiceStub:
                 '/windlass.agents.v1.AgentsService/DownloadCheckpointFile',
                 request_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.SerializeToString,
                 response_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.FromString,
+                _registered_method=True)
+        self.DownloadSource = channel.unary_stream(
+                '/windlass.agents.v1.AgentsService/DownloadSource',
+                request_serializer=windlass_dot_agents_dot_v1_dot_preparation__pb2.DownloadSourceRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_preparation__pb2.DownloadSourceResponse.FromString,
                 _registered_method=True)
         self.OfferArtifacts = channel.unary_unary(
                 '/windlass.agents.v1.AgentsService/OfferArtifacts',
@@ -162,6 +168,14 @@ class AgentsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DownloadSource(self, request, context):
+        """Reads the content of the archive that the job of a run of this node brings along. NOT_FOUND when the run is not
+        this node's, has ended, or there is no such archive any more (`SOURCE_NOT_FOUND`, `SOURCE_DAMAGED`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def OfferArtifacts(self, request, context):
         """Asks which files of those that a run has left in its artifact directory are not artifacts yet; these are
         then uploaded. The run counts as running until then.
@@ -225,6 +239,11 @@ def add_AgentsServiceServicer_to_server(servicer, server):
                     servicer.DownloadCheckpointFile,
                     request_deserializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.FromString,
                     response_serializer=windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.SerializeToString,
+            ),
+            'DownloadSource': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadSource,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_preparation__pb2.DownloadSourceRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_preparation__pb2.DownloadSourceResponse.SerializeToString,
             ),
             'OfferArtifacts': grpc.unary_unary_rpc_method_handler(
                     servicer.OfferArtifacts,
@@ -454,6 +473,33 @@ class AgentsService:
             '/windlass.agents.v1.AgentsService/DownloadCheckpointFile',
             windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileRequest.SerializeToString,
             windlass_dot_agents_dot_v1_dot_agents__service__pb2.DownloadCheckpointFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/windlass.agents.v1.AgentsService/DownloadSource',
+            windlass_dot_agents_dot_v1_dot_preparation__pb2.DownloadSourceRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_preparation__pb2.DownloadSourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

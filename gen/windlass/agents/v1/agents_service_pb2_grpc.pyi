@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from windlass.agents.v1 import agents_service_pb2 as _agents_service_pb2
 from windlass.agents.v1 import artifact_pb2 as _artifact_pb2
+from windlass.agents.v1 import preparation_pb2 as _preparation_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -70,6 +71,10 @@ class AgentsServiceStub:
     """
     DownloadCheckpointFile: _grpc.UnaryStreamMultiCallable[_agents_service_pb2.DownloadCheckpointFileRequest, _agents_service_pb2.DownloadCheckpointFileResponse]
     """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
+    DownloadSource: _grpc.UnaryStreamMultiCallable[_preparation_pb2.DownloadSourceRequest, _preparation_pb2.DownloadSourceResponse]
+    """Reads the content of the archive that the job of a run of this node brings along. NOT_FOUND when the run is not
+    this node's, has ended, or there is no such archive any more (`SOURCE_NOT_FOUND`, `SOURCE_DAMAGED`).
+    """
     OfferArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.OfferArtifactsRequest, _artifact_pb2.OfferArtifactsResponse]
     """Asks which files of those that a run has left in its artifact directory are not artifacts yet; these are
     then uploaded. The run counts as running until then.
@@ -125,6 +130,10 @@ class AgentsServiceAsyncStub(AgentsServiceStub):
     """
     DownloadCheckpointFile: _aio.UnaryStreamMultiCallable[_agents_service_pb2.DownloadCheckpointFileRequest, _agents_service_pb2.DownloadCheckpointFileResponse]  # type: ignore[assignment]
     """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
+    DownloadSource: _aio.UnaryStreamMultiCallable[_preparation_pb2.DownloadSourceRequest, _preparation_pb2.DownloadSourceResponse]  # type: ignore[assignment]
+    """Reads the content of the archive that the job of a run of this node brings along. NOT_FOUND when the run is not
+    this node's, has ended, or there is no such archive any more (`SOURCE_NOT_FOUND`, `SOURCE_DAMAGED`).
+    """
     OfferArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_pb2.OfferArtifactsRequest, _artifact_pb2.OfferArtifactsResponse]  # type: ignore[assignment]
     """Asks which files of those that a run has left in its artifact directory are not artifacts yet; these are
     then uploaded. The run counts as running until then.
@@ -225,6 +234,16 @@ class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_service_pb2.DownloadCheckpointFileResponse], _abc.AsyncIterator[_agents_service_pb2.DownloadCheckpointFileResponse]]:
         """Reads the content of a file of such a checkpoint. NOT_FOUND as in GetCheckpoint."""
+
+    @_abc_1.abstractmethod
+    def DownloadSource(
+        self,
+        request: _preparation_pb2.DownloadSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_preparation_pb2.DownloadSourceResponse], _abc.AsyncIterator[_preparation_pb2.DownloadSourceResponse]]:
+        """Reads the content of the archive that the job of a run of this node brings along. NOT_FOUND when the run is not
+        this node's, has ended, or there is no such archive any more (`SOURCE_NOT_FOUND`, `SOURCE_DAMAGED`).
+        """
 
     @_abc_1.abstractmethod
     def OfferArtifacts(

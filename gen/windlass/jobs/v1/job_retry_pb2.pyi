@@ -22,12 +22,16 @@ class RetryPolicy(_message.Message):
         OUT_OF_MEMORY: _ClassVar[RetryPolicy.Cause]
         TIME_LIMIT: _ClassVar[RetryPolicy.Cause]
         BAD_COMMAND: _ClassVar[RetryPolicy.Cause]
+        SOURCE_FETCH_FAILED: _ClassVar[RetryPolicy.Cause]
+        ENVIRONMENT_BUILD_FAILED: _ClassVar[RetryPolicy.Cause]
     CAUSE_UNSPECIFIED: RetryPolicy.Cause
     NONZERO_EXIT: RetryPolicy.Cause
     KILLED: RetryPolicy.Cause
     OUT_OF_MEMORY: RetryPolicy.Cause
     TIME_LIMIT: RetryPolicy.Cause
     BAD_COMMAND: RetryPolicy.Cause
+    SOURCE_FETCH_FAILED: RetryPolicy.Cause
+    ENVIRONMENT_BUILD_FAILED: RetryPolicy.Cause
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
     ON_EXIT_CODES_FIELD_NUMBER: _ClassVar[int]

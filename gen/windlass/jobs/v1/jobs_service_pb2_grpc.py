@@ -9,6 +9,7 @@ from windlass.jobs.v1 import job_batch_pb2 as windlass_dot_jobs_dot_v1_dot_job__
 from windlass.jobs.v1 import job_metrics_pb2 as windlass_dot_jobs_dot_v1_dot_job__metrics__pb2
 from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
 from windlass.jobs.v1 import jobs_service_pb2 as windlass_dot_jobs_dot_v1_dot_jobs__service__pb2
+from windlass.jobs.v1 import source_pb2 as windlass_dot_jobs_dot_v1_dot_source__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -134,6 +135,26 @@ class JobsServiceStub:
                 '/windlass.jobs.v1.JobsService/DeleteJobArtifact',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.DeleteJobArtifactRequest.SerializeToString,
                 response_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.UploadSource = channel.stream_unary(
+                '/windlass.jobs.v1.JobsService/UploadSource',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.UploadSourceRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.FromString,
+                _registered_method=True)
+        self.ListSources = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/ListSources',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.ListSourcesRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.ListSourcesResponse.FromString,
+                _registered_method=True)
+        self.GetSource = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/GetSource',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.GetSourceRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.FromString,
+                _registered_method=True)
+        self.DeleteSource = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/DeleteSource',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.DeleteSourceRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.FromString,
                 _registered_method=True)
         self.ExplainJob = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/ExplainJob',
@@ -336,6 +357,43 @@ class JobsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadSource(self, request_iterator, context):
+        """Stores an archive of files that jobs of a project may bring along (`Job.source`), if the project has not that
+        content already; answers the archive in either case. Over HTTP the archive is the body, or the file of a form;
+        the rest are query parameters. An upload that breaks off leaves nothing.
+
+        INVALID_ARGUMENT when it is neither a tar nor a zip (`SOURCE_FORMAT_UNKNOWN`), has another digest than
+        `sha256` (`SOURCE_DIGEST_DIFFERS`) or is larger than the server takes (`SOURCE_TOO_LARGE`). What is in it is
+        looked at when a job unpacks it. RESOURCE_EXHAUSTED when the project has too many bytes of them
+        (`TOO_MANY_SOURCES`) or the store no room (`OBJECT_STORE_FULL`); NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSources(self, request, context):
+        """Lists the archives of one project, newest first. NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSource(self, request, context):
+        """Reads what there is to know of an archive. NOT_FOUND when there is no such one, or it belongs to a foreign
+        project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSource(self, request, context):
+        """Removes an archive; answers it as it was. FAILED_PRECONDITION (`SOURCE_IN_USE`) when a job needs it that has
+        not ended; NOT_FOUND when there is no such one, or it belongs to a foreign project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainJob(self, request, context):
         """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
         on how many nodes and the smallest changes that would let it start at once.
@@ -450,6 +508,26 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.DeleteJobArtifact,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.DeleteJobArtifactRequest.FromString,
                     response_serializer=windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'UploadSource': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadSource,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.UploadSourceRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.SerializeToString,
+            ),
+            'ListSources': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSources,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.ListSourcesRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.ListSourcesResponse.SerializeToString,
+            ),
+            'GetSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSource,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.GetSourceRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.SerializeToString,
+            ),
+            'DeleteSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSource,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_source__pb2.DeleteSourceRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.SerializeToString,
             ),
             'ExplainJob': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainJob,
@@ -976,6 +1054,114 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/DeleteJobArtifact',
             windlass_dot_jobs_dot_v1_dot_artifact__pb2.DeleteJobArtifactRequest.SerializeToString,
             windlass_dot_jobs_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadSource(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/windlass.jobs.v1.JobsService/UploadSource',
+            windlass_dot_jobs_dot_v1_dot_source__pb2.UploadSourceRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSources(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/ListSources',
+            windlass_dot_jobs_dot_v1_dot_source__pb2.ListSourcesRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_source__pb2.ListSourcesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/GetSource',
+            windlass_dot_jobs_dot_v1_dot_source__pb2.GetSourceRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/DeleteSource',
+            windlass_dot_jobs_dot_v1_dot_source__pb2.DeleteSourceRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_source__pb2.SourceArchive.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from windlass.jobs.v1 import job_batch_pb2 as _job_batch_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as _jobs_service_pb2
+from windlass.jobs.v1 import source_pb2 as _source_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -144,6 +145,26 @@ class JobsServiceStub:
     """Removes an artifact, or gives up its upload; answers it as it was. NOT_FOUND when the job has no such
     one, or belongs to a foreign project.
     """
+    UploadSource: _grpc.StreamUnaryMultiCallable[_source_pb2.UploadSourceRequest, _source_pb2.SourceArchive]
+    """Stores an archive of files that jobs of a project may bring along (`Job.source`), if the project has not that
+    content already; answers the archive in either case. Over HTTP the archive is the body, or the file of a form;
+    the rest are query parameters. An upload that breaks off leaves nothing.
+
+    INVALID_ARGUMENT when it is neither a tar nor a zip (`SOURCE_FORMAT_UNKNOWN`), has another digest than
+    `sha256` (`SOURCE_DIGEST_DIFFERS`) or is larger than the server takes (`SOURCE_TOO_LARGE`). What is in it is
+    looked at when a job unpacks it. RESOURCE_EXHAUSTED when the project has too many bytes of them
+    (`TOO_MANY_SOURCES`) or the store no room (`OBJECT_STORE_FULL`); NOT_FOUND when there is no such project.
+    """
+    ListSources: _grpc.UnaryUnaryMultiCallable[_source_pb2.ListSourcesRequest, _source_pb2.ListSourcesResponse]
+    """Lists the archives of one project, newest first. NOT_FOUND when there is no such project."""
+    GetSource: _grpc.UnaryUnaryMultiCallable[_source_pb2.GetSourceRequest, _source_pb2.SourceArchive]
+    """Reads what there is to know of an archive. NOT_FOUND when there is no such one, or it belongs to a foreign
+    project.
+    """
+    DeleteSource: _grpc.UnaryUnaryMultiCallable[_source_pb2.DeleteSourceRequest, _source_pb2.SourceArchive]
+    """Removes an archive; answers it as it was. FAILED_PRECONDITION (`SOURCE_IN_USE`) when a job needs it that has
+    not ended; NOT_FOUND when there is no such one, or it belongs to a foreign project.
+    """
     ExplainJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]
     """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
     on how many nodes and the smallest changes that would let it start at once.
@@ -263,6 +284,26 @@ class JobsServiceAsyncStub(JobsServiceStub):
     DeleteJobArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.DeleteJobArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
     """Removes an artifact, or gives up its upload; answers it as it was. NOT_FOUND when the job has no such
     one, or belongs to a foreign project.
+    """
+    UploadSource: _aio.StreamUnaryMultiCallable[_source_pb2.UploadSourceRequest, _source_pb2.SourceArchive]  # type: ignore[assignment]
+    """Stores an archive of files that jobs of a project may bring along (`Job.source`), if the project has not that
+    content already; answers the archive in either case. Over HTTP the archive is the body, or the file of a form;
+    the rest are query parameters. An upload that breaks off leaves nothing.
+
+    INVALID_ARGUMENT when it is neither a tar nor a zip (`SOURCE_FORMAT_UNKNOWN`), has another digest than
+    `sha256` (`SOURCE_DIGEST_DIFFERS`) or is larger than the server takes (`SOURCE_TOO_LARGE`). What is in it is
+    looked at when a job unpacks it. RESOURCE_EXHAUSTED when the project has too many bytes of them
+    (`TOO_MANY_SOURCES`) or the store no room (`OBJECT_STORE_FULL`); NOT_FOUND when there is no such project.
+    """
+    ListSources: _aio.UnaryUnaryMultiCallable[_source_pb2.ListSourcesRequest, _source_pb2.ListSourcesResponse]  # type: ignore[assignment]
+    """Lists the archives of one project, newest first. NOT_FOUND when there is no such project."""
+    GetSource: _aio.UnaryUnaryMultiCallable[_source_pb2.GetSourceRequest, _source_pb2.SourceArchive]  # type: ignore[assignment]
+    """Reads what there is to know of an archive. NOT_FOUND when there is no such one, or it belongs to a foreign
+    project.
+    """
+    DeleteSource: _aio.UnaryUnaryMultiCallable[_source_pb2.DeleteSourceRequest, _source_pb2.SourceArchive]  # type: ignore[assignment]
+    """Removes an archive; answers it as it was. FAILED_PRECONDITION (`SOURCE_IN_USE`) when a job needs it that has
+    not ended; NOT_FOUND when there is no such one, or it belongs to a foreign project.
     """
     ExplainJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]  # type: ignore[assignment]
     """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
@@ -494,6 +535,50 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
         """Removes an artifact, or gives up its upload; answers it as it was. NOT_FOUND when the job has no such
         one, or belongs to a foreign project.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadSource(
+        self,
+        request_iterator: _MaybeAsyncIterator[_source_pb2.UploadSourceRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_source_pb2.SourceArchive, _abc.Awaitable[_source_pb2.SourceArchive]]:
+        """Stores an archive of files that jobs of a project may bring along (`Job.source`), if the project has not that
+        content already; answers the archive in either case. Over HTTP the archive is the body, or the file of a form;
+        the rest are query parameters. An upload that breaks off leaves nothing.
+
+        INVALID_ARGUMENT when it is neither a tar nor a zip (`SOURCE_FORMAT_UNKNOWN`), has another digest than
+        `sha256` (`SOURCE_DIGEST_DIFFERS`) or is larger than the server takes (`SOURCE_TOO_LARGE`). What is in it is
+        looked at when a job unpacks it. RESOURCE_EXHAUSTED when the project has too many bytes of them
+        (`TOO_MANY_SOURCES`) or the store no room (`OBJECT_STORE_FULL`); NOT_FOUND when there is no such project.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSources(
+        self,
+        request: _source_pb2.ListSourcesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_source_pb2.ListSourcesResponse, _abc.Awaitable[_source_pb2.ListSourcesResponse]]:
+        """Lists the archives of one project, newest first. NOT_FOUND when there is no such project."""
+
+    @_abc_1.abstractmethod
+    def GetSource(
+        self,
+        request: _source_pb2.GetSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_source_pb2.SourceArchive, _abc.Awaitable[_source_pb2.SourceArchive]]:
+        """Reads what there is to know of an archive. NOT_FOUND when there is no such one, or it belongs to a foreign
+        project.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSource(
+        self,
+        request: _source_pb2.DeleteSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_source_pb2.SourceArchive, _abc.Awaitable[_source_pb2.SourceArchive]]:
+        """Removes an archive; answers it as it was. FAILED_PRECONDITION (`SOURCE_IN_USE`) when a job needs it that has
+        not ended; NOT_FOUND when there is no such one, or it belongs to a foreign project.
         """
 
     @_abc_1.abstractmethod

@@ -42,6 +42,7 @@ from windlass_server.storage.tables.reservations import ReservationRow, Reserved
 from windlass_server.storage.tables.run_times import RunTimeMarkRow, RunTimeRow
 from windlass_server.storage.tables.scheduling_policies import SchedulingPolicyRow
 from windlass_server.storage.tables.secrets import SecretRow, SecretVersionRow
+from windlass_server.storage.tables.sources import JobSourceRow, SourceRow
 from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "JobDependencyRow",
     "JobLabelRow",
     "JobRow",
+    "JobSourceRow",
     "JoinTokenRow",
     "JoinTokenUseRow",
     "KeptPlaceRow",
@@ -94,6 +96,7 @@ __all__ = [
     "SecretRow",
     "SecretVersionRow",
     "SingletonTurnRow",
+    "SourceRow",
     "TelemetryMarkRow",
     "TelemetrySegmentRow",
 ]
