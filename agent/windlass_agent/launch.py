@@ -126,6 +126,7 @@ def own_variables(
         **restored,
         **_share(request),
         **_rank(request),
+        **_array(request),
     }
 
 
@@ -162,6 +163,17 @@ def _rank(request: RunRequest) -> dict[str, str]:
         "WINDLASS_NODES": count,
     }
     return known | ({"WINDLASS_HOSTS": ",".join(request.hosts)} if request.hosts else {})
+
+
+def _array(request: RunRequest) -> dict[str, str]:
+    """Which index of an array a task is."""
+    if not request.array_job_id:
+        return {}
+    return {
+        "WINDLASS_ARRAY_JOB_ID": request.array_job_id,
+        "WINDLASS_ARRAY_INDEX": str(request.array_index),
+        "WINDLASS_ARRAY_COUNT": str(request.array_count),
+    }
 
 
 def _share(request: RunRequest) -> dict[str, str]:

@@ -138,6 +138,11 @@ class RunRequest:
     """The archive that its private directory has the content of; empty for none."""
     commit: Commit | None = None
     packages: Packages | None = None
+    array_job_id: str = ""
+    """The array of which it runs an index; empty for none."""
+    array_index: int = 0
+    array_count: int = 0
+    """One more than the largest index that the array could have."""
 
 
 @dataclass(frozen=True, slots=True)

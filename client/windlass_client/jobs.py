@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 
 from windlass.jobs.v1 import (
+    job_array_pb2,
     job_batch_pb2,
     job_content_pb2,
     job_metrics_pb2,
@@ -24,10 +25,10 @@ from windlass.jobs.v1 import (
 )
 from windlass.types.v1 import topology_pb2, types_pb2
 from windlass_client import logs
+from windlass_client.arrays import ArrayCalls
 from windlass_client.calls import (
     AsyncGroup,
     Call,
-    Group,
     Pages,
     SyncGroup,
     built,
@@ -181,7 +182,7 @@ def _acted(
     return Call(ACT, request)
 
 
-class JobCalls(Group):
+class JobCalls(ArrayCalls):
     """Requests of the jobs API."""
 
     @operation
@@ -229,6 +230,7 @@ class JobCalls(Group):
         min_nodes: int = 0,
         topology: topology_pb2.Topology | None = None,
         preemptible: bool | None = None,
+        array: job_array_pb2.JobArray | None = None,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -282,6 +284,7 @@ class JobCalls(Group):
             topology: how near to each other they are to be, such as `Topology(required="RACK")`.
             preemptible: it may be stopped, and wait again, where a policy lets jobs of higher priority
                 take places.
+            array: the command runs once for each of many indices, such as `JobArray(count=1000, parallel=50)`.
             validate_only: check everything and write nothing.
             request_id: makes the call idempotent; a fresh one by default.
 
@@ -345,6 +348,7 @@ class JobCalls(Group):
             min_nodes=min_nodes,
             topology=topology,
             preemptible=preemptible,
+            array=array,
         )
         return Call(
             SUBMIT,
@@ -492,6 +496,7 @@ class JobCalls(Group):
         name: str = "",
         labels: Mapping[str, str] | None = None,
         where: str = "",
+        array_job_id: str = "",
         reason: str = "",
         force: bool = False,
         validate_only: bool = False,
@@ -510,6 +515,7 @@ class JobCalls(Group):
             name: only of this name.
             labels: only with all of these.
             where: only where this holds, as for `list`.
+            array_job_id: the jobs of this array's indices, instead of all others.
             reason: why, for the jobs' events.
             force: with CANCEL: kill them at once.
             validate_only: change nothing, and say what would become of each.
@@ -524,6 +530,7 @@ class JobCalls(Group):
                 name=name,
                 labels=[f"{key}={value}" for key, value in (labels or {}).items()],
                 filter=where,
+                array_job_id=array_job_id,
                 page_token=page_token,
             ),
             action=action,
@@ -606,12 +613,14 @@ class JobCalls(Group):
         created_before: datetime | None = None,
         where: str = "",
         order_by: str = "",
+        array_job_id: str = "",
         page_size: int = 0,
         full: bool = False,
     ) -> Pages[jobs_service_pb2.ListJobsRequest, jobs_service_pb2.ListJobsResponse, job_pb2.Job]:
         """Iterate over the jobs of a project, newest first unless `order_by` says otherwise.
 
         With `full` each has its conditions, ranks, lineage and cost.
+        The jobs of an array's indices are among them only where `array_job_id` asks for them.
         """
         request = jobs_service_pb2.ListJobsRequest(
             project=self.project if project is None else project,
@@ -624,6 +633,7 @@ class JobCalls(Group):
             created_before=created_before,
             filter=where,
             order_by=order_by,
+            array_job_id=array_job_id,
             page_size=page_size,
             view=_view(full),
         )

@@ -18,6 +18,8 @@ from tests.support.openapi import validator
 # INVALID_ARGUMENT of requests whose fields are good by themselves: what they refer to was never given
 # out, or is not there; or they do not go together, some of them with the present.
 _OF_THE_STATE = {
+    "ARRAY_INDICES_INVALID",
+    "ARRAY_TOO_LARGE",
     "ARTIFACT_DIGEST_DIFFERS",
     "ARTIFACT_NAME_INVALID",
     "ARTIFACT_SIZE_DIFFERS",
@@ -93,7 +95,7 @@ _BEYOND_SCHEMAS = re.compile(
     r"(duration|timestamp|int64|uint64)\.\w+|string\.(min|max|len)_bytes|"
     r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+|"
     r"dependency\.\w+|simulated_job\.\w+|update_job_status(es)?\.\w+|"
-    r"resources\.\w+|selector\.\w+|dependencies\.\w+|job\.\w+|node_label_rule\.\w+|simulated_nodes\.\w+|"
+    r"job_array\.\w+|resources\.\w+|selector\.\w+|dependencies\.\w+|job\.\w+|node_label_rule\.\w+|simulated_nodes\.\w+|"
     r"put_secret\.\w+|environment\.\w+"
 )
 

@@ -33,6 +33,7 @@ from windlass.access.v1 import (
     secret_pb2,
 )
 from windlass.jobs.v1 import (
+    job_array_indices_pb2,
     job_batch_pb2,
     job_forecast_pb2,
     job_metrics_pb2,
@@ -342,6 +343,44 @@ class JobsService(_Service, FakeArtifacts, FakeSources, jobs_service_pb2_grpc.Jo
             )
         ]
         return jobs_service_pb2.ListJobEventsResponse(events=events)
+
+    async def ListJobArrayIndices(
+        self, request: Any, context: Any
+    ) -> job_array_indices_pb2.ListJobArrayIndicesResponse:
+        """Three indices, of which the second failed, two on a page."""
+        await self.enter("ListJobArrayIndices", request, context)
+        job = await self.job(request.job_id, context)
+        statuses = ("SUCCEEDED", "FAILED", "QUEUED")
+        indices = [
+            job_array_indices_pb2.ArrayIndex(
+                index=index,
+                job_id="" if status == "QUEUED" else f"{job.job_id}{index}",
+                status=status,
+            )
+            for index, status in enumerate(statuses)
+        ]
+        chosen = [
+            one
+            for one in indices
+            if (not request.status or one.status in request.status)
+            and (not request.HasField("index") or one.index == request.index)
+        ]
+        first = int(request.page_token or 0)
+        size = min(request.page_size, 2) or 2
+        status = job.array_status
+        status.total_count, status.parallel = 3, job.array.parallel
+        status.succeeded_count = status.failed_count = status.queued_count = 1
+        return job_array_indices_pb2.ListJobArrayIndicesResponse(
+            indices=chosen[first : first + size],
+            next_page_token=str(first + size) if len(chosen) > first + size else "",
+            array_status=status,
+        )
+
+    async def UpdateJobArray(self, request: Any, context: Any) -> job_pb2.Job:
+        await self.enter("UpdateJobArray", request, context)
+        job = await self.job(request.job_id, context)
+        job.array_status.parallel = request.parallel
+        return job
 
     async def ListJobCheckpoints(
         self, request: Any, context: Any

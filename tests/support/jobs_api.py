@@ -12,6 +12,7 @@ from tests.support.secrets import opening
 from windlass_server.hub import EventHub
 from windlass_server.ids import IdSource
 from windlass_server.jobs.actions import JobActions
+from windlass_server.jobs.array_indices import ArrayIndices
 from windlass_server.jobs.artifact_content import ArtifactContent
 from windlass_server.jobs.artifacts import ArtifactsService
 from windlass_server.jobs.batch_rpc import Single
@@ -153,6 +154,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         ),
         JobBatches(database, jobs),
         Single(validation.check, to_status),
+        ArrayIndices(database, clock, tokens, lambda _job_id: None),
     )
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),

@@ -79,7 +79,7 @@ def _each(session: Session, job_ids: Sequence[str], act: "Callable[[str], job_pb
     def done() -> "Iterator[job_pb2.Job]":
         for job_id in job_ids:
             try:
-                yield act(job_id)
+                yield act(session.job(job_id))
             except WindlassError as error:
                 say(render_error(error))
                 failures.append(error)

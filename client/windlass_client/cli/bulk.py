@@ -54,6 +54,9 @@ def act(
     where: Annotated[
         str, typer.Option("--filter", metavar="AIP-160", help="Only where this holds.")
     ] = "",
+    array: Annotated[
+        str, typer.Option(metavar="JOB", help="The jobs of this array's indices instead.")
+    ] = "",
     reason: ReasonOption = "",
     force: Annotated[bool, typer.Option("--force", help="With cancel: SIGKILL at once.")] = False,
     dry_run: Annotated[
@@ -78,6 +81,7 @@ def act(
                 name=name,
                 labels=labels,
                 where=where,
+                array_job_id=array,
                 reason=reason,
                 force=force,
                 validate_only=dry_run,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from windlass_client.cli import job_show, logs, submit_many
+from windlass_client.cli import arrays, job_show, logs, submit_many
 from windlass_client.cli.files import write_file
 from windlass_client.cli.forecasts import forecast_table, served_as
 from windlass_client.cli.output import ago, cell, moment, say, status_cell, table
@@ -44,6 +44,7 @@ app = group(
 )
 
 submit_many.register(app)
+arrays.register(app)
 
 _MOST_JOBS = 1_000_000
 
@@ -97,6 +98,12 @@ def list_jobs(
         ),
     ] = "",
     order_by: Annotated[str, typer.Option(help="Such as 'priority desc' or 'end_time desc'.")] = "",
+    array: Annotated[
+        str,
+        typer.Option(
+            metavar="JOB", help="The jobs of this array's indices, instead of all others."
+        ),
+    ] = "",
     limit: Annotated[
         int, typer.Option(min=0, max=_MOST_JOBS, help="At most so many; 0 lists all.")
     ] = 50,
@@ -114,6 +121,7 @@ def list_jobs(
         created_after=session.moment(since) if since else None,
         where=where,
         order_by=order_by,
+        array_job_id=array,
         page_size=min(limit + 1, 1000) if limit else 1000,
     )
     jobs = list(islice(found, limit + 1) if limit else found)
@@ -132,7 +140,7 @@ def list_jobs(
 )
 def get(session: Session, job_id: JobArgument) -> None:
     """Show a job: its status and why, where it runs, what it asked for, how it is isolated."""
-    job = session.client.jobs.get(job_id)
+    job = session.client.jobs.get(session.job(job_id))
     session.answer(job, lambda: job_table(job, session.now()))
 
 
@@ -152,7 +160,7 @@ The planner itself is asked, with the jobs before this one; nothing changes by i
 @command(app, "why", help=_WHY_HELP)
 def why(session: Session, job_id: JobArgument) -> None:
     """See `_WHY_HELP`."""
-    answer = session.client.jobs.explain(job_id)
+    answer = session.client.jobs.explain(session.job(job_id))
     session.answer(answer, lambda: forecast_table(answer.forecast))
 
 
@@ -161,7 +169,7 @@ def events(session: Session, job_id: JobArgument) -> None:
     """List what happened to a job, oldest first."""
     from windlass.jobs.v1 import jobs_service_pb2
 
-    found = list(session.client.jobs.events(job_id, page_size=1000))
+    found = list(session.client.jobs.events(session.job(job_id), page_size=1000))
     page = jobs_service_pb2.ListJobEventsResponse(events=found)
     session.answer(page, lambda: events_table(found), nothing="" if found else "no events")
 
@@ -193,6 +201,7 @@ def checkpoints(
 
     if to is not None and download is None:
         raise InvalidArgument("--to goes with --download", reason="NOTHING_TO_WRITE")
+    job_id = session.job(job_id)
     if download is None:
         found = list(session.client.jobs.checkpoints(job_id, page_size=1000))
         page = jobs_service_pb2.ListJobCheckpointsResponse(checkpoints=found)
@@ -225,11 +234,15 @@ def wait(
 
     seconds = parse_duration(timeout).total_seconds() if timeout else None
     try:
-        ended = session.each(
-            (session.client.jobs.wait(job_id, timeout=seconds) for job_id in job_ids),
-            logs.verdict,
-            lambda jobs: jobs_service_pb2.ListJobsResponse(jobs=jobs),
-        )
+        with arrays.progress() as tell:
+            ended = session.each(
+                (
+                    session.client.jobs.wait(session.job(job_id), timeout=seconds, on_change=tell)
+                    for job_id in job_ids
+                ),
+                logs.verdict,
+                lambda jobs: jobs_service_pb2.ListJobsResponse(jobs=jobs),
+            )
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     raise typer.Exit(next((code for code in map(exit_code, ended) if code), 0))
@@ -249,9 +262,17 @@ def jobs_table(jobs: "Sequence[job_pb2.Job]", now: "datetime") -> "Table":
             cell(job.user),
             cell(ago(job.create_time, now)),
             cell(_ran(job, now)),
-            cell(job.status_reason, "dim"),
+            cell(_why(job), "dim"),
         )
     return made
+
+
+def _why(job: "job_pb2.Job") -> str:
+    """Why it is where it is; of an array that runs how far it is."""
+    if job.HasField("array_status") and not job.HasField("end_time"):
+        ended = job.array_status.succeeded_count
+        return f"{ended} of {job.array_status.total_count} {job.status_reason}"
+    return job.status_reason
 
 
 def job_table(job: "job_pb2.Job", now: "datetime") -> "Table":
@@ -306,6 +327,7 @@ def _facts(job: "job_pb2.Job", now: "datetime") -> "list[tuple[str, str]]":
         ("source", _source(job.source)),
         ("python", " ".join([job.python.version, *job.python.requirements]).strip()),
         ("workdir", job.environment.working_directory),
+        ("array", _array(job)),
         ("gpus", _gpus(job)),
         ("cpus", format_cpu_millis(ask.cpu_millis)),
         ("memory", format_bytes(ask.memory_bytes)),
@@ -348,6 +370,16 @@ def _source(source: "job_content_pb2.JobSource") -> str:
     if source.HasField("git"):
         return f"{source.git.repository}@{source.git.commit}"
     return source.source_id
+
+
+def _array(job: "job_pb2.Job") -> str:
+    if job.HasField("array_index"):
+        return f"index {job.array_index} of {job.array_job_id}"
+    if not job.HasField("array_status"):
+        return ""
+    named = arrays.counts_of(job.array_status)
+    counts = ", ".join(f"{count} {name}" for name, count in named.items())
+    return f"{job.array_status.total_count} indices: {counts}"
 
 
 def _checkpoint(job: "job_pb2.Job") -> str:

@@ -25,6 +25,8 @@ A followed log survives restarts of the server: it goes on behind the last line 
 
     windlass logs job-01j… --rank 3 -f    of a job of several nodes only one
 
+    windlass logs job-01j…/17    of an array the index 17; the same: --index 17
+
     windlass logs job-01j… --since 10m --grep 'loss=[0-9.]+' -f
 
     windlass logs job-01j… --since 2026-11-26T08:00Z --until 2026-11-26T09:00Z
@@ -69,6 +71,9 @@ def logs(
         int | None,
         typer.Option(min=0, max=511, help="Only this rank of a job of several nodes."),
     ] = None,
+    index: Annotated[
+        int | None, typer.Option(min=0, max=99_999, help="Of an array, this index.")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME|SPAN", help="Start at a time, or so long ago, such as 10m."),
@@ -96,7 +101,7 @@ def logs(
         )
     _copy(
         session,
-        job_id,
+        session.job(job_id if index is None else f"{job_id}/{index}"),
         follow=follow,
         tail=tail,
         stream=stream,

@@ -57,7 +57,7 @@ def retry(
 ) -> None:
     """See `_HELP`."""
     job = session.client.jobs.retry(
-        job_id,
+        session.job(job_id),
         reason=reason,
         overrides=job_overrides(set_ or [], pairs(env or [], "--env")),
         from_scratch=from_scratch,

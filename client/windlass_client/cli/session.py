@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVa
 import typer
 
 from windlass_client.cli.output import Output, console, printable, read_clock, say, to_json
-from windlass_client.errors import InvalidArgument, WindlassError
+from windlass_client.errors import InvalidArgument, NotFound, WindlassError
 from windlass_client.quantities import parse_duration
 from windlass_client.settings import Settings
 
@@ -163,6 +163,20 @@ class Session:
         except InvalidArgument:
             message = f"{text!r} is no time; write such as 7d, 2026-11-01 or 2026-11-01T08:00"
         raise InvalidArgument(message, reason="BAD_TIME")
+
+    def job(self, word: str) -> str:
+        """The id of the job that a word names: `JOB`, or `JOB/17` for an index of an array."""
+        job_id, slash, index = word.partition("/")
+        if not slash:
+            return word
+        if not (index.isascii() and index.isdecimal() and len(index) <= 5):
+            raise InvalidArgument(f"{word!r} is no job, nor JOB/INDEX", reason="BAD_INDEX")
+        for found in self.client.jobs.array_indices(job_id, index=int(index)):
+            if found.job_id:
+                return found.job_id
+            message = f"index {index} of {job_id} has no job yet"
+            raise NotFound(message, reason="ARRAY_INDEX_PENDING")
+        raise NotFound(f"{job_id} has no index {index}", reason="ARRAY_INDEX_NOT_FOUND")
 
     def answer(
         self, message: "Message", view: "Callable[[], Table | str]", *, nothing: str = ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from windlass_client.cli import logs
+from windlass_client.cli.arrays import progress
 from windlass_client.cli.content_options import (
     GitOption,
     PipOption,
@@ -52,7 +53,7 @@ from windlass_client.cli.waiting_options import (
 from windlass_client.errors import InvalidArgument, WindlassError
 
 if TYPE_CHECKING:
-    from windlass.jobs.v1 import job_pb2, job_spread_pb2
+    from windlass.jobs.v1 import job_array_pb2, job_pb2, job_spread_pb2
     from windlass.types.v1 import topology_pb2, types_pb2
 
 _HELP = """Submit a command as a job and print its id.
@@ -76,6 +77,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
     windlass submit --after-ok job-01k0… --start-after +2h -- python3 /srv/vision/evaluate.py
 
     windlass submit --max-attempts 3 --retry-on OUT_OF_MEMORY --retry-on 17 -- python3 flaky.py
+
+    windlass submit --array 1000 --parallel 50 -- sh -c './simulate --seed $WINDLASS_ARRAY_INDEX'
 
     windlass submit --nodes 4 --gpus 8 --topology rack -- /srv/vision/start.sh
 
@@ -312,6 +315,16 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    array: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNT|INDICES",
+            help="Once for each index: 1000 for 0 to 999, or such as 0-9,17; in WINDLASS_ARRAY_INDEX.",
+        ),
+    ] = None,
+    parallel: Annotated[
+        int, typer.Option(min=0, max=100_000, help="With --array: at most so many at once.")
+    ] = 0,
     validate_only: Annotated[
         bool,
         typer.Option(
@@ -378,6 +391,7 @@ def submit(
         min_nodes=min_nodes or 0,
         topology=_topology(topology, prefer_topology),
         preemptible=preemptible,
+        array=_array(array, parallel, in_file=file is not None),
     )
     jobs = _laid_over(session, asked, file)
     if print_yaml:
@@ -450,6 +464,11 @@ def _submit_one(
     wait: bool,
     follow: bool,
 ) -> None:
+    if follow and one.job.HasField("array"):
+        message = (
+            "an array has no output of its own: --wait for it, and read windlass logs JOB/INDEX"
+        )
+        raise InvalidArgument(message, reason="FOLLOW_OF_ARRAY")
     try:
         job = session.client.jobs.submit_job(
             one.job, request_id=request_id, validate_only=validate_only
@@ -488,6 +507,18 @@ def _spread(asked: str, most: int) -> "job_spread_pb2.Spread | None":
     return job_spread_pb2.Spread(job_label=job_label, node_label=node_label, max_per_domain=most)
 
 
+def _array(asked: str | None, parallel: int, *, in_file: bool) -> "job_array_pb2.JobArray | None":
+    from windlass_client.arrays import JobArray, parse_array
+
+    if asked is None:
+        if parallel and in_file:
+            return JobArray(parallel=parallel)
+        if parallel:
+            raise InvalidArgument("--parallel goes with --array", reason="PARALLEL_OF_NOTHING")
+        return None
+    return parse_array(asked, parallel)
+
+
 def _topology(required: Domain | None, preferred: Domain | None) -> "topology_pb2.Topology | None":
     from windlass.types.v1 import topology_pb2
 
@@ -502,7 +533,8 @@ def wait_for(session: Session, job_id: str) -> None:
     """Wait for the end of a job that was just submitted, and exit with its code."""
     say(f"submitted {job_id}")
     try:
-        final = session.client.jobs.wait(job_id)
+        with progress() as tell:
+            final = session.client.jobs.wait(job_id, on_change=tell)
     except KeyboardInterrupt:
         say(f"\n{job_id} goes on; wait for it again with: windlass jobs wait {job_id}")
         raise typer.Exit(EXIT_INTERRUPTED) from None

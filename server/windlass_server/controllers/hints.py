@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from windlass_server.controllers.arrays import Arrays
 from windlass_server.controllers.federation import Federation
 from windlass_server.controllers.loop import Loop
 from windlass_server.controllers.node_drains import NodeDrains
@@ -23,6 +24,8 @@ class Listeners:
     scheduling_loop: Loop
     outbox_loop: Loop
     waits_loop: Loop
+    arrays: Arrays
+    arrays_loop: Loop
     drains: NodeDrains
     drains_loop: Loop
     waves_loop: Loop
@@ -55,6 +58,12 @@ class Hints:
         if (to := self._listeners) is not None:
             to.outbox_loop.wake()
             to.waits_loop.wake()
+
+    def array_changed(self, job_id: str) -> None:
+        """An array is new, or something else is wanted of it."""
+        if (to := self._listeners) is not None:
+            to.arrays.changed([job_id])
+            to.outbox_loop.wake()
 
     def job_started(self) -> None:
         """The command of a job has begun to run."""

@@ -9,7 +9,7 @@ from google.rpc import status_pb2
 from windlass.jobs.v1 import job_batch_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.jobs.batches import JobBatches
-from windlass_server.jobs.messages import to_proto
+from windlass_server.jobs.reader import JobReader
 from windlass_server.rpc.call import Call
 
 _Result = job_batch_pb2.BatchSubmitJobsResponse.Result
@@ -33,6 +33,7 @@ class JobBatchesRpc:
 
     _batches: JobBatches
     _single: Single
+    _reader: JobReader
 
     async def BatchSubmitJobs(
         self, request: job_batch_pb2.BatchSubmitJobsRequest, call: Call
@@ -44,7 +45,7 @@ class JobBatchesRpc:
             results=[
                 _Result(error=self._single.refusal(answer, call.request_id))
                 if isinstance(answer, Exception)
-                else _Result(job=to_proto(answer))
+                else _Result(job=await self._reader.shown(answer))
                 for answer in answers
             ]
         )

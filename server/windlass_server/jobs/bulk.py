@@ -64,7 +64,8 @@ class BulkActions:
         outcome = pb.JobOutcome(job_id=job.job_id, previous_status=job.status, status=job.status)
         try:
             if request.validate_only:
-                status = after(job.status, _EVENTS[request.action], job.job_id)
+                array = job.HasField("array_status")
+                status = after(job.status, _EVENTS[request.action], job.job_id, array=array)
                 retry = request.action == _Action.RETRY
                 outcome.status = int(Status.QUEUED if retry else status)  # type: ignore[assignment]
                 return outcome

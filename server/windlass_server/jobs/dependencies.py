@@ -41,6 +41,7 @@ class DependenciesService:
     Args:
         first_reason: why a job waits that no cycle has looked at yet: a reason and a sentence.
         job_queued: called with the id of a job that is in the queue from now on.
+        array_changed: called with the id of an array whose indices are to be from now on, or that is to end.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class DependenciesService:
         clock: Clock,
         first_reason: Callable[[], tuple[str, str]],
         job_queued: Callable[[str], None],
+        array_changed: Callable[[str], None] = lambda _job_id: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._first_reason = first_reason
         self._job_queued = job_queued
+        self._array_changed = array_changed
 
     async def look(self, job_ids: Sequence[str]) -> None:
         """Do what follows from what has happened to these jobs, for those before and behind them."""
@@ -131,7 +134,8 @@ class DependenciesService:
         return len(edges)
 
     def _end(self, tx: Transaction, job: JobRow, message: str) -> None:
-        now, status = self._clock.now(), after(job.status, Event.CANCEL, job.job_id)
+        array = bool(job.array_count)
+        now, status = self._clock.now(), after(job.status, Event.CANCEL, job.job_id, array=array)
         actor = actors.DEPENDENCIES
         move(tx, job, status, reason=NEVER_MET, message=message, actor=actor, at=now)
 
@@ -147,16 +151,24 @@ class DependenciesService:
         for edge in tx.dependencies.unmet([*unmet]):
             unmet[edge.job_id].append(Edge(edge.awaited_id, edge.kind, edge.state))
         now = self._clock.now()
-        holds = {row.job_id: hold_of(unmet[row.job_id], row.start_after, now) for row in rows}
+        holds = {
+            row.job_id: hold_of(
+                unmet[row.job_id], row.start_after, now, array=bool(row.array_count)
+            )
+            for row in rows
+        }
         tx.jobs.hold([self._held(row, holds[row.job_id], now) for row in rows])
         for row in rows:
             if holds[row.job_id].by is Held.NOTHING:
                 tx.after_commit(partial(self._job_queued, row.job_id))
+            elif holds[row.job_id].by is Held.INDICES:
+                tx.after_commit(partial(self._array_changed, row.job_id))
 
     def _held(self, row: JobRow, hold: Hold, now: int) -> tuple[str, int, str, str, int | None]:
         if hold.by is Held.NOTHING:
             return (row.job_id, int(hold.by), *self._first_reason(), now)
-        return row.job_id, int(hold.by), hold.reason, hold.message, None
+        since = now if hold.by is Held.INDICES else None
+        return row.job_id, int(hold.by), hold.reason, hold.message, since
 
     async def _inherit(self, waiting: Sequence[Any]) -> None:
         """Have jobs served by the priority of those that wait for them."""

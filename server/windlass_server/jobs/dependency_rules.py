@@ -67,6 +67,8 @@ class Held(enum.IntEnum):
     TIME = 2
     # Somebody has held it, whatever else it waits for.
     USER = 3
+    # It is an array: its indices are in the queue, and not it.
+    INDICES = 4
 
 
 _WORDS = {

@@ -60,6 +60,7 @@ def directive(row: Any) -> agent_pb2.RunDirective:
             restore=_restore(row),
             gang=_gang(row),
             secrets=_asked_secrets(spec) if row.state == _State.STATE_UNSPECIFIED else (),
+            array=_element(row, spec),
         )
     )
     if is_prepared(spec):
@@ -73,6 +74,15 @@ def _asked_secrets(spec: job_pb2.Job) -> Iterator[agent_pb2.GivenSecret]:
     """What a run that has not started asks for; the values are still to be put in."""
     for variable, reference in sorted(spec.environment.secrets.items()):
         yield agent_pb2.GivenSecret(variable=variable, file=reference.file)
+
+
+def _element(row: Any, spec: job_pb2.Job) -> agent_pb2.ArrayElement | None:
+    """Which index of an array it runs."""
+    if row.array_job_id is None:
+        return None
+    return agent_pb2.ArrayElement(
+        array_job_id=row.array_job_id, index=row.array_index, count=spec.array.count
+    )
 
 
 def _gang(row: Any) -> agent_pb2.Gang | None:

@@ -83,7 +83,7 @@ class Forecasts:
         self._one_at_a_time = asyncio.Lock()
 
     async def explain(self, who: Caller, job_id: str) -> Forecast:
-        """What becomes of a job, and why.
+        """What becomes of a job, and why; of an array, what becomes of its first index that waits.
 
         Raises:
             NotFound: no such job, or foreign.
@@ -94,6 +94,8 @@ class Forecasts:
             if job is None:
                 raise absent("job", job_id)
             require_object(who, "jobs.get", job.project, kind="job", object_id=job_id)
+            if job.array_count and (rows := tx.arrays.jobs_from(job_id, 0, 1, (Status.QUEUED,))):
+                (job,) = rows
             rules = rules_of(tx.pools.all())
             stopped = [stopped_text(row) for row in tx.preemptions.of_runs([job.run_id])]
             pools = [usable(job.project, pool, rules) for pool in (job.pool, "")]
@@ -105,13 +107,13 @@ class Forecasts:
         snapshot, rows = await self._look()
         if job.held:
             # One that was let in meanwhile stands there already.
-            others = tuple(one for one in snapshot.queue if one.job_id != job_id)
+            others = tuple(one for one in snapshot.queue if one.job_id != job.job_id)
             snapshot = replace(snapshot, queue=(*others, _held_demand(job, chosen)))
-            held = await self._outlook(snapshot, job_id, any_pools)
+            held = await self._outlook(snapshot, job.job_id, any_pools)
             return await self._forecast(who, job, snapshot, held)
         # It may have left the queue meanwhile, or stand deeper in it than a cycle looks.
-        seen = job_id in rows
-        found = await self._outlook(snapshot, job_id, any_pools) if seen else None
+        seen = job.job_id in rows
+        found = await self._outlook(snapshot, job.job_id, any_pools) if seen else None
         if found is not None and found.message and stopped:
             found = replace(found, message=f"{found.message}; {stopped}")
         return await self._forecast(who, job, snapshot, found)

@@ -12,7 +12,7 @@ from windlass_server.jobs.messages import to_proto
 from windlass_server.jobs.rules import Cause
 from windlass_server.resources.decimals import BILLIONTHS, decimal, gib
 from windlass_server.resources.job_costs import SoFar, costs_of
-from windlass_server.storage.tables import JobRow
+from windlass_server.storage.tables import JobArrayRow, JobRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.timestamps import to_proto as time_of
 
@@ -29,6 +29,7 @@ class Around:
     dependents: list[str] = field(default_factory=list)
     retries: list[str] = field(default_factory=list)
     cost: SoFar | None = None
+    array: JobArrayRow | None = None
 
 
 def around(tx: Transaction, job_ids: Sequence[str], now: int) -> Mapping[str, Around]:
@@ -44,6 +45,8 @@ def around(tx: Transaction, job_ids: Sequence[str], now: int) -> Mapping[str, Ar
         found[row.of_id].dependents.append(row.job_id)
     for row in tx.job_views.retries(job_ids, _MOST_RELATED):
         found[row.of_id].retries.append(row.job_id)
+    for job_id, array in tx.arrays.of(job_ids).items():
+        found[job_id].array = array
     for job_id, cost in costs_of(tx, job_ids, now).items():
         found[job_id].cost = cost
     return found
@@ -51,7 +54,7 @@ def around(tx: Transaction, job_ids: Sequence[str], now: int) -> Mapping[str, Ar
 
 def full_message(row: JobRow, beside: Around) -> job_pb2.Job:
     """A job with all that is known of it."""
-    job = to_proto(row)
+    job = to_proto(row, beside.array)
     degraded = job.isolation.degraded_reason
     for one in conditions(row, beside.runs, beside.told, degraded):
         condition = job.conditions.add(

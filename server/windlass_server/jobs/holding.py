@@ -31,6 +31,11 @@ class Hold:
 
 
 IN_THE_QUEUE = Hold(Held.NOTHING)
+BY_INDICES = Hold(
+    Held.INDICES,
+    "ARRAY_INDICES_QUEUED",
+    "its indices wait for their places, each as a job of its own",
+)
 
 
 def start_after_of(spec: job_pb2.Job) -> int:
@@ -113,13 +118,14 @@ def _state(asked: job_pb2.Dependency, awaited: Any) -> State:
     return state_of(asked.type, awaited.status, started=started, follows=asked.follow_retries)
 
 
-def hold_of(edges: Sequence[Edge], start_after: int, now: int) -> Hold:
-    """What keeps a job out of the queue: first those that it waits for, then its time.
+def hold_of(edges: Sequence[Edge], start_after: int, now: int, *, array: bool = False) -> Hold:
+    """What keeps a job out of the queue: first those that it waits for, then its time, then that it is an array.
 
     Args:
         edges: those that it waits for.
         start_after: before when it does not start (µs).
         now: the time (µs).
+        array: whether it is one.
     """
     unmet = [one for one in edges if one.state != State.MET]
     if unmet:
@@ -127,4 +133,4 @@ def hold_of(edges: Sequence[Edge], start_after: int, now: int) -> Hold:
     if start_after > now:
         message = f"starts at {time_text(start_after)} at the earliest"
         return Hold(Held.TIME, Reason.START_AFTER, message)
-    return IN_THE_QUEUE
+    return BY_INDICES if array else IN_THE_QUEUE

@@ -33,6 +33,10 @@ class Lineage(Protocol):
     def message(self) -> str:
         """What the new job's first event says."""
 
+    @property
+    def resumes(self) -> bool:
+        """Whether the jobs of an array's indices begin with the checkpoints of those that they retry."""
+
     def follow(self, tx: Transaction, job: JobRow) -> bool:
         """Let others know of the new job, which `tx` has added; whether anybody waits for it."""
 
@@ -52,6 +56,10 @@ class First(Lineage):
     @property
     def message(self) -> str:
         return "the job was accepted"
+
+    @property
+    def resumes(self) -> bool:
+        return False
 
     def follow(self, tx: Transaction, job: JobRow) -> bool:
         return False
@@ -108,6 +116,10 @@ class Again(Lineage):
     def message(self) -> str:
         why = f": {self.reason}" if self.reason else ""
         return f"a retry of {self.source.job_id}{why}"
+
+    @property
+    def resumes(self) -> bool:
+        return not self.from_scratch
 
     def follow(self, tx: Transaction, job: JobRow) -> bool:
         """Note with the old job that it is retried, and let those that wait for it wait for the new one."""

@@ -13,7 +13,7 @@ from itertools import groupby
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock, SystemClock
-from windlass_server.errors import FieldViolation, InvalidInput, WindlassError
+from windlass_server.errors import FieldViolation, InvalidInput, WindlassError, WrongState
 from windlass_server.hub import EventHub
 from windlass_server.jobs.log_reading import (
     LogReading,
@@ -105,6 +105,7 @@ class JobLogs:
 
         Raises:
             NotFound: no such job, or foreign.
+            WrongState: it is an array (`JOB_IS_ARRAY`).
             InvalidInput: the cursor is none of this job's, or as `LogRequest.selection`.
         """
         seen = await self._load(who, job_id)
@@ -123,6 +124,9 @@ class JobLogs:
         if job is None:
             raise absent("job", job_id)
         require_object(who, "jobs.logs", job.project, kind="job", object_id=job_id)
+        if job.array_count:
+            message = "an array has no output of its own: read that of the jobs of its indices"
+            raise WrongState(message, reason="JOB_IS_ARRAY", subject=job_id)
         return Seen(job, runs)
 
     async def _start(

@@ -1,14 +1,15 @@
 """Jobs from rows to messages."""
 
-from windlass.jobs.v1 import job_pb2
+from windlass.jobs.v1 import job_array_pb2, job_pb2
 from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.effective_priority import inherited
-from windlass_server.jobs.states import Status
-from windlass_server.storage.tables import EventRow, JobRow
+from windlass_server.jobs.states import FINAL, Status
+from windlass_server.storage.tables import EventRow, JobArrayRow, JobRow
+from windlass_server.storage.tables.arrays import COUNTED
 
 
-def to_proto(row: JobRow) -> job_pb2.Job:
-    """A job on the wire: its stored spec, and the columns that changed since."""
+def to_proto(row: JobRow, array: JobArrayRow | None = None) -> job_pb2.Job:
+    """A job on the wire: its stored spec, and the columns that changed since; of an array with how far it is."""
     job = job_pb2.Job.FromString(row.spec)
     job.job_id = row.job_id
     job.status = row.status  # type: ignore[assignment]
@@ -24,6 +25,7 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     job.nodes, job.min_nodes = row.nodes, row.min_nodes
     job.etag = f"{row.version:x}"
     _show_priority(job, row)
+    _show_array(job, row, array)
     created = job.create_time
     created.seconds, created.nanos = _split(row.created_at)
     if row.exit_code is not None:
@@ -41,6 +43,27 @@ def to_proto(row: JobRow) -> job_pb2.Job:
     if row.ended_at is not None:
         job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
     return job
+
+
+def array_status(row: JobRow, array: JobArrayRow) -> job_array_pb2.ArrayStatus:
+    """How far an array is; what has no job yet waits, or has ended as the array has."""
+    shown = job_array_pb2.ArrayStatus(total_count=array.total, parallel=array.parallel)
+    for name in COUNTED:
+        setattr(shown, f"{name}_count", getattr(array, name))
+    ended = Status(row.status) if row.status in FINAL else Status.QUEUED
+    field = f"{ended.name.lower()}_count"
+    setattr(shown, field, getattr(shown, field) + array.total - array.created)
+    return shown
+
+
+def _show_array(job: job_pb2.Job, row: JobRow, array: JobArrayRow | None) -> None:
+    if row.array_job_id is not None:
+        job.array_job_id = row.array_job_id
+        job.array_index = row.array_index or 0
+    if array is not None:
+        job.array_status.CopyFrom(array_status(row, array))
+        # Both only rise.
+        job.etag = f"{row.version + array.changes:x}"
 
 
 def _show_retries(job: job_pb2.Job, row: JobRow) -> None:

@@ -71,6 +71,7 @@ def move_all(tx: Transaction, moves: Sequence[Move]) -> list[JobRow]:
     )
     for one, values in zip(moves, columns, strict=True):
         _count(tx, one.job, one.status, values.get("cluster", one.job.cluster))
+    tx.arrays.count((one.job.array_job_id, one.job.status, one.status) for one in moves)
     tx.events.record_all(
         [
             {
@@ -116,7 +117,7 @@ def _columns(one: Move) -> dict[str, Any]:
 
 def _count(tx: Transaction, job: JobRow, status: Status, cluster: str) -> None:
     """Note for quotas that a job begins or ends to wait, or to have a place here."""
-    before, now = _counted_as(job.status, job.cluster), _counted_as(status, cluster)
+    before, now = _counted_as(job, job.status, job.cluster), _counted_as(job, status, cluster)
     if before is now:
         return
     if now is Dimension.RUNNING:
@@ -128,9 +129,12 @@ def _count(tx: Transaction, job: JobRow, status: Status, cluster: str) -> None:
         quota_use.give_back(tx, quota_use.one_job(job.project, job.user, before))
 
 
-def _counted_as(status: int, cluster: str) -> Dimension | None:
+def _counted_as(job: JobRow, status: int, cluster: str) -> Dimension | None:
+    if job.array_count:
+        # For all of its indices that wait, or will.
+        return None if status in FINAL else Dimension.QUEUED
     if status == Status.QUEUED:
-        return Dimension.QUEUED
+        return None if job.array_job_id else Dimension.QUEUED
     # What another cluster has is bounded there, and what is suspended has nothing.
     none = status in FINAL or status == Status.SUSPENDED or cluster
     return None if none else Dimension.RUNNING

@@ -19,7 +19,7 @@ from windlass_server.jobs.messages import to_proto
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.engine import Database
 from windlass_server.storage.jobs import JobFilter, position_of
-from windlass_server.storage.tables import JobRow
+from windlass_server.storage.tables import JobArrayRow, JobRow
 from windlass_server.storage.transaction import Transaction
 
 # About 1 KiB each with everything around it; larger ones than these bytes are not kept.
@@ -41,6 +41,7 @@ class _Page:
         keys: id and version of each job of the page, in order.
         known: those whose serialized form was kept already.
         rows: of the others.
+        arrays: what is counted of those of them that are arrays.
         more: whether there is a next page.
         last: where the page ends.
     """
@@ -48,6 +49,7 @@ class _Page:
     keys: Sequence[tuple[str, int]]
     known: Mapping[tuple[str, int], bytes]
     rows: Sequence[JobRow]
+    arrays: Mapping[str, JobArrayRow]
     more: bool
     last: str
 
@@ -68,14 +70,21 @@ class JobReader:
         found = await self._database.read(lambda tx: self._look_up(tx, job_id))
         if found is None:
             raise absent("job", job_id)
-        project, kept, row = found
+        project, kept, row, arrays = found
         require_object(who, "jobs.get", project, kind="job", object_id=job_id)
         if row is not None:
-            (kept,) = self._keep([row]).values()
+            (kept,) = self._keep([row], arrays).values()
         body = _only_job(kept)
         if job_pb2.Job.FromString(body).HasField("effective_priority"):
             body += await self._aged(job_id)
         return body
+
+    async def shown(self, row: JobRow) -> job_pb2.Job:
+        """A job as it has become by what was done to it; of an array with how far it is."""
+        if not row.array_count:
+            return to_proto(row)
+        array = await self._database.read(lambda tx: tx.arrays.get(row.job_id))
+        return to_proto(row, array)
 
     async def _aged(self, job_id: str) -> bytes:
         """What is said behind a waiting job: its priority with what its age has added, which changes."""
@@ -165,32 +174,43 @@ class JobReader:
         shown = _that_fit(keys, sizes)
         rows = [row for row in rows if (row.job_id, row.version) in shown]
         last = position_of(wanted, heads[len(shown) - 1]) if shown else ""
-        return _Page(list(shown), known, rows, more=len(heads) > len(shown), last=last)
+        arrays = _arrays(tx, rows)
+        return _Page(list(shown), known, rows, arrays, more=len(heads) > len(shown), last=last)
 
-    def _look_up(self, tx: Transaction, job_id: str) -> tuple[str, bytes, JobRow | None] | None:
+    def _look_up(
+        self, tx: Transaction, job_id: str
+    ) -> tuple[str, bytes, JobRow | None, Mapping[str, JobArrayRow]] | None:
         """A job's project, and its serialized form where that is kept, else its row."""
         head = tx.jobs.head(job_id)
         if head is None:
             return None
         kept = self._kept.get((job_id, head.version))
-        return head.project, kept or b"", None if kept else tx.jobs.get(job_id)
+        if kept is not None:
+            return head.project, kept, None, {}
+        row = tx.jobs.get(job_id)
+        return head.project, b"", row, {} if row is None else _arrays(tx, [row])
 
     def _serialize(self, page: _Page) -> list[bytes]:
-        found = {**page.known, **self._keep(page.rows)}
+        found = {**page.known, **self._keep(page.rows, page.arrays)}
         return [found[key] for key in page.keys]
 
-    def _keep(self, rows: Sequence[JobRow]) -> dict[tuple[str, int], bytes]:
-        """Serialize jobs and keep them, unless they are large."""
-        fresh = {
-            (row.job_id, row.version): pb.ListJobsResponse(jobs=[to_proto(row)]).SerializeToString()
+    def _keep(
+        self, rows: Sequence[JobRow], arrays: Mapping[str, JobArrayRow]
+    ) -> dict[tuple[str, int], bytes]:
+        """Serialize jobs and keep them, unless they are large; nor arrays: how far those are has no version."""
+        made = {
+            (row.job_id, row.version): pb.ListJobsResponse(
+                jobs=[to_proto(row, arrays.get(row.job_id))]
+            ).SerializeToString()
             for row in rows
         }
+        fresh = {key: one for key, one in made.items() if key[0] not in arrays}
         if len(self._kept) + len(fresh) > _KEPT_JOBS:
             # The oldest half goes; dictionaries keep the order of insertion.
             for key in list(self._kept)[: _KEPT_JOBS // 2]:
                 del self._kept[key]
         self._kept |= {key: one for key, one in fresh.items() if len(one) <= _KEPT_JOB_BYTES}
-        return fresh
+        return made
 
 
 def _only_job(page: bytes) -> bytes:
@@ -199,6 +219,11 @@ def _only_job(page: bytes) -> bytes:
     while page[start - 1] & 0x80:
         start += 1
     return page[start:]
+
+
+def _arrays(tx: Transaction, rows: Sequence[JobRow]) -> Mapping[str, JobArrayRow]:
+    """What is counted of those of these jobs that are arrays."""
+    return tx.arrays.of([row.job_id for row in rows if row.array_count])
 
 
 def _rows(tx: Transaction, job_ids: Sequence[str]) -> list[JobRow]:

@@ -11,9 +11,11 @@ from windlass.jobs.v1 import job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.errors import FieldViolation, InvalidInput
+from windlass_server.jobs.array_rules import Indices
+from windlass_server.jobs.array_spec import indices_of
 from windlass_server.jobs.lineage import Again
 from windlass_server.jobs.service import JobsService
-from windlass_server.jobs.states import Event, after
+from windlass_server.jobs.states import Event, Status, after
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -75,16 +77,15 @@ class RetriesService:
             Others: as `JobsService.submit`.
         """
 
-        def load(tx: Transaction) -> JobRow:
+        def load(tx: Transaction) -> tuple[JobRow, job_pb2.Job]:
             job = tx.jobs.get(wanted.job_id)
             if job is None:
                 raise absent("job", wanted.job_id)
             require_object(who, "jobs.submit", job.project, kind="job", object_id=job.job_id)
-            after(job.status, Event.RETRY, job.job_id)
-            return job
+            after(job.status, Event.RETRY, job.job_id, array=bool(job.array_count))
+            return job, _to_retry(tx, job)
 
-        source = await self._database.read(load)
-        stored = job_pb2.Job.FromString(source.spec)
+        source, stored = await self._database.read(load)
         stored.queue = source.queue
         spec = retried(stored, wanted.overrides, wanted.mask)
         self._require_valid(spec)
@@ -101,6 +102,17 @@ class RetriesService:
             )
             message = f"with the overrides it is no valid job: {_named(violations)}"
             raise InvalidInput(message, reason=error.reason, violations=violations) from None
+
+
+def _to_retry(tx: Transaction, job: JobRow) -> job_pb2.Job:
+    """What a job asked for; of an array those indices that did not succeed, or all where all did."""
+    stored = job_pb2.Job.FromString(job.spec)
+    if job.array_count:
+        done = {*tx.arrays.indices_in(job.job_id, Status.SUCCEEDED)}
+        left = [index for index in indices_of(stored.array) if index not in done]
+        if left:
+            stored.array.indices = Indices.of(left).text
+    return stored
 
 
 def retried(stored: job_pb2.Job, overrides: job_pb2.Job | None, mask: Sequence[str]) -> job_pb2.Job:

@@ -9,6 +9,8 @@ from windlass.jobs.v1 import job_metrics_pb2, job_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.filters import parse
 from windlass_server.jobs.actions import JobActions
+from windlass_server.jobs.array_indices import ArrayIndices
+from windlass_server.jobs.array_rpc import JobArraysRpc
 from windlass_server.jobs.artifacts import ArtifactsService
 from windlass_server.jobs.artifacts_rpc import ArtifactsRpc
 from windlass_server.jobs.batch_rpc import JobBatchesRpc, Single
@@ -20,7 +22,7 @@ from windlass_server.jobs.forecast_message import forecast_message
 from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs, LogRequest
-from windlass_server.jobs.messages import event_to_proto, to_proto
+from windlass_server.jobs.messages import event_to_proto
 from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.metrics_message import metrics_message, shape_of
 from windlass_server.jobs.reader import JobReader
@@ -37,7 +39,7 @@ from windlass_server.timestamps import from_proto, nanos
 _BULK_SIZE = 1000
 
 
-class JobsRpc(ArtifactsRpc, SourcesRpc, JobBatchesRpc):
+class JobsRpc(ArtifactsRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc):
     """Serves `windlass.jobs.v1.JobsService`."""
 
     def __init__(
@@ -53,7 +55,9 @@ class JobsRpc(ArtifactsRpc, SourcesRpc, JobBatchesRpc):
         sources: SourcesService,
         batches: JobBatches,
         single: Single,
+        array_indices: ArrayIndices,
     ) -> None:
+        self._array_indices = array_indices
         self._actions = actions
         self._bulk = BulkActions(actions)
         self._batches = batches
@@ -72,11 +76,11 @@ class JobsRpc(ArtifactsRpc, SourcesRpc, JobBatchesRpc):
             forecast = await self._forecasts.dry_run(
                 call.caller, request.job, request_id=request.request_id
             )
-            message = to_proto(forecast.job)
+            message = await self._reader.shown(forecast.job)
             message.forecast.CopyFrom(forecast_message(forecast))
             return message
         job = await self._jobs.submit(call.caller, request.job, request_id=request.request_id)
-        return to_proto(job)
+        return await self._reader.shown(job)
 
     async def ExplainJob(self, request: pb.ExplainJobRequest, call: Call) -> pb.ExplainJobResponse:
         forecast = await self._forecasts.explain(call.caller, request.job_id)
@@ -102,7 +106,7 @@ class JobsRpc(ArtifactsRpc, SourcesRpc, JobBatchesRpc):
         )
 
     async def UpdateJobStatus(self, request: pb.UpdateJobStatusRequest, call: Call) -> job_pb2.Job:
-        return to_proto(await self._actions.act(call.caller, request))
+        return await self._reader.shown(await self._actions.act(call.caller, request))
 
     async def UpdateJobStatuses(
         self, request: pb.UpdateJobStatusesRequest, call: Call
@@ -117,7 +121,7 @@ class JobsRpc(ArtifactsRpc, SourcesRpc, JobBatchesRpc):
         job = await self._jobs.cancel(
             call.caller, request.job_id, reason=request.reason, force=request.force
         )
-        return to_proto(job)
+        return await self._reader.shown(job)
 
     def StreamJobLogs(
         self, request: pb.StreamJobLogsRequest, call: Call
@@ -204,4 +208,5 @@ def _filter(request: pb.ListJobsRequest, project: str) -> JobFilter:
         else None,
         expression=expression,
         order=job_order(request.order_by),
+        array_job_id=request.array_job_id,
     )

@@ -12,7 +12,7 @@ from windlass_server.clock import Clock
 from windlass_server.errors import Conflict, InvalidInput, WindlassError
 from windlass_server.idempotency import remember_all
 from windlass_server.ids import IdSource
-from windlass_server.jobs import queue_use, rules
+from windlass_server.jobs import array_spec, queue_use, rules
 from windlass_server.jobs.dependency_rules import Edge, Held
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.holding import edges_of, end_by_of, hold_of, require_time, start_after_of
@@ -62,6 +62,7 @@ class JobHints:
     job_queued: Callable[[str], None]
     runs_changed: Callable[[str], None]
     job_held: Callable[[], None] = lambda: None
+    array_changed: Callable[[str], None] = lambda _job_id: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,15 @@ class _Added:
         held, edges = _held(tx, new.wanted.full, new.columns, turns)
         columns = new.columns | held | new.wanted.lineage.columns(tx)
         return cls(new, new_row(JobRow, columns), edges)
+
+    def array(self) -> dict[str, Any]:
+        """The row of an array beside its job's."""
+        return {
+            "array_job_id": self.job.job_id,
+            "total": self.job.array_count,
+            "parallel": self.new.wanted.full.array.parallel,
+            "resumes": self.new.wanted.lineage.resumes,
+        }
 
 
 class JobsService:
@@ -181,13 +191,15 @@ class JobsService:
             now = self._clock.now()
             await self._database.read(lambda tx: require_inside(tx, who.user, full, now))
         usable = require_usable(full.project, full.pool, pools, "job.pool")
-        if not self._elsewhere.could_hold(full):
+        array = full.HasField("array")
+        # An array stays here.
+        if array or not self._elsewhere.could_hold(full):
             require_sharing(full.resources.gpu_millis, usable, pools, "job.resources.gpu_millis")
             demand = _demand(full, usable, who.user)
             await self._cluster.require_satisfiable(demand)
             least = await self._cluster.least_asks(demand)
             quota_use.require_ever_allowed(seen.use, least, _fields(demand))
-        cluster_id = "" if _is_paused(seen) else self._elsewhere.preferred(full)
+        cluster_id = "" if array or _is_paused(seen) else self._elsewhere.preferred(full)
         return NewJob(wanted, self._columns(who, full), cluster_id)
 
     def add_all(self, tx: Transaction, news: Sequence[NewJob]) -> list[JobRow]:
@@ -218,6 +230,7 @@ class JobsService:
     def _add(self, tx: Transaction, added: Sequence[_Added]) -> None:
         queue_use.take_waiting(tx, [(one.job.queue, one.job.user) for one in added])
         tx.jobs.add_all([(vars(one.job), one.new.wanted.full.labels) for one in added])
+        tx.arrays.add_all([one.array() for one in added if one.job.array_count])
         for one in added:
             tx.dependencies.add(one.job.job_id, one.edges)
             if one.new.wanted.lineage.follow(tx, one.job):
@@ -231,6 +244,9 @@ class JobsService:
 
     def _begun(self, tx: Transaction, one: _Added) -> JobRow:
         """Have a job that was added waited for, or give it to another cluster; as it is then."""
+        if one.job.held == Held.INDICES:
+            tx.after_commit(partial(self._hints.array_changed, one.job.job_id))
+            return one.job
         if one.job.held:
             tx.after_commit(self._hints.job_held)
             return one.job
@@ -257,12 +273,16 @@ class JobsService:
             if job is None:
                 raise absent("job", job_id)
             require_object(who, "jobs.cancel", job.project, kind="job", object_id=job_id)
-            status = after(job.status, Event.CANCEL, job_id)
+            array = bool(job.array_count)
+            status = after(job.status, Event.CANCEL, job_id, array=array)
             if status == job.status and not (force and status is Status.CANCELLING):
                 return job
             at_once = " at once" if force and status is Status.CANCELLING else ""
             message = f"cancelled{at_once} by {who.user}" + (f": {reason}" if reason else "")
-            if status is Status.CANCELLING and not self._stop_runs(tx, job, force=force):
+            if array:
+                tx.arrays.change(job_id, forced=force)
+                tx.after_commit(partial(self._hints.array_changed, job_id))
+            elif status is Status.CANCELLING and not self._stop_runs(tx, job, force=force):
                 return job
             return move(
                 tx,
@@ -348,6 +368,9 @@ class JobsService:
             "retry_of": None,
             "root_job_id": None,
             "checkpoint_of": None,
+            "array_job_id": None,
+            "array_index": None,
+            "array_count": array_spec.array_count(full),
             "retries": 0,
             "attempt": 0,
             "run_id": "",
@@ -375,6 +398,7 @@ _COPIED = (
     "time_limit",
     "source",
     "python",
+    "array",
 )
 """Messages of a job that stay what they are, and unset where they are."""
 
@@ -431,6 +455,9 @@ def wanted_of(who: Caller, spec: job_pb2.Job, lineage: Lineage, request_id: str)
         message = "the job's Python requirements cannot be read"
         raise InvalidInput(message, reason="REQUIREMENT_INVALID", violations=violations)
     full = with_defaults(spec, who.default_project)
+    if full.HasField("array"):
+        array_spec.complete(full.array)
+        array_spec.require_room(full)
     given = frozenset(field.name for field, _ in spec.ListFields())
     return Wanted(full, lineage.asked(who.user, request_id, full), lineage, given)
 
@@ -471,7 +498,8 @@ def _held(
 ) -> tuple[dict[str, Any], Sequence[Edge]]:
     """The columns of what keeps a new job out of the queue, and whom it waits for."""
     edges = [*edges_of(tx, full), *turns.edges(columns, full)]
-    hold = hold_of(edges, columns["start_after"], columns["created_at"])
+    array = bool(columns["array_count"])
+    hold = hold_of(edges, columns["start_after"], columns["created_at"], array=array)
     if hold.by is Held.NOTHING:
         return {}, edges
     words = {"status_reason": hold.reason, "status_message": hold.message}

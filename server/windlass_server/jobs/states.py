@@ -13,6 +13,13 @@
 A run can end before its start was reported, so every end is possible from SCHEDULED too. What ended
 by itself while a cancel was under way keeps its own end: the cancel came too late. A job at another
 cluster is SCHEDULED until its command runs there, and again when it was put back in the queue there.
+
+An array has no place and no run; what it comes to is what its indices have come to:
+
+```
+ QUEUED ──start──▶ RUNNING ──succeed, fail──▶ SUCCEEDED, FAILED
+ QUEUED, RUNNING ──cancel──▶ CANCELLING ──stopped──▶ CANCELLED
+```
 """
 
 import enum
@@ -132,12 +139,36 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
     | {(status, Event.RETRY): status for status in FINAL}
 )
 
+ARRAY_TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
+    {
+        (Status.QUEUED, Event.START): Status.RUNNING,
+        (Status.CANCELLING, Event.CANCEL): Status.CANCELLING,
+        (Status.CANCELLING, Event.STOP): Status.CANCELLED,
+        (Status.CANCELLING, Event.MISS_DEADLINE): Status.DEADLINE_EXCEEDED,
+        (Status.CANCELLED, Event.CANCEL): Status.CANCELLED,
+    }
+    | {
+        (status, event): then or status
+        for status in (Status.QUEUED, Status.RUNNING)
+        for event, then in (
+            (Event.CANCEL, Status.CANCELLING),
+            # Its indices have to end first, however few there are.
+            (Event.MISS_DEADLINE, Status.CANCELLING),
+            (Event.SUCCEED, Status.SUCCEEDED),
+            (Event.FAIL, Status.FAILED),
+            (Event.HOLD, None),
+            (Event.RELEASE, None),
+        )
+    }
+    | {(status, Event.RETRY): status for status in FINAL}
+)
 
-def after(status: int, event: Event, job_id: str) -> Status:
-    """The status after an event; WrongState when that cannot happen to a job in `status`."""
+
+def after(status: int, event: Event, job_id: str, *, array: bool = False) -> Status:
+    """The status after an event; WrongState when that cannot happen to a job, or an array, in `status`."""
     try:
-        return TRANSITIONS[Status(status), event]
+        return (ARRAY_TRANSITIONS if array else TRANSITIONS)[Status(status), event]
     except KeyError:
         name = Status(status).name
-        message = f"a {name} job cannot {event.value}"
+        message = f"a {name} {'array' if array else 'job'} cannot {event.value}"
         raise WrongState(message, reason="JOB_WRONG_STATE", subject=job_id, status=name) from None

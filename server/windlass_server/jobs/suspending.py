@@ -47,11 +47,13 @@ class Suspensions:
 
         Raises:
             NotFound: no such job, or foreign.
-            WrongState: it has no place, or one at another cluster (`JOB_AT_OTHER_CLUSTER`).
+            WrongState: it has no place, or one at another cluster (`JOB_AT_OTHER_CLUSTER`), or is an array
+                (`JOB_IS_ARRAY`).
         """
 
         def decide(tx: Transaction) -> JobRow:
             job = _locked(tx, who, job_id)
+            _require_no_array(job)
             status = after(job.status, Event.SUSPEND, job_id)
             if status == job.status:
                 return job
@@ -79,11 +81,12 @@ class Suspensions:
 
         Raises:
             NotFound: no such job, or foreign.
-            WrongState: it has ended, or is not suspended yet.
+            WrongState: it has ended, or is not suspended yet, or is an array (`JOB_IS_ARRAY`).
         """
 
         def decide(tx: Transaction) -> JobRow:
             job = _locked(tx, who, job_id)
+            _require_no_array(job)
             status = after(job.status, Event.RESUME, job_id)
             if status == job.status:
                 return job
@@ -126,7 +129,7 @@ class Suspensions:
             # Somebody was faster; it is not looked at any more.
             tx.jobs.change(job_id, job.version, end_by=None)
             return
-        status = after(job.status, Event.MISS_DEADLINE, job_id)
+        status = after(job.status, Event.MISS_DEADLINE, job_id, array=bool(job.array_count))
         if status is Status.CANCELLING:
             if job.status not in LEAVING:
                 self._stop(tx, job)
@@ -145,6 +148,15 @@ class Suspensions:
     def _stop(self, tx: Transaction, job: JobRow) -> None:
         for node_id in tx.runs.want_all_stopped(job.job_id, job.attempt, self._clock.now()):
             tx.after_commit(partial(self._runs_changed, node_id))
+
+
+def _require_no_array(job: JobRow) -> None:
+    if job.array_count:
+        message = (
+            "an array has no place to give up: hold it, so that no more of its indices start, or suspend the "
+            "jobs of its indices"
+        )
+        raise WrongState(message, reason="JOB_IS_ARRAY", subject=job.job_id)
 
 
 def _locked(tx: Transaction, who: Caller, job_id: str) -> JobRow:

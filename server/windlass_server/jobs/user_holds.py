@@ -5,10 +5,11 @@ from functools import partial
 
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
+from windlass_server.jobs.array_rules import RUNS
 from windlass_server.jobs.dependency_rules import Edge, Held
 from windlass_server.jobs.holding import hold_of
 from windlass_server.jobs.moves import move
-from windlass_server.jobs.states import Event, after
+from windlass_server.jobs.states import Event, Status, after
 from windlass_server.scheduler.explain import Reason
 from windlass_server.storage.engine import Database
 from windlass_server.storage.rows import changed
@@ -49,7 +50,7 @@ class UserHolds:
 
         def decide(tx: Transaction) -> JobRow:
             job = _locked(tx, who, job_id)
-            status = after(job.status, Event.HOLD, job_id)
+            status = after(job.status, Event.HOLD, job_id, array=bool(job.array_count))
             if job.held == Held.USER:
                 return job
             tx.after_commit(self._job_held)
@@ -76,7 +77,7 @@ class UserHolds:
 
         def decide(tx: Transaction) -> JobRow:
             job = _locked(tx, who, job_id)
-            after(job.status, Event.RELEASE, job_id)
+            after(job.status, Event.RELEASE, job_id, array=bool(job.array_count))
             return self._release(tx, who, job, reason) if job.held == Held.USER else job
 
         return await self._database.write(decide)
@@ -87,9 +88,11 @@ class UserHolds:
             Edge(edge.awaited_id, edge.kind, edge.state)
             for edge in tx.dependencies.unmet([job.job_id])
         ]
-        hold = hold_of(edges, job.start_after, now)
+        hold = hold_of(edges, job.start_after, now, array=bool(job.array_count))
         words = hold.reason, hold.message
         values: dict[str, object] = {"held": int(hold.by)}
+        if job.status == Status.RUNNING:
+            words = "STARTED", RUNS
         if hold.by is Held.NOTHING:
             words = self._first_reason()
             values["eligible_at"] = now

@@ -47,6 +47,9 @@ WORDS = {
     r"^[A-Z]{3}$": "must be a currency of three capitals, such as EUR",
     r"^[0-9]{1,9}([.][0-9]{1,9})?$": "must be a decimal number with at most 9 digits on each side",
     r"^[0-9A-Fa-f:.]*$": "must be a PCI address",
+    r"^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?$": (
+        "must be indices of at most 5 digits, such as 0-9,17"
+    ),
     r"^[0-9.]*$": "must be digits and points",
     r"^[0-9]*$": "must be digits",
     r"^[a-z]+$": "must be small letters",

@@ -26,6 +26,7 @@ from windlass_server.storage.partial_indexes import (
     JOB_AWAITS_TIME,
     JOB_HAS_DEADLINE,
     JOB_IN_QUEUE,
+    JOB_LISTED,
 )
 from windlass_server.storage.tables import JobLabelRow, JobRow, RunRow
 
@@ -154,6 +155,7 @@ class JobFilter:
     created_before: int | None = None
     expression: Expression | None = None
     order: JobOrder = NEWEST_FIRST
+    array_job_id: str = ""
 
     @property
     def plain(self) -> bool:
@@ -167,6 +169,7 @@ class JobFilter:
             statuses=len(self.statuses),
             columns=tuple(name for name in ("queue", "user", "name") if getattr(self, name)),
             labels=len(self.labels),
+            of_array=bool(self.array_job_id),
             created_after=self.created_after is not None,
             created_before=self.created_before is not None,
         )
@@ -178,6 +181,7 @@ class JobFilter:
             "queue": self.queue,
             "user": self.user,
             "name": self.name,
+            "array_job_id": self.array_job_id,
             "created_after": self.created_after,
             "created_before": self.created_before,
         }
@@ -196,6 +200,7 @@ class FilterShape:
     statuses: int
     columns: tuple[str, ...]
     labels: int
+    of_array: bool
     created_after: bool
     created_before: bool
 
@@ -459,6 +464,8 @@ def _matching(shape: FilterShape) -> Select[tuple[str, int]]:
     """The same but for the statuses."""
     jobs = _JOBS.c
     query = select(jobs.job_id, jobs.version).where(jobs.project == bindparam("project"))
+    of_array = jobs.array_job_id == bindparam("array_job_id")
+    query = query.where(of_array if shape.of_array else JOB_LISTED)
     for name in shape.columns:
         query = query.where(jobs[name] == bindparam(name))
     if shape.created_after:

@@ -34,7 +34,7 @@ _PLACED = (
 )
 _WAITING = (
     select(_JOBS.c.project, _JOBS.c.pool, func.count().label("jobs"))
-    .where(_JOBS.c.status == _QUEUED)
+    .where(_JOBS.c.status == _QUEUED, _JOBS.c.array_count == 0)
     .group_by(_JOBS.c.project, _JOBS.c.pool)
 )
 # The commonest classes of waiting jobs with GPUs; of very many those that few jobs have are left out.
@@ -51,6 +51,7 @@ _WAITING_CLASSES = (
     )
     .where(
         _JOBS.c.status == _QUEUED,
+        _JOBS.c.array_count == 0,
         _JOBS.c.gpu_count > 0,
         # What those that take parts of cards would make of idle ones is not told by their number.
         _JOBS.c.mig_profile == "",

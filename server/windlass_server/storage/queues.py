@@ -25,7 +25,9 @@ _QUEUES: Table = QueueRow.__table__  # type: ignore[attr-defined]
 _JOBS: Table = JobRow.__table__  # type: ignore[attr-defined]
 
 # As jobs.v1.Job.Status: 1 waits; these have a place or leave it, here where no other cluster has them.
-_PLACED = text("jobs.status IN (2, 3, 4, 11) AND jobs.cluster = ''")
+_PLACED = text("jobs.status IN (2, 3, 4, 11) AND jobs.cluster = '' AND jobs.array_count = 0")
+# An array waits until it ends, and its indices do not.
+_WAITS = text("(jobs.status = 1 AND jobs.array_job_id IS NULL OR jobs.array_count > 0)")
 
 # Read in every cycle of the scheduler, and at each submission.
 _ALL = Hot(select(_QUEUES).order_by(_QUEUES.c.queue_id))
@@ -42,12 +44,12 @@ _BY_USER = (
     .where(JOB_LIVE, _JOBS.c.queue == bindparam("queue_id"))
     .group_by(_JOBS.c.user)
 )
-_QUEUED = Hot(_BY_USER.where(_JOBS.c.status == bindparam("queued")))
+_QUEUED = Hot(_BY_USER.where(_WAITS))
 _RUNNING = Hot(_BY_USER.where(_PLACED))
 _COUNTS = (
     select(
         _JOBS.c.queue,
-        func.sum(case((_JOBS.c.status == 1, 1), else_=0)).label("queued"),
+        func.sum(case((_WAITS, 1), else_=0)).label("queued"),
         func.sum(case((_PLACED, 1), else_=0)).label("running"),
     )
     .where(JOB_LIVE)
@@ -115,7 +117,7 @@ class QueueStore:
 
     def queued(self, queue_id: str) -> dict[str, int]:
         """How many jobs wait in a queue, by their users."""
-        values = {"queue_id": queue_id, "queued": 1}
+        values = {"queue_id": queue_id}
         return {row.user: row.jobs for row in _QUEUED.all(self._connection, values)}
 
     def running(self, queue_id: str) -> dict[str, int]:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     or_,
     select,
     text,
@@ -19,11 +20,24 @@ from sqlalchemy import (
 
 from windlass_server.storage.hot import Hot
 from windlass_server.storage.inserting import insert_new
-from windlass_server.storage.partial_indexes import RUN_ACTIVE
-from windlass_server.storage.tables import AllocationRow, ArtifactRow, JobRow, QuotaRow, RunRow
+from windlass_server.storage.partial_indexes import (
+    ARRAY_ACTIVE,
+    JOB_LISTED,
+    JOB_OF_ARRAY,
+    RUN_ACTIVE,
+)
+from windlass_server.storage.tables import (
+    AllocationRow,
+    ArtifactRow,
+    JobArrayRow,
+    JobRow,
+    QuotaRow,
+    RunRow,
+)
 
 _QUOTAS: Table = QuotaRow.__table__  # type: ignore[attr-defined]
 _JOBS: Table = JobRow.__table__  # type: ignore[attr-defined]
+_ARRAYS: Table = JobArrayRow.__table__  # type: ignore[attr-defined]
 _RUNS: Table = RunRow.__table__  # type: ignore[attr-defined]
 _ALLOCATIONS: Table = AllocationRow.__table__  # type: ignore[attr-defined]
 _ARTIFACTS: Table = ArtifactRow.__table__  # type: ignore[attr-defined]
@@ -103,16 +117,34 @@ _HELD_BY_ALLOCATIONS = select(
     _ALLOCATIONS.c.gpu_types,
     _ALLOCATIONS.c.gpu_millis,
 ).where(_ALLOCATIONS.c.project == bindparam("project"), _ALLOCATIONS.c.status == 1)
-# As Job.Status: 1 waits; 2 to 4 have a place, here where no other cluster has them.
+# As Job.Status: 1 waits; 2 to 4 have a place, here where no other cluster has them. An array waits until it ends.
+_IS_ARRAY = _JOBS.c.array_count > 0
+_WAITS = or_(_JOBS.c.status == 1, _IS_ARRAY)
+_HAS_PLACE = and_(_JOBS.c.status > 1, _JOBS.c.cluster == "", _JOBS.c.array_count == 0)
 _JOBS_OF_USERS = (
     select(
         _JOBS.c.user,
-        func.sum(case((_JOBS.c.status == 1, 1), else_=0)).label("queued"),
-        func.sum(case((and_(_JOBS.c.status > 1, _JOBS.c.cluster == ""), 1), else_=0)).label(
-            "running"
-        ),
+        func.sum(case((_WAITS, 1), else_=0)).label("queued"),
+        func.sum(case((_HAS_PLACE, 1), else_=0)).label("running"),
     )
-    .where(_JOBS.c.project == bindparam("project"), _JOBS.c.status.in_(_COUNTED_STATUSES))
+    .where(
+        _JOBS.c.project == bindparam("project"),
+        _JOBS.c.status.in_(_COUNTED_STATUSES),
+        JOB_LISTED,
+    )
+    .group_by(_JOBS.c.user)
+)
+# Of an array's indices those that have a place: for those that wait the array is counted.
+_INDICES_OF_USERS = (
+    select(_JOBS.c.user, literal(0).label("queued"), func.count().label("running"))
+    .select_from(_ARRAYS)
+    .join(_JOBS, _JOBS.c.array_job_id == _ARRAYS.c.array_job_id)
+    .where(
+        ARRAY_ACTIVE,
+        JOB_OF_ARRAY,
+        _JOBS.c.project == bindparam("project"),
+        _JOBS.c.status.in_(_COUNTED_STATUSES[1:]),
+    )
     .group_by(_JOBS.c.user)
 )
 # Of those who uploaded them, or whose jobs left them. As storage.artifacts.State: 3 is removed.
@@ -210,8 +242,12 @@ class QuotaStore:
         return [*runs, *self._connection.execute(_HELD_BY_ALLOCATIONS, values).all()]
 
     def jobs_in(self, project: str) -> Sequence[Any]:
-        """How many jobs each user of a project has: rows of user, `queued`, and `running` here."""
-        return self._connection.execute(_JOBS_OF_USERS, {"project": project}).all()
+        """How many jobs users of a project have: rows of user, `queued`, and `running` here, which add up."""
+        return [
+            row
+            for statement in (_JOBS_OF_USERS, _INDICES_OF_USERS)
+            for row in self._connection.execute(statement, {"project": project})
+        ]
 
     def artifacts_in(self, project: str) -> Sequence[Any]:
         """Bytes of the artifacts of each user of a project: rows of user and `size_bytes`."""

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
-from windlass_server.storage.partial_indexes import JOB_IN_QUEUE, REMOTE_RUN_KEPT
+from windlass_server.storage.partial_indexes import JOB_IN_QUEUE, JOB_LISTED, REMOTE_RUN_KEPT
 from windlass_server.storage.tables import JobRow, RemoteRunRow, RunRow
 
 _REMOTE = RemoteRunRow.__table__  # type: ignore[attr-defined]
@@ -50,7 +50,8 @@ _WAITING = (
             else_=func.coalesce(_LAST_END, _JOBS.c.created_at),
         ).label("waiting_since"),
     )
-    .where(JOB_IN_QUEUE)
+    # Arrays stay here: another cluster knows nothing of their indices.
+    .where(JOB_IN_QUEUE, JOB_LISTED)
     .order_by(_JOBS.c.priority.desc(), _JOBS.c.job_id)
     .limit(bindparam("size"))
 )

@@ -38,6 +38,8 @@ _KNOWN = (
         _JOBS.c.spec,
         _JOBS.c.checkpoint,
         _JOBS.c.ranks,
+        _JOBS.c.array_job_id,
+        _JOBS.c.array_index,
     )
     .join(_JOBS, _JOBS.c.job_id == _RUNS.c.job_id)
     .where(RUN_KEPT)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from windlass_server.storage.inserting import insert_new
-from windlass_server.storage.partial_indexes import JOB_NOT_ENDED
+from windlass_server.storage.partial_indexes import JOB_LISTED, JOB_NOT_ENDED
 from windlass_server.storage.tables import JobRow, SingletonTurnRow
 
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
@@ -25,6 +25,8 @@ _BEFORE = (
     select(_JOBS.c.job_id)
     .where(
         JOB_NOT_ENDED,
+        # An array ends with the last of its indices.
+        JOB_LISTED,
         _JOBS.c.project == bindparam("project"),
         _JOBS.c.user == bindparam("user"),
         _JOBS.c.name == bindparam("name"),

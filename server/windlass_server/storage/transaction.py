@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from windlass_server.storage.access import AccessStore
 from windlass_server.storage.allocations import AllocationStore
+from windlass_server.storage.arrays import ArrayStore
 from windlass_server.storage.artifacts import ArtifactStore
 from windlass_server.storage.charges import ChargeStore
 from windlass_server.storage.checkpoints import CheckpointStore
@@ -66,6 +67,10 @@ class Transaction:
     @cached_property
     def queues(self) -> QueueStore:
         return QueueStore(self.connection)
+
+    @cached_property
+    def arrays(self) -> ArrayStore:
+        return ArrayStore(self.connection)
 
     @cached_property
     def dependencies(self) -> DependencyStore:

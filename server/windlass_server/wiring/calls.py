@@ -127,6 +127,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             jobs.sources,
             jobs.batches,
             single,
+            jobs.array_indices,
         ),
         "windlass.jobs.v1.QueuesService": QueuesRpc(jobs.queues),
         "windlass.resources.v1.ResourcesService": _resources_rpc(on, areas),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from windlass_server.access.events import EVERYTHING
 from windlass_server.config import ServerConfig
 from windlass_server.controllers.allocation_leases import AllocationLeases
+from windlass_server.controllers.arrays import Arrays
 from windlass_server.controllers.artifacts import ArtifactRemoval
 from windlass_server.controllers.checkpoints import CheckpointRemoval
 from windlass_server.controllers.drain_waves import DrainWaves
@@ -38,6 +39,7 @@ from windlass_server.wiring.foundation import Foundation
 _SCHEDULING_SECONDS = 5.0
 _OUTBOX_SECONDS = 5.0
 _WAITS_SECONDS = 5.0
+_ARRAYS_SECONDS = 5.0
 _DRAINS_SECONDS = 2.0
 _WAVES_SECONDS = 5.0
 _RESERVATIONS_SECONDS = 10.0
@@ -75,6 +77,7 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
         prompted.scheduling_loop,
         prompted.outbox_loop,
         prompted.waits_loop,
+        prompted.arrays_loop,
         prompted.drains_loop,
         prompted.waves_loop,
         prompted.health_loop,
@@ -103,7 +106,10 @@ def _prompted(
     waits = JobWaits(areas.jobs.dependencies, areas.jobs.suspensions, on.clock)
     waits_loop = Loop("job waits", waits.cycle, interval_seconds=_WAITS_SECONDS)
     waits.wake = waits_loop.wake
-    outbox = OutboxDispatcher(on.database, [_told(on.hub), waits.changed])
+    arrays = Arrays(areas.jobs.arrays, on.clock)
+    arrays_loop = Loop("arrays", arrays.cycle, interval_seconds=_ARRAYS_SECONDS)
+    arrays.wake = arrays_loop.wake
+    outbox = OutboxDispatcher(on.database, [_told(on.hub), waits.changed, arrays.changed])
     drains = NodeDrains(nodes.upkeep)
     waves = DrainWaves(nodes.drains)
     health = NodeHealth(nodes.health)
@@ -112,6 +118,8 @@ def _prompted(
         scheduling_loop=Loop("scheduler", scheduling.cycle, interval_seconds=_SCHEDULING_SECONDS),
         outbox_loop=Loop("outbox", outbox.cycle, interval_seconds=_OUTBOX_SECONDS),
         waits_loop=waits_loop,
+        arrays=arrays,
+        arrays_loop=arrays_loop,
         drains=drains,
         drains_loop=Loop("node drains", drains.cycle, interval_seconds=_DRAINS_SECONDS),
         waves_loop=Loop("drain waves", waves.cycle, interval_seconds=_WAVES_SECONDS),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from windlass_server.jobs.actions import JobActions
+from windlass_server.jobs.array_indices import ArrayIndices
+from windlass_server.jobs.arrays import ArrayHints, ArraysService
 from windlass_server.jobs.artifact_content import ArtifactContent
 from windlass_server.jobs.artifacts import ArtifactsService
 from windlass_server.jobs.batches import JobBatches
@@ -54,6 +56,8 @@ class Jobs:
     forecasts: Forecasts
     batches: JobBatches
     queues: QueuesService
+    arrays: ArraysService
+    array_indices: ArrayIndices
 
 
 def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jobs:
@@ -85,7 +89,7 @@ def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jo
         on.clock,
         on.ids,
         on.page_tokens,
-        JobHints(hints.job_queued, hints.runs_changed, hints.job_held),
+        JobHints(hints.job_queued, hints.runs_changed, hints.job_held, hints.array_changed),
         elsewhere,
     )
     store = ObjectStore.open(on.config.objects_url, on.data_dir.path / "objects")
@@ -111,7 +115,11 @@ def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jo
         ),
         suspensions=suspensions,
         dependencies=DependenciesService(
-            on.database, on.clock, inventory.cluster.first_reason, hints.job_queued
+            on.database,
+            on.clock,
+            inventory.cluster.first_reason,
+            hints.job_queued,
+            hints.array_changed,
         ),
         reader=JobReader(on.database, on.page_tokens, on.clock),
         runs=runs,
@@ -132,6 +140,14 @@ def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jo
         forecasts=Forecasts(on.database, world, service, on.clock),
         batches=JobBatches(on.database, service),
         queues=QueuesService(on.database, on.clock, on.page_tokens, hints.world_changed),
+        arrays=ArraysService(
+            on.database,
+            on.clock,
+            on.ids,
+            inventory.cluster.first_reason,
+            ArrayHints(hints.job_queued, hints.runs_changed),
+        ),
+        array_indices=ArrayIndices(on.database, on.clock, on.page_tokens, hints.array_changed),
     )
 
 

@@ -133,6 +133,39 @@ BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
         400,
         {"job"},
     ),
+    "an array of nothing": (spec(array={}), 400, {"job.array"}),
+    "an array of too many": (spec(array={"count": 100_001}), 400, {"job.array.count"}),
+    "an array of less than nothing": (spec(array={"count": -1}), 400, {"job.array.count"}),
+    "an array of a fraction": (spec(array={"count": 1.5}), 400, {"job.array.count"}),
+    "less than no indices at once": (
+        spec(array={"count": 1, "parallel": -1}),
+        400,
+        {"job.array.parallel"},
+    ),
+    "indices that are words": (spec(array={"indices": "all"}), 400, {"job.array.indices"}),
+    "indices beyond the count": (
+        spec(array={"count": 2, "indices": "2"}),
+        400,
+        {"job.array.indices"},
+    ),
+    "indices that end before they begin": (
+        spec(array={"indices": "3-1"}),
+        400,
+        {"job.array.indices"},
+    ),
+    "an index variable of one's own": (
+        spec(
+            array={"count": 2},
+            environment={"variables": {"WINDLASS_ARRAY_INDEX": "7"}},
+        ),
+        400,
+        {"job.environment.variables[WINDLASS_ARRAY_INDEX]"},
+    ),
+    "an array of an enormous command": (
+        spec(array={"count": 100_000}, command=["x" * 100_000]),
+        400,
+        {"job.array"},
+    ),
     "a rule for no label": (
         spec(constraints={"node_labels": [{"operator": "EXISTS"}]}),
         400,

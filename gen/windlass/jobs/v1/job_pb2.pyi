@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from windlass.jobs.v1 import job_array_pb2 as _job_array_pb2
 from windlass.jobs.v1 import job_content_pb2 as _job_content_pb2
 from windlass.jobs.v1 import job_forecast_pb2 as _job_forecast_pb2
 from windlass.jobs.v1 import job_retry_pb2 as _job_retry_pb2
@@ -21,7 +22,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "start_after", "dependencies", "nodes", "min_nodes", "topology", "exclusive_node", "gpu_types", "constraints", "annotations", "retry", "deadline", "preemptible", "spread", "script", "source", "python", "reservation_id", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "placements", "checkpoint", "retry_of", "root_job_id", "next_attempt_time", "effective_priority", "priority_message", "conditions", "cost", "lineage", "ranks", "forecast")
+    __slots__ = ("job_id", "project", "name", "labels", "queue", "priority", "command", "environment", "resources", "time_limit", "grace_period", "min_isolation", "pool", "start_after", "dependencies", "nodes", "min_nodes", "topology", "exclusive_node", "gpu_types", "constraints", "annotations", "retry", "array", "deadline", "preemptible", "spread", "script", "source", "python", "reservation_id", "status", "status_reason", "status_message", "exit_code", "exit_signal", "user", "create_time", "start_time", "end_time", "attempt", "placement", "isolation", "etag", "placements", "checkpoint", "retry_of", "root_job_id", "array_status", "array_job_id", "array_index", "next_attempt_time", "effective_priority", "priority_message", "conditions", "cost", "lineage", "ranks", "forecast")
     class View(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VIEW_UNSPECIFIED: _ClassVar[Job.View]
@@ -95,6 +96,7 @@ class Job(_message.Message):
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     ANNOTATIONS_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     PREEMPTIBLE_FIELD_NUMBER: _ClassVar[int]
     SPREAD_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +121,9 @@ class Job(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     RETRY_OF_FIELD_NUMBER: _ClassVar[int]
     ROOT_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_STATUS_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_INDEX_FIELD_NUMBER: _ClassVar[int]
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_PRIORITY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +155,7 @@ class Job(_message.Message):
     constraints: Constraints
     annotations: _containers.ScalarMap[str, str]
     retry: _job_retry_pb2.RetryPolicy
+    array: _job_array_pb2.JobArray
     deadline: _timestamp_pb2.Timestamp
     preemptible: bool
     spread: _job_spread_pb2.Spread
@@ -174,6 +180,9 @@ class Job(_message.Message):
     checkpoint: Checkpoint
     retry_of: str
     root_job_id: str
+    array_status: _job_array_pb2.ArrayStatus
+    array_job_id: str
+    array_index: int
     next_attempt_time: _timestamp_pb2.Timestamp
     effective_priority: int
     priority_message: str
@@ -182,7 +191,7 @@ class Job(_message.Message):
     lineage: _job_view_pb2.JobLineage
     ranks: _containers.RepeatedCompositeFieldContainer[_job_view_pb2.JobRank]
     forecast: _job_forecast_pb2.Forecast
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., start_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., nodes: _Optional[int] = ..., min_nodes: _Optional[int] = ..., topology: _Optional[_Union[_topology_pb2.Topology, _Mapping]] = ..., exclusive_node: _Optional[bool] = ..., gpu_types: _Optional[_Iterable[str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., annotations: _Optional[_Mapping[str, str]] = ..., retry: _Optional[_Union[_job_retry_pb2.RetryPolicy, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., preemptible: _Optional[bool] = ..., spread: _Optional[_Union[_job_spread_pb2.Spread, _Mapping]] = ..., script: _Optional[str] = ..., source: _Optional[_Union[_job_content_pb2.JobSource, _Mapping]] = ..., python: _Optional[_Union[_job_content_pb2.PythonEnvironment, _Mapping]] = ..., reservation_id: _Optional[str] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., retry_of: _Optional[str] = ..., root_job_id: _Optional[str] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_priority: _Optional[int] = ..., priority_message: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[_job_view_pb2.JobCondition, _Mapping]]] = ..., cost: _Optional[_Union[_job_view_pb2.JobCost, _Mapping]] = ..., lineage: _Optional[_Union[_job_view_pb2.JobLineage, _Mapping]] = ..., ranks: _Optional[_Iterable[_Union[_job_view_pb2.JobRank, _Mapping]]] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., pool: _Optional[str] = ..., start_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., nodes: _Optional[int] = ..., min_nodes: _Optional[int] = ..., topology: _Optional[_Union[_topology_pb2.Topology, _Mapping]] = ..., exclusive_node: _Optional[bool] = ..., gpu_types: _Optional[_Iterable[str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., annotations: _Optional[_Mapping[str, str]] = ..., retry: _Optional[_Union[_job_retry_pb2.RetryPolicy, _Mapping]] = ..., array: _Optional[_Union[_job_array_pb2.JobArray, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., preemptible: _Optional[bool] = ..., spread: _Optional[_Union[_job_spread_pb2.Spread, _Mapping]] = ..., script: _Optional[str] = ..., source: _Optional[_Union[_job_content_pb2.JobSource, _Mapping]] = ..., python: _Optional[_Union[_job_content_pb2.PythonEnvironment, _Mapping]] = ..., reservation_id: _Optional[str] = ..., status: _Optional[_Union[Job.Status, str]] = ..., status_reason: _Optional[str] = ..., status_message: _Optional[str] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., user: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., etag: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., retry_of: _Optional[str] = ..., root_job_id: _Optional[str] = ..., array_status: _Optional[_Union[_job_array_pb2.ArrayStatus, _Mapping]] = ..., array_job_id: _Optional[str] = ..., array_index: _Optional[int] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_priority: _Optional[int] = ..., priority_message: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[_job_view_pb2.JobCondition, _Mapping]]] = ..., cost: _Optional[_Union[_job_view_pb2.JobCost, _Mapping]] = ..., lineage: _Optional[_Union[_job_view_pb2.JobLineage, _Mapping]] = ..., ranks: _Optional[_Iterable[_Union[_job_view_pb2.JobRank, _Mapping]]] = ..., forecast: _Optional[_Union[_job_forecast_pb2.Forecast, _Mapping]] = ...) -> None: ...
 
 class Constraints(_message.Message):
     __slots__ = ("node_labels",)

@@ -5,6 +5,7 @@ import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from windlass.jobs.v1 import artifact_pb2 as windlass_dot_jobs_dot_v1_dot_artifact__pb2
+from windlass.jobs.v1 import job_array_indices_pb2 as windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2
 from windlass.jobs.v1 import job_batch_pb2 as windlass_dot_jobs_dot_v1_dot_job__batch__pb2
 from windlass.jobs.v1 import job_metrics_pb2 as windlass_dot_jobs_dot_v1_dot_job__metrics__pb2
 from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
@@ -60,6 +61,16 @@ class JobsServiceStub:
                 '/windlass.jobs.v1.JobsService/ListJobs',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.ListJobArrayIndices = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/ListJobArrayIndices',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.ListJobArrayIndicesRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.ListJobArrayIndicesResponse.FromString,
+                _registered_method=True)
+        self.UpdateJobArray = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/UpdateJobArray',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.UpdateJobArrayRequest.SerializeToString,
+                response_deserializer=windlass_dot_jobs_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
         self.UpdateJobStatus = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/UpdateJobStatus',
@@ -203,7 +214,26 @@ class JobsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project.
+        """Lists the jobs of one project, newest first; the jobs of an array's indices only where `array_job_id` asks for
+        them. NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobArrayIndices(self, request, context):
+        """Lists the indices of an array with the statuses of their jobs, the smallest first, also those that have no
+        job yet. NOT_FOUND when the job does not exist or belongs to a foreign project; FAILED_PRECONDITION
+        (`JOB_NOT_AN_ARRAY`) when it is no array.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateJobArray(self, request, context):
+        """Changes how many indices of an array may be under way at once; answers the array as it is then.
+        FAILED_PRECONDITION when it is no array (`JOB_NOT_AN_ARRAY`) or has ended (`JOB_WRONG_STATE`); NOT_FOUND when
+        the job does not exist or belongs to a foreign project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,6 +241,10 @@ class JobsServiceServicer:
 
     def UpdateJobStatus(self, request, context):
         """Acts on a job's status; answers the job as it is then, RETRY the new job.
+
+        What is done to an array is done to all its indices: CANCEL also ends those that have no job yet, HOLD keeps
+        those that wait, RETRY makes a new array of those that did not succeed. An array is not suspended
+        (`JOB_IS_ARRAY`): its indices can be.
 
         A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
         FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
@@ -396,7 +430,8 @@ class JobsServiceServicer:
 
     def ExplainJob(self, request, context):
         """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
-        on how many nodes and the smallest changes that would let it start at once.
+        on how many nodes and the smallest changes that would let it start at once. Of an array it says that of the
+        first index that waits, and names the job of that.
 
         NOT_FOUND when it does not exist or belongs to a foreign project.
         """
@@ -433,6 +468,16 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.ListJobs,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobsRequest.FromString,
                     response_serializer=windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'ListJobArrayIndices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobArrayIndices,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.ListJobArrayIndicesRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.ListJobArrayIndicesResponse.SerializeToString,
+            ),
+            'UpdateJobArray': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateJobArray,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.UpdateJobArrayRequest.FromString,
+                    response_serializer=windlass_dot_jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'UpdateJobStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateJobStatus,
@@ -649,6 +694,60 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/ListJobs',
             windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobsRequest.SerializeToString,
             windlass_dot_jobs_dot_v1_dot_jobs__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobArrayIndices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/ListJobArrayIndices',
+            windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.ListJobArrayIndicesRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.ListJobArrayIndicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateJobArray(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/UpdateJobArray',
+            windlass_dot_jobs_dot_v1_dot_job__array__indices__pb2.UpdateJobArrayRequest.SerializeToString,
+            windlass_dot_jobs_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

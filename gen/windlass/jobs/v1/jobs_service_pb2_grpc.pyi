@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from windlass.jobs.v1 import artifact_pb2 as _artifact_pb2
+from windlass.jobs.v1 import job_array_indices_pb2 as _job_array_indices_pb2
 from windlass.jobs.v1 import job_batch_pb2 as _job_batch_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
@@ -57,9 +58,25 @@ class JobsServiceStub:
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobsRequest, _jobs_service_pb2.ListJobsResponse]
-    """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
+    """Lists the jobs of one project, newest first; the jobs of an array's indices only where `array_job_id` asks for
+    them. NOT_FOUND when there is no such project.
+    """
+    ListJobArrayIndices: _grpc.UnaryUnaryMultiCallable[_job_array_indices_pb2.ListJobArrayIndicesRequest, _job_array_indices_pb2.ListJobArrayIndicesResponse]
+    """Lists the indices of an array with the statuses of their jobs, the smallest first, also those that have no
+    job yet. NOT_FOUND when the job does not exist or belongs to a foreign project; FAILED_PRECONDITION
+    (`JOB_NOT_AN_ARRAY`) when it is no array.
+    """
+    UpdateJobArray: _grpc.UnaryUnaryMultiCallable[_job_array_indices_pb2.UpdateJobArrayRequest, _job_pb2.Job]
+    """Changes how many indices of an array may be under way at once; answers the array as it is then.
+    FAILED_PRECONDITION when it is no array (`JOB_NOT_AN_ARRAY`) or has ended (`JOB_WRONG_STATE`); NOT_FOUND when
+    the job does not exist or belongs to a foreign project.
+    """
     UpdateJobStatus: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusRequest, _job_pb2.Job]
     """Acts on a job's status; answers the job as it is then, RETRY the new job.
+
+    What is done to an array is done to all its indices: CANCEL also ends those that have no job yet, HOLD keeps
+    those that wait, RETRY makes a new array of those that did not succeed. An array is not suspended
+    (`JOB_IS_ARRAY`): its indices can be.
 
     A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
     FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
@@ -167,7 +184,8 @@ class JobsServiceStub:
     """
     ExplainJob: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]
     """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
-    on how many nodes and the smallest changes that would let it start at once.
+    on how many nodes and the smallest changes that would let it start at once. Of an array it says that of the
+    first index that waits, and names the job of that.
 
     NOT_FOUND when it does not exist or belongs to a foreign project.
     """
@@ -197,9 +215,25 @@ class JobsServiceAsyncStub(JobsServiceStub):
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.GetJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads a job. NOT_FOUND when it does not exist or belongs to a project that is foreign."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobsRequest, _jobs_service_pb2.ListJobsResponse]  # type: ignore[assignment]
-    """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
+    """Lists the jobs of one project, newest first; the jobs of an array's indices only where `array_job_id` asks for
+    them. NOT_FOUND when there is no such project.
+    """
+    ListJobArrayIndices: _aio.UnaryUnaryMultiCallable[_job_array_indices_pb2.ListJobArrayIndicesRequest, _job_array_indices_pb2.ListJobArrayIndicesResponse]  # type: ignore[assignment]
+    """Lists the indices of an array with the statuses of their jobs, the smallest first, also those that have no
+    job yet. NOT_FOUND when the job does not exist or belongs to a foreign project; FAILED_PRECONDITION
+    (`JOB_NOT_AN_ARRAY`) when it is no array.
+    """
+    UpdateJobArray: _aio.UnaryUnaryMultiCallable[_job_array_indices_pb2.UpdateJobArrayRequest, _job_pb2.Job]  # type: ignore[assignment]
+    """Changes how many indices of an array may be under way at once; answers the array as it is then.
+    FAILED_PRECONDITION when it is no array (`JOB_NOT_AN_ARRAY`) or has ended (`JOB_WRONG_STATE`); NOT_FOUND when
+    the job does not exist or belongs to a foreign project.
+    """
     UpdateJobStatus: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.UpdateJobStatusRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Acts on a job's status; answers the job as it is then, RETRY the new job.
+
+    What is done to an array is done to all its indices: CANCEL also ends those that have no job yet, HOLD keeps
+    those that wait, RETRY makes a new array of those that did not succeed. An array is not suspended
+    (`JOB_IS_ARRAY`): its indices can be.
 
     A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
     FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
@@ -307,7 +341,8 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """
     ExplainJob: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ExplainJobRequest, _jobs_service_pb2.ExplainJobResponse]  # type: ignore[assignment]
     """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
-    on how many nodes and the smallest changes that would let it start at once.
+    on how many nodes and the smallest changes that would let it start at once. Of an array it says that of the
+    first index that waits, and names the job of that.
 
     NOT_FOUND when it does not exist or belongs to a foreign project.
     """
@@ -358,7 +393,31 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_service_pb2.ListJobsResponse, _abc.Awaitable[_jobs_service_pb2.ListJobsResponse]]:
-        """Lists the jobs of one project, newest first. NOT_FOUND when there is no such project."""
+        """Lists the jobs of one project, newest first; the jobs of an array's indices only where `array_job_id` asks for
+        them. NOT_FOUND when there is no such project.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJobArrayIndices(
+        self,
+        request: _job_array_indices_pb2.ListJobArrayIndicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_array_indices_pb2.ListJobArrayIndicesResponse, _abc.Awaitable[_job_array_indices_pb2.ListJobArrayIndicesResponse]]:
+        """Lists the indices of an array with the statuses of their jobs, the smallest first, also those that have no
+        job yet. NOT_FOUND when the job does not exist or belongs to a foreign project; FAILED_PRECONDITION
+        (`JOB_NOT_AN_ARRAY`) when it is no array.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateJobArray(
+        self,
+        request: _job_array_indices_pb2.UpdateJobArrayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
+        """Changes how many indices of an array may be under way at once; answers the array as it is then.
+        FAILED_PRECONDITION when it is no array (`JOB_NOT_AN_ARRAY`) or has ended (`JOB_WRONG_STATE`); NOT_FOUND when
+        the job does not exist or belongs to a foreign project.
+        """
 
     @_abc_1.abstractmethod
     def UpdateJobStatus(
@@ -367,6 +426,10 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
         """Acts on a job's status; answers the job as it is then, RETRY the new job.
+
+        What is done to an array is done to all its indices: CANCEL also ends those that have no job yet, HOLD keeps
+        those that wait, RETRY makes a new array of those that did not succeed. An array is not suspended
+        (`JOB_IS_ARRAY`): its indices can be.
 
         A PATCH on a path of its own instead of AIP-136's `:verb`, because the path is promised.
         FAILED_PRECONDITION (`JOB_WRONG_STATE`) when that cannot be done to a job of its status. RETRY refuses
@@ -588,7 +651,8 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_service_pb2.ExplainJobResponse, _abc.Awaitable[_jobs_service_pb2.ExplainJobResponse]]:
         """Says what the next planning cycle would do with a job and why: where it would start, or what refuses it
-        on how many nodes and the smallest changes that would let it start at once.
+        on how many nodes and the smallest changes that would let it start at once. Of an array it says that of the
+        first index that waits, and names the job of that.
 
         NOT_FOUND when it does not exist or belongs to a foreign project.
         """

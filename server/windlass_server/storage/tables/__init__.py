@@ -8,6 +8,7 @@ from windlass_server.storage.tables.access import (
     RoleBindingRow,
 )
 from windlass_server.storage.tables.allocations import AllocationRow
+from windlass_server.storage.tables.arrays import JobArrayRow
 from windlass_server.storage.tables.artifacts import ArtifactPartRow, ArtifactRow
 from windlass_server.storage.tables.checkpoints import CheckpointRow
 from windlass_server.storage.tables.clusters import DEFAULT_CLUSTER, ClusterRow
@@ -62,6 +63,7 @@ __all__ = [
     "GpuClaimRow",
     "GpuLayoutRow",
     "GpuShareRow",
+    "JobArrayRow",
     "JobDependencyRow",
     "JobLabelRow",
     "JobRow",

@@ -22,9 +22,36 @@ class JobRow(SQLModel, table=True):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        Index("jobs_by_project", "project", "job_id"),
-        Index("jobs_by_status", "project", "status", "job_id"),
-        Index("jobs_by_user", "project", "user", "job_id"),
+        # Lists show arrays and not the jobs of their indices, of which one array may have a hundred thousand.
+        *(
+            Index(
+                name,
+                *columns,
+                sqlite_where=text("array_job_id IS NULL"),
+                postgresql_where=text("array_job_id IS NULL"),
+            )
+            for name, columns in (
+                ("jobs_by_project", ("project", "job_id")),
+                ("jobs_by_status", ("project", "status", "job_id")),
+                ("jobs_by_user", ("project", "user", "job_id")),
+            )
+        ),
+        # The jobs of an array's indices: each index once, whatever the code above does.
+        *(
+            Index(
+                name,
+                "array_job_id",
+                *columns,
+                unique=unique,
+                sqlite_where=text("array_job_id IS NOT NULL"),
+                postgresql_where=text("array_job_id IS NOT NULL"),
+            )
+            for name, columns, unique in (
+                ("jobs_of_array", ("array_index",), True),
+                ("jobs_of_array_newest", ("job_id",), False),
+                ("jobs_of_array_by_status", ("status", "array_index"), False),
+            )
+        ),
         # The scheduler's queue: highest priority first, then the order of submission. Those that wait for
         # other jobs or for their time are not in it.
         Index(
@@ -171,6 +198,12 @@ class JobRow(SQLModel, table=True):
     root_job_id: str | None = None
     # The job whose checkpoint it begins with; None: it has its own, or none.
     checkpoint_of: str | None = None
+    # The array of which it is an index, and which one; None: of none. It is an array itself of so many indices; 0: none.
+    array_job_id: str | None = None
+    array_index: int | None = None
+    array_count: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
     # How many of its runs have failed and were tried again by its retry policy.
     retries: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     # How many runs it has had, and those that it retries.
