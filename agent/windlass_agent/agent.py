@@ -31,6 +31,7 @@ from windlass_agent.inventory import inventory_of, with_devices
 from windlass_agent.layouts import Layouts, held_by
 from windlass_agent.log_shipper import LogShipper
 from windlass_agent.metric_sockets import MetricSockets
+from windlass_agent.profiler import Profiler
 from windlass_agent.reconnect import Backoff, Liveliness, keep_connected
 from windlass_agent.run_types import Cause, Phase, RunState
 from windlass_agent.runner import Runner
@@ -95,6 +96,7 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
         log_quota_bytes=config.log_quota_bytes,
         log_rate_bytes=config.log_rate_bytes,
     )
+    profiler = Profiler(clock, runner.root_of)
     inventory = inventory_of(config, gpus, isolation, importlib.metadata.version("windlass"))
     try:
         adopted = await runner.start_up()
@@ -110,12 +112,14 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
             checkpoints.connect(lambda: channel_to(config), identity)
             artifacts.connect(lambda: channel_to(config), identity)
             sources.connect(lambda: channel_to(config), identity)
-            agent = Agent(config, identity, runner, gpus, inventory, clock, metrics)
+            profiler.connect(lambda: channel_to(config), identity)
+            agent = Agent(config, identity, runner, gpus, inventory, clock, metrics, profiler)
             await agent.run(stop)
     finally:
         await runner.close(stop_tasks=False)
         await checkpoints.close()
         await artifacts.close()
+        await profiler.close()
         metrics.close_all()
         await sources.close()
         gpus.close()
@@ -132,6 +136,7 @@ class Agent:
         inventory: What it offers.
         clock: Its time.
         metrics: What its tasks say of themselves in numbers; the caller closes it.
+        profiler: Looks into its tasks; the caller closes it.
     """
 
     def __init__(
@@ -143,6 +148,7 @@ class Agent:
         inventory: pb.Inventory,
         clock: Clock,
         metrics: MetricSockets | None = None,
+        profiler: Profiler | None = None,
         *,
         backoff: Backoff | None = None,
     ) -> None:
@@ -190,6 +196,7 @@ class Agent:
             clock,
             self._health,
             self._layouts,
+            profiler,
         )
         self._telemetry = TelemetryLink(
             open_channel, identity, self._sampler, self._shipper, clock, self._metrics

@@ -462,6 +462,13 @@ class Runner:
             return None
         return attribution.usage(run, time.monotonic())
 
+    def root_of(self, run_id: str, epoch: int) -> int | None:
+        """The topmost process of a run of an epoch; None when it does not run."""
+        run = self._runs.get(run_id)
+        if run is None or run.state.epoch != epoch or run.over or run.started is None:
+            return None
+        return run.started.task.pid
+
     def request_of(self, run_id: str) -> RunRequest | None:
         """What was asked of a run; None when the node knows no such run."""
         run = self._runs.get(run_id)

@@ -13,7 +13,13 @@ import grpc.aio
 import structlog
 
 from windlass.agents.v1 import agent_pb2 as pb
-from windlass.agents.v1 import agents_service_pb2, agents_service_pb2_grpc, health_pb2, mig_pb2
+from windlass.agents.v1 import (
+    agents_service_pb2,
+    agents_service_pb2_grpc,
+    health_pb2,
+    mig_pb2,
+    profile_pb2,
+)
 from windlass_agent.bounds import MAX_HELLO_RUN_BYTES, MAX_HELLO_RUNS
 from windlass_agent.clock import Clock
 from windlass_agent.desired import DesiredRuns
@@ -171,6 +177,12 @@ class Pulse:
         return self._heard + self._interval * _SILENT_INTERVALS
 
 
+class Observer(Protocol):
+    """Takes profiles of tasks."""
+
+    def want(self, directive: profile_pb2.ProfileDirective) -> None: ...
+
+
 class ControlSession:
     """One session's protocol. Feed it with `on`; send what is in `outbox`.
 
@@ -183,7 +195,9 @@ class ControlSession:
         outbox: Outbox | None = None,
         care: Care | None = None,
         divider: Divider | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer
         self._desired = desired
         self._care = care
         self._divider = divider
@@ -233,14 +247,16 @@ class ControlSession:
         elif kind == "sync_end":
             self._on_sync_end()
         else:
-            self._on_device_order(message)
+            self._on_order(message)
 
-    def _on_device_order(self, message: pb.ServerMessage) -> None:
+    def _on_order(self, message: pb.ServerMessage) -> None:
         kind = message.WhichOneof("content")
         if kind == "reset" and self._care is not None:
             self._care.want(message.reset)
         elif kind == "layout" and self._divider is not None:
             self._divider.want(message.layout)
+        elif kind == "profile" and self._observer is not None:
+            self._observer.want(message.profile)
 
     def _on_welcome(self, welcome: pb.Welcome, now: float) -> None:
         interval = welcome.heartbeat_interval.ToNanoseconds() / 1e9
@@ -272,6 +288,7 @@ class ControlLink:
         clock: For heartbeats.
         care: The state of the devices; None for a node that knows nothing of it.
         divider: Divides the node's cards; None for a node that cannot.
+        observer: Takes profiles of tasks; None for a node that cannot.
     """
 
     def __init__(
@@ -283,7 +300,9 @@ class ControlLink:
         clock: Clock,
         care: Care | None = None,
         divider: Divider | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer
         self._open_channel = open_channel
         self._identity = identity
         self._desired = desired
@@ -331,7 +350,12 @@ class ControlLink:
         async with self._open_channel() as channel:
             stub = agents_service_pb2_grpc.AgentsServiceStub(channel)
             call = stub.OpenSession(metadata=self._identity.metadata())
-            session = ControlSession(self._desired, care=self._care, divider=self._divider)
+            session = ControlSession(
+                self._desired,
+                care=self._care,
+                divider=self._divider,
+                observer=self._observer,
+            )
             try:
                 # From here on changes go to the outbox: none falls between Hello and the session.
                 self._session = session

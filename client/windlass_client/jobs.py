@@ -38,6 +38,7 @@ from windlass_client.calls import (
 )
 from windlass_client.connect import AioTransport, BlockingTransport
 from windlass_client.errors import DeadlineExceeded, InvalidArgument, WindlassError
+from windlass_client.profiles import PATIENCE_SECONDS, PROFILE, aggregate_of, profile_request
 from windlass_client.quantities import (
     parse_bytes,
     parse_cpu_millis,
@@ -431,22 +432,36 @@ class JobCalls(ArrayCalls):
         job_id: str,
         *,
         fields: Sequence[str] = (),
+        metrics: Sequence[str] = (),
+        aggregate: str = "",
+        by_step: bool = False,
         start: datetime | None = None,
         end: datetime | None = None,
         resolution: timedelta | float | str | None = None,
     ) -> Call[job_metrics_pb2.GetJobMetricsRequest, job_metrics_pb2.GetJobMetricsResponse]:
-        """Read what a job's runs used over time. Raises NotFound.
+        """Read what a job's runs used over time, and what they said of themselves. Raises NotFound.
 
         Args:
             job_id: the job.
-            fields: such as "gpu_power_watts"; none means all.
+            fields: such as "gpu_power_watts", answered by columns; none means all, unless there
+                are metrics.
+            metrics: such as "cpu", "gpu_utilization" or "custom.loss", answered by points.
+            aggregate: of metrics one series of all ranks: "mean", "min", "max" or "sum".
+            by_step: of custom metrics along their steps.
             start: from when on; by default its beginning.
             end: until when; by default its end, or now.
             resolution: width of the buckets, as seconds, a timedelta or such as "1m"; by default as
                 fits into 300 of them.
         """
-        request = job_metrics_pb2.GetJobMetricsRequest(
-            job_id=job_id, field=fields, start_time=start, end_time=end
+        kinds = job_metrics_pb2.GetJobMetricsRequest
+        request = kinds(
+            job_id=job_id,
+            field=fields,
+            metrics=metrics,
+            aggregate=aggregate_of(aggregate),
+            x_axis=kinds.STEP if by_step else kinds.TIME,
+            start_time=start,
+            end_time=end,
         )
         if resolution is not None:
             request.resolution.FromTimedelta(parse_duration(resolution))
@@ -725,6 +740,32 @@ class Jobs(JobCalls, SyncGroup):
         for piece in self._wire.stream(_download, built(_download_request, job_id, checkpoint_id)):
             yield piece.data
 
+    def profile(
+        self,
+        job_id: str,
+        *,
+        rank: int = 0,
+        duration: timedelta | float | str = "10s",
+        format: str = "FLAMEGRAPH",  # noqa: A002 - as the field is called
+    ) -> bytes:
+        """Look into a running task of Python for a while; returns what it does as a file.
+
+        Args:
+            job_id: the job.
+            rank: which of its tasks.
+            duration: for how long, from 1 s to 60 s: seconds, a timedelta or such as "10s".
+            format: "FLAMEGRAPH" (SVG), "SPEEDSCOPE" (JSON) or "RAW" (text).
+
+        Raises:
+            NotFound: there is no such job, or no such task of it.
+            FailedPrecondition: it does not run, is not Python's, or its node cannot look into it.
+            Aborted: somebody has it looked into already.
+            Unavailable: its node is not there.
+        """
+        request = built(profile_request, job_id, rank, duration, format)
+        answer = self._wire.patient(PATIENCE_SECONDS).send(Call(PROFILE, request))
+        return bytes(answer.data)
+
     def wait(
         self, job_id: str, *, timeout: float | None = None, on_change: "OnChange | None" = None
     ) -> job_pb2.Job:
@@ -781,6 +822,19 @@ class AsyncJobs(JobCalls, AsyncGroup):
         request = built(_download_request, job_id, checkpoint_id)
         async for piece in self._wire.stream(_download, request):
             yield piece.data
+
+    async def profile(
+        self,
+        job_id: str,
+        *,
+        rank: int = 0,
+        duration: timedelta | float | str = "10s",
+        format: str = "FLAMEGRAPH",  # noqa: A002 - as the field is called
+    ) -> bytes:
+        """Look into a running task; see `Jobs.profile`."""
+        request = built(profile_request, job_id, rank, duration, format)
+        answer = await self._wire.patient(PATIENCE_SECONDS).send(Call(PROFILE, request))
+        return bytes(answer.data)
 
     async def wait(
         self, job_id: str, *, timeout: float | None = None, on_change: "OnChange | None" = None

@@ -38,6 +38,7 @@ from windlass.jobs.v1 import (
     job_forecast_pb2,
     job_metrics_pb2,
     job_pb2,
+    job_profile_pb2,
     jobs_service_pb2,
     jobs_service_pb2_grpc,
     queue_pb2,
@@ -324,6 +325,12 @@ class JobsService(_Service, FakeArtifacts, FakeSources, jobs_service_pb2_grpc.Jo
             outcome.error_reason, outcome.error_message = "JOB_WRONG_STATE", "it has ended"
         token = str(at + 1) if at + 1 < len(jobs) else ""
         return jobs_service_pb2.UpdateJobStatusesResponse(outcomes=[outcome], next_page_token=token)
+
+    async def ProfileJob(
+        self, request: job_profile_pb2.ProfileJobRequest, context: Any
+    ) -> httpbody_pb2.HttpBody:
+        await self.enter("ProfileJob", request, context)
+        return httpbody_pb2.HttpBody(content_type="image/svg+xml", data=b"<svg/>")
 
     async def GetJobMetrics(
         self, request: Any, context: Any

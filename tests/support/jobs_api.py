@@ -22,6 +22,7 @@ from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
+from windlass_server.jobs.profiles import JobProfiles
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.retrying import RetriesService
 from windlass_server.jobs.rpc import JobsRpc
@@ -153,6 +154,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
             KeptSources(max_bytes=1 << 20, project_bytes=4 << 20, unused=3_600_000_000),
         ),
         JobBatches(database, jobs),
+        JobProfiles(database, lambda _node_id, _directive: False, ids),
         Single(validation.check, to_status),
         ArrayIndices(database, clock, tokens, lambda _job_id: None),
     )

@@ -18,6 +18,7 @@ from windlass_client.cli import (
     drain_waves,
     events,
     fleet,
+    job_metrics,
     jobs,
     joining,
     launch,
@@ -27,6 +28,7 @@ from windlass_client.cli import (
     policies,
     pools,
     prices,
+    profile,
     queues,
     quotas,
     remote_clusters,
@@ -127,7 +129,9 @@ submit.register(app)
 retry.register(app)
 actions.register(app, jobs.app)
 bulk.register(jobs.app)
-metrics.register(nodes.app, jobs.app)
+metrics.register(nodes.app)
+job_metrics.register(jobs.app)
+profile.register(jobs.app)
 logs.register(app, jobs.app)
 app.add_typer(jobs.app)
 app.add_typer(artifacts.app)

@@ -1,4 +1,4 @@
-"""`windlass nodes metrics` and `windlass jobs metrics`: what was measured over time."""
+"""`windlass nodes metrics`: what was measured over time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _WIDTH = 60
 _FINEST_SECONDS = 10
 # What is shown when nobody says what, as far as it is measured.
-_USUAL = (
+USUAL = (
     "gpu_utilization_percent",
     "gpu_memory_used_bytes",
     "gpu_power_watts",
@@ -46,19 +46,9 @@ _HELP = """Show what a node has measured: a line for each GPU and field.
     windlass nodes metrics gpu-7 --field gpu_energy_joules --resolution 1h --since 30d -o json"""
 
 
-_JOB_HELP = """Show what a job used: a line for each of its runs, GPUs and fields.
-
-[bold]Examples:[/bold]
-
-    windlass jobs metrics job-01k5 --field util --field power
-
-    windlass jobs metrics job-01k5 --since 10m --resolution 10s -o json"""
-
-
-def register(nodes: typer.Typer, jobs: typer.Typer) -> None:
-    """Add the commands."""
+def register(nodes: typer.Typer) -> None:
+    """Add the command."""
     command(nodes, "metrics", help=_HELP)(metrics)
-    command(jobs, "metrics", help=_JOB_HELP)(job_metrics)
 
 
 def metrics(
@@ -84,7 +74,7 @@ def metrics(
     start, now = session.moment(since), session.now()
     answer = session.client.nodes.metrics(
         found.node_id,
-        fields=[named(word) for word in field] if field else _USUAL,
+        fields=[named(word) for word in field] if field else USUAL,
         subjects=_uuids(found, gpu) if gpu else (),
         start=start,
         end=now,
@@ -94,35 +84,6 @@ def metrics(
     session.answer(answer, lambda: metrics_table(answer, names))
     if not session.json and not answer.series:
         say(_NOTHING)
-
-
-def job_metrics(
-    session: Session,
-    job_id: Annotated[str, typer.Argument(metavar="JOB", show_default=False)],
-    field: Annotated[
-        list[str] | None,
-        typer.Option(help="Such as power or gpu_power_watts; repeatable.", show_default=False),
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(help="How far back; its whole life.", show_default=False)
-    ] = None,
-    resolution: Annotated[
-        str | None,
-        typer.Option(help="Width of the buckets, such as 1m; as fits.", show_default=False),
-    ] = None,
-) -> None:
-    """See `_JOB_HELP`."""
-    answer = session.client.jobs.metrics(
-        job_id,
-        fields=[named(word) for word in field] if field else _USUAL,
-        start=session.moment(since) if since else None,
-        resolution=parse_duration(resolution) if resolution else None,
-    )
-    session.answer(answer, lambda: metrics_table(answer, {}))
-    if not session.json and not answer.series:
-        say(_NOTHING)
-    if answer.omitted_runs:
-        say(f"{answer.omitted_runs} earlier runs are left out; --since leaves out others")
 
 
 def named(word: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from google.protobuf.message import Message
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from windlass_client import Client
 
@@ -179,7 +179,7 @@ class Session:
         raise NotFound(f"{job_id} has no index {index}", reason="ARRAY_INDEX_NOT_FOUND")
 
     def answer(
-        self, message: "Message", view: "Callable[[], Table | str]", *, nothing: str = ""
+        self, message: "Message", view: "Callable[[], RenderableType]", *, nothing: str = ""
     ) -> None:
         """Print an answer: `message` as JSON, or what `view` makes for people.
 

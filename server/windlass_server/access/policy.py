@@ -84,6 +84,7 @@ _DEVELOPER = _VIEWER | {
     "artifacts.create",
     "artifacts.delete",
     "jobs.cancel",
+    "jobs.profile",
     "jobs.submit",
     "secrets.use",
     "sources.create",

@@ -25,6 +25,8 @@ from windlass_server.jobs.logs import JobLogs, LogRequest
 from windlass_server.jobs.messages import event_to_proto
 from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.metrics_message import metrics_message, shape_of
+from windlass_server.jobs.profiles import JobProfiles
+from windlass_server.jobs.profiles_rpc import ProfilesRpc
 from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.sources import SourcesService
@@ -39,7 +41,7 @@ from windlass_server.timestamps import from_proto, nanos
 _BULK_SIZE = 1000
 
 
-class JobsRpc(ArtifactsRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc):
+class JobsRpc(ArtifactsRpc, ProfilesRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc):
     """Serves `windlass.jobs.v1.JobsService`."""
 
     def __init__(
@@ -54,6 +56,7 @@ class JobsRpc(ArtifactsRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc):
         artifacts: ArtifactsService,
         sources: SourcesService,
         batches: JobBatches,
+        profiles: JobProfiles,
         single: Single,
         array_indices: ArrayIndices,
     ) -> None:
@@ -61,6 +64,7 @@ class JobsRpc(ArtifactsRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc):
         self._actions = actions
         self._bulk = BulkActions(actions)
         self._batches = batches
+        self._profiles = profiles
         self._single = single
         self._artifacts = artifacts
         self._sources = sources

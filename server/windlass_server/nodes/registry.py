@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from windlass.agents.v1 import agent_pb2
+from windlass.agents.v1 import agent_pb2, profile_pb2
 from windlass_server.clock import Clock
 from windlass_server.errors import Unavailable, WindlassError
 from windlass_server.nodes.duties import Health, Members, Runs
@@ -65,6 +65,15 @@ class NodeRegistry:
         session = self._sessions.get(node_id)
         if session is not None:
             session.tell(directive)
+
+    def ask_profile(self, node_id: str, directive: profile_pb2.ProfileDirective) -> bool:
+        """Ask a node for a profile, once. False when it is not connected to this process."""
+        session = self._sessions.get(node_id)
+        if session is None:
+            return False
+        message = agent_pb2.ServerMessage(profile=directive)
+        session.send(message, directive.profile_id)
+        return True
 
     async def control(
         self, node_id: str, messages: AsyncIterator[agent_pb2.AgentMessage]

@@ -10,10 +10,12 @@ from windlass.agents.v1 import (
     artifact_pb2,
     checkpoint_pb2,
     preparation_pb2,
+    profile_pb2,
 )
 from windlass_server import __version__
 from windlass_server.errors import InvalidInput
 from windlass_server.jobs.checkpoints import CheckpointsService
+from windlass_server.jobs.profiles import JobProfiles
 from windlass_server.jobs.run_artifacts import RunArtifacts
 from windlass_server.jobs.sources import SourcesService
 from windlass_server.nodes.duties import RunMetrics, Runs, Samples
@@ -40,6 +42,7 @@ class AgentsRpc:
         logs: LogStore,
         samples: Samples,
         metrics: RunMetrics,
+        profiles: JobProfiles,
         checkpoints: CheckpointsService,
         artifacts: RunArtifacts,
         sources: SourcesService,
@@ -55,6 +58,7 @@ class AgentsRpc:
         self._pace = pace
         self._samples = samples
         self._metrics = metrics
+        self._profiles = profiles
 
     async def Join(
         self, request: agents_service_pb2.JoinRequest, _call: Call
@@ -149,6 +153,12 @@ class AgentsRpc:
     ) -> artifact_pb2.OfferArtifactsResponse:
         missing = await self._artifacts.offer(call.caller.node_id, request)
         return artifact_pb2.OfferArtifactsResponse(missing=missing)
+
+    async def UploadProfile(
+        self, request: profile_pb2.UploadProfileRequest, call: Call
+    ) -> profile_pb2.UploadProfileResponse:
+        self._profiles.upload(call.caller.node_id, request)
+        return profile_pb2.UploadProfileResponse()
 
     async def UploadArtifact(
         self, requests: AsyncIterator[artifact_pb2.UploadArtifactRequest], call: Call

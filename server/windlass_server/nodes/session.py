@@ -121,6 +121,10 @@ class NodeSession:
         message = agent_pb2.ServerMessage(directive=directive)
         self.outbox.put(("directive", directive.run_id), message)
 
+    def send(self, message: agent_pb2.ServerMessage, key: str) -> None:
+        """Send a message once; nothing is done about one that does not come through."""
+        self.outbox.put(key, message)
+
     async def follow(self) -> None:
         """Tell the node of changed directives, whenever woken, until cancelled."""
         await self._synced.wait()

@@ -8,6 +8,7 @@ from windlass_server import __version__
 from windlass_server.access.rpc import AccessRpc
 from windlass_server.config import ServerConfig
 from windlass_server.jobs.batch_rpc import Single
+from windlass_server.jobs.profiles import JobProfiles
 from windlass_server.jobs.queues_rpc import QueuesRpc
 from windlass_server.jobs.rpc import JobsRpc
 from windlass_server.nodes.rpc import AgentsRpc
@@ -108,6 +109,7 @@ def _methods(on: Foundation, areas: Areas, single: Single) -> dict[str, Method]:
 def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object]:
     """Who answers for each service."""
     jobs, nodes, inventory = areas.jobs, areas.nodes, areas.inventory
+    profiles = JobProfiles(on.database, nodes.registry.ask_profile, on.ids)
     return {
         "windlass.access.v1.AccessService": AccessRpc(
             areas.identity.access,
@@ -126,6 +128,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             jobs.artifacts,
             jobs.sources,
             jobs.batches,
+            profiles,
             single,
             jobs.array_indices,
         ),
@@ -145,6 +148,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             on.logs,
             Ingest(inventory.latest, inventory.recent, on.meters),
             CustomMetrics(on.database),
+            profiles,
             jobs.checkpoints,
             jobs.run_artifacts,
             jobs.sources,

@@ -141,8 +141,12 @@ def test_a_job_shows_what_its_runs_used(windlass, plane):
     assert request.HasField("start_time")
     assert not request.HasField("resolution")
     plane.state.job_metrics.omitted_runs = 7
+    plane.state.job_metrics.notes.append("3 lines made no sense")
     told = windlass("jobs", "metrics", "job-1").stderr
-    assert told == "7 earlier runs are left out; --since leaves out others\n"
+    assert told.splitlines() == [
+        "3 lines made no sense",
+        "7 earlier runs are left out; --since leaves out others",
+    ]
 
 
 def test_without_a_time_a_job_is_shown_whole(windlass, plane):
@@ -151,3 +155,90 @@ def test_without_a_time_a_job_is_shown_whole(windlass, plane):
     assert not request.HasField("start_time")
     assert (list(request.field), request.resolution.seconds) == (["gpu_utilization_percent"], 60)
     assert "nothing of that was measured" in done.stderr
+
+
+def a_curve(metric: str, *values: float, rank: int = 0) -> metrics_pb2.MetricSeries:
+    """A value in each second and step."""
+    made = metrics_pb2.MetricSeries(metric=metric, rank=rank, run_id="run-abcd")
+    for number, value in enumerate(values):
+        point = made.points.add(mean=value, min=value, max=value, last=value, count=1, step=number)
+        point.time.FromSeconds(1_795_000_000 + number)
+    return made
+
+
+def test_metrics_of_the_jobs_own_are_asked_for_and_shown_beside_the_usual(windlass, plane):
+    plane.state.job_metrics = job_metrics_pb2.GetJobMetricsResponse(
+        series=[a_curve("custom.loss", 4, 2, 1)]
+    )
+    shown = windlass("jobs", "metrics", "job-1", COLUMNS="160").stdout.splitlines()[1]
+    assert shown.split() == ["custom.loss", "rank", "0", "abcd", "█▃▁", "1", "2.333", "4", "1"]
+    (request,) = plane.state.requests["GetJobMetrics"]
+    assert list(request.metrics) == ["custom.*"]
+    assert "cpu_used_millis" in request.field
+
+
+def test_curves_are_drawn_one_for_each_metric_with_its_ranks_over_each_other(windlass, plane):
+    nan = float("nan")
+    plane.state.job_metrics = job_metrics_pb2.GetJobMetricsResponse(
+        series=[
+            a_curve("custom.loss", *range(50)),
+            a_curve("custom.loss", *reversed(range(50)), rank=1),
+            a_curve("custom.acc", 1, nan, 1),
+            a_curve("custom.nothing", nan),
+        ]
+    )
+    done = windlass("jobs", "metrics", "job-1", "--plot", "--by-step", COLUMNS="60")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "custom.loss"
+    assert lines[1].split() == ["━━", "rank", "0", "abcd", "━━", "rank", "1", "abcd"]
+    drawing = lines[2:14]
+    assert drawing[0].startswith("         49 ┤")
+    assert drawing[11].startswith("          0 ┤")
+    # A cross: the corners are taken, the middles of the edges are not.
+    blank = "\u2800"
+    edge = drawing[0].partition("┤")[2]
+    assert edge[0] != blank != edge[-1]
+    assert edge[len(edge) // 2] == blank
+    assert lines[14].split() == ["0", "step", "49"]
+    assert "custom.acc   1 points are no numbers" in lines
+    assert "custom.nothing   1 points are no numbers" in lines
+    (request,) = plane.state.requests["GetJobMetrics"]
+    assert (request.x_axis, list(request.metrics)) == (request.STEP, ["custom.*"])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--aggregate", "median"], "BAD_AGGREGATE"),
+        (["--live", "-o", "json"], "CONFLICTING_OPTIONS"),
+        (["--since", "never"], "BAD_TIME"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(windlass, plane, options, reason):
+    done = windlass("jobs", "metrics", "job-1", *options)
+    assert done.exit_code == 2
+    assert f"({reason})" in done.stderr
+
+
+def test_ranks_become_one_as_asked_for(windlass, plane):
+    windlass("jobs", "metrics", "job-1", "-m", "cpu", "--aggregate", "sum")
+    (request,) = plane.state.requests["GetJobMetrics"]
+    assert (request.aggregate, list(request.metrics)) == (request.SUM, ["cpu"])
+
+
+def test_a_profile_is_written_to_a_file(windlass, plane, tmp_path):
+    file = tmp_path / "flame.svg"
+    done = windlass(
+        "jobs", "profile", "job-1", "--to", str(file), "--rank", "2", "--duration", "3s"
+    )
+    assert file.read_bytes() == b"<svg/>"
+    assert done.stderr == f"written to {file}\n"
+    (request,) = plane.state.requests["ProfileJob"]
+    assert (request.job_id, request.rank, request.duration.seconds) == ("job-1", 2, 3)
+    assert windlass("jobs", "profile", "job-1", "--to", "-").stdout == "<svg/>"
+
+
+def test_a_profile_of_a_form_that_there_is_not_is_refused(windlass, plane):
+    done = windlass("jobs", "profile", "job-1", "--format", "png")
+    assert done.exit_code == 2
+    assert "(BAD_FORMAT)" in done.stderr

@@ -51,6 +51,7 @@ ALLOWED = {
     ("jobs.logs", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("jobs.submit", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],
     ("jobs.cancel", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],
+    ("jobs.profile", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],
     ("usage.get", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("quotas.get", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("quotas.list", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],

@@ -8,6 +8,7 @@ from windlass.agents.v1 import custom_metric_pb2 as _custom_metric_pb2
 from windlass.agents.v1 import health_pb2 as _health_pb2
 from windlass.agents.v1 import mig_pb2 as _mig_pb2
 from windlass.agents.v1 import preparation_pb2 as _preparation_pb2
+from windlass.agents.v1 import profile_pb2 as _profile_pb2
 from windlass.types.v1 import gpu_pb2 as _gpu_pb2
 from windlass.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
@@ -209,20 +210,22 @@ class RunExit(_message.Message):
     def __init__(self, cause: _Optional[_Union[RunExit.Cause, str]] = ..., exit_code: _Optional[int] = ..., exit_signal: _Optional[int] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_end: _Optional[int] = ..., message: _Optional[str] = ..., checkpoint_problem: _Optional[str] = ..., artifact_problem: _Optional[str] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply", "reset", "layout")
+    __slots__ = ("welcome", "directive", "sync_end", "heartbeat_reply", "reset", "layout", "profile")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DIRECTIVE_FIELD_NUMBER: _ClassVar[int]
     SYNC_END_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_REPLY_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
     LAYOUT_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     directive: RunDirective
     sync_end: SyncEnd
     heartbeat_reply: HeartbeatReply
     reset: _health_pb2.ResetDirective
     layout: _mig_pb2.LayoutDirective
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., directive: _Optional[_Union[RunDirective, _Mapping]] = ..., sync_end: _Optional[_Union[SyncEnd, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., reset: _Optional[_Union[_health_pb2.ResetDirective, _Mapping]] = ..., layout: _Optional[_Union[_mig_pb2.LayoutDirective, _Mapping]] = ...) -> None: ...
+    profile: _profile_pb2.ProfileDirective
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., directive: _Optional[_Union[RunDirective, _Mapping]] = ..., sync_end: _Optional[_Union[SyncEnd, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., reset: _Optional[_Union[_health_pb2.ResetDirective, _Mapping]] = ..., layout: _Optional[_Union[_mig_pb2.LayoutDirective, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.ProfileDirective, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("node_id", "heartbeat_interval", "protocol_version", "server_version")

@@ -28,10 +28,11 @@ from windlass.agents.v1 import agent_pb2 as windlass_dot_agents_dot_v1_dot_agent
 from windlass.agents.v1 import artifact_pb2 as windlass_dot_agents_dot_v1_dot_artifact__pb2
 from windlass.agents.v1 import checkpoint_pb2 as windlass_dot_agents_dot_v1_dot_checkpoint__pb2
 from windlass.agents.v1 import preparation_pb2 as windlass_dot_agents_dot_v1_dot_preparation__pb2
+from windlass.agents.v1 import profile_pb2 as windlass_dot_agents_dot_v1_dot_profile__pb2
 from windlass.options.v1 import options_pb2 as windlass_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/agents/v1/agents_service.proto\x12\x12windlass.agents.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ewindlass/agents/v1/agent.proto\x1a!windlass/agents/v1/artifact.proto\x1a#windlass/agents/v1/checkpoint.proto\x1a$windlass/agents/v1/preparation.proto\x1a!windlass/options/v1/options.proto\"\x9c\x01\n\x0bJoinRequest\x12.\n\njoin_token\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x02\x32\n^[^\\x00]*$\x12\x1f\n\npublic_key\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12<\n\tinventory\x18\x03 \x01(\x0b\x32\x1d.windlass.agents.v1.InventoryB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x1f\n\x0cJoinResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"S\n\x12OpenSessionRequest\x12=\n\x07message\x18\x01 \x01(\x0b\x32 .windlass.agents.v1.AgentMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"I\n\x13OpenSessionResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.windlass.agents.v1.ServerMessage\"[\n\x16StreamTelemetryRequest\x12\x41\n\x07message\x18\x01 \x01(\x0b\x32$.windlass.agents.v1.TelemetryMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"N\n\x17StreamTelemetryResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".windlass.agents.v1.TelemetryReply\"\xe4\x01\n\x16OfferCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12/\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x1b.windlass.agents.v1.RunExitB\x04\xe2\x41\x01\x01\x12)\n\nsize_bytes\x18\x04 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\x12 \n\x0b\x65ntry_count\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\"0\n\x17OfferCheckpointResponse\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\"\x8e\x01\n\x1bUploadCheckpointFileRequest\x12>\n\x05start\x18\x01 \x01(\x0b\x32\'.windlass.agents.v1.CheckpointFileStartB\x04\xe2\x41\x01\x01H\x00\x12\x1d\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\r\xe2\x41\x01\x01\xbaH\x06z\x04\x18\x80\x80@H\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\x97\x01\n\x13\x43heckpointFileStart\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12)\n\nsize_bytes\x18\x03 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\"\x1e\n\x1cUploadCheckpointFileResponse\"\x99\x01\n\x17\x43ommitCheckpointRequest\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x44\n\x08manifest\x18\x02 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifestB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"+\n\x18\x43ommitCheckpointResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c\"\x9e\x01\n\x14GetCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\"Q\n\x15GetCheckpointResponse\x12\x38\n\x08manifest\x18\x01 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifest\"\xeb\x01\n\x1d\x44ownloadCheckpointFileRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x04 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12%\n\x06offset\x18\x05 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\".\n\x1e\x44ownloadCheckpointFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xa6\n\n\rAgentsService\x12Q\n\x04Join\x12\x1f.windlass.agents.v1.JoinRequest\x1a .windlass.agents.v1.JoinResponse\"\x06\x8a\xb5\x18\x02\x08\x01\x12l\n\x0bOpenSession\x12&.windlass.agents.v1.OpenSessionRequest\x1a\'.windlass.agents.v1.OpenSessionResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12x\n\x0fStreamTelemetry\x12*.windlass.agents.v1.StreamTelemetryRequest\x1a+.windlass.agents.v1.StreamTelemetryResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12t\n\x0fOfferCheckpoint\x12*.windlass.agents.v1.OfferCheckpointRequest\x1a+.windlass.agents.v1.OfferCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x85\x01\n\x14UploadCheckpointFile\x12/.windlass.agents.v1.UploadCheckpointFileRequest\x1a\x30.windlass.agents.v1.UploadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x12\x80\x01\n\x10\x43ommitCheckpoint\x12+.windlass.agents.v1.CommitCheckpointRequest\x1a,.windlass.agents.v1.CommitCheckpointResponse\"\x11\x8a\xb5\x18\x04\x18\x04(\x01\x92\xb5\x18\x05\x08\x80\x80\xc0\x03\x12n\n\rGetCheckpoint\x12(.windlass.agents.v1.GetCheckpointRequest\x1a).windlass.agents.v1.GetCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x8b\x01\n\x16\x44ownloadCheckpointFile\x12\x31.windlass.agents.v1.DownloadCheckpointFileRequest\x1a\x32.windlass.agents.v1.DownloadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x30\x01\x12s\n\x0e\x44ownloadSource\x12).windlass.agents.v1.DownloadSourceRequest\x1a*.windlass.agents.v1.DownloadSourceResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x30\x01\x12q\n\x0eOfferArtifacts\x12).windlass.agents.v1.OfferArtifactsRequest\x1a*.windlass.agents.v1.OfferArtifactsResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12s\n\x0eUploadArtifact\x12).windlass.agents.v1.UploadArtifactRequest\x1a*.windlass.agents.v1.UploadArtifactResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'windlass/agents/v1/agents_service.proto\x12\x12windlass.agents.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ewindlass/agents/v1/agent.proto\x1a!windlass/agents/v1/artifact.proto\x1a#windlass/agents/v1/checkpoint.proto\x1a$windlass/agents/v1/preparation.proto\x1a windlass/agents/v1/profile.proto\x1a!windlass/options/v1/options.proto\"\x9c\x01\n\x0bJoinRequest\x12.\n\njoin_token\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xbaH\x13r\x11\x10\x01\x18\x80\x02\x32\n^[^\\x00]*$\x12\x1f\n\npublic_key\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12<\n\tinventory\x18\x03 \x01(\x0b\x32\x1d.windlass.agents.v1.InventoryB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x1f\n\x0cJoinResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"S\n\x12OpenSessionRequest\x12=\n\x07message\x18\x01 \x01(\x0b\x32 .windlass.agents.v1.AgentMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"I\n\x13OpenSessionResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.windlass.agents.v1.ServerMessage\"[\n\x16StreamTelemetryRequest\x12\x41\n\x07message\x18\x01 \x01(\x0b\x32$.windlass.agents.v1.TelemetryMessageB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"N\n\x17StreamTelemetryResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".windlass.agents.v1.TelemetryReply\"\xe4\x01\n\x16OfferCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12/\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x1b.windlass.agents.v1.RunExitB\x04\xe2\x41\x01\x01\x12)\n\nsize_bytes\x18\x04 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\x12 \n\x0b\x65ntry_count\x18\x05 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\"0\n\x17OfferCheckpointResponse\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\"\x8e\x01\n\x1bUploadCheckpointFileRequest\x12>\n\x05start\x18\x01 \x01(\x0b\x32\'.windlass.agents.v1.CheckpointFileStartB\x04\xe2\x41\x01\x01H\x00\x12\x1d\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\r\xe2\x41\x01\x01\xbaH\x06z\x04\x18\x80\x80@H\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\x97\x01\n\x13\x43heckpointFileStart\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x02 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12)\n\nsize_bytes\x18\x03 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\"\x1e\n\x1cUploadCheckpointFileResponse\"\x99\x01\n\x17\x43ommitCheckpointRequest\x12\x38\n\rcheckpoint_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x44\n\x08manifest\x18\x02 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifestB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"+\n\x18\x43ommitCheckpointResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c\"\x9e\x01\n\x14GetCheckpointRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\"Q\n\x15GetCheckpointResponse\x12\x38\n\x08manifest\x18\x01 \x01(\x0b\x32&.windlass.agents.v1.CheckpointManifest\"\xeb\x01\n\x1d\x44ownloadCheckpointFileRequest\x12\x30\n\x06run_id\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x12^run-[0-9a-z]{26}$\x98\x01\x1e\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02(\x00\x12\x38\n\rcheckpoint_id\x18\x03 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x13^ckpt-[0-9a-z]{26}$\x98\x01\x1f\x12\x1b\n\x06sha256\x18\x04 \x01(\x0c\x42\x0b\xe2\x41\x01\x02\xbaH\x04z\x02h \x12%\n\x06offset\x18\x05 \x01(\x03\x42\x15\xe2\x41\x01\x01\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80\x10(\x00\".\n\x1e\x44ownloadCheckpointFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x96\x0b\n\rAgentsService\x12Q\n\x04Join\x12\x1f.windlass.agents.v1.JoinRequest\x1a .windlass.agents.v1.JoinResponse\"\x06\x8a\xb5\x18\x02\x08\x01\x12l\n\x0bOpenSession\x12&.windlass.agents.v1.OpenSessionRequest\x1a\'.windlass.agents.v1.OpenSessionResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12x\n\x0fStreamTelemetry\x12*.windlass.agents.v1.StreamTelemetryRequest\x1a+.windlass.agents.v1.StreamTelemetryResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x30\x01\x12t\n\x0fOfferCheckpoint\x12*.windlass.agents.v1.OfferCheckpointRequest\x1a+.windlass.agents.v1.OfferCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x85\x01\n\x14UploadCheckpointFile\x12/.windlass.agents.v1.UploadCheckpointFileRequest\x1a\x30.windlass.agents.v1.UploadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x12\x80\x01\n\x10\x43ommitCheckpoint\x12+.windlass.agents.v1.CommitCheckpointRequest\x1a,.windlass.agents.v1.CommitCheckpointResponse\"\x11\x8a\xb5\x18\x04\x18\x04(\x01\x92\xb5\x18\x05\x08\x80\x80\xc0\x03\x12n\n\rGetCheckpoint\x12(.windlass.agents.v1.GetCheckpointRequest\x1a).windlass.agents.v1.GetCheckpointResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12\x8b\x01\n\x16\x44ownloadCheckpointFile\x12\x31.windlass.agents.v1.DownloadCheckpointFileRequest\x1a\x32.windlass.agents.v1.DownloadCheckpointFileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x30\x01\x12s\n\x0e\x44ownloadSource\x12).windlass.agents.v1.DownloadSourceRequest\x1a*.windlass.agents.v1.DownloadSourceResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x30\x01\x12q\n\x0eOfferArtifacts\x12).windlass.agents.v1.OfferArtifactsRequest\x1a*.windlass.agents.v1.OfferArtifactsResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12n\n\rUploadProfile\x12(.windlass.agents.v1.UploadProfileRequest\x1a).windlass.agents.v1.UploadProfileResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01\x12s\n\x0eUploadArtifact\x12).windlass.agents.v1.UploadArtifactRequest\x1a*.windlass.agents.v1.UploadArtifactResponse\"\x08\x8a\xb5\x18\x04\x18\x04(\x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -110,42 +111,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTSSERVICE'].methods_by_name['DownloadSource']._serialized_options = b'\212\265\030\004\030\004(\001'
   _globals['_AGENTSSERVICE'].methods_by_name['OfferArtifacts']._loaded_options = None
   _globals['_AGENTSSERVICE'].methods_by_name['OfferArtifacts']._serialized_options = b'\212\265\030\004\030\004(\001'
+  _globals['_AGENTSSERVICE'].methods_by_name['UploadProfile']._loaded_options = None
+  _globals['_AGENTSSERVICE'].methods_by_name['UploadProfile']._serialized_options = b'\212\265\030\004\030\004(\001'
   _globals['_AGENTSSERVICE'].methods_by_name['UploadArtifact']._loaded_options = None
   _globals['_AGENTSSERVICE'].methods_by_name['UploadArtifact']._serialized_options = b'\212\265\030\004\030\004(\001'
-  _globals['_JOINREQUEST']._serialized_start=303
-  _globals['_JOINREQUEST']._serialized_end=459
-  _globals['_JOINRESPONSE']._serialized_start=461
-  _globals['_JOINRESPONSE']._serialized_end=492
-  _globals['_OPENSESSIONREQUEST']._serialized_start=494
-  _globals['_OPENSESSIONREQUEST']._serialized_end=577
-  _globals['_OPENSESSIONRESPONSE']._serialized_start=579
-  _globals['_OPENSESSIONRESPONSE']._serialized_end=652
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=654
-  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=745
-  _globals['_STREAMTELEMETRYRESPONSE']._serialized_start=747
-  _globals['_STREAMTELEMETRYRESPONSE']._serialized_end=825
-  _globals['_OFFERCHECKPOINTREQUEST']._serialized_start=828
-  _globals['_OFFERCHECKPOINTREQUEST']._serialized_end=1056
-  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_start=1058
-  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_end=1106
-  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_start=1109
-  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_end=1251
-  _globals['_CHECKPOINTFILESTART']._serialized_start=1254
-  _globals['_CHECKPOINTFILESTART']._serialized_end=1405
-  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_start=1407
-  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_end=1437
-  _globals['_COMMITCHECKPOINTREQUEST']._serialized_start=1440
-  _globals['_COMMITCHECKPOINTREQUEST']._serialized_end=1593
-  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_start=1595
-  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_end=1638
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1641
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1799
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1801
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1882
-  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_start=1885
-  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_end=2120
-  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_start=2122
-  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_end=2168
-  _globals['_AGENTSSERVICE']._serialized_start=2171
-  _globals['_AGENTSSERVICE']._serialized_end=3489
+  _globals['_JOINREQUEST']._serialized_start=337
+  _globals['_JOINREQUEST']._serialized_end=493
+  _globals['_JOINRESPONSE']._serialized_start=495
+  _globals['_JOINRESPONSE']._serialized_end=526
+  _globals['_OPENSESSIONREQUEST']._serialized_start=528
+  _globals['_OPENSESSIONREQUEST']._serialized_end=611
+  _globals['_OPENSESSIONRESPONSE']._serialized_start=613
+  _globals['_OPENSESSIONRESPONSE']._serialized_end=686
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_start=688
+  _globals['_STREAMTELEMETRYREQUEST']._serialized_end=779
+  _globals['_STREAMTELEMETRYRESPONSE']._serialized_start=781
+  _globals['_STREAMTELEMETRYRESPONSE']._serialized_end=859
+  _globals['_OFFERCHECKPOINTREQUEST']._serialized_start=862
+  _globals['_OFFERCHECKPOINTREQUEST']._serialized_end=1090
+  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_start=1092
+  _globals['_OFFERCHECKPOINTRESPONSE']._serialized_end=1140
+  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_start=1143
+  _globals['_UPLOADCHECKPOINTFILEREQUEST']._serialized_end=1285
+  _globals['_CHECKPOINTFILESTART']._serialized_start=1288
+  _globals['_CHECKPOINTFILESTART']._serialized_end=1439
+  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_start=1441
+  _globals['_UPLOADCHECKPOINTFILERESPONSE']._serialized_end=1471
+  _globals['_COMMITCHECKPOINTREQUEST']._serialized_start=1474
+  _globals['_COMMITCHECKPOINTREQUEST']._serialized_end=1627
+  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_start=1629
+  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_end=1672
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1675
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1833
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1835
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1916
+  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_start=1919
+  _globals['_DOWNLOADCHECKPOINTFILEREQUEST']._serialized_end=2154
+  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_start=2156
+  _globals['_DOWNLOADCHECKPOINTFILERESPONSE']._serialized_end=2202
+  _globals['_AGENTSSERVICE']._serialized_start=2205
+  _globals['_AGENTSSERVICE']._serialized_end=3635
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from windlass.agents.v1 import agent_pb2 as _agent_pb2
 from windlass.agents.v1 import artifact_pb2 as _artifact_pb2
 from windlass.agents.v1 import checkpoint_pb2 as _checkpoint_pb2
 from windlass.agents.v1 import preparation_pb2 as _preparation_pb2
+from windlass.agents.v1 import profile_pb2 as _profile_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

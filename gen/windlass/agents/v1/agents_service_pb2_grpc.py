@@ -6,6 +6,7 @@ import warnings
 from windlass.agents.v1 import agents_service_pb2 as windlass_dot_agents_dot_v1_dot_agents__service__pb2
 from windlass.agents.v1 import artifact_pb2 as windlass_dot_agents_dot_v1_dot_artifact__pb2
 from windlass.agents.v1 import preparation_pb2 as windlass_dot_agents_dot_v1_dot_preparation__pb2
+from windlass.agents.v1 import profile_pb2 as windlass_dot_agents_dot_v1_dot_profile__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -86,6 +87,11 @@ class AgentsServiceStub:
                 '/windlass.agents.v1.AgentsService/OfferArtifacts',
                 request_serializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsRequest.SerializeToString,
                 response_deserializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsResponse.FromString,
+                _registered_method=True)
+        self.UploadProfile = channel.unary_unary(
+                '/windlass.agents.v1.AgentsService/UploadProfile',
+                request_serializer=windlass_dot_agents_dot_v1_dot_profile__pb2.UploadProfileRequest.SerializeToString,
+                response_deserializer=windlass_dot_agents_dot_v1_dot_profile__pb2.UploadProfileResponse.FromString,
                 _registered_method=True)
         self.UploadArtifact = channel.stream_unary(
                 '/windlass.agents.v1.AgentsService/UploadArtifact',
@@ -187,6 +193,14 @@ class AgentsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadProfile(self, request, context):
+        """Hands in the profile that the server has asked for on the control stream, or why there is none. NOT_FOUND
+        when nobody waits for it any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadArtifact(self, request_iterator, context):
         """Makes a file an artifact of the run's job, if it is not already. Harmless when repeated.
 
@@ -249,6 +263,11 @@ def add_AgentsServiceServicer_to_server(servicer, server):
                     servicer.OfferArtifacts,
                     request_deserializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsRequest.FromString,
                     response_serializer=windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsResponse.SerializeToString,
+            ),
+            'UploadProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadProfile,
+                    request_deserializer=windlass_dot_agents_dot_v1_dot_profile__pb2.UploadProfileRequest.FromString,
+                    response_serializer=windlass_dot_agents_dot_v1_dot_profile__pb2.UploadProfileResponse.SerializeToString,
             ),
             'UploadArtifact': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadArtifact,
@@ -527,6 +546,33 @@ class AgentsService:
             '/windlass.agents.v1.AgentsService/OfferArtifacts',
             windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsRequest.SerializeToString,
             windlass_dot_agents_dot_v1_dot_artifact__pb2.OfferArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.agents.v1.AgentsService/UploadProfile',
+            windlass_dot_agents_dot_v1_dot_profile__pb2.UploadProfileRequest.SerializeToString,
+            windlass_dot_agents_dot_v1_dot_profile__pb2.UploadProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

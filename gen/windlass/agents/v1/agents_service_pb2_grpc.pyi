@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from windlass.agents.v1 import agents_service_pb2 as _agents_service_pb2
 from windlass.agents.v1 import artifact_pb2 as _artifact_pb2
 from windlass.agents.v1 import preparation_pb2 as _preparation_pb2
+from windlass.agents.v1 import profile_pb2 as _profile_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -82,6 +83,10 @@ class AgentsServiceStub:
     NOT_FOUND when the run is not this node's; FAILED_PRECONDITION (`ARTIFACTS_TOO_LATE`) when it had to leave
     its node by force, and took too long.
     """
+    UploadProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.UploadProfileRequest, _profile_pb2.UploadProfileResponse]
+    """Hands in the profile that the server has asked for on the control stream, or why there is none. NOT_FOUND
+    when nobody waits for it any more.
+    """
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_artifact_pb2.UploadArtifactRequest, _artifact_pb2.UploadArtifactResponse]
     """Makes a file an artifact of the run's job, if it is not already. Harmless when repeated.
 
@@ -140,6 +145,10 @@ class AgentsServiceAsyncStub(AgentsServiceStub):
 
     NOT_FOUND when the run is not this node's; FAILED_PRECONDITION (`ARTIFACTS_TOO_LATE`) when it had to leave
     its node by force, and took too long.
+    """
+    UploadProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.UploadProfileRequest, _profile_pb2.UploadProfileResponse]  # type: ignore[assignment]
+    """Hands in the profile that the server has asked for on the control stream, or why there is none. NOT_FOUND
+    when nobody waits for it any more.
     """
     UploadArtifact: _aio.StreamUnaryMultiCallable[_artifact_pb2.UploadArtifactRequest, _artifact_pb2.UploadArtifactResponse]  # type: ignore[assignment]
     """Makes a file an artifact of the run's job, if it is not already. Harmless when repeated.
@@ -256,6 +265,16 @@ class AgentsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         NOT_FOUND when the run is not this node's; FAILED_PRECONDITION (`ARTIFACTS_TOO_LATE`) when it had to leave
         its node by force, and took too long.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadProfile(
+        self,
+        request: _profile_pb2.UploadProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.UploadProfileResponse, _abc.Awaitable[_profile_pb2.UploadProfileResponse]]:
+        """Hands in the profile that the server has asked for on the control stream, or why there is none. NOT_FOUND
+        when nobody waits for it any more.
         """
 
     @_abc_1.abstractmethod

@@ -13,6 +13,7 @@ from windlass.jobs.v1 import job_batch_pb2 as _job_batch_pb2
 from windlass.jobs.v1 import job_forecast_pb2 as _job_forecast_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import source_pb2 as _source_pb2
+from windlass.jobs.v1 import job_profile_pb2 as _job_profile_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

@@ -9,6 +9,7 @@ from windlass.jobs.v1 import job_array_indices_pb2 as windlass_dot_jobs_dot_v1_d
 from windlass.jobs.v1 import job_batch_pb2 as windlass_dot_jobs_dot_v1_dot_job__batch__pb2
 from windlass.jobs.v1 import job_metrics_pb2 as windlass_dot_jobs_dot_v1_dot_job__metrics__pb2
 from windlass.jobs.v1 import job_pb2 as windlass_dot_jobs_dot_v1_dot_job__pb2
+from windlass.jobs.v1 import job_profile_pb2 as windlass_dot_jobs_dot_v1_dot_job__profile__pb2
 from windlass.jobs.v1 import jobs_service_pb2 as windlass_dot_jobs_dot_v1_dot_jobs__service__pb2
 from windlass.jobs.v1 import source_pb2 as windlass_dot_jobs_dot_v1_dot_source__pb2
 
@@ -96,6 +97,11 @@ class JobsServiceStub:
                 '/windlass.jobs.v1.JobsService/GetJobMetrics',
                 request_serializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.SerializeToString,
                 response_deserializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.FromString,
+                _registered_method=True)
+        self.ProfileJob = channel.unary_unary(
+                '/windlass.jobs.v1.JobsService/ProfileJob',
+                request_serializer=windlass_dot_jobs_dot_v1_dot_job__profile__pb2.ProfileJobRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
         self.ListJobCheckpoints = channel.unary_unary(
                 '/windlass.jobs.v1.JobsService/ListJobCheckpoints',
@@ -284,6 +290,23 @@ class JobsServiceServicer:
         """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
         they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
         INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProfileJob(self, request, context):
+        """Takes a profile of a running task of Python, from outside and without stopping it, and answers with the file
+        when that is done: a flame graph as SVG, or another format. A task's processes below the first one of Python
+        are in it.
+
+        NOT_FOUND when the job does not exist or belongs to a foreign project, or has no running task of that rank
+        (`RANK_NOT_FOUND`); ABORTED (`PROFILE_IN_PROGRESS`) when one of the same task is being taken;
+        FAILED_PRECONDITION when it does not run (`JOB_NOT_RUNNING`), runs in another cluster (`RUNS_ELSEWHERE`), has
+        no process of Python's (`NOT_A_PYTHON_PROCESS`), when its node has no py-spy (`PROFILER_MISSING`), may not
+        look into the process (`PROFILER_FORBIDDEN`), py-spy failed (`PROFILER_FAILED`) or the profile has more than
+        3 MiB (`PROFILE_TOO_LARGE`); UNAVAILABLE when its node is not connected to the server that was asked
+        (`NODE_NOT_CONNECTED`) or does not answer (`PROFILE_TIMED_OUT`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -503,6 +526,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.GetJobMetrics,
                     request_deserializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.FromString,
                     response_serializer=windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.SerializeToString,
+            ),
+            'ProfileJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProfileJob,
+                    request_deserializer=windlass_dot_jobs_dot_v1_dot_job__profile__pb2.ProfileJobRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'ListJobCheckpoints': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobCheckpoints,
@@ -883,6 +911,33 @@ class JobsService:
             '/windlass.jobs.v1.JobsService/GetJobMetrics',
             windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsRequest.SerializeToString,
             windlass_dot_jobs_dot_v1_dot_job__metrics__pb2.GetJobMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProfileJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.jobs.v1.JobsService/ProfileJob',
+            windlass_dot_jobs_dot_v1_dot_job__profile__pb2.ProfileJobRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

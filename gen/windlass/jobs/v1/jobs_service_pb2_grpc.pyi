@@ -11,6 +11,7 @@ from windlass.jobs.v1 import job_array_indices_pb2 as _job_array_indices_pb2
 from windlass.jobs.v1 import job_batch_pb2 as _job_batch_pb2
 from windlass.jobs.v1 import job_metrics_pb2 as _job_metrics_pb2
 from windlass.jobs.v1 import job_pb2 as _job_pb2
+from windlass.jobs.v1 import job_profile_pb2 as _job_profile_pb2
 from windlass.jobs.v1 import jobs_service_pb2 as _jobs_service_pb2
 from windlass.jobs.v1 import source_pb2 as _source_pb2
 import abc as _abc_1
@@ -99,6 +100,19 @@ class JobsServiceStub:
     """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
     they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
     INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
+    ProfileJob: _grpc.UnaryUnaryMultiCallable[_job_profile_pb2.ProfileJobRequest, _httpbody_pb2.HttpBody]
+    """Takes a profile of a running task of Python, from outside and without stopping it, and answers with the file
+    when that is done: a flame graph as SVG, or another format. A task's processes below the first one of Python
+    are in it.
+
+    NOT_FOUND when the job does not exist or belongs to a foreign project, or has no running task of that rank
+    (`RANK_NOT_FOUND`); ABORTED (`PROFILE_IN_PROGRESS`) when one of the same task is being taken;
+    FAILED_PRECONDITION when it does not run (`JOB_NOT_RUNNING`), runs in another cluster (`RUNS_ELSEWHERE`), has
+    no process of Python's (`NOT_A_PYTHON_PROCESS`), when its node has no py-spy (`PROFILER_MISSING`), may not
+    look into the process (`PROFILER_FORBIDDEN`), py-spy failed (`PROFILER_FAILED`) or the profile has more than
+    3 MiB (`PROFILE_TOO_LARGE`); UNAVAILABLE when its node is not connected to the server that was asked
+    (`NODE_NOT_CONNECTED`) or does not answer (`PROFILE_TIMED_OUT`).
     """
     ListJobCheckpoints: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobCheckpointsRequest, _jobs_service_pb2.ListJobCheckpointsResponse]
     """Lists what a job has saved for its next attempts, newest first. What it saved before, and what nobody
@@ -256,6 +270,19 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
     they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
     INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+    """
+    ProfileJob: _aio.UnaryUnaryMultiCallable[_job_profile_pb2.ProfileJobRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Takes a profile of a running task of Python, from outside and without stopping it, and answers with the file
+    when that is done: a flame graph as SVG, or another format. A task's processes below the first one of Python
+    are in it.
+
+    NOT_FOUND when the job does not exist or belongs to a foreign project, or has no running task of that rank
+    (`RANK_NOT_FOUND`); ABORTED (`PROFILE_IN_PROGRESS`) when one of the same task is being taken;
+    FAILED_PRECONDITION when it does not run (`JOB_NOT_RUNNING`), runs in another cluster (`RUNS_ELSEWHERE`), has
+    no process of Python's (`NOT_A_PYTHON_PROCESS`), when its node has no py-spy (`PROFILER_MISSING`), may not
+    look into the process (`PROFILER_FORBIDDEN`), py-spy failed (`PROFILER_FAILED`) or the profile has more than
+    3 MiB (`PROFILE_TOO_LARGE`); UNAVAILABLE when its node is not connected to the server that was asked
+    (`NODE_NOT_CONNECTED`) or does not answer (`PROFILE_TIMED_OUT`).
     """
     ListJobCheckpoints: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobCheckpointsRequest, _jobs_service_pb2.ListJobCheckpointsResponse]  # type: ignore[assignment]
     """Lists what a job has saved for its next attempts, newest first. What it saved before, and what nobody
@@ -476,6 +503,25 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads what a job's runs used over time: their CPU time and memory, and what their GPUs did while
         they held them. NOT_FOUND when it does not exist or belongs to a foreign project;
         INVALID_ARGUMENT (`TOO_MANY_POINTS`) for more than 11,000 buckets or 200,000 values.
+        """
+
+    @_abc_1.abstractmethod
+    def ProfileJob(
+        self,
+        request: _job_profile_pb2.ProfileJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """Takes a profile of a running task of Python, from outside and without stopping it, and answers with the file
+        when that is done: a flame graph as SVG, or another format. A task's processes below the first one of Python
+        are in it.
+
+        NOT_FOUND when the job does not exist or belongs to a foreign project, or has no running task of that rank
+        (`RANK_NOT_FOUND`); ABORTED (`PROFILE_IN_PROGRESS`) when one of the same task is being taken;
+        FAILED_PRECONDITION when it does not run (`JOB_NOT_RUNNING`), runs in another cluster (`RUNS_ELSEWHERE`), has
+        no process of Python's (`NOT_A_PYTHON_PROCESS`), when its node has no py-spy (`PROFILER_MISSING`), may not
+        look into the process (`PROFILER_FORBIDDEN`), py-spy failed (`PROFILER_FAILED`) or the profile has more than
+        3 MiB (`PROFILE_TOO_LARGE`); UNAVAILABLE when its node is not connected to the server that was asked
+        (`NODE_NOT_CONNECTED`) or does not answer (`PROFILE_TIMED_OUT`).
         """
 
     @_abc_1.abstractmethod
