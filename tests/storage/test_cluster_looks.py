@@ -1,8 +1,9 @@
 """A look at the nodes that reads only what has changed sees what one sees that reads all of them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.support.divisible import divisible
@@ -14,6 +15,8 @@ from windlass_server.resources.cluster import Cluster
 from windlass_server.resources.maintenance import State
 from windlass_server.scheduler.snapshot import NodeState
 from windlass_server.storage.engine import Database, open_database
+from windlass_server.storage.nodes import NodeStore
+from windlass_server.storage.tables import NodeRow
 from windlass_server.storage.transaction import Transaction
 
 pytestmark = pytest.mark.usefixtures("acting")
@@ -152,6 +155,43 @@ async def test_what_a_write_did_that_failed_is_not_seen(world: ResourcesWorld) -
     with pytest.raises(LookupError):
         await world.database.write(fails)
     assert await looks.look() == before
+
+
+async def test_only_what_may_have_changed_is_read(
+    world: ResourcesWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Looks(world.database)
+    before = await looks.look()
+    read = list[str]()
+    some = NodeStore.some
+
+    def noting(store: NodeStore, node_ids: Sequence[str]) -> Sequence[NodeRow]:
+        read.extend(node_ids)
+        return some(store, node_ids)
+
+    monkeypatch.setattr(NodeStore, "some", noting)
+    await looks.look()
+    await world.database.write(lambda tx: holds()(tx, before[1].node_id))
+    read.clear()
+    await looks.look()
+    assert read == [before[1].node_id]
+
+
+async def test_what_began_before_a_look_and_ends_behind_it_is_seen(
+    world: ResourcesWorld, database_url: str
+) -> None:
+    """Where several write at once, what is committed last may have begun first."""
+    if not database_url.startswith("postgresql"):
+        pytest.skip("there one writes after the other")
+    looks = Looks(world.database)
+    before = await looks.look()
+    first, other = before[0].node_id, before[1].node_id
+    with psycopg.connect(database_url.replace("+psycopg", "")) as slow:
+        slow.execute("UPDATE nodes SET cpu_held = 1000 WHERE node_id = %s", [first])
+        for _ in range(3):
+            await world.database.write(lambda tx: holds()(tx, other))
+            assert (await looks.look())[0] == before[0]
+    assert (await looks.look())[0].cpu_free == before[0].cpu_free - 1000
 
 
 async def test_changes_are_noted_after_a_restart_too(tmp_path: Path) -> None:

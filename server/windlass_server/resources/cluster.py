@@ -56,7 +56,8 @@ class Cluster:
 
     def _other_ones(self, tx: Transaction, at: int) -> list[str]:
         """The nodes that are other ones than at a change before."""
-        return sorted(tx.node_changes.since(at) | self._seen.said_anew())
+        divided = {node.node_id for node in self._nodes if node.cards}
+        return sorted(tx.node_changes.since(at, divided) | self._seen.said_anew())
 
     def look(self, tx: Transaction, nodes: Sequence[NodeRow]) -> tuple[NodeState, ...]:
         """These nodes as the scheduler sees them, not remembered."""
