@@ -27,6 +27,7 @@ from windlass_client.simulations import AsyncSimulations, Simulations
 from windlass_client.sources import AsyncSources, Sources
 from windlass_client.system import AsyncSystem, System
 from windlass_client.usage import AsyncUsageReports, UsageReports
+from windlass_client.webhooks import AsyncWebhooks, Webhooks
 
 
 class Client:
@@ -74,6 +75,7 @@ class Client:
         self.queues = Queues(transport, project)
         self.quotas = Quotas(transport, project)
         self.secrets = Secrets(transport, project)
+        self.webhooks = Webhooks(transport, project)
         self.events = Events(transport, project)
         self.pools = Pools(transport, project)
         self.policies = Policies(transport, project)
@@ -142,6 +144,7 @@ class AsyncClient:
         self.queues = AsyncQueues(transport, project)
         self.quotas = AsyncQuotas(transport, project)
         self.secrets = AsyncSecrets(transport, project)
+        self.webhooks = AsyncWebhooks(transport, project)
         self.events = AsyncEvents(transport, project)
         self.pools = AsyncPools(transport, project)
         self.policies = AsyncPolicies(transport, project)

@@ -17,6 +17,7 @@ from windlass.jobs.v1 import (
     job_batch_pb2,
     job_content_pb2,
     job_metrics_pb2,
+    job_notification_pb2,
     job_pb2,
     job_retry_pb2,
     job_spread_pb2,
@@ -232,6 +233,7 @@ class JobCalls(ArrayCalls):
         topology: topology_pb2.Topology | None = None,
         preemptible: bool | None = None,
         array: job_array_pb2.JobArray | None = None,
+        notifications: Sequence[job_notification_pb2.JobNotification] = (),
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -286,6 +288,7 @@ class JobCalls(ArrayCalls):
             preemptible: it may be stopped, and wait again, where a policy lets jobs of higher priority
                 take places.
             array: the command runs once for each of many indices, such as `JobArray(count=1000, parallel=50)`.
+            notifications: webhooks that are told of it, such as `JobNotification(webhook_id=…, on=["FAILED"])`.
             validate_only: check everything and write nothing.
             request_id: makes the call idempotent; a fresh one by default.
 
@@ -350,6 +353,7 @@ class JobCalls(ArrayCalls):
             topology=topology,
             preemptible=preemptible,
             array=array,
+            notifications=notifications,
         )
         return Call(
             SUBMIT,

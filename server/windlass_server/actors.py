@@ -11,6 +11,7 @@ ARRAYS = "system/arrays"
 FEDERATION = "system/federation"
 HEALTH = "system/health"
 RESERVATIONS = "system/reservations"
+WEBHOOKS = "system/webhooks"
 
 
 def is_system(actor: str) -> bool:

@@ -108,6 +108,8 @@ class App:
         await self._stop_answering()
         for loop in self._controllers.loops:
             await loop.stop()
+        await self._controllers.webhooks.close()
+        await self._controllers.sender.close()
         with acting_as("stop"):
             await self._areas.inventory.telemetry_upkeep.stop()
             await self._controllers.metering.store()

@@ -154,6 +154,9 @@ class ServerConfig(_Section):
         log_archive_seconds: how long after its run's end a log goes from this server's disk into the object
             store, compressed.
         log_retention_days: how long it is kept there, in days; 0: for ever.
+        webhook_networks: networks whose addresses webhooks may lead to besides the public ones, such as
+            `10.20.0.0/16`, and with plain http, too.
+        webhook_retention_days: how long it is kept what webhooks were told, in days.
         public_metrics: whether `/metrics` is answered without a credential.
         otlp_endpoint: an OpenTelemetry collector for traces and metrics, `http://host:port`; empty: none.
         otlp_sample_ratio: the share of traces that are kept, of those that begin at the server.
@@ -201,6 +204,8 @@ class ServerConfig(_Section):
     source_keep_days: float = Field(default=30.0, ge=0, le=36_500)
     log_archive_seconds: float = Field(default=3600.0, ge=0, le=10 * 366 * 86400)
     log_retention_days: float = Field(default=0.0, ge=0, le=36_500)
+    webhook_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    webhook_retention_days: float = Field(default=7.0, ge=1, le=36_500)
     pools: tuple[PoolConfig, ...] = ()
     # At least what the next level is made of, and as long again.
     telemetry_days_10s: float = Field(default=1.0, ge=0.125, le=36_500)
@@ -260,7 +265,14 @@ class ServerConfig(_Section):
                 raise ValueError(message)
         return value
 
-    @field_validator("cors_origins", "pools", "health", "project_secrets_keys", mode="before")
+    @field_validator(
+        "cors_origins",
+        "pools",
+        "health",
+        "project_secrets_keys",
+        "webhook_networks",
+        mode="before",
+    )
     @classmethod
     def _from_text(cls, value: object) -> object:
         # As JSON, in the environment.

@@ -53,6 +53,12 @@ class Meters:
             "Jobs that were stopped so that another gets their place.",
             registry=self._registry,
         )
+        self._webhook_attempts = Counter(
+            "windlass_webhook_attempts",
+            "Attempts to tell a webhook of an event, by their error; empty of those that succeeded.",
+            ("error",),
+            registry=self._registry,
+        )
         self.sample_batches = Counter(
             "windlass_sample_batches",
             "Batches of samples that were taken in.",
@@ -65,6 +71,10 @@ class Meters:
     def jobs_preempted(self, count: int) -> None:
         """Note jobs that were stopped so that another gets their place."""
         self._preemptions.inc(count)
+
+    def webhook_attempted(self, error: str) -> None:
+        """Note an attempt to tell a webhook, with its error, empty for none."""
+        self._webhook_attempts.labels(error).inc()
 
     def cycle_ended(self, duty: str, seconds: float, failed: bool) -> None:
         """Note a cycle of one of the server's own duties."""

@@ -274,10 +274,11 @@ class Cluster:
 
 @asynccontextmanager
 async def running_cluster(
-    directory: Path, *, database_url: str = "", agent: bool = True
+    directory: Path, *, database_url: str = "", agent: bool = True, **environment: str
 ) -> AsyncIterator[Cluster]:
-    """A started cluster, stopped at the end."""
+    """A started cluster, stopped at the end; its processes have these variables."""
     cluster = Cluster(directory, database_url=database_url)
+    cluster.environment |= environment
     try:
         await cluster.start_server()
         if agent:

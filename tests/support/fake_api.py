@@ -31,6 +31,7 @@ from windlass.access.v1 import (
     event_pb2,
     quota_pb2,
     secret_pb2,
+    webhook_pb2,
 )
 from windlass.jobs.v1 import (
     job_array_indices_pb2,
@@ -142,6 +143,7 @@ class FakeState:
     quotas: list[quota_pb2.Quota] = field(default_factory=list)
     secrets: dict[str, secret_pb2.Secret] = field(default_factory=dict)
     queues: list[queue_pb2.Queue] = field(default_factory=list)
+    webhooks: list[webhook_pb2.Webhook] = field(default_factory=list)
     drains: dict[str, drain_pb2.Drain] = field(default_factory=dict)
     reservations: dict[str, reservation_pb2.Reservation] = field(default_factory=dict)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
@@ -788,6 +790,87 @@ class AccessService(_Service, access_service_pb2_grpc.AccessServiceServicer):
         event.time.FromDatetime(T0)
         event.message = "project vision: guaranteed 8 GPUs"
         return access_service_pb2.ListQuotaEventsResponse(events=[event])
+
+    async def CreateWebhook(self, request: Any, context: Any) -> webhook_pb2.WebhookWithSecret:
+        await self.enter("CreateWebhook", request, context)
+        made = webhook_pb2.Webhook()
+        made.CopyFrom(request.webhook)
+        made.webhook_id, made.etag = f"webhook-{len(self.state.webhooks)}", "1"
+        made.enabled = request.webhook.enabled or not request.webhook.HasField("enabled")
+        self.state.webhooks.append(made)
+        return webhook_pb2.WebhookWithSecret(webhook=made, secret="whsec_c2VjcmV0")
+
+    async def RotateWebhookSecret(
+        self, request: Any, context: Any
+    ) -> webhook_pb2.WebhookWithSecret:
+        await self.enter("RotateWebhookSecret", request, context)
+        found = await self._webhook(request.webhook_id, context)
+        return webhook_pb2.WebhookWithSecret(webhook=found, secret="whsec_bmV3")
+
+    async def GetWebhook(self, request: Any, context: Any) -> webhook_pb2.Webhook:
+        await self.enter("GetWebhook", request, context)
+        return await self._webhook(request.webhook_id, context)
+
+    async def ListWebhooks(self, request: Any, context: Any) -> webhook_pb2.ListWebhooksResponse:
+        await self.enter("ListWebhooks", request, context)
+        return webhook_pb2.ListWebhooksResponse(webhooks=self.state.webhooks)
+
+    async def UpdateWebhook(self, request: Any, context: Any) -> webhook_pb2.Webhook:
+        await self.enter("UpdateWebhook", request, context)
+        found = await self._webhook(request.webhook.webhook_id, context)
+        request.update_mask.MergeMessage(request.webhook, found, True, True)
+        return found
+
+    async def DeleteWebhook(self, request: Any, context: Any) -> webhook_pb2.Webhook:
+        await self.enter("DeleteWebhook", request, context)
+        found = await self._webhook(request.webhook_id, context)
+        self.state.webhooks.remove(found)
+        return found
+
+    async def TestWebhook(self, request: Any, context: Any) -> webhook_pb2.WebhookDelivery:
+        await self.enter("TestWebhook", request, context)
+        await self._webhook(request.webhook_id, context)
+        return self._delivery(request.webhook_id, 1)
+
+    async def ListWebhookDeliveries(
+        self, request: Any, context: Any
+    ) -> webhook_pb2.ListWebhookDeliveriesResponse:
+        await self.enter("ListWebhookDeliveries", request, context)
+        some = [self._delivery(request.webhook_id, request.status or 3)]
+        return webhook_pb2.ListWebhookDeliveriesResponse(deliveries=some)
+
+    async def GetWebhookDelivery(self, request: Any, context: Any) -> webhook_pb2.WebhookDelivery:
+        await self.enter("GetWebhookDelivery", request, context)
+        return self._delivery(request.webhook_id, 2)
+
+    async def RedeliverWebhook(self, request: Any, context: Any) -> webhook_pb2.WebhookDelivery:
+        await self.enter("RedeliverWebhook", request, context)
+        return self._delivery(request.webhook_id, 1)
+
+    def _delivery(self, webhook_id: str, status: int) -> webhook_pb2.WebhookDelivery:
+        made = webhook_pb2.WebhookDelivery(
+            delivery_id="delivery-1",
+            webhook_id=webhook_id,
+            type="job.failed",
+            object_id="job-1",
+            attempt_count=1,
+        )
+        made.status = status  # type: ignore[assignment]
+        made.create_time.FromDatetime(T0)
+        made.attempts.add(http_status=200 if status == 2 else 500, answer="ok").time.FromDatetime(
+            T0
+        )
+        return made
+
+    async def _webhook(self, webhook_id: str, context: Any) -> webhook_pb2.Webhook:
+        for one in self.state.webhooks:
+            if one.webhook_id == webhook_id:
+                return one
+        failure = Failure(
+            grpc.StatusCode.NOT_FOUND, f"there is no webhook {webhook_id!r}", "WEBHOOK_NOT_FOUND"
+        )
+        await _refuse(context, failure)
+        raise AssertionError
 
     async def CreateApiKey(
         self, request: Any, context: Any

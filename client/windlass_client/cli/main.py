@@ -41,6 +41,7 @@ from windlass_client.cli import (
     top,
     up,
     usage,
+    webhooks,
 )
 from windlass_client.cli.output import printable, to_json
 from windlass_client.cli.session import (
@@ -148,6 +149,7 @@ shares.register(app)
 app.add_typer(queues.app)
 app.add_typer(quotas.app)
 app.add_typer(secrets.app)
+app.add_typer(webhooks.app)
 remote_clusters.register_commands(clusters.app)
 top.register(app)
 nodes.register_join_token(app)

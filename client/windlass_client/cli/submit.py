@@ -30,6 +30,7 @@ from windlass_client.cli.gpu_options import (
 )
 from windlass_client.cli.job_files import JobFile, clear, lay_over, read_jobs, to_yaml
 from windlass_client.cli.moments import moment_ahead
+from windlass_client.cli.notify_option import NotifyOption, asked_notifications
 from windlass_client.cli.output import say
 from windlass_client.cli.retry_options import (
     MaxAttemptsOption,
@@ -80,6 +81,8 @@ It starts in a fresh private directory; --workdir names one of the node instead,
 
     windlass submit --array 1000 --parallel 50 -- sh -c './simulate --seed $WINDLASS_ARRAY_INDEX'
 
+    windlass submit --notify webhook-01k0…=failed,succeeded -- python3 train.py
+
     windlass submit --nodes 4 --gpus 8 --topology rack -- /srv/vision/start.sh
 
     windlass submit --secret HF_TOKEN=hf-token --secret-file KEY=deploy-key@2 -- python3 pull.py
@@ -124,6 +127,7 @@ _FIELDS: Mapping[str, Sequence[str]] = {
     "after_any": ["dependencies"],
     "singleton": ["dependencies"],
     "max_attempts": ["retry"],
+    "notify": ["notifications"],
 }
 
 
@@ -325,6 +329,7 @@ def submit(
     parallel: Annotated[
         int, typer.Option(min=0, max=100_000, help="With --array: at most so many at once.")
     ] = 0,
+    notify: NotifyOption = None,
     validate_only: Annotated[
         bool,
         typer.Option(
@@ -392,6 +397,7 @@ def submit(
         topology=_topology(topology, prefer_topology),
         preemptible=preemptible,
         array=_array(array, parallel, in_file=file is not None),
+        notifications=asked_notifications(notify or ()),
     )
     jobs = _laid_over(session, asked, file)
     if print_yaml:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from windlass.access.v1 import event_pb2 as pb
-from windlass.jobs.v1.job_pb2 import Job
+from windlass_server.access.event_message import event_message
 from windlass_server.access.policy import Caller, absent, role_in
 from windlass_server.access.settled_events import SettledEvents
 from windlass_server.clock import Clock
@@ -14,7 +14,6 @@ from windlass_server.hub import EventHub
 from windlass_server.storage.engine import Database
 from windlass_server.storage.events import EventFilter
 from windlass_server.storage.tables import EventRow
-from windlass_server.timestamps import to_proto
 
 # Who follows all events listens to this.
 EVERYTHING = "*"
@@ -75,7 +74,9 @@ class EventsService:
                     while at < end:
                         rows, upto = await self._some(chosen, at, end)
                         for row in rows:
-                            yield pb.EventMessage(cursor=str(row.sequence), event=_event(row))
+                            yield pb.EventMessage(
+                                cursor=str(row.sequence), event=event_message(row)
+                            )
                             said_at = self._clock.monotonic()
                         at = upto
                     if not wanted.follow:
@@ -134,20 +135,3 @@ async def _wait(told: asyncio.Event) -> None:
             await told.wait()
     except TimeoutError:
         return
-
-
-def _event(row: EventRow) -> pb.Event:
-    kind = row.object_id.partition("-")[0].partition("/")[0]
-    known = kind == "job" and row.status in Job.Status.values()
-    return pb.Event(
-        sequence=row.sequence,
-        kind=kind,
-        object_id=row.object_id,
-        project=row.project,
-        time=to_proto(row.at),
-        actor=row.actor,
-        status=Job.Status.Name(row.status) if known else "",
-        reason=row.reason,
-        message=row.message,
-        run_id=row.run_id,
-    )

@@ -79,6 +79,7 @@ _VIEWER = frozenset(
         "usage.get",
     }
 )
+# Of webhooks viewers see nothing: a URL may be all that a receiver asks of who tells it something.
 _DEVELOPER = _VIEWER | {
     "allocations.create",
     "artifacts.create",
@@ -89,8 +90,16 @@ _DEVELOPER = _VIEWER | {
     "secrets.use",
     "sources.create",
     "sources.delete",
+    "webhooks.get",
+    "webhooks.list",
 }
-_ADMIN = _DEVELOPER | {"apikeys.create", "secrets.write"}
+_ADMIN = _DEVELOPER | {
+    "apikeys.create",
+    "secrets.write",
+    "webhooks.create",
+    "webhooks.delete",
+    "webhooks.update",
+}
 _ORGANISATION_ADMIN = frozenset(
     {
         "apikeys.list",

@@ -12,12 +12,16 @@ from windlass_server.access.project_secrets_rpc import SecretsRpc
 from windlass_server.access.quotas import QuotasService
 from windlass_server.access.quotas_rpc import QuotasRpc
 from windlass_server.access.service import AccessService
+from windlass_server.access.webhook_deliveries import WebhookDeliveriesService
+from windlass_server.access.webhooks import WebhooksService
+from windlass_server.access.webhooks_rpc import WebhooksRpc
+from windlass_server.clock import Clock
 from windlass_server.rpc.call import Call
 from windlass_server.storage.tables import ApiKeyRow, ProjectRow
 from windlass_server.timestamps import duration_from_proto, to_proto
 
 
-class AccessRpc(QuotasRpc, EventsRpc, SecretsRpc):
+class AccessRpc(QuotasRpc, EventsRpc, SecretsRpc, WebhooksRpc):
     """Serves `windlass.access.v1.AccessService`."""
 
     def __init__(
@@ -26,10 +30,14 @@ class AccessRpc(QuotasRpc, EventsRpc, SecretsRpc):
         quotas: QuotasService,
         events: EventsService,
         secrets: SecretsService,
+        webhooks: WebhooksService,
+        deliveries: WebhookDeliveriesService,
+        clock: Clock,
     ) -> None:
         QuotasRpc.__init__(self, quotas)
         EventsRpc.__init__(self, events)
         SecretsRpc.__init__(self, secrets)
+        WebhooksRpc.__init__(self, webhooks, deliveries, clock)
         self._access = access
 
     async def CreateToken(

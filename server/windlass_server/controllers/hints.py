@@ -1,5 +1,6 @@
 """Who is told of what has changed, so that nobody waits for an interval. A lost hint costs time alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +34,8 @@ class Listeners:
     health_loop: Loop
     federation: Federation
     federation_loop: Loop
+    matching_loop: Loop
+    telling_loop: Loop
 
 
 class Hints:
@@ -111,6 +114,16 @@ class Hints:
         if (to := self._listeners) is not None:
             to.federation.runs_changed(cluster_id)
             to.outbox_loop.wake()
+
+    def happened(self, _topics: Sequence[str]) -> None:
+        """There are new events."""
+        if (to := self._listeners) is not None:
+            to.matching_loop.wake()
+
+    def delivery_due(self) -> None:
+        """A webhook is to be told something, or may be told more."""
+        if (to := self._listeners) is not None:
+            to.telling_loop.wake()
 
     def drain_began(self) -> None:
         """A node is to be emptied."""

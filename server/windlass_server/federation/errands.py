@@ -135,7 +135,8 @@ def outgoing(spec: bytes, run_id: str, project: str) -> job_pb2.Job:
     job.ClearField("start_after")
     # Another installation has queues of its own, whatever they are called.
     job.ClearField("queue")
-    # It is kept here.
+    # These are kept here.
     job.ClearField("deadline")
+    job.ClearField("notifications")
     job.labels[ORIGIN_LABEL] = run_id
     return job

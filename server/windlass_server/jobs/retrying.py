@@ -14,6 +14,7 @@ from windlass_server.errors import FieldViolation, InvalidInput
 from windlass_server.jobs.array_rules import Indices
 from windlass_server.jobs.array_spec import indices_of
 from windlass_server.jobs.lineage import Again
+from windlass_server.jobs.notifying import with_webhooks_there
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.storage.engine import Database
@@ -83,7 +84,7 @@ class RetriesService:
                 raise absent("job", wanted.job_id)
             require_object(who, "jobs.submit", job.project, kind="job", object_id=job.job_id)
             after(job.status, Event.RETRY, job.job_id, array=bool(job.array_count))
-            return job, _to_retry(tx, job)
+            return job, with_webhooks_there(tx, _to_retry(tx, job))
 
         source, stored = await self._database.read(load)
         stored.queue = source.queue

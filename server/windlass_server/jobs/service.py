@@ -19,6 +19,7 @@ from windlass_server.jobs.holding import edges_of, end_by_of, hold_of, require_t
 from windlass_server.jobs.inside import require_inside
 from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.moves import move
+from windlass_server.jobs.notifying import told_of
 from windlass_server.jobs.places import place_columns, rules_in, spread_in
 from windlass_server.jobs.queue_rules import (
     Queue,
@@ -237,6 +238,13 @@ class JobsService:
                 tx.after_commit(self._hints.job_held)
             waiting = quota_use.one_job(one.job.project, one.job.user, Dimension.QUEUED)
             quota_use.take(tx, waiting)
+        tx.webhooks.name(
+            [
+                (one.job.job_id, *told)
+                for one in added
+                for told in told_of(one.new.wanted.full.notifications)
+            ]
+        )
         tx.events.record_all([_submitted(one) for one in added])
         remember_all(
             tx, [(one.new.wanted.asked, one.job.job_id, one.job.created_at) for one in added]
@@ -424,6 +432,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         reservation_id=spec.reservation_id,
         nodes=spec.nodes,
         min_nodes=spec.min_nodes,
+        notifications=spec.notifications,
     )
     if spec.constraints.node_labels:
         full.constraints.CopyFrom(spec.constraints)

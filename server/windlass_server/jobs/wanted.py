@@ -10,6 +10,7 @@ from windlass_server.errors import Conflict, WindlassError
 from windlass_server.idempotency import Asked, earlier_answers
 from windlass_server.jobs.holding import require_known
 from windlass_server.jobs.lineage import Lineage
+from windlass_server.jobs.notifying import require_webhooks
 from windlass_server.jobs.queue_rules import unknown
 from windlass_server.jobs.secret_references import require_secrets
 from windlass_server.jobs.sources import require_source
@@ -60,9 +61,9 @@ class Seen:
 def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | WindlassError]:
     """What is known of jobs that a caller asks for, all in one way; of each that cannot be, why not.
 
-    NotFound: its project, its queue, a job that it waits for, or a secret is not there. InvalidInput: it cannot
-    wait for those jobs, or have those secrets. Denied: its caller may not use secrets. Conflict: its request id was
-    used for another job.
+    NotFound: its project, its queue, a job that it waits for, a secret, or a webhook that it names is not there.
+    InvalidInput: it cannot wait for those jobs, or have those secrets. Denied: its caller may not use secrets.
+    Conflict: its request id was used for another job.
     """
     pools = rules_of(tx.pools.all())
     queues = {one.queue_id: one for one in tx.queues.all()}
@@ -86,6 +87,7 @@ def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | 
                 require_known(tx, who, one.full)
                 require_secrets(tx, who, one.full)
                 require_source(tx, one.full)
+                require_webhooks(tx, one.full)
             except WindlassError as error:
                 seen.append(error)
             else:

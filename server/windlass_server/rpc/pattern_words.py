@@ -53,6 +53,8 @@ WORDS = {
     r"^[0-9.]*$": "must be digits and points",
     r"^[0-9]*$": "must be digits",
     r"^[a-z]+$": "must be small letters",
+    r"^[a-z]+\.([a-z0-9_]+|\*)$": "must be the type of an event, such as job.failed, or job.* for all of a kind",
+    r"^[^\x00-\x08\x0b-\x1f\x7f]*$": "must not contain control characters other than tabs and line breaks",
     r"^[A-Z][A-Z0-9_]*$": "must be capitals, digits and '_', and begin with a letter",
     r"^/[^\x00-\x1f\x7f]*$": "must be an absolute path without control characters",
     r"^[1-7]g\.[0-9]{1,4}gb(\+[a-z0-9.]{1,16})?$": "must be a MIG profile, such as 1g.10gb",

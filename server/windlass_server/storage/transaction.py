@@ -42,6 +42,8 @@ from windlass_server.storage.singletons import SingletonStore
 from windlass_server.storage.sources import SourceStore
 from windlass_server.storage.telemetry import TelemetryStore
 from windlass_server.storage.usage import UsageStore
+from windlass_server.storage.webhook_deliveries import WebhookDeliveryStore
+from windlass_server.storage.webhooks import WebhookStore
 
 
 class Transaction:
@@ -207,3 +209,11 @@ class Transaction:
     @cached_property
     def telemetry(self) -> TelemetryStore:
         return TelemetryStore(self.connection)
+
+    @cached_property
+    def webhooks(self) -> WebhookStore:
+        return WebhookStore(self.connection)
+
+    @cached_property
+    def webhook_deliveries(self) -> WebhookDeliveryStore:
+        return WebhookDeliveryStore(self.connection)

@@ -116,6 +116,9 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             areas.identity.quotas,
             areas.identity.events,
             areas.identity.secrets,
+            areas.identity.webhooks,
+            areas.identity.deliveries,
+            on.clock,
         ),
         "windlass.jobs.v1.JobsService": JobsRpc(
             jobs.service,

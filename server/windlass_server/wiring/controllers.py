@@ -4,6 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from windlass_server.access.events import EVERYTHING
+from windlass_server.access.settled_events import SettledEvents
+from windlass_server.access.webhook_matching import WebhookMatching
+from windlass_server.access.webhook_sender import WebhookSender
+from windlass_server.access.webhook_telling import WebhookTelling
 from windlass_server.config import ServerConfig
 from windlass_server.controllers.allocation_leases import AllocationLeases
 from windlass_server.controllers.arrays import Arrays
@@ -23,6 +27,7 @@ from windlass_server.controllers.preemptions import PreemptionRemoval
 from windlass_server.controllers.scheduler_lease import LOOK_SECONDS, SchedulerLease
 from windlass_server.controllers.scheduling import Scheduling
 from windlass_server.controllers.sources import SourceRemoval
+from windlass_server.controllers.webhooks import DeliveryRemoval, WebhookDuties
 from windlass_server.federation.connect import Connector
 from windlass_server.federation.session import ClusterSession, SessionHints
 from windlass_server.hub import EventHub
@@ -54,6 +59,8 @@ _TELEMETRY_SECONDS = 1.0
 _FEDERATION_SECONDS = 1.0
 _HEALTH_SECONDS = 5.0
 _PREEMPTIONS_SECONDS = 3600.0
+_WEBHOOKS_SECONDS = 1.0
+_DELIVERIES_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,8 @@ class Controllers:
     lease: SchedulerLease
     federation: Federation
     metering: UsageMetering
+    webhooks: WebhookDuties
+    sender: WebhookSender
 
 
 def set_controllers(on: Foundation, areas: Areas) -> Controllers:
@@ -71,7 +80,9 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
     federation = _federation(on, areas)
     metering = UsageMetering(on.database, areas.inventory.meter, on.clock)
     lease = _lease(on)
-    prompted = _prompted(on, areas, federation, lease)
+    sender = WebhookSender(areas.identity.webhook_addresses, on.clock)
+    webhooks = _webhooks(on, areas, sender)
+    prompted = _prompted(on, areas, federation, lease, webhooks)
     on.hints.connect(prompted)
     loops = (
         prompted.scheduling_loop,
@@ -82,15 +93,21 @@ def set_controllers(on: Foundation, areas: Areas) -> Controllers:
         prompted.waves_loop,
         prompted.health_loop,
         prompted.federation_loop,
+        prompted.matching_loop,
+        prompted.telling_loop,
         *_timed(on, areas),
         Loop("metering", metering.cycle, interval_seconds=_METERING_SECONDS),
         Loop("scheduler lease", lease.cycle, interval_seconds=LOOK_SECONDS),
     )
-    return Controllers(loops, lease, federation, metering)
+    return Controllers(loops, lease, federation, metering, webhooks, sender)
 
 
 def _prompted(
-    on: Foundation, areas: Areas, federation: Federation, lease: SchedulerLease
+    on: Foundation,
+    areas: Areas,
+    federation: Federation,
+    lease: SchedulerLease,
+    webhooks: WebhookDuties,
 ) -> Listeners:
     """The duties that are hinted at what has changed."""
     nodes, inventory = areas.nodes, areas.inventory
@@ -109,7 +126,9 @@ def _prompted(
     arrays = Arrays(areas.jobs.arrays, on.clock)
     arrays_loop = Loop("arrays", arrays.cycle, interval_seconds=_ARRAYS_SECONDS)
     arrays.wake = arrays_loop.wake
-    outbox = OutboxDispatcher(on.database, [_told(on.hub), waits.changed, arrays.changed])
+    outbox = OutboxDispatcher(
+        on.database, [_told(on.hub), waits.changed, arrays.changed, on.hints.happened]
+    )
     drains = NodeDrains(nodes.upkeep)
     waves = DrainWaves(nodes.drains)
     health = NodeHealth(nodes.health)
@@ -127,6 +146,8 @@ def _prompted(
         health_loop=Loop("health", health.cycle, interval_seconds=_health_seconds(on.config)),
         federation=federation,
         federation_loop=Loop("federation", federation.cycle, interval_seconds=_FEDERATION_SECONDS),
+        matching_loop=Loop("webhooks", webhooks.match, interval_seconds=_WEBHOOKS_SECONDS),
+        telling_loop=Loop("deliveries", webhooks.send, interval_seconds=_WEBHOOKS_SECONDS),
     )
 
 
@@ -147,6 +168,9 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         retention=round(on.config.log_retention_days * 86_400e6),
     )
     moves = ReservationMoves(on.database, areas.inventory.cluster, on.clock)
+    deliveries = DeliveryRemoval(
+        on.database, on.clock, round(on.config.webhook_retention_days * 86_400e6)
+    )
     telemetry = areas.inventory.telemetry_upkeep
     forgetting = PreemptionRemoval(on.database, on.clock)
     return (
@@ -161,6 +185,19 @@ def _timed(on: Foundation, areas: Areas) -> tuple[Loop, ...]:
         Loop("preemptions", forgetting.cycle, interval_seconds=_PREEMPTIONS_SECONDS),
         Loop("reservations", moves.cycle, interval_seconds=_RESERVATIONS_SECONDS),
         Loop("pace", nodes.pace.cycle, interval_seconds=CYCLE_SECONDS),
+        Loop("old deliveries", deliveries.cycle, interval_seconds=_DELIVERIES_SECONDS),
+    )
+
+
+def _webhooks(on: Foundation, areas: Areas, sender: WebhookSender) -> WebhookDuties:
+    """What finds out what webhooks are told of, and tells them."""
+    settled = SettledEvents(on.database, on.clock)
+    return WebhookDuties(
+        WebhookMatching(on.database, on.clock, on.ids, settled),
+        WebhookTelling(
+            on.database, on.clock, areas.identity.seal, sender, on.meters.webhook_attempted
+        ),
+        on.hints.delivery_due,
     )
 
 

@@ -13,6 +13,9 @@ from windlass_server.access.quotas import QuotasService
 from windlass_server.access.seals import Seal
 from windlass_server.access.service import AccessService
 from windlass_server.access.tokens import UserTokens
+from windlass_server.access.webhook_addresses import WebhookAddresses
+from windlass_server.access.webhook_deliveries import WebhookDeliveriesService
+from windlass_server.access.webhooks import WebhooksService
 from windlass_server.storage.guard import acting_as
 from windlass_server.wiring.foundation import Foundation
 
@@ -21,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Callers' credentials, what their projects may have, what happens to their objects, and the seal of what the server itself holds."""
+    """Callers' credentials, what their projects may have, what happens to their objects and who is told of it, and the seal of what the server itself holds."""
 
     authenticator: Authenticator
     access: AccessService
@@ -29,6 +32,9 @@ class Identity:
     events: EventsService
     secrets: SecretsService
     seal: Seal
+    webhooks: WebhooksService
+    deliveries: WebhookDeliveriesService
+    webhook_addresses: WebhookAddresses
 
 
 async def establish_identity(on: Foundation) -> Identity:
@@ -46,7 +52,21 @@ async def establish_identity(on: Foundation) -> Identity:
     quotas = QuotasService(on.database, on.clock, on.ids, on.page_tokens, on.hints.world_changed)
     events = EventsService(on.database, on.clock, on.hub)
     secrets = await _project_secrets(on)
-    return Identity(authenticator, access, quotas, events, secrets, Seal(on.secrets.seal_key))
+    seal = Seal(on.secrets.seal_key)
+    addresses = WebhookAddresses(on.config.webhook_networks)
+    return Identity(
+        authenticator,
+        access,
+        quotas,
+        events,
+        secrets,
+        seal,
+        WebhooksService(on.database, on.clock, on.ids, on.page_tokens, seal, addresses),
+        WebhookDeliveriesService(
+            on.database, on.clock, on.ids, on.page_tokens, on.hints.delivery_due
+        ),
+        addresses,
+    )
 
 
 async def _project_secrets(on: Foundation) -> SecretsService:

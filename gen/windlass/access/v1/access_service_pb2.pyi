@@ -10,6 +10,7 @@ from windlass.access.v1 import access_pb2 as _access_pb2
 from windlass.access.v1 import event_pb2 as _event_pb2
 from windlass.access.v1 import quota_pb2 as _quota_pb2
 from windlass.access.v1 import secret_pb2 as _secret_pb2
+from windlass.access.v1 import webhook_pb2 as _webhook_pb2
 from windlass.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

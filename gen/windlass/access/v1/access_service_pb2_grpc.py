@@ -8,6 +8,7 @@ from windlass.access.v1 import access_service_pb2 as windlass_dot_access_dot_v1_
 from windlass.access.v1 import event_pb2 as windlass_dot_access_dot_v1_dot_event__pb2
 from windlass.access.v1 import quota_pb2 as windlass_dot_access_dot_v1_dot_quota__pb2
 from windlass.access.v1 import secret_pb2 as windlass_dot_access_dot_v1_dot_secret__pb2
+from windlass.access.v1 import webhook_pb2 as windlass_dot_access_dot_v1_dot_webhook__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -128,6 +129,56 @@ class AccessServiceStub:
                 '/windlass.access.v1.AccessService/DeleteSecret',
                 request_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.DeleteSecretRequest.SerializeToString,
                 response_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
+                _registered_method=True)
+        self.ListWebhooks = channel.unary_unary(
+                '/windlass.access.v1.AccessService/ListWebhooks',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhooksRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhooksResponse.FromString,
+                _registered_method=True)
+        self.GetWebhook = channel.unary_unary(
+                '/windlass.access.v1.AccessService/GetWebhook',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.GetWebhookRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.FromString,
+                _registered_method=True)
+        self.CreateWebhook = channel.unary_unary(
+                '/windlass.access.v1.AccessService/CreateWebhook',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.CreateWebhookRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookWithSecret.FromString,
+                _registered_method=True)
+        self.UpdateWebhook = channel.unary_unary(
+                '/windlass.access.v1.AccessService/UpdateWebhook',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.UpdateWebhookRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.FromString,
+                _registered_method=True)
+        self.DeleteWebhook = channel.unary_unary(
+                '/windlass.access.v1.AccessService/DeleteWebhook',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.DeleteWebhookRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.FromString,
+                _registered_method=True)
+        self.RotateWebhookSecret = channel.unary_unary(
+                '/windlass.access.v1.AccessService/RotateWebhookSecret',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.RotateWebhookSecretRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookWithSecret.FromString,
+                _registered_method=True)
+        self.TestWebhook = channel.unary_unary(
+                '/windlass.access.v1.AccessService/TestWebhook',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.TestWebhookRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.FromString,
+                _registered_method=True)
+        self.ListWebhookDeliveries = channel.unary_unary(
+                '/windlass.access.v1.AccessService/ListWebhookDeliveries',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhookDeliveriesRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhookDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.GetWebhookDelivery = channel.unary_unary(
+                '/windlass.access.v1.AccessService/GetWebhookDelivery',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.GetWebhookDeliveryRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.FromString,
+                _registered_method=True)
+        self.RedeliverWebhook = channel.unary_unary(
+                '/windlass.access.v1.AccessService/RedeliverWebhook',
+                request_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.RedeliverWebhookRequest.SerializeToString,
+                response_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.FromString,
                 _registered_method=True)
 
 
@@ -285,6 +336,90 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWebhooks(self, request, context):
+        """Lists webhooks, oldest first. NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWebhook(self, request, context):
+        """Reads a webhook. NOT_FOUND when it does not exist, or is of a project that the caller has no role in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateWebhook(self, request, context):
+        """Makes a webhook, which is told of what happens from then on, and its secret, which is shown only here.
+
+        INVALID_ARGUMENT when its URL leads where the server does not send (`URL_INVALID`, `HTTPS_REQUIRED`,
+        `ADDRESS_NOT_ALLOWED`, `NAME_NOT_RESOLVED`), and with what makes no sense. FAILED_PRECONDITION
+        (`TOO_MANY_WEBHOOKS`) when the project has as many as it may. NOT_FOUND when there is no such project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateWebhook(self, request, context):
+        """Changes a webhook. One that is enabled again is told of what happens from then on.
+
+        INVALID_ARGUMENT as for CreateWebhook, and when a field is named that cannot be changed. ABORTED when it is
+        not as `etag` says. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteWebhook(self, request, context):
+        """Removes a webhook, and answers it as it was; it is told of nothing more. Jobs that name it go on.
+        ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateWebhookSecret(self, request, context):
+        """Gives a webhook another secret, which is shown only here. For a while messages have signatures of both, so
+        that the receiver can be changed in peace. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestWebhook(self, request, context):
+        """Sends a webhook the event `webhook.tested`, once, also when it is not enabled. The answer is its delivery,
+        to be read again for what became of it. NOT_FOUND when the webhook does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWebhookDeliveries(self, request, context):
+        """Lists what a webhook was told of, and is to be told, newest first. NOT_FOUND when it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWebhookDelivery(self, request, context):
+        """Reads a delivery. NOT_FOUND when it does not exist, or not any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedeliverWebhook(self, request, context):
+        """Sends what a webhook was told of once more, now, with the same `webhook-id`, and if need be for another day.
+        What waits for an attempt is tried now.
+
+        FAILED_PRECONDITION (`WEBHOOK_DISABLED`) while the webhook is not told of anything. NOT_FOUND when there is no
+        such delivery, or not any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -377,6 +512,56 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.DeleteSecret,
                     request_deserializer=windlass_dot_access_dot_v1_dot_secret__pb2.DeleteSecretRequest.FromString,
                     response_serializer=windlass_dot_access_dot_v1_dot_secret__pb2.Secret.SerializeToString,
+            ),
+            'ListWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWebhooks,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhooksRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhooksResponse.SerializeToString,
+            ),
+            'GetWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWebhook,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.GetWebhookRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.SerializeToString,
+            ),
+            'CreateWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateWebhook,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.CreateWebhookRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookWithSecret.SerializeToString,
+            ),
+            'UpdateWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWebhook,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.UpdateWebhookRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.SerializeToString,
+            ),
+            'DeleteWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWebhook,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.DeleteWebhookRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.SerializeToString,
+            ),
+            'RotateWebhookSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateWebhookSecret,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.RotateWebhookSecretRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookWithSecret.SerializeToString,
+            ),
+            'TestWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestWebhook,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.TestWebhookRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.SerializeToString,
+            ),
+            'ListWebhookDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWebhookDeliveries,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhookDeliveriesRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhookDeliveriesResponse.SerializeToString,
+            ),
+            'GetWebhookDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWebhookDelivery,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.GetWebhookDeliveryRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.SerializeToString,
+            ),
+            'RedeliverWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedeliverWebhook,
+                    request_deserializer=windlass_dot_access_dot_v1_dot_webhook__pb2.RedeliverWebhookRequest.FromString,
+                    response_serializer=windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -866,6 +1051,276 @@ class AccessService:
             '/windlass.access.v1.AccessService/DeleteSecret',
             windlass_dot_access_dot_v1_dot_secret__pb2.DeleteSecretRequest.SerializeToString,
             windlass_dot_access_dot_v1_dot_secret__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/ListWebhooks',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhooksRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/GetWebhook',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.GetWebhookRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/CreateWebhook',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.CreateWebhookRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookWithSecret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/UpdateWebhook',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.UpdateWebhookRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/DeleteWebhook',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.DeleteWebhookRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.Webhook.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateWebhookSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/RotateWebhookSecret',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.RotateWebhookSecretRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookWithSecret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/TestWebhook',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.TestWebhookRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWebhookDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/ListWebhookDeliveries',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhookDeliveriesRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.ListWebhookDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWebhookDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/GetWebhookDelivery',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.GetWebhookDeliveryRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedeliverWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/windlass.access.v1.AccessService/RedeliverWebhook',
+            windlass_dot_access_dot_v1_dot_webhook__pb2.RedeliverWebhookRequest.SerializeToString,
+            windlass_dot_access_dot_v1_dot_webhook__pb2.WebhookDelivery.FromString,
             options,
             channel_credentials,
             insecure,

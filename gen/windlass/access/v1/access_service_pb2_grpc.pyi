@@ -10,6 +10,7 @@ from windlass.access.v1 import access_service_pb2 as _access_service_pb2
 from windlass.access.v1 import event_pb2 as _event_pb2
 from windlass.access.v1 import quota_pb2 as _quota_pb2
 from windlass.access.v1 import secret_pb2 as _secret_pb2
+from windlass.access.v1 import webhook_pb2 as _webhook_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -107,6 +108,46 @@ class AccessServiceStub:
 
     ABORTED when it is not as `etag` says. NOT_FOUND when there is none of that name.
     """
+    ListWebhooks: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhooksRequest, _webhook_pb2.ListWebhooksResponse]
+    """Lists webhooks, oldest first. NOT_FOUND when there is no such project."""
+    GetWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.GetWebhookRequest, _webhook_pb2.Webhook]
+    """Reads a webhook. NOT_FOUND when it does not exist, or is of a project that the caller has no role in."""
+    CreateWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.CreateWebhookRequest, _webhook_pb2.WebhookWithSecret]
+    """Makes a webhook, which is told of what happens from then on, and its secret, which is shown only here.
+
+    INVALID_ARGUMENT when its URL leads where the server does not send (`URL_INVALID`, `HTTPS_REQUIRED`,
+    `ADDRESS_NOT_ALLOWED`, `NAME_NOT_RESOLVED`), and with what makes no sense. FAILED_PRECONDITION
+    (`TOO_MANY_WEBHOOKS`) when the project has as many as it may. NOT_FOUND when there is no such project.
+    """
+    UpdateWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.UpdateWebhookRequest, _webhook_pb2.Webhook]
+    """Changes a webhook. One that is enabled again is told of what happens from then on.
+
+    INVALID_ARGUMENT as for CreateWebhook, and when a field is named that cannot be changed. ABORTED when it is
+    not as `etag` says. NOT_FOUND when it does not exist.
+    """
+    DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.DeleteWebhookRequest, _webhook_pb2.Webhook]
+    """Removes a webhook, and answers it as it was; it is told of nothing more. Jobs that name it go on.
+    ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+    """
+    RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.RotateWebhookSecretRequest, _webhook_pb2.WebhookWithSecret]
+    """Gives a webhook another secret, which is shown only here. For a while messages have signatures of both, so
+    that the receiver can be changed in peace. NOT_FOUND when it does not exist.
+    """
+    TestWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.TestWebhookRequest, _webhook_pb2.WebhookDelivery]
+    """Sends a webhook the event `webhook.tested`, once, also when it is not enabled. The answer is its delivery,
+    to be read again for what became of it. NOT_FOUND when the webhook does not exist.
+    """
+    ListWebhookDeliveries: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhookDeliveriesRequest, _webhook_pb2.ListWebhookDeliveriesResponse]
+    """Lists what a webhook was told of, and is to be told, newest first. NOT_FOUND when it does not exist."""
+    GetWebhookDelivery: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.GetWebhookDeliveryRequest, _webhook_pb2.WebhookDelivery]
+    """Reads a delivery. NOT_FOUND when it does not exist, or not any more."""
+    RedeliverWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.RedeliverWebhookRequest, _webhook_pb2.WebhookDelivery]
+    """Sends what a webhook was told of once more, now, with the same `webhook-id`, and if need be for another day.
+    What waits for an attempt is tried now.
+
+    FAILED_PRECONDITION (`WEBHOOK_DISABLED`) while the webhook is not told of anything. NOT_FOUND when there is no
+    such delivery, or not any more.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
@@ -182,6 +223,46 @@ class AccessServiceAsyncStub(AccessServiceStub):
     started yet fails when it would (`SECRET_UNAVAILABLE`); those that run keep what they have.
 
     ABORTED when it is not as `etag` says. NOT_FOUND when there is none of that name.
+    """
+    ListWebhooks: _aio.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhooksRequest, _webhook_pb2.ListWebhooksResponse]  # type: ignore[assignment]
+    """Lists webhooks, oldest first. NOT_FOUND when there is no such project."""
+    GetWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.GetWebhookRequest, _webhook_pb2.Webhook]  # type: ignore[assignment]
+    """Reads a webhook. NOT_FOUND when it does not exist, or is of a project that the caller has no role in."""
+    CreateWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.CreateWebhookRequest, _webhook_pb2.WebhookWithSecret]  # type: ignore[assignment]
+    """Makes a webhook, which is told of what happens from then on, and its secret, which is shown only here.
+
+    INVALID_ARGUMENT when its URL leads where the server does not send (`URL_INVALID`, `HTTPS_REQUIRED`,
+    `ADDRESS_NOT_ALLOWED`, `NAME_NOT_RESOLVED`), and with what makes no sense. FAILED_PRECONDITION
+    (`TOO_MANY_WEBHOOKS`) when the project has as many as it may. NOT_FOUND when there is no such project.
+    """
+    UpdateWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.UpdateWebhookRequest, _webhook_pb2.Webhook]  # type: ignore[assignment]
+    """Changes a webhook. One that is enabled again is told of what happens from then on.
+
+    INVALID_ARGUMENT as for CreateWebhook, and when a field is named that cannot be changed. ABORTED when it is
+    not as `etag` says. NOT_FOUND when it does not exist.
+    """
+    DeleteWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.DeleteWebhookRequest, _webhook_pb2.Webhook]  # type: ignore[assignment]
+    """Removes a webhook, and answers it as it was; it is told of nothing more. Jobs that name it go on.
+    ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+    """
+    RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_webhook_pb2.RotateWebhookSecretRequest, _webhook_pb2.WebhookWithSecret]  # type: ignore[assignment]
+    """Gives a webhook another secret, which is shown only here. For a while messages have signatures of both, so
+    that the receiver can be changed in peace. NOT_FOUND when it does not exist.
+    """
+    TestWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.TestWebhookRequest, _webhook_pb2.WebhookDelivery]  # type: ignore[assignment]
+    """Sends a webhook the event `webhook.tested`, once, also when it is not enabled. The answer is its delivery,
+    to be read again for what became of it. NOT_FOUND when the webhook does not exist.
+    """
+    ListWebhookDeliveries: _aio.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhookDeliveriesRequest, _webhook_pb2.ListWebhookDeliveriesResponse]  # type: ignore[assignment]
+    """Lists what a webhook was told of, and is to be told, newest first. NOT_FOUND when it does not exist."""
+    GetWebhookDelivery: _aio.UnaryUnaryMultiCallable[_webhook_pb2.GetWebhookDeliveryRequest, _webhook_pb2.WebhookDelivery]  # type: ignore[assignment]
+    """Reads a delivery. NOT_FOUND when it does not exist, or not any more."""
+    RedeliverWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.RedeliverWebhookRequest, _webhook_pb2.WebhookDelivery]  # type: ignore[assignment]
+    """Sends what a webhook was told of once more, now, with the same `webhook-id`, and if need be for another day.
+    What waits for an attempt is tried now.
+
+    FAILED_PRECONDITION (`WEBHOOK_DISABLED`) while the webhook is not told of anything. NOT_FOUND when there is no
+    such delivery, or not any more.
     """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -363,6 +444,106 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         started yet fails when it would (`SECRET_UNAVAILABLE`); those that run keep what they have.
 
         ABORTED when it is not as `etag` says. NOT_FOUND when there is none of that name.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWebhooks(
+        self,
+        request: _webhook_pb2.ListWebhooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.ListWebhooksResponse, _abc.Awaitable[_webhook_pb2.ListWebhooksResponse]]:
+        """Lists webhooks, oldest first. NOT_FOUND when there is no such project."""
+
+    @_abc_1.abstractmethod
+    def GetWebhook(
+        self,
+        request: _webhook_pb2.GetWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.Webhook, _abc.Awaitable[_webhook_pb2.Webhook]]:
+        """Reads a webhook. NOT_FOUND when it does not exist, or is of a project that the caller has no role in."""
+
+    @_abc_1.abstractmethod
+    def CreateWebhook(
+        self,
+        request: _webhook_pb2.CreateWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.WebhookWithSecret, _abc.Awaitable[_webhook_pb2.WebhookWithSecret]]:
+        """Makes a webhook, which is told of what happens from then on, and its secret, which is shown only here.
+
+        INVALID_ARGUMENT when its URL leads where the server does not send (`URL_INVALID`, `HTTPS_REQUIRED`,
+        `ADDRESS_NOT_ALLOWED`, `NAME_NOT_RESOLVED`), and with what makes no sense. FAILED_PRECONDITION
+        (`TOO_MANY_WEBHOOKS`) when the project has as many as it may. NOT_FOUND when there is no such project.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateWebhook(
+        self,
+        request: _webhook_pb2.UpdateWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.Webhook, _abc.Awaitable[_webhook_pb2.Webhook]]:
+        """Changes a webhook. One that is enabled again is told of what happens from then on.
+
+        INVALID_ARGUMENT as for CreateWebhook, and when a field is named that cannot be changed. ABORTED when it is
+        not as `etag` says. NOT_FOUND when it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteWebhook(
+        self,
+        request: _webhook_pb2.DeleteWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.Webhook, _abc.Awaitable[_webhook_pb2.Webhook]]:
+        """Removes a webhook, and answers it as it was; it is told of nothing more. Jobs that name it go on.
+        ABORTED when it is not as `etag` says. NOT_FOUND when it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateWebhookSecret(
+        self,
+        request: _webhook_pb2.RotateWebhookSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.WebhookWithSecret, _abc.Awaitable[_webhook_pb2.WebhookWithSecret]]:
+        """Gives a webhook another secret, which is shown only here. For a while messages have signatures of both, so
+        that the receiver can be changed in peace. NOT_FOUND when it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def TestWebhook(
+        self,
+        request: _webhook_pb2.TestWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.WebhookDelivery, _abc.Awaitable[_webhook_pb2.WebhookDelivery]]:
+        """Sends a webhook the event `webhook.tested`, once, also when it is not enabled. The answer is its delivery,
+        to be read again for what became of it. NOT_FOUND when the webhook does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWebhookDeliveries(
+        self,
+        request: _webhook_pb2.ListWebhookDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.ListWebhookDeliveriesResponse, _abc.Awaitable[_webhook_pb2.ListWebhookDeliveriesResponse]]:
+        """Lists what a webhook was told of, and is to be told, newest first. NOT_FOUND when it does not exist."""
+
+    @_abc_1.abstractmethod
+    def GetWebhookDelivery(
+        self,
+        request: _webhook_pb2.GetWebhookDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.WebhookDelivery, _abc.Awaitable[_webhook_pb2.WebhookDelivery]]:
+        """Reads a delivery. NOT_FOUND when it does not exist, or not any more."""
+
+    @_abc_1.abstractmethod
+    def RedeliverWebhook(
+        self,
+        request: _webhook_pb2.RedeliverWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_pb2.WebhookDelivery, _abc.Awaitable[_webhook_pb2.WebhookDelivery]]:
+        """Sends what a webhook was told of once more, now, with the same `webhook-id`, and if need be for another day.
+        What waits for an attempt is tried now.
+
+        FAILED_PRECONDITION (`WEBHOOK_DISABLED`) while the webhook is not told of anything. NOT_FOUND when there is no
+        such delivery, or not any more.
         """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

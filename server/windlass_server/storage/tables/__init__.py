@@ -45,6 +45,11 @@ from windlass_server.storage.tables.scheduling_policies import SchedulingPolicyR
 from windlass_server.storage.tables.secrets import SecretRow, SecretVersionRow
 from windlass_server.storage.tables.sources import JobSourceRow, SourceRow
 from windlass_server.storage.tables.telemetry import TelemetryMarkRow, TelemetrySegmentRow
+from windlass_server.storage.tables.webhooks import (
+    JobNotificationRow,
+    WebhookDeliveryRow,
+    WebhookRow,
+)
 
 __all__ = [
     "DEFAULT_CLUSTER",
@@ -66,6 +71,7 @@ __all__ = [
     "JobArrayRow",
     "JobDependencyRow",
     "JobLabelRow",
+    "JobNotificationRow",
     "JobRow",
     "JobSourceRow",
     "JoinTokenRow",
@@ -101,4 +107,6 @@ __all__ = [
     "SourceRow",
     "TelemetryMarkRow",
     "TelemetrySegmentRow",
+    "WebhookDeliveryRow",
+    "WebhookRow",
 ]
