@@ -968,7 +968,7 @@ class SystemService(_Service, system_service_pb2_grpc.SystemServiceServicer):
 
 def run_to_its_end(job: job_pb2.Job) -> None:
     """Give the job the status that its command stands for."""
-    program, *arguments = job.command
+    program, *arguments = job.command or ["sh", job.script]
     if program == "forever":
         job.status = Job.RUNNING
         return

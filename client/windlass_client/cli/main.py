@@ -37,6 +37,7 @@ from windlass_client.cli import (
     secrets,
     shares,
     simulate,
+    sources,
     submit,
     top,
     up,
@@ -136,6 +137,7 @@ profile.register(jobs.app)
 logs.register(app, jobs.app)
 app.add_typer(jobs.app)
 app.add_typer(artifacts.app)
+app.add_typer(sources.app)
 app.add_typer(nodes.app)
 app.add_typer(drain_waves.app)
 app.add_typer(allocations.app)
