@@ -11,6 +11,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -77,6 +78,7 @@ def _unpack(archive: BinaryIO, target: int, bounds: Bounds) -> Unpacked:
         zipfile.BadZipFile,
         zstandard.ZstdError,
         NotImplementedError,
+        struct.error,
         EOFError,
         zlib.error,
         lzma.LZMAError,

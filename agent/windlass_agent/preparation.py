@@ -24,14 +24,15 @@ STEP_SECONDS = 3600.0
 # What of a user's variables a step needs as well.
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 _LAST_WORDS = 300
+_COMPLAINTS = ("error", "fatal")
 
 _FETCH = """\
 set -eu
 git init -q --template= .
-if ! said=$(git fetch -q --depth=1 --no-tags --no-recurse-submodules -- "$1" "$2" 2>&1); then
+# Some servers give only what a branch or a tag names.
+git fetch -q --depth=1 --no-tags --no-recurse-submodules -- "$1" "$2" 2>/dev/null ||
   git fetch -q --no-tags --no-recurse-submodules -- "$1" \\
-    '+refs/heads/*:refs/remotes/origin/*' '+refs/tags/*:refs/tags/*' || { echo "$said" >&2; exit 1; }
-fi
+    '+refs/heads/*:refs/remotes/origin/*' '+refs/tags/*:refs/tags/*'
 git -c advice.detachedHead=false checkout -q --detach "$2"
 test "$(git rev-parse HEAD)" = "$2"
 """
@@ -58,6 +59,8 @@ _UV = {
     "UV_NO_CONFIG": "1",
     "UV_NO_PROGRESS": "1",
     "UV_PYTHON_DOWNLOADS": "never",
+    # As the machine's owner trusts, who may have an index of his own.
+    "UV_SYSTEM_CERTS": "1",
     "NO_COLOR": "1",
 }
 
@@ -206,9 +209,18 @@ def _step(intent: Intent, around: Surroundings, step: _Step) -> RunExit | None:
         return None
     if around.oom_kills():
         return _without_code(verdict(ending, intent, oom_kills=around.oom_kills()), step.cause)
-    words = ending.last_words.decode(errors="replace").strip().splitlines()
-    said = words[-1].strip()[:_LAST_WORDS] if words else "it said nothing"
-    return RunExit(step.cause, 0, message=f"It failed while {step.doing}: {said}")
+    message = f"It failed while {step.doing}: {_said(ending.last_words)}"
+    return RunExit(step.cause, 0, message=message)
+
+
+def _said(words: bytes) -> str:
+    """What a program complained of, from what it said last."""
+    lines = [line.strip() for line in words.decode(errors="replace").splitlines() if line.strip()]
+    if not lines:
+        return "it said nothing"
+    # Hints follow the complaint, and what it did comes before.
+    first = next((at for at, line in enumerate(lines) if line.startswith(_COMPLAINTS)), -1)
+    return " ".join(lines[first:])[:_LAST_WORDS]
 
 
 def _without_code(end: RunExit, cause: Cause) -> RunExit:

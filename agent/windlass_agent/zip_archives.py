@@ -49,6 +49,8 @@ def unpack(archive: BinaryIO, tree: Tree, bounds: Bounds) -> Unpacked:
     with zipfile.ZipFile(archive) as zipped:
         for entry in zipped.infolist():
             _require_kind(entry)
+            if not 0 <= entry.header_offset < size:
+                raise zipfile.BadZipFile(f"{entry.filename!r} is not where it says")
             if entry.is_dir():
                 tree.folder(entry.filename)
                 continue
@@ -90,7 +92,9 @@ def _require_short_list(archive: BinaryIO, size: int) -> None:
         raise zipfile.BadZipFile("it has no list of contents")
     if _LARGE_MAGIC in tail[max(0, at - _LARGE_SIZE) : at]:
         raise ArchiveRefused("BAD_ARCHIVE", "it is of the kind for more than 4 GiB (zip64)")
-    length = _END.unpack_from(tail, at)[5]
+    length, offset = _END.unpack_from(tail, at)[5:7]
+    if offset + length > size - tail_size + at:
+        raise zipfile.BadZipFile("its list of contents is not where it says")
     if length > _MAX_LIST:
         raise ArchiveRefused("TOO_MANY_ENTRIES", f"its list of contents has {length} bytes")
 

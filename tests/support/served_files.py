@@ -1,13 +1,16 @@
 """Files over HTTP on loopback: a package index, or a git repository for its dumb protocol."""
 
+import asyncio
 import functools
 import http.server
 import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -28,6 +31,51 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@dataclass
+class Gate:
+    """A way to a server on which nothing passes before the test says so.
+
+    Attributes:
+        url: what to ask.
+        asked: somebody has come.
+        open: whether they pass.
+    """
+
+    url: str
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def gate_to(url: str) -> AsyncIterator[Gate]:
+    """A gate before a server on this machine."""
+    gate = Gate("")
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        gate.asked.set()
+        try:
+            await gate.open.wait()
+            there = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+            await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer))
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(come, "127.0.0.1", 0)
+    gate.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield gate
+    finally:
+        gate.open.set()
+        server.close()
 
 
 def add_wheel(index: Path, name: str, body: str, version: str = "1.0") -> None:

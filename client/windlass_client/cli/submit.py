@@ -427,7 +427,7 @@ def _laid_over(session: Session, asked: "job_pb2.Job", file: str | None) -> list
 
     if file is None:
         if not asked.command and not asked.script:
-            message = "say a command, such as: windlass submit -- python3 train.py; or a --file"
+            message = "say a command, such as: windlass submit -- python3 train.py; or a --script, or a --file"
             raise InvalidArgument(message, reason="NO_COMMAND")
         jobs = [JobFile(job_pb2.Job(), "the command line", 1)]
     else:

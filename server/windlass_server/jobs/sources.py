@@ -17,6 +17,7 @@ from windlass_server.jobs.source_rules import HEAD_BYTES, is_archive
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.storage.engine import Database
+from windlass_server.storage.rows import changed
 from windlass_server.storage.rows import row as new_row
 from windlass_server.storage.sources import State
 from windlass_server.storage.tables import SourceRow
@@ -133,7 +134,7 @@ class SourcesService:
         if there is not None:
             tx.sources.change(row.source_id, status=int(State.REMOVED))
             tx.sources.change(there.source_id, used_at=now)
-            return there
+            return changed(there, used_at=now)
         self._require_room(tx, row.project, upload.size)
         values = {"status": int(State.READY), "size_bytes": upload.size, "sha256": upload.sha256}
         tx.sources.finish(row.source_id, **values, used_at=now)

@@ -1,14 +1,15 @@
 """What a node brings about before a command starts, in the command's isolation, with a runner and no server."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.agent_tasks.conftest import weaker
-from tests.support.served_files import a_repository, add_wheel, served
+from tests.support.served_files import Gate, a_repository, add_wheel, gate_to, served
 from tests.support.tasks import Bench, a_bench, a_script
 from windlass_agent.environments import Packaging, installer
 from windlass_agent.run_types import (
@@ -20,6 +21,8 @@ from windlass_agent.run_types import (
     Phase,
     RunRequest,
 )
+from windlass_agent.runner import Runner
+from windlass_agent.sources import BadArchive
 
 LEVELS = [Level.SANDBOX, Level.NAMESPACES, Level.RLIMITS]
 MIB = 1 << 20
@@ -176,11 +179,12 @@ async def test_a_python_that_the_node_has_not_is_said(bench_with_packages: Bench
 async def test_the_time_limit_counts_from_the_commands_start_and_what_is_done_is_told(
     bench_with_packages: Bench,
 ):
-    run = with_packages("greeting-says", "greeting", time_limit_seconds=0.15)
+    # No step of a preparation is done in a millisecond.
+    run = with_packages("greeting-says", "nowhere", time_limit_seconds=0.001)
     await bench_with_packages.runner.run(run)
     await bench_with_packages.does(run.run_id, "installing 1 requirement")
     end = await bench_with_packages.end(run)
-    assert (end.cause, end.exit_code) == (Cause.COMPLETED, 0), end
+    assert end.cause is Cause.ENVIRONMENT_BUILD_FAILED
 
 
 @pytest.fixture
@@ -189,19 +193,122 @@ async def bench_with_packages(data_dir: Path, machine: Isolation, index: str):
         yield bench
 
 
-async def test_a_run_is_stopped_while_it_is_prepared(data_dir: Path, machine: Isolation):
-    def never_answer(_reader: object, _writer: object) -> None:
-        """Leave whoever asks waiting."""
+@pytest.fixture
+async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
+    """A repository that nobody reads before the test says so; its commit is `COMMIT` of the folder."""
+    commit = a_repository(tmp_path / "repository.git", file="content")
+    (tmp_path / "COMMIT").write_text(commit)
+    with served(tmp_path) as url:
+        async with gate_to(url) as gate:
+            yield gate
 
-    silent = await asyncio.start_server(never_answer, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with a_bench(data_dir, machine) as bench:
-        run = replace(a_script("true"), commit=Commit(f"http://127.0.0.1:{port}/x.git", "0" * 40))
+
+def behind(gate: Gate, tmp_path: Path, script: str = "cat file") -> RunRequest:
+    commit = Commit(f"{gate.url}/repository.git", (tmp_path / "COMMIT").read_text())
+    return replace(a_script(script), commit=commit)
+
+
+async def test_a_run_is_stopped_while_it_is_prepared(bench: Bench, gate: Gate, tmp_path: Path):
+    run = behind(gate, tmp_path)
+    await bench.runner.run(run)
+    await gate.asked.wait()
+    await bench.runner.stop(run.run_id, 0)
+    end = (await bench.reaches(run.run_id, Phase.EXITED)).exit
+    assert end is not None
+    assert (end.cause, end.exit_code, end.exit_signal) == (Cause.STOPPED, None, None)
+    assert "fetching commit" in end.message
+
+
+async def test_a_preparation_outlives_its_agent_and_the_next_one_adopts_it(
+    data_dir: Path, level: Isolation, gate: Gate, tmp_path: Path
+):
+    run = behind(gate, tmp_path)
+    first = Runner(data_dir, level)
+    await first.start_up()
+    await first.run(run)
+    await gate.asked.wait()
+    await first.close(stop_tasks=False)
+    async with a_bench(data_dir, level) as bench:
+        state = bench.newest[run.run_id]
+        assert state.phase is Phase.PREPARING
+        assert "fetching commit" in state.doing
+        gate.open.set()
+        assert await bench.output(run) == "content"
+
+
+class HeldSources:
+    """Archives of one file, which come when the test says so."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.problem = problem
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def bring(self, run: RunRequest, file: Path, folder: Path) -> str:
+        self.asked.set()
+        (folder / "half").write_text("half")
+        await self.go.wait()
+        (folder / "half").unlink()
+        (folder / "file").write_text(f"of {run.source_id}")
+        return self.problem
+
+
+def with_archive(script: str, **values: Any) -> RunRequest:
+    return replace(a_script(script), source_id="source-1", **values)
+
+
+async def test_files_that_were_on_their_way_come_anew_to_the_next_agent(
+    data_dir: Path, machine: Isolation
+):
+    run = with_archive("ls; cat file")
+    held, ready = HeldSources(), HeldSources()
+    first = Runner(data_dir, machine, sources=held)
+    await first.start_up()
+    await first.run(run)
+    await held.asked.wait()
+    await first.close(stop_tasks=False)
+    ready.go.set()
+    async with a_bench(data_dir, machine, sources=ready) as bench:
+        assert await bench.output(run) == "file\nof source-1"
+
+
+async def test_a_run_whose_secrets_are_forgotten_is_lost_instead(
+    data_dir: Path, machine: Isolation
+):
+    run = with_archive("true", has_secrets=True)
+    held = HeldSources()
+    first = Runner(data_dir, machine, sources=held)
+    await first.start_up()
+    await first.run(run)
+    await held.asked.wait()
+    await first.close(stop_tasks=False)
+    async with a_bench(data_dir, machine, sources=held) as bench:
+        assert (await bench.end(run)).cause is Cause.LOST
+
+
+@pytest.mark.parametrize(
+    ("problem", "cause"),
+    [
+        (BadArchive("bad"), Cause.SOURCE_UNPACK_FAILED),
+        ("not there", Cause.SOURCE_UNAVAILABLE),
+    ],
+)
+async def test_files_that_do_not_come_end_the_run(
+    data_dir: Path, machine: Isolation, problem: str, cause: Cause
+):
+    sources = HeldSources(problem)
+    sources.go.set()
+    async with a_bench(data_dir, machine, sources=sources) as bench:
+        end = await bench.end(with_archive("true"))
+    assert (end.cause, end.message) == (cause, problem)
+
+
+async def test_a_run_is_stopped_while_its_files_come(data_dir: Path, machine: Isolation):
+    held = HeldSources()
+    async with a_bench(data_dir, machine, sources=held) as bench:
+        run = with_archive("true")
         await bench.runner.run(run)
-        await bench.does(run.run_id, "fetching commit")
+        await held.asked.wait()
         await bench.runner.stop(run.run_id, 0)
         end = (await bench.reaches(run.run_id, Phase.EXITED)).exit
-    silent.close()
     assert end is not None
     assert end.cause is Cause.STOPPED
-    assert "fetching commit 000000000000" in end.message

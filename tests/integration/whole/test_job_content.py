@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.cluster import Cluster, running_cluster
-from tests.support.served_files import a_repository, add_wheel, served
+from tests.support.served_files import a_repository, add_wheel, gate_to, served
 from windlass.jobs.v1 import job_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -315,18 +315,30 @@ async def test_a_commit_is_fetched_and_one_that_is_not_there_ends_the_job(
 
 
 async def test_a_job_goes_on_to_be_prepared_when_its_agent_was_killed(tmp_path: Path):
-    async with running_cluster(tmp_path) as cluster:
-        (tmp_path / "index").mkdir()
-        gate = tmp_path / "gate.git"
-        commit = a_repository(gate, file="x")
-        with served(tmp_path) as url:
-            git = {"repository": f"{url}/gate.git", "commit": commit}
-            script = "cat file; sleep 0.1"
-            job_id = (await submitted(cluster, script=script, source={"git": git}))["job_id"]
+    commit = a_repository(tmp_path / "served" / "repository.git", file="content")
+    with served(tmp_path / "served") as url:
+        async with gate_to(url) as gate, running_cluster(tmp_path) as cluster:
+            git = {"repository": f"{gate.url}/repository.git", "commit": commit}
+            job_id = (await submitted(cluster, script="cat file", source={"git": git}))["job_id"]
+            await gate.asked.wait()
             assert cluster.agent is not None
-            await cluster.agent.says("connected")
             await cluster.agent.kill()
             await cluster.start_agent()
+            gate.open.set()
             output, _ = await cluster.follow(job_id)
-        assert output.endswith("x")
-        assert (await cluster.get(job_id)).status == job_pb2.Job.SUCCEEDED
+            job = await cluster.get(job_id)
+    assert (output, job.attempt) == ("content", 1)
+    assert job.status == job_pb2.Job.SUCCEEDED
+
+
+async def test_a_job_is_cancelled_while_it_is_prepared(tmp_path: Path):
+    with served(tmp_path) as url:
+        async with gate_to(url) as gate, running_cluster(tmp_path) as cluster:
+            git = {"repository": f"{gate.url}/x.git", "commit": "0" * 40}
+            job_id = (await submitted(cluster, script="true", source={"git": git}))["job_id"]
+            await gate.asked.wait()
+            async with cluster.rest() as rest:
+                await rest.post(f"/v1/jobs/{job_id}:cancel", json={})
+            await cluster.follow(job_id)
+            job = await cluster.get(job_id)
+    assert job.status == job_pb2.Job.CANCELLED

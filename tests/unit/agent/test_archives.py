@@ -5,11 +5,16 @@ import gzip
 import io
 import lzma
 import os
+import random
+import struct
 import tarfile
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from windlass_agent import archive_tree, beneath
 from windlass_agent.archives import ArchiveRefused, Bounds, Unpacked, unpack
@@ -21,6 +26,10 @@ FORMATS: dict[str, Callable[[bytes], bytes]] = {
     "gzip with zeros behind it": lambda data: gzip.compress(data) + bytes(512),
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "zstd": zstandard.compress,
+    "zstd in two frames": lambda data: (
+        zstandard.compress(data[:1000]) + zstandard.compress(data[1000:])
+    ),
 }
 # ELOOP, EXDEV, ENOTDIR: each way says it in another of these.
 LEADS_OUT = "Too many levels|No such file|Invalid cross-device|Not a directory"
@@ -54,6 +63,25 @@ def tar(*entries: tarfile.TarInfo | tuple[str, bytes], **kind: int) -> bytes:
             else:
                 made.addfile(entry)
     return out.getvalue()
+
+
+def zipped(
+    *entries: tuple[str, bytes], mode: int = 0o100644, kind: int = zipfile.ZIP_DEFLATED
+) -> bytes:
+    """A zip of names and contents."""
+    out = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(out, "w") as made:
+        for name, content in entries:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            made.writestr(info, content, kind)
+    return out.getvalue()
+
+
+def with_list_of(size: int) -> bytes:
+    """A zip whose list of contents has so many bytes."""
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 4, 0)
+    return b"PK\3\4" + bytes(size) + end
 
 
 def an_entry(name: str, type_: bytes, **values: object) -> tarfile.TarInfo:
@@ -135,6 +163,43 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a bomb": (gzip.compress(tar(("a", bytes(900_000)))), "TOO_COMPRESSED"),
     "a bomb of bzip2": (bz2.compress(tar(("a", bytes(900_000)))), "TOO_COMPRESSED"),
     "a bomb of xz": (lzma.compress(tar(("a", bytes(900_000)))), "TOO_COMPRESSED"),
+    "a bomb of zstd": (zstandard.compress(tar(("a", bytes(900_000)))), "TOO_COMPRESSED"),
+    "zstd that is cut off": (
+        zstandard.compress(tar(("a", os.urandom(10_000))))[:5000],
+        "BAD_ARCHIVE",
+    ),
+    "zstd that is damaged": (b"\x28\xb5\x2f\xfd" + bytes(1000), "BAD_ARCHIVE"),
+    "a zip with a path that goes up": (zipped(("a/../../x", b"1")), "BAD_PATH"),
+    "a zip with an absolute path": (zipped(("/etc/x", b"1")), "BAD_PATH"),
+    "a zip with a link": (zipped(("l", b"/etc/passwd"), mode=0o120777), "LINK"),
+    "a zip with a device": (zipped(("d", b""), mode=0o020666), "DEVICE"),
+    "a zip with a pipe": (zipped(("p", b""), mode=0o010666), "DEVICE"),
+    "a zip with a NUL in a name": (
+        zipped(("axb", b"1")).replace(b"axb", b"a\0b"),
+        "BAD_PATH",
+    ),
+    "a zip with a file twice": (zipped(("a", b"1"), ("./a", b"2")), "DUPLICATE"),
+    "a zip with a file for a folder": (zipped(("a/b", b"1"), ("a", b"2")), "DUPLICATE"),
+    "a zip with too many entries": (
+        zipped(*((str(n), b"") for n in range(11))),
+        "TOO_MANY_ENTRIES",
+    ),
+    "a zip with too many bytes": (
+        zipped(*((str(n), os.urandom(300_000)) for n in range(4))),
+        "TOO_MANY_BYTES",
+    ),
+    "a bomb in a zip": (zipped(("a", bytes(900_000))), "TOO_COMPRESSED"),
+    "a zip with bzip2": (zipped(("a", b"1"), kind=zipfile.ZIP_BZIP2), "BAD_ARCHIVE"),
+    "a zip whose content is not as it was": (
+        zipped(("a", b"content"), kind=zipfile.ZIP_STORED).replace(b"content", b"another"),
+        "BAD_ARCHIVE",
+    ),
+    "a zip that is cut off": (zipped(("a", os.urandom(10_000)))[:5000], "BAD_ARCHIVE"),
+    "a zip with a list that is too long": (with_list_of(9 << 20), "TOO_MANY_ENTRIES"),
+    "a zip of the large kind": (
+        zipped(("a", b"1"))[:-22] + b"PK\x06\x07" + bytes(16) + zipped(("a", b"1"))[-22:],
+        "BAD_ARCHIVE",
+    ),
     "nothing": (b"", "BAD_ARCHIVE"),
     "no archive": (b"hello" * 1000, "BAD_ARCHIVE"),
     "no archive in gzip": (gzip.compress(b"hello" * 1000), "BAD_ARCHIVE"),
@@ -159,6 +224,33 @@ def test_what_must_not_be_in_an_archive_is_refused_and_leaves_nothing(
     assert refused.value.reason == reason
     assert list(folder.iterdir()) == []
     assert sorted(one.name for one in folder.parent.iterdir()) == ["folder"]
+
+
+def test_a_zip_is_unpacked(folder: Path, way: str):
+    data = zipped(("src/", b""), ("src/a.py", b"x" * 1000), ("große", b""))
+    program = zipped(("run", b"1"), mode=0o104755)
+    assert take(data, folder) == Unpacked(files=2, folders=1, size=1000)
+    assert (folder / "src/a.py").read_bytes() == b"x" * 1000
+    assert (folder / "src/a.py").stat().st_mode & 0o7777 == 0o600
+    (folder / "other").mkdir()
+    take(program, folder / "other")
+    assert (folder / "other/run").stat().st_mode & 0o7777 == 0o700
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_whatever_a_zip_says_it_is_taken_or_refused(tmp_path: Path, folder: Path, seed: int):
+    chance = random.Random(seed)
+    data = bytearray(zipped(("a/", b""), ("a/b", b"1" * 50), ("c", b"2")))
+    for _ in range(chance.randint(1, 4)):
+        data[chance.randrange(4, len(data))] = chance.choice(
+            (0, 1, 127, 255, chance.randrange(256))
+        )
+    (tmp_path / "zip").write_bytes(data)
+    try:
+        with (tmp_path / "zip").open("rb") as archive:
+            unpack(archive, folder, SMALL)
+    except ArchiveRefused:
+        assert list(folder.iterdir()) == []
 
 
 def test_a_header_takes_no_more_memory_than_it_may(folder: Path):
