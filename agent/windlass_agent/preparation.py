@@ -130,7 +130,7 @@ def _environment(intent: Intent, work: str, around: Surroundings) -> Prepared:
     assert packages is not None
     python = environments.interpreter(packages.version)
     if python is None:
-        return _no_environment(f"This node has no Python {packages.version}")
+        return _no_environment(f"This node has no Python {packages.version}".rstrip())
     if not setup.uv:
         return _no_environment("This node has no uv, which installs packages")
     key = environments.key_of(intent.request, python, setup.index_url)

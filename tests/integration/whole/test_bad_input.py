@@ -27,7 +27,19 @@ def spec(**fields: Any) -> str:
 
 
 BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
-    "no command": ("{}", 400, {"job.command"}),
+    "no command": ("{}", 400, {"job"}),
+    "a command and a script": (spec(script="true"), 400, {"job"}),
+    "a source that is none": (spec(source={}), 400, {"job.source"}),
+    "a repository that is no URL": (
+        spec(source={"git": {"repository": "ext::sh -c x", "commit": "x"}}),
+        400,
+        {"job.source.git.repository", "job.source.git.commit"},
+    ),
+    "requirements that are none": (
+        spec(python={"requirements": ["-r x", "numpy", "a b"]}),
+        400,
+        {"job.python.requirements[0]", "job.python.requirements[2]"},
+    ),
     "an empty program": (spec(command=[""]), 400, {"job.command"}),
     "a command that is text": (spec(command="true"), 400, {"job.command"}),
     "every wrong field at once": (
@@ -379,7 +391,7 @@ ACTIONS: dict[str, tuple[dict[str, Any], int, set[str]]] = {
     "overrides without a command": (
         {"action": "RETRY", "update_mask": "command", "overrides": {"command": []}},
         400,
-        {"overrides.command"},
+        {"overrides"},
     ),
     "another project": (
         {"action": "RETRY", "overrides": {"project": "other"}},
