@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from windlass_agent import (
     tracked,
 )
 from windlass_agent.artifacts import Artifacts
+from windlass_agent.bringing import Bringing, Trouble
 from windlass_agent.changes import Changes
 from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.environments import Packaging
@@ -37,7 +38,6 @@ from windlass_agent.metric_sockets import MetricSockets
 from windlass_agent.run_types import (
     Cause,
     Collected,
-    Damage,
     Isolation,
     Phase,
     RunExit,
@@ -49,7 +49,7 @@ from windlass_agent.run_types import (
     checked_run_id,
 )
 from windlass_agent.rundir import Intent, NodeSetup, Settled, StopRequest
-from windlass_agent.sources import BadArchive, Sources
+from windlass_agent.sources import Sources
 from windlass_agent.spawn_client import SpawnClient, SpawnFailed
 from windlass_agent.tracked import Tracked, collected, transferred, with_left
 
@@ -92,7 +92,7 @@ class Runner:
         packages: Packaging | None = None,
     ) -> None:
         self._checkpoints = checkpoints
-        self._sources = sources
+        self._bringing = Bringing(checkpoints, sources, self._look)
         self._packages = packages or Packaging()
         self._artifacts = artifacts
         self._metrics = metrics
@@ -144,7 +144,7 @@ class Runner:
             if run.result is not None:
                 self._look(run)
             elif run.unstarted:
-                self._duty(self._begin_anew(run))
+                self._duty(self._start_with(run, self._bringing.bring_anew(run)))
             elif run.state.phase is not Phase.EXITED:
                 claimed = rundir.read_claim(run.folder)
                 self._receive_metrics(run)
@@ -179,51 +179,15 @@ class Runner:
         if request.restore is None and not request.source_id:
             await self._start(run)
         else:
-            self._duty(self._bring_and_start(run))
+            self._duty(self._start_with(run, self._bringing.bring(run)))
 
-    async def _begin_anew(self, run: Tracked) -> None:
-        """Bring what a run begins with that an agent before this one did not finish."""
-        await asyncio.to_thread(remains.empty, run.folder, (rundir.WORK, rundir.RESTORE))
-        await self._bring_and_start(run)
-
-    async def _bring_and_start(self, run: Tracked) -> None:
-        """Bring what a run begins with and start it; or it is stopped meanwhile, which its shim will see."""
-        request = run.intent.request
-        if request.restore is not None and not await self._restored(run):
-            return
-        if request.source_id and not await self._sourced(run):
-            return
-        await self._start(run)
-
-    async def _restored(self, run: Tracked) -> bool:
-        if self._checkpoints is None:
-            await self._refuse(run, "This agent keeps no checkpoints.")
-            return False
-        problem = await transferred(
-            run, self._checkpoints.restore(run.intent.request, run.folder / rundir.RESTORE)
-        )
-        if problem:
-            damaged = isinstance(problem, Damage)
-            cause = Cause.CHECKPOINT_DAMAGED if damaged else Cause.LAUNCH_FAILED
-            await self._refuse(run, problem, cause)
-        return not problem
-
-    async def _sourced(self, run: Tracked) -> bool:
-        if self._sources is None:
-            await self._refuse(run, "This agent brings no archives.", Cause.SOURCE_UNAVAILABLE)
-            return False
-        if rundir.read_stop(run.folder) is not None:
-            return True
-        await asyncio.to_thread(rundir.tell_doing, run.folder, "unpacking its files")
-        self._look(run)
-        archive, work = run.folder / rundir.ARCHIVE, run.folder / rundir.WORK
-        bringing = self._sources.bring(run.intent.request, archive, work)
-        problem = await transferred(run, bringing)
-        if problem:
-            bad = isinstance(problem, BadArchive)
-            cause = Cause.SOURCE_UNPACK_FAILED if bad else Cause.SOURCE_UNAVAILABLE
-            await self._refuse(run, problem, cause)
-        return not problem
+    async def _start_with(self, run: Tracked, bringing: Awaitable[Trouble | None]) -> None:
+        """Start a run when what it begins with is there."""
+        trouble = await bringing
+        if trouble is None:
+            await self._start(run)
+        else:
+            await self._refuse(run, trouble.message, trouble.cause)
 
     async def _trim_environments(self) -> None:
         """Keep the virtual environments of Python in their bounds."""

@@ -260,7 +260,7 @@ def lay_over(job: Any, over: Any) -> None:
     """Have a message say what another one does, too: messages field by field, maps key by key, lists as a whole."""
     for field_, value in over.ListFields():
         if _is_map(field_):
-            getattr(job, field_.name).update(value)
+            getattr(job, field_.name).MergeFrom(value)
         elif field_.is_repeated:
             job.ClearField(field_.name)
             getattr(job, field_.name).extend(value)

@@ -113,6 +113,31 @@ def is_checked_later(field: FieldDescriptor) -> bool:
     return bool(rules.repeated.items.ignore == validate_pb2.IGNORE_ALWAYS)
 
 
+def marked_in_map(
+    message: Descriptor, name: str, values: Descriptor | None
+) -> Iterator[tuple[str, Message]]:
+    """The same for the map of a message, whose values may be messages."""
+
+    def empty() -> tuple[Any, Any]:
+        made: Any = message_factory.GetMessageClass(message)()
+        return made, getattr(made, name)
+
+    for path, value in marked(values) if values is not None else ():
+        made, held = empty()
+        held["key"].CopyFrom(value)
+        yield f"{name}[key].{path}", made
+    made, held = empty()
+    if values is not None:
+        held[MARK].SetInParent()
+        yield f"{name}[", made
+        return
+    held["key"] = MARK
+    yield f"{name}[key]", made
+    made, held = empty()
+    held[MARK] = "value"
+    yield f"{name}[", made
+
+
 def marked(message: Descriptor) -> Iterator[tuple[str, Message]]:
     """Every message with one string of the caller's set to MARK, and the path of that string."""
     for field in message.fields:
@@ -128,11 +153,9 @@ def marked(message: Descriptor) -> Iterator[tuple[str, Message]]:
                 setattr(made, field.name, MARK)
                 yield field.name, made
         elif inner is not None and inner.GetOptions().map_entry:
-            getattr(made, field.name)["key"] = MARK
-            yield f"{field.name}[key]", made
-            made = message_factory.GetMessageClass(message)()
-            getattr(made, field.name)[MARK] = "value"
-            yield f"{field.name}[", made
+            yield from marked_in_map(
+                message, field.name, inner.fields_by_name["value"].message_type
+            )
         elif inner is not None and not inner.full_name.startswith("google."):
             for path, value in marked(inner):
                 made = message_factory.GetMessageClass(message)()

@@ -1,5 +1,6 @@
 """Scripts, archives, commits and Python packages of jobs, over REST to a real server and a real agent."""
 
+import asyncio
 import gzip
 import hashlib
 import io
@@ -181,6 +182,22 @@ async def test_a_zip_is_unpacked(content: Cluster):
     made = await uploaded(content, a_zip("run.sh", "#!/bin/sh\necho zipped\n", 0o100755))
     output, _ = await ended(content, command=["./run.sh"], source={"source_id": made["source_id"]})
     assert output == "zipped\n"
+
+
+async def test_each_index_of_an_array_has_the_files(content: Cluster):
+    made = await uploaded(content, a_tar(("file", b"shared ")))
+    job_id = (
+        await submitted(
+            content,
+            script="cat file; echo $WINDLASS_ARRAY_INDEX",
+            source={"source_id": made["source_id"]},
+            array={"count": 2},
+        )
+    )["job_id"]
+    async with content.rest() as rest, asyncio.timeout(60):
+        while (job := await content.get(job_id)).status != job_pb2.Job.SUCCEEDED:
+            assert job.status not in (job_pb2.Job.FAILED, job_pb2.Job.CANCELLED), job
+        assert (await rest.delete(f"/v1/sources/{made['source_id']}")).status_code == 200
 
 
 HOSTILE = {
