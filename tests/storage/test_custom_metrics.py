@@ -10,6 +10,7 @@ from tests.support.scheduled_world import ADA, ScheduledWorld
 from tests.support.telemetry import MeasuringWorld
 from windlass.agents.v1 import custom_metric_pb2 as pb
 from windlass_server.errors import InvalidInput
+from windlass_server.jobs import metrics
 from windlass_server.jobs.metric_series import Aggregate
 from windlass_server.jobs.metrics import JobAnswer, JobMetrics, Shape
 from windlass_server.resources.metrics import Wanted
@@ -30,7 +31,7 @@ class World:
         telemetry = MeasuringWorld(scheduled.database)
         telemetry.clock = self.clock
         telemetry.restart()
-        self.custom = CustomMetrics(scheduled.database)
+        self.custom = CustomMetrics(scheduled.database, scheduled.clock)
         self.metrics = JobMetrics(scheduled.database, telemetry.history, self.clock)
         self.job_id = self.run_id = ""
         self.position = 0
@@ -182,6 +183,30 @@ async def test_a_name_that_comes_twice_in_a_batch_is_refused(saying: World) -> N
     column = saying.a_column("x", [1])
     with pytest.raises(InvalidInput):
         await saying.custom.take(saying.a_batch(column, column))
+
+
+async def test_values_of_a_clock_that_is_ahead_are_of_now(saying: World) -> None:
+    now = saying.clock.now()
+    column = pb.MetricColumn(
+        name="x", times=[now + 3_599 * MICROS, now + 3_600 * MICROS], steps=[0, 1], values=[1, 2]
+    )
+    await saying.custom.take(saying.a_batch(column))
+    (one,) = (await saying.ask("custom.x")).points
+    assert one.curve.times.tolist() == [now - MICROS, now]
+
+
+async def test_many_curves_have_fewer_points_each_and_too_many_are_refused(
+    saying: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcd":
+        await saying.say(name, *map(float, range(16)))
+    monkeypatch.setattr(metrics, "MAX_ROWS", 16)
+    assert [len(one.curve) for one in (await saying.ask("custom.*")).points] == [4] * 4
+    monkeypatch.setattr(metrics, "MOST_READ", 3 * custom.PART_POINTS)
+    with pytest.raises(InvalidInput) as caught:
+        await saying.ask("custom.*")
+    assert caught.value.reason == "TOO_MANY_POINTS"
+    assert len((await saying.ask("custom.a")).points) == 1
 
 
 async def test_what_nodes_measure_has_no_steps(saying: World) -> None:

@@ -58,7 +58,7 @@ def of_rollup(metric: str, run: RunRow, rollup: Rollup) -> Iterator[PointSeries]
 
 
 def of_curve(
-    metric: str, run: RunRow, curve: Curve, *, by_step: bool, width: int | None
+    metric: str, run: RunRow, curve: Curve, *, by_step: bool, width: int | None, most: int
 ) -> PointSeries:
     """What a run has said itself.
 
@@ -67,12 +67,13 @@ def of_curve(
         run: which.
         curve: what it has said.
         by_step: along its steps, instead of along time.
-        width: of the buckets, in microseconds; None: every point, or 1,000 of many.
+        width: of the buckets, in microseconds; None: every point.
+        most: points, along its steps or where there is no width.
     """
     if by_step:
-        curve = thinned(_by_step(curve), MOST_POINTS)
+        curve = thinned(_by_step(curve), most)
     elif width is None:
-        curve = thinned(curve, MOST_POINTS)
+        curve = thinned(curve, most)
     else:
         curve = grouped(curve, curve.times // width)
         curve = replace(curve, times=curve.times // width * width)

@@ -23,6 +23,7 @@ from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow, MetricTallyRow, RunRow
 from windlass_server.storage.transaction import Transaction
 from windlass_server.telemetry.curves import Curve, decode, joined
+from windlass_server.telemetry.custom import PART_POINTS
 from windlass_server.telemetry.fields import NAMES
 from windlass_server.telemetry.history import (
     MAX_BUCKETS,
@@ -36,6 +37,8 @@ from windlass_server.telemetry.rollup import Rollup, merge
 
 MAX_ROWS = 50_000
 """Points of an answer."""
+MOST_READ = 2_000_000
+"""Points that are read for one."""
 MAX_RUNS = 1000
 """Of a job with more of them, such as one that was started again and again, its last runs are told."""
 
@@ -113,7 +116,7 @@ class JobMetrics:
         start, end = span_of(wanted, *_life(runs, job.created_at, now))
         there = [run for run in runs if _start(run) < end and _end(run, now) > start]
         held = there[-MAX_RUNS:]
-        custom = await self._custom(held, asked, wanted, shape, end - start)
+        custom = await self._custom(job, held, asked, wanted, shape, end - start)
         columns = numbers_of(wanted.fields, NAMES)
         fields = columns
         if shape.metrics:
@@ -138,9 +141,23 @@ class JobMetrics:
         )
 
     async def _custom(
-        self, runs: Sequence[RunRow], asked: Asked, wanted: Wanted, shape: Shape, span: int
+        self,
+        job: JobRow,
+        runs: Sequence[RunRow],
+        asked: Asked,
+        wanted: Wanted,
+        shape: Shape,
+        span: int,
     ) -> list[PointSeries]:
         """What the runs have said of themselves."""
+        if not asked.custom:
+            return []
+        curves, points = await self._database.read(
+            lambda tx: tx.custom_metrics.extent(job.job_id, asked.custom)
+        )
+        if points + curves * PART_POINTS > MOST_READ:
+            raise too_many(f"{curves} curves")
+        most = min(max(MAX_ROWS // max(curves, 1), 2), MOST_POINTS)
         width = wanted.resolution
         if width is None and shape.aggregate is not Aggregate.NONE:
             width = max(span // MOST_POINTS, MICROS_PER_SECOND)
@@ -149,13 +166,13 @@ class JobMetrics:
             for name, curve in (await self._curves(run.run_id, asked.custom)).items():
                 cut = _between(curve, wanted.start, wanted.end)
                 metric = CUSTOM + name
-                series.append(of_curve(metric, run, cut, by_step=shape.by_step, width=width))
+                series.append(
+                    of_curve(metric, run, cut, by_step=shape.by_step, width=width, most=most)
+                )
         places = {CUSTOM + name: place for place, name in enumerate(asked.custom)}
         return sorted((one for one in series if len(one.curve)), key=lambda one: places[one.metric])
 
     async def _curves(self, run_id: str, names: Sequence[str]) -> dict[str, Curve]:
-        if not names:
-            return {}
         parts = await self._database.read(lambda tx: tx.custom_metrics.curve(run_id, names))
         found: dict[str, list[Curve]] = {}
         for name, data in parts:

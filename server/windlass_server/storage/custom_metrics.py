@@ -66,12 +66,13 @@ class CustomMetricStore:
         one = (_PARTS.c.run_id == run_id, _PARTS.c.name == name, _PARTS.c.part > 0)
         self._connection.execute(delete(_PARTS).where(*one))
 
-    def points(self, run_ids: Sequence[str], names: Collection[str]) -> int:
-        """How many points some curves have together."""
-        some = select(func.sum(_PARTS.c.points)).where(
-            _PARTS.c.run_id.in_(run_ids), _PARTS.c.part == 0, _PARTS.c.name.in_(names)
+    def extent(self, job_id: str, names: Collection[str]) -> tuple[int, int]:
+        """How many curves of these names a job has, and how many points in finished parts together."""
+        some = select(func.count(), func.coalesce(func.sum(_PARTS.c.points), 0)).where(
+            _PARTS.c.job_id == job_id, _PARTS.c.part == 0, _PARTS.c.name.in_(names)
         )
-        return int(self._connection.scalar(some) or 0)
+        curves, points = self._connection.execute(some).one()
+        return int(curves), int(points)
 
     def curve(self, run_id: str, names: Collection[str]) -> Sequence[tuple[str, bytes]]:
         """Names and data of a run's parts, of each name in order."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from windlass.agents.v1 import custom_metric_pb2 as pb
+from windlass_server.clock import MICROS_PER_SECOND, Clock
 from windlass_server.errors import InvalidInput
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import CustomMetricRow
@@ -14,16 +15,19 @@ MAX_NAMES = 200
 """Names that a job may use; values of others are counted and not kept."""
 MAX_VALUES = 20_000
 """Values of a batch."""
-# Points of the newest part of a curve, and of all parts before they are made half as many.
-_PART_POINTS = 256
+PART_POINTS = 256
+"""Points of the newest part of a curve, before it is finished."""
 MAX_POINTS = 4096
+"""Points of all parts, before they are made half as many."""
+_EARLY = 5 * MICROS_PER_SECOND
 
 
 class CustomMetrics:
     """Keeps what runs send."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def take(self, batch: pb.MetricBatch) -> None:
         """Store a batch of a run, unless it is there; returns when it is on disk.
@@ -32,6 +36,7 @@ class CustomMetrics:
             InvalidInput: its columns do not fit together.
         """
         _require_even(batch)
+        _not_in_the_future(batch, self._clock.now())
         await self._database.write(lambda tx: _take(tx, batch))
 
 
@@ -42,6 +47,15 @@ def _require_even(batch: pb.MetricBatch) -> None:
     if not even or sum(size[0] for size in sizes) > MAX_VALUES:
         message = "the columns of a batch of metrics have different lengths, or too many values"
         raise InvalidInput(message, reason="METRIC_BATCH_UNEVEN")
+
+
+def _not_in_the_future(batch: pb.MetricBatch, now: int) -> None:
+    """Move what comes from a clock that is ahead of ours: its newest value is of now."""
+    newest = max((time for column in batch.columns for time in column.times), default=0)
+    ahead = newest - now
+    if ahead > _EARLY:
+        for column in batch.columns:
+            column.times[:] = [max(0, time - ahead) for time in column.times]
 
 
 def _take(tx: Transaction, batch: pb.MetricBatch) -> None:
@@ -82,11 +96,11 @@ def _append(
     parts, before = (0, 0) if row is None else (row.parts, row.points)
     key = {"run_id": run_id, "name": name, "job_id": job_id}
     rows: list[dict[str, Any]] = []
-    if len(curve) >= _PART_POINTS and before + len(curve) > MAX_POINTS:
+    if len(curve) >= PART_POINTS and before + len(curve) > MAX_POINTS:
         whole = [decode(data) for data in tx.custom_metrics.finished(run_id, name)]
         tx.custom_metrics.remove_finished(run_id, name)
         curve, parts, before = thinned(joined([*whole, curve]), MAX_POINTS // 2), 0, 0
-    if len(curve) >= _PART_POINTS:
+    if len(curve) >= PART_POINTS:
         parts, before = parts + 1, before + len(curve)
         rows.append({**key, "part": parts, "parts": 0, "points": 0, "data": encode(curve)})
         curve = curve.at(slice(0, 0))

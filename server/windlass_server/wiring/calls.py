@@ -150,7 +150,7 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             jobs.runs,
             on.logs,
             Ingest(inventory.latest, inventory.recent, on.meters),
-            CustomMetrics(on.database),
+            CustomMetrics(on.database, on.clock),
             profiles,
             jobs.checkpoints,
             jobs.run_artifacts,

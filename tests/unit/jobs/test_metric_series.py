@@ -20,7 +20,7 @@ def a_series(rank: int, *points: tuple[int, int, float], by_step: bool = False, 
     seconds, steps, values = zip(*points, strict=True)
     curve = curve_of([second * SECOND for second in seconds], steps, values)
     run = RunRow(run_id=f"run-{rank}", rank=rank)
-    return of_curve("custom.x", run, curve, by_step=by_step, width=width)
+    return of_curve("custom.x", run, curve, by_step=by_step, width=width, most=MOST_POINTS)
 
 
 def test_along_time_what_falls_into_a_bucket_is_a_point() -> None:
