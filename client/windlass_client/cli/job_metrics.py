@@ -140,9 +140,11 @@ def _follow(session: Session, job_id: str, view: "Callable[[], RenderableType]")
             while True:
                 ended = is_final(session.client.jobs.get(job_id))
                 shown.update(view(), refresh=True)
-                if ended:
-                    return
                 time.sleep(_LOOK_SECONDS)
+                if ended:
+                    # What it said last needed a moment to come.
+                    shown.update(view(), refresh=True)
+                    return
     except KeyboardInterrupt:
         return
 

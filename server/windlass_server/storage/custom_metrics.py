@@ -1,9 +1,10 @@
 """What jobs measure themselves, in the database."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from windlass_server.storage.tables import CustomMetricRow, MetricTallyRow
@@ -33,7 +34,7 @@ class CustomMetricStore:
 
     def set_tally(self, values: Mapping[str, Any]) -> None:
         """Note what a run has sent so far; `values` has every column of MetricTallyRow."""
-        self._put(_TALLIES, ["run_id"], [values])
+        self._put(_TALLIES, [values])
 
     def tallies(self, job_id: str) -> Sequence[MetricTallyRow]:
         """What the runs of a job have sent."""
@@ -53,7 +54,7 @@ class CustomMetricStore:
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add or replace parts; each has every column of CustomMetricRow."""
-        self._put(_PARTS, ["run_id", "name", "part"], rows)
+        self._put(_PARTS, rows)
 
     def finished(self, run_id: str, name: str) -> Sequence[bytes]:
         """The data of all parts but the newest, in order."""
@@ -85,11 +86,18 @@ class CustomMetricStore:
         )
         return cast("Sequence[tuple[str, bytes]]", self._connection.execute(some).all())
 
-    def _put(self, table: Any, key: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-        if not rows:
-            return
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(table)
-        columns = {c.name: statement.excluded[c.name] for c in table.c if c.name not in key}
-        replacing = statement.on_conflict_do_update(index_elements=key, set_=columns)
-        self._connection.execute(replacing, list(rows))
+    def _put(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            statement = _putting(self._connection.dialect.name, table)
+            self._connection.execute(statement, list(rows))
+
+
+@lru_cache
+def _putting(engine: str, table: Table) -> Executable:
+    """Adds a row, or replaces the one with its key. Made once: that takes longer than to execute it."""
+    dialect = sqlite if engine == "sqlite" else postgresql
+    statement = dialect.insert(table)
+    key = [column.name for column in table.primary_key]
+    columns = {c.name: statement.excluded[c.name] for c in table.c if c.name not in key}
+    putting: Executable = statement.on_conflict_do_update(index_elements=key, set_=columns)
+    return putting

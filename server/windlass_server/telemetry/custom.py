@@ -69,12 +69,15 @@ def _take(tx: Transaction, batch: pb.MetricBatch) -> None:
     rows = {row.name: row for row in tx.custom_metrics.newest(batch.run_id, names)}
     room = _room(tx, run.job_id, [name for name in names if name not in rows])
     refused = 0
+    parts: list[dict[str, Any]] = []
     for column in batch.columns:
         if column.name in rows or column.name in room:
             new = curve_of(column.times, column.steps, column.values)
-            _append(tx, run.job_id, batch.run_id, column.name, rows.get(column.name), new)
+            key = {"run_id": run.run_id, "name": column.name, "job_id": run.job_id}
+            parts += _appended(tx, key, rows.get(column.name), new)
         else:
             refused += len(column.values)
+    tx.custom_metrics.put(parts)
     refused += 0 if before is None else before.refused_by_job
     tx.custom_metrics.set_tally(_tally(run.job_id, batch, refused))
 
@@ -88,13 +91,13 @@ def _room(tx: Transaction, job_id: str, new: Sequence[str]) -> frozenset[str]:
     return known | frozenset(unknown[: max(0, MAX_NAMES - len(known))])
 
 
-def _append(
-    tx: Transaction, job_id: str, run_id: str, name: str, row: CustomMetricRow | None, new: Curve
-) -> None:
-    """Put points behind a curve, and make it shorter when it is long."""
+def _appended(
+    tx: Transaction, key: Mapping[str, str], row: CustomMetricRow | None, new: Curve
+) -> list[dict[str, Any]]:
+    """The parts of a curve that change with points behind it, which is made shorter when it is long."""
     curve = new if row is None else joined([decode(row.data), new])
     parts, before = (0, 0) if row is None else (row.parts, row.points)
-    key = {"run_id": run_id, "name": name, "job_id": job_id}
+    run_id, name = key["run_id"], key["name"]
     rows: list[dict[str, Any]] = []
     if len(curve) >= PART_POINTS and before + len(curve) > MAX_POINTS:
         whole = [decode(data) for data in tx.custom_metrics.finished(run_id, name)]
@@ -105,7 +108,7 @@ def _append(
         rows.append({**key, "part": parts, "parts": 0, "points": 0, "data": encode(curve)})
         curve = curve.at(slice(0, 0))
     rows.append({**key, "part": 0, "parts": parts, "points": before, "data": encode(curve)})
-    tx.custom_metrics.put(rows)
+    return rows
 
 
 def _tally(job_id: str, batch: pb.MetricBatch, refused: int) -> Mapping[str, Any]:
