@@ -94,6 +94,7 @@ async def _run(config: AgentConfig, stop: StopSignals, clock: Clock) -> None:
         hidden_paths=config.hide_paths,
         shared_paths=config.share_paths,
         log_quota_bytes=config.log_quota_bytes,
+        debug_keep_seconds=config.debug_keep_seconds,
         log_rate_bytes=config.log_rate_bytes,
     )
     profiler = Profiler(clock, runner.root_of)

@@ -61,6 +61,7 @@ class AgentConfig:
     hide_paths: tuple[Path, ...] = ()
     share_paths: tuple[Path, ...] = ()
     log_quota_bytes: int = option_values.LOG_QUOTA_BYTES
+    debug_keep_seconds: float = option_values.DEBUG_KEEP_SECONDS
     log_rate_bytes: int = option_values.LOG_RATE_BYTES
     python_index_url: str = ""
     environment_limit_bytes: int = option_values.ENVIRONMENT_LIMIT_BYTES
@@ -158,6 +159,11 @@ _OPTIONS: dict[str, _Option] = {
         option_values.log_rate,
         "by how much it may grow in a second (default 16MiB; 0: any)",
         "BYTES",
+    ),
+    "debug_keep": _Option(
+        option_values.debug_keep,
+        "how long the folders of runs in debug mode are kept (default 1h; 0: not)",
+        "SPAN",
     ),
     "python_index_url": _Option(
         option_values.index_url,
@@ -347,6 +353,7 @@ def _build(
         share_paths=values.get("share_paths", ()),
         log_quota_bytes=values.get("log_quota", option_values.LOG_QUOTA_BYTES),
         log_rate_bytes=values.get("log_rate", option_values.LOG_RATE_BYTES),
+        debug_keep_seconds=values.get("debug_keep", option_values.DEBUG_KEEP_SECONDS),
         python_index_url=values.get("python_index_url", ""),
         environment_limit_bytes=values.get(
             "environment_limit", option_values.ENVIRONMENT_LIMIT_BYTES

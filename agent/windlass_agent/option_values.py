@@ -18,6 +18,8 @@ from windlass_agent.gpu.profiles import PROFILES, GpuProfile
 MAX_GPUS = 1024
 LOG_QUOTA_BYTES = 1 << 30
 """How large a log may become unless the operator says so."""
+DEBUG_KEEP_SECONDS = 3600.0
+"""How long the folders of runs in debug mode are kept unless the operator says so."""
 LOG_RATE_BYTES = 16 << 20
 """By how much a log may grow in a second unless the operator says so."""
 ENVIRONMENT_LIMIT_BYTES = 20 << 30
@@ -159,6 +161,15 @@ def log_quota(value: Any) -> int:
 def log_rate(value: Any) -> int:
     """By how much a log may grow in a second: 0, or at least 256 KiB."""
     return _zero_or_at_least(quantities.memory_bytes(str(value)), 256 << 10, "256KiB")
+
+
+def debug_keep(value: Any) -> float:
+    """How long folders of runs are kept, in seconds: 0, or up to 7 days."""
+    kept = quantities.seconds(str(value))
+    if kept > 7 * 86_400:
+        message = f"{value!r} is longer than 7 days"
+        raise ValueError(message)
+    return kept
 
 
 def index_url(value: Any) -> str:

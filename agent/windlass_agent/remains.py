@@ -11,6 +11,7 @@ from pathlib import Path
 
 from windlass_agent import frames, processes, rundir, task_secrets
 from windlass_agent.cgroups import Group
+from windlass_agent.kept_runs import KeptRuns
 from windlass_agent.run_types import Cause, Level, RunExit
 from windlass_agent.rundir import Intent
 
@@ -94,10 +95,12 @@ def empty(folder: Path, names: Iterable[str]) -> None:
             (folder / name).mkdir(mode=0o700)
 
 
-def remove(folder: Path, intent: Intent) -> None:
-    """Remove the folder and the cgroup of a run that has ended."""
+def remove(folder: Path, intent: Intent, kept: KeptRuns | None = None) -> None:
+    """Remove the cgroup of a run that has ended, and its folder, unless that is `kept`."""
     group_of(folder, intent).remove(patience_seconds=0)
     task_secrets.remove_files(intent.secrets_folder)
+    if kept is not None and kept.keep(folder):
+        return
     # Renamed first: a run folder that is removed by halves would be read as another story.
     trash = folder.with_name(f"{TRASH}{folder.name}")
     with contextlib.suppress(FileNotFoundError):

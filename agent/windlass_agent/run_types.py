@@ -132,6 +132,8 @@ class RunRequest:
     """What it is given of secrets. In memory alone, and only until its shim has them."""
     has_secrets: bool = False
     """It is given some, also where `secrets` has forgotten them."""
+    debug_mode: bool = False
+    """Its folder is kept for a while, and its log tells what is done with it."""
     script: str = ""
     """Text that is run instead of `command`, which is empty then."""
     source_id: str = ""

@@ -80,6 +80,7 @@ class NodeSetup:
     log_quota_bytes: int = 0
     """How large the log of a run may become; 0: as large as it likes."""
     log_rate_bytes: int = 0
+    debug_keep_seconds: float = 0.0
     """By how much it may grow in a second; 0: by as much as it likes."""
     secrets_folder: str = ""
     """Where files with secrets lie, in memory; empty when this node has no place for them."""
@@ -239,6 +240,7 @@ def read_intent(folder: str | Path) -> Intent | None:
             pids_limit=setup["pids_limit"],
             # One of an older release has none.
             log_quota_bytes=setup.get("log_quota_bytes", 0),
+            debug_keep_seconds=setup.get("debug_keep_seconds", 0.0),
             log_rate_bytes=setup.get("log_rate_bytes", 0),
             secrets_folder=setup.get("secrets_folder", ""),
             environments=setup.get("environments", ""),

@@ -32,6 +32,7 @@ from windlass_agent.changes import Changes
 from windlass_agent.checkpoints import Checkpoints
 from windlass_agent.environments import Packaging
 from windlass_agent.inotify import IN_MOVED_TO, Inotify
+from windlass_agent.kept_runs import KeptRuns
 from windlass_agent.live_saves import LiveSaves
 from windlass_agent.log_reader import LogReader
 from windlass_agent.metric_sockets import MetricSockets
@@ -55,6 +56,9 @@ from windlass_agent.tracked import Tracked, collected, transferred, with_left
 
 _LOOK_AGAIN_SECONDS = 0.05
 
+# How often what is kept of runs is looked at.
+_TIDY_SECONDS = 30.0
+
 
 class Runner:
     """Starts, stops, adopts and forgets tasks. All methods belong to one event loop.
@@ -67,6 +71,7 @@ class Runner:
         shared_paths: Folders that sandboxed tasks may write to, such as a mounted file server.
         pids_limit: Processes and threads that one task may have.
         log_quota_bytes: How large the log of a run may become; 0: as large as it likes.
+        debug_keep_seconds: How long the folders of runs in debug mode are kept.
         log_rate_bytes: By how much it may grow in a second; 0: by as much as it likes.
         checkpoints: Keeps what tasks save for their next attempts; without it nothing is kept.
         artifacts: Takes what tasks leave as artifacts of their jobs; without it nothing is taken.
@@ -84,6 +89,7 @@ class Runner:
         shared_paths: tuple[Path, ...] = (),
         pids_limit: int = 4096,
         log_quota_bytes: int = 0,
+        debug_keep_seconds: float = 3600.0,
         log_rate_bytes: int = 0,
         checkpoints: Checkpoints | None = None,
         artifacts: Artifacts | None = None,
@@ -99,6 +105,7 @@ class Runner:
         self._keeps = checkpoints is not None or artifacts is not None
         data_dir = data_dir.resolve()
         self._folder = data_dir / "runs"
+        self._kept = KeptRuns(data_dir / "kept", debug_keep_seconds)
         secrets_folder = task_secrets.folder_for(data_dir)
         hidden = (data_dir, *(path.resolve() for path in hidden_paths))
         # Each task sees its own alone of what lies there.
@@ -112,6 +119,7 @@ class Runner:
             log_quota_bytes=log_quota_bytes,
             log_rate_bytes=log_rate_bytes,
             secrets_folder=secrets_folder,
+            debug_keep_seconds=debug_keep_seconds,
             environments=str(data_dir / "environments"),
             uv=self._packages.uv,
             index_url=self._packages.index_url,
@@ -136,6 +144,7 @@ class Runner:
             keeps=self._keeps,
         )
         await self._spawner.start()
+        self._duty(self._tidy_kept())
         for run in found:
             known = self._runs.get(run.run_id)
             if known and known.state.epoch > run.state.epoch:
@@ -396,7 +405,15 @@ class Runner:
         run.drop_pidfd()
         for reader in run.readers:
             reader.close()
-        await asyncio.to_thread(remains.remove, run.folder, run.intent)
+        debug_mode = run.intent.request.debug_mode
+        await asyncio.to_thread(
+            remains.remove, run.folder, run.intent, self._kept if debug_mode else None
+        )
+
+    async def _tidy_kept(self) -> None:
+        while True:
+            await asyncio.to_thread(self._kept.tidy)
+            await asyncio.sleep(_TIDY_SECONDS)
 
     def states(self) -> list[RunState]:
         """Every run that the node knows, in no particular order."""

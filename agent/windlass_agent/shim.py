@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from windlass_agent import processes, rundir, task_secrets
 from windlass_agent.bounded_log import BoundedLog
 from windlass_agent.cgroups import Group, Limits
-from windlass_agent.frames import FrameWriter
+from windlass_agent.frames import STDERR, FrameWriter
 from windlass_agent.launch import Launcher, Program, program
 from windlass_agent.preparation import Surroundings, prepare
 from windlass_agent.run_types import Cause, RunExit
@@ -214,10 +214,25 @@ class _Shim:
         )
         # Not forced to the disk: what a power cut takes away is dead anyway.
         rundir.write_whole(rundir.STARTED, asdict(started), durable=False)
+        isolation, request = started.isolation, self._intent.request
+        limits = ", ".join(isolation.cgroup_limits) or "none"
+        self._tell(f"process {pid} was started with isolation {isolation.level.name}")
+        self._tell(
+            f"limits by cgroup {isolation.cgroup_version or '(none)'}: {limits}; "
+            f"{request.cpu_millis} thousandths of a core, {request.memory_bytes} bytes of memory"
+        )
+        if isolation.degraded_reason:
+            self._tell(f"weaker than it could be: {isolation.degraded_reason}")
+
+    def _tell(self, text: str) -> None:
+        """In debug mode, say in the run's log what is done with it, within the log's bounds."""
+        if self._intent.request.debug_mode:
+            self._log.append(STDERR, f"windlass: {text}\n".encode(errors="replace"))
 
     def _finish(self, exit_: RunExit) -> None:
         task_secrets.remove_files(self._intent.secrets_folder)
         message = exit_.message
+        self._tell_end(exit_)
         self._log.finish()
         with contextlib.suppress(OSError):
             self._writer.sync()
@@ -231,6 +246,17 @@ class _Shim:
         with contextlib.suppress(OSError):
             os.unlink(rundir.CONTROL)  # noqa: PTH108
         self._write_result(asdict(final))
+
+    def _tell_end(self, exit_: RunExit) -> None:
+        how = f"exit code {exit_.exit_code}" if exit_.exit_code is not None else ""
+        how = f"signal {exit_.exit_signal}" if exit_.exit_signal is not None else how
+        self._tell(f"it ended: {', '.join(filter(None, (exit_.cause.name, how, exit_.message)))}")
+        if self._intent.setup.debug_keep_seconds:
+            kept = f"{self._intent.setup.debug_keep_seconds:.0f} s"
+            name = os.path.basename(self._folder)  # noqa: PTH119
+            self._tell(
+                f"its folder is kept for {kept} as kept/{name} in the data folder of its node"
+            )
 
     def _write_result(self, result: dict[str, Any]) -> None:
         """Write how the task ended, however long the disk is full: without it the run counts as lost."""

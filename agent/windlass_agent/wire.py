@@ -111,6 +111,7 @@ def request_of(
         master_port=spec.gang.master_port,
         secrets=tuple(GivenSecret(one.variable, one.value, one.file) for one in spec.secrets),
         has_secrets=bool(spec.secrets),
+        debug_mode=spec.debug_mode,
         array_job_id=spec.array.array_job_id,
         array_index=spec.array.index,
         array_count=spec.array.count,

@@ -234,6 +234,7 @@ class JobCalls(ArrayCalls):
         preemptible: bool | None = None,
         array: job_array_pb2.JobArray | None = None,
         notifications: Sequence[job_notification_pb2.JobNotification] = (),
+        debug_mode: bool = False,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Call[jobs_service_pb2.SubmitJobRequest, job_pb2.Job]:
@@ -287,6 +288,7 @@ class JobCalls(ArrayCalls):
             topology: how near to each other they are to be, such as `Topology(required="RACK")`.
             preemptible: it may be stopped, and wait again, where a policy lets jobs of higher priority
                 take places.
+            debug_mode: its nodes keep the folders of its runs for a while, and tell in its log what they do.
             array: the command runs once for each of many indices, such as `JobArray(count=1000, parallel=50)`.
             notifications: webhooks that are told of it, such as `JobNotification(webhook_id=…, on=["FAILED"])`.
             validate_only: check everything and write nothing.
@@ -354,6 +356,7 @@ class JobCalls(ArrayCalls):
             preemptible=preemptible,
             array=array,
             notifications=notifications,
+            debug_mode=debug_mode,
         )
         return Call(
             SUBMIT,

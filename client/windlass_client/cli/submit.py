@@ -118,6 +118,7 @@ _FIELDS: Mapping[str, Sequence[str]] = {
     "memory": ["resources.memory_bytes"],
     "workdir": ["environment.working_directory"],
     "exclusive": ["exclusive_node"],
+    "debug": ["debug_mode"],
     "node_label": ["constraints"],
     "prefer_node_label": ["constraints"],
     "reservation": ["reservation_id"],
@@ -330,6 +331,10 @@ def submit(
         int, typer.Option(min=0, max=100_000, help="With --array: at most so many at once.")
     ] = 0,
     notify: NotifyOption = None,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Keep its folders for a while; its log tells what nodes do."),
+    ] = False,
     validate_only: Annotated[
         bool,
         typer.Option(
@@ -396,6 +401,7 @@ def submit(
         min_nodes=min_nodes or 0,
         topology=_topology(topology, prefer_topology),
         preemptible=preemptible,
+        debug_mode=debug,
         array=_array(array, parallel, in_file=file is not None),
         notifications=asked_notifications(notify or ()),
     )

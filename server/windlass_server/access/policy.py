@@ -95,6 +95,7 @@ _DEVELOPER = _VIEWER | {
 }
 _ADMIN = _DEVELOPER | {
     "apikeys.create",
+    "jobs.debug",
     "secrets.write",
     "webhooks.create",
     "webhooks.delete",

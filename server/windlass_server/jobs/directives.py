@@ -61,6 +61,7 @@ def directive(row: Any) -> agent_pb2.RunDirective:
             gang=_gang(row),
             secrets=_asked_secrets(spec) if row.state == _State.STATE_UNSPECIFIED else (),
             array=_element(row, spec),
+            debug_mode=spec.debug_mode,
         )
     )
     if is_prepared(spec):

@@ -245,7 +245,7 @@ class JobsService:
                 for told in told_of(one.new.wanted.full.notifications)
             ]
         )
-        tx.events.record_all([_submitted(one) for one in added])
+        tx.events.record_all([event for one in added for event in _first_events(one)])
         remember_all(
             tx, [(one.new.wanted.asked, one.job.job_id, one.job.created_at) for one in added]
         )
@@ -429,6 +429,7 @@ def with_defaults(spec: job_pb2.Job, default_project: str) -> job_pb2.Job:
         dependencies=spec.dependencies,
         gpu_types=spec.gpu_types,
         exclusive_node=spec.exclusive_node,
+        debug_mode=spec.debug_mode,
         reservation_id=spec.reservation_id,
         nodes=spec.nodes,
         min_nodes=spec.min_nodes,
@@ -485,6 +486,15 @@ def _in_its_queue(who: Caller, wanted: Wanted, seen: Seen) -> Wanted:
 def _is_paused(seen: Seen) -> bool:
     """Whether nothing of its queue starts, here or elsewhere."""
     return seen.queue is not None and said_of(seen.queue).state == Queue.PAUSED
+
+
+def _first_events(one: _Added) -> list[dict[str, Any]]:
+    """What is noted of a new job."""
+    submitted = _submitted(one)
+    if not one.new.wanted.full.debug_mode:
+        return [submitted]
+    message = "its nodes keep the folders of its runs, and tell in its log what they do"
+    return [submitted, submitted | {"reason": "DEBUG_MODE", "message": message}]
 
 
 def _submitted(one: _Added) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access import quota_use
-from windlass_server.access.policy import Caller, absent
+from windlass_server.access.policy import Caller, absent, require
 from windlass_server.errors import Conflict, WindlassError
 from windlass_server.idempotency import Asked, earlier_answers
 from windlass_server.jobs.holding import require_known
@@ -86,6 +86,7 @@ def look(tx: Transaction, who: Caller, wanted: Sequence[Wanted]) -> list[Seen | 
                 queue = _found(queues, one.full.queue)
                 require_known(tx, who, one.full)
                 require_secrets(tx, who, one.full)
+                _require_debug(who, one.full)
                 require_source(tx, one.full)
                 require_webhooks(tx, one.full)
             except WindlassError as error:
@@ -99,6 +100,11 @@ def _found(queues: Mapping[str, QueueRow], name: str) -> QueueRow:
     if name not in queues:
         raise unknown(name, queues)
     return queues[name]
+
+
+def _require_debug(who: Caller, full: job_pb2.Job) -> None:
+    if full.debug_mode:
+        require(who, "jobs.debug", full.project)
 
 
 def earlier_jobs(tx: Transaction, asked: Sequence[Asked]) -> list[JobRow | Conflict | None]:

@@ -50,4 +50,5 @@ def wish_of(
         pool=job.pool,
         has_secrets=bool(job.environment.secrets),
         prepared=is_prepared(job),
+        debug_mode=job.debug_mode,
     )

@@ -34,6 +34,7 @@ class Wish:
         refusals: when which clusters did not take it: their names and times (µs).
         pool: the pool here that it asks for; empty for any.
         has_secrets: it is given secrets, which are here alone.
+        debug_mode: who looks for its fault looks at nodes here.
         prepared: it brings along files, packages or a script, which other releases do not know.
     """
 
@@ -46,6 +47,7 @@ class Wish:
     pool: str = ""
     has_secrets: bool = False
     prepared: bool = False
+    debug_mode: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Policy:
         if (
             wish.has_secrets
             or wish.prepared
+            or wish.debug_mode
             or wish.pool
             or ORIGIN_LABEL in wish.labels
             or len(wish.labels) >= _MOST_LABELS

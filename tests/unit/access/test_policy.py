@@ -60,6 +60,7 @@ ALLOWED = {
     ("quotas.update", ""): [ORG_ADMIN],
     ("secrets.get", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
     ("secrets.list", "vision"): [VIEWER, DEVELOPER, ADMIN, ORG_VIEWER, ORG_ADMIN],
+    ("jobs.debug", "vision"): [ADMIN, ORG_ADMIN],
     ("secrets.use", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],
     ("secrets.write", "vision"): [ADMIN, ORG_ADMIN],
     ("webhooks.get", "vision"): [DEVELOPER, ADMIN, ORG_ADMIN],

@@ -32,7 +32,8 @@ def test_an_intent_of_an_older_release_is_that_of_a_job_of_one_node(tmp_path):
     content = rundir.read_json(tmp_path / "run" / rundir.INTENT)
     for name in ("rank", "hosts", "master_port"):
         del content["request"][name]
-    for name in ("log_quota_bytes", "log_rate_bytes"):
+    del content["request"]["debug_mode"]
+    for name in ("log_quota_bytes", "log_rate_bytes", "debug_keep_seconds"):
         del content["setup"][name]
     rundir.write_whole(tmp_path / "run" / rundir.INTENT, content, durable=False)
     intent = rundir.read_intent(tmp_path / "run")

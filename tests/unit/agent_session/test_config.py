@@ -54,6 +54,12 @@ def test_amounts_and_simulated_gpus_are_understood():
     ]
 
 
+def test_folders_of_debugged_runs_are_kept_for_an_hour_unless_the_operator_says_otherwise():
+    assert load_config(SERVER, {}).debug_keep_seconds == 3600
+    assert load_config([*SERVER, "--debug-keep", "10m"], {}).debug_keep_seconds == 600
+    assert load_config([*SERVER, "--debug-keep", "0"], {}).debug_keep_seconds == 0
+
+
 def test_logs_are_bounded_unless_the_operator_says_otherwise():
     config = load_config(SERVER, {})
     assert (config.log_quota_bytes, config.log_rate_bytes) == (1 << 30, 16 << 20)
@@ -87,6 +93,8 @@ def test_logs_are_bounded_unless_the_operator_says_otherwise():
         ([*SERVER, "--cpu", "many"], {}, "not cores"),
         ([*SERVER, "--memory", "3Zi"], {}, "amount of memory"),
         ([*SERVER, "--log-quota", "much"], {}, "amount of memory"),
+        ([*SERVER, "--debug-keep", "200h"], {}, "longer than 7 days"),
+        ([*SERVER, "--debug-keep", "long"], {}, "a time such as"),
         ([*SERVER, "--log-quota", "1MB"], {}, "--log-quota: at least 1MiB, or 0 for no limit"),
         ([*SERVER, "--log-rate", "1"], {}, "--log-rate: at least 256KiB, or 0 for no limit"),
         ([*SERVER, "--config", "/nowhere.toml"], {}, "cannot read /nowhere.toml"),

@@ -274,7 +274,7 @@ class HeartbeatReply(_message.Message):
     def __init__(self) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore", "gang", "secrets", "preparation", "array")
+    __slots__ = ("job_id", "project", "name", "attempt", "command", "variables", "working_directory", "resources", "gpu_uuids", "time_limit", "grace_period", "min_isolation", "restore", "gang", "secrets", "preparation", "array", "debug_mode")
     class VariablesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -299,6 +299,7 @@ class RunSpec(_message.Message):
     SECRETS_FIELD_NUMBER: _ClassVar[int]
     PREPARATION_FIELD_NUMBER: _ClassVar[int]
     ARRAY_FIELD_NUMBER: _ClassVar[int]
+    DEBUG_MODE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     project: str
     name: str
@@ -316,7 +317,8 @@ class RunSpec(_message.Message):
     secrets: _containers.RepeatedCompositeFieldContainer[GivenSecret]
     preparation: _preparation_pb2.Preparation
     array: ArrayElement
-    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ..., gang: _Optional[_Union[Gang, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[GivenSecret, _Mapping]]] = ..., preparation: _Optional[_Union[_preparation_pb2.Preparation, _Mapping]] = ..., array: _Optional[_Union[ArrayElement, _Mapping]] = ...) -> None: ...
+    debug_mode: bool
+    def __init__(self, job_id: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., attempt: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., variables: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., resources: _Optional[_Union[_types_pb2.ResourceRequest, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_isolation: _Optional[_Union[_types_pb2.Isolation.Level, str]] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ..., gang: _Optional[_Union[Gang, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[GivenSecret, _Mapping]]] = ..., preparation: _Optional[_Union[_preparation_pb2.Preparation, _Mapping]] = ..., array: _Optional[_Union[ArrayElement, _Mapping]] = ..., debug_mode: _Optional[bool] = ...) -> None: ...
 
 class GivenSecret(_message.Message):
     __slots__ = ("variable", "value", "file")
