@@ -1,19 +1,28 @@
 """Arrays of jobs on both engines: which indices get their jobs when, and what the array comes to."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.arrays import ArrayWorld
+from tests.support.quotas import require_counted, set_quota
 from tests.support.scheduled_world import ADA
-from windlass.jobs.v1 import job_pb2
+from windlass.jobs.v1 import job_pb2, jobs_service_pb2
 from windlass_server.access.policy import Caller, Role
-from windlass_server.errors import InvalidInput, NotFound, WrongState
+from windlass_server.errors import InvalidInput, NotFound, QuotaExceeded, WrongState
+from windlass_server.filters import parse
 from windlass_server.jobs import array_rules
+from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.logs import LogRequest
+from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.retrying import Retry
 from windlass_server.jobs.states import Status
+from windlass_server.jobs.world import World
+from windlass_server.paging import PageTokens
+from windlass_server.resources.recent_usage import RecentUsage
 from windlass_server.storage.engine import Database
+from windlass_server.storage.jobs import JobFilter
 
 pytestmark = pytest.mark.usefixtures("acting")
 
@@ -387,6 +396,90 @@ async def test_an_array_of_too_much_is_refused(world: ArrayWorld):
     with pytest.raises(InvalidInput) as refused:
         await world.jobs.submit(ADA, long)
     assert refused.value.reason == "ARRAY_TOO_LARGE"
+
+
+async def test_an_array_waits_as_one_job_and_each_index_runs_as_one_by_quotas(world: ArrayWorld):
+    database = world.world.database
+    before = await set_quota(database, limit={"queued_jobs": 2, "running_jobs": 3})
+    array = await world.submit_array(5)
+    await world.place()
+    other = await world.submit()
+    with pytest.raises(QuotaExceeded):
+        await world.submit()
+    since = await set_quota(database, user="ada", limit={"queued_jobs": 9})
+    for quota_id in (before, since):
+        row = await database.read(lambda tx, of=quota_id: tx.quotas.get(of))
+        assert row is not None
+        assert (row.used_queued_jobs, row.used_running_jobs) == (2, 3)
+    await require_counted(database)
+    await world.cancel(other)
+    await world.end_all(array)
+    row = await database.read(lambda tx: tx.quotas.get(since))
+    assert row is not None
+    assert (row.used_queued_jobs, row.used_running_jobs) == (0, 0)
+    await require_counted(database)
+
+
+async def test_queues_count_an_array_that_runs_as_waiting_and_its_indices_as_running(
+    world: ArrayWorld,
+):
+    array = await world.submit_array(5, parallel=3)
+    await world.place()
+    counts = await world.world.database.read(lambda tx: tx.queues.counts())
+    assert counts == {"default": (1, 3)}
+    assert await world.world.database.read(lambda tx: tx.queues.queued("default")) == {"ada": 1}
+    assert await world.world.database.read(lambda tx: tx.queues.running("default")) == {"ada": 3}
+    assert (await world.shown(array)).array_status.scheduled_count == 3
+
+
+async def test_lists_show_arrays_and_their_indices_only_when_they_are_asked_for(world: ArrayWorld):
+    array, job = await world.submit_array(3), await world.submit()
+    reader = JobReader(world.world.database, PageTokens(b"key"), world.clock)
+
+    async def listed(**wanted: Any) -> list[str]:
+        body = await reader.page(JobFilter("default", **wanted), size=0, token="")
+        return [one.job_id for one in jobs_service_pb2.ListJobsResponse.FromString(body).jobs]
+
+    assert await listed() == [job, array]
+    of_array = [row.job_id for row in (await world.children(array)).values()]
+    assert sorted(await listed(array_job_id=array)) == sorted(of_array)
+    assert await listed(array_job_id=array, expression=parse(f'job_id = "{of_array[1]}"')) == [
+        of_array[1]
+    ]
+    assert await listed(array_job_id=job) == []
+
+
+async def test_what_is_read_of_an_array_is_never_older_than_its_indices(world: ArrayWorld):
+    array = await world.submit_array(3)
+    reader = JobReader(world.world.database, PageTokens(b"key"), world.clock)
+    await world.start_all(array)
+    etags = set()
+    for done in range(3):
+        body = job_pb2.Job.FromString(await reader.get(ADA, array))
+        assert body.array_status.succeeded_count == done
+        etags.add(body.etag)
+        await world.end(array, done)
+    assert len(etags) == 3
+
+
+async def test_remote_clusters_are_offered_neither_arrays_nor_their_indices(world: ArrayWorld):
+    await world.submit_array(3)
+    job = await world.submit()
+    offered = await world.world.database.read(lambda tx: tx.remote_runs.waiting(10))
+    assert [one.job_id for one in offered] == [job]
+
+
+async def test_why_an_array_waits_is_why_its_first_waiting_index_does(world: ArrayWorld):
+    array = await world.submit_array(3, resources={"cpu_millis": 1}, parallel=2)
+    await world.end_all(array)
+    big = await world.submit_array(2, resources={"memory_bytes": 1 << 20}, parallel=1)
+    usage = RecentUsage(world.world.database, world.clock)
+    seen = World(world.world.database, world.world.cluster, world.clock, usage)
+    forecasts = Forecasts(world.world.database, seen, world.jobs, world.clock)
+    told = await forecasts.explain(ADA, big)
+    assert told.job.job_id == (await world.children(big))[0].job_id
+    assert told.outlook is not None
+    assert (await forecasts.explain(ADA, array)).job.job_id == array
 
 
 async def test_indices_are_paged_with_those_that_have_no_job(world: ArrayWorld):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, create_engine
 
 from tests.support.databases import Engines
+from windlass_server.storage.jobs import JobFilter
 from windlass_server.storage.singletons import SingletonKey
 from windlass_server.storage.transaction import Transaction
 from windlass_server.storage.usage import HeldFilter
@@ -16,6 +17,26 @@ NODES = ["node-1", "node-2"]
 READS: list[tuple[str, Callable[[Transaction], Any]]] = [
     ("jobs_waiting", lambda tx: tx.jobs.queued(10)),
     ("jobs_waiting", lambda tx: tx.remote_runs.waiting(10)),
+    ("jobs_by_project", lambda tx: tx.jobs.page_of_heads(JobFilter("default"), before="", size=9)),
+    (
+        "jobs_by_status",
+        lambda tx: tx.jobs.page_of_heads(JobFilter("default", statuses=(3,)), before="", size=9),
+    ),
+    (
+        "jobs_of_array_newest",
+        lambda tx: tx.jobs.page_of_heads(
+            JobFilter("default", array_job_id="job-1"), before="", size=9
+        ),
+    ),
+    ("jobs_of_array ", lambda tx: tx.arrays.jobs_from("job-1", 0, 10)),
+    ("jobs_of_array ", lambda tx: tx.arrays.jobs_at("job-1", [1, 2])),
+    ("jobs_of_array_by_status", lambda tx: tx.arrays.jobs_from("job-1", 0, 10, [6])),
+    ("jobs_of_array_by_status", lambda tx: tx.arrays.indices_in("job-1", 5)),
+    ("jobs_of_array_by_status", lambda tx: tx.arrays.lock_not_held("job-1", 10)),
+    ("jobs_of_array_by_status", lambda tx: tx.arrays.lock_held_for("job-1", "ARRAY_HELD", 10)),
+    ("jobs_of_array_by_status", lambda tx: tx.arrays.with_grace("job-1", 10)),
+    ("jobs_of_array_by_status", lambda tx: tx.arrays.raise_priority("job-1", 1, 0)),
+    ("job_arrays_active", lambda tx: tx.arrays.active_behind("job-1", 10)),
     ("jobs_by_start", lambda tx: tx.jobs.by_start(10)),
     ("jobs_by_deadline", lambda tx: tx.jobs.by_deadline(10)),
     ("job_dependencies_open", lambda tx: tx.dependencies.followed(["job-1"])),

@@ -139,6 +139,11 @@ def counts_of(status: "job_array_pb2.ArrayStatus") -> dict[str, int]:
     return {name: count for name, count in named.items() if count}
 
 
+def ended(status: "job_array_pb2.ArrayStatus") -> int:
+    """How many indices have ended, however."""
+    return sum(count for name, count in counts_of(status).items() if name in _ENDED)
+
+
 def picture(job: "job_pb2.Job", indices: "Sequence[Index]") -> "Group":
     """How far an array is: a bar, a cell for each index or for several, and the first that failed."""
     from rich.console import Group
@@ -232,11 +237,10 @@ def progress() -> "Iterator[Callable[[job_pb2.Job], None]]":
                 return
             status = job.array_status
             counts = counts_of(status)
-            ended = sum(count for name, count in counts.items() if name in _ENDED)
             if job.job_id not in tasks:
                 tasks[job.job_id] = shown.add_task(job.job_id, total=status.total_count, counts="")
             words = ", ".join(f"{count} {name}" for name, count in counts.items())
-            shown.update(tasks[job.job_id], completed=ended, counts=words)
+            shown.update(tasks[job.job_id], completed=ended(status), counts=words)
 
         yield tell
 

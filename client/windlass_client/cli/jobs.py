@@ -270,8 +270,8 @@ def jobs_table(jobs: "Sequence[job_pb2.Job]", now: "datetime") -> "Table":
 def _why(job: "job_pb2.Job") -> str:
     """Why it is where it is; of an array that runs how far it is."""
     if job.HasField("array_status") and not job.HasField("end_time"):
-        ended = job.array_status.succeeded_count
-        return f"{ended} of {job.array_status.total_count} {job.status_reason}"
+        status = job.array_status
+        return f"{arrays.ended(status)} of {status.total_count} ended; {job.status_reason}"
     return job.status_reason
 
 

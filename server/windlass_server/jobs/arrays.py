@@ -177,9 +177,8 @@ class ArraysService:
         rows = tx.arrays.lock_in(job.job_id, _LEFT, AT_ONCE)
         moves = [self._cancelled(tx, job, row, event) for row in rows]
         move_all(tx, moves)
-        if array.forced:
-            self._kill(tx, job)
-        if rows:
+        killed = self._kill(tx, job) if array.forced else 0
+        if rows or killed:
             return True
         if sum(counts_of(array)[status] for status in FINAL) < array.created:
             return False
@@ -193,9 +192,12 @@ class ArraysService:
         message = f"with its array: {job.status_message}"
         return Move(row, status, job.status_reason, message, actors.ARRAYS, now, {"end_by": None})
 
-    def _kill(self, tx: Transaction, job: JobRow) -> None:
-        for row in tx.arrays.jobs_from(job.job_id, 0, array_rules.MAX_COUNT, (Status.CANCELLING,)):
+    def _kill(self, tx: Transaction, job: JobRow) -> int:
+        """Kill some of the indices that are being stopped, without the rest of their grace; how many."""
+        rows = tx.arrays.with_grace(job.job_id, AT_ONCE)
+        for row in rows:
             self._tell(tx, tx.runs.want_all_killed(row.job_id, row.attempt, self._clock.now()))
+        return len(rows)
 
     def _tell(self, tx: Transaction, node_ids: Sequence[str]) -> None:
         for node_id in node_ids:

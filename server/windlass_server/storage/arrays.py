@@ -4,15 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from windlass_server.storage.hot import Hot
-from windlass_server.storage.partial_indexes import ARRAY_ACTIVE, JOB_OF_ARRAY
-from windlass_server.storage.tables import JobArrayRow, JobRow
+from windlass_server.storage.partial_indexes import ARRAY_ACTIVE, JOB_OF_ARRAY, RUN_ACTIVE
+from windlass_server.storage.tables import JobArrayRow, JobRow, RunRow
 from windlass_server.storage.tables.arrays import COUNTED
 
 _ARRAYS = JobArrayRow.__table__  # type: ignore[attr-defined]
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
+_RUNS = RunRow.__table__  # type: ignore[attr-defined]
 
 _COUNT = Hot(
     update(_ARRAYS)
@@ -75,6 +76,24 @@ _HELD_FOR = (
     .order_by(_JOBS.c.array_index)
     .limit(bindparam("size"))
     .with_for_update()
+)
+# Being stopped, with runs that nobody has made leave by force.
+_WITH_GRACE = (
+    select(_JOBS.c.job_id, _JOBS.c.attempt, _JOBS.c.array_index)
+    .join(
+        _RUNS,
+        and_(_RUNS.c.job_id == _JOBS.c.job_id, _RUNS.c.attempt == _JOBS.c.attempt),
+    )
+    .where(
+        _OF_ARRAY,
+        JOB_OF_ARRAY,
+        _JOBS.c.status == 4,
+        RUN_ACTIVE,
+        _RUNS.c.forced_at.is_(None),
+    )
+    .distinct()
+    .order_by(_JOBS.c.array_index)
+    .limit(bindparam("size"))
 )
 _LOCK_IN_STATUS = _IN_STATUS.with_for_update()
 _RAISE = (
@@ -201,6 +220,11 @@ class ArrayStore:
         """The first `size` jobs of an array that are held for this reason, held against other writers."""
         values = {"key": array_job_id, "reason": reason, "size": size}
         return cast("Sequence[JobRow]", self._connection.execute(_HELD_FOR, values).all())
+
+    def with_grace(self, array_job_id: str, size: int) -> Sequence[Any]:
+        """The first `size` jobs of an array that are being stopped, but not killed: rows of job_id and attempt."""
+        values = {"key": array_job_id, "size": size}
+        return self._connection.execute(_WITH_GRACE, values).all()
 
     def raise_priority(self, array_job_id: str, priority: int, own: int | None) -> None:
         """Have the jobs of an array that wait served by a priority, where theirs is lower; `own` is the array's."""

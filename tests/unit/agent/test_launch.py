@@ -90,6 +90,19 @@ def test_a_part_of_a_job_of_several_nodes_is_told_which_it_is_and_where_the_othe
     }
 
 
+def test_a_task_of_an_array_is_told_its_index_and_others_of_none() -> None:
+    array = pb.ArrayElement(array_job_id="job-1", index=7, count=10)
+    spec = pb.RunSpec(command=["true"], variables={"WINDLASS_ARRAY_INDEX": "3"}, array=array)
+    directive = pb.RunDirective(run_id="run-" + "0" * 26, epoch=1, spec=spec)
+    given = environment(request_of(directive, lambda _: (), lambda _: 0), "/work")
+    assert {name: value for name, value in given.items() if "ARRAY" in name} == {
+        "WINDLASS_ARRAY_JOB_ID": "job-1",
+        "WINDLASS_ARRAY_INDEX": "7",
+        "WINDLASS_ARRAY_COUNT": "10",
+    }
+    assert not [name for name in told(0) if "ARRAY" in name]
+
+
 def test_a_job_may_say_itself_how_its_parts_gather_but_not_which_they_are() -> None:
     told_of = of_several(1, "a", "b", MASTER_PORT="7", WINDLASS_RANK="0")
     assert (told_of["MASTER_PORT"], told_of["WINDLASS_RANK"]) == ("7", "1")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from windlass.jobs.v1 import job_pb2
 from windlass_server.errors import WrongState
-from windlass_server.jobs.states import FINAL, TRANSITIONS, Event, Status, after
+from windlass_server.jobs.states import ARRAY_TRANSITIONS, FINAL, TRANSITIONS, Event, Status, after
 
 
 def test_statuses_are_those_of_the_contract():
@@ -42,6 +42,25 @@ def test_every_status_can_be_reached_and_left_unless_final(status):
     )
     assert reached
     assert left == (status not in FINAL)
+
+
+@pytest.mark.parametrize(("status", "event"), [*itertools.product(Status, Event)])
+def test_of_an_array_what_its_table_does_not_allow_is_refused(status, event):
+    if (status, event) in ARRAY_TRANSITIONS:
+        assert after(status, event, "job-1", array=True) is ARRAY_TRANSITIONS[status, event]
+    else:
+        with pytest.raises(WrongState) as refused:
+            after(status, event, "job-1", array=True)
+        assert refused.value.reason == "JOB_WRONG_STATE"
+
+
+def test_an_array_has_no_place_and_leaves_no_final_status():
+    sources = {source for source, _ in ARRAY_TRANSITIONS}
+    assert not {Status.SCHEDULED, Status.SUSPENDING, Status.SUSPENDED} & sources
+    for (source, event), target in ARRAY_TRANSITIONS.items():
+        assert source not in FINAL or target is source
+        # Its indices end first.
+        assert event is not Event.CANCEL or target not in FINAL or source is target
 
 
 @given(st.lists(st.sampled_from(Event)))
