@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.benchmarks import (
+    arrays,
     backfill,
     batches,
     end_to_end,
@@ -55,6 +56,7 @@ PARTS: dict[str, Part] = {
     "telemetry": telemetry.run,
     "fleet": fleet.run,
     "batches": batches.run,
+    "arrays": arrays.run,
     "end-to-end": end_to_end.run,
 }
 
