@@ -19,9 +19,10 @@ from windlass_agent import processes
 V1 = "v1"
 V2 = "v2"
 UNIFIED = "unified"
+FREEZER = "freezer"
 LIMITS = ("cpu", "memory", "pids")
 PERIOD_MICROS = 100_000
-_V1_CONTROLLERS = (*LIMITS, "cpuacct")
+_V1_CONTROLLERS = (*LIMITS, "cpuacct", FREEZER)
 _LEAF = "windlass-agent"
 
 
@@ -146,8 +147,32 @@ class Group:
         found.discard(0)  # a process of another pid namespace
         return found
 
+    def freeze(self, *, frozen: bool) -> bool:
+        """Have the kernel stop the group's processes where they are, or let them go on.
+
+        Returns:
+            Whether it can; it takes it a moment, until `is_frozen`.
+        """
+        for controller, name, word in (
+            (UNIFIED, "cgroup.freeze", str(int(frozen))),
+            (FREEZER, "freezer.state", "FROZEN" if frozen else "THAWED"),
+        ):
+            if controller in self.folders:
+                with contextlib.suppress(OSError):
+                    _write(f"{self.folders[controller]}/{name}", word)
+                    return True
+        return False
+
+    def is_frozen(self) -> bool:
+        """Whether the kernel has stopped every process of the group."""
+        if UNIFIED in self.folders:
+            return _counter(f"{self.folders[UNIFIED]}/cgroup.events", "frozen") == 1
+        return _read(f"{self.folders.get(FREEZER, '')}/freezer.state").strip() == "FROZEN"
+
     def kill(self) -> None:
         """SIGKILL every process of the group, also ones that fork meanwhile."""
+        # In version 1 a frozen process does not even die.
+        self.freeze(frozen=False)
         for folder in self.folders.values():
             with contextlib.suppress(OSError):
                 _write(f"{folder}/cgroup.kill", "1")
@@ -219,6 +244,8 @@ class Hierarchy:
         if self.version == V2:
             return self.bases if tuple(limits) else {}
         wanted = {*limits, "cpuacct"} if tuple(limits) else set()
+        if wanted and os.access(os.path.dirname(self.bases.get(FREEZER, "")), os.W_OK):  # noqa: PTH120
+            wanted.add(FREEZER)
         return {name: base for name, base in self.bases.items() if name in wanted}
 
 

@@ -44,6 +44,8 @@ class Runs(Protocol):
         self, run_id: str, grace_seconds: float, *, epoch: int = 0, cause: Cause = Cause.STOPPED
     ) -> None: ...
 
+    async def freeze(self, run_id: str, *, epoch: int, frozen: bool) -> None: ...
+
     async def forget(self, run_id: str) -> None: ...
 
     def states(self) -> list[RunState]: ...
@@ -183,6 +185,7 @@ class DesiredRuns:
         if directive.want == pb.RunDirective.RUNNING:
             self._unwanted.discard(run_id)
             await self._runs.run(request_of(directive, self._device_paths, self._gpu_memory))
+            await self._runs.freeze(run_id, epoch=directive.epoch, frozen=directive.frozen)
         elif directive.want == pb.RunDirective.STOPPED:
             await self._runs.stop(run_id, grace_of(directive), epoch=directive.epoch)
         elif directive.want == pb.RunDirective.FORGOTTEN:

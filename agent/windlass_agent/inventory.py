@@ -53,6 +53,7 @@ def inventory_of(
         cuda_version=text(gpus.cuda_version, MAX_VERSION),
         can_reset_gpus=gpus.can_reset,
         takes_secrets=True,
+        can_freeze=True,
         address=config.address or address_towards(config.server),
     )
     return with_devices(inventory, gpus, may_divide=config.divide_gpus)

@@ -190,6 +190,8 @@ class RunState:
     exit: RunExit | None = None
     doing: str = ""
     """What is done for it while it is PREPARING, in a few words."""
+    frozen: bool = False
+    """Its processes are stopped where they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ runs/<run id>.<epoch>/
   preparing.json what is done for it before that
   started.json   when the command started and what it really runs with
   stop.json      the newest request to stop
-  control        a socket: one byte makes the shim read stop.json again
+  freeze.json    whether the task is wanted frozen
+  frozen.json    whether it is
+  control        a socket: one byte makes the shim read stop.json and freeze.json again
   output.log     frames of output
   result.json    how it ended; appears once, when every process of the run is gone
   settled.json   what became of what it left; only then the run has ended for others
@@ -49,6 +51,8 @@ SHIM = "shim.json"
 PREPARING = "preparing.json"
 STARTED = "started.json"
 STOP = "stop.json"
+FREEZE = "freeze.json"
+FROZEN = "frozen.json"
 RESULT = "result.json"
 SETTLED = "settled.json"
 CONTROL = "control"
@@ -346,6 +350,12 @@ def read_stop(folder: str | Path) -> StopRequest | None:
     """The newest request to stop."""
     content = read_json(os.path.join(folder, STOP))  # noqa: PTH118
     return StopRequest(content["grace_seconds"], Cause(content["cause"])) if content else None
+
+
+def is_frozen(folder: str | Path, name: str) -> bool:
+    """Whether the task is wanted frozen (FREEZE), or is (FROZEN)."""
+    content = read_json(os.path.join(folder, name))  # noqa: PTH118
+    return bool(content and content["frozen"])
 
 
 def read_result(folder: Path) -> RunExit | None:

@@ -379,6 +379,16 @@ class Runner:
             return
         await self._request_stop(run, StopRequest(grace_seconds, cause))
 
+    async def freeze(self, run_id: str, *, epoch: int, frozen: bool) -> None:
+        """Have the processes of a task stopped where they are, or go on. Returns at once; idempotent.
+
+        Of a run that the node does not know, of another epoch, or that is over, nothing happens.
+        """
+        run = self._runs.get(run_id)
+        if run is None or run.over or run.state.epoch != epoch:
+            return
+        await asyncio.to_thread(stop_requests.want_frozen, run.folder, frozen=frozen)
+
     async def _request_stop(self, run: Tracked, request: StopRequest) -> None:
         if run.over:
             return

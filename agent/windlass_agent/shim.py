@@ -160,6 +160,8 @@ class _Shim:
             control,
             lambda: rundir.read_stop("."),
             lambda: on_started(launcher.pid),
+            lambda: rundir.is_frozen(".", rundir.FREEZE),
+            self._note_frozen,
             time_limit=time_limit,
             grace=self._intent.request.grace_seconds,
         )
@@ -228,6 +230,12 @@ class _Shim:
         """In debug mode, say in the run's log what is done with it, within the log's bounds."""
         if self._intent.request.debug_mode:
             self._log.append(STDERR, f"windlass: {text}\n".encode(errors="replace"))
+
+    @staticmethod
+    def _note_frozen(frozen: bool) -> None:
+        # On a full disk the task is frozen all the same, and the server learns of it later or never.
+        with contextlib.suppress(OSError):
+            rundir.write_whole(rundir.FROZEN, {"frozen": frozen}, durable=False)
 
     def _finish(self, exit_: RunExit) -> None:
         task_secrets.remove_files(self._intent.secrets_folder)

@@ -1,4 +1,4 @@
-"""How a run's shim is asked to stop its task."""
+"""How a run's shim is asked to stop its task, or to freeze it."""
 
 import contextlib
 import os
@@ -14,6 +14,13 @@ def write(folder: Path, request: StopRequest) -> None:
     """Make this the newest request to stop of the run in `folder`, and have its shim look at it."""
     rundir.write_whole(folder / rundir.STOP, asdict(request), durable=False)
     _poke(folder)
+
+
+def want_frozen(folder: Path, *, frozen: bool) -> None:
+    """Have the shim of the run in `folder` freeze its task, or thaw it; without news nothing happens."""
+    if rundir.is_frozen(folder, rundir.FREEZE) != frozen:
+        rundir.write_whole(folder / rundir.FREEZE, {"frozen": frozen}, durable=False)
+        _poke(folder)
 
 
 def _poke(folder: Path) -> None:

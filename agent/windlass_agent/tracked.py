@@ -75,6 +75,9 @@ class Tracked:
                     isolation=self.started.isolation,
                     start_time_ns=self.started.start_time_ns,
                 )
+        frozen = rundir.is_frozen(self.folder, rundir.FROZEN)
+        if self.started is not None and frozen != self.state.frozen:
+            self.state = replace(self.state, frozen=frozen)
         self.result = rundir.read_result(self.folder)
         if self.result:
             kept = self.keeps and not self.replaced
@@ -90,7 +93,7 @@ class Tracked:
 
     def end(self, result: RunExit) -> None:
         """Take over how the run ended."""
-        self.state = replace(self.state, phase=Phase.EXITED, exit=result)
+        self.state = replace(self.state, phase=Phase.EXITED, exit=result, frozen=False)
         self.ended.set()
         for reader in self.readers:
             reader.wake()

@@ -19,6 +19,7 @@ from windlass_agent import processes
 from windlass_agent.bounded_log import BoundedLog
 from windlass_agent.cgroups import Group
 from windlass_agent.frames import MAX_PAYLOAD, STDERR, STDOUT
+from windlass_agent.freezing import Freezer
 from windlass_agent.launch import Launcher
 from windlass_agent.run_types import Cause
 from windlass_agent.rundir import StopRequest
@@ -57,6 +58,8 @@ class Watch:
         control: A datagram socket; whatever arrives means that `stop_request` has news.
         stop_request: Reads the newest request to stop.
         on_started: Called once, when the command's program has been executed.
+        freeze_request: Whether the task is wanted frozen.
+        on_frozen: Called with whether the task is frozen, when that has changed.
         time_limit: Seconds that the command may run; None for no limit.
         grace: Seconds between SIGTERM and SIGKILL at the time limit.
     """
@@ -69,6 +72,8 @@ class Watch:
         control: socket.socket,
         stop_request: Callable[[], StopRequest | None],
         on_started: Callable[[], None],
+        freeze_request: Callable[[], bool] = lambda: False,
+        on_frozen: Callable[[bool], None] = lambda _frozen: None,
         *,
         time_limit: float | None,
         grace: float,
@@ -79,6 +84,8 @@ class Watch:
         self._control = control
         self._stop_request = stop_request
         self._on_started = on_started
+        self._freeze_request = freeze_request
+        self._freezer = Freezer(group, self._users, on_frozen)
         self._time_limit = time_limit
         self._grace = grace
         self._limit_at: float | None = None
@@ -106,6 +113,7 @@ class Watch:
                 if not handlers[fd]():
                     poll.unregister(fd)
             self._keep_deadlines()
+            self._freezer.look(time.monotonic())
             self._log.go_on()
             self._reap()
         for handler in (self._read_status, self._read_stdout, self._read_stderr):
@@ -162,13 +170,29 @@ class Watch:
         if self._time_limit is not None:
             self._limit_at = time.monotonic() + self._time_limit
         self._on_started()
+        self._look_for_freeze()
 
     def _read_control(self) -> bool:
         with contextlib.suppress(OSError):
             while self._control.recv(64, socket.MSG_DONTWAIT):
                 pass
         self._look_for_stop()
+        self._look_for_freeze()
         return True
+
+    def _look_for_freeze(self) -> None:
+        """Freeze or thaw, unless the task is on its way out. Frozen, it uses up none of its time."""
+        if not self.ending.started or self._kill_at is not None:
+            return
+        wanted = self._freeze_request()
+        if wanted == self._freezer.wanted:
+            return
+        now = time.monotonic()
+        if wanted and self._limit_at is not None:
+            self._time_limit, self._limit_at = max(0.0, self._limit_at - now), None
+        elif not wanted and self._time_limit is not None:
+            self._limit_at = now + self._time_limit
+        self._freezer.set(now, frozen=wanted)
 
     def _look_for_stop(self) -> None:
         request = self._stop_request()
@@ -176,6 +200,8 @@ class Watch:
             self._stop(request.cause, request.grace_seconds)
 
     def _stop(self, cause: Cause, grace: float) -> None:
+        # What is frozen hears nothing.
+        self._freezer.set(time.monotonic(), frozen=False)
         self._kill_within(grace)
         # What has ended by itself keeps its own end while its children are waited for.
         if self.ending.stopped_for is None and self.ending.wait_status is None:
@@ -191,7 +217,7 @@ class Watch:
 
     def _patience(self) -> float | None:
         """Milliseconds until the next deadline."""
-        moments = (self._limit_at, self._kill_at, self._log.wake_at)
+        moments = (self._limit_at, self._kill_at, self._log.wake_at, self._freezer.look_at)
         deadlines = [at for at in moments if at is not None]
         if not deadlines:
             return None
@@ -209,17 +235,16 @@ class Watch:
         below = set(processes.descendants(self._task.pid)) | {self._task.pid}
         return below | self._group.pids()
 
+    def _users(self) -> set[int]:
+        """Every process of the task but the ones that hold its isolation."""
+        return {
+            pid
+            for pid in self._members() - {self._task.pid}
+            if not processes.is_namespace_init(pid)
+        }
+
     def _terminate(self) -> None:
-        """SIGTERM to every process of the task but the ones that hold its isolation."""
-
-        def users() -> set[int]:
-            return {
-                pid
-                for pid in self._members() - {self._task.pid}
-                if not processes.is_namespace_init(pid)
-            }
-
-        processes.signal_all(users, signal.SIGTERM)
+        processes.signal_all(self._users, signal.SIGTERM)
 
     def _kill(self) -> None:
         self._kill_at = time.monotonic() + _KILL_AGAIN_SECONDS

@@ -31,6 +31,7 @@ def report_of(state: RunState, applied_generation: int) -> pb.RunReport:
         state=pb.RunReport.State.Name(state.phase),
         applied_generation=applied_generation,
         doing=text(state.doing, MAX_DETAIL),
+        frozen=state.frozen,
     )
     if state.isolation is not None:
         report.isolation.CopyFrom(isolation_of(state.isolation))

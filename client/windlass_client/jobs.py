@@ -566,21 +566,30 @@ class JobCalls(ArrayCalls):
 
     @operation
     def suspend(
-        self, job_id: str, *, reason: str = ""
+        self, job_id: str, *, reason: str = "", freeze: bool = False
     ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
         """Take a job's place away until it is resumed; it saves its work in its grace period.
 
+        Args:
+            job_id: the job.
+            reason: why, for its events.
+            freeze: stop its processes where they are instead; it keeps its place, and is charged for it.
+
         Raises:
             NotFound: there is no such job.
-            FailedPrecondition: it has no place here.
+            FailedPrecondition: it has no place here; or it cannot be frozen.
         """
-        return _acted(jobs_service_pb2.UpdateJobStatusRequest.SUSPEND, job_id, reason)
+        actions = jobs_service_pb2.UpdateJobStatusRequest
+        call = _acted(actions.SUSPEND, job_id, reason)
+        if freeze:
+            call.request.mode = actions.FREEZE
+        return call
 
     @operation
     def resume(
         self, job_id: str, *, reason: str = ""
     ) -> Call[jobs_service_pb2.UpdateJobStatusRequest, job_pb2.Job]:
-        """Queue a suspended job again; raises as `suspend`."""
+        """Queue a suspended job again, or let a frozen one go on; raises as `suspend`."""
         return _acted(jobs_service_pb2.UpdateJobStatusRequest.RESUME, job_id, reason)
 
     @operation

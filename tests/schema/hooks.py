@@ -184,6 +184,7 @@ def _lead_action(body: dict[str, Any]) -> None:
     action = str(body.get("action")).upper()
     others = {
         "CANCEL": ("force",),
+        "SUSPEND": ("mode",),
         "RETRY": ("overrides", "update_mask", "request_id", "from_scratch"),
     }
     for name in (name for kind, names in others.items() if kind != action for name in names):

@@ -147,6 +147,11 @@ class FakeRunner:
             self.end(run_id, cause, None)
         await self._note()
 
+    async def freeze(self, run_id: str, *, epoch: int, frozen: bool) -> None:
+        state = self._states.get(run_id)
+        if state is not None and state.epoch == epoch and state.frozen != frozen:
+            self._set(replace(state, frozen=frozen))
+
     async def forget(self, run_id: str) -> None:
         state = self._states.get(run_id)
         if state is not None and state.phase is not Phase.EXITED:

@@ -45,6 +45,7 @@ def job_columns(**values: Any) -> dict[str, Any]:
         "start_after": 0,
         "end_by": None,
         "held": 0,
+        "frozen": False,
         "eligible_at": None,
         "nodes": 1,
         "min_nodes": 1,

@@ -89,6 +89,15 @@ class SimulatedRunner:
         elif not (epoch and run.state.epoch > epoch) and not run.stopped.done():
             run.stopped.set_result(cause)
 
+    async def freeze(self, run_id: str, *, epoch: int, frozen: bool) -> None:
+        """Say that a task is frozen, or goes on; its time passes all the same."""
+        run = self._runs.get(run_id)
+        if run is None or run.state.epoch != epoch or run.state.phase is not Phase.RUNNING:
+            return
+        if run.state.frozen != frozen:
+            run.state = replace(run.state, frozen=frozen)
+            self._changes.publish(run.state)
+
     async def forget(self, run_id: str) -> None:
         """Drop an ended run; an unknown one is fine.
 

@@ -29,7 +29,10 @@ def register(app: typer.Typer, jobs: typer.Typer) -> None:
         examples = [f"{words} hold job-01k0… --reason 'the data is not there yet'"]
         command(group, "hold", examples=examples)(hold)
         command(group, "release", examples=[f"{words} release job-01k0… job-01k1…"])(release)
-        examples = [f"{words} suspend job-01k0… --reason 'the demo needs its GPUs'"]
+        examples = [
+            f"{words} suspend job-01k0… --reason 'the demo needs its GPUs'",
+            f"{words} suspend job-01k0… --freeze",
+        ]
         command(group, "suspend", examples=examples)(suspend)
         command(group, "resume", examples=[f"{words} resume job-01k0… job-01k1…"])(resume)
 
@@ -60,13 +63,24 @@ def release(session: Session, job_ids: JobsArgument, reason: ReasonOption = "") 
     _each(session, job_ids, lambda job_id: session.client.jobs.release(job_id, reason=reason))
 
 
-def suspend(session: Session, job_ids: JobsArgument, reason: ReasonOption = "") -> None:
+def suspend(
+    session: Session,
+    job_ids: JobsArgument,
+    reason: ReasonOption = "",
+    freeze: Annotated[
+        bool,
+        typer.Option(
+            "--freeze", help="Stop their processes where they are; they keep their GPUs and cost."
+        ),
+    ] = False,
+) -> None:
     """Take jobs' places away until they are resumed; they save their work in their grace period."""
-    _each(session, job_ids, lambda job_id: session.client.jobs.suspend(job_id, reason=reason))
+    calls = session.client.jobs
+    _each(session, job_ids, lambda job_id: calls.suspend(job_id, reason=reason, freeze=freeze))
 
 
 def resume(session: Session, job_ids: JobsArgument, reason: ReasonOption = "") -> None:
-    """Queue suspended jobs again; they go on with what they have saved."""
+    """Queue suspended jobs again, to go on with what they have saved; let frozen ones go on."""
     _each(session, job_ids, lambda job_id: session.client.jobs.resume(job_id, reason=reason))
 
 

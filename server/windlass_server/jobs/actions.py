@@ -65,6 +65,8 @@ class JobActions:
         return await self._holds.release(who, request.job_id, reason=request.reason)
 
     async def _suspend(self, who: Caller, request: _Request) -> JobRow:
+        if request.mode == _Request.FREEZE:
+            return await self._suspensions.freeze(who, request.job_id, reason=request.reason)
         return await self._suspensions.suspend(who, request.job_id, reason=request.reason)
 
     async def _resume(self, who: Caller, request: _Request) -> JobRow:

@@ -8,7 +8,7 @@ from windlass.jobs.v1 import jobs_service_pb2 as pb
 from windlass_server.access.policy import Caller
 from windlass_server.errors import WindlassError
 from windlass_server.jobs.actions import JobActions
-from windlass_server.jobs.states import Event, Status, after
+from windlass_server.jobs.states import Event, Status, after, standing
 
 _Action = pb.UpdateJobStatusRequest
 # So many at a time share the writes to the disk.
@@ -64,8 +64,11 @@ class BulkActions:
         outcome = pb.JobOutcome(job_id=job.job_id, previous_status=job.status, status=job.status)
         try:
             if request.validate_only:
-                array = job.HasField("array_status")
-                status = after(job.status, _EVENTS[request.action], job.job_id, array=array)
+                event, array = _EVENTS[request.action], job.HasField("array_status")
+                if job.frozen and event is Event.RESUME:
+                    event = Event.THAW
+                now = standing(job.status, frozen=job.frozen)
+                status = after(now, event, job.job_id, array=array)
                 retry = request.action == _Action.RETRY
                 outcome.status = int(Status.QUEUED if retry else status)  # type: ignore[assignment]
                 return outcome

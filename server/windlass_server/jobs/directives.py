@@ -33,6 +33,7 @@ def directive(row: Any) -> agent_pb2.RunDirective:
         run_id=row.run_id, epoch=row.epoch, generation=row.generation, want=row.want
     )
     made.grace_period.FromMicroseconds(row.grace)
+    made.frozen = row.want_frozen
     if row.want != _Want.RUNNING or row.state == _State.EXITED:
         return made
     made.spec.CopyFrom(

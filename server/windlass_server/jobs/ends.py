@@ -14,7 +14,7 @@ from windlass_server.jobs.preemptions import stopped_by
 from windlass_server.jobs.ranks import End, end_rank, reason_of
 from windlass_server.jobs.retry_policy import by_policy, values_of
 from windlass_server.jobs.run_times import between, node_time, started_at
-from windlass_server.jobs.states import FINAL, Status, after
+from windlass_server.jobs.states import FINAL, Status, after, standing
 from windlass_server.storage.tables import JobRow, RunRow
 from windlass_server.storage.transaction import Transaction
 
@@ -180,11 +180,11 @@ def _move(tx: Transaction, one: _Ended, tell: Callable[[str], None]) -> Move | N
         if several is None:
             return None
         job, end, began = several
-    status = after(job.status, end.ending.event, job.job_id)
+    status = after(standing(job.status, frozen=job.frozen), end.ending.event, job.job_id)
     ending = _told(job, end.ending, status)
     values: dict[str, Any] = {"exit_code": end.exit_code, "exit_signal": end.exit_signal}
     if status in (Status.QUEUED, Status.SUSPENDED):
-        values = {"started_at": None, **end.values}
+        values = {"started_at": None, "frozen": False, **end.values}
     elif began is not None and job.started_at is None:
         # The end overtook the start.
         values |= {"started_at": began, "isolation": one.report.isolation.SerializeToString()}

@@ -40,6 +40,7 @@ def to_proto(row: JobRow, array: JobArrayRow | None = None) -> job_pb2.Job:
     if row.checkpoint is not None:
         job.checkpoint.MergeFromString(row.checkpoint)
         job.checkpoint.state = job_pb2.Checkpoint.SAVED
+    job.frozen = row.frozen and row.status == Status.SUSPENDED
     if row.ended_at is not None:
         job.end_time.seconds, job.end_time.nanos = _split(row.ended_at)
     return job

@@ -11,6 +11,7 @@ from windlass_server.storage.rows import changed
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
 
+_SUSPENDED = (Status.SUSPENDING, Status.SUSPENDED)
 DEADLINE = "DEADLINE_EXCEEDED"
 """Why a job is stopped whose deadline has come."""
 
@@ -70,7 +71,7 @@ def move_all(tx: Transaction, moves: Sequence[Move]) -> list[JobRow]:
         ]
     )
     for one, values in zip(moves, columns, strict=True):
-        _count(tx, one.job, one.status, values.get("cluster", one.job.cluster))
+        _count(tx, one.job, changed(one.job, **values))
     tx.arrays.count((one.job.array_job_id, one.job.status, one.status) for one in moves)
     tx.events.record_all(
         [
@@ -109,15 +110,17 @@ def _columns(one: Move) -> dict[str, Any]:
         "status_reason": one.reason,
         "status_message": one.message,
     }
+    if one.job.frozen and one.status not in _SUSPENDED:
+        values["frozen"] = False
     if one.status in FINAL:
         # Not before it began, however the server's clock was set meanwhile.
         values["ended_at"] = max(one.at, one.job.created_at)
     return values
 
 
-def _count(tx: Transaction, job: JobRow, status: Status, cluster: str) -> None:
+def _count(tx: Transaction, job: JobRow, moved: JobRow) -> None:
     """Note for quotas that a job begins or ends to wait, or to have a place here."""
-    before, now = _counted_as(job, job.status, job.cluster), _counted_as(job, status, cluster)
+    before, now = _counted_as(job), _counted_as(moved)
     if before is now:
         return
     if now is Dimension.RUNNING:
@@ -129,12 +132,13 @@ def _count(tx: Transaction, job: JobRow, status: Status, cluster: str) -> None:
         quota_use.give_back(tx, quota_use.one_job(job.project, job.user, before))
 
 
-def _counted_as(job: JobRow, status: int, cluster: str) -> Dimension | None:
+def _counted_as(job: JobRow) -> Dimension | None:
     if job.array_count:
         # For all of its indices that wait, or will.
-        return None if status in FINAL else Dimension.QUEUED
-    if status == Status.QUEUED:
+        return None if job.status in FINAL else Dimension.QUEUED
+    if job.status == Status.QUEUED:
         return None if job.array_job_id else Dimension.QUEUED
-    # What another cluster has is bounded there, and what is suspended has nothing.
-    none = status in FINAL or status == Status.SUSPENDED or cluster
+    # What another cluster has is bounded there, and what is suspended has nothing unless it is frozen.
+    suspended = job.status == Status.SUSPENDED and not job.frozen
+    none = job.status in FINAL or suspended or job.cluster
     return None if none else Dimension.RUNNING

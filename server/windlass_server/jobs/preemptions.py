@@ -142,7 +142,8 @@ def _stoppable(
     run = tx.runs.get(one.run_id)
     if job is None or run is None or not run.active or run.want != _Want.RUNNING:
         return None
-    running = job.status in (Status.SCHEDULED, Status.RUNNING)
+    # One that is frozen does nothing with its place.
+    running = job.frozen or job.status in (Status.SCHEDULED, Status.RUNNING)
     lower = job.preemptible and job.priority <= high.priority
     return (job, run) if running and lower and job.attempt == run.attempt else None
 

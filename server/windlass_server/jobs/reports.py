@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from windlass.agents.v1 import agent_pb2
 from windlass_server.jobs.ends import News, end_runs
+from windlass_server.jobs.freezing import note_frozen
 from windlass_server.jobs.starts import start_runs
 from windlass_server.storage.tables import RunRow
 from windlass_server.storage.transaction import Transaction
@@ -84,6 +85,17 @@ def _take_some(
     start_runs(
         tx, [one for one in news if one.report.state == _State.RUNNING], at, listeners.started
     )
+    froze = [
+        one
+        for number in numbers
+        if number not in left
+        and (one := reports[number]).report.state == _State.RUNNING
+        and (run := runs.get(one.report.run_id)) is not None
+        and (run.node_id, run.epoch) == (one.node_id, one.report.epoch)
+        and run.frozen != one.report.frozen
+    ]
+    for one in froze:
+        note_frozen(tx, one.report.run_id, frozen=one.report.frozen, at=at)
     ended = [one for one in news if one.report.state == _State.EXITED]
     if ended:
         end_runs(tx, ended, at, listeners.runs_changed)

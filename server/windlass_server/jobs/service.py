@@ -32,7 +32,7 @@ from windlass_server.jobs.queue_rules import (
 from windlass_server.jobs.singletons import Turns, key_of
 from windlass_server.jobs.source_rules import requirement_violations
 from windlass_server.jobs.sources import use_sources
-from windlass_server.jobs.states import Event, Status, after
+from windlass_server.jobs.states import Event, Status, after, standing
 from windlass_server.jobs.wanted import Seen, Wanted, earlier_jobs, look
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
@@ -281,8 +281,8 @@ class JobsService:
             if job is None:
                 raise absent("job", job_id)
             require_object(who, "jobs.cancel", job.project, kind="job", object_id=job_id)
-            array = bool(job.array_count)
-            status = after(job.status, Event.CANCEL, job_id, array=array)
+            now, array = standing(job.status, frozen=job.frozen), bool(job.array_count)
+            status = after(now, Event.CANCEL, job_id, array=array)
             if status == job.status and not (force and status is Status.CANCELLING):
                 return job
             at_once = " at once" if force and status is Status.CANCELLING else ""
@@ -364,6 +364,7 @@ class JobsService:
             "asked_priority": None,
             "start_after": start_after_of(full),
             "end_by": end_by_of(full),
+            "frozen": False,
             "held": int(Held.NOTHING),
             "eligible_at": None,
             **place_columns(full),

@@ -8,11 +8,13 @@
    └─cancel─▶ CANCELLED ◀──stopped── CANCELLING ◀──cancel── SCHEDULED, RUNNING, SUSPENDING
 
  SCHEDULED, RUNNING ──suspend──▶ SUSPENDING ──stopped, requeue──▶ SUSPENDED ──resume──▶ QUEUED
+            RUNNING ──freeze───▶ SUSPENDING ──frozen──▶ SUSPENDED ──thaw──▶ RUNNING
 ```
 
 A run can end before its start was reported, so every end is possible from SCHEDULED too. What ended
 by itself while a cancel was under way keeps its own end: the cancel came too late. A job at another
 cluster is SCHEDULED until its command runs there, and again when it was put back in the queue there.
+What befalls a frozen job, which has its place, befalls it as one that is SUSPENDING: see `standing`.
 
 An array has no place and no run; what it comes to is what its indices have come to:
 
@@ -64,6 +66,9 @@ class Event(enum.Enum):
     RELEASE = "be released: only what is QUEUED"
     SUSPEND = "be suspended: only what has a place"
     RESUME = "be resumed"
+    FREEZE = "be frozen: only what runs"
+    FROZEN = "stand still"
+    THAW = "be thawed"
     MISS_DEADLINE = "miss its deadline"
 
 
@@ -117,6 +122,13 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (Status.SUSPENDING, Event.CANCEL): Status.CANCELLING,
         (Status.SUSPENDED, Event.CANCEL): Status.CANCELLED,
         (Status.SUSPENDED, Event.RESUME): Status.QUEUED,
+        (Status.RUNNING, Event.FREEZE): Status.SUSPENDING,
+        # Who is suspended otherwise already stays so.
+        (Status.SUSPENDING, Event.FREEZE): Status.SUSPENDING,
+        (Status.SUSPENDED, Event.FREEZE): Status.SUSPENDED,
+        (Status.SUSPENDING, Event.FROZEN): Status.SUSPENDED,
+        (Status.SUSPENDING, Event.THAW): Status.RUNNING,
+        (Status.SUSPENDED, Event.THAW): Status.RUNNING,
         # What of a job that has none has missed its deadline is over; what has a place is cancelled first.
         (Status.QUEUED, Event.MISS_DEADLINE): Status.DEADLINE_EXCEEDED,
         (Status.SUSPENDED, Event.MISS_DEADLINE): Status.DEADLINE_EXCEEDED,
@@ -162,6 +174,11 @@ ARRAY_TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
     }
     | {(status, Event.RETRY): status for status in FINAL}
 )
+
+
+def standing(status: int, *, frozen: bool) -> Status:
+    """By which status it is decided what befalls a job: what is frozen has its place still."""
+    return Status.SUSPENDING if frozen and status == Status.SUSPENDED else Status(status)
 
 
 def after(status: int, event: Event, job_id: str, *, array: bool = False) -> Status:

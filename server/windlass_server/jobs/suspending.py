@@ -1,8 +1,9 @@
-"""Takes jobs' places away until they are resumed, and ends those whose deadline has come."""
+"""Takes jobs' places away until they are resumed, or freezes them there; ends those whose deadline has come."""
 
 from collections.abc import Callable
 from functools import partial
 
+from windlass.agents.v1 import agent_pb2
 from windlass_server import actors
 from windlass_server.access.policy import Caller, absent, require_object
 from windlass_server.clock import Clock
@@ -10,13 +11,15 @@ from windlass_server.errors import WrongState
 from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.moves import DEADLINE, move
-from windlass_server.jobs.states import FINAL, LEAVING, Event, Status, after
+from windlass_server.jobs.states import FINAL, LEAVING, Event, Status, after, standing
+from windlass_server.resources.inventories import parsed
 from windlass_server.scheduler.wording import time_text
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
 
 _AT_ONCE = 200
+_Want = agent_pb2.RunDirective
 
 
 class Suspensions:
@@ -54,30 +57,56 @@ class Suspensions:
         def decide(tx: Transaction) -> JobRow:
             job = _locked(tx, who, job_id)
             _require_no_array(job)
-            status = after(job.status, Event.SUSPEND, job_id)
-            if status == job.status:
+            status = after(standing(job.status, frozen=job.frozen), Event.SUSPEND, job_id)
+            if status == job.status and not job.frozen:
                 return job
-            if job.cluster:
-                message = f"cluster {job.cluster} has the job: it can be suspended there"
-                raise WrongState(
-                    message, reason="JOB_AT_OTHER_CLUSTER", subject=job_id, cluster=job.cluster
-                )
-            message = f"suspended by {who.user}" + (f": {reason}" if reason else "")
+            _require_here(job)
             self._stop(tx, job)
             return move(
                 tx,
                 job,
                 status,
                 reason="SUSPEND_REQUESTED",
-                message=message,
+                message=_said("suspended", who, reason),
                 actor=who.user,
                 at=self._clock.now(),
+                frozen=False,
+            )
+
+        return await self._database.write(decide)
+
+    async def freeze(self, who: Caller, job_id: str, *, reason: str) -> JobRow:
+        """Stop a running job's processes where they are; what is suspended, or is being, stays as it is.
+
+        Raises:
+            NotFound: no such job, or foreign.
+            WrongState: it does not run, or runs at another cluster (`JOB_AT_OTHER_CLUSTER`), is being stopped
+                (`JOB_IS_LEAVING`), or a node of it has an agent that cannot (`FREEZE_UNSUPPORTED`).
+        """
+
+        def decide(tx: Transaction) -> JobRow:
+            job = _locked(tx, who, job_id)
+            status = after(job.status, Event.FREEZE, job_id)
+            if status == job.status:
+                return job
+            _require_here(job)
+            _require_freezable(tx, job)
+            self._want_frozen(tx, job, frozen=True)
+            return move(
+                tx,
+                job,
+                status,
+                reason="FREEZE_REQUESTED",
+                message=_said("frozen", who, reason),
+                actor=who.user,
+                at=self._clock.now(),
+                frozen=True,
             )
 
         return await self._database.write(decide)
 
     async def resume(self, who: Caller, job_id: str, *, reason: str) -> JobRow:
-        """Queue a suspended job again; what is not suspended stays as it is.
+        """Queue a suspended job again, or thaw one that is frozen; what is not suspended stays as it is.
 
         Raises:
             NotFound: no such job, or foreign.
@@ -87,6 +116,17 @@ class Suspensions:
         def decide(tx: Transaction) -> JobRow:
             job = _locked(tx, who, job_id)
             _require_no_array(job)
+            if job.frozen:
+                self._want_frozen(tx, job, frozen=False)
+                return move(
+                    tx,
+                    job,
+                    after(job.status, Event.THAW, job_id),
+                    reason="RESUMED",
+                    message=_said("resumed", who, reason),
+                    actor=who.user,
+                    at=self._clock.now(),
+                )
             status = after(job.status, Event.RESUME, job_id)
             if status == job.status:
                 return job
@@ -97,7 +137,7 @@ class Suspensions:
                 job,
                 status,
                 reason="RESUMED",
-                message=f"resumed by {who.user}" + (f": {reason}" if reason else ""),
+                message=_said("resumed", who, reason),
                 actor=who.user,
                 at=now,
                 held=int(Held.NOTHING),
@@ -129,9 +169,10 @@ class Suspensions:
             # Somebody was faster; it is not looked at any more.
             tx.jobs.change(job_id, job.version, end_by=None)
             return
-        status = after(job.status, Event.MISS_DEADLINE, job_id, array=bool(job.array_count))
+        now, array = standing(job.status, frozen=job.frozen), bool(job.array_count)
+        status = after(now, Event.MISS_DEADLINE, job_id, array=array)
         if status is Status.CANCELLING:
-            if job.status not in LEAVING:
+            if job.frozen or job.status not in LEAVING:
                 self._stop(tx, job)
             self._elsewhere.stop(tx, job)
         move(
@@ -148,6 +189,39 @@ class Suspensions:
     def _stop(self, tx: Transaction, job: JobRow) -> None:
         for node_id in tx.runs.want_all_stopped(job.job_id, job.attempt, self._clock.now()):
             tx.after_commit(partial(self._runs_changed, node_id))
+
+    def _want_frozen(self, tx: Transaction, job: JobRow, *, frozen: bool) -> None:
+        for node_id in tx.runs.want_all_frozen(job.job_id, job.attempt, frozen=frozen):
+            tx.after_commit(partial(self._runs_changed, node_id))
+
+
+def _said(what: str, who: Caller, reason: str) -> str:
+    return f"{what} by {who.user}" + (f": {reason}" if reason else "")
+
+
+def _require_here(job: JobRow) -> None:
+    if job.cluster:
+        message = f"cluster {job.cluster} has the job: it can be suspended there"
+        raise WrongState(
+            message, reason="JOB_AT_OTHER_CLUSTER", subject=job.job_id, cluster=job.cluster
+        )
+
+
+def _require_freezable(tx: Transaction, job: JobRow) -> None:
+    """Refuse to freeze a job that is on its way out, or whose nodes cannot."""
+    runs = [one for one in tx.runs.of_attempt(job.job_id, job.attempt) if one.active]
+    if not runs or any(one.want != _Want.RUNNING for one in runs):
+        message = "the job is being stopped already, and saves its work: it cannot be frozen"
+        raise WrongState(message, reason="JOB_IS_LEAVING", subject=job.job_id)
+    for node in tx.nodes.some(sorted({one.node_id for one in runs})):
+        if not parsed(node.inventory).can_freeze:
+            message = (
+                f"the agent of node {node.node_id} is too old to freeze jobs: upgrade it, or suspend "
+                "with mode EVICT"
+            )
+            raise WrongState(
+                message, reason="FREEZE_UNSUPPORTED", subject=job.job_id, node_id=node.node_id
+            )
 
 
 def _require_no_array(job: JobRow) -> None:

@@ -42,8 +42,8 @@ _RUNS: Table = RunRow.__table__  # type: ignore[attr-defined]
 _ALLOCATIONS: Table = AllocationRow.__table__  # type: ignore[attr-defined]
 _ARTIFACTS: Table = ArtifactRow.__table__  # type: ignore[attr-defined]
 
-# As jobs.v1.Job.Status: those that wait, have a place, or leave it.
-_COUNTED_STATUSES = (1, 2, 3, 4, 11)
+# As jobs.v1.Job.Status: those that wait, have a place, or leave it; and 10, which have one while they are frozen.
+_COUNTED_STATUSES = (1, 2, 3, 4, 10, 11)
 _COUNTED = (
     "gpu_millis",
     "cpu_millis",
@@ -120,7 +120,9 @@ _HELD_BY_ALLOCATIONS = select(
 # As Job.Status: 1 waits; 2 to 4 have a place, here where no other cluster has them. An array waits until it ends.
 _IS_ARRAY = _JOBS.c.array_count > 0
 _WAITS = or_(_JOBS.c.status == 1, _IS_ARRAY)
-_HAS_PLACE = and_(_JOBS.c.status > 1, _JOBS.c.cluster == "", _JOBS.c.array_count == 0)
+# What is SUSPENDED has none, unless it is frozen.
+_KEEPS_PLACE = or_(_JOBS.c.status != 10, _JOBS.c.frozen)
+_HAS_PLACE = and_(_JOBS.c.status > 1, _JOBS.c.cluster == "", _JOBS.c.array_count == 0, _KEEPS_PLACE)
 _JOBS_OF_USERS = (
     select(
         _JOBS.c.user,
@@ -144,6 +146,7 @@ _INDICES_OF_USERS = (
         JOB_OF_ARRAY,
         _JOBS.c.project == bindparam("project"),
         _JOBS.c.status.in_(_COUNTED_STATUSES[1:]),
+        _KEEPS_PLACE,
     )
     .group_by(_JOBS.c.user)
 )

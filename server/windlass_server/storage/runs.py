@@ -281,6 +281,17 @@ class RunStore:
             self.want_stopped(run.run_id, at)
         return [run.node_id for run in left]
 
+    def want_all_frozen(self, job_id: str, attempt: int, *, frozen: bool) -> Sequence[str]:
+        """Ask the nodes of a job's active runs to freeze them, or to let them go on; which nodes."""
+        asked = [
+            run
+            for run in self.of_attempt(job_id, attempt)
+            if run.active and run.want_frozen != frozen
+        ]
+        for run in asked:
+            self.change(run.run_id, want_frozen=frozen, generation=run.generation + 1)
+        return [run.node_id for run in asked]
+
     def want_stopped(self, run_id: str, at: int) -> None:
         """Ask the run's node to stop it, since `at` (µs) if it was not asked before."""
         self._connection.execute(_WANT_STOPPED, {"key": run_id, "at": at})

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from tests.support.fake_api import Failure, a_forecast, a_node
 from windlass.jobs.v1 import job_pb2, job_view_pb2
+from windlass.jobs.v1.jobs_service_pb2 import UpdateJobStatusRequest
 from windlass.resources.v1 import node_pb2, pool_pb2
 from windlass.types.v1 import gpu_pb2, types_pb2
 from windlass_client.cli import drain_waves
@@ -543,6 +544,9 @@ def test_jobs_are_held_released_and_killed(windlass, plane):
         assert done.stdout.startswith("job-1 ")
         request = asked["UpdateJobStatus"][-2]
         assert (request.job_id, request.action, request.reason) == ("job-1", action, "why")
+    assert asked["UpdateJobStatus"][-1].mode == 0
+    windlass("jobs", "suspend", "job-1", "--freeze")
+    assert asked["UpdateJobStatus"][-1].mode == UpdateJobStatusRequest.FREEZE
     plane.state.jobs["job-1"].status = Job.RUNNING
     assert windlass("cancel", "job-1", "--force").stdout == "job-1 CANCELLED\n"
     assert asked["CancelJob"][-1].force

@@ -21,7 +21,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Inventory(_message.Message):
-    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus", "address", "takes_secrets", "mig_cards")
+    __slots__ = ("hostname", "boot_id", "agent_version", "cpu_millis", "memory_bytes", "gpus", "gpu_driver_version", "isolation", "labels", "cuda_version", "can_reset_gpus", "address", "takes_secrets", "can_freeze", "mig_cards")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class Inventory(_message.Message):
     CAN_RESET_GPUS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TAKES_SECRETS_FIELD_NUMBER: _ClassVar[int]
+    CAN_FREEZE_FIELD_NUMBER: _ClassVar[int]
     MIG_CARDS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     boot_id: str
@@ -56,8 +57,9 @@ class Inventory(_message.Message):
     can_reset_gpus: bool
     address: str
     takes_secrets: bool
+    can_freeze: bool
     mig_cards: _containers.RepeatedCompositeFieldContainer[_mig_pb2.MigCard]
-    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ..., address: _Optional[str] = ..., takes_secrets: _Optional[bool] = ..., mig_cards: _Optional[_Iterable[_Union[_mig_pb2.MigCard, _Mapping]]] = ...) -> None: ...
+    def __init__(self, hostname: _Optional[str] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., gpus: _Optional[_Iterable[_Union[GpuDevice, _Mapping]]] = ..., gpu_driver_version: _Optional[str] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., cuda_version: _Optional[str] = ..., can_reset_gpus: _Optional[bool] = ..., address: _Optional[str] = ..., takes_secrets: _Optional[bool] = ..., can_freeze: _Optional[bool] = ..., mig_cards: _Optional[_Iterable[_Union[_mig_pb2.MigCard, _Mapping]]] = ...) -> None: ...
 
 class GpuDevice(_message.Message):
     __slots__ = ("uuid", "index", "model", "gpu_type", "memory_total_bytes", "power_limit_watts", "pci_bus_id", "nvlink_peers", "mig_mode", "compute_capability", "slowdown_celsius", "mig_instance")
@@ -122,7 +124,7 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class RunReport(_message.Message):
-    __slots__ = ("run_id", "epoch", "state", "applied_generation", "isolation", "start_time", "exit", "doing")
+    __slots__ = ("run_id", "epoch", "state", "applied_generation", "isolation", "start_time", "exit", "doing", "frozen")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[RunReport.State]
@@ -141,6 +143,7 @@ class RunReport(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     EXIT_FIELD_NUMBER: _ClassVar[int]
     DOING_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     epoch: int
     state: RunReport.State
@@ -149,7 +152,8 @@ class RunReport(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     exit: RunExit
     doing: str
-    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[_Union[RunReport.State, str]] = ..., applied_generation: _Optional[int] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[RunExit, _Mapping]] = ..., doing: _Optional[str] = ...) -> None: ...
+    frozen: bool
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[_Union[RunReport.State, str]] = ..., applied_generation: _Optional[int] = ..., isolation: _Optional[_Union[_types_pb2.Isolation, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[RunExit, _Mapping]] = ..., doing: _Optional[str] = ..., frozen: _Optional[bool] = ...) -> None: ...
 
 class RunExit(_message.Message):
     __slots__ = ("cause", "exit_code", "exit_signal", "end_time", "log_end", "message", "checkpoint_problem", "artifact_problem", "artifact_count", "artifact_bytes")
@@ -240,7 +244,7 @@ class Welcome(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., protocol_version: _Optional[int] = ..., server_version: _Optional[str] = ...) -> None: ...
 
 class RunDirective(_message.Message):
-    __slots__ = ("run_id", "epoch", "generation", "want", "spec", "grace_period")
+    __slots__ = ("run_id", "epoch", "generation", "want", "spec", "grace_period", "frozen")
     class Want(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         WANT_UNSPECIFIED: _ClassVar[RunDirective.Want]
@@ -257,13 +261,15 @@ class RunDirective(_message.Message):
     WANT_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     epoch: int
     generation: int
     want: RunDirective.Want
     spec: RunSpec
     grace_period: _duration_pb2.Duration
-    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., want: _Optional[_Union[RunDirective.Want, str]] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    frozen: bool
+    def __init__(self, run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., want: _Optional[_Union[RunDirective.Want, str]] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frozen: _Optional[bool] = ...) -> None: ...
 
 class SyncEnd(_message.Message):
     __slots__ = ()

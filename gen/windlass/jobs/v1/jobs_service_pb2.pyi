@@ -99,7 +99,7 @@ class ListJobsResponse(_message.Message):
     def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateJobStatusRequest(_message.Message):
-    __slots__ = ("job_id", "action", "reason", "force", "overrides", "request_id", "update_mask", "from_scratch")
+    __slots__ = ("job_id", "action", "reason", "force", "overrides", "mode", "request_id", "update_mask", "from_scratch")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[UpdateJobStatusRequest.Action]
@@ -116,11 +116,20 @@ class UpdateJobStatusRequest(_message.Message):
     RELEASE: UpdateJobStatusRequest.Action
     SUSPEND: UpdateJobStatusRequest.Action
     RESUME: UpdateJobStatusRequest.Action
+    class SuspendMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SUSPEND_MODE_UNSPECIFIED: _ClassVar[UpdateJobStatusRequest.SuspendMode]
+        EVICT: _ClassVar[UpdateJobStatusRequest.SuspendMode]
+        FREEZE: _ClassVar[UpdateJobStatusRequest.SuspendMode]
+    SUSPEND_MODE_UNSPECIFIED: UpdateJobStatusRequest.SuspendMode
+    EVICT: UpdateJobStatusRequest.SuspendMode
+    FREEZE: UpdateJobStatusRequest.SuspendMode
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     FROM_SCRATCH_FIELD_NUMBER: _ClassVar[int]
@@ -129,10 +138,11 @@ class UpdateJobStatusRequest(_message.Message):
     reason: str
     force: bool
     overrides: _job_pb2.Job
+    mode: UpdateJobStatusRequest.SuspendMode
     request_id: str
     update_mask: _field_mask_pb2.FieldMask
     from_scratch: bool
-    def __init__(self, job_id: _Optional[str] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ..., overrides: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., request_id: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., from_scratch: _Optional[bool] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., action: _Optional[_Union[UpdateJobStatusRequest.Action, str]] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ..., overrides: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., mode: _Optional[_Union[UpdateJobStatusRequest.SuspendMode, str]] = ..., request_id: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., from_scratch: _Optional[bool] = ...) -> None: ...
 
 class UpdateJobStatusesRequest(_message.Message):
     __slots__ = ("filter", "action", "reason", "force", "validate_only")

@@ -189,6 +189,10 @@ class JobRow(SQLModel, table=True):
     )
     # When it is stopped so that it has ended at its deadline (µs); None: it has none.
     end_by: int | None = Field(default=None, sa_type=BigInteger)
+    # It is suspended where it is, and keeps its place.
+    frozen: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
     # What keeps it out of the queue while it is QUEUED, as dependency_rules.Held; 0: nothing.
     held: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     # Since when it is in the queue, if it was kept out of it first (µs).
@@ -344,6 +348,13 @@ class RunRow(SQLModel, table=True):
     # As RunDirective.Want and its generation.
     want: int
     generation: int = Field(sa_type=BigInteger)
+    # Whether its processes are wanted stopped where they are; and whether they are, as its node said last.
+    want_frozen: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
+    frozen: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
     # As RunReport.State; 0 while the node has not reported it.
     state: int
     # It holds its resources.
