@@ -27,6 +27,9 @@ class _Made:
     columns: Room[Column]
 
 
+_FIELDS = tuple(each.name for each in fields(Room))
+
+
 class _Columns:
     """Remembers the columns of the last nodes that were asked for.
 
@@ -52,8 +55,13 @@ class _Columns:
             rooms = list(last.rooms)
             for index in changed:
                 rooms[index] = self._room(nodes[index])
-            alike = all(_can_replace(rooms[index], last, index) for index in changed)
-            columns = _with(last.columns, rooms, changed) if alike else in_columns(rooms)
+            # What a node has when nothing runs there is the same for most of its changes.
+            other = [index for index in changed if rooms[index] != last.rooms[index]]
+            if not other:
+                self._last = _Made(nodes, tuple(rooms), last.columns)
+                return last.columns
+            alike = all(_can_replace(rooms[index], last, index) for index in other)
+            columns = _with(last.columns, rooms, other) if alike else in_columns(rooms)
         else:
             known = {id(node): room for node, room in zip(last.nodes, last.rooms, strict=True)}
             rooms = [known.get(id(node)) or self._room(node) for node in nodes]
@@ -97,9 +105,9 @@ def _with(columns: Room[Column], rooms: Sequence[Room[int]], changed: list[int])
 def _names(columns: Room[Column], kind: type) -> list[str]:
     """The fields that hold a column, or columns by name."""
     return [
-        each.name
-        for each in fields(columns)
-        if each.name not in _UNCHANGED and isinstance(getattr(columns, each.name), kind)
+        name
+        for name in _FIELDS
+        if name not in _UNCHANGED and isinstance(getattr(columns, name), kind)
     ]
 
 

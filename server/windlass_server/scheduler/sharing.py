@@ -4,7 +4,9 @@ Shares gather on few cards: each goes to the card that has least left beyond it,
 holds is broken into only where no other does. So whole cards stay whole for those who need them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from operator import attrgetter
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,6 +14,40 @@ from windlass_server.scheduler.rooms import Column, Mask, gpu_key, share_left
 from windlass_server.scheduler.snapshot import NodeState
 
 _NOTHING = np.zeros(0, np.int64)
+
+_Card: TypeAlias = tuple[str, str, int, int]
+"""A card with room for a share: its UUID, the key of its type, what is left of it, and for how many more."""
+
+
+class _Seen:
+    """Remembers the cards of the nodes of the last plan, of which hardly any is another one in the next.
+
+    Never changed, only replaced, so that several may plan at once.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[NodeState, Sequence[_Card]]] = {}
+
+    def of(self, nodes: Sequence[NodeState]) -> Iterator[Sequence[_Card]]:
+        """Of each node the cards that have something left, by their UUIDs."""
+        last = self._last
+        seen = {id(node): last.get(id(node)) or (node, _cards(node)) for node in nodes}
+        if len(nodes) > 1:  # one alone is asked for between those of all
+            self._last = seen
+        return (seen[id(node)][1] for node in nodes)
+
+
+def _cards(node: NodeState) -> Sequence[_Card]:
+    if not node.max_sharers:
+        return ()
+    return [
+        (gpu.uuid, gpu_key(gpu.gpu_type), left, node.max_sharers - gpu.sharers)
+        for gpu in sorted(node.gpus, key=attrgetter("uuid"))
+        if gpu.healthy and (left := share_left(gpu, node.max_sharers))
+    ]
+
+
+_SEEN = _Seen()
 
 
 class SharedCards:
@@ -25,13 +61,7 @@ class SharedCards:
         self._uuids: list[str] = []
         self._types: dict[str, int] = {}
         self._node, self._type, self._left, self._free_places = (_NOTHING,) * 4
-        found = [
-            (index, gpu.uuid, gpu_key(gpu.gpu_type), left, node.max_sharers - gpu.sharers)
-            for index, node in enumerate(nodes)
-            if node.max_sharers
-            for gpu in sorted(node.gpus, key=lambda gpu: gpu.uuid)
-            if gpu.healthy and (left := share_left(gpu, node.max_sharers))
-        ]
+        found = [(index, *card) for index, cards in enumerate(_SEEN.of(nodes)) for card in cards]
         if found:
             indexes, self._uuids, keys, lefts, places = map(list, zip(*found, strict=True))
             self._node = np.array(indexes, np.int64)
