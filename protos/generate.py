@@ -88,6 +88,7 @@ def third_party_descriptors(includes: list[Path]) -> bytes:
         "google/protobuf/descriptor.proto",
         "google/protobuf/duration.proto",
         "google/protobuf/field_mask.proto",
+        "google/protobuf/struct.proto",
         "google/protobuf/timestamp.proto",
     ]
     with tempfile.TemporaryDirectory() as scratch:

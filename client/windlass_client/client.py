@@ -26,6 +26,7 @@ from windlass_client.shares import AsyncShares, Shares
 from windlass_client.simulations import AsyncSimulations, Simulations
 from windlass_client.sources import AsyncSources, Sources
 from windlass_client.system import AsyncSystem, System
+from windlass_client.templates import AsyncTemplates, Templates
 from windlass_client.usage import AsyncUsageReports, UsageReports
 from windlass_client.webhooks import AsyncWebhooks, Webhooks
 
@@ -72,6 +73,7 @@ class Client:
         self.reservations = Reservations(transport, project)
         self.usage = UsageReports(transport, project)
         self.prices = Prices(transport, project)
+        self.templates = Templates(transport, project)
         self.queues = Queues(transport, project)
         self.quotas = Quotas(transport, project)
         self.secrets = Secrets(transport, project)
@@ -141,6 +143,7 @@ class AsyncClient:
         self.reservations = AsyncReservations(transport, project)
         self.usage = AsyncUsageReports(transport, project)
         self.prices = AsyncPrices(transport, project)
+        self.templates = AsyncTemplates(transport, project)
         self.queues = AsyncQueues(transport, project)
         self.quotas = AsyncQuotas(transport, project)
         self.secrets = AsyncSecrets(transport, project)

@@ -30,6 +30,7 @@ from windlass_server.jobs.messages import to_proto
 from windlass_server.jobs.retrying import RetriesService, Retry
 from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.states import Status
+from windlass_server.jobs.templated_jobs import TemplatedJobs
 from windlass_server.paging import PageTokens
 from windlass_server.rpc.validation import Validation
 from windlass_server.scheduler.plan import Placement
@@ -93,7 +94,7 @@ async def world(database: Database, tmp_path: Path, acting: None) -> AsyncIterat
         nowhere_else(database, world.logs, clock, ids),
     )
     world.retries = RetriesService(database, world.jobs, Validation().check)
-    world.batches = JobBatches(database, world.jobs)
+    world.batches = JobBatches(database, world.jobs, TemplatedJobs(database, Validation().check))
     inventory = an_inventory(gpus=8, cpu_millis=64_000, memory_bytes=99 * GIB)
     await world.add_node(
         "n",

@@ -102,7 +102,7 @@ async def test_overrides_change_what_they_say_and_nothing_else(waiting: Waiting)
         ({"priority": 5000}, (), "overrides.priority"),
         ({"project": "other"}, (), "overrides.project"),
         ({"environment": {"variables": {"WINDLASS_X": "1"}}}, (), None),
-        ({}, ("command",), "overrides.command"),
+        ({}, ("command",), "overrides"),
         ({}, ("job_id",), "update_mask"),
         ({}, ("nonsense",), "update_mask"),
     ],

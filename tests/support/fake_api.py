@@ -40,6 +40,9 @@ from windlass.jobs.v1 import (
     job_metrics_pb2,
     job_pb2,
     job_profile_pb2,
+    job_template_pb2,
+    job_templates_service_pb2,
+    job_templates_service_pb2_grpc,
     jobs_service_pb2,
     jobs_service_pb2_grpc,
     queue_pb2,
@@ -142,6 +145,7 @@ class FakeState:
     prices: list[price_pb2.Price] = field(default_factory=list)
     quotas: list[quota_pb2.Quota] = field(default_factory=list)
     secrets: dict[str, secret_pb2.Secret] = field(default_factory=dict)
+    templates: dict[str, list[job_template_pb2.JobTemplate]] = field(default_factory=dict)
     queues: list[queue_pb2.Queue] = field(default_factory=list)
     webhooks: list[webhook_pb2.Webhook] = field(default_factory=list)
     drains: dict[str, drain_pb2.Drain] = field(default_factory=dict)
@@ -948,6 +952,51 @@ class QueuesService(_Service, queues_service_pb2_grpc.QueuesServiceServicer):
         return next(one for one in self.state.queues if one.queue_id == queue_id)
 
 
+class JobTemplatesService(_Service, job_templates_service_pb2_grpc.JobTemplatesServiceServicer):
+    """Templates by name, of which each keeps its versions."""
+
+    async def ListJobTemplates(
+        self, request: Any, context: Any
+    ) -> job_templates_service_pb2.ListJobTemplatesResponse:
+        await self.enter("ListJobTemplates", request, context)
+        newest = [versions[-1] for versions in self.state.templates.values()]
+        return job_templates_service_pb2.ListJobTemplatesResponse(templates=newest)
+
+    async def GetJobTemplate(self, request: Any, context: Any) -> job_template_pb2.JobTemplate:
+        await self.enter("GetJobTemplate", request, context)
+        versions: list[job_template_pb2.JobTemplate] = self.state.templates[request.name]
+        version: int = request.version
+        return versions[version - 1]
+
+    async def ListJobTemplateVersions(
+        self, request: Any, context: Any
+    ) -> job_templates_service_pb2.ListJobTemplateVersionsResponse:
+        await self.enter("ListJobTemplateVersions", request, context)
+        versions = self.state.templates[request.name][::-1]
+        return job_templates_service_pb2.ListJobTemplateVersionsResponse(versions=versions)
+
+    async def CreateJobTemplate(self, request: Any, context: Any) -> job_template_pb2.JobTemplate:
+        await self.enter("CreateJobTemplate", request, context)
+        return self._added(request.template)
+
+    async def UpdateJobTemplate(self, request: Any, context: Any) -> job_template_pb2.JobTemplate:
+        await self.enter("UpdateJobTemplate", request, context)
+        return self._added(request.template)
+
+    async def DeleteJobTemplate(self, request: Any, context: Any) -> job_template_pb2.JobTemplate:
+        await self.enter("DeleteJobTemplate", request, context)
+        gone: list[job_template_pb2.JobTemplate] = self.state.templates.pop(request.name)
+        return gone[-1]
+
+    def _added(self, wanted: job_template_pb2.JobTemplate) -> job_template_pb2.JobTemplate:
+        versions = self.state.templates.setdefault(wanted.name, [])
+        made = job_template_pb2.JobTemplate(version=len(versions) + 1, user="ada")
+        made.MergeFrom(wanted)
+        made.create_time.seconds = 1_800_000_000
+        versions.append(made)
+        return made
+
+
 class SystemService(_Service, system_service_pb2_grpc.SystemServiceServicer):
     """A version."""
 
@@ -1040,6 +1089,9 @@ class FakeControlPlane:
         )
         queues_service_pb2_grpc.add_QueuesServiceServicer_to_server(
             QueuesService(self.state), server
+        )
+        job_templates_service_pb2_grpc.add_JobTemplatesServiceServicer_to_server(
+            JobTemplatesService(self.state), server
         )
         system_service_pb2_grpc.add_SystemServiceServicer_to_server(
             SystemService(self.state), server

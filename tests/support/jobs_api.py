@@ -31,6 +31,7 @@ from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.sources import Keeping as KeptSources
 from windlass_server.jobs.sources import SourcesService
 from windlass_server.jobs.suspending import Suspensions
+from windlass_server.jobs.templated_jobs import TemplatedJobs
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
 from windlass_server.objects.logs import LogStore
@@ -116,6 +117,7 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
         database, CheckpointsService(database, objects, clock, ids, kept), tokens
     )
     validation = Validation()
+    templated = TemplatedJobs(database, validation.check)
     rpc = JobsRpc(
         jobs,
         JobReader(database, tokens, clock),
@@ -153,10 +155,11 @@ async def start_jobs_api(database: Database, folder: Path) -> JobsApi:
             tokens,
             KeptSources(max_bytes=1 << 20, project_bytes=4 << 20, unused=3_600_000_000),
         ),
-        JobBatches(database, jobs),
+        JobBatches(database, jobs, templated),
         JobProfiles(database, lambda _node_id, _directive: False, ids),
         Single(validation.check, to_status),
         ArrayIndices(database, clock, tokens, lambda _job_id: None),
+        templated,
     )
     pipeline = Pipeline(
         served_methods({SERVICE: rpc}),

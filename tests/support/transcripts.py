@@ -11,6 +11,8 @@ from tests.support.cluster import Cluster
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Begins the further lines of a command.
+_GOES_ON = "> "
 # Stands for whatever is different each time.
 _ANYTHING = "…"
 
@@ -29,6 +31,8 @@ def steps(page: str) -> list[Step]:
     for block in _BLOCK.findall((DOCS / page).read_text()):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *told = part.splitlines()
+            while told and told[0].startswith(_GOES_ON):
+                command += "\n" + told.pop(0).removeprefix(_GOES_ON)
             found.append(Step(command, tuple(told)))
     return found
 

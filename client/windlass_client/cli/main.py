@@ -39,6 +39,7 @@ from windlass_client.cli import (
     simulate,
     sources,
     submit,
+    templates,
     top,
     up,
     usage,
@@ -149,6 +150,7 @@ app.add_typer(pools.app)
 app.add_typer(policies.app)
 shares.register(app)
 app.add_typer(queues.app)
+app.add_typer(templates.app)
 app.add_typer(quotas.app)
 app.add_typer(secrets.app)
 app.add_typer(webhooks.app)

@@ -135,6 +135,8 @@ def outgoing(spec: bytes, run_id: str, project: str) -> job_pb2.Job:
     job.ClearField("start_after")
     # Another installation has queues of its own, whatever they are called.
     job.ClearField("queue")
+    # What a template of here has made is a whole job.
+    job.ClearField("template")
     # These are kept here.
     job.ClearField("deadline")
     job.ClearField("notifications")

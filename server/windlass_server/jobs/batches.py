@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, require
 from windlass_server.errors import WindlassError
-from windlass_server.jobs.lineage import First
 from windlass_server.jobs.service import JobsService, NewJob, wanted_of
+from windlass_server.jobs.templated_jobs import TemplatedJobs
 from windlass_server.jobs.wanted import Seen, Wanted, look
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.together import write_together
 
-_FIRST = First()
 # A request id and the place of a job in its batch: no caller's request id has a space.
 _PLACE = "{} {}"
 
@@ -20,8 +19,9 @@ _PLACE = "{} {}"
 class JobBatches:
     """Submits jobs as `JobsService` does, many at once."""
 
-    def __init__(self, database: Database, jobs: JobsService) -> None:
+    def __init__(self, database: Database, jobs: JobsService, templated: TemplatedJobs) -> None:
         self._database = database
+        self._templated = templated
         self._jobs = jobs
 
     async def submit(
@@ -47,7 +47,8 @@ class JobBatches:
                 check(spec)
                 require(who, "jobs.submit", spec.project or who.default_project)
                 of_item = _PLACE.format(request_id, number) if request_id else ""
-                wanted[number] = wanted_of(who, spec, _FIRST, of_item)
+                made, lineage = await self._templated.asked(who, spec)
+                wanted[number] = wanted_of(who, made, lineage, of_item)
             except WindlassError as error:
                 answers[number] = error
         seen = await self._database.read(lambda tx: look(tx, who, list(wanted.values())))

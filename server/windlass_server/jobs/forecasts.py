@@ -9,6 +9,7 @@ from windlass_server.access.policy import Caller, absent, may, require_object
 from windlass_server.clock import Clock
 from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.effective_priority import EffectivePriority, effective
+from windlass_server.jobs.lineage import First, Lineage
 from windlass_server.jobs.preemptions import stopped_text
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.states import Status
@@ -24,6 +25,7 @@ from windlass_server.storage.transaction import Transaction
 
 # Stands behind all jobs that were submitted; no job's id.
 _ASKED_ABOUT = "job-~"
+_FIRST = First()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +120,17 @@ class Forecasts:
             found = replace(found, message=f"{found.message}; {stopped}")
         return await self._forecast(who, job, snapshot, found)
 
-    async def dry_run(self, who: Caller, spec: job_pb2.Job, *, request_id: str = "") -> Forecast:
+    async def dry_run(
+        self, who: Caller, spec: job_pb2.Job, *, request_id: str = "", lineage: Lineage = _FIRST
+    ) -> Forecast:
         """What would become of a job if it was submitted now; nothing is written.
 
         Raises:
             WindlassError: whatever its submission would be refused with.
         """
-        job = await self._jobs.submit(who, spec, request_id=request_id, validate_only=True)
+        job = await self._jobs.submit(
+            who, spec, request_id=request_id, validate_only=True, lineage=lineage
+        )
         if job.job_id:  # it was submitted before
             return await self._forecast(who, job, None, None)
         chosen, any_pools = await self._database.read(

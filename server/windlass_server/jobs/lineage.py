@@ -66,6 +66,28 @@ class First(Lineage):
 
 
 @dataclass(frozen=True, slots=True)
+class FromTemplate(First):
+    """A job that a template makes.
+
+    Attributes:
+        said: the job as its caller says it: the same words are the same request, whatever the template is by then.
+        template: its name.
+        version: which one.
+    """
+
+    said: Message
+    template: str
+    version: int
+
+    def asked(self, user: str, request_id: str, spec: job_pb2.Job) -> Asked:
+        return Asked(user, _SUBMIT, request_id, self.said)
+
+    @property
+    def message(self) -> str:
+        return f"the job was accepted, made by template {self.template} version {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class Again(Lineage):
     """A retry of a job that has ended.
 

@@ -1,10 +1,8 @@
 """Submits jobs that have ended again: what is the same, what is not, and who may."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from windlass.jobs.v1 import job_pb2
@@ -15,6 +13,7 @@ from windlass_server.jobs.array_rules import Indices
 from windlass_server.jobs.array_spec import indices_of
 from windlass_server.jobs.lineage import Again
 from windlass_server.jobs.notifying import with_webhooks_there
+from windlass_server.jobs.overriding import override
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.states import Event, Status, after
 from windlass_server.storage.engine import Database
@@ -27,7 +26,7 @@ _CALLERS = (*range(1, 20), *range(40, 60))
 _CHANGEABLE = tuple(
     field.name
     for field in job_pb2.Job.DESCRIPTOR.fields
-    if field.number in _CALLERS and field.name != "project"
+    if field.number in _CALLERS and field.name not in ("project", "template")
 )
 
 
@@ -133,42 +132,16 @@ def retried(stored: job_pb2.Job, overrides: job_pb2.Job | None, mask: Sequence[s
         message = f"the job is of project {stored.project}, and stays there"
         violation = FieldViolation("overrides.project", message, "OTHER_PROJECT")
         raise InvalidInput(message, reason="OTHER_PROJECT", violations=(violation,))
+    if overrides.HasField("template"):
+        message = "a retry is of the job that the template has made"
+        violation = FieldViolation("overrides.template", message, "FIELD_NOT_CHANGEABLE")
+        raise InvalidInput(message, reason="FIELD_NOT_CHANGEABLE", violations=(violation,))
     if mask:
         return merged(stored, overrides, mask, _CHANGEABLE)
     result = job_pb2.Job()
     result.CopyFrom(stored)
-    _override(result, overrides)
+    override(result, overrides)
     return result
-
-
-def _override(target: Message, values: Message) -> None:
-    for field, value in values.ListFields():
-        mine = getattr(target, field.name)
-        if _is_map(field):
-            _put_all(mine, value)
-        elif field.is_repeated:
-            target.ClearField(field.name)
-            getattr(target, field.name).extend(value)
-        elif field.message_type is None:
-            setattr(target, field.name, value)
-        elif field.message_type.full_name.startswith("google."):
-            mine.CopyFrom(value)
-        else:
-            mine.SetInParent()
-            _override(mine, value)
-
-
-def _put_all(target: Any, values: Mapping[Any, Any]) -> None:
-    """Put what a map has into another, key by key."""
-    for key, value in values.items():
-        if isinstance(value, Message):
-            target[key].CopyFrom(value)
-        else:
-            target[key] = value
-
-
-def _is_map(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 def _remembered(wanted: Retry) -> pb.UpdateJobStatusRequest:

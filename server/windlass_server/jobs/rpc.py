@@ -31,6 +31,7 @@ from windlass_server.jobs.reader import JobReader
 from windlass_server.jobs.service import JobsService
 from windlass_server.jobs.sources import SourcesService
 from windlass_server.jobs.sources_rpc import SourcesRpc
+from windlass_server.jobs.templated_jobs import TemplatedJobs
 from windlass_server.resources.metrics import wanted_of
 from windlass_server.rpc.call import Call
 from windlass_server.storage.job_pages import check, job_order
@@ -59,8 +60,10 @@ class JobsRpc(ArtifactsRpc, ProfilesRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc
         profiles: JobProfiles,
         single: Single,
         array_indices: ArrayIndices,
+        templated: TemplatedJobs,
     ) -> None:
         self._array_indices = array_indices
+        self._templated = templated
         self._actions = actions
         self._bulk = BulkActions(actions)
         self._batches = batches
@@ -76,14 +79,17 @@ class JobsRpc(ArtifactsRpc, ProfilesRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc
         self._metrics = metrics
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> job_pb2.Job:
+        spec, lineage = await self._templated.asked(call.caller, request.job)
         if request.validate_only:
             forecast = await self._forecasts.dry_run(
-                call.caller, request.job, request_id=request.request_id
+                call.caller, spec, request_id=request.request_id, lineage=lineage
             )
             message = await self._reader.shown(forecast.job)
             message.forecast.CopyFrom(forecast_message(forecast))
             return message
-        job = await self._jobs.submit(call.caller, request.job, request_id=request.request_id)
+        job = await self._jobs.submit(
+            call.caller, spec, request_id=request.request_id, lineage=lineage
+        )
         return await self._reader.shown(job)
 
     async def ExplainJob(self, request: pb.ExplainJobRequest, call: Call) -> pb.ExplainJobResponse:

@@ -398,6 +398,7 @@ class JobsService:
 
 
 _COPIED = (
+    "template",
     "spread",
     "start_after",
     "deadline",

@@ -19,6 +19,7 @@ from windlass_server.storage.duties import DutyStore
 from windlass_server.storage.events import EventStore
 from windlass_server.storage.gpu_shares import GpuShareStore
 from windlass_server.storage.holders import HolderStore
+from windlass_server.storage.job_templates import JobTemplateStore
 from windlass_server.storage.job_views import JobViewStore
 from windlass_server.storage.jobs import JobStore
 from windlass_server.storage.layouts import LayoutStore
@@ -65,6 +66,10 @@ class Transaction:
     @cached_property
     def jobs(self) -> JobStore:
         return JobStore(self.connection)
+
+    @cached_property
+    def job_templates(self) -> JobTemplateStore:
+        return JobTemplateStore(self.connection)
 
     @cached_property
     def queues(self) -> QueueStore:

@@ -8,6 +8,7 @@ from windlass_server import __version__
 from windlass_server.access.rpc import AccessRpc
 from windlass_server.config import ServerConfig
 from windlass_server.jobs.batch_rpc import Single
+from windlass_server.jobs.job_templates_rpc import JobTemplatesRpc
 from windlass_server.jobs.profiles import JobProfiles
 from windlass_server.jobs.queues_rpc import QueuesRpc
 from windlass_server.jobs.rpc import JobsRpc
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 PUBLIC_SERVICES = (
     "windlass.access.v1.AccessService",
+    "windlass.jobs.v1.JobTemplatesService",
     "windlass.jobs.v1.JobsService",
     "windlass.jobs.v1.QueuesService",
     "windlass.resources.v1.ResourcesService",
@@ -134,7 +136,9 @@ def _servicers(on: Foundation, areas: Areas, single: Single) -> dict[str, object
             profiles,
             single,
             jobs.array_indices,
+            jobs.templated,
         ),
+        "windlass.jobs.v1.JobTemplatesService": JobTemplatesRpc(jobs.templates),
         "windlass.jobs.v1.QueuesService": QueuesRpc(jobs.queues),
         "windlass.resources.v1.ResourcesService": _resources_rpc(on, areas),
         "windlass.system.v1.SystemService": SystemRpc(

@@ -13,6 +13,7 @@ from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.forecasts import Forecasts
 from windlass_server.jobs.job_checkpoints import JobCheckpoints
+from windlass_server.jobs.job_templates import JobTemplatesService
 from windlass_server.jobs.logs import JobLogs
 from windlass_server.jobs.metrics import JobMetrics
 from windlass_server.jobs.queues import QueuesService
@@ -25,6 +26,7 @@ from windlass_server.jobs.service import JobHints, JobsService
 from windlass_server.jobs.sources import Keeping as KeptSources
 from windlass_server.jobs.sources import SourcesService
 from windlass_server.jobs.suspending import Suspensions
+from windlass_server.jobs.templated_jobs import TemplatedJobs
 from windlass_server.jobs.user_holds import UserHolds
 from windlass_server.jobs.world import World
 from windlass_server.objects.store import ObjectStore
@@ -58,6 +60,8 @@ class Jobs:
     queues: QueuesService
     arrays: ArraysService
     array_indices: ArrayIndices
+    templates: JobTemplatesService
+    templated: TemplatedJobs
 
 
 def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jobs:
@@ -98,6 +102,7 @@ def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jo
     suspensions = Suspensions(
         on.database, on.clock, elsewhere, hints.runs_changed, hints.job_queued
     )
+    templated = TemplatedJobs(on.database, Validation().check)
     world = World(on.database, inventory.cluster, on.clock, inventory.recent_usage)
     return Jobs(
         service=service,
@@ -138,7 +143,9 @@ def provide_jobs(on: Foundation, identity: Identity, inventory: Inventory) -> Jo
         sources=_sources(on, store),
         world=world,
         forecasts=Forecasts(on.database, world, service, on.clock),
-        batches=JobBatches(on.database, service),
+        batches=JobBatches(on.database, service, templated),
+        templates=JobTemplatesService(on.database, on.clock, on.page_tokens, Validation().check),
+        templated=templated,
         queues=QueuesService(on.database, on.clock, on.page_tokens, hints.world_changed),
         arrays=ArraysService(
             on.database,

@@ -68,7 +68,7 @@ async def test_what_is_wrong_with_one_keeps_none_of_the_others_out(api: JobsApi)
     assert reason(results[6].error) == "UNSATISFIABLE_RESOURCES"
     bad = error_details_pb2.BadRequest()
     assert results[1].error.details[1].Unpack(bad)
-    assert [violation.field for violation in bad.field_violations] == ["job.command"]
+    assert [violation.field for violation in bad.field_violations] == ["job"]
     assert await stored(api) == [results[0].job.job_id, results[7].job.job_id]
 
 

@@ -17,6 +17,7 @@ from windlass_server.storage.tables.drains import DrainNodeRow, DrainRow
 from windlass_server.storage.tables.duties import DutyRow
 from windlass_server.storage.tables.events import EventRow, OutboxRow, RequestRow
 from windlass_server.storage.tables.federation import RemoteClusterRow, RemoteRunRow
+from windlass_server.storage.tables.job_templates import JobTemplateRow, JobTemplateVersionRow
 from windlass_server.storage.tables.jobs import (
     JobDependencyRow,
     JobLabelRow,
@@ -74,6 +75,8 @@ __all__ = [
     "JobNotificationRow",
     "JobRow",
     "JobSourceRow",
+    "JobTemplateRow",
+    "JobTemplateVersionRow",
     "JoinTokenRow",
     "JoinTokenUseRow",
     "KeptPlaceRow",
