@@ -280,7 +280,8 @@ async def artifact_walk(
     finish = Row("", f"POST {path}/{begun}:finish", body={})
     seen["finished"] = without((await fronts.http(address, finish)).body, own)
     await downloaded("downloaded in parts", begun)
-    await told("refused", "PUT", f"{path}/{begun}?offset=0", b"more")
+    more = await send(address, "PUT", f"{path}/{begun}?offset=0", octets, b"more")
+    seen["refused"] = more.status, json.loads(more.content)["details"][0]["reason"]
     await told("listed", "GET", path)
     for artifact_id in (made["artifact_id"], begun):
         await told(f"removed {artifact_id == begun}", "DELETE", f"{path}/{artifact_id}")
