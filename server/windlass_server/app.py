@@ -108,12 +108,12 @@ class App:
         await self._stop_answering()
         for loop in self._controllers.loops:
             await loop.stop()
-        await self._controllers.webhooks.close()
-        await self._controllers.sender.close()
         with acting_as("stop"):
+            await self._controllers.webhooks.close()
             await self._areas.inventory.telemetry_upkeep.stop()
             await self._controllers.metering.store()
             await self._controllers.lease.give_back()
+        await self._controllers.sender.close()
         await self._controllers.federation.close()
         await self._foundation.logs.close()
         await self._foundation.database.close()

@@ -371,6 +371,38 @@ async def test_two_servers_tell_each_event_once_and_a_dead_ones_attempts_are_tak
     await other.sender.close()
 
 
+async def test_a_receiver_that_asks_for_time_is_left_alone_with_all_that_waits(world: World):
+    world.receiver.respond = lambda _request: answer(429, retry_after="600")
+    await world.hook()
+    await world.happens({})
+    await world.tell()
+    await world.happens({})
+    world.clock.advance(599)
+    await world.tell()
+    assert len(world.receiver.received) == 1
+    world.clock.advance(2)
+    await world.tell()
+    assert len(world.receiver.received) == 2
+
+
+async def test_what_a_server_breaks_off_when_it_stops_another_one_sends_at_once(
+    world: World, database: Database
+):
+    world.receiver.respond = lambda _request: None
+    hook = await world.hook()
+    await world.happens({})
+    await world.duties.match()
+    await world.duties.send()
+    await world.receiver.has(1)
+    await world.duties.close()
+    world.receiver.respond = lambda _request: OK
+    other = World(database, world.clock, world.receiver)
+    await other.tell()
+    (delivery,) = await world.deliveries_of(hook)
+    assert (delivery.status, delivery.attempt_count) == (WebhookDelivery.SUCCEEDED, 2)
+    await other.sender.close()
+
+
 async def test_a_server_that_starts_again_goes_on_where_the_last_one_was(
     world: World, database: Database, receiver: Receiver
 ):

@@ -30,6 +30,7 @@ _DELAYS = (5, 30, 120, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 _JITTER = 0.2
 _LONGEST_ASKED = 24 * 3600.0
 _LONGEST_PAUSE = 60.0
+_LONGEST_ASKED_PAUSE = 3600.0
 # One that has not been reached for so long, in so many attempts, is given up.
 _FAILING_SECONDS = 3 * 86_400
 _FAILING_ATTEMPTS = 20
@@ -91,9 +92,15 @@ def retry_seconds(tries: int, asked: float | None, random: float) -> float | Non
     return max(delay, min(asked or 0.0, _LONGEST_ASKED))
 
 
-def pause_seconds(failures: int) -> float:
-    """How long a receiver is left alone after so many failures in a row, whatever waits for it."""
-    return min(2.0 ** min(failures - 1, 10), _LONGEST_PAUSE)
+def pause_seconds(failures: int, asked: float | None) -> float:
+    """How long a receiver is left alone after so many failures in a row, whatever waits for it.
+
+    Args:
+        failures: with the last one.
+        asked: how long it wants to be, if it has said.
+    """
+    pause = min(2.0 ** min(failures - 1, 10), _LONGEST_PAUSE)
+    return max(pause, min(asked or 0.0, _LONGEST_ASKED_PAUSE))
 
 
 def is_given_up(failures: int, failing_seconds: float) -> bool:

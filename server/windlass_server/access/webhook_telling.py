@@ -104,6 +104,17 @@ class WebhookTelling:
         await self._database.write(lambda tx: self._settle(tx, claimed, outcome, log))
         self._attempted(outcome.error)
 
+    async def give_back(self, broken_off: Sequence[Claimed]) -> None:
+        """Let anybody make attempts again at once that were broken off."""
+
+        def store(tx: Transaction) -> None:
+            now = self._clock.now()
+            for one in broken_off:
+                tx.webhook_deliveries.settle(one.delivery.delivery_id, one.attempt, next_at=now)
+
+        if broken_off:
+            await self._database.write(store)
+
     def _secrets(self, webhook: WebhookRow) -> list[str]:
         """The webhook's secrets, the present one first."""
         sealed = [webhook.secret]
@@ -138,10 +149,11 @@ class WebhookTelling:
                 tx.webhooks.change(webhook_id, succeeded_at=now, **_WELL)
             return
         failures, since = webhook.failures + 1, webhook.failing_since or now
+        pause = pause_seconds(failures, outcome.retry_after)
         values: dict[str, Any] = {
             "failures": failures,
             "failing_since": since,
-            "paused_until": now + round(pause_seconds(failures) * MICROS_PER_SECOND),
+            "paused_until": now + round(pause * MICROS_PER_SECOND),
         }
         why = ""
         if outcome.http_status == _GONE:

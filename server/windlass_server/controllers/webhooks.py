@@ -57,10 +57,12 @@ class WebhookDuties:
 
     async def close(self) -> None:
         """Break off what is under way: it is sent again, by whichever server is there then."""
-        tasks = list(self._under_way)
-        for task in tasks:
+        under_way = dict(self._under_way)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
+        # What has ended by itself meanwhile is not given back: its attempt is settled.
+        await self._telling.give_back(list(under_way.values()))
 
 
 class DeliveryRemoval:
