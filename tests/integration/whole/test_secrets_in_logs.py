@@ -3,8 +3,13 @@
 from pathlib import Path
 
 from tests.support.cluster import Cluster
+from tests.support.webhook_receiver import answer, receiving
 
-DEBUG = {"WINDLASS_LOG_LEVEL": "debug", "WINDLASS_AGENT_LOG_LEVEL": "debug"}
+DEBUG = {
+    "WINDLASS_LOG_LEVEL": "debug",
+    "WINDLASS_AGENT_LOG_LEVEL": "debug",
+    "WINDLASS_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
+}
 
 
 class Remembering(Cluster):
@@ -23,6 +28,7 @@ async def test_no_log_holds_a_credential(tmp_path: Path):
         await cluster.start_server()
         await cluster.start_agent()
         user_token = await use_the_credentials(cluster)
+        webhook_secret = await use_a_webhook(cluster)
         data = tmp_path / "data"
         secrets = {
             "admin key": cluster.token,
@@ -31,6 +37,8 @@ async def test_no_log_holds_a_credential(tmp_path: Path):
             "signature of the user token": user_token.rpartition(".")[2],
             "master secret": (data / "secret.key").read_text().strip(),
             "environment of a job": "hush-hush",
+            "secret of a webhook": webhook_secret,
+            "URL of a webhook": "only-for-the-receiver",
         }
         server, agent = cluster.server, cluster.agent
     finally:
@@ -40,6 +48,24 @@ async def test_no_log_holds_a_credential(tmp_path: Path):
         assert secret
         told = [line for line in server.lines + agent.lines if secret in line]
         assert not told, f"the {name} is in the logs"
+
+
+async def use_a_webhook(cluster: Cluster) -> str:
+    """Have a webhook told, well and badly; returns its secret."""
+    async with receiving() as receiver, cluster.rest() as rest:
+        for respond in (answer(200), answer(500, b"only-for-the-receiver"), b"no HTTP\r\n\r\n"):
+            receiver.respond = lambda _request, respond=respond: respond
+            count = len(receiver.received)
+            url = receiver.url("/only-for-the-receiver?and=only-for-the-receiver")
+            made = (await rest.post("/v1/webhooks", json={"url": url})).json()
+            path = f"/v1/webhooks/{made['webhook']['webhook_id']}"
+            tested = (await rest.post(f"{path}:test", json={})).json()
+            await receiver.has(count + 1)
+            delivery = f"{path}/deliveries/{tested['delivery_id']}"
+            while (await rest.get(delivery)).json()["status"] == "PENDING":
+                pass
+            await rest.delete(path)
+    return str(made["secret"])
 
 
 async def use_the_credentials(cluster: Cluster) -> str:
