@@ -115,17 +115,21 @@ async def test_a_commit_that_cannot_be_fetched_ends_the_run_with_gits_words_in_i
 
 
 async def test_other_protocols_are_refused_also_behind_the_contracts_back(
-    bench: Bench, tmp_path: Path
+    data_dir: Path, machine: Isolation, tmp_path: Path
 ):
-    for repository in (
-        f"file://{tmp_path}",
-        f"ext::sh -c 'touch {tmp_path}/ran'",
-        "--upload-pack=x",
-    ):
-        run = replace(a_script("echo never"), commit=Commit(repository, "0" * 40))
-        end = await bench.end(run)
-        assert end.cause is Cause.SOURCE_FETCH_FAILED
-        assert not (tmp_path / "ran").exists()
+    commit = a_repository(tmp_path / "repository.git", file="x")
+    repositories = (
+        f"file://{tmp_path}/repository.git",
+        str(tmp_path / "repository.git"),
+        f"ext::sh -c touch% {tmp_path}/ran",
+        f"--upload-pack=touch {tmp_path}/ran",
+    )
+    # Where nothing but git itself keeps a task from the files of this machine.
+    async with a_bench(data_dir, weaker(machine, Level.RLIMITS)) as bench:
+        for repository in repositories:
+            run = replace(a_script("echo never"), commit=Commit(repository, commit))
+            assert (await bench.end(run)).cause is Cause.SOURCE_FETCH_FAILED, repository
+            assert not (tmp_path / "ran").exists()
 
 
 async def test_packages_are_installed_once_and_come_first_in_the_path(
@@ -245,9 +249,9 @@ class HeldSources:
 
     async def bring(self, run: RunRequest, file: Path, folder: Path) -> str:
         self.asked.set()
-        (folder / "half").write_text("half")
+        if not self.go.is_set():
+            (folder / "half").write_text("half")
         await self.go.wait()
-        (folder / "half").unlink()
         (folder / "file").write_text(f"of {run.source_id}")
         return self.problem
 

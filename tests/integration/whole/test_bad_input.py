@@ -29,7 +29,7 @@ def spec(**fields: Any) -> str:
 BODIES: dict[str, tuple[str | bytes, int, set[str]]] = {
     "no command": ("{}", 400, {"job"}),
     "a command and a script": (spec(script="true"), 400, {"job"}),
-    "a source that is none": (spec(source={}), 400, {"job.source"}),
+    "a source that is none": (spec(source={}), 400, {"job.source.content"}),
     "a repository that is no URL": (
         spec(source={"git": {"repository": "ext::sh -c x", "commit": "x"}}),
         400,
@@ -451,7 +451,7 @@ async def test_each_job_of_a_batch_is_answered_by_itself(server: Cluster):
     assert [one.get("error", {}).get("code", 0) for one in results] == [0, 3, 3, 5]
     kinds = [detail["@type"].rpartition(".")[2] for detail in results[1]["error"]["details"]]
     assert kinds[:2] == ["ErrorInfo", "BadRequest"]
-    assert "job.command" in str(results[1]["error"]["details"][1])
+    assert "exactly one of them is needed" in str(results[1]["error"]["details"][1])
 
 
 PATHS = [
