@@ -73,6 +73,7 @@ class Profiler(ServerCalls):
         self._root_of = root_of
         self._program = program
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._looking: set[subprocess.Popen[bytes]] = set()
 
     def want(self, directive: pb.ProfileDirective) -> None:
         """Take a profile and send it, or why there is none; returns at once."""
@@ -84,7 +85,9 @@ class Profiler(ServerCalls):
             self._start(run_id, self._serve(directive))
 
     async def close(self) -> None:
-        """Send nothing more."""
+        """Look no longer, and send nothing more."""
+        for process in list(self._looking):
+            process.kill()
         for task in list(self._busy.values()):
             task.cancel()
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
@@ -126,11 +129,40 @@ class Profiler(ServerCalls):
         seconds = min(max(directive.duration.seconds, 1), MAX_SECONDS)
         with tempfile.TemporaryDirectory(prefix="windlass-profile-") as folder:
             kind = _FORMATS.get(directive.format, "flamegraph")
-            to = _record(program, pid, seconds, kind, Path(folder))
+            to = self._record(program, pid, seconds, kind, Path(folder))
             if to.stat().st_size > MAX_BYTES:
                 message = f"the profile has more than {MAX_BYTES >> 20} MiB: take a shorter one"
                 raise Failed(Outcome.TOO_LARGE, message)
             return to.read_bytes()
+
+    def _record(self, program: str, pid: int, seconds: int, kind: str, folder: Path) -> Path:
+        """Have a process looked at; returns the file in the folder."""
+        # The command line is the drawing's title: no path of this machine is in it.
+        command = [
+            *("py-spy", "record", "--pid", str(pid), "--subprocesses", "--nonblocking"),
+            *("--duration", str(seconds), "--rate", str(_PER_SECOND)),
+            *("--format", kind, "--output", _PROFILE),
+        ]
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                command, executable=program, cwd=folder, stdin=null, stdout=null, stderr=pipe
+            )
+        except OSError as error:
+            raise Failed(Outcome.PROFILER_MISSING, f"py-spy cannot be run: {error}") from None
+        self._looking.add(process)
+        try:
+            _, said = process.communicate(timeout=seconds + _PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise Failed(Outcome.PROFILER_FAILED, "py-spy did not come to an end") from None
+        finally:
+            self._looking.discard(process)
+        to = folder / _PROFILE
+        if process.returncode or not to.exists():
+            raise _failure(said.decode(errors="replace"), pid)
+        return to
 
 
 def find_program() -> str | None:
@@ -176,34 +208,6 @@ def _cpu_seconds(pid: int) -> float:
     except psutil.Error:
         return -1.0
     return float(times.user + times.system)
-
-
-def _record(program: str, pid: int, seconds: int, kind: str, folder: Path) -> Path:
-    """Have a process looked at; returns the file in the folder."""
-    # The command line is the drawing's title: no path of this machine is in it.
-    command = [
-        *("py-spy", "record", "--pid", str(pid), "--subprocesses", "--nonblocking"),
-        *("--duration", str(seconds), "--rate", str(_PER_SECOND)),
-        *("--format", kind, "--output", _PROFILE),
-    ]
-    try:
-        done = subprocess.run(  # noqa: S603
-            command,
-            executable=program,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds + _PATIENCE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Failed(Outcome.PROFILER_FAILED, "py-spy did not come to an end") from None
-    except OSError as error:
-        raise Failed(Outcome.PROFILER_MISSING, f"py-spy cannot be run: {error}") from None
-    to = folder / _PROFILE
-    if done.returncode or not to.exists():
-        raise _failure(done.stderr.decode(errors="replace"), pid)
-    return to
 
 
 def _failure(said: str, pid: int) -> Failed:

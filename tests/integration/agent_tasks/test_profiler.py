@@ -1,5 +1,6 @@
 """Real tasks are looked into by the real py-spy, and where that does not go it is said why."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -132,6 +133,23 @@ async def test_a_node_without_py_spy_says_so(bench: Bench, tmp_path: Path):
     await bench.says(run.run_id, "ready")
     outcome = await taken(bench, run.run_id, program=str(tmp_path / "nothing"))
     assert outcome.failure == Outcome.PROFILER_MISSING
+
+
+async def test_an_agent_that_ends_looks_no_longer(bench: Bench, tmp_path: Path):
+    run = a_run(PYTHON, "-c", BUSY)
+    await bench.start(run)
+    await bench.says(run.run_id, "ready")
+    program = a_program(tmp_path, "exec sleep 100")
+    profiler = Telling(SystemClock(), bench.runner.root_of, program=program)
+    profiler.want(a_directive(run.run_id))
+    task = profiler._busy[run.run_id]
+    while not profiler._looking:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await profiler.close()
+        while profiler._looking:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert task.cancelled()
 
 
 async def test_a_run_is_looked_into_once_at_a_time(bench: Bench, tmp_path: Path):

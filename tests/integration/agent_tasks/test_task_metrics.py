@@ -61,6 +61,11 @@ async def test_a_task_says_what_it_measures_on_every_rung(any_bench: Bench, sock
     assert list(server.batches[0].columns[0].steps) == [0, 1, 2]
 
 
+async def test_windlass_itself_is_found_beside_the_module_where_it_is_installed(bench: Bench):
+    source = "import windlass, windlass_client, windlass.jobs.v1.job_pb2; print(windlass.log)"
+    assert "function log" in await bench.output(a_run(PYTHON, "-c", source))
+
+
 async def test_a_shell_says_it_too(bench: Bench, sockets: MetricSockets):
     bench.runner._metrics = sockets
     script = '"$1" -m windlass loss=0.5 step=3; "$1" -m windlass what; "$1" -m windlass loss=-inf'
