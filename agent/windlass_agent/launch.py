@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -37,7 +37,7 @@ class Program:
 
     command: tuple[str, ...]
     directory: str
-    variables: dict[str, str]
+    variables: dict[str, str] = field(repr=False)
     kept: tuple[tuple[str, bool], ...]
 
 
