@@ -116,5 +116,6 @@ def _said(message: Message, name: str) -> str:
     values = MessageToDict(message, preserving_proto_field_name=True)
     if name not in values:
         return "unset"
-    text = json.dumps(values[name], ensure_ascii=False)
+    # Entries of maps come in any order.
+    text = json.dumps(values[name], ensure_ascii=False, sort_keys=True)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
