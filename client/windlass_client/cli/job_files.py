@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from windlass.jobs.v1 import job_pb2
 
 _DURATION, _TIMESTAMP = "google.protobuf.Duration", "google.protobuf.Timestamp"
+# Whatever JSON can say, such as the arguments of a template.
+_ANYTHING = {f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue")}
 # As ProtoJSON has them, to the billionth of one.
 _SECONDS = re.compile(r"-?[0-9]+(\.[0-9]{1,9})?s", re.ASCII)
 _TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
@@ -126,15 +128,7 @@ class _Reader:
 
     def _field(self, node: "yaml.Node", message: Any, field_: "FieldDescriptor", path: str) -> None:
         if _is_map(field_):
-            entry = _message_of(field_).fields_by_name["value"]
-            for key, value in self._entries(node, path):
-                below = f"{path}[{key}]"
-                self._lines[below] = _line(value)
-                if _has_fields(entry):
-                    self._message(value, getattr(message, field_.name)[key], below)
-                else:
-                    leaf = self._leaf(value, entry, below)
-                    self._put(message, field_.name, {key: leaf}, value, below)
+            self._map(node, message, field_, path)
         elif field_.is_repeated:
             for number, item in enumerate(self._items(node, path)):
                 below = f"{path}[{number}]"
@@ -143,12 +137,25 @@ class _Reader:
                     self._message(item, getattr(message, field_.name).add(), below)
                 else:
                     self._put(message, field_.name, [self._leaf(item, field_, below)], item, below)
+        elif _is_anything(field_):
+            self._put(message, field_.name, self._anything(node, path), node, path)
         elif _has_fields(field_):
             child = getattr(message, field_.name)
             child.SetInParent()
             self._message(node, child, path)
         else:
             self._put(message, field_.name, self._leaf(node, field_, path), node, path)
+
+    def _map(self, node: "yaml.Node", message: Any, field_: "FieldDescriptor", path: str) -> None:
+        entry = _message_of(field_).fields_by_name["value"]
+        for key, value in self._entries(node, path):
+            below = f"{path}[{key}]"
+            self._lines[below] = _line(value)
+            if _has_fields(entry):
+                self._message(value, getattr(message, field_.name)[key], below)
+            else:
+                leaf = self._leaf(value, entry, below)
+                self._put(message, field_.name, {key: leaf}, value, below)
 
     def _put(self, message: Any, name: str, value: Any, node: "yaml.Node", path: str) -> None:
         """Set or extend a field as ProtoJSON has it."""
@@ -188,6 +195,24 @@ class _Reader:
         if message is not None or field_.type in (field_.TYPE_STRING, field_.TYPE_BYTES):
             return text
         return self._loader.construct_object(node, deep=True)
+
+    def _anything(self, node: Any, path: str) -> Any:
+        """What a node says, as JSON has it."""
+        import yaml
+
+        if isinstance(node, yaml.MappingNode):
+            entries = self._entries(node, path)
+            return {key: self._anything(value, f"{path}.{key}") for key, value in entries}
+        if isinstance(node, yaml.SequenceNode):
+            items = enumerate(self._items(node, path))
+            return [self._anything(item, f"{path}[{number}]") for number, item in items]
+        self._require(node, yaml.ScalarNode, path, "takes a value")
+        if node.tag.rpartition(":")[2] in ("str", "timestamp"):
+            return node.value
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except ValueError:
+            raise self._refuse(node, path, f"takes no value such as {node.value!r}") from None
 
     def _require(self, node: "yaml.Node", kind: type["yaml.Node"], path: str, why: str) -> None:
         if not isinstance(node, kind):
@@ -290,7 +315,12 @@ def _message_of(field_: "FieldDescriptor") -> "Descriptor":
 def _has_fields(field_: "FieldDescriptor") -> bool:
     """Whether a value of it is written with fields of its own."""
     message = field_.message_type
-    return message is not None and message.full_name not in (_DURATION, _TIMESTAMP)
+    plain = (_DURATION, _TIMESTAMP, *_ANYTHING)
+    return message is not None and message.full_name not in plain
+
+
+def _is_anything(field_: "FieldDescriptor") -> bool:
+    return field_.message_type is not None and field_.message_type.full_name in _ANYTHING
 
 
 def _is_map(field_: "FieldDescriptor") -> bool:

@@ -70,7 +70,7 @@ def test_options_and_a_command_are_laid_over_the_file(windlass, plane, file):
     assert job.environment.variables["LR"] == "1"
     assert {"DEBUG", "NEW"} < {*job.environment.variables}
     assert [one.job_id for one in job.dependencies] == ["job-7"]
-    assert not job.HasField("preemptible")
+    assert job.preemptible
     # What was not said stays as the file has it.
     assert (job.name, job.priority, job.project) == ("train", 5, "mine")
     assert job.resources.memory_bytes == 512 << 30
@@ -87,6 +87,15 @@ def test_what_is_printed_is_what_would_be_submitted(windlass, plane, tmp_path, t
     windlass("submit", "-f", "two")
     first, second = (one.job for one in plane.state.requests["SubmitJob"])
     assert first == second
+
+
+def test_a_file_gives_a_template_its_arguments(windlass, plane, tmp_path):
+    (tmp_path / "job.yaml").write_text(
+        "template: {name: t, parameters: {lr: 0.5, n: 3, day: 2026-01-02}}\n"
+    )
+    done = windlass("submit", "-f", "job.yaml")
+    assert done.exit_code == 0, done.output
+    assert dict(sent(plane).template.parameters) == {"lr": 0.5, "n": 3, "day": "2026-01-02"}
 
 
 def test_flags_alone_are_printed_without_what_they_do_not_say(windlass):
