@@ -12,6 +12,8 @@ from windlass_server.access.policy import Caller, Role
 from windlass_server.jobs.batches import JobBatches
 from windlass_server.jobs.dependencies import DependenciesService
 from windlass_server.jobs.states import FINAL
+from windlass_server.jobs.templated_jobs import TemplatedJobs
+from windlass_server.rpc.validation import Validation
 from windlass_server.storage.engine import Database
 from windlass_server.storage.singletons import SingletonKey
 
@@ -94,7 +96,9 @@ async def test_what_is_queued_again_keeps_its_turn(waiting: Waiting):
 
 
 async def test_singletons_of_a_batch_do_not_overtake_each_other(waiting: Waiting):
-    batches = JobBatches(waiting.world.database, waiting.jobs)
+    database = waiting.world.database
+    templated = TemplatedJobs(database, Validation().check)
+    batches = JobBatches(database, waiting.jobs, templated)
     specs = [waiting.spec((ALONE,) if number else ()) for number in range(5)]
     answers = await batches.submit(ADA, specs, check=lambda _spec: None)
     jobs = [one.job_id for one in answers if not isinstance(one, Exception)]
