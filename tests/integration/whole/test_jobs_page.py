@@ -6,9 +6,12 @@ import json
 import os
 import re
 import shutil
+import signal
 from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -17,6 +20,7 @@ from tests.support.cluster import Cluster
 PAGE = Path(__file__).parents[3] / "docs" / "jobs.md"
 _END = "-- end of answer --"
 _MISSING = object()
+_COMMAND_SECONDS = 60
 
 
 def steps() -> list[tuple[str, str]]:
@@ -85,7 +89,33 @@ class Shell:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, folder: Path) -> AsyncIterator[Self]:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-u"),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=STDOUT,
+            limit=1 << 24,
+            cwd=folder,
+            start_new_session=True,
+        )
+        try:
+            yield cls(process)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # A command that waits, waits in vain now.
+            await process.wait()
+
     async def run(self, command: str) -> str:
+        try:
+            async with asyncio.timeout(_COMMAND_SECONDS):
+                return await self._run(command)
+        except TimeoutError:
+            raise AssertionError(f"no answer in {_COMMAND_SECONDS} s: {command}") from None
+
+    async def _run(self, command: str) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{command}\necho; echo '{_END}'\n".encode())
@@ -99,21 +129,15 @@ class Shell:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="no curl, or no jq")
-async def test_every_command_of_the_page_is_answered_as_it_says(shared: Cluster):
+async def test_every_command_of_the_page_is_answered_as_it_says(shared: Cluster, tmp_path: Path):
     walked = steps()
     assert len(walked) > 30
-    process = await asyncio.create_subprocess_exec(
-        "bash", "-u", stdin=PIPE, stdout=PIPE, stderr=STDOUT, limit=1 << 24, env=os.environ
-    )
-    shell = Shell(process)
-    for command, shown in walked:
-        here = command.replace("http://127.0.0.1:8080", f"http://{shared.http}")
-        here = here.replace("windlass-data/", f"{shared.directory}/data/")
-        real = await shell.run(here)
-        assert not wrong(shown, real), f"{command}\n{real}"
-    assert process.stdin is not None
-    process.stdin.close()
-    assert await process.wait() == 0
+    async with Shell.opened(tmp_path) as shell:
+        for command, shown in walked:
+            here = command.replace("http://127.0.0.1:8080", f"http://{shared.http}")
+            here = here.replace("windlass-data/", f"{shared.directory}/data/")
+            real = await shell.run(here)
+            assert not wrong(shown, real), f"{command}\n{real}"
 
 
 def test_an_answer_that_is_another_one_is_told():
