@@ -33,6 +33,7 @@ _MOST_EXACT = 2**53 - 1
 _PLACEHOLDER = re.compile(r"\{\{\{\{|\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}|\{\{")
 _WHOLE = re.compile(r"[ \t]*\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}[ \t]*")
 _ESCAPED = "{{{{"
+_LITERAL = "{{"
 # What the project and the use of a template say.
 _NOT_IN_TEMPLATES = ("project", "template")
 _JOB = "template.job"
@@ -120,7 +121,9 @@ def filled(
         values: by the names of parameters.
     """
     job, found = job_pb2.Job(), list[FieldViolation]()
-    size = sum(len(_filled_text(text, values)) for _, text in _texts(tree, ""))
+    # Counted, not made: a text may become far longer than memory has room for.
+    lengths = {name: len(_written(value)) for name, value in values.items()}
+    size = sum(_filled_length(text, lengths) for _, text in _texts(tree, ""))
     if size > _MOST_CHARACTERS:
         words = f"becomes {size} characters long with these values, which is too much"
         return job, [FieldViolation(_JOB, words, "TEMPLATE_JOB_INVALID")]
@@ -317,7 +320,15 @@ _TEXTS = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescript
 
 def _filled_text(text: str, values: Mapping[str, Scalar]) -> str:
     return _PLACEHOLDER.sub(
-        lambda match: _written(values[match[1]]) if match[1] else match[0][:2], text
+        lambda match: _written(values[match[1]]) if match[1] else _LITERAL, text
+    )
+
+
+def _filled_length(text: str, lengths: Mapping[str, int]) -> int:
+    """The length of what `_filled_text` makes, by the lengths of the values as they are written."""
+    return len(text) + sum(
+        (lengths[match[1]] if match[1] else len(_LITERAL)) - len(match[0])
+        for match in _PLACEHOLDER.finditer(text)
     )
 
 

@@ -1,5 +1,8 @@
 """Templates of jobs: what is told of those that make none, and what becomes of values."""
 
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -200,11 +203,42 @@ def test_a_pattern_is_of_the_whole_value():
         assert (not wrong) == good, value
 
 
-def test_values_that_make_far_too_much_of_a_job_are_refused_before_they_do():
-    template = a_template({"command": ["{{x}}" * 300]}, parameter("STRING"))
+LONG = "y" * 16_384
+TOO_MUCH: list[tuple[str, list[str], int]] = [
+    ("in one text", ["{{x}}" * 52_000], 52_000 * 16_384),
+    ("in all texts", ["{{ x }}", "{{x}}{{{{"] * 9_000, 9_000 * (2 * 16_384 + 2)),
+]
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 << 20
+
+
+@pytest.mark.parametrize(("command", "size"), [case[1:] for case in TOO_MUCH], ids=[case[0] for case in TOO_MUCH])  # fmt: skip
+def test_values_that_make_far_too_much_of_a_job_are_refused_before_they_do(
+    command: list[str], size: int
+):
+    template = a_template({"command": command}, parameter("STRING"))
     assert violations(template) == []
-    job, wrong = filled(job_of(template), {"x": "y" * 16384})
+    tree = job_of(template)
+    with little_memory():
+        job, wrong = filled(tree, {"x": LONG})
     assert ([one.reason for one in wrong], job.ByteSize()) == (["TEMPLATE_JOB_INVALID"], 0)
+    assert f"becomes {size} characters" in wrong[0].description
+
+
+def test_a_default_that_makes_far_too_much_of_a_job_is_told_when_it_is_made():
+    template = a_template({"command": ["{{x}}" * 40_000]}, parameter("STRING", default=LONG))
+    with little_memory():
+        (only,) = violations(template)
+    assert (only.field, only.reason) == (J, "TEMPLATE_JOB_INVALID")
 
 
 JSON = st.recursive(
