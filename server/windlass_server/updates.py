@@ -102,10 +102,23 @@ def require_etag(kind: str, version: int, etag: str) -> None:
         raise Conflict(message, reason="ETAG_MISMATCH", etag=str(version))
 
 
-def difference(before: Message, after: Message, names: Sequence[str]) -> str:
-    """Which of these fields are different, from what to what, one after the other, as JSON has it."""
+def difference(
+    before: Message, after: Message, names: Sequence[str], untold: Collection[str] = ()
+) -> str:
+    """Which of these fields are different, one after the other: from what to what, as JSON has it.
+
+    Args:
+        before: as it was.
+        after: as it is.
+        names: of the fields.
+        untold: those of which only that is told, since what they have may be secret.
+    """
     parts = []
     for name in names:
+        if name in untold:
+            if getattr(before, name) != getattr(after, name):
+                parts.append(f"{name} changed")
+            continue
         old, new = (_said(message, name) for message in (before, after))
         if old != new:
             parts.append(f"{name}: {old} -> {new}")

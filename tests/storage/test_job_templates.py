@@ -146,6 +146,27 @@ async def test_a_template_is_read_as_it_was_said_and_each_change_is_a_version(wo
     assert events[1].message == 'version 2: description: "one GPU" -> "two"'
 
 
+async def test_events_do_not_tell_what_is_in_a_job_or_its_parameters(world: World):
+    await world.made()
+    changed = a_template(
+        parameters=[
+            *FINETUNE["parameters"][:2],
+            {"name": "cores", "type": "INTEGER", "default": 77},
+        ],
+        job=FINETUNE["job"] | {"environment": {"variables": {"KEY": "hunter2"}}},
+    )
+    await world.templates.update(ADA, "", changed, ["*"])
+    await world.templates.delete(ADA, "", "finetune", "")
+    events = await world.database.read(
+        lambda tx: tx.events.page("template/default/finetune", after=0, size=9)
+    )
+    assert [each.message for each in events] == [
+        'version 1: description: unset -> "one GPU"; parameters changed; job changed',
+        "version 2: parameters changed; job changed",
+        'version 2: description: "one GPU" -> unset; parameters changed; job changed',
+    ]
+
+
 async def test_templates_are_listed_by_name_page_by_page(world: World):
     for name in ("b", "a-b", "ab", "a"):
         await world.made(name=name)

@@ -26,6 +26,8 @@ from windlass_server.updates import difference, merged, require_etag
 
 CHANGEABLE = ("description", "parameters", "job")
 """What an update may change."""
+# Variables may hold keys, and events are told to webhooks.
+_UNTOLD = ("parameters", "job")
 MAX_TEMPLATES = 1000
 """Of a project."""
 MAX_VERSIONS = 10_000
@@ -245,7 +247,7 @@ class JobTemplatesService:
             actor=who.user,
             status=0,
             reason=reason,
-            message=f"version {at.version}: {difference(before, after, CHANGEABLE)}",
+            message=f"version {at.version}: {difference(before, after, CHANGEABLE, _UNTOLD)}",
             run_id="",
         )
 
