@@ -1,6 +1,6 @@
 """Templates of jobs: what is kept of them, and the jobs that they make, on both engines."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ from windlass_server.jobs.job_templates_rpc import template_message
 from windlass_server.jobs.messages import to_proto
 from windlass_server.jobs.retrying import RetriesService, Retry
 from windlass_server.jobs.service import JobHints, JobsService
-from windlass_server.jobs.templated_jobs import TemplatedJobs
+from windlass_server.jobs.templated_jobs import Known, TemplatedJobs
 from windlass_server.paging import PageTokens
 from windlass_server.rpc.validation import Validation
 from windlass_server.storage.engine import Database
+from windlass_server.storage.job_templates import JobTemplateStore
 from windlass_server.storage.tables import JobRow
 
 __all__ = ["acting"]
@@ -78,7 +79,7 @@ class World(ScheduledWorld):
         return template_message(await self.templates.create(ADA, "", a_template(**said)))
 
     async def submit(self, request_id: str = "", **job: Any) -> JobRow:
-        spec, lineage = await self.templated.asked(ADA, asked(**job))
+        spec, lineage = await self.templated.asked(ADA, asked(**job), request_id)
         return await self.jobs.submit(ADA, spec, request_id=request_id, lineage=lineage)
 
 
@@ -257,6 +258,38 @@ async def test_the_same_request_has_the_same_answer_when_the_template_has_change
         await world.submit(request_id="r", priority=1)
 
 
+async def _lower_a_maximum(world: World) -> None:
+    lr, *others = FINETUNE["parameters"]
+    changed = a_template(parameters=[lr | {"maximum": 0.2}, *others])
+    await world.templates.update(ADA, "", changed, ["parameters"])
+
+
+async def _remove(world: World) -> None:
+    await world.templates.delete(ADA, "", "finetune", "")
+
+
+@pytest.mark.parametrize("change", [_lower_a_maximum, _remove])
+async def test_the_same_request_has_the_same_answer_when_the_template_would_not_make_it_any_more(
+    world: World, change: Callable[[World], Awaitable[None]]
+):
+    await world.made()
+    said = {"parameters": {"data": "d", "lr": 0.5}}
+    first = await world.submit("r", **said)
+    specs = [asked(**said), asked(**said, priority=1)]
+    batch = await world.batches.submit(ADA, specs, request_id="b", check=lambda _: None)
+    await change(world)
+    again = await world.submit("r", **said)
+    assert to_proto(again) == to_proto(first)
+    answers = await world.batches.submit(ADA, specs, request_id="b", check=lambda _: None)
+    assert [one.job_id for one in answers] == [one.job_id for one in batch]  # type: ignore[union-attr]
+    for request_id in ("r", "b 0"):
+        with pytest.raises(Conflict) as refused:
+            await world.submit(request_id, **said, priority=2)
+        assert refused.value.reason == "REQUEST_ID_REUSED"
+    with pytest.raises((NotFound, InvalidInput)):
+        await world.submit("new", **said)
+
+
 async def test_a_retry_is_of_the_job_that_was_made_and_not_made_anew(world: World):
     await world.made()
     job = await world.submit()
@@ -296,6 +329,45 @@ async def test_each_job_of_a_batch_may_be_of_a_template(world: World):
         "true",
         "PERMISSION_DENIED",
     ]
+
+
+async def test_a_batch_reads_each_template_once(world: World, monkeypatch: pytest.MonkeyPatch):
+    await world.made()
+    await world.made(name="other")
+    read = list[tuple[str, str, int]]()
+    get = JobTemplateStore.get
+
+    def counted(self: JobTemplateStore, project: str, name: str, version: int = 0) -> Any:
+        read.append((project, name, version))
+        return get(self, project, name, version)
+
+    monkeypatch.setattr(JobTemplateStore, "get", counted)
+    specs = [
+        asked({"data": f"d{number}"}, name=name, version=version)
+        for number in range(3)
+        for name, version in (("finetune", 0), ("other", 0), ("finetune", 1), ("no", 0))
+    ]
+    answers = await world.batches.submit(ADA, specs, request_id="b", check=lambda _: None)
+    told = [
+        one.reason if isinstance(one, WindlassError) else to_proto(one).labels["data"]  # type: ignore[arg-type]
+        for one in answers
+    ]
+    assert told == [what for n in range(3) for what in (*[f"d{n}"] * 3, "JOB_TEMPLATE_NOT_FOUND")]
+    assert sorted(read) == [
+        ("default", "finetune", 0),
+        ("default", "finetune", 1),
+        ("default", "no", 0),
+        ("default", "other", 0),
+    ]
+
+
+async def test_a_batch_keeps_few_templates_at_a_time(world: World):
+    for number in range(12):
+        await world.made(name=f"t{number}")
+    known: Known = {}
+    for number in range(12):
+        await world.templated.asked(ADA, asked(name=f"t{number}"), known=known)
+        assert 1 <= len(known) <= 8
 
 
 USES: list[tuple[str, dict[str, Any], type[WindlassError], list[str] | None]] = [

@@ -6,7 +6,7 @@ from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, require
 from windlass_server.errors import WindlassError
 from windlass_server.jobs.service import JobsService, NewJob, wanted_of
-from windlass_server.jobs.templated_jobs import TemplatedJobs
+from windlass_server.jobs.templated_jobs import Known, TemplatedJobs
 from windlass_server.jobs.wanted import Seen, Wanted, look
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobRow
@@ -42,12 +42,13 @@ class JobBatches:
         """
         answers: dict[int, JobRow | Exception] = {}
         wanted: dict[int, Wanted] = {}
+        templates: Known = {}
         for number, spec in enumerate(specs):
             try:
                 check(spec)
                 require(who, "jobs.submit", spec.project or who.default_project)
                 of_item = _PLACE.format(request_id, number) if request_id else ""
-                made, lineage = await self._templated.asked(who, spec)
+                made, lineage = await self._templated.asked(who, spec, of_item, templates)
                 wanted[number] = wanted_of(who, made, lineage, of_item)
             except WindlassError as error:
                 answers[number] = error

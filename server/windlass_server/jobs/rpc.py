@@ -79,7 +79,7 @@ class JobsRpc(ArtifactsRpc, ProfilesRpc, SourcesRpc, JobArraysRpc, JobBatchesRpc
         self._metrics = metrics
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> job_pb2.Job:
-        spec, lineage = await self._templated.asked(call.caller, request.job)
+        spec, lineage = await self._templated.asked(call.caller, request.job, request.request_id)
         if request.validate_only:
             forecast = await self._forecasts.dry_run(
                 call.caller, spec, request_id=request.request_id, lineage=lineage

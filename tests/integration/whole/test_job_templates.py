@@ -49,10 +49,16 @@ async def test_a_template_lives_over_rest_and_reads_alike_over_grpc(server: Clus
         assert read_again["template"] == job["template"]
         dry = await rest.post("/v1/jobs?validate_only=true", json={"template": {"name": "train"}})
         assert (dry.json()["command"], dry.json()["template"]["version"]) == (["train", "1"], 2)
+        said = {"template": {"name": "train"}, "annotations": {"a": "b"}}
+        first = await rest.post("/v1/jobs?request_id=r", json=said)
         pages = (await rest.get(f"{path}/versions")).json()["versions"]
         assert [one["version"] for one in pages] == [2, 1]
         assert (await rest.delete(path)).json()["version"] == 2
         assert (await rest.get(path)).status_code == 404
+        again = await rest.post("/v1/jobs?request_id=r", json=said)
+        assert again.json()["job_id"] == first.json()["job_id"]
+        other = await rest.post("/v1/jobs?request_id=r", json=said | {"priority": 1})
+        assert (other.status_code, reason(other)) == (409, "REQUEST_ID_REUSED")
 
 
 def a_template(**said: Any) -> dict[str, Any]:
