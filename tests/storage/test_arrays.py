@@ -303,6 +303,30 @@ async def test_indices_are_served_by_the_priority_of_who_waits_for_their_array(w
     assert (child.priority, child.asked_priority) == (9, 1)
 
 
+async def test_indices_that_wait_have_their_own_priority_again_when_nobody_lends_one(
+    world: ArrayWorld,
+):
+    array = await world.submit_array(3, priority=1)
+    awaited = (await world.children(array))[1].job_id
+    high, middle = [
+        (await world.submit(("AFTER_OK", array), priority=priority)) for priority in (9, 5)
+    ]
+    last = await world.submit(("AFTER_OK", awaited), priority=9)
+
+    async def priorities() -> list[tuple[int, int | None]]:
+        await world.settle()
+        rows = await world.children(array)
+        return [(row.priority, row.asked_priority) for _, row in sorted(rows.items())]
+
+    assert await priorities() == [(9, 1), (9, 1), (9, 1)]
+    await world.cancel(high)
+    assert await priorities() == [(5, 1), (9, 1), (5, 1)]
+    await world.cancel(middle)
+    assert await priorities() == [(1, None), (9, 1), (1, None)]
+    await world.cancel(last)
+    assert await priorities() == [(1, None), (1, None), (1, None)]
+
+
 async def test_an_array_starts_no_index_before_its_time(world: ArrayWorld):
     array = await world.accept_array(2)
     spec = job_pb2.Job(project="default", command=["x"], array={"count": 2})

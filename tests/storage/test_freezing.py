@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.arrays import ArrayWorld
 from tests.support.databases import acting
 from tests.support.nodes import an_inventory
 from tests.support.quotas import require_counted, set_quota
@@ -211,6 +212,28 @@ async def test_a_deadline_does_not_wait_for_a_frozen_job(waiting: Waiting, stand
     await waiting.suspensions.end_due()
     assert await shown(waiting, job_id) == ("CANCELLING", "DEADLINE_EXCEEDED", False)
     assert (await told(waiting, job_id)).want == agent_pb2.RunDirective.STOPPED
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+async def test_a_frozen_index_is_stopped_with_its_array(
+    database: Database, tmp_path: Path, stands_still
+):
+    waiting = await ArrayWorld.begin(database, tmp_path)
+    await say_hello(waiting, can_freeze=True)
+    array = await waiting.submit_array(1)
+    await waiting.start_all(array)
+    job_id = (await waiting.children(array))[0].job_id
+    await waiting.suspensions.freeze(ADA, job_id, reason="")
+    if stands_still:
+        await says(waiting, job_id, frozen=True)
+    await waiting.jobs.cancel(ADA, array, reason="")
+    await waiting.settle()
+    assert (await shown(waiting, job_id))[0] == "CANCELLING"
+    assert (await told(waiting, job_id)).want == agent_pb2.RunDirective.STOPPED
+    await waiting.world.report(job_id, "EXITED", cause="STOPPED")
+    await waiting.settle()
+    assert not await holds(waiting, job_id)
+    assert [(await shown(waiting, one))[0] for one in (job_id, array)] == ["CANCELLED"] * 2
 
 
 async def test_what_does_not_run_or_cannot_be_frozen_is_refused(waiting: Waiting):

@@ -16,6 +16,7 @@ from windlass_server.errors import NotFound
 from windlass_server.ids import IdSource
 from windlass_server.jobs.full_views import around
 from windlass_server.jobs.reader import JobReader
+from windlass_server.jobs.states import Status
 from windlass_server.paging import PageTokens
 from windlass_server.resources.prices import PricesService, WantedPrice
 from windlass_server.resources.usage import UsageQuery, UsageService
@@ -85,6 +86,18 @@ async def test_conditions_are_said_as_far_as_they_are_known(site: Site):
     times = {one.type: one.time.ToMicroseconds() for one in job.conditions if one.HasField("time")}
     assert times[job_view_pb2.JobCondition.STARTED] == job.start_time.ToMicroseconds()
     assert times[job_view_pb2.JobCondition.ARTIFACTS_COLLECTED] == job.end_time.ToMicroseconds()
+
+
+async def test_a_suspended_job_has_its_place_only_while_it_is_frozen(site: Site):
+    job_id = await site.submit()
+    await site.run(job_id)
+    for frozen, scheduled in ((True, ("TRUE", "PLACED")), (False, ("FALSE", "STARTED"))):
+        row = await site.job(job_id)
+        values = {"status": int(Status.SUSPENDED), "frozen": frozen}
+        await site.world.database.write(
+            lambda tx, row=row, values=values: tx.jobs.change(job_id, row.version, **values)
+        )
+        assert (await site.said(job_id))["SCHEDULED"] == scheduled
 
 
 async def test_what_is_lost_or_weaker_is_said(site: Site):

@@ -296,3 +296,17 @@ async def test_what_ran_may_wait_again_in_a_full_queue(world: World):
     await change_queue(world.database, limits={"queued_jobs": 0}, state=Queue.CLOSED)
     await world.report(job.job_id, "EXITED", cause="NODE_SHUTDOWN")
     assert (await world.job(job.job_id)).status == Status.QUEUED
+
+
+async def test_a_frozen_job_keeps_its_place_of_those_that_its_queue_has(world: World):
+    await change_queue(world.database, limits={"running_jobs": 1})
+    frozen = await world.submit()
+    await world.schedule()
+    job = await world.job(frozen.job_id)
+    values = {"status": int(Status.SUSPENDED), "frozen": True}
+    await world.database.write(lambda tx: tx.jobs.change(job.job_id, job.version, **values))
+    second = await world.submit()
+    await world.schedule()
+    assert await world.statuses(second) == ["QUEUE_LIMIT"]
+    (node,) = await world.database.read(lambda tx: [one.node_id for one in tx.nodes.all()])
+    assert not await world.place(await world.job(second.job_id), node)

@@ -1,8 +1,10 @@
 """Queues: what is said of them, on both engines."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.support.access import ORG_ADMIN as ADMIN
 from tests.support.databases import acting
@@ -25,6 +27,8 @@ from windlass_server.jobs.queue_message import queue_event_message, queue_messag
 from windlass_server.jobs.queues import QueuesService
 from windlass_server.jobs.states import Status
 from windlass_server.storage.engine import Database
+from windlass_server.storage.queues import QueueStore
+from windlass_server.storage.transaction import Transaction
 
 __all__ = ["acting"]
 pytestmark = pytest.mark.usefixtures("acting")
@@ -99,6 +103,7 @@ async def test_what_waits_and_runs_of_each_user_is_counted(
         Status.SUSPENDING,
     ]
     live = [job_columns(queue="nightly", status=int(one)) for one in statuses]
+    live.append(job_columns(queue="nightly", status=int(Status.SUSPENDED), frozen=True))
     others = [
         job_columns(queue="nightly", status=int(Status.SUSPENDED)),
         job_columns(queue="nightly", status=int(Status.RUNNING), cluster="there"),
@@ -107,10 +112,10 @@ async def test_what_waits_and_runs_of_each_user_is_counted(
     ]
     await database.write(lambda tx: add_jobs(tx, *live, *others))
     one = queue_message(await queues.get(VIEWER, "nightly"), VIEWER)
-    assert (one.queued_jobs, one.running_jobs) == (1, 4)
+    assert (one.queued_jobs, one.running_jobs) == (1, 5)
     views, _ = await queues.list(VIEWER, size=9, token="")
     assert {view.row.queue_id: (view.queued, view.running) for view in views} == {
-        "nightly": (1, 4),
+        "nightly": (1, 5),
         "default": (0, 1),
     }
 
@@ -160,6 +165,38 @@ async def test_a_queue_with_jobs_is_removed_only_when_they_go_somewhere(
         "QUEUE_CHANGED",
         "moved from queue nightly to other",
     )
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_jobs_are_not_moved_to_a_queue_that_is_removed_meanwhile(
+    database: Database, database_url: str, queues: QueuesService
+):
+    await made(queues)
+    await made(queues, "other")
+    job = job_columns(queue="nightly")
+    await database.write(lambda tx: add_jobs(tx, job))
+    engine = create_engine(database_url)
+    with engine.connect() as another:
+        others = QueueStore(another)
+        others.lock("other")
+        others.remove("other")
+        moving = asyncio.create_task(moved_to(queues, "other"))
+        async with asyncio.timeout(20):
+            while not moving.done() and not await database.read(_somebody_waits):
+                pass
+        another.commit()
+    engine.dispose()
+    with pytest.raises(NotFound):
+        await moving
+    assert await listed(queues) == ["default", "nightly"]
+    row = await database.read(lambda tx: tx.jobs.get(str(job["job_id"])))
+    assert row is not None
+    assert row.queue == "nightly"
+
+
+def _somebody_waits(tx: Transaction) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    return bool(tx.connection.execute(text(query)).scalar())
 
 
 NIGHTLY = Queue(queue_id="nightly")

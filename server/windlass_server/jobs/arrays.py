@@ -23,7 +23,7 @@ from windlass_server.jobs.array_spec import indices_of
 from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.holding import hold_of
 from windlass_server.jobs.moves import DEADLINE, Move, move, move_all
-from windlass_server.jobs.states import FINAL, LEAVING, Event, Status, after
+from windlass_server.jobs.states import FINAL, Event, Status, after, leave
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import JobArrayRow, JobRow
 from windlass_server.storage.tables.arrays import COUNTED
@@ -118,8 +118,7 @@ class ArraysService:
         begins = job.status == Status.QUEUED and array_rules.has_begun(counts_of(array))
         if begins:
             job = self._begin(tx, job)
-        if job.asked_priority is not None:
-            tx.arrays.raise_priority(job.job_id, job.priority, job.asked_priority)
+        tx.arrays.serve_by(job.job_id, job.priority, job.asked_priority)
         if job.held == Held.USER:
             return self._hold(tx, job) == AT_ONCE
         released = self._release(tx, job)
@@ -186,8 +185,9 @@ class ArraysService:
         return False
 
     def _cancelled(self, tx: Transaction, job: JobRow, row: JobRow, event: Event) -> Move:
-        now, status = self._clock.now(), after(row.status, event, row.job_id)
-        if status is Status.CANCELLING and row.status not in LEAVING:
+        now = self._clock.now()
+        status, stops = leave(row.status, event, row.job_id, frozen=row.frozen)
+        if stops:
             self._tell(tx, tx.runs.want_all_stopped(row.job_id, row.attempt, now))
         message = f"with its array: {job.status_message}"
         return Move(row, status, job.status_reason, message, actors.ARRAYS, now, {"end_by": None})

@@ -50,8 +50,7 @@ def conditions(
 
 
 def _scheduled(job: Any, runs: Sequence[Any]) -> Condition:
-    waits = job.status in (Status.QUEUED, Status.SUSPENDED)
-    if waits or not job.run_id:
+    if _waits(job) or not job.run_id:
         since = None if job.attempt or job.status in FINAL else job.created_at
         return Condition(Type.SCHEDULED, False, job.status_reason, job.status_message, since)
     if job.cluster:
@@ -66,10 +65,15 @@ def _scheduled(job: Any, runs: Sequence[Any]) -> Condition:
 _NAMED = 8
 
 
+def _waits(job: Any) -> bool:
+    """Whether it has no place, and has not ended."""
+    return job.status == Status.QUEUED or (job.status == Status.SUSPENDED and not job.frozen)
+
+
 def _started(job: Any) -> Condition | None:
     if job.started_at is not None:
         return Condition(Type.STARTED, True, "STARTED", since=job.started_at)
-    if job.status in (Status.QUEUED, Status.SUSPENDED) or not job.run_id:
+    if _waits(job) or not job.run_id:
         return None
     return Condition(Type.STARTED, False, job.status_reason, job.status_message)
 

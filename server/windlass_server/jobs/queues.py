@@ -167,6 +167,8 @@ class QueuesService:
             )
 
         def store(tx: Transaction) -> QueueView | None:
+            # Both at once, in the order in which everybody locks queues.
+            tx.queues.lock_all(sorted({queue_id, move_to}))
             old = _locked(tx, queue_id)
             require_etag("queue", old.version, etag)
             if queue_id == DEFAULT_QUEUE:

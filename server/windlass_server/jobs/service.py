@@ -32,7 +32,7 @@ from windlass_server.jobs.queue_rules import (
 from windlass_server.jobs.singletons import Turns, key_of
 from windlass_server.jobs.source_rules import requirement_violations
 from windlass_server.jobs.sources import use_sources
-from windlass_server.jobs.states import Event, Status, after, standing
+from windlass_server.jobs.states import Event, Status, leave
 from windlass_server.jobs.wanted import Seen, Wanted, earlier_jobs, look
 from windlass_server.paging import PageTokens, page_size
 from windlass_server.resources.cluster import Cluster
@@ -281,16 +281,17 @@ class JobsService:
             if job is None:
                 raise absent("job", job_id)
             require_object(who, "jobs.cancel", job.project, kind="job", object_id=job_id)
-            now, array = standing(job.status, frozen=job.frozen), bool(job.array_count)
-            status = after(now, Event.CANCEL, job_id, array=array)
-            if status == job.status and not (force and status is Status.CANCELLING):
+            array = bool(job.array_count)
+            status, stops = leave(job.status, Event.CANCEL, job_id, frozen=job.frozen, array=array)
+            kills = force and status is Status.CANCELLING
+            if status == job.status and not kills:
                 return job
-            at_once = " at once" if force and status is Status.CANCELLING else ""
+            at_once = " at once" if kills else ""
             message = f"cancelled{at_once} by {who.user}" + (f": {reason}" if reason else "")
             if array:
                 tx.arrays.change(job_id, forced=force)
                 tx.after_commit(partial(self._hints.array_changed, job_id))
-            elif status is Status.CANCELLING and not self._stop_runs(tx, job, force=force):
+            elif (stops or kills) and not self._stop_runs(tx, job, force=force):
                 return job
             return move(
                 tx,

@@ -181,6 +181,17 @@ def standing(status: int, *, frozen: bool) -> Status:
     return Status.SUSPENDING if frozen and status == Status.SUSPENDED else Status(status)
 
 
+def leave(
+    status: int, event: Event, job_id: str, *, frozen: bool, array: bool = False
+) -> tuple[Status, bool]:
+    """The status after an event that ends a job or an array, and whether its runs are to be told to stop.
+
+    Raises WrongState as `after`.
+    """
+    then = after(standing(status, frozen=frozen), event, job_id, array=array)
+    return then, then is Status.CANCELLING and (frozen or status not in LEAVING)
+
+
 def after(status: int, event: Event, job_id: str, *, array: bool = False) -> Status:
     """The status after an event; WrongState when that cannot happen to a job, or an array, in `status`."""
     try:

@@ -11,7 +11,7 @@ from windlass_server.errors import WrongState
 from windlass_server.jobs.dependency_rules import Held
 from windlass_server.jobs.elsewhere import Elsewhere
 from windlass_server.jobs.moves import DEADLINE, move
-from windlass_server.jobs.states import FINAL, LEAVING, Event, Status, after, standing
+from windlass_server.jobs.states import FINAL, Event, Status, after, leave, standing
 from windlass_server.resources.inventories import parsed
 from windlass_server.scheduler.wording import time_text
 from windlass_server.storage.engine import Database
@@ -169,11 +169,10 @@ class Suspensions:
             # Somebody was faster; it is not looked at any more.
             tx.jobs.change(job_id, job.version, end_by=None)
             return
-        now, array = standing(job.status, frozen=job.frozen), bool(job.array_count)
-        status = after(now, Event.MISS_DEADLINE, job_id, array=array)
-        if status is Status.CANCELLING:
-            if job.frozen or job.status not in LEAVING:
-                self._stop(tx, job)
+        event, array = Event.MISS_DEADLINE, bool(job.array_count)
+        status, stops = leave(job.status, event, job_id, frozen=job.frozen, array=array)
+        if stops:
+            self._stop(tx, job)
             self._elsewhere.stop(tx, job)
         move(
             tx,

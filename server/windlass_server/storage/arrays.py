@@ -4,16 +4,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, insert, not_, or_, select, update
 
 from windlass_server.storage.hot import Hot
-from windlass_server.storage.partial_indexes import ARRAY_ACTIVE, JOB_OF_ARRAY, RUN_ACTIVE
-from windlass_server.storage.tables import JobArrayRow, JobRow, RunRow
+from windlass_server.storage.partial_indexes import (
+    ARRAY_ACTIVE,
+    DEPENDENCY_OPEN,
+    JOB_OF_ARRAY,
+    RUN_ACTIVE,
+)
+from windlass_server.storage.tables import JobArrayRow, JobDependencyRow, JobRow, RunRow
 from windlass_server.storage.tables.arrays import COUNTED
 
 _ARRAYS = JobArrayRow.__table__  # type: ignore[attr-defined]
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 _RUNS = RunRow.__table__  # type: ignore[attr-defined]
+_EDGES = JobDependencyRow.__table__  # type: ignore[attr-defined]
 
 _COUNT = Hot(
     update(_ARRAYS)
@@ -96,17 +102,30 @@ _WITH_GRACE = (
     .limit(bindparam("size"))
 )
 _LOCK_IN_STATUS = _IN_STATUS.with_for_update()
-_RAISE = (
+_IS_AWAITED = exists(
+    select(_EDGES.c.job_id)
+    .where(_EDGES.c.awaited_id == _JOBS.c.job_id, DEPENDENCY_OPEN)
+    .correlate(_JOBS)
+)
+_SERVE_BY = (
     update(_JOBS)
     .where(
         _OF_ARRAY,
         JOB_OF_ARRAY,
         _JOBS.c.status == 1,
-        _JOBS.c.priority < bindparam("raised"),
+        or_(
+            _JOBS.c.priority < bindparam("served"),
+            # Those that others wait for have a higher one of these, perhaps.
+            and_(
+                _JOBS.c.priority > bindparam("served"),
+                _JOBS.c.asked_priority.is_not(None),
+                not_(_IS_AWAITED),
+            ),
+        ),
     )
     .values(
         asked_priority=bindparam("own"),
-        priority=bindparam("raised"),
+        priority=bindparam("served"),
         version=_JOBS.c.version + 1,
     )
 )
@@ -226,7 +245,13 @@ class ArrayStore:
         values = {"key": array_job_id, "size": size}
         return self._connection.execute(_WITH_GRACE, values).all()
 
-    def raise_priority(self, array_job_id: str, priority: int, own: int | None) -> None:
-        """Have the jobs of an array that wait served by a priority, where theirs is lower; `own` is the array's."""
-        values = {"key": array_job_id, "raised": priority, "own": own}
-        self._connection.execute(_RAISE, values)
+    def serve_by(self, array_job_id: str, priority: int, own: int | None) -> None:
+        """Have the jobs of an array that wait served by its priority, but for those that are lent a higher one.
+
+        Args:
+            array_job_id: the array.
+            priority: by which it is served.
+            own: its own, where that is another; else None.
+        """
+        values = {"key": array_job_id, "served": priority, "own": own}
+        self._connection.execute(_SERVE_BY, values)

@@ -19,14 +19,13 @@ from sqlalchemy import (
 from windlass_server.storage.hot import Hot, driver_of
 from windlass_server.storage.inserting import insert_new
 from windlass_server.storage.partial_indexes import JOB_LIVE
+from windlass_server.storage.placed_jobs import HAS_PLACE
 from windlass_server.storage.tables import JobRow, QueueRow
 
 _QUEUES: Table = QueueRow.__table__  # type: ignore[attr-defined]
 _JOBS: Table = JobRow.__table__  # type: ignore[attr-defined]
 
-# As jobs.v1.Job.Status: 1 waits; these have a place or leave it, here where no other cluster has them.
-_PLACED = text("jobs.status IN (2, 3, 4, 11) AND jobs.cluster = '' AND jobs.array_count = 0")
-# An array waits until it ends, and its indices do not.
+# As jobs.v1.Job.Status: 1 waits. An array waits until it ends, and its indices do not.
 _WAITS = text("(jobs.status = 1 AND jobs.array_job_id IS NULL OR jobs.array_count > 0)")
 
 # Read in every cycle of the scheduler, and at each submission.
@@ -45,12 +44,12 @@ _BY_USER = (
     .group_by(_JOBS.c.user)
 )
 _QUEUED = Hot(_BY_USER.where(_WAITS))
-_RUNNING = Hot(_BY_USER.where(_PLACED))
+_RUNNING = Hot(_BY_USER.where(HAS_PLACE))
 _COUNTS = (
     select(
         _JOBS.c.queue,
         func.sum(case((_WAITS, 1), else_=0)).label("queued"),
-        func.sum(case((_PLACED, 1), else_=0)).label("running"),
+        func.sum(case((HAS_PLACE, 1), else_=0)).label("running"),
     )
     .where(JOB_LIVE)
     .group_by(_JOBS.c.queue)

@@ -26,6 +26,7 @@ from windlass_server.storage.partial_indexes import (
     JOB_OF_ARRAY,
     RUN_ACTIVE,
 )
+from windlass_server.storage.placed_jobs import HAS_PLACE
 from windlass_server.storage.tables import (
     AllocationRow,
     ArtifactRow,
@@ -42,7 +43,7 @@ _RUNS: Table = RunRow.__table__  # type: ignore[attr-defined]
 _ALLOCATIONS: Table = AllocationRow.__table__  # type: ignore[attr-defined]
 _ARTIFACTS: Table = ArtifactRow.__table__  # type: ignore[attr-defined]
 
-# As jobs.v1.Job.Status: those that wait, have a place, or leave it; and 10, which have one while they are frozen.
+# As jobs.v1.Job.Status: those that wait, and those that may have a place.
 _COUNTED_STATUSES = (1, 2, 3, 4, 10, 11)
 _COUNTED = (
     "gpu_millis",
@@ -117,17 +118,13 @@ _HELD_BY_ALLOCATIONS = select(
     _ALLOCATIONS.c.gpu_types,
     _ALLOCATIONS.c.gpu_millis,
 ).where(_ALLOCATIONS.c.project == bindparam("project"), _ALLOCATIONS.c.status == 1)
-# As Job.Status: 1 waits; 2 to 4 have a place, here where no other cluster has them. An array waits until it ends.
-_IS_ARRAY = _JOBS.c.array_count > 0
-_WAITS = or_(_JOBS.c.status == 1, _IS_ARRAY)
-# What is SUSPENDED has none, unless it is frozen.
-_KEEPS_PLACE = or_(_JOBS.c.status != 10, _JOBS.c.frozen)
-_HAS_PLACE = and_(_JOBS.c.status > 1, _JOBS.c.cluster == "", _JOBS.c.array_count == 0, _KEEPS_PLACE)
+# An array waits until it ends.
+_WAITS = or_(_JOBS.c.status == 1, _JOBS.c.array_count > 0)
 _JOBS_OF_USERS = (
     select(
         _JOBS.c.user,
         func.sum(case((_WAITS, 1), else_=0)).label("queued"),
-        func.sum(case((_HAS_PLACE, 1), else_=0)).label("running"),
+        func.sum(case((HAS_PLACE, 1), else_=0)).label("running"),
     )
     .where(
         _JOBS.c.project == bindparam("project"),
@@ -145,8 +142,7 @@ _INDICES_OF_USERS = (
         ARRAY_ACTIVE,
         JOB_OF_ARRAY,
         _JOBS.c.project == bindparam("project"),
-        _JOBS.c.status.in_(_COUNTED_STATUSES[1:]),
-        _KEEPS_PLACE,
+        HAS_PLACE,
     )
     .group_by(_JOBS.c.user)
 )
