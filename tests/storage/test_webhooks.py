@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
@@ -16,11 +17,16 @@ from tests.support.fake_clock import FakeClock
 from tests.support.jobs import add_projects, job_columns
 from tests.support.webhook_receiver import OK, Received, Receiver, answer, receiving
 from windlass.access.v1.webhook_pb2 import Webhook, WebhookDelivery
-from windlass_server.access import webhook_matching, webhook_sender, webhook_telling
+from windlass_server.access import (
+    webhook_addresses,
+    webhook_matching,
+    webhook_sender,
+    webhook_telling,
+)
 from windlass_server.access.policy import Caller, Role
 from windlass_server.access.seals import Seal
 from windlass_server.access.settled_events import SettledEvents
-from windlass_server.access.webhook_addresses import WebhookAddresses
+from windlass_server.access.webhook_addresses import WebhookAddresses, look_up
 from windlass_server.access.webhook_deliveries import WebhookDeliveriesService
 from windlass_server.access.webhook_matching import WebhookMatching
 from windlass_server.access.webhook_message import delivery_message, webhook_message
@@ -29,7 +35,14 @@ from windlass_server.access.webhook_telling import WebhookTelling
 from windlass_server.access.webhooks import MAX_WEBHOOKS, NewSecret, WebhooksService
 from windlass_server.clock import SystemClock
 from windlass_server.controllers.webhooks import DeliveryRemoval, WebhookDuties
-from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, WrongState
+from windlass_server.errors import (
+    Conflict,
+    Denied,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+    WrongState,
+)
 from windlass_server.ids import IdSource
 from windlass_server.paging import PageTokens
 from windlass_server.storage.engine import Database
@@ -369,6 +382,106 @@ async def test_two_servers_tell_each_event_once_and_a_dead_ones_attempts_are_tak
     late = await world.deliveries.get(ANN, hook.row.webhook_id, lost[0].delivery.delivery_id)
     assert delivery_message(late).status == WebhookDelivery.SUCCEEDED
     await other.sender.close()
+
+
+async def test_of_two_servers_the_slower_one_goes_on_from_where_the_faster_one_came(
+    world: World, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    await world.hook()
+    slower = World(database, world.clock, world.receiver)
+    end = slower.matching._settled.end
+    overtaking = iter([True])
+
+    async def overtaken() -> int:
+        if next(overtaking, False):
+            await world.duties.match()
+            await world.happens({"reason": "BEHIND"})
+        return await end()
+
+    monkeypatch.setattr(slower.matching._settled, "end", overtaken)
+    await world.happens({"reason": "BOTH"})
+    await slower.tell()
+    reasons = [one["data"]["reason"] for one in world.bodies()]
+    assert sorted(reasons) == ["BEHIND", "BOTH"]
+    await slower.sender.close()
+
+
+async def test_a_name_that_is_not_looked_up_for_others_is_no_failure_of_the_receiver(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(webhook_addresses, "_LOOKUP_SECONDS", 0.1)
+    monkeypatch.setattr(webhook_addresses, "_LOOKUPS", 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def lookup(host: str, port: int) -> Sequence[str]:
+        if host == "slow.example":
+            begun.set()
+            go_on.wait(20)
+        return look_up(host, port)
+
+    addresses = WebhookAddresses(LOOPBACK, lookup)
+    monkeypatch.setattr(world.sender, "_addresses", addresses)
+    hook = await world.hook()
+    await world.happens({})
+    await world.duties.match()
+    slow = asyncio.create_task(addresses.target("https://slow.example"))
+    await asyncio.to_thread(begun.wait, 20)
+    (claimed,) = await world.telling.claim([])
+    await world.telling.attempt(claimed)
+    (delivery,) = await world.deliveries_of(hook)
+    assert (delivery.status, len(delivery.attempts)) == (WebhookDelivery.PENDING, 0)
+    assert (await world.shown(hook)).consecutive_failures == 0
+
+    go_on.set()
+    await asyncio.gather(slow, return_exceptions=True)
+    world.clock.advance(1)
+    monkeypatch.setattr(webhook_addresses, "_LOOKUP_SECONDS", 5.0)
+    await world.tell()
+    assert world.types() == ["job.queued"]
+    addresses.close()
+
+
+async def test_whose_names_are_slow_is_refused_and_holds_up_nothing_that_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(webhook_addresses, "_CHECKS", 1)
+    monkeypatch.setattr(webhook_addresses, "_CHECKS_WAITING", 0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def lookup(host: str, port: int) -> Sequence[str]:
+        if host == "slow.example":
+            begun.set()
+            go_on.wait(20)
+        return look_up("127.0.0.1", port)
+
+    await world.hook()
+    addresses = WebhookAddresses(LOOPBACK, lookup)
+    monkeypatch.setattr(world.service, "_addresses", addresses)
+    monkeypatch.setattr(world.sender, "_addresses", addresses)
+    slow = asyncio.create_task(world.hook(url="https://slow.example"))
+    await asyncio.to_thread(begun.wait, 20)
+    with pytest.raises(Unavailable) as refused:
+        await world.hook("/other")
+    assert refused.value.reason == "NAME_LOOKUPS_BUSY"
+    await world.happens({})
+    await world.tell()
+    assert world.types() == ["job.queued"]
+    go_on.set()
+    await slow
+    addresses.close()
+
+
+async def test_what_failed_is_not_sent_sooner_because_its_server_stops(world: World):
+    world.receiver.respond = lambda _request: answer(500)
+    hook = await world.hook()
+    await world.happens({})
+    await world.duties.match()
+    claimed = await world.telling.claim([])
+    await world.telling.attempt(claimed[0])
+    (before,) = await world.deliveries_of(hook)
+    await world.telling.give_back(claimed)
+    (after,) = await world.deliveries_of(hook)
+    assert after.next_attempt_time == before.next_attempt_time
 
 
 async def test_a_receiver_that_asks_for_time_is_left_alone_with_all_that_waits(world: World):

@@ -9,9 +9,11 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
+
+from windlass_server.errors import Unavailable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,8 +30,11 @@ _TRANSLATED = tuple(
 _PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
 _LOOKUP_SECONDS = 5.0
-# A name server that is slow keeps one of them each.
+# Names that are looked up at once, to send there and for callers who ask; of these so many more wait. A name server
+# that is slow keeps one each, for longer than it is waited for.
 _LOOKUPS = 32
+_CHECKS = 8
+_CHECKS_WAITING = 16
 
 
 class Refused(Exception):
@@ -79,6 +84,51 @@ def look_up(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
+class _Lookups:
+    """Looks names up on threads of its own, so that slow ones keep nobody else waiting.
+
+    Args:
+        lookup: the addresses of a name and port.
+        at_once: how many threads.
+        waiting: how many names may wait for one; None: any number.
+    """
+
+    def __init__(self, lookup: Lookup, at_once: int, waiting: int | None = None) -> None:
+        self._lookup = lookup
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="webhook-names")
+        self._most = None if waiting is None else at_once + waiting
+        self._under_way: set[Future[Sequence[str]]] = set()
+
+    async def find(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of a name.
+
+        Raises:
+            OSError, UnicodeError: there are none, or not in time.
+            Unavailable: there was no thread for it (`NAME_LOOKUPS_BUSY`).
+        """
+        self._under_way = {one for one in self._under_way if not one.done()}
+        if self._most is not None and len(self._under_way) >= self._most:
+            raise _busy()
+        looking = self._threads.submit(self._lookup, host, port)
+        self._under_way.add(looking)
+        try:
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                return await asyncio.wrap_future(looking)
+        except TimeoutError:
+            # That can be cancelled alone which has not begun.
+            if looking.cancel():
+                raise _busy() from None
+            raise
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _busy() -> Unavailable:
+    text = "too many names are looked up at once, slowly"
+    return Unavailable(text, reason="NAME_LOOKUPS_BUSY", retry_seconds=_LOOKUP_SECONDS)
+
+
 class WebhookAddresses:
     """Finds the addresses to send to.
 
@@ -89,20 +139,27 @@ class WebhookAddresses:
 
     def __init__(self, allowed: Sequence[Network], lookup: Lookup = look_up) -> None:
         self._allowed = allowed
-        self._lookup = lookup
-        # Of its own, so that names that are slow to look up keep nobody else waiting.
-        self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webhook-names")
+        self._to_send = _Lookups(lookup, _LOOKUPS)
+        self._to_check = _Lookups(lookup, _CHECKS, _CHECKS_WAITING)
 
     async def target(self, text: str) -> Target:
         """Where a URL leads.
 
         Raises:
             Refused: URL_INVALID, HTTPS_REQUIRED, NAME_NOT_RESOLVED or ADDRESS_NOT_ALLOWED.
+            Unavailable: its name could not be looked up for all the others (`NAME_LOOKUPS_BUSY`).
         """
+        return await self._target(text, self._to_send)
+
+    async def check(self, text: str) -> None:
+        """The same for somebody who wants it sent there; keeps nothing waiting that is sent."""
+        await self._target(text, self._to_check)
+
+    async def _target(self, text: str, lookups: _Lookups) -> Target:
         url = _parsed(text)
         host = url.hostname or ""
         port = url.port or _PORTS[url.scheme]
-        found = await self._found(host, port)
+        found = await _found(lookups, host, port)
         inside = [self._is_allowed(address) for address in found]
         if not all(ok or is_public(one) for ok, one in zip(inside, found, strict=True)):
             text = (
@@ -114,18 +171,6 @@ class WebhookAddresses:
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         return Target(url.scheme, host, port, url.netloc, path, tuple(map(str, found)))
 
-    async def _found(self, host: str, port: int) -> list[Address]:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_LOOKUP_SECONDS):
-                found = await loop.run_in_executor(self._threads, self._lookup, host, port)
-            addresses = [ipaddress.ip_address(one) for one in found]
-        except (OSError, UnicodeError, ValueError):
-            addresses = []
-        if not addresses:
-            raise Refused("NAME_NOT_RESOLVED", f"{host} has no address")
-        return addresses
-
     def _is_allowed(self, address: Address) -> bool:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
@@ -133,7 +178,18 @@ class WebhookAddresses:
 
     def close(self) -> None:
         """Look up nothing more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._to_send.close()
+        self._to_check.close()
+
+
+async def _found(lookups: _Lookups, host: str, port: int) -> list[Address]:
+    try:
+        addresses = [ipaddress.ip_address(one) for one in await lookups.find(host, port)]
+    except (OSError, UnicodeError, ValueError):
+        addresses = []
+    if not addresses:
+        raise Refused("NAME_NOT_RESOLVED", f"{host} has no address")
+    return addresses
 
 
 def _parsed(text: str) -> SplitResult:

@@ -106,30 +106,36 @@ class WebhookMatching:
         )
         if len(events) == _EVENTS:
             upto = events[-1].row.sequence
+        lost = False
         for one in group:
             wanted = [event for event in events if _is_told(one, event)]
-            if not wanted or await self._make(one, wanted, upto):
+            if not wanted:
+                self._looked[_key(one.row)] = upto
+            elif not await self._has_room(one):
+                self._full[one.row.webhook_id] = self._clock.monotonic() + _FULL_SECONDS
+            elif await self._make(one, wanted, upto):
                 self._looked[_key(one.row)] = upto
             else:
-                self._full[one.row.webhook_id] = self._clock.monotonic() + _FULL_SECONDS
-        return upto < end
+                # Whoever was first may not have come as far: from where the cursor is then.
+                self._looked.pop(_key(one.row), None)
+                lost = True
+        return lost or upto < end
 
-    async def _make(self, one: _Looker, wanted: Sequence[_Event], upto: int) -> bool:
-        """Make deliveries of events, unless too many wait; whether there was room."""
+    async def _has_room(self, one: _Looker) -> bool:
         webhook_id = one.row.webhook_id
         waiting = await self._database.read(
             lambda tx: tx.webhook_deliveries.pending(webhook_id, MOST_PENDING)
         )
-        if waiting >= MOST_PENDING:
-            return False
-        await self._database.write(lambda tx: self._store(tx, one, wanted, upto))
-        return True
+        return waiting < MOST_PENDING
 
-    def _store(self, tx: Transaction, one: _Looker, wanted: Sequence[_Event], upto: int) -> None:
+    async def _make(self, one: _Looker, wanted: Sequence[_Event], upto: int) -> bool:
+        """Make deliveries of events; False when another server was first, or it is told no more."""
+        return await self._database.write(lambda tx: self._store(tx, one, wanted, upto))
+
+    def _store(self, tx: Transaction, one: _Looker, wanted: Sequence[_Event], upto: int) -> bool:
         webhook_id, now = one.row.webhook_id, self._clock.now()
         if not tx.webhooks.advance(webhook_id, seen=one.row.cursor, looked=upto):
-            # Another server has, or it is told no more.
-            return
+            return False
         tx.webhook_deliveries.add_all(
             [
                 new_delivery(
@@ -143,6 +149,7 @@ class WebhookMatching:
                 for event in wanted
             ]
         )
+        return True
 
     async def _store_cursors(self, rows: Sequence[WebhookRow]) -> None:
         """Now and then, so that a start does not look through everything again."""

@@ -55,7 +55,11 @@ class WebhookSender:
         self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Post a body; whatever goes wrong is the outcome."""
+        """Post a body; whatever goes wrong is the outcome.
+
+        Raises:
+            Unavailable: nothing was begun, for lack of this server's means.
+        """
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 target = await self._addresses.target(url)

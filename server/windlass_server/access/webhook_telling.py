@@ -15,7 +15,7 @@ from windlass_server.access.webhook_sender import ATTEMPT_SECONDS, Outcome, Webh
 from windlass_server.access.webhook_signing import headers
 from windlass_server.access.webhooks import note, purpose
 from windlass_server.clock import MICROS_PER_SECOND, Clock
-from windlass_server.errors import WrongState
+from windlass_server.errors import Unavailable, WrongState
 from windlass_server.storage.engine import Database
 from windlass_server.storage.tables import EventRow, WebhookDeliveryRow, WebhookRow
 from windlass_server.storage.transaction import Transaction
@@ -43,11 +43,13 @@ class Claimed:
         delivery: as it was before the attempt.
         webhook: as it was then.
         event: what it is told of.
+        until: when somebody else may take it (µs).
     """
 
     delivery: WebhookDeliveryRow
     webhook: WebhookRow
     event: EventRow
+    until: int
 
     @property
     def attempt(self) -> int:
@@ -98,22 +100,34 @@ class WebhookTelling:
                 claimed.delivery.delivery_id, clock // MICROS_PER_SECOND, body, secrets
             )
             url = webhook_pb2.Webhook.FromString(webhook.spec).url
-            outcome = await self._sender.send(url, signed | _CONTENT, body)
+            try:
+                outcome = await self._sender.send(url, signed | _CONTENT, body)
+            except Unavailable as error:
+                # No fault of the receiver's.
+                await self._put_off([claimed], error.retry_seconds)
+                return
         seconds = self._clock.monotonic() - began
         log = _logged(claimed.delivery.log, outcome, clock, seconds)
         await self._database.write(lambda tx: self._settle(tx, claimed, outcome, log))
         self._attempted(outcome.error)
 
     async def give_back(self, broken_off: Sequence[Claimed]) -> None:
-        """Let anybody make attempts again at once that were broken off."""
+        """Let anybody make attempts again at once that were broken off; leaves alone what was settled."""
+        if broken_off:
+            await self._put_off(broken_off, 0.0)
+
+    async def _put_off(self, not_made: Sequence[Claimed], seconds: float) -> None:
+        """Let anybody make attempts in so many seconds of which nothing has become; they count as no tries."""
 
         def store(tx: Transaction) -> None:
-            now = self._clock.now()
-            for one in broken_off:
-                tx.webhook_deliveries.settle(one.delivery.delivery_id, one.attempt, next_at=now)
+            at = self._clock.now() + round(seconds * MICROS_PER_SECOND)
+            for one in not_made:
+                row = one.delivery
+                tx.webhook_deliveries.put_off(
+                    row.delivery_id, one.attempt, until=one.until, next_at=at, tries=row.tries
+                )
 
-        if broken_off:
-            await self._database.write(store)
+        await self._database.write(store)
 
     def _secrets(self, webhook: WebhookRow) -> list[str]:
         """The webhook's secrets, the present one first."""
@@ -208,7 +222,7 @@ def _take(tx: Transaction, sizes: Mapping[str, int], now: int) -> list[Claimed]:
             )
         ]
     events = tx.webhook_deliveries.events([one.sequence for _, one in taken]) if taken else {}
-    return [Claimed(one, webhook, events[one.sequence]) for webhook, one in taken]
+    return [Claimed(one, webhook, events[one.sequence], until) for webhook, one in taken]
 
 
 def _logged(log: bytes, outcome: Outcome, at: int, seconds: float) -> bytes:

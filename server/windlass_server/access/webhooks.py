@@ -97,6 +97,7 @@ class WebhooksService:
             NotFound: there is no such project.
             InvalidInput: its URL leads where nothing is sent, or it makes no sense.
             WrongState: TOO_MANY_WEBHOOKS.
+            Unavailable: too many names are looked up (`NAME_LOOKUPS_BUSY`).
         """
         project = wanted.project or who.default_project
         require(who, "webhooks.create", project)
@@ -145,6 +146,7 @@ class WebhooksService:
             InvalidInput: its URL leads where nothing is sent, it makes no sense, or the mask names a field that
                 cannot be changed.
             Conflict: it is not as `wanted.etag` says, or was changed meanwhile.
+            Unavailable: as for `create`.
         """
         webhook_id = wanted.webhook_id
         before = await self._database.read(
@@ -225,7 +227,7 @@ class WebhooksService:
         if not address:
             return
         try:
-            await self._addresses.target(spec.url)
+            await self._addresses.check(spec.url)
         except Refused as refused:
             violation = FieldViolation("webhook.url", str(refused), refused.reason)
             message = f"webhook.url: {refused}"

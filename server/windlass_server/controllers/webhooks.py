@@ -61,7 +61,6 @@ class WebhookDuties:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-        # What has ended by itself meanwhile is not given back: its attempt is settled.
         await self._telling.give_back(list(under_way.values()))
 
 

@@ -198,6 +198,14 @@ class WebhookDeliveryStore:
         key = {"key": delivery_id, "attempt": attempt}
         return self._connection.execute(_SETTLE.values(**values), key).rowcount == 1
 
+    def put_off(
+        self, delivery_id: str, attempt: int, *, until: int, next_at: int, tries: int
+    ) -> None:
+        """Have an attempt made at another time, unless something became of it since it was claimed `until` then."""
+        statement = _SETTLE.where(_DELIVERIES.c.next_at == until)
+        key = {"key": delivery_id, "attempt": attempt}
+        self._connection.execute(statement.values(next_at=next_at, tries=tries), key)
+
     def change(self, delivery_id: str, **values: Any) -> None:
         """Set columns of a delivery."""
         one = _DELIVERIES.c.delivery_id == delivery_id

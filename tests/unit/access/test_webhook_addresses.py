@@ -1,11 +1,15 @@
 """Webhooks lead to public addresses, and to none that only looks like one."""
 
+import asyncio
+import threading
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
 import pytest
 
+from windlass_server.access import webhook_addresses
 from windlass_server.access.webhook_addresses import Refused, WebhookAddresses, is_public
+from windlass_server.errors import Unavailable
 
 PUBLIC = ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"]
 INSIDE = [
@@ -125,3 +129,29 @@ async def test_loopback_is_refused_however_it_is_written(host: str):
     with pytest.raises(Refused) as refused:
         await WebhookAddresses(()).target(f"https://{host}/x")
     assert refused.value.reason == "ADDRESS_NOT_ALLOWED"
+
+
+async def test_names_that_callers_have_looked_up_are_bounded_and_hold_up_nothing_that_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(webhook_addresses, "_LOOKUPS", 1)
+    monkeypatch.setattr(webhook_addresses, "_CHECKS", 2)
+    monkeypatch.setattr(webhook_addresses, "_CHECKS_WAITING", 3)
+    go_on = threading.Event()
+
+    def lookup(host: str, _port: int) -> Sequence[str]:
+        if host == "slow.example":
+            go_on.wait(20)
+        return ["1.1.1.1"]
+
+    addresses = WebhookAddresses((), lookup)
+    slow = [asyncio.create_task(addresses.check("https://slow.example")) for _ in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as refused:
+        await addresses.check("https://a.example")
+    assert refused.value.reason == "NAME_LOOKUPS_BUSY"
+    assert (await addresses.target("https://a.example")).addresses == ("1.1.1.1",)
+    go_on.set()
+    await asyncio.gather(*slow)
+    await addresses.check("https://a.example")
+    addresses.close()
