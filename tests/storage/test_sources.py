@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.support.databases import acting
 from tests.support.scheduled_world import ScheduledWorld
@@ -15,10 +16,13 @@ from windlass.jobs.v1 import job_content_pb2, job_pb2
 from windlass_server.access.policy import Caller, Role
 from windlass_server.errors import Denied, Exhausted, InvalidInput, NotFound, WrongState
 from windlass_server.ids import IdSource
+from windlass_server.jobs import sources
 from windlass_server.jobs.sources import Keeping, SourcesService, require_source, use_sources
 from windlass_server.objects.store import ObjectStore
 from windlass_server.paging import PageTokens
 from windlass_server.storage.engine import Database
+from windlass_server.storage.sources import SourceStore, State
+from windlass_server.storage.transaction import Transaction
 
 __all__ = ["acting"]
 pytestmark = pytest.mark.usefixtures("acting")
@@ -137,6 +141,88 @@ async def test_a_project_has_no_more_bytes_than_it_may(world: World):
         await world.upload(an_archive(b"c", MAX_BYTES))
     assert refused.value.reason == "TOO_MANY_SOURCES"
     await world.upload(an_archive(b"c", 1500))
+
+
+class Slow:
+    """An upload of which all but the end has come."""
+
+    def __init__(self, world: World, mark: bytes, size: int = 4000) -> None:
+        self.came, self.ends = asyncio.Event(), asyncio.Event()
+        content = an_archive(mark, size)
+
+        async def trickling() -> AsyncIterator[bytes]:
+            async for piece in pieces(content, 500):
+                yield piece
+            self.came.set()
+            await self.ends.wait()
+
+        self.task = asyncio.create_task(world.sources.upload(DEVELOPER, "", trickling()))
+
+
+async def test_what_is_under_way_counts_and_is_refused_before_all_of_it_has_come(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sources, "_STEP_BYTES", 500)
+    slow = [Slow(world, mark) for mark in (b"a", b"b")]
+    async with asyncio.timeout(20):
+        for one in slow:
+            await one.came.wait()
+    late = Slow(world, b"c", MAX_BYTES)
+    late.ends.set()
+    with pytest.raises(Exhausted) as refused:
+        await late.task
+    assert (refused.value.reason, late.came.is_set()) == ("TOO_MANY_SOURCES", False)
+    for one in slow:
+        one.ends.set()
+        await one.task
+    assert (await world.objects(), len(await world.known())) == (2, 2)
+
+
+async def test_an_upload_ends_when_the_disk_fills_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sources, "_STEP_BYTES", 500)
+    free = iter([1 << 40, 1 << 40])
+    monkeypatch.setattr(ObjectStore, "free_bytes", lambda _: next(free, 0))
+    slow = Slow(world, b"a")
+    slow.ends.set()
+    with pytest.raises(Exhausted) as refused:
+        await slow.task
+    assert (refused.value.reason, slow.came.is_set()) == ("OBJECT_STORE_FULL", False)
+    assert (await world.objects(), await world.known()) == (0, [])
+
+
+async def test_archives_that_come_slowly_hold_up_nothing_else(world: World):
+    slow = [Slow(world, bytes([65 + number]), 200) for number in range(20)]
+    async with asyncio.timeout(20):
+        await slow[0].came.wait()
+        await world.store.put("artifacts/x", pieces(b"x"))
+    for one in slow:
+        one.ends.set()
+    await asyncio.gather(*(one.task for one in slow))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_an_upload_answers_no_archive_that_is_just_removed(world: World, database_url: str):
+    old = await world.upload(an_archive())
+    engine = create_engine(database_url)
+    with engine.connect() as other:
+        gone = {"status": int(State.REMOVED), "sha256": None}
+        SourceStore(other).change(old.source_id, **gone)
+        again = asyncio.create_task(world.upload(an_archive()))
+        async with asyncio.timeout(20):
+            while not await world.database.read(_somebody_waits):
+                pass
+        other.commit()
+    engine.dispose()
+    made = await again
+    assert made.source_id != old.source_id
+    assert await world.known() == [made.source_id]
+
+
+def _somebody_waits(tx: Transaction) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    return bool(tx.connection.execute(text(query)).scalar())
 
 
 async def test_others_neither_see_nor_use_nor_remove_it(world: World):

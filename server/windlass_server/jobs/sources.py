@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from windlass.agents.v1 import preparation_pb2
@@ -24,6 +25,8 @@ from windlass_server.storage.tables import SourceRow
 from windlass_server.storage.transaction import Transaction
 
 _REMOVALS_AT_ONCE = 100
+# So often an upload asks whether there is room for more.
+_STEP_BYTES = 16 << 20
 # Room that is left to everything else on the disk.
 _SPARE_BYTES = 256 << 20
 # An upload that is not whole after so long was cut off by the end of its server.
@@ -63,7 +66,8 @@ class SourcesService:
         keeping: Keeping,
     ) -> None:
         self._database = database
-        self._store = store
+        # Whoever sends slowly holds up other archives alone.
+        self._store = store.apart()
         self._clock = clock
         self._ids = ids
         self._page_tokens = page_tokens
@@ -89,7 +93,7 @@ class SourcesService:
         project = project or who.default_project
         require(who, "sources.create", project)
         row = await self._database.write(lambda tx: self._begin(tx, who, project))
-        upload = _Upload(pieces, self._keeping.max_bytes)
+        upload = _Upload(pieces, self._keeping.max_bytes, partial(self._go_on, row))
         try:
             await self._store.put(_key(row.source_id), upload.checked())
             if sha256 and sha256 != upload.sha256:
@@ -103,7 +107,8 @@ class SourcesService:
     def _begin(self, tx: Transaction, who: Caller, project: str) -> SourceRow:
         if not tx.access.has_project(project):
             raise absent("project", project)
-        self._require_room(tx, project, 1)
+        self._require_free()
+        self._require_bound(tx, project, 1)
         now = self._clock.now()
         values: dict[str, Any] = {
             "source_id": self._ids.new("source"),
@@ -118,24 +123,38 @@ class SourcesService:
         tx.sources.add(values)
         return new_row(SourceRow, values)
 
-    def _require_room(self, tx: Transaction, project: str, more: int) -> None:
+    async def _go_on(self, row: SourceRow, size: int) -> None:
+        """Note how much of an archive has come; Exhausted when there is no room for more."""
+
+        def store(tx: Transaction) -> None:
+            self._require_bound(tx, row.project, size, besides=row.source_id)
+            tx.sources.change(row.source_id, size_bytes=size, used_at=self._clock.now())
+
+        self._require_free()
+        await self._database.write(store)
+
+    def _require_bound(
+        self, tx: Transaction, project: str, size: int, *, besides: str = ""
+    ) -> None:
         most = self._keeping.project_bytes
-        if tx.sources.bytes_of(project) + more > most:
+        if tx.sources.bytes_of(project, besides) + size > most:
             text = f"the archives of project {project} may have {most} bytes together: delete some"
             raise Exhausted(text, reason="TOO_MANY_SOURCES", retry_seconds=60.0)
+
+    def _require_free(self) -> None:
         free = self._store.free_bytes()
-        if free is not None and free < more + _SPARE_BYTES:
+        if free is not None and free < _STEP_BYTES + _SPARE_BYTES:
             text = "the object store is full"
             raise Exhausted(text, reason="OBJECT_STORE_FULL", retry_seconds=60.0)
 
     def _finish(self, tx: Transaction, row: SourceRow, upload: "_Upload") -> SourceRow:
         now = self._clock.now()
-        there = tx.sources.of_content(row.project, upload.sha256)
+        there = tx.sources.lock_of_content(row.project, upload.sha256)
         if there is not None:
             tx.sources.change(row.source_id, status=int(State.REMOVED))
             tx.sources.change(there.source_id, used_at=now)
             return changed(there, used_at=now)
-        self._require_room(tx, row.project, upload.size)
+        self._require_bound(tx, row.project, upload.size, besides=row.source_id)
         values = {"status": int(State.READY), "size_bytes": upload.size, "sha256": upload.sha256}
         tx.sources.finish(row.source_id, **values, used_at=now)
         return new_row(SourceRow, vars(row) | values | {"used_at": now})
@@ -231,11 +250,20 @@ class SourcesService:
 
 
 class _Upload:
-    """An archive on its way to the store: looked at, counted and digested."""
+    """An archive on its way to the store: looked at, counted and digested.
 
-    def __init__(self, pieces: AsyncIterator[bytes], most: int) -> None:
+    Args:
+        pieces: the content.
+        most: the most bytes.
+        go_on: called with how many have come, now and then; raises when no more may.
+    """
+
+    def __init__(
+        self, pieces: AsyncIterator[bytes], most: int, go_on: Callable[[int], Awaitable[None]]
+    ) -> None:
         self._pieces = pieces
         self._most = most
+        self._go_on = go_on
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -246,7 +274,7 @@ class _Upload:
 
     async def checked(self) -> AsyncGenerator[bytes]:
         """The pieces; InvalidInput when they are no archive, or too many."""
-        head = b""
+        head, asked = b"", 0
         async for piece in self._pieces:
             self.size += len(piece)
             if self.size > self._most:
@@ -256,6 +284,9 @@ class _Upload:
             head = head if len(head) >= HEAD_BYTES else head + piece[:HEAD_BYTES]
             if len(head) >= HEAD_BYTES:
                 _require_archive(head)
+            if self.size - asked >= _STEP_BYTES:
+                await self._go_on(self.size)
+                asked = self.size
             yield piece
         _require_archive(head)
 

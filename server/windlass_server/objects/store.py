@@ -58,6 +58,10 @@ class ObjectStore:
             message = f"objects cannot be kept in {url or default}: {_first_line(error)}"
             raise BadConfiguration(message) from None
 
+    def apart(self) -> "ObjectStore":
+        """The same objects, for those whose slow uploads must not hold up the others: only so many go on at once."""
+        return ObjectStore(self._store, self._directory)
+
     async def put(self, key: str, parts: AsyncIterable[bytes]) -> None:
         """Store an object; on the disk when this returns. An error of `parts` leaves nothing.
 

@@ -41,7 +41,9 @@ _OF_CONTENT = select(_SOURCES).where(
     _SOURCES.c.status == State.READY,
 )
 _BYTES = select(func.coalesce(func.sum(_SOURCES.c.size_bytes), 0)).where(
-    _SOURCES.c.project == bindparam("project"), _SOURCES.c.status == State.READY
+    _SOURCES.c.project == bindparam("project"),
+    _SOURCES.c.status.in_((State.UPLOADING, State.READY)),
+    _SOURCES.c.source_id != bindparam("besides"),
 )
 _NEEDED = exists().where(
     _USES.c.source_id == _SOURCES.c.source_id,
@@ -85,14 +87,19 @@ class SourceStore:
         row = self._connection.execute(_GET.with_for_update(), {"source_id": source_id}).first()
         return cast("SourceRow | None", row)
 
-    def of_content(self, project: str, sha256: str) -> SourceRow | None:
-        """The archive that a project has of a content."""
-        values = {"project": project, "sha256": sha256}
-        return cast("SourceRow | None", self._connection.execute(_OF_CONTENT, values).first())
+    def lock_of_content(self, project: str, sha256: str) -> SourceRow | None:
+        """The archive that a project has of a content, held against other writers; or None.
 
-    def bytes_of(self, project: str) -> int:
-        """How many bytes a project's archives have together."""
-        return int(self._connection.execute(_BYTES, {"project": project}).scalar_one())
+        One that somebody removes at this moment is waited for, and then is none.
+        """
+        values = {"project": project, "sha256": sha256}
+        query = _OF_CONTENT.with_for_update()
+        return cast("SourceRow | None", self._connection.execute(query, values).first())
+
+    def bytes_of(self, project: str, besides: str = "") -> int:
+        """How many bytes a project's archives have together, also of those that are uploaded, but for one."""
+        values = {"project": project, "besides": besides}
+        return int(self._connection.execute(_BYTES, values).scalar_one())
 
     def add(self, values: Mapping[str, Any]) -> None:
         """Add an archive; `values` has every column of SourceRow."""
