@@ -6,6 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from tests.support.access import ORG_ADMIN, Access
 from tests.support.quotas import quotas_service
 from tests.support.secrets import secrets_service
+from tests.support.webhooks import webhooks_services
 from windlass.access.v1 import access_pb2
 from windlass.access.v1 import access_service_pb2 as pb
 from windlass_server.access.events import EventsService
@@ -222,6 +223,8 @@ def servicer(access: Access, database: Database) -> AccessRpc:
         quotas_service(database, access.clock),
         events,
         secrets_service(database, access.clock),
+        *webhooks_services(database, access.clock),
+        access.clock,
     )
 
 

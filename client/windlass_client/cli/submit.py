@@ -550,5 +550,6 @@ def wait_for(session: Session, job_id: str) -> None:
     except KeyboardInterrupt:
         say(f"\n{job_id} goes on; wait for it again with: windlass jobs wait {job_id}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    say(logs.verdict(final))
     session.answer(final, lambda: job_id)
     logs.exit_as(final)

@@ -93,6 +93,31 @@ async def test_without_an_agent_that_listens_a_task_neither_waits_nor_fails(benc
     assert exit_.exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "loss='x'",
+        "loss=None",
+        "loss=[1]",
+        "loss=10**400",
+        "'loss', 3",
+        "7",
+        "{'ok': 2, 'loss': object()}, step='x'",
+        "{'ok': 2}, step=float('nan')",
+        "{3: None}",
+    ],
+)
+async def test_what_is_no_number_is_left_out_and_ends_no_task(
+    bench: Bench, sockets: MetricSockets, said: str
+):
+    bench.runner._metrics = sockets
+    source = f"import windlass; windlass.log({said}); windlass.log(last=1); print('trained')"
+    assert "trained" in await bench.output(a_run(PYTHON, "-c", source))
+    values = await Server(sockets).values()
+    assert values.pop("last") == [1]
+    assert values == ({"ok": [2]} if "ok" in said else {})
+
+
 async def test_what_is_said_while_there_is_no_agent_is_kept_for_the_next(
     data_dir, machine, sockets: MetricSockets
 ):

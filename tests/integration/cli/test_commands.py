@@ -320,9 +320,13 @@ def test_submit_without_a_command_is_a_usage_error(windlass):
 
 
 @pytest.mark.parametrize("option", ["--wait", "--follow"])
-@pytest.mark.parametrize(("command", "code"), [(["true"], 0), (["exit", "7"], 7)])
-def test_waiting_and_following_exit_as_the_job_did(windlass, option, command, code):
-    assert windlass("submit", option, "--", *command).exit_code == code
+@pytest.mark.parametrize(
+    ("command", "code", "status"), [(["true"], 0, "SUCCEEDED"), (["exit", "7"], 7, "FAILED")]
+)
+def test_waiting_and_following_end_as_the_job_did(windlass, option, command, code, status):
+    done = windlass("submit", option, "--", *command)
+    assert done.exit_code == code
+    assert f"job-1 {status}" in done.stderr
 
 
 def test_following_prints_the_jobs_streams_where_they_belong(windlass):

@@ -6,6 +6,7 @@ wait: outside of a task, or when nobody listens, values are dropped. From a shel
 """
 
 import atexit
+import math
 import os
 import pkgutil
 import socket
@@ -113,21 +114,35 @@ def log(values=None, step=None, **more):
         step: what they are values at, a whole number from 0.
         more: values by keyword.
 
-    Raises:
-        TypeError: a value is not a number.
+    What is no number is left out, and the first of that is told on stderr: to train goes before to measure.
     """
     global _sender
-    pairs = []
-    for name, value in dict(values or {}, **more).items():
-        pairs.append("%s=%r" % (name, float(value)))
-    if step is not None:
-        pairs.append("step=%d" % int(step))
-    if not pairs or "WINDLASS_METRICS" not in os.environ:
-        return
     if _sender.pid != os.getpid():
         # A fork has its parent's lines and lock.
         _sender = _Sender()
-    _sender.put((" ".join(pairs) + "\n").encode("utf-8", "replace"))
+    try:
+        said = dict(values or {}, **more)
+    except (TypeError, ValueError):
+        _sender.warn(
+            "values are left out that are no mapping of names to numbers: %.100r" % (values,)
+        )
+        said = more
+    pairs = ["%s=%r" % (name, number) for name, number in map(_number, said.items()) if name]
+    if pairs and step is not None:
+        name, number = _number(("step", step))
+        pairs += ["step=%d" % number] if name and math.isfinite(number) else []
+    if pairs and "WINDLASS_METRICS" in os.environ:
+        _sender.put((" ".join(pairs) + "\n").encode("utf-8", "replace"))
+
+
+def _number(item):
+    """Name and value as a number; no name where it is none, which libraries tell by errors of any kind."""
+    name, value = item
+    try:
+        return name, float(value)
+    except Exception:
+        _sender.warn("%s is left out, which is no number: %.100s" % (name, type(value).__name__))
+        return "", 0.0
 
 
 def _finish():
