@@ -46,7 +46,12 @@ READS: list[tuple[str, Callable[[Transaction], Any]]] = [
     ("job_dependencies_open", lambda tx: tx.dependencies.highest_priority_behind("job-1")),
     ("job_dependencies_stalled", lambda tx: tx.dependencies.follow("job-1", "job-2")),
     ("jobs_by_name", lambda tx: tx.singletons.before(SingletonKey("p", "u", "n"), "job-1")),
-    ("jobs_by_retry", lambda tx: tx.jobs.retries_of("job-1", 1)),
+    ("job_dependencies_open", lambda tx: tx.dependencies.following(["job-1"])),
+    ("job_dependencies_stalled", lambda tx: tx.dependencies.following(["job-1"])),
+    ("job_dependencies_stalled", lambda tx: tx.dependencies.awaited_behind("job-1", 10)),
+    ("job_dependencies_open", lambda tx: tx.dependencies.followers_of_retries("job-1", "", 10)),
+    ("job_dependencies_stalled", lambda tx: tx.dependencies.followers_of_retries("job-1", "", 10)),
+    ("jobs_by_retry", lambda tx: tx.dependencies.retries(["job-1"])),
     ("jobs_by_retry", lambda tx: tx.jobs.live_retries_of("job-1", 10)),
     (
         "jobs_by_checkpoint",
@@ -90,7 +95,7 @@ def _run(connection: Connection, read: Callable[[Transaction], Any]) -> list[str
     _driver(connection).set_trace_callback(statements.append)
     read(Transaction(connection))
     _driver(connection).set_trace_callback(None)
-    return [one for one in statements if one.lstrip().startswith(("SELECT", "UPDATE"))]
+    return [one for one in statements if one.lstrip().startswith(("SELECT", "UPDATE", "WITH"))]
 
 
 def _plan(connection: Connection, statement: str) -> str:

@@ -11,6 +11,7 @@ from tests.support.waiting_jobs import Waiting
 from windlass.jobs.v1 import job_pb2
 from windlass_server.access.policy import Caller, Role
 from windlass_server.errors import Conflict, Denied, InvalidInput, NotFound, WrongState
+from windlass_server.jobs import dependencies
 from windlass_server.jobs.messages import to_proto
 from windlass_server.jobs.retrying import Retry
 from windlass_server.jobs.states import Status
@@ -224,3 +225,172 @@ async def test_who_gave_up_waiting_for_retries_is_not_woken_by_one(waiting: Wait
     await waiting.succeed(second)
     await waiting.settle()
     assert await waiting.becomes(evaluate) == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["retry 1", "fail 1", "retry 2", "succeed 2"],
+        ["retry 1", "retry 2", "run 1", "succeed 2"],
+        ["retry 1", "retry 2", "succeed 2", "cancel 1"],
+        ["retry 1", "retry 2", "succeed 2", "fail 1"],
+        ["retry 1", "retry 2", "succeed 1"],
+        ["retry 1", "retry 2", "fail 2", "retry 3 of 2", "fail 1", "succeed 3"],
+        ["retry 1", "fail 1", "retry 2 of 1", "fail 2", "retry 3", "succeed 3"],
+    ],
+)
+@pytest.mark.parametrize("heard", ["at once", "at the end", "after a crash"])
+async def test_any_retry_that_succeeds_lets_those_go_that_follow_retries(
+    waiting: Waiting, steps: list[str], heard: str
+):
+    train = await waiting.submit()
+    follower = await waiting.submit(("AFTER_OK", train), follow_retries=True)
+    held = await waiting.submit(("AFTER_OK", train), follow_retries=True)
+    await waiting.holds.hold(ADA, held, reason="")
+    await waiting.fail(train)
+    await waiting.settle()
+    jobs = {"0": train}
+    for step in steps:
+        what, number, *source = step.split()
+        if what == "retry":
+            of = jobs[source[-1] if source else "0"]
+            jobs[number] = (await retry(waiting, of, request_id=number)).job_id
+        else:
+            await getattr(waiting, what)(jobs[number])
+        if heard == "at once":
+            await waiting.settle()
+    if heard == "after a crash":
+        await waiting.outbox.cycle()
+        waiting.start_duty()
+    await waiting.settle()
+    # What runs after it lets the follower have its place.
+    assert await waiting.becomes(follower) in ("READY", "SCHEDULED")
+    await waiting.holds.release(ADA, held, reason="")
+    assert await waiting.becomes(held) == "READY"
+    late = await waiting.submit(("AFTER_OK", train), follow_retries=True)
+    assert await waiting.becomes(late) == "READY"
+
+
+async def test_who_follows_the_retries_of_a_retry_is_not_let_go_by_another_one(waiting: Waiting):
+    train = await a_failed_job(waiting)
+    first = (await retry(waiting, train)).job_id
+    follower = await waiting.submit(("AFTER_OK", first), follow_retries=True)
+    await waiting.fail(first)
+    await waiting.settle()
+    other = (await retry(waiting, train)).job_id
+    await waiting.succeed(other)
+    await waiting.settle()
+    assert await waiting.becomes(follower) == "WAITS"
+    again = (await retry(waiting, first)).job_id
+    await waiting.succeed(again)
+    await waiting.settle()
+    assert await waiting.becomes(follower) == "READY"
+
+
+async def test_who_loses_a_retry_waits_for_another_that_has_not_ended(waiting: Waiting):
+    train = await waiting.submit()
+    follower = await waiting.submit(("AFTER_OK", train), follow_retries=True)
+    await waiting.fail(train)
+    await waiting.settle()
+    first = (await retry(waiting, train)).job_id
+    second = (await retry(waiting, train, request_id="another")).job_id
+    await waiting.fail(first)
+    await waiting.settle()
+    assert (await waiting.job(follower)).status_message == f"waits for {second} to succeed"
+    await waiting.fail(second)
+    await waiting.settle()
+    assert await waiting.becomes(follower) == "WAITS"
+
+
+async def test_followers_of_retries_are_let_go_in_pieces_however_many_there_are(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dependencies, "AT_ONCE", 2)
+    train = await waiting.submit()
+    wait = (("AFTER_OK", train),)
+    followers = [await waiting.submit(*wait, follow_retries=True) for _ in range(5)]
+    await waiting.fail(train)
+    await waiting.settle()
+    await waiting.fail((await retry(waiting, train)).job_id)
+    await waiting.succeed((await retry(waiting, train)).job_id)
+    await waiting.settle()
+    assert {await waiting.becomes(one) for one in followers} == {"READY"}
+
+
+async def test_who_does_not_follow_retries_is_not_moved_to_one_that_comes_soon(waiting: Waiting):
+    train = await waiting.submit()
+    hasty = await waiting.submit(("AFTER_OK", train))
+    await waiting.fail(train)
+    await retry(waiting, train)
+    await waiting.settle()
+    assert await waiting.becomes(hasty) == "CANCELLED"
+
+
+def overriding(*awaited: tuple[str, str], follow: bool = False) -> job_pb2.Job:
+    overrides = job_pb2.Job()
+    for way, job_id in awaited:
+        kind = job_pb2.Dependency.Type.Value(way)
+        overrides.dependencies.add(job_id=job_id, type=kind, follow_retries=follow)
+    return overrides
+
+
+async def assert_refused(waiting: Waiting, job_id: str, **wanted: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await retry(waiting, job_id, **wanted)
+    assert refused.value.reason == "INVALID_FIELDS"
+    (violation,) = refused.value.violations
+    assert (violation.field, violation.reason) == ("overrides.dependencies", "BAD_DEPENDENCIES")
+
+
+@pytest.mark.parametrize("between", [0, 1, 3])
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_retry_does_not_wait_for_who_waits_for_it(
+    waiting: Waiting, between: int, heard: bool
+):
+    train = await a_failed_job(waiting)
+    last = await waiting.submit(("AFTER_OK", train), follow_retries=True)
+    for _ in range(between):
+        last = await waiting.submit(("AFTER_ANY", last))
+    if heard:
+        await waiting.settle()
+    await assert_refused(waiting, train, overrides=overriding(("AFTER_OK", last)))
+
+    second = (await retry(waiting, train)).job_id
+    await waiting.fail(second)
+    if heard:
+        await waiting.settle()
+    await assert_refused(waiting, second, overrides=overriding(("AFTER", last)))
+    await assert_refused(waiting, train, overrides=overriding(("AFTER", last)))
+
+
+async def test_a_retry_does_not_wait_for_itself(waiting: Waiting):
+    train = await a_failed_job(waiting)
+    itself = overriding(("AFTER_OK", train), follow=True)
+    await assert_refused(waiting, train, overrides=itself)
+    await retry(waiting, train)
+    await assert_refused(waiting, train, overrides=itself)
+
+
+async def test_a_singleton_is_not_retried_behind_who_waits_for_its_retry(waiting: Waiting):
+    spec = waiting.spec()
+    spec.name = "nightly"
+    spec.dependencies.add(type=job_pb2.Dependency.SINGLETON)
+    train = (await waiting.jobs.submit(ADA, spec)).job_id
+    await waiting.fail(train)
+    await waiting.settle()
+    spec.dependencies.add(job_id=train, type=job_pb2.Dependency.AFTER_OK, follow_retries=True)
+    await waiting.jobs.submit(ADA, spec)
+    await assert_refused(waiting, train)
+
+
+async def test_a_retry_waits_for_who_waits_for_another_job_or_waits_no_more(waiting: Waiting):
+    train = await a_failed_job(waiting)
+    first = (await retry(waiting, train)).job_id
+    await waiting.fail(first)
+    follows_first = await waiting.submit(("AFTER_OK", first), follow_retries=True)
+    behind = overriding(("AFTER_OK", follows_first))
+    second = await retry(waiting, train, overrides=behind)
+    assert await waiting.becomes(second.job_id) == "WAITS"
+    await waiting.cancel(follows_first)
+    last = await retry(waiting, first, overrides=overriding(("AFTER_ANY", follows_first)))
+    assert await waiting.becomes(last.job_id) == "READY"

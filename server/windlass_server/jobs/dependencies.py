@@ -20,6 +20,7 @@ from windlass_server.jobs.dependency_rules import (
     served_by,
     state_of,
 )
+from windlass_server.jobs.following import awaited_in, go_on
 from windlass_server.jobs.holding import Hold, hold_of
 from windlass_server.jobs.moves import move
 from windlass_server.jobs.singletons import hold_turns, pass_on
@@ -64,6 +65,9 @@ class DependenciesService:
         waiting = await self._database.read(lambda tx: tx.dependencies.open_of(job_ids))
         for job_id in dict.fromkeys([*followed, *(one.awaited_id for one in waiting)]):
             await self._settle(job_id)
+        await self._follow_retries(
+            await self._database.read(lambda tx: tx.dependencies.roots(job_ids)), succeeded=False
+        )
         if waiting:
             await self._inherit(waiting)
 
@@ -79,10 +83,13 @@ class DependenciesService:
         part = await self._database.read(
             lambda tx: tx.dependencies.awaited_behind(behind, _LOOKED_AT)
         )
-        heads = await self._database.read(lambda tx: tx.dependencies.heads(part))
-        for job_id in part:
+        followed = await self._database.read(lambda tx: tx.dependencies.followed(part))
+        heads = await self._database.read(lambda tx: tx.dependencies.heads(followed))
+        for job_id in followed:
             if _decided(heads[job_id]):
                 await self._settle(job_id)
+        roots = await self._database.read(lambda tx: tx.dependencies.roots(part))
+        await self._follow_retries([*{*roots, *part}], succeeded=True)
         return part[-1] if len(part) == _LOOKED_AT else ""
 
     async def start_due(self) -> int | None:
@@ -101,6 +108,23 @@ class DependenciesService:
             done = await self._database.write(lambda tx: self._settle_some(tx, awaited_id))
             if done < AT_ONCE:
                 return
+
+    async def _follow_retries(self, first_ids: Sequence[str], *, succeeded: bool) -> None:
+        """Let those go on that follow retries of these jobs; `succeeded`: only where one has succeeded."""
+        if not first_ids:
+            return
+        awaited = await self._database.read(
+            lambda tx: awaited_in(tx, first_ids, succeeded=succeeded)
+        )
+        for job_id in awaited:
+            behind = await self._database.write(partial(self._go_on, job_id, ""))
+            while behind:
+                behind = await self._database.write(partial(self._go_on, job_id, behind))
+
+    def _go_on(self, awaited_id: str, behind: str, tx: Transaction) -> str:
+        last, changed = go_on(tx, awaited_id, behind, AT_ONCE)
+        self._reconsider(tx, changed)
+        return last
 
     def _settle_some(self, tx: Transaction, awaited_id: str) -> int:
         awaited = tx.dependencies.heads([awaited_id]).get(awaited_id)

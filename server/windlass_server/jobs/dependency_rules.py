@@ -9,15 +9,16 @@
 | SINGLETON | has ended, and so has every other one before it | |
 
 An AFTER_OK that follows retries does not give up: it stalls until the awaited job is retried, and waits for
-the retry from then on.
+the retry from then on. It is met as soon as any retry of the job that was named has succeeded, and any retry's
+retry.
 
 These are Slurm's words (sbatch, `--dependency`). All of a job's dependencies must be met. What was met once
 stays so: a job that had started and is queued again has started.
 """
 
 import enum
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from windlass_server.jobs.states import FINAL, Status
 
@@ -59,6 +60,17 @@ class Edge(NamedTuple):
     follows: bool = False
 
 
+class Member(Protocol):
+    """A job of a lineage."""
+
+    @property
+    def status(self) -> int:
+        """Its status."""
+
+
+MemberT = TypeVar("MemberT", bound=Member)
+
+
 class Held(enum.IntEnum):
     """What keeps a QUEUED job out of the scheduler's queue."""
 
@@ -91,6 +103,24 @@ def state_of(kind: int, status: int, *, started: bool, follows: bool = False) ->
     if kind == Kind.AFTER_NOT_OK:
         return State.NEVER if succeeded else State.MET
     return State.MET
+
+
+def hope(members: Sequence[MemberT]) -> MemberT:
+    """For which one to wait of a job and all its retries: one that succeeded, else one that has not ended.
+
+    Args:
+        members: the job and its retries, the oldest first; one at least.
+
+    Returns:
+        The newest of those; where none is either, the newest of all.
+    """
+    for wanted in (
+        [one for one in members if one.status == Status.SUCCEEDED],
+        [one for one in members if one.status not in FINAL],
+    ):
+        if wanted:
+            return wanted[-1]
+    return members[-1]
 
 
 def waiting_text(unmet: Iterable[Edge]) -> str:

@@ -12,6 +12,7 @@ from windlass_server.jobs.dependency_rules import (
     Edge,
     Held,
     State,
+    hope,
     state_of,
     waiting_text,
 )
@@ -86,7 +87,7 @@ def edges_of(tx: Transaction, spec: job_pb2.Job) -> Sequence[Edge]:
     """Whom a job waits for, and what has become of that already.
 
     What can never be met stays open until the job is there, so that it can end for it. Who follows retries
-    waits for the newest of those that there are.
+    waits for one that succeeded, or else for the newest that has not ended.
     """
     asked = [one for one in spec.dependencies if one.job_id]
     if not asked:
@@ -102,11 +103,8 @@ def edges_of(tx: Transaction, spec: job_pb2.Job) -> Sequence[Edge]:
 
 def _edge(tx: Transaction, asked: job_pb2.Dependency, awaited: Any) -> Edge:
     state = _state(asked, awaited)
-    while state is State.STALLED:
-        retries = tx.jobs.retries_of(awaited.job_id, 1)
-        if not retries:
-            break
-        awaited = tx.dependencies.heads(retries)[retries[0]]
+    if state is State.STALLED:
+        awaited = hope(tx.dependencies.retries([awaited.job_id]))
         state = _state(asked, awaited)
     if state is State.NEVER:
         state = State.OPEN

@@ -1,5 +1,6 @@
 """What a job has from the one that it retries: its place in the lineage, its checkpoint, and who waited for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,6 +9,8 @@ from google.protobuf.message import Message
 from windlass.jobs.v1 import job_pb2
 from windlass_server.idempotency import Asked
 from windlass_server.jobs.damaged_checkpoints import shown
+from windlass_server.jobs.dependency_rules import Edge
+from windlass_server.jobs.following import require_no_cycle
 from windlass_server.storage.checkpoints import State
 from windlass_server.storage.tables import JobRow
 from windlass_server.storage.transaction import Transaction
@@ -25,6 +28,9 @@ class Lineage(Protocol):
 
     def live(self, tx: Transaction, asked: Asked, spec: job_pb2.Job) -> JobRow | None:
         """A job that is the answer instead of a new one."""
+
+    def require_waits(self, tx: Transaction, spec: job_pb2.Job, edges: Sequence[Edge]) -> None:
+        """Refuse, as InvalidInput, that the new job waits for one that waits for it."""
 
     def columns(self, tx: Transaction) -> dict[str, Any]:
         """What of the new job's columns follows from where it comes from."""
@@ -49,6 +55,9 @@ class First(Lineage):
 
     def live(self, tx: Transaction, asked: Asked, spec: job_pb2.Job) -> JobRow | None:
         return None
+
+    def require_waits(self, tx: Transaction, spec: job_pb2.Job, edges: Sequence[Edge]) -> None:
+        """Nobody waits for what is not there yet."""
 
     def columns(self, tx: Transaction) -> dict[str, Any]:
         return {}
@@ -116,6 +125,10 @@ class Again(Lineage):
             if row.user == asked.user and job_pb2.Job.FromString(row.spec) == spec:
                 return row
         return None
+
+    def require_waits(self, tx: Transaction, spec: job_pb2.Job, edges: Sequence[Edge]) -> None:
+        """Those that follow retries wait for this one before it is there."""
+        require_no_cycle(tx, self.source, spec, edges)
 
     def columns(self, tx: Transaction) -> dict[str, Any]:
         source = self.source

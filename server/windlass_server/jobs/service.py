@@ -92,6 +92,7 @@ class _Added:
     @classmethod
     def of(cls, tx: Transaction, new: NewJob, turns: Turns) -> "_Added":
         held, edges = _held(tx, new.wanted.full, new.columns, turns)
+        new.wanted.lineage.require_waits(tx, new.wanted.full, edges)
         columns = new.columns | held | new.wanted.lineage.columns(tx)
         return cls(new, new_row(JobRow, columns), edges)
 

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Select,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from windlass_server.storage.partial_indexes import DEPENDENCY_OPEN, DEPENDENCY_STALLED
 from windlass_server.storage.tables import JobDependencyRow, JobRow
@@ -12,7 +23,7 @@ _EDGES = JobDependencyRow.__table__  # type: ignore[attr-defined]
 _JOBS = JobRow.__table__  # type: ignore[attr-defined]
 
 # As dependency_rules.State and Kind.
-_OPEN, _MET = 0, 1
+_OPEN, _MET, _STALLED = 0, 1, 4
 _AFTER_OK, _SINGLETON = 2, 5
 # Jobs of one statement: each is a parameter of it.
 _JOBS_AT_ONCE = 500
@@ -87,12 +98,102 @@ _TURN = (
     .values(awaited_id=bindparam("another"))
 )
 # One statement for each index.
+_EITHER = (DEPENDENCY_OPEN, DEPENDENCY_STALLED)
 _FOLLOW = [
     update(_EDGES)
-    .where(_EDGES.c.awaited_id == bindparam("awaited"), _EDGES.c.kind == _AFTER_OK, condition)
+    .where(_EDGES.c.awaited_id == bindparam("awaited"), _EDGES.c.follows, condition)
     .values(awaited_id=bindparam("retry"), state=_OPEN)
-    for condition in (DEPENDENCY_OPEN, DEPENDENCY_STALLED)
+    for condition in _EITHER
 ]
+_FOLLOWING = [
+    select(_EDGES.c.awaited_id)
+    .where(_EDGES.c.awaited_id.in_(_IN), _EDGES.c.follows, condition)
+    .distinct()
+    for condition in _EITHER
+]
+_STALLED_BEHIND = (
+    select(_EDGES.c.awaited_id)
+    .where(_EDGES.c.awaited_id > bindparam("behind"), DEPENDENCY_STALLED)
+    .distinct()
+    .order_by(_EDGES.c.awaited_id)
+    .limit(bindparam("size"))
+)
+_FOLLOWERS_OF_RETRIES = [
+    select(_EDGES.c.job_id, _EDGES.c.state)
+    .where(
+        _EDGES.c.awaited_id == bindparam("awaited_id"),
+        _EDGES.c.follows,
+        _EDGES.c.job_id > bindparam("behind"),
+        condition,
+    )
+    .order_by(_EDGES.c.job_id)
+    .limit(bindparam("size"))
+    for condition in _EITHER
+]
+_ANOTHER = _EDGES.alias("another")
+_MOVE = (
+    update(_EDGES)
+    .where(
+        _EDGES.c.job_id == bindparam("follower"),
+        _EDGES.c.awaited_id == bindparam("awaited"),
+        _EDGES.c.kind == _AFTER_OK,
+        ~exists().where(
+            _ANOTHER.c.job_id == bindparam("follower"),
+            _ANOTHER.c.awaited_id == bindparam("retry"),
+            _ANOTHER.c.kind == _AFTER_OK,
+        ),
+    )
+    .values(awaited_id=bindparam("retry"), state=_OPEN)
+)
+
+
+def _line() -> Select[Any]:
+    """A job, the one that it retries, the one that this retries, and so on."""
+    line = (
+        select(_JOBS.c.job_id, _JOBS.c.retry_of, literal(0).label("steps"))
+        .where(_JOBS.c.job_id == bindparam("job_id"))
+        .cte("line", recursive=True)
+    )
+    before = select(_JOBS.c.job_id, _JOBS.c.retry_of, line.c.steps + 1).where(
+        _JOBS.c.job_id == line.c.retry_of
+    )
+    line = line.union_all(before)
+    return select(line.c.job_id).order_by(line.c.steps)
+
+
+def _retries() -> Select[Any]:
+    """Jobs, their retries, the retries of these, and so on."""
+    tree = (
+        select(_JOBS.c.job_id.label("first_id"), _JOBS.c.job_id, _JOBS.c.status, _JOBS.c.started_at)
+        .where(_JOBS.c.job_id.in_(_IN))
+        .cte("tree", recursive=True)
+    )
+    tree = tree.union_all(
+        select(tree.c.first_id, _JOBS.c.job_id, _JOBS.c.status, _JOBS.c.started_at).where(
+            _JOBS.c.retry_of == tree.c.job_id
+        )
+    )
+    return select(tree).order_by(tree.c.job_id)
+
+
+def _reached() -> Select[Any]:
+    """What jobs wait for, what those wait for, and so on: where retries are followed on the way."""
+    edge = (
+        select(_EDGES.c.job_id, _EDGES.c.awaited_id, _EDGES.c.follows)
+        .join(_JOBS, _JOBS.c.job_id == _EDGES.c.job_id)
+        .where(_EDGES.c.state.in_((_OPEN, _STALLED)), _JOBS.c.ended_at.is_(None))
+    )
+    reached = edge.where(_EDGES.c.job_id.in_(_IN)).cte("reached", recursive=True)
+    reached = reached.union(edge.where(_EDGES.c.job_id == reached.c.awaited_id))
+    return select(reached.c.job_id, reached.c.awaited_id).where(reached.c.follows)
+
+
+_LINE, _RETRIES, _REACHED = _line(), _retries(), _reached()
+_ROOTS = (
+    select(_JOBS.c.root_job_id)
+    .where(_JOBS.c.job_id.in_(_IN), _JOBS.c.root_job_id.is_not(None))
+    .distinct()
+)
 
 
 class DependencyStore:
@@ -120,9 +221,12 @@ class DependencyStore:
         return [row.awaited_id for row in self._of(_FOLLOWED, job_ids)]
 
     def awaited_behind(self, behind: str, size: int) -> Sequence[str]:
-        """The jobs that others wait for, by id: the first `size` behind this one."""
+        """The jobs that others wait for, or for a retry of, by id: the first `size` behind this one."""
         values = {"behind": behind, "size": size}
-        return self._connection.execute(_AWAITED_BEHIND, values).scalars().all()
+        found: set[str] = set()
+        for statement in (_AWAITED_BEHIND, _STALLED_BEHIND):
+            found.update(self._connection.execute(statement, values).scalars())
+        return sorted(found)[:size]
 
     def followers(self, awaited_id: str, kinds: Sequence[int], size: int) -> Sequence[Any]:
         """Those that wait for a job in one of these ways, by id: rows of job_id, kind and follows."""
@@ -146,8 +250,54 @@ class DependencyStore:
         highest: int | None = self._connection.execute(_HIGHEST, values).scalar()
         return highest
 
+    def roots(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """The first jobs of the lineages of those of these jobs that are retries."""
+        return [row.root_job_id for row in self._of(_ROOTS, job_ids)]
+
+    def line(self, job_id: str) -> Sequence[str]:
+        """A job, the one that it retries, the one that this retries, and so on."""
+        return self._connection.execute(_LINE, {"job_id": job_id}).scalars().all()
+
+    def retries(self, job_ids: Sequence[str]) -> Sequence[Any]:
+        """Jobs, their retries, the retries of these, and so on, of each the oldest first.
+
+        Rows of first_id, which is one of those asked for, job_id, status and started_at.
+        """
+        return self._of(_RETRIES, job_ids)
+
+    def following(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Those of these jobs for which, or for a retry of which, somebody waits who follows retries."""
+        return sorted(
+            {row.awaited_id for statement in _FOLLOWING for row in self._of(statement, job_ids)}
+        )
+
+    def followers_of_retries(self, awaited_id: str, behind: str, size: int) -> Sequence[Any]:
+        """Who waits for a job or for a retry of it and follows retries, by id: the first `size` behind this one.
+
+        Rows of job_id and state.
+        """
+        values = {"awaited_id": awaited_id, "behind": behind, "size": size}
+        found = [
+            row
+            for statement in _FOLLOWERS_OF_RETRIES
+            for row in self._connection.execute(statement, values)
+        ]
+        return sorted(found, key=lambda row: str(row.job_id))[:size]
+
+    def reached(self, job_ids: Sequence[str]) -> Sequence[Any]:
+        """Who follows retries of these jobs, of those that they wait for, and so on.
+
+        Rows of job_id, and of awaited_id, the job that this waits for, or for a retry of.
+        """
+        return self._of(_REACHED, job_ids)
+
+    def move(self, job_id: str, awaited_id: str, retry_id: str) -> None:
+        """Let a job that waits for one to succeed wait for another one, unless it does already."""
+        values = {"follower": job_id, "awaited": awaited_id, "retry": retry_id}
+        self._connection.execute(_MOVE, values)
+
     def follow(self, awaited_id: str, retry_id: str) -> bool:
-        """Let those that wait for a job to succeed wait for a retry of it; whether there are any."""
+        """Let those that follow the retries of a job wait for this one; whether there are any."""
         values = {"awaited": awaited_id, "retry": retry_id}
         moved = [self._connection.execute(one, values).rowcount for one in _FOLLOW]
         return any(moved)

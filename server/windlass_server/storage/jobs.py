@@ -127,12 +127,6 @@ _BY_DEADLINE = (
     .order_by(_JOBS.c.end_by, _JOBS.c.job_id)
     .limit(bindparam("size"))
 )
-_RETRIES = (
-    select(_JOBS.c.job_id)
-    .where(_JOBS.c.retry_of == bindparam("retried"))
-    .order_by(_JOBS.c.job_id.desc())
-    .limit(bindparam("size"))
-)
 _LIVE_RETRIES = (
     select(_JOBS)
     .where(_JOBS.c.retry_of == bindparam("retried"), _JOBS.c.ended_at.is_(None))
@@ -281,11 +275,6 @@ class JobStore:
         """Those of these jobs that there are, in no order."""
         query = select(_JOBS).where(_JOBS.c.job_id.in_(job_ids))
         return cast("Sequence[JobRow]", self._connection.execute(query).all())
-
-    def retries_of(self, job_id: str, size: int) -> Sequence[str]:
-        """The newest retries of a job, the newest first."""
-        values = {"retried": job_id, "size": size}
-        return self._connection.execute(_RETRIES, values).scalars().all()
 
     def live_retries_of(self, job_id: str, size: int) -> Sequence[JobRow]:
         """The newest retries of a job that have not ended, the newest first."""
