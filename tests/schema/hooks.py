@@ -18,6 +18,7 @@ from tests.support.openapi import validator
 # INVALID_ARGUMENT of requests whose fields are good by themselves: what they refer to was never given
 # out, or is not there; or they do not go together, some of them with the present.
 _OF_THE_STATE = {
+    "ADDRESS_NOT_ALLOWED",
     "ARRAY_INDICES_INVALID",
     "ARRAY_TOO_LARGE",
     "ARTIFACT_DIGEST_DIFFERS",
@@ -33,46 +34,45 @@ _OF_THE_STATE = {
     "CONFLICTING_VALUES",
     "CURSOR_INVALID",
     "DEADLINE_TOO_EARLY",
-    "DEFAULT_POOL",
     "DEFAULT_BEYOND_LIMIT",
+    "DEFAULT_POOL",
     "DUPLICATE_CLASS",
     "DUPLICATE_PRIORITY",
     "DUPLICATE_WEIGHT",
     "ENDS_BEFORE_IT_BEGINS",
     "EXCEEDS_QUEUE_LIMIT",
     "EXCEEDS_QUOTA",
-    "PRIORITY_TOO_HIGH",
-    "ADDRESS_NOT_ALLOWED",
-    "FILTER_WITHOUT_EFFECT",
-    "HTTPS_REQUIRED",
-    "NAME_NOT_RESOLVED",
-    "URL_INVALID",
     "FIELD_NOT_CHANGEABLE",
     "FIELD_UNKNOWN",
+    "FILTER_INVALID",
+    "FILTER_WITHOUT_EFFECT",
     "GPU_PARTS_UNAVAILABLE",
     "GPU_SHARING_NOT_ALLOWED",
     "GPU_TYPE_OF_NO_GPU",
+    "GREP_INVALID",
+    "HTTPS_REQUIRED",
+    "JOB_COMMAND_OR_SCRIPT",
     "LIMIT_BELOW_GUARANTEE",
+    "LOG_POSITION_INVALID",
+    "LOG_TIMES_INVALID",
     "MAINTENANCE_IS_FOR_NOBODY",
+    "METADATA_KEY_REPEATED",
+    "METRIC_UNKNOWN",
+    "NAME_NOT_RESOLVED",
     "NODES_NOT_NAMED",
     "NOTHING_GUARANTEED",
     "NOTHING_RESERVED",
     "NOT_REMOTE",
     "NO_NODES",
     "NO_NODE_SELECTED",
+    "OFFSET_BEHIND_END",
     "ONLY_GPUS_HAVE_TYPES",
     "ONLY_OF_PROJECTS",
-    "FILTER_INVALID",
-    "GREP_INVALID",
-    "LOG_POSITION_INVALID",
-    "LOG_TIMES_INVALID",
-    "METADATA_KEY_REPEATED",
-    "METRIC_UNKNOWN",
-    "OFFSET_BEHIND_END",
     "ORDER_INVALID",
     "PAGE_TOKEN_INVALID",
     "PARAMETER_REQUIRED",
     "POOL_NOT_FOUND",
+    "PRIORITY_TOO_HIGH",
     "PROJECT_NOT_FOUND",
     "REQUIREMENT_INVALID",
     "RESERVATION_IN_THE_PAST",
@@ -82,10 +82,10 @@ _OF_THE_STATE = {
     "SECRETS_TOO_LARGE",
     "SECRET_NOT_TEXT",
     "SELECTS_NOTHING",
-    "STEPS_ARE_CUSTOM",
     "SOURCE_DIGEST_DIFFERS",
     "SOURCE_FORMAT_UNKNOWN",
     "SOURCE_TOO_LARGE",
+    "STEPS_ARE_CUSTOM",
     "TEMPLATE_JOB_INVALID",
     "TIMES_REVERSED",
     "TIME_TOO_EARLY",
@@ -99,6 +99,7 @@ _OF_THE_STATE = {
     "UNKNOWN_PARAMETER",
     "UNSATISFIABLE_RESOURCES",
     "UNUSED_PARAMETER",
+    "URL_INVALID",
     "WEIGHT_OF_NOBODY",
 }
 _FAILED_PRECONDITION = 9
@@ -108,7 +109,7 @@ _BEYOND_SCHEMAS = re.compile(
     r"command\.program|variables\.reserved|overcommit\.\w+|reservation\.\w+|topology\.\w+|"
     r"dependency\.\w+|simulated_job\.\w+|update_job_status(es)?\.\w+|"
     r"job_array\.\w+|resources\.\w+|selector\.\w+|dependencies\.\w+|job\.\w+|node_label_rule\.\w+|simulated_nodes\.\w+|"
-    r"put_secret\.\w+|environment\.\w+"
+    r"put_secret\.\w+|environment\.\w+|parameters\.\w+"
 )
 
 _oracle = Oracle(windlass_descriptors())
@@ -133,9 +134,8 @@ def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str,
             del case.query["update_mask"]
         for name in set(_known) & set(path_parameters):
             # All of them in turn, the same in every run.
-            path_parameters[name] = _known[name][
-                len(str(path_parameters[name])) % len(_known[name])
-            ]
+            known = _known.get(f"{name} in {case.operation.path}", _known[name])
+            path_parameters[name] = known[len(str(path_parameters[name])) % len(known)]
             # A body that names another object than the path contradicts it.
             if isinstance(case.body, dict):
                 case.body.pop(name, None)

@@ -21,6 +21,8 @@ from tests.support.openapi import closed, operations, validator
 _SECONDS = 600
 # Streams that go on for ever: whoever waits for their end waits for ever, too.
 _ENDLESS = ("/v1/resources/telemetry",)
+# What is good for them does not come by chance: a task that runs, an archive, an address in the public network.
+_NEVER_GOOD = {"POST /v1/jobs/{job_id}/profile", "POST /v1/sources", "POST /v1/webhooks"}
 
 Ids = dict[str, list[str]]
 
@@ -69,7 +71,7 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
     """Make objects of each kind; a new kind belongs here, or only its 404 is looked at.
 
     Returns:
-        The values of path parameters that lead to them, by name.
+        The values of path parameters that lead to them, by name, and by `NAME in PATH` where only some do.
     """
     ran = await cluster.submit("echo", "hello")
     await cluster.follow(ran.job_id)
@@ -113,8 +115,11 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
     assert cluster.agent is not None
     await cluster.agent.kill()
     waiting = await cluster.submit("echo", "later")
+    array = {"command": ["true"], "array": {"count": 3}}
+    array_id = (await rest.post("/v1/jobs", json=array)).raise_for_status().json()["job_id"]
     return {
         "job_id": [ran.job_id, waiting.job_id],
+        "job_id in /v1/jobs/{job_id}/array": [array_id],
         "node_id": [nodes[0]["node_id"]],
         "allocation_id": [each["allocation_id"] for each in allocations],
         "cluster_id": names,
@@ -128,12 +133,14 @@ async def _make_one_of_everything(cluster: Cluster, rest: httpx.AsyncClient) -> 
 
 async def _answers(rest: httpx.AsyncClient, document: Any, ids: Ids) -> Any:
     """What the server answers to every GET, once as it is meant and once with a bad parameter."""
-    values = defaultdict(lambda: "none", {name: known[0] for name, known in ids.items()})
     answers = []
     for method, path, operation in operations(document):
         if method == "GET" and path not in _ENDLESS:
             # Files are not looked into.
             is_json = "application/json" in operation["responses"]["200"]["content"]
+            values = defaultdict(lambda: "none", {name: known[0] for name, known in ids.items()})
+            for name in re.findall(r"{([\w.]+)}", path):
+                values[name] = ids.get(f"{name} in {path}", [values[name]])[0]
             for query in ("", "?no_such=1") if is_json else ("?no_such=1",):
                 got = await rest.get(path.format_map(values) + query)
                 answers.append((path, got.status_code, got.json()))
@@ -205,7 +212,7 @@ def test_good_requests_are_among_them_for_every_operation(outcome):
         if path not in _ENDLESS and set(re.findall(r"{([\w.]+)}", path)) <= {*outcome.ids, "key_id"}
     }
     assert len(wanted) > 20
-    assert not {name for name in wanted if not served.get(name)}, outcome.output
+    assert not {name for name in wanted - _NEVER_GOOD if not served.get(name)}, outcome.output
 
 
 @pytest.mark.timeout(_SECONDS + 60)
