@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import httpx
@@ -33,28 +34,40 @@ async def a_job(cluster: Cluster, source: str = SAYS) -> str:
     return job.job_id
 
 
-async def answered(rest: httpx.AsyncClient, job_id: str, points: int, **query: Any) -> Any:
-    """The answer, when its series have so many points together."""
+async def answered(
+    rest: httpx.AsyncClient,
+    job_id: str,
+    points: int,
+    *,
+    sent: Collection[str] = (),
+    shown: Collection[str] = (),
+    **query: Any,
+) -> Any:
+    """The answer, when it has so many points, what the job has sent, and series of what is to be shown."""
     async with asyncio.timeout(60):
         while True:
             answer = await rest.get(f"/v1/jobs/{job_id}/metrics", params=query)
             assert answer.status_code == 200, answer.text
-            if sum(len(one["points"]) for one in answer.json()["series"]) >= points:
-                return answer.json()
+            found = answer.json()
+            there = {one["metric"] for one in found["series"] if one["points"]}
+            enough = sum(len(one["points"]) for one in found["series"]) >= points
+            if enough and there >= {*shown} and {*sent} <= {*found["custom_names"]}:
+                return found
 
 
 async def test_metrics_of_both_kinds_are_answered_in_one_call(any_cluster: Cluster):
     job_id = await a_job(any_cluster)
     async with any_cluster.rest() as rest:
-        loss = await answered(rest, job_id, 5, metrics="custom.loss", x_axis="STEP")
+        sent = ["eval/f1", "loss"]
+        loss = await answered(rest, job_id, 5, sent=sent, metrics="custom.loss", x_axis="STEP")
         (one,) = loss["series"]
         assert (one["metric"], one["rank"]) == ("custom.loss", 0)
         assert [point["step"] for point in one["points"]] == ["0", "1", "2", "3", "4"]
         assert [point["mean"] for point in one["points"]] == [1, 1 / 2, 1 / 3, 1 / 4, "NaN"]
-        assert loss["custom_names"] == ["eval/f1", "loss"]
+        assert loss["custom_names"] == sent
         names = ["cpu", "memory", "io_write", "gpu_utilization", "custom.eval/f1"]
         query = {"metrics": [*names, "network_send"], "resolution": "10s"}
-        several = await answered(rest, job_id, 5, **query)
+        several = await answered(rest, job_id, 5, shown=names, **query)
         assert {series["metric"] for series in several["series"]} == set(names)
         assert all(series["points"] for series in several["series"])
         assert "share its network" in several["notes"][0]
