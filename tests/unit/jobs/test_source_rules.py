@@ -31,7 +31,7 @@ def a_zip() -> bytes:
         a_tar(tarfile.GNU_FORMAT),
         a_tar(tarfile.PAX_FORMAT),
         a_tar(tarfile.USTAR_FORMAT),
-        gzip.compress(b""),
+        gzip.compress(b"", mtime=0),
         zstandard.compress(b""),
         a_zip(),
     ],
